@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Build ``percpu_ffi._core`` with cffi in API mode.
+
+The declarations are those of the C headers that embedders include, so there
+is no second list to keep in step.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cffi import FFI
+
+ROOT = Path(__file__).resolve().parent
+HEADERS = ("csrc/percpu.h", "csrc/trace/percpu_trace.h")
+
+# Called by C when a WARN fires; Python installs the function.
+CALLBACKS = """
+extern "Python" void percpu_ffi_warn(void *arg, const char *text);
+"""
+
+
+def declarations(header: str) -> str:
+    """What a header declares, without what only a preprocessor understands."""
+    text = (ROOT / header).read_text(encoding="utf-8")
+    text = re.sub(r"^#ifdef __cplusplus$.*?^#endif$", "", text, flags=re.M | re.S)
+    constants = re.findall(r"^#define\s+(\w+)\s+0x[0-9a-f]+u", text, flags=re.M)
+    text = re.sub(r"^#.*$", "", text, flags=re.M)
+    return text + "".join(f"#define {name} ...\n" for name in constants)
+
+
+ffibuilder = FFI()
+ffibuilder.cdef("\n".join(declarations(header) for header in HEADERS) + CALLBACKS)
+ffibuilder.set_source(
+    "percpu_ffi._core",
+    "\n".join(f'#include "{header}"' for header in HEADERS),
+    # Relative to the project's folder, where setuptools and cffi both run.
+    sources=sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("csrc/**/*.c")),
+    include_dirs=["."],
+    extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", "-pthread"],
+    extra_link_args=["-pthread"],
+    py_limited_api=True,
+)

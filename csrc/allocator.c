@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * allocator.c - the outermost functions; the lock.
+ *
+ * One lock for each allocator is taken here and nowhere below.  Everything
+ * that the 2009 file asserts about its callers is checked here, before
+ * anything changes.
+ */
+#define _GNU_SOURCE	/* sysconf */
+#include "allocator.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "first_chunk.h"
+#include "pin.h"
+#include "populate.h"
+
+#define MAX_CPUS	65536
+
+/* 16 of them are a unit, and a unit is at most 1 GiB */
+#define MAX_PAGE_SIZE	((int64_t)64 << 20)
+
+static bool is_power_of_two(int64_t n)
+{
+	return n > 0 && !(n & (n - 1));
+}
+
+int pcpu_lock(struct pcpu *pcpu)
+{
+	pthread_mutex_lock(&pcpu->lock);
+	if (likely(!pcpu->closed))
+		return 0;
+	pthread_mutex_unlock(&pcpu->lock);
+	return -PCPU_E_CLOSED;
+}
+
+void pcpu_unlock(struct pcpu *pcpu)
+{
+	struct fake_log *log = &pcpu->kernel.log;
+	const char *text = log->pending;
+
+	log->pending = NULL;
+	pthread_mutex_unlock(&pcpu->lock);
+	/* without the lock: the sink may call us */
+	if (unlikely(text))
+		log->sink(log->arg, text);
+}
+
+/* the part of the geometry that the first chunk has no say in */
+static int page_geometry(const struct pcpu_config *config,
+			 struct pcpu_geometry *geo)
+{
+	int64_t host = sysconf(_SC_PAGESIZE);
+	int64_t page = config->page_size ? config->page_size : host;
+
+	if (config->cpus < 1 || config->cpus > MAX_CPUS ||
+	    !is_power_of_two(page) || page > MAX_PAGE_SIZE)
+		return -PCPU_E_CONFIG;
+	/* real pages can be joined, not cut */
+	if (config->memory == PCPU_MEMORY_MAPPED && page < host)
+		return -PCPU_E_CONFIG;
+
+	geo->cpus = (int)config->cpus;
+	geo->page_size = (int)page;
+	geo->page_shift = pcpu_fls((unsigned int)page) - 1;
+	geo->min_unit_size = PCPU_MIN_UNIT_PAGES << geo->page_shift;
+	return 0;
+}
+
+static int check_config(const struct pcpu_config *config)
+{
+	if (config->nodes < 0 || config->nodes > config->cpus ||
+	    config->page_limit < 0 ||
+	    (config->memory != PCPU_MEMORY_MAPPED &&
+	     config->memory != PCPU_MEMORY_NONE) ||
+	    config->quirks & ~(unsigned int)PCPU_QUIRK_ROLLBACK ||
+	    config->static_image_size > (uint64_t)config->static_size ||
+	    (config->static_image_size && !config->static_image))
+		return -PCPU_E_CONFIG;
+	return 0;
+}
+
+static void copy_static_image(struct pcpu *pcpu,
+			      const struct pcpu_config *config)
+{
+	int cpu;
+
+	if (!pcpu->kernel.vmalloc.host || !config->static_image_size)
+		return;
+	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
+		uint64_t addr = pcpu_chunk_addr(pcpu, pcpu->first_chunk, cpu, 0);
+
+		memcpy(fake_host(&pcpu->kernel.vmalloc, addr),
+		       config->static_image, config->static_image_size);
+	}
+}
+
+static int build(struct pcpu *pcpu, const struct pcpu_config *config)
+{
+	struct fake_kernel *kernel = &pcpu->kernel;
+	struct pcpu_geometry *geo = &pcpu->geo;
+	struct pcpu_setup setup;
+	uint64_t block;
+	int err;
+
+	err = page_geometry(config, geo);
+	if (!err)
+		err = check_config(config);
+	if (!err)
+		err = pcpu_first_chunk_plan(config, geo, &setup);
+	if (!err)
+		err = pcpu_first_chunk_geometry(&setup, geo);
+	if (err)
+		return err;
+
+	pcpu->quirks = config->quirks;
+	fake_log_init(&kernel->log, config->warn, config->warn_arg);
+	if (!fake_pages_init(&kernel->pages, geo->cpus,
+			     config->nodes ? config->nodes : 1,
+			     config->page_limit))
+		return -PCPU_E_HOST;
+	block = setup.has_block ? (uint64_t)geo->chunk_size : 0;
+	if (!fake_vmalloc_init(&kernel->vmalloc, (uint64_t)geo->page_size,
+			       block, (uint64_t)geo->chunk_size,
+			       config->memory == PCPU_MEMORY_MAPPED))
+		return -PCPU_E_HOST;
+
+	err = pcpu_setup_first_chunk(pcpu, &setup);
+	if (!err)
+		copy_static_image(pcpu, config);
+	return err;
+}
+
+/* free all that build() and later calls took; works on a half-built one too */
+static void tear_down(struct pcpu *pcpu)
+{
+	while (pcpu->chunks.node) {
+		struct rb_node *node = pcpu->chunks.node;
+		struct pcpu_chunk *chunk =
+			container_of(node, struct pcpu_chunk, rb_node);
+
+		fake_rb_erase(&pcpu->chunks, node);
+		free(chunk->map.entry);
+		if (chunk == pcpu->first_chunk)
+			continue;
+		free(chunk->vm);
+		free(chunk);
+	}
+	free(pcpu->first_chunk);
+	pcpu->first_chunk = NULL;
+	free(pcpu->slots);
+	pcpu->slots = NULL;
+	pcpu_pins_exit(pcpu);
+	fake_vmalloc_exit(&pcpu->kernel.vmalloc);
+	fake_pages_exit(&pcpu->kernel.pages);
+	pcpu->closed = true;
+}
+
+struct pcpu *pcpu_create(const struct pcpu_config *config, int *error)
+{
+	struct pcpu *pcpu = calloc(1, sizeof(*pcpu));
+
+	if (!pcpu) {
+		*error = -PCPU_E_HOST;
+		return NULL;
+	}
+	pthread_mutex_init(&pcpu->lock, NULL);
+	*error = build(pcpu, config);
+	if (*error) {
+		pcpu_destroy(pcpu);
+		return NULL;
+	}
+	return pcpu;
+}
+
+int pcpu_close(struct pcpu *pcpu)
+{
+	if (pcpu_lock(pcpu))
+		return 0;
+	if (pcpu->nr_pins) {
+		pcpu_unlock(pcpu);
+		return -PCPU_E_PINNED;
+	}
+	tear_down(pcpu);
+	pcpu_unlock(pcpu);
+	return 0;
+}
+
+void pcpu_destroy(struct pcpu *pcpu)
+{
+	if (!pcpu)
+		return;
+	if (!pcpu->closed)
+		tear_down(pcpu);
+	pthread_mutex_destroy(&pcpu->lock);
+	free(pcpu);
+}
+
+int pcpu_check_request(const struct pcpu *pcpu, int64_t size, int64_t align)
+{
+	if (unlikely(size < 1 || size > pcpu->geo.min_unit_size))
+		return -PCPU_E_SIZE;
+	if (unlikely(align > pcpu->geo.page_size || !is_power_of_two(align)))
+		return -PCPU_E_ALIGN;
+	return 0;
+}
+
+/* refuse; the 2009 file warned about some, and let the rest do damage */
+static int refuse_request(struct pcpu *pcpu, int error, int64_t align)
+{
+	if (error == -PCPU_E_SIZE || align < 0 || align > pcpu->geo.page_size)
+		fake_warn(&pcpu->kernel,
+			  "illegal size or align for percpu allocation");
+	return error;
+}
+
+/*
+ * Find a place: the fullest chunk that may hold the area, or a new one.
+ * pcpu_alloc_area() may move the chunk that it looked at to another list; the
+ * walk goes on with the one that stood next on this.
+ */
+static struct pcpu_chunk *find_area(struct pcpu *pcpu, int size, int align,
+				    int *offset, int *error)
+{
+	struct list_head *pos, *next;
+	struct pcpu_chunk *chunk;
+	int slot;
+
+	for (slot = pcpu_size_to_slot(pcpu, size); slot < pcpu->geo.nr_slots;
+	     slot++) {
+		list_for_each_safe(pos, next, &pcpu->slots[slot]) {
+			chunk = list_entry(pos, struct pcpu_chunk, list);
+			if (size > chunk->map.contig_hint)
+				continue;
+			*error = pcpu_alloc_area(pcpu, chunk, size, align,
+						 offset);
+			if (!*error)
+				return chunk;
+			if (*error != -PCPU_E_SIZE)
+				return NULL;
+		}
+	}
+
+	chunk = pcpu_chunk_create(pcpu, error);
+	if (!chunk)
+		return NULL;
+	*error = pcpu_alloc_area(pcpu, chunk, size, align, offset);
+	return *error ? NULL : chunk;
+}
+
+int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size, int64_t align)
+{
+	struct pcpu_chunk *chunk;
+	int offset, error;
+
+	error = pcpu_check_request(pcpu, size, align);
+	if (unlikely(error))
+		return refuse_request(pcpu, error, align);
+
+	chunk = find_area(pcpu, (int)size, (int)align, &offset, &error);
+	if (!chunk)
+		return error;
+	error = pcpu_populate_chunk(pcpu, chunk, offset, (int)size);
+	if (unlikely(error)) {
+		int index = pcpu_map_find(&chunk->map, offset, 0, 0);
+
+		pcpu_free_area(pcpu, chunk, index);
+		return error;
+	}
+	return (int64_t)chunk->vm->addr + offset;
+}
+
+int pcpu_find_locked(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found)
+{
+	const struct pcpu_geometry *geo = &pcpu->geo;
+	struct pcpu_chunk *chunk = found->chunk;
+	int index = found->index;
+	int start = found->offset;
+	int64_t offset;
+
+	if (ptr <= 0)
+		return -PCPU_E_WILD;
+	offset = chunk ? ptr - (int64_t)chunk->vm->addr : -1;
+	if (offset < start || offset >= geo->unit_size) {
+		chunk = pcpu_chunk_addr_search(pcpu, (uint64_t)ptr);
+		if (!chunk)
+			return -PCPU_E_WILD;
+		offset = ptr - (int64_t)chunk->vm->addr;
+		if (offset >= geo->unit_size)
+			return -PCPU_E_OTHER_UNIT;
+		index = 0;
+		start = 0;
+	}
+
+	if (chunk == pcpu->first_chunk && offset < geo->static_size) {
+		if (offset)
+			return -PCPU_E_STATIC;
+		found->size = geo->static_size;
+		found->is_static = true;
+	} else {
+		/* without a map nothing was ever handed out here */
+		if (!chunk->map.entry)
+			return -PCPU_E_NOT_LIVE;
+		index = pcpu_map_find(&chunk->map, (int)offset, index, start);
+		if (index < 0)
+			return index;
+		found->size = -chunk->map.entry[index];
+		found->is_static = false;
+	}
+	found->chunk = chunk;
+	found->offset = (int)offset;
+	found->index = index;
+	return 0;
+}
+
+/* a chunk became empty: give back another one that is, if there is one */
+static void kill_spare_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
+{
+	struct list_head *slot = &pcpu->slots[pcpu_chunk_slot(pcpu, chunk)];
+	struct list_head *pos;
+
+	list_for_each(pos, slot) {
+		if (pos != &chunk->list) {
+			pcpu_kill_chunk(pcpu, list_entry(pos, struct pcpu_chunk,
+							 list));
+			return;
+		}
+	}
+}
+
+int pcpu_free_locked(struct pcpu *pcpu, int64_t ptr)
+{
+	struct pcpu_found found = { 0 };
+	int err;
+
+	if (!ptr)
+		return 0;
+	err = pcpu_find_locked(pcpu, ptr, &found);
+	if (unlikely(err))
+		return err;
+	if (unlikely(found.is_static))
+		return -PCPU_E_STATIC;
+	if (unlikely(pcpu->nr_pins) && pcpu_is_pinned(pcpu, ptr))
+		return -PCPU_E_PINNED;
+
+	pcpu_free_area(pcpu, found.chunk, found.index);
+	if (found.chunk->map.free_size == pcpu->geo.unit_size)
+		kill_spare_chunk(pcpu, found.chunk);
+	return 0;
+}
+
+int64_t pcpu_alloc(struct pcpu *pcpu, int64_t size, int64_t align)
+{
+	int64_t ptr = pcpu_lock(pcpu);
+
+	if (unlikely(ptr))
+		return ptr;
+	ptr = pcpu_alloc_locked(pcpu, size, align);
+	pcpu_unlock(pcpu);
+	return ptr;
+}
+
+int pcpu_free(struct pcpu *pcpu, int64_t ptr)
+{
+	int err = pcpu_lock(pcpu);
+
+	if (unlikely(err))
+		return err;
+	err = pcpu_free_locked(pcpu, ptr);
+	pcpu_unlock(pcpu);
+	return err;
+}
+
+int pcpu_locate(struct pcpu *pcpu, int64_t ptr, struct pcpu_location *location)
+{
+	struct pcpu_found found = { 0 };
+	int err = pcpu_lock(pcpu);
+
+	if (err)
+		return err;
+	err = pcpu_find_locked(pcpu, ptr, &found);
+	if (!err) {
+		location->chunk = found.chunk->id;
+		location->offset = found.offset;
+		location->size = found.size;
+	}
+	pcpu_unlock(pcpu);
+	return err;
+}
+
+/* the real address of a copy, and how many bytes are there to be touched */
+static int64_t address_locked(struct pcpu *pcpu, int64_t ptr, int64_t cpu,
+			      int64_t *size)
+{
+	const struct pcpu_geometry *geo = &pcpu->geo;
+	struct pcpu_found found = { 0 };
+	int64_t end;
+	int page;
+	int err = pcpu_find_locked(pcpu, ptr, &found);
+
+	if (err)
+		return err;
+	if (cpu < 0 || cpu >= geo->cpus)
+		return -PCPU_E_CPU;
+	if (!pcpu->kernel.vmalloc.host)
+		return -PCPU_E_NO_MEMORY_MAPPED;
+
+	/* bytes parked behind the area may lie in a page that nobody holds */
+	end = found.offset + found.size;
+	page = pcpu_pfn_down(geo, found.offset);
+	while (page < pcpu_pfn_up(geo, end) && found.chunk->populated[page])
+		page++;
+	if (end > (int64_t)page << geo->page_shift)
+		end = (int64_t)page << geo->page_shift;
+	*size = end > found.offset ? end - found.offset : 0;
+	return (int64_t)(uintptr_t)fake_host(&pcpu->kernel.vmalloc,
+		pcpu_chunk_addr(pcpu, found.chunk, (int)cpu, 0) +
+		(uint64_t)found.offset);
+}
+
+int64_t pcpu_address(struct pcpu *pcpu, int64_t ptr, int64_t cpu)
+{
+	int64_t size;
+	int64_t ret = pcpu_lock(pcpu);
+
+	if (ret)
+		return ret;
+	ret = address_locked(pcpu, ptr, cpu, &size);
+	pcpu_unlock(pcpu);
+	return ret;
+}
+
+int64_t pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, int64_t *size)
+{
+	int64_t ret = pcpu_lock(pcpu);
+
+	if (ret)
+		return ret;
+	ret = address_locked(pcpu, ptr, cpu, size);
+	/* a failing neighbour takes pages away: a pin could not hold them */
+	if (ret > 0 && pcpu->quirks & PCPU_QUIRK_ROLLBACK)
+		ret = -PCPU_E_ROLLBACK;
+	else if (ret > 0 && !pcpu_pin_locked(pcpu, ptr))
+		ret = -PCPU_E_HOST;
+	pcpu_unlock(pcpu);
+	return ret;
+}
+
+int pcpu_unpin(struct pcpu *pcpu, int64_t ptr)
+{
+	int err = pcpu_lock(pcpu);
+
+	if (err)
+		return err;
+	err = pcpu_unpin_locked(pcpu, ptr) ? 0 : -PCPU_E_NOT_PINNED;
+	pcpu_unlock(pcpu);
+	return err;
+}
+
+int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
+{
+	int err = pcpu_lock(pcpu);
+
+	if (err)
+		return err;
+	info->cpus = pcpu->geo.cpus;
+	info->page_size = pcpu->geo.page_size;
+	info->unit_size = pcpu->geo.unit_size;
+	info->static_size = pcpu->geo.static_size;
+	info->static_ptr = (int64_t)pcpu->first_vm.addr;
+	info->max_size = pcpu->geo.min_unit_size;
+	info->chunks = pcpu->nr_chunks;
+	info->chunks_created = pcpu->nr_created;
+	info->chunks_destroyed = pcpu->nr_destroyed;
+	info->pages = pcpu->nr_pages;
+	pcpu_unlock(pcpu);
+	return 0;
+}
+
+int pcpu_counters(struct pcpu *pcpu, uint64_t *calls)
+{
+	int err = pcpu_lock(pcpu);
+
+	if (err)
+		return err;
+	memcpy(calls, pcpu->kernel.faults.calls,
+	       sizeof(pcpu->kernel.faults.calls));
+	pcpu_unlock(pcpu);
+	return 0;
+}
+
+int pcpu_inject(struct pcpu *pcpu, int site, const struct pcpu_fault *fault)
+{
+	int err = pcpu_lock(pcpu);
+
+	if (err)
+		return err;
+	err = fake_fault_arm(&pcpu->kernel.faults, site, fault);
+	pcpu_unlock(pcpu);
+	return err;
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * batch.c - many allocations or frees in one call, all or none.
+ */
+#include <stdlib.h>
+
+#include "allocator.h"
+#include "pin.h"
+
+/* the @i-th of an array of integers of any width, negative when signed */
+static int64_t get(const void *array, int width, size_t i)
+{
+	switch (width) {
+	case 1:
+		return ((const uint8_t *)array)[i];
+	case -1:
+		return ((const int8_t *)array)[i];
+	case 2:
+		return ((const uint16_t *)array)[i];
+	case -2:
+		return ((const int16_t *)array)[i];
+	case 4:
+		return ((const uint32_t *)array)[i];
+	case -4:
+		return ((const int32_t *)array)[i];
+	default:
+		/* an unsigned one above 2^63 turns negative: refused as such */
+		return ((const int64_t *)array)[i];
+	}
+}
+
+int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
+		    int64_t align, int64_t *ptrs, size_t *at)
+{
+	size_t i, first = 0;
+	int err = pcpu_lock(pcpu);
+
+	*at = 0;
+	if (err)
+		return err;
+
+	/* begin with a size that will be refused, if there is one */
+	for (i = 0; i < n; i++) {
+		if (pcpu_check_request(pcpu, get(sizes, width, i), align)) {
+			first = i;
+			break;
+		}
+	}
+	for (i = first; i < n; i++) {
+		ptrs[i] = pcpu_alloc_locked(pcpu, get(sizes, width, i), align);
+		if (ptrs[i] < 0) {
+			err = (int)ptrs[i];
+			*at = i;
+			while (i-- > first)
+				pcpu_free_locked(pcpu, ptrs[i]);
+			break;
+		}
+	}
+	pcpu_unlock(pcpu);
+	return err;
+}
+
+/* a pointer to be freed, and where it stood */
+struct ref {
+	int64_t ptr;		/* not 0 */
+	size_t at;		/* index in the caller's array */
+};
+
+static int by_ptr(const void *a, const void *b)
+{
+	const struct ref *x = a, *y = b;
+
+	if (x->ptr != y->ptr)
+		return x->ptr < y->ptr ? -1 : 1;
+	return x->at < y->at ? -1 : 1;
+}
+
+/*
+ * Look at all pointers before the first is freed.  In ascending order, each
+ * chunk's map is walked once.  Of several errors the first one given counts.
+ */
+static int check_all(struct pcpu *pcpu, const struct ref *refs, size_t n,
+		     size_t *at)
+{
+	struct pcpu_found found = { 0 };
+	int first_err = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		int64_t ptr = refs[i].ptr;
+		int err = pcpu_find_locked(pcpu, ptr, &found);
+
+		if (!err && found.is_static)
+			err = -PCPU_E_STATIC;
+		if (!err && i && ptr == refs[i - 1].ptr)
+			err = -PCPU_E_NOT_LIVE;
+		if (!err && pcpu->nr_pins && pcpu_is_pinned(pcpu, ptr))
+			err = -PCPU_E_PINNED;
+		if (err && (!first_err || refs[i].at < *at)) {
+			first_err = err;
+			*at = refs[i].at;
+		}
+	}
+	return first_err;
+}
+
+/* collect what is not 0, sorted */
+static size_t collect(struct ref *refs, const void *ptrs, int width, size_t n)
+{
+	bool sorted = true;
+	size_t i, used = 0;
+
+	for (i = 0; i < n; i++) {
+		int64_t ptr = get(ptrs, width, i);
+
+		if (!ptr)
+			continue;
+		sorted = sorted && (!used || refs[used - 1].ptr < ptr);
+		refs[used].ptr = ptr;
+		refs[used++].at = i;
+	}
+	if (!sorted)
+		qsort(refs, used, sizeof(*refs), by_ptr);
+	return used;
+}
+
+int pcpu_free_many(struct pcpu *pcpu, const void *ptrs, int width, size_t n,
+		   size_t *at)
+{
+	struct ref *refs;
+	size_t i, used;
+	int err;
+
+	*at = 0;
+	refs = malloc((n ? n : 1) * sizeof(*refs));
+	if (!refs)
+		return -PCPU_E_HOST;
+	used = collect(refs, ptrs, width, n);
+
+	err = pcpu_lock(pcpu);
+	if (!err) {
+		err = check_all(pcpu, refs, used, at);
+		for (i = err ? n : 0; i < n; i++)
+			pcpu_free_locked(pcpu, get(ptrs, width, i));
+		pcpu_unlock(pcpu);
+	}
+	free(refs);
+	return err;
+}

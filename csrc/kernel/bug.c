@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * bug.c - WARN: counted, and handed to a sink.
+ */
+#include <stdio.h>
+
+#include "kernel.h"
+
+static void print_warning(void *arg, const char *text)
+{
+	(void)arg;
+	fprintf(stderr, "percpu: WARNING: %s\n", text);
+}
+
+void fake_log_init(struct fake_log *log,
+		   void (*sink)(void *arg, const char *text), void *arg)
+{
+	log->pending = NULL;
+	log->sink = sink ? sink : print_warning;
+	log->arg = arg;
+}
+
+void fake_warn(struct fake_kernel *kernel, const char *text)
+{
+	fake_count(&kernel->faults, PCPU_WARN);
+	if (!kernel->log.pending)
+		kernel->log.pending = text;
+}
+
+void fake_warn_on(struct fake_kernel *kernel, bool condition, const char *text)
+{
+	if (unlikely(condition))
+		fake_warn(kernel, text);
+}

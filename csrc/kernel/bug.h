@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * bug.h - WARN.  It is counted, and its text is kept until the allocator's
+ * lock is released and the sink may be called.
+ *
+ * There is no BUG here: whatever the 2009 file asserts about its callers is
+ * checked by the outermost functions before anything changes.
+ */
+#ifndef FAKE_BUG_H
+#define FAKE_BUG_H
+
+#include <stdbool.h>
+
+struct fake_kernel;
+
+struct fake_log {
+	const char *pending;	/* first text not yet delivered, or NULL */
+	void (*sink)(void *arg, const char *text); /* who gets it */
+	void *arg;		/* handed to the sink */
+};
+
+/**
+ * fake_log_init - choose the sink
+ * @log: the log
+ * @sink: who gets the texts; NULL: stderr
+ * @arg: handed to the sink
+ */
+void fake_log_init(struct fake_log *log,
+		   void (*sink)(void *arg, const char *text), void *arg);
+
+/**
+ * fake_warn - count a warning and note its text
+ * @kernel: the kernel
+ * @text: a constant string
+ */
+void fake_warn(struct fake_kernel *kernel, const char *text);
+
+/**
+ * fake_warn_on - warn if a condition holds
+ * @kernel: the kernel
+ * @condition: what should not be
+ * @text: a constant string
+ */
+void fake_warn_on(struct fake_kernel *kernel, bool condition, const char *text);
+
+#endif /* FAKE_BUG_H */

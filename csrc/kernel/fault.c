@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * fault.c - when a kernel service is made to fail.
+ *
+ * A plan lets nth - 1 calls pass; the next call is a candidate, and so is
+ * every interval-th one after it.  A candidate fails with the given
+ * probability until the plan has struck the given number of times.
+ */
+#include "fault.h"
+
+#include <string.h>
+
+static const double two_to_the_32 = 4294967296.0;
+
+/* splitmix64 (Steele, Lea, Flood 2014): small, and easy to repeat elsewhere */
+static uint64_t next_random(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+static bool can_fail(int site)
+{
+	switch (site) {
+	case PCPU_KMALLOC:
+	case PCPU_VMALLOC:
+	case PCPU_GET_VM_AREA:
+	case PCPU_ALLOC_PAGE:
+	case PCPU_MAP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int fake_fault_arm(struct fake_faults *faults, int site,
+		   const struct pcpu_fault *fault)
+{
+	struct fake_fault *plan;
+
+	if (!can_fail(site))
+		return -PCPU_E_SITE;
+	plan = &faults->plan[site];
+	if (!fault) {
+		memset(plan, 0, sizeof(*plan));
+		return 0;
+	}
+
+	/* written so that a NaN is refused too */
+	if (!(fault->probability > 0.0 && fault->probability <= 1.0) ||
+	    fault->nth < 1 || fault->interval < 1 || fault->times < -1 ||
+	    fault->times == 0)
+		return -PCPU_E_CONFIG;
+
+	plan->armed = true;
+	plan->wait = fault->nth - 1;
+	plan->interval = fault->interval;
+	plan->times = fault->times;
+	plan->threshold = (uint64_t)(fault->probability * two_to_the_32);
+	plan->random = fault->seed;
+	return 0;
+}
+
+bool fake_fault_strikes(struct fake_fault *fault)
+{
+	if (fault->wait) {
+		fault->wait--;
+		return false;
+	}
+	fault->wait = fault->interval - 1;
+	if ((next_random(&fault->random) >> 32) >= fault->threshold)
+		return false;
+	if (fault->times > 0 && --fault->times == 0)
+		fault->armed = false;
+	return true;
+}

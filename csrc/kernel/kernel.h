@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * kernel.h - the kernel that one allocator believes it runs on.
+ *
+ * Five small fakes, one file each: faults and call counts, slab, vmalloc,
+ * pages, warnings.  They keep what the 2009 file can observe of the real
+ * services, and count every call.
+ */
+#ifndef FAKE_KERNEL_H
+#define FAKE_KERNEL_H
+
+#include "bug.h"
+#include "fault.h"
+#include "page_alloc.h"
+#include "vmalloc.h"
+
+struct fake_kernel {
+	struct fake_faults faults;	/* call counts and fault plans */
+	struct fake_log log;		/* where warnings go */
+	struct fake_pages pages;	/* page frames by NUMA node */
+	struct fake_vmalloc vmalloc;	/* the address space */
+};
+
+#endif /* FAKE_KERNEL_H */

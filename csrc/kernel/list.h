@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * list.h - circular doubly linked lists, with the kernel's names.
+ *
+ * A list head and a link in a member are the same struct; an empty list is a
+ * head that points at itself.
+ */
+#ifndef FAKE_LIST_H
+#define FAKE_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define container_of(ptr, type, member) \
+	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+
+struct list_head {
+	struct list_head *next;	/* first member, or the head itself */
+	struct list_head *prev;	/* last member, or the head itself */
+};
+
+static inline void list_init(struct list_head *head)
+{
+	head->next = head;
+	head->prev = head;
+}
+
+static inline bool list_empty(const struct list_head *head)
+{
+	return head->next == head;
+}
+
+/* put @link right behind @where */
+static inline void list_add(struct list_head *link, struct list_head *where)
+{
+	link->prev = where;
+	link->next = where->next;
+	where->next->prev = link;
+	where->next = link;
+}
+
+static inline void list_add_tail(struct list_head *link, struct list_head *head)
+{
+	list_add(link, head->prev);
+}
+
+/* take @link off its list; it stands alone then, so this may be done twice */
+static inline void list_del(struct list_head *link)
+{
+	link->prev->next = link->next;
+	link->next->prev = link->prev;
+	list_init(link);
+}
+
+static inline void list_move(struct list_head *link, struct list_head *head)
+{
+	list_del(link);
+	list_add(link, head);
+}
+
+static inline void list_move_tail(struct list_head *link,
+				  struct list_head *head)
+{
+	list_del(link);
+	list_add_tail(link, head);
+}
+
+#define list_entry(ptr, type, member) container_of(ptr, type, member)
+
+#define list_for_each(pos, head) \
+	for ((pos) = (head)->next; (pos) != (head); (pos) = (pos)->next)
+
+/* @pos may leave the list meanwhile: its successor @n was noted before */
+#define list_for_each_safe(pos, n, head)			\
+	for ((pos) = (head)->next, (n) = (pos)->next;		\
+	     (pos) != (head); (pos) = (n), (n) = (pos)->next)
+
+#endif /* FAKE_LIST_H */

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * page_alloc.c - page frames, counted by NUMA node against a limit.
+ */
+#include <stdlib.h>
+
+#include "kernel.h"
+
+bool fake_pages_init(struct fake_pages *pages, int64_t cpus, int64_t nodes,
+		     int64_t limit)
+{
+	pages->cpus = cpus;
+	pages->nodes = nodes;
+	pages->limit = limit;
+	pages->held = calloc((size_t)nodes, sizeof(*pages->held));
+	return pages->held;
+}
+
+void fake_pages_exit(struct fake_pages *pages)
+{
+	free(pages->held);
+	pages->held = NULL;
+}
+
+bool fake_alloc_page(struct fake_kernel *kernel, int64_t cpu)
+{
+	struct fake_pages *pages = &kernel->pages;
+	int64_t *held = &pages->held[fake_cpu_to_node(pages, cpu)];
+
+	if (fake_should_fail(&kernel->faults, PCPU_ALLOC_PAGE))
+		return false;
+	if (pages->limit && *held >= pages->limit)
+		return false;
+	++*held;
+	return true;
+}
+
+void fake_free_page(struct fake_kernel *kernel, int64_t cpu)
+{
+	struct fake_pages *pages = &kernel->pages;
+
+	fake_count(&kernel->faults, PCPU_FREE_PAGE);
+	pages->held[fake_cpu_to_node(pages, cpu)]--;
+}

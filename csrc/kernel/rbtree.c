@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * rbtree.c - red-black trees.
+ *
+ * A binary search tree with two rules: a red node has no red child, and every
+ * path from the root to an empty place meets the same number of black nodes.
+ * So the longest path is at most twice the shortest.  Insertion may break the
+ * first rule, removal the second; both are mended on the way up, as in Cormen,
+ * Leiserson, Rivest and Stein, "Introduction to Algorithms", chapter 13.
+ */
+#include "rbtree.h"
+
+#include <stddef.h>
+
+/* hang @new where @old hangs under @parent */
+static void replace_child(struct rb_root *root, struct rb_node *parent,
+			  struct rb_node *old, struct rb_node *new)
+{
+	if (!parent)
+		root->node = new;
+	else if (parent->left == old)
+		parent->left = new;
+	else
+		parent->right = new;
+	if (new)
+		new->parent = parent;
+}
+
+/* the right child of @node moves up, @node down to its left */
+static void rotate_left(struct rb_root *root, struct rb_node *node)
+{
+	struct rb_node *up = node->right;
+
+	node->right = up->left;
+	if (up->left)
+		up->left->parent = node;
+	replace_child(root, node->parent, node, up);
+	up->left = node;
+	node->parent = up;
+}
+
+/* the left child of @node moves up, @node down to its right */
+static void rotate_right(struct rb_root *root, struct rb_node *node)
+{
+	struct rb_node *up = node->left;
+
+	node->left = up->right;
+	if (up->right)
+		up->right->parent = node;
+	replace_child(root, node->parent, node, up);
+	up->right = node;
+	node->parent = up;
+}
+
+static bool is_red(const struct rb_node *node)
+{
+	return node && node->red;
+}
+
+void fake_rb_insert(struct rb_root *root, struct rb_node *node,
+		    struct rb_node *parent, struct rb_node **link)
+{
+	node->parent = parent;
+	node->left = NULL;
+	node->right = NULL;
+	node->red = true;
+	*link = node;
+
+	/* a red parent is never the root, so a grandparent exists */
+	while (is_red(node->parent)) {
+		struct rb_node *up = node->parent;
+		struct rb_node *top = up->parent;
+		bool left = up == top->left;
+		struct rb_node *uncle = left ? top->right : top->left;
+
+		if (is_red(uncle)) {
+			up->red = false;
+			uncle->red = false;
+			top->red = true;
+			node = top;
+			continue;
+		}
+		if (left) {
+			if (node == up->right) {
+				rotate_left(root, up);
+				up = node;
+			}
+			rotate_right(root, top);
+		} else {
+			if (node == up->left) {
+				rotate_right(root, up);
+				up = node;
+			}
+			rotate_left(root, top);
+		}
+		up->red = false;
+		top->red = true;
+		break;
+	}
+	root->node->red = false;
+}
+
+/* every path through @node, a child of @parent, lacks one black node */
+static void mend_black(struct rb_root *root, struct rb_node *node,
+		       struct rb_node *parent)
+{
+	while (node != root->node && !is_red(node)) {
+		bool left = node == parent->left;
+		struct rb_node *sib = left ? parent->right : parent->left;
+		struct rb_node *near, *far;
+
+		if (sib->red) {
+			sib->red = false;
+			parent->red = true;
+			if (left)
+				rotate_left(root, parent);
+			else
+				rotate_right(root, parent);
+			sib = left ? parent->right : parent->left;
+		}
+
+		near = left ? sib->left : sib->right;
+		far = left ? sib->right : sib->left;
+		if (!is_red(near) && !is_red(far)) {
+			sib->red = true;
+			node = parent;
+			parent = node->parent;
+			continue;
+		}
+		if (!is_red(far)) {
+			near->red = false;
+			sib->red = true;
+			if (left)
+				rotate_right(root, sib);
+			else
+				rotate_left(root, sib);
+			far = sib;
+			sib = near;
+		}
+		sib->red = parent->red;
+		parent->red = false;
+		far->red = false;
+		if (left)
+			rotate_left(root, parent);
+		else
+			rotate_right(root, parent);
+		return;
+	}
+	if (node)
+		node->red = false;
+}
+
+void fake_rb_erase(struct rb_root *root, struct rb_node *node)
+{
+	struct rb_node *child, *parent;
+	bool lost_red;
+
+	if (node->left && node->right) {
+		/* the next larger node has no left child: it takes our place */
+		struct rb_node *next = fake_rb_next(node);
+
+		child = next->right;
+		parent = next->parent == node ? next : next->parent;
+		lost_red = next->red;
+
+		replace_child(root, next->parent, next, child);
+		next->red = node->red;
+		next->left = node->left;
+		next->left->parent = next;
+		next->right = node->right;
+		if (next->right)
+			next->right->parent = next;
+		replace_child(root, node->parent, node, next);
+	} else {
+		child = node->left ? node->left : node->right;
+		parent = node->parent;
+		lost_red = node->red;
+		replace_child(root, parent, node, child);
+	}
+
+	if (!lost_red)
+		mend_black(root, child, parent);
+}
+
+struct rb_node *fake_rb_first(const struct rb_root *root)
+{
+	struct rb_node *node = root->node;
+
+	while (node && node->left)
+		node = node->left;
+	return node;
+}
+
+struct rb_node *fake_rb_next(const struct rb_node *node)
+{
+	struct rb_node *next = node->right;
+
+	if (next) {
+		while (next->left)
+			next = next->left;
+		return next;
+	}
+	while (node->parent && node == node->parent->right)
+		node = node->parent;
+	return node->parent;
+}
+
+struct rb_node *fake_rb_prev(const struct rb_node *node)
+{
+	struct rb_node *prev = node->left;
+
+	if (prev) {
+		while (prev->right)
+			prev = prev->right;
+		return prev;
+	}
+	while (node->parent && node == node->parent->left)
+		node = node->parent;
+	return node->parent;
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * percpu.h - the public C interface, the one header that an embedder includes.
+ *
+ * A struct pcpu is one per-CPU allocator: the dynamic allocator that entered
+ * Linux with commit 8d408b4be37b (mm/percpu.c, Tejun Heo, February 2009),
+ * together with a small fake of the kernel that it runs on.  A process may
+ * hold any number of them; one lock in each serialises the calls, so every
+ * function here may be called from several threads unless it says otherwise.
+ *
+ * A per-CPU pointer is an address in the allocator's own address space, the
+ * address of CPU 0's copy.  It is greater than 0 and the same in every run.
+ * pcpu_address() turns it into a real address.
+ *
+ * Functions that return int or int64_t return a negative enum pcpu_error when
+ * they refuse or fail; a refusal leaves the allocator's state as it was.
+ */
+#ifndef PERCPU_H
+#define PERCPU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct pcpu;
+
+/**
+ * enum pcpu_service - what the allocator asks of its kernel
+ *
+ * Each is counted; the five that can fail are also sites for faults:
+ * PCPU_KMALLOC, PCPU_VMALLOC, PCPU_GET_VM_AREA, PCPU_ALLOC_PAGE, PCPU_MAP.
+ */
+enum pcpu_service {
+	PCPU_KMALLOC,			/* sizes above 0 */
+	PCPU_KFREE,			/* of what kmalloc gave */
+	PCPU_VMALLOC,			/* maps larger than a page */
+	PCPU_VFREE,			/* of what vmalloc gave */
+	PCPU_GET_VM_AREA,		/* address space for one chunk */
+	PCPU_FREE_VM_AREA,		/* gives it back */
+	PCPU_ALLOC_PAGE,		/* one page frame */
+	PCPU_FREE_PAGE,			/* gives it back */
+	PCPU_MAP,			/* one CPU and page range */
+	PCPU_UNMAP,			/* one CPU and page range */
+	PCPU_FLUSH_CACHE_VMAP,		/* after mapping, all CPUs at once */
+	PCPU_FLUSH_CACHE_VUNMAP,	/* before unmapping */
+	PCPU_FLUSH_TLB,			/* after unmapping */
+	PCPU_WARN,			/* WARN and WARN_ON that fired */
+	PCPU_NR_SERVICES
+};
+
+/**
+ * enum pcpu_error - why a call was refused or failed (returned negated)
+ *
+ * PCPU_E_NOMEM + service means that this service failed, for example
+ * PCPU_E_NOMEM + PCPU_ALLOC_PAGE: no page frame was left.
+ */
+enum pcpu_error {
+	PCPU_E_SIZE = 1,	/* size is 0, negative or above 16 pages */
+	PCPU_E_ALIGN,		/* alignment is no power of two up to a page */
+	PCPU_E_WILD,		/* no chunk covers the pointer */
+	PCPU_E_OTHER_UNIT,	/* it points at another CPU's copy */
+	PCPU_E_STATIC,		/* it points into the static area */
+	PCPU_E_INTERIOR,	/* it points into the middle of an area */
+	PCPU_E_NOT_LIVE,	/* no area there: freed, or never handed out */
+	PCPU_E_PINNED,		/* somebody looks at the area */
+	PCPU_E_NOT_PINNED,	/* unpin without a pin */
+	PCPU_E_ROLLBACK,	/* no pins with PCPU_QUIRK_ROLLBACK */
+	PCPU_E_CPU,		/* no such CPU */
+	PCPU_E_NO_MEMORY_MAPPED, /* created with PCPU_MEMORY_NONE */
+	PCPU_E_CLOSED,		/* pcpu_close() was called */
+	PCPU_E_CONFIG,		/* impossible geometry, or a value out of range */
+	PCPU_E_SITE,		/* this service cannot fail */
+	PCPU_E_TRACE,		/* an operation names a slot or kind out of range */
+	PCPU_E_HOST,		/* the host has no memory for the call itself */
+	PCPU_E_NOMEM = 32	/* + enum pcpu_service */
+};
+
+/* who sets up the first chunk; see pcpu_create() */
+enum pcpu_first_chunk {
+	PCPU_FIRST_4K,		/* static pages one by one, into vmalloc space */
+	PCPU_FIRST_EMBED,	/* one block, every page present */
+	PCPU_FIRST_REMAP	/* 2 MiB units, pages up to the free area */
+};
+
+enum pcpu_memory {
+	PCPU_MEMORY_MAPPED,	/* real memory, mapped and unmapped */
+	PCPU_MEMORY_NONE	/* bookkeeping only */
+};
+
+enum pcpu_quirk {
+	PCPU_QUIRK_ROLLBACK = 1	/* a failed populate frees its whole range */
+};
+
+/**
+ * struct pcpu_config - how to build an allocator
+ *
+ * All zero but cpus and static_size is a good start: 4k first chunk, sizes by
+ * the set-up's own rule, the host's page, real memory.
+ */
+struct pcpu_config {
+	int64_t cpus;			/* possible CPUs, 1 to 65,536 */
+	int64_t static_size;		/* bytes of the static area, > 0 */
+	int64_t unit_size;		/* bytes of a unit; 0: the set-up's rule */
+	int64_t free_size;		/* bytes after the static area; 0: the rest */
+	int64_t page_size;		/* bytes, a power of two; 0: the host's */
+	int64_t nodes;			/* NUMA nodes, CPUs in even blocks; 0: one */
+	int64_t page_limit;		/* page frames a node; 0: no limit */
+	int first_chunk;		/* enum pcpu_first_chunk */
+	int memory;			/* enum pcpu_memory */
+	unsigned int quirks;		/* set of enum pcpu_quirk */
+	const void *static_image;	/* first bytes of each static area, or NULL */
+	size_t static_image_size;	/* how many */
+	void (*warn)(void *arg, const char *text); /* sink for WARN; NULL: stderr */
+	void *warn_arg;			/* handed to warn */
+};
+
+/**
+ * pcpu_create - make an allocator and set up its first chunk
+ * @config: what to build; not kept
+ * @error: where the reason goes when NULL is returned
+ *
+ * The three set-ups are those of x86 in February 2009:
+ *
+ *	name	unit_size			free_size
+ *	4k	16 pages, or more for static	unit - static
+ *	embed	max(pages(static + 24 KiB), 16 pages)	unit - static
+ *	remap	2 MiB				pages(static + 24 KiB) - static
+ *
+ * Return: the allocator, or NULL with @error one of -PCPU_E_CONFIG,
+ * -PCPU_E_HOST, or -(PCPU_E_NOMEM + PCPU_MAP).
+ */
+struct pcpu *pcpu_create(const struct pcpu_config *config, int *error);
+
+/**
+ * pcpu_close - give back all memory; later calls return -PCPU_E_CLOSED
+ * @pcpu: the allocator
+ *
+ * Live areas go with it.  Closing twice is allowed.
+ * Return: 0, or -PCPU_E_PINNED with nothing done.
+ */
+int pcpu_close(struct pcpu *pcpu);
+
+/**
+ * pcpu_destroy - close, pinned or not, and free the handle itself
+ * @pcpu: the allocator, or NULL; no other thread may be using it
+ */
+void pcpu_destroy(struct pcpu *pcpu);
+
+/**
+ * pcpu_alloc - allocate a per-CPU area, zeroed on every CPU
+ * @pcpu: the allocator
+ * @size: bytes, 1 to 16 pages
+ * @align: a power of two, up to a page
+ *
+ * Return: the per-CPU pointer, or -PCPU_E_SIZE, -PCPU_E_ALIGN,
+ * -PCPU_E_CLOSED, or -(PCPU_E_NOMEM + the service that failed).
+ */
+int64_t pcpu_alloc(struct pcpu *pcpu, int64_t size, int64_t align);
+
+/**
+ * pcpu_free - free a per-CPU area
+ * @pcpu: the allocator
+ * @ptr: what pcpu_alloc() gave, or 0, which does nothing
+ *
+ * Return: 0, or -PCPU_E_WILD, -PCPU_E_OTHER_UNIT, -PCPU_E_STATIC,
+ * -PCPU_E_INTERIOR, -PCPU_E_NOT_LIVE, -PCPU_E_PINNED, -PCPU_E_CLOSED.
+ */
+int pcpu_free(struct pcpu *pcpu, int64_t ptr);
+
+/* where a pointer lies */
+struct pcpu_location {
+	int64_t chunk;		/* ordinal of creation, 0 is the first chunk */
+	int64_t offset;		/* bytes from the start of a unit */
+	int64_t size;		/* bytes of the area as the map has it */
+};
+
+/**
+ * pcpu_locate - which chunk and offset a pointer stands for
+ * @pcpu: the allocator
+ * @ptr: a live area's pointer, or that of the static area
+ * @location: the answer
+ *
+ * Return: 0, or the errors of pcpu_free() but -PCPU_E_PINNED.
+ */
+int pcpu_locate(struct pcpu *pcpu, int64_t ptr, struct pcpu_location *location);
+
+/**
+ * pcpu_address - the real address of one CPU's copy
+ * @pcpu: the allocator
+ * @ptr: a live area's pointer, or that of the static area
+ * @cpu: 0 to cpus - 1
+ *
+ * The address stays good until the area is freed; see pcpu_pin().
+ * Return: the address, or the errors of pcpu_locate(), -PCPU_E_CPU,
+ * -PCPU_E_NO_MEMORY_MAPPED.
+ */
+int64_t pcpu_address(struct pcpu *pcpu, int64_t ptr, int64_t cpu);
+
+/**
+ * pcpu_pin - keep an area from being freed while somebody looks at it
+ * @pcpu: the allocator
+ * @ptr: a live area's pointer, or that of the static area
+ * @cpu: 0 to cpus - 1
+ * @size: bytes that can be touched at the returned address
+ *
+ * Pins count; as long as one is left, freeing the area and closing the
+ * allocator return -PCPU_E_PINNED.
+ * Return: as pcpu_address(), or -PCPU_E_ROLLBACK, -PCPU_E_HOST.
+ */
+int64_t pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, int64_t *size);
+
+/**
+ * pcpu_unpin - take one pin away
+ * @pcpu: the allocator
+ * @ptr: the pointer that was pinned
+ *
+ * Return: 0 or -PCPU_E_NOT_PINNED.
+ */
+int pcpu_unpin(struct pcpu *pcpu, int64_t ptr);
+
+/**
+ * pcpu_alloc_many - many allocations in one call
+ * @pcpu: the allocator
+ * @sizes: an array of @n integers
+ * @width: bytes of one of them, 1, 2, 4 or 8; negative when they are signed
+ * @n: how many
+ * @align: alignment of all
+ * @ptrs: room for @n pointers
+ * @at: index of the size that was refused or failed
+ *
+ * All or none: every size is looked at before anything changes, and when an
+ * allocation fails the earlier ones are freed again, newest first.
+ * Return: 0 or the errors of pcpu_alloc().
+ */
+int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
+		    int64_t align, int64_t *ptrs, size_t *at);
+
+/**
+ * pcpu_free_many - many frees in one call, in the order given
+ * @pcpu: the allocator
+ * @ptrs: an array of @n integers, zeroes allowed
+ * @width: bytes of one of them, 1, 2, 4 or 8; negative when they are signed
+ * @n: how many
+ * @at: index of the pointer that was refused
+ *
+ * All or none: every pointer is looked at, also for doubles among themselves,
+ * before anything changes.
+ * Return: 0, the errors of pcpu_free(), or -PCPU_E_HOST.
+ */
+int pcpu_free_many(struct pcpu *pcpu, const void *ptrs, int width, size_t n,
+		   size_t *at);
+
+#define PCPU_OP_FREE	0xffffffffu	/* as a kind: this operation frees */
+#define PCPU_OP_ORPHAN	0xffffffffu	/* as a slot: nothing to free */
+
+/* one operation of a trace, 16 bytes */
+struct pcpu_op {
+	uint64_t key;		/* the recorder's name for the area */
+	uint32_t slot;		/* our name for it while it lives */
+	uint32_t kind;		/* index of its struct pcpu_kind, or PCPU_OP_FREE */
+};
+
+/* what an allocation asks for; a trace has few different ones */
+struct pcpu_kind {
+	int64_t size;		/* bytes */
+	int64_t align;		/* bytes */
+};
+
+/* a live area of a replay */
+struct pcpu_replay_slot {
+	int64_t ptr;		/* 0: empty */
+	int64_t size;		/* bytes asked for */
+};
+
+/* a replay in progress: set the inputs, zero the rest */
+struct pcpu_replay {
+	const struct pcpu_op *ops;	/* the operations */
+	const struct pcpu_kind *kinds;	/* what their kinds stand for */
+	struct pcpu_replay_slot *slots;	/* zeroed */
+	int64_t *pointers;		/* one for each operation, or NULL: got or
+					   given back, 0: skipped, < 0: error */
+	uint32_t nr_kinds;		/* length of kinds */
+	uint32_t nr_slots;		/* length of slots */
+
+	uint64_t elapsed_ns;		/* time in the loop */
+	uint64_t failures;		/* operations that failed */
+	int64_t live_bytes;		/* bytes asked for, of live areas, one copy */
+	int64_t peak_live_bytes;	/* the highest of them */
+	int64_t pages_at_peak;		/* page frames held then */
+	int64_t peak_pages;		/* the most page frames held */
+};
+
+/**
+ * pcpu_replay - a stream of operations in one call
+ * @pcpu: the allocator
+ * @replay: the operations and the running figures
+ * @from: first operation
+ * @to: behind the last one
+ *
+ * An allocation into a slot that is in use frees that area first; freeing an
+ * empty slot does nothing.  An operation that fails is noted and the run goes
+ * on.  A run may be cut into several calls.
+ * Return: 0, -PCPU_E_TRACE with nothing done, or -PCPU_E_CLOSED.
+ */
+int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
+		size_t to);
+
+/* one chunk in a snapshot */
+struct pcpu_chunk_info {
+	int64_t id;		/* ordinal of creation */
+	int64_t ptr;		/* per-CPU pointer of offset 0 */
+	int64_t free_size;	/* free bytes in a unit */
+	int64_t contig_hint;	/* no free block is larger */
+	int64_t map_alloc;	/* entries that the map has room for */
+	int64_t map_used;	/* entries in use */
+	const int *map;		/* signed sizes, > 0 free, < 0 in use */
+	const uint32_t *populated; /* for each page of a unit: CPUs that hold it */
+	int immutable;		/* the caller mapped it, pages stay */
+};
+
+/* a picture of the whole allocator; one block of memory */
+struct pcpu_snapshot {
+	int64_t nr_slots;	/* lists of chunks */
+	int64_t nr_chunks;	/* chunks in all */
+	int64_t unit_pages;	/* length of each populated array */
+	const int64_t *slot_len; /* how many chunks each list has */
+	const int64_t *slot_ids; /* their ids, slot 0 first, in list order */
+	const struct pcpu_chunk_info *chunks; /* by id */
+};
+
+/**
+ * pcpu_snapshot_take - copy the state out
+ * @pcpu: the allocator
+ * @error: where the reason goes when NULL is returned
+ *
+ * Return: the snapshot, or NULL with -PCPU_E_CLOSED or -PCPU_E_HOST.
+ */
+struct pcpu_snapshot *pcpu_snapshot_take(struct pcpu *pcpu, int *error);
+
+/**
+ * pcpu_snapshot_free - free a snapshot
+ * @snapshot: what pcpu_snapshot_take() gave, or NULL
+ */
+void pcpu_snapshot_free(struct pcpu_snapshot *snapshot);
+
+/* geometry and gauges */
+struct pcpu_info {
+	int64_t cpus;		/* possible CPUs */
+	int64_t page_size;	/* bytes */
+	int64_t unit_size;	/* bytes */
+	int64_t static_size;	/* bytes */
+	int64_t static_ptr;	/* per-CPU pointer of the static area */
+	int64_t max_size;	/* largest request, bytes */
+	int64_t chunks;		/* chunks now, the first included */
+	int64_t chunks_created;	/* since creation, the first not counted */
+	int64_t chunks_destroyed; /* since creation */
+	int64_t pages;		/* page frames held now, boot-time ones included */
+};
+
+/**
+ * pcpu_info - geometry and gauges
+ * @pcpu: the allocator
+ * @info: the answer
+ *
+ * Return: 0 or -PCPU_E_CLOSED.
+ */
+int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info);
+
+/**
+ * pcpu_counters - service calls since creation, set-up included
+ * @pcpu: the allocator
+ * @calls: room for PCPU_NR_SERVICES numbers
+ *
+ * Return: 0 or -PCPU_E_CLOSED.
+ */
+int pcpu_counters(struct pcpu *pcpu, uint64_t *calls);
+
+/* when a service fails; the names are those of the kernel's fault injection */
+struct pcpu_fault {
+	uint64_t nth;		/* the first call from now that may fail, from 1 */
+	uint64_t interval;	/* from then on, every interval-th one, from 1 */
+	int64_t times;		/* fail at most so often; -1: no limit */
+	double probability;	/* chance of each such call, above 0, up to 1 */
+	uint64_t seed;		/* of the random numbers */
+};
+
+/**
+ * pcpu_inject - let calls to a service fail
+ * @pcpu: the allocator
+ * @site: one of the five services that can fail
+ * @fault: when, or NULL for never
+ *
+ * Return: 0, -PCPU_E_SITE, -PCPU_E_CONFIG or -PCPU_E_CLOSED.
+ */
+int pcpu_inject(struct pcpu *pcpu, int site, const struct pcpu_fault *fault);
+
+/**
+ * pcpu_service_name - the name of a service, as in "alloc_page"
+ * @service: enum pcpu_service
+ *
+ * Return: a constant string, or NULL.
+ */
+const char *pcpu_service_name(int service);
+
+/**
+ * pcpu_strerror - what an error code means, in a few words
+ * @error: what a call returned
+ *
+ * Return: a constant string.
+ */
+const char *pcpu_strerror(int error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PERCPU_H */

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * replay.c - a stream of operations in one call.
+ *
+ * The recorder's names for areas were turned into slots, small numbers that
+ * are used again when an area dies, so that a table finds the pointer.
+ */
+#define _GNU_SOURCE	/* clock_gettime */
+#include <time.h>
+
+#include "allocator.h"
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static bool op_is_valid(const struct pcpu_replay *replay,
+			const struct pcpu_op *op)
+{
+	if (op->kind == PCPU_OP_FREE)
+		return op->slot == PCPU_OP_ORPHAN ||
+		       op->slot < replay->nr_slots;
+	return op->kind < replay->nr_kinds && op->slot < replay->nr_slots;
+}
+
+/* free what a slot holds; a pinned area stays, and so does the slot */
+static int64_t drop(struct pcpu *pcpu, struct pcpu_replay *replay,
+		    struct pcpu_replay_slot *slot)
+{
+	int64_t ptr = slot->ptr;
+	int err = pcpu_free_locked(pcpu, ptr);
+
+	if (unlikely(err)) {
+		replay->failures++;
+		return err;
+	}
+	replay->live_bytes -= slot->size;
+	slot->ptr = 0;
+	slot->size = 0;
+	return ptr;
+}
+
+static int64_t take(struct pcpu *pcpu, struct pcpu_replay *replay,
+		    struct pcpu_replay_slot *slot, const struct pcpu_kind *kind)
+{
+	int64_t ptr;
+
+	if (unlikely(slot->ptr)) {
+		ptr = drop(pcpu, replay, slot);
+		if (ptr < 0)
+			return ptr;
+	}
+	ptr = pcpu_alloc_locked(pcpu, kind->size, kind->align);
+	if (unlikely(ptr < 0)) {
+		replay->failures++;
+		return ptr;
+	}
+	slot->ptr = ptr;
+	slot->size = kind->size;
+
+	replay->live_bytes += kind->size;
+	if (replay->live_bytes > replay->peak_live_bytes) {
+		replay->peak_live_bytes = replay->live_bytes;
+		replay->pages_at_peak = pcpu->nr_pages;
+	}
+	if (pcpu->nr_pages > replay->peak_pages)
+		replay->peak_pages = pcpu->nr_pages;
+	return ptr;
+}
+
+int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
+		size_t to)
+{
+	uint64_t start;
+	size_t i;
+	int err;
+
+	for (i = from; i < to; i++) {
+		if (!op_is_valid(replay, &replay->ops[i]))
+			return -PCPU_E_TRACE;
+	}
+
+	err = pcpu_lock(pcpu);
+	if (err)
+		return err;
+	start = now_ns();
+	for (i = from; i < to; i++) {
+		const struct pcpu_op *op = &replay->ops[i];
+		int64_t ptr = 0;
+
+		if (op->kind != PCPU_OP_FREE)
+			ptr = take(pcpu, replay, &replay->slots[op->slot],
+				   &replay->kinds[op->kind]);
+		else if (op->slot != PCPU_OP_ORPHAN)
+			ptr = drop(pcpu, replay, &replay->slots[op->slot]);
+		if (replay->pointers)
+			replay->pointers[i] = ptr;
+	}
+	replay->elapsed_ns += now_ns() - start;
+	pcpu_unlock(pcpu);
+	return 0;
+}

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * reader.c - from the text of a trace to operations.
+ *
+ * Pointers are reused by the kernel as soon as they are free, so each gets a
+ * slot for as long as it lives.  A recording begins in mid-life and may have
+ * gaps: a free of a pointer never seen becomes an operation without a slot, an
+ * allocation of a pointer that still lives takes over its slot.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "line.h"
+#include "percpu_trace.h"
+#include "table.h"
+
+#define MAX_LINE	65536	/* bytes; kernels stay far below */
+
+/* an array that grows */
+struct vec {
+	void *data;		/* NULL: empty */
+	size_t used;		/* items in use */
+	size_t room;		/* items that there is room for */
+};
+
+/* what a kind stands for, and where its call site is kept */
+struct kind {
+	struct pcpu_kind ask;	/* size and alignment */
+	size_t site;		/* start in the reader's texts */
+	size_t site_len;	/* bytes */
+};
+
+/* a chunk of the recording kernel: one bit for each page that areas touched */
+struct kernel_chunk {
+	uint64_t *pages;	/* bits */
+	size_t words;		/* of 64 bits */
+};
+
+struct pcpu_trace_reader {
+	struct pcpu_trace_stats stats;	/* figures so far */
+	struct pcpu_trace_stop stop;	/* where reading stopped */
+	struct vec rest;		/* char: line not yet ended */
+	struct vec ops;			/* struct pcpu_op: not yet taken */
+	struct vec free_slots;		/* uint32_t: slots to be used again */
+	struct vec kinds;		/* struct kind */
+	struct vec texts;		/* char: call sites */
+	struct vec chunks;		/* struct kernel_chunk */
+	struct table live;		/* pointer -> slot */
+	struct table kind_index;	/* hash -> first kind; see find_kind() */
+	struct table chunk_index;	/* base_addr -> kernel chunk */
+	int ptr_digits;			/* of the last ptr= seen */
+};
+
+/* room for @n more items of @size bytes; returns where they start */
+static void *vec_add(struct vec *vec, size_t n, size_t size)
+{
+	if (!vec->data || vec->used + n > vec->room) {
+		size_t room = vec->room ? vec->room : 64;
+		void *data;
+
+		while (room < vec->used + n)
+			room *= 2;
+		data = realloc(vec->data, room * size);
+		if (!data)
+			return NULL;
+		vec->data = data;
+		vec->room = room;
+	}
+	vec->used += n;
+	return (char *)vec->data + (vec->used - n) * size;
+}
+
+struct pcpu_trace_reader *pcpu_trace_reader_new(void)
+{
+	return calloc(1, sizeof(struct pcpu_trace_reader));
+}
+
+void pcpu_trace_reader_free(struct pcpu_trace_reader *reader)
+{
+	struct kernel_chunk *chunks;
+	size_t i;
+
+	if (!reader)
+		return;
+	chunks = reader->chunks.data;
+	for (i = 0; i < reader->chunks.used; i++)
+		free(chunks[i].pages);
+	free(reader->rest.data);
+	free(reader->ops.data);
+	free(reader->free_slots.data);
+	free(reader->kinds.data);
+	free(reader->texts.data);
+	free(reader->chunks.data);
+	free(reader->live.cells);
+	free(reader->kind_index.cells);
+	free(reader->chunk_index.cells);
+	free(reader);
+}
+
+static int add_op(struct pcpu_trace_reader *reader, uint64_t key, uint32_t slot,
+		  uint32_t kind)
+{
+	struct pcpu_op *op = vec_add(&reader->ops, 1, sizeof(*op));
+
+	if (!op)
+		return -PCPU_T_HOST;
+	op->key = key;
+	op->slot = slot;
+	op->kind = kind;
+	return 0;
+}
+
+static uint64_t hash_kind(const struct trace_line *line)
+{
+	uint64_t hash = table_hash(line->size ^ line->align << 40);
+	size_t i;
+
+	/* FNV-1a over the call site */
+	for (i = 0; i < line->site_len; i++)
+		hash = (hash ^ (uint8_t)line->site[i]) * 0x100000001b3u;
+	return hash;
+}
+
+static bool kind_matches(const struct pcpu_trace_reader *reader, uint32_t index,
+			 const struct trace_line *line)
+{
+	const struct kind *kind = (const struct kind *)reader->kinds.data + index;
+	const char *texts = reader->texts.data;
+
+	return kind->ask.size == (int64_t)line->size &&
+	       kind->ask.align == (int64_t)line->align &&
+	       kind->site_len == line->site_len &&
+	       (!line->site_len ||
+		!memcmp(texts + kind->site, line->site, line->site_len));
+}
+
+/* the kind of an allocation; two with the same hash use neighbouring keys */
+static int find_kind(struct pcpu_trace_reader *reader,
+		     const struct trace_line *line, uint32_t *index)
+{
+	uint64_t key = hash_kind(line);
+	struct kind *kind;
+	char *site;
+
+	for (;; key++) {
+		*index = table_get(&reader->kind_index, key);
+		if (*index == TABLE_NONE)
+			break;
+		if (kind_matches(reader, *index, line))
+			return 0;
+	}
+
+	if (reader->kinds.used >= PCPU_OP_FREE)
+		return -PCPU_T_TOO_MANY;
+	*index = (uint32_t)reader->kinds.used;
+	kind = vec_add(&reader->kinds, 1, sizeof(*kind));
+	site = vec_add(&reader->texts, line->site_len, 1);
+	if (!kind || !site || !table_put(&reader->kind_index, key, *index))
+		return -PCPU_T_HOST;
+	kind->ask.size = (int64_t)line->size;
+	kind->ask.align = (int64_t)line->align;
+	kind->site_len = line->site_len;
+	kind->site = reader->texts.used - line->site_len;
+	if (line->site_len)
+		memcpy(site, line->site, line->site_len);
+	return 0;
+}
+
+/* units of real kernels end long before this; a wild off= is not believed */
+#define MAX_EXTENT	((uint64_t)1 << 32)
+
+/* note what the recording kernel itself used */
+static int note_place(struct pcpu_trace_reader *reader,
+		      const struct trace_line *line)
+{
+	uint64_t end = line->offset + line->size;
+	uint32_t index = table_get(&reader->chunk_index, line->base);
+	struct kernel_chunk *chunk;
+	uint64_t page;
+
+	if (!line->has_place || end > MAX_EXTENT)
+		return 0;
+	if (index == TABLE_NONE) {
+		index = (uint32_t)reader->chunks.used;
+		chunk = vec_add(&reader->chunks, 1, sizeof(*chunk));
+		if (!chunk)
+			return -PCPU_T_HOST;
+		memset(chunk, 0, sizeof(*chunk));
+		if (!table_put(&reader->chunk_index, line->base, index))
+			return -PCPU_T_HOST;
+		reader->stats.kernel_chunks++;
+	}
+	chunk = (struct kernel_chunk *)reader->chunks.data + index;
+	if (end > chunk->words * 64 * 4096) {
+		size_t words = (size_t)(end / (64 * 4096) + 1);
+		uint64_t *pages = realloc(chunk->pages, words * sizeof(*pages));
+
+		if (!pages)
+			return -PCPU_T_HOST;
+		memset(pages + chunk->words, 0,
+		       (words - chunk->words) * sizeof(*pages));
+		chunk->pages = pages;
+		chunk->words = words;
+	}
+	for (page = line->offset / 4096; page * 4096 < end; page++) {
+		uint64_t bit = (uint64_t)1 << page % 64;
+
+		if (!(chunk->pages[page / 64] & bit))
+			reader->stats.kernel_pages++;
+		chunk->pages[page / 64] |= bit;
+	}
+	if (end > reader->stats.kernel_extent)
+		reader->stats.kernel_extent = end;
+	return 0;
+}
+
+static int new_slot(struct pcpu_trace_reader *reader, uint32_t *slot)
+{
+	if (reader->free_slots.used) {
+		const uint32_t *slots = reader->free_slots.data;
+
+		*slot = slots[--reader->free_slots.used];
+		return 0;
+	}
+	if (reader->stats.slots >= PCPU_OP_ORPHAN)
+		return -PCPU_T_TOO_MANY;
+	*slot = (uint32_t)reader->stats.slots++;
+	return 0;
+}
+
+static int on_alloc(struct pcpu_trace_reader *reader,
+		    const struct trace_line *line)
+{
+	uint32_t slot = table_get(&reader->live, line->ptr);
+	uint32_t kind;
+	int err;
+
+	reader->stats.allocs++;
+	err = find_kind(reader, line, &kind);
+	if (!err)
+		err = note_place(reader, line);
+	if (err)
+		return err;
+
+	if (slot != TABLE_NONE) {
+		reader->stats.reallocs++;
+	} else {
+		err = new_slot(reader, &slot);
+		if (err)
+			return err;
+		if (!table_put(&reader->live, line->ptr, slot))
+			return -PCPU_T_HOST;
+	}
+	return add_op(reader, line->ptr, slot, kind);
+}
+
+static int on_free(struct pcpu_trace_reader *reader,
+		   const struct trace_line *line)
+{
+	uint32_t slot = table_get(&reader->live, line->ptr);
+	uint32_t *freed;
+
+	reader->stats.frees++;
+	if (slot == TABLE_NONE) {
+		reader->stats.orphan_frees++;
+		return add_op(reader, line->ptr, PCPU_OP_ORPHAN, PCPU_OP_FREE);
+	}
+	freed = vec_add(&reader->free_slots, 1, sizeof(*freed));
+	if (!freed)
+		return -PCPU_T_HOST;
+	*freed = slot;
+	table_del(&reader->live, line->ptr);
+	return add_op(reader, line->ptr, slot, PCPU_OP_FREE);
+}
+
+static int on_event(struct pcpu_trace_reader *reader,
+		    const struct trace_line *line)
+{
+	struct pcpu_trace_stats *stats = &reader->stats;
+
+	stats->lost += line->lost;
+	if (line->cpus > stats->cpus)
+		stats->cpus = line->cpus;
+	if (line->type == TRACE_NONE)
+		return 0;
+	stats->events++;
+
+	switch (line->type) {
+	case TRACE_ALLOC:
+		return on_alloc(reader, line);
+	case TRACE_FREE:
+		return on_free(reader, line);
+	case TRACE_FAIL:
+		stats->kernel_failures++;
+		return 0;
+	case TRACE_CREATE:
+		stats->kernel_created++;
+		return 0;
+	case TRACE_DESTROY:
+		stats->kernel_destroyed++;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static int stop(struct pcpu_trace_reader *reader, int error, const char *field)
+{
+	reader->stop.error = error;
+	reader->stop.line = reader->stats.lines;
+	reader->stop.field = field;
+	return -error;
+}
+
+static int read_line(struct pcpu_trace_reader *reader, const char *text,
+		     size_t n)
+{
+	struct trace_line line;
+	int err;
+
+	reader->stats.lines++;
+	err = trace_line_parse(text, n, &line);
+	if (!err)
+		err = on_event(reader, &line);
+	if (err)
+		return stop(reader, -err, line.field);
+	if (line.ptr_digits)
+		reader->ptr_digits = line.ptr_digits;
+	return 0;
+}
+
+/* keep the beginning of a line until the rest comes */
+static int keep(struct pcpu_trace_reader *reader, const char *text, size_t n)
+{
+	char *room;
+
+	if (reader->rest.used + n > MAX_LINE) {
+		reader->stats.lines++;
+		return stop(reader, PCPU_T_BINARY, NULL);
+	}
+	room = vec_add(&reader->rest, n, 1);
+	if (!room)
+		return stop(reader, PCPU_T_HOST, NULL);
+	memcpy(room, text, n);
+	return 0;
+}
+
+int pcpu_trace_feed(struct pcpu_trace_reader *reader, const char *text,
+		    size_t n)
+{
+	const char *end = text + n;
+	const char *feed;
+	int err = -reader->stop.error;
+
+	if (!err && n && memchr(text, 0, n)) {
+		reader->stats.lines++;
+		err = stop(reader, PCPU_T_BINARY, NULL);
+	}
+	while (!err && text < end &&
+	       (feed = memchr(text, '\n', (size_t)(end - text)))) {
+		if (reader->rest.used) {
+			err = keep(reader, text, (size_t)(feed - text));
+			if (!err)
+				err = read_line(reader, reader->rest.data,
+						reader->rest.used);
+			reader->rest.used = 0;
+		} else {
+			err = read_line(reader, text, (size_t)(feed - text));
+		}
+		text = feed + 1;
+	}
+	return err || text == end ? err :
+	       keep(reader, text, (size_t)(end - text));
+}
+
+/*
+ * A last line without a line feed is welcome if it is whole.  Where the file
+ * was cut inside the last number, that number has fewer digits than before.
+ */
+int pcpu_trace_finish(struct pcpu_trace_reader *reader)
+{
+	int digits = reader->ptr_digits;
+	const char *text = reader->rest.data;
+	int err;
+
+	if (reader->stop.error || !reader->rest.used)
+		return -reader->stop.error;
+	err = read_line(reader, text, reader->rest.used);
+	if (err == -PCPU_T_MISSING || err == -PCPU_T_NUMBER ||
+	    (!err && reader->ptr_digits < digits))
+		err = stop(reader, PCPU_T_CUT, reader->stop.field);
+	return err;
+}
+
+const struct pcpu_op *pcpu_trace_ops(const struct pcpu_trace_reader *reader,
+				     size_t *n)
+{
+	*n = reader->ops.used;
+	return reader->ops.data;
+}
+
+void pcpu_trace_take(struct pcpu_trace_reader *reader)
+{
+	reader->ops.used = 0;
+}
+
+const char *pcpu_trace_kind(const struct pcpu_trace_reader *reader,
+			    size_t index, struct pcpu_kind *kind,
+			    size_t *length)
+{
+	const struct kind *found = (const struct kind *)reader->kinds.data + index;
+
+	*kind = found->ask;
+	*length = found->site_len;
+	return (const char *)reader->texts.data + found->site;
+}
+
+void pcpu_trace_stats(const struct pcpu_trace_reader *reader,
+		      struct pcpu_trace_stats *stats)
+{
+	*stats = reader->stats;
+	stats->kinds = reader->kinds.used;
+}
+
+void pcpu_trace_stop(const struct pcpu_trace_reader *reader,
+		     struct pcpu_trace_stop *where)
+{
+	*where = reader->stop;
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * table.c - a hash table from 64-bit keys to 32-bit values.
+ *
+ * Open addressing, linear probing, at most half full.  Removal moves later
+ * cells of the same run back into the gap, so no cell is ever only half dead.
+ */
+#include "table.h"
+
+#include <stdlib.h>
+
+static size_t home(const struct table *table, uint64_t key)
+{
+	return (size_t)table_hash(key) & (table->size - 1);
+}
+
+/* the cell of @key, or the empty one where it belongs */
+static size_t find(const struct table *table, uint64_t key)
+{
+	size_t i = home(table, key);
+
+	while (table->cells[i].value != TABLE_NONE &&
+	       table->cells[i].key != key)
+		i = (i + 1) & (table->size - 1);
+	return i;
+}
+
+uint32_t table_get(const struct table *table, uint64_t key)
+{
+	return table->cells ? table->cells[find(table, key)].value : TABLE_NONE;
+}
+
+static bool grow(struct table *table)
+{
+	struct table new = { NULL, table->size ? table->size * 2 : 64, 0 };
+	size_t i;
+
+	new.cells = malloc(new.size * sizeof(*new.cells));
+	if (!new.cells)
+		return false;
+	for (i = 0; i < new.size; i++)
+		new.cells[i].value = TABLE_NONE;
+	for (i = 0; i < table->size; i++) {
+		if (table->cells[i].value != TABLE_NONE)
+			new.cells[find(&new, table->cells[i].key)] =
+				table->cells[i];
+	}
+	new.used = table->used;
+	free(table->cells);
+	*table = new;
+	return true;
+}
+
+bool table_put(struct table *table, uint64_t key, uint32_t value)
+{
+	size_t i;
+
+	if (table->used >= table->size / 2 && !grow(table))
+		return false;
+	i = find(table, key);
+	table->cells[i].key = key;
+	table->cells[i].value = value;
+	table->used++;
+	return true;
+}
+
+void table_del(struct table *table, uint64_t key)
+{
+	size_t mask = table->size - 1;
+	size_t gap = find(table, key);
+	size_t i;
+
+	for (i = (gap + 1) & mask; table->cells[i].value != TABLE_NONE;
+	     i = (i + 1) & mask) {
+		size_t from_home = (i - home(table, table->cells[i].key)) & mask;
+
+		/* a cell may move back as far as its home */
+		if (from_home >= ((i - gap) & mask)) {
+			table->cells[gap] = table->cells[i];
+			gap = i;
+		}
+	}
+	table->cells[gap].value = TABLE_NONE;
+	table->used--;
+}

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The first dynamic per-CPU allocator of Linux, in userspace.
+
+A port of mm/percpu.c as it entered Linux in February 2009 (commit 8d408b4be37b, by
+Tejun Heo), in C, with real per-CPU memory, and a reader for the traces that kernels
+print of their own per-CPU allocator.
+
+>>> from percpu_ffi import Allocator
+>>> with Allocator(cpus=2) as allocator:
+...     counter = allocator.area(8)
+...     counter[0][0] = 42
+...     counter[1][0]
+...     counter.free()
+0
+"""
+
+from percpu_ffi.allocator import Allocator
+from percpu_ffi.area import Area
+from percpu_ffi.errors import (
+    ClosedError,
+    ConfigError,
+    DoubleFree,
+    InteriorPointer,
+    InvalidPointer,
+    InvalidRequest,
+    OtherUnitPointer,
+    PercpuError,
+    PercpuMemoryError,
+    PercpuWarning,
+    StaticPointer,
+    TraceError,
+    WildPointer,
+)
+from percpu_ffi.replay import Failure, Replay
+from percpu_ffi.state import ChunkState, Location, State
+from percpu_ffi.trace import Trace, TraceStats
+
+__all__ = [
+    "Allocator",
+    "Area",
+    "ChunkState",
+    "ClosedError",
+    "ConfigError",
+    "DoubleFree",
+    "Failure",
+    "InteriorPointer",
+    "InvalidPointer",
+    "InvalidRequest",
+    "Location",
+    "OtherUnitPointer",
+    "PercpuError",
+    "PercpuMemoryError",
+    "PercpuWarning",
+    "Replay",
+    "State",
+    "StaticPointer",
+    "Trace",
+    "TraceError",
+    "TraceStats",
+    "WildPointer",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One per-CPU area as an object."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING
+
+from percpu_ffi import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from percpu_ffi.allocator import Allocator
+
+__all__ = ["Area"]
+
+
+class Area:
+    """A per-CPU area: ``len(area)`` copies, ``area[cpu]`` a writable view of one.
+
+    Made by :meth:`Allocator.area <percpu_ffi.Allocator.area>`.  It is freed by
+    :meth:`free` or at the end of a ``with`` block, not when it is forgotten.
+    """
+
+    __slots__ = ("_allocator", "_freed", "ptr", "size")
+
+    def __init__(self, allocator: Allocator, ptr: int, size: int) -> None:
+        """Take over a pointer that ``allocator.alloc(size)`` gave."""
+        self._allocator = allocator
+        self._freed = False
+        self.ptr = ptr
+        self.size = size
+
+    def __repr__(self) -> str:
+        freed = ", freed" if self._freed else ""
+        return f"<Area {self.ptr:#x}, {self.size} bytes on {len(self)} CPUs{freed}>"
+
+    def __len__(self) -> int:
+        return self._allocator.cpus
+
+    def __getitem__(self, cpu: int) -> memoryview:
+        """Look at one CPU's copy: ``size`` bytes, writable; -1 is the last CPU.
+
+        Raises:
+            IndexError: no such CPU.
+            InvalidPointer: the area was freed.
+            ConfigError: the allocator maps no memory.
+        """
+        self._check()
+        cpus = len(self)
+        number = operator.index(cpu)
+        if not -cpus <= number < cpus:
+            raise IndexError(f"cpu {number}: this area has CPUs 0 to {cpus - 1}")
+        # the map may have rounded a few bytes into the area: not the caller's
+        return self._allocator.view(self.ptr, number % cpus)[: self.size]
+
+    def __iter__(self) -> Iterator[memoryview]:
+        """Look at the copies, CPU 0 first."""
+        return (self[cpu] for cpu in range(len(self)))
+
+    def __enter__(self) -> Area:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._freed:
+            self.free()
+
+    def free(self) -> None:
+        """Free the area.
+
+        Raises:
+            BufferError: a view of it is alive.
+            DoubleFree: it was freed before.
+        """
+        self._check()
+        self._allocator.free(self.ptr)
+        self._freed = True
+
+    def _check(self) -> None:
+        """The pointer of a freed area may stand for somebody else's by now."""
+        if self._freed:
+            raise errors.double_free(self.ptr)

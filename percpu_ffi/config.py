@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The constructor's arguments: checked in one place, with a message for each mistake."""
+
+from __future__ import annotations
+
+import mmap
+import operator
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from percpu_ffi.errors import ConfigError
+
+__all__ = ["FAULT_SITES", "Buffer", "Config", "FaultPlan", "FirstChunk", "Memory"]
+
+FirstChunk = Literal["4k", "embed", "remap"]
+Memory = Literal["mapped", "none"]
+Buffer = bytes | bytearray | memoryview
+
+FIRST_CHUNKS = ("4k", "embed", "remap")
+MEMORIES = ("mapped", "none")
+QUIRKS = ("rollback",)
+FAULT_SITES = ("kmalloc", "vmalloc", "get_vm_area", "alloc_page", "map")
+
+MAX_CPUS = 65536
+MAX_PAGE_SIZE = 64 << 20
+MAX_UNIT_SIZE = 1 << 30
+MIN_UNIT_PAGES = 16  # PCPU_MIN_UNIT_SIZE of 2009, also the largest request
+DYNAMIC_RESERVE = 24 << 10  # x86, February 2009: modules 8 KiB and dynamic 16 KiB
+LARGE_PAGE = 2 << 20  # x86: what remap maps for each CPU
+
+
+def _integer(name: str, value: Any, low: int, high: int, hint: str) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or not low <= number <= high:
+        raise ConfigError(f"{name}={value!r}: an integer from {low} to {high} is needed; {hint}")
+    return number
+
+
+def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name}={value!r}: choose one of {', '.join(map(repr, allowed))}")
+
+
+@dataclass(frozen=True)
+class Config:
+    """How to build an allocator, with every automatic value worked out.
+
+    Made by :meth:`check`; sizes are in bytes.
+    """
+
+    cpus: int
+    static_size: int
+    first_chunk: str
+    unit_size: int
+    """Bytes of a unit: never 0."""
+    free_size: int
+    """Free bytes behind the static area: never 0 unless none are left."""
+    static_image: bytes
+    nodes: int
+    page_size: int
+    memory: str
+    page_limit: int
+    """Page frames a node; 0: no limit."""
+    quirks: frozenset[str]
+
+    @property
+    def max_size(self) -> int:
+        """The largest request in bytes: 16 pages."""
+        return MIN_UNIT_PAGES * self.page_size
+
+    @classmethod
+    def check(
+        cls,
+        cpus: int,
+        static_size: int,
+        first_chunk: str,
+        unit_size: int,
+        free_size: int,
+        static_image: Buffer | None,
+        nodes: int,
+        page_size: int | None,
+        memory: str,
+        page_limit: int | None,
+        quirks: Collection[str],
+    ) -> Config:
+        """Check the arguments of an allocator and work out what was left to it.
+
+        Raises:
+            ConfigError: an argument is out of range, or they do not fit together.
+
+        Source: the BUG_ON checks of ``pcpu_setup_first_chunk``; the unit and free
+        sizes of ``setup_pcpu_4k``, ``setup_pcpu_embed`` and ``setup_pcpu_remap`` of x86.
+        """
+        _choice("first_chunk", first_chunk, FIRST_CHUNKS)
+        _choice("memory", memory, MEMORIES)
+        cpus = _integer("cpus", cpus, 1, MAX_CPUS, "give the number of possible CPUs")
+        nodes = _integer("nodes", nodes, 1, cpus, "every NUMA node needs a CPU")
+        page_size = _page_size(page_size, memory)
+        static_size = _integer(
+            "static_size", static_size, 1, MAX_UNIT_SIZE, "the first chunk starts with static data"
+        )
+        unit_size = _integer(
+            "unit_size", unit_size, 0, MAX_UNIT_SIZE, "0 leaves it to the first chunk's set-up"
+        )
+        free_size = _integer(
+            "free_size", free_size, 0, MAX_UNIT_SIZE, "0 leaves it to the first chunk's set-up"
+        )
+        unit_size, free_size = _first_chunk_sizes(
+            first_chunk, static_size, unit_size, free_size, page_size
+        )
+        if page_limit is not None:
+            _integer("page_limit", page_limit, 1, 1 << 62, "None means no limit")
+        return cls(
+            cpus=cpus,
+            static_size=static_size,
+            first_chunk=first_chunk,
+            unit_size=unit_size,
+            free_size=free_size,
+            static_image=_image(static_image, static_size),
+            nodes=nodes,
+            page_size=page_size,
+            memory=memory,
+            page_limit=page_limit or 0,
+            quirks=_quirks(quirks),
+        )
+
+
+def _page_size(page_size: int | None, memory: str) -> int:
+    if page_size is None:
+        return mmap.PAGESIZE
+    page_size = _integer("page_size", page_size, 1, MAX_PAGE_SIZE, "None takes the host's")
+    if page_size & (page_size - 1):
+        raise ConfigError(f"page_size={page_size}: a power of two is needed; None takes the host's")
+    if memory == "mapped" and page_size < mmap.PAGESIZE:
+        raise ConfigError(
+            f"page_size={page_size}: real memory has pages of {mmap.PAGESIZE} bytes or multiples "
+            "of them; smaller ones need memory='none'"
+        )
+    return page_size
+
+
+def _image(image: Buffer | None, static_size: int) -> bytes:
+    if image is None:
+        return b""
+    try:
+        data = bytes(memoryview(image))
+    except TypeError:
+        raise ConfigError(
+            f"static_image={type(image).__name__}: a bytes-like object is needed, or None"
+        ) from None
+    if len(data) > static_size:
+        raise ConfigError(
+            f"static_image has {len(data)} bytes, the static area {static_size}; shorten it or "
+            "raise static_size"
+        )
+    return data
+
+
+def _quirks(quirks: Collection[str]) -> frozenset[str]:
+    if isinstance(quirks, str):
+        quirks = (quirks,)
+    for quirk in quirks:
+        _choice("quirks", quirk, QUIRKS)
+    return frozenset(quirks)
+
+
+def _first_chunk_sizes(
+    first_chunk: str, static_size: int, unit_size: int, free_size: int, page_size: int
+) -> tuple[int, int]:
+    """Unit and free size by the table of the three set-ups, checked."""
+
+    def whole_pages(size: int) -> int:
+        return -(-size // page_size) * page_size
+
+    min_unit = MIN_UNIT_PAGES * page_size
+    if unit_size % page_size:
+        raise ConfigError(
+            f"unit_size={unit_size}: a multiple of the page size {page_size} is needed; "
+            "0 leaves it to the first chunk's set-up"
+        )
+    if unit_size == 0:
+        if first_chunk == "4k":
+            if free_size:
+                raise ConfigError(
+                    f"free_size={free_size} with unit_size=0: the 4k set-up sizes the unit by the "
+                    "static area alone; give unit_size too"
+                )
+            unit_size = max(min_unit, whole_pages(static_size))
+        elif first_chunk == "embed":
+            unit_size = max(min_unit, whole_pages(static_size + DYNAMIC_RESERVE))
+        else:
+            unit_size = LARGE_PAGE
+    if not free_size:
+        if first_chunk == "remap":
+            free_size = whole_pages(static_size + DYNAMIC_RESERVE) - static_size
+        else:
+            free_size = unit_size - static_size
+
+    if not min_unit <= unit_size <= MAX_UNIT_SIZE or unit_size % page_size:
+        raise ConfigError(
+            f"a unit of {unit_size} bytes ({first_chunk}): 16 pages ({min_unit}) to "
+            f"{MAX_UNIT_SIZE} are needed, in whole pages; change unit_size, static_size or page_size"
+        )
+    if free_size < 0 or unit_size < static_size + free_size:
+        raise ConfigError(
+            f"static_size={static_size} and {max(free_size, 0)} free bytes do not fit a unit of "
+            f"{unit_size} ({first_chunk}); raise unit_size or lower the others"
+        )
+    return unit_size, free_size
+
+
+@dataclass(frozen=True)
+class FaultPlan:
+    """When calls to a service fail; made by :meth:`check`.
+
+    Source of the names: the kernel's ``lib/fault-inject.c``.
+    """
+
+    nth: int
+    """The first call from now that may fail, from 1."""
+    interval: int
+    """From then on every interval-th call may fail, from 1."""
+    times: int
+    """Fail at most so often; -1: no limit."""
+    probability: float
+    """Chance of each such call, above 0, up to 1."""
+    seed: int
+    """Of the random numbers, 64 bits."""
+
+    @classmethod
+    def check(
+        cls,
+        nth: int | None,
+        times: int | None,
+        interval: int | None,
+        probability: float | None,
+        seed: int,
+    ) -> FaultPlan | None:
+        """Check the arguments of ``inject``; None when all of them are.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        seed = _integer("seed", seed, 0, (1 << 64) - 1, "any number repeats its own faults")
+        if nth is None and times is None and interval is None and probability is None:
+            return None
+        if times is None:
+            times = -1 if nth is None else 1
+        times = _integer("times", times, -1, (1 << 63) - 1, "-1 means no limit")
+        if times == 0:
+            raise ConfigError("times=0: a plan fails at least once, or -1 without limit")
+        if probability is None:
+            probability = 1.0
+        try:
+            chance = float(probability)
+        except (TypeError, ValueError):
+            chance = 0.0
+        if not 0.0 < chance <= 1.0:
+            raise ConfigError(
+                f"probability={probability!r}: a number above 0, up to 1 is needed (the kernel's "
+                "own file takes per cent)"
+            )
+        high = (1 << 63) - 1
+        return cls(
+            nth=_integer("nth", 1 if nth is None else nth, 1, high, "1 is the next call"),
+            interval=_integer(
+                "interval", 1 if interval is None else interval, 1, high, "1 is every call"
+            ),
+            times=times,
+            probability=chance,
+            seed=seed,
+        )

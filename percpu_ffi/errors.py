@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Errors, one tree; every message says what was given, what is allowed, what to do.
+
+The functions below the classes word the messages, so that every allocator of
+this package says the same of the same mistake.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "ClosedError",
+    "ConfigError",
+    "DoubleFree",
+    "InteriorPointer",
+    "InvalidPointer",
+    "InvalidRequest",
+    "OtherUnitPointer",
+    "PercpuError",
+    "PercpuMemoryError",
+    "PercpuWarning",
+    "StaticPointer",
+    "TraceError",
+    "WildPointer",
+]
+
+
+class PercpuError(Exception):
+    """Anything that this package refuses or that failed in it."""
+
+
+class PercpuMemoryError(PercpuError, MemoryError):
+    """A kernel service failed; ``service`` is its name, as in ``counters()``."""
+
+    def __init__(self, message: str, service: str) -> None:
+        """Keep the name of the service beside the message."""
+        super().__init__(message)
+        self.service = service
+
+
+class InvalidRequest(PercpuError, ValueError):
+    """A size or an alignment that cannot be served."""
+
+
+class InvalidPointer(PercpuError, ValueError):
+    """A pointer that does not stand for a live area."""
+
+
+class WildPointer(InvalidPointer):
+    """No chunk covers it."""
+
+
+class OtherUnitPointer(InvalidPointer):
+    """It is the address of another CPU's copy, not a per-CPU pointer."""
+
+
+class InteriorPointer(InvalidPointer):
+    """It points into the middle of an area."""
+
+
+class StaticPointer(InvalidPointer):
+    """It points into the static area, which lives as long as the allocator."""
+
+
+class DoubleFree(InvalidPointer):
+    """No area is allocated there: it was freed before, or never handed out."""
+
+
+class ConfigError(PercpuError, ValueError):
+    """An argument of the constructor, of a fault plan or of a view is out of range."""
+
+
+class TraceError(PercpuError, ValueError):
+    """A trace that cannot be read; ``file`` and ``line`` say where, when known."""
+
+    def __init__(self, message: str, file: str | None = None, line: int | None = None) -> None:
+        """Put the place before the message, as compilers do."""
+        place = "".join(f"{part}:" for part in (file, line) if part is not None)
+        super().__init__(f"{place} {message}" if place else message)
+        self.file = file
+        self.line = line
+
+
+class ClosedError(PercpuError):
+    """The allocator was closed."""
+
+
+class PercpuWarning(RuntimeWarning):
+    """A WARN of the allocator fired; it is counted in ``counters()["warn"]``."""
+
+
+def _shown(pointer: Any) -> str:
+    return f"{pointer:#x}" if isinstance(pointer, int) else repr(pointer)
+
+
+def _is_integer(value: Any) -> bool:
+    return hasattr(value, "__index__")
+
+
+def bad_size(size: Any, max_size: int) -> InvalidRequest:
+    """Size is no integer from 1 to ``max_size`` bytes."""
+    return InvalidRequest(
+        f"size {size!r}: an area has from 1 to {max_size} bytes (16 pages), as an integer; "
+        "split what is larger into several areas"
+    )
+
+
+def bad_align(align: Any, page_size: int) -> InvalidRequest:
+    """Alignment is no power of two from 1 to ``page_size`` bytes."""
+    return InvalidRequest(
+        f"alignment {align!r}: it has to be a power of two from 1 to {page_size} (a page), "
+        "as an integer; round up to the next power of two"
+    )
+
+
+def bad_request(size: Any, align: Any, max_size: int, page_size: int) -> InvalidRequest:
+    """One of the two is wrong; if both are, it is the size."""
+    if not _is_integer(size) or not 1 <= size <= max_size:
+        return bad_size(size, max_size)
+    return bad_align(align, page_size)
+
+
+def bad_integers(given: Any, what: str) -> str:
+    """Say that something is no buffer of integers."""
+    return (
+        f"{what} {type(given).__name__}: a C-contiguous buffer of integers is needed "
+        "(array, bytes, numpy array), or an iterable of integers up to 64 bits"
+    )
+
+
+def not_a_pointer(pointer: Any) -> InvalidPointer:
+    """Pointer is no integer of 64 bits."""
+    if _is_integer(pointer):
+        return wild_pointer(pointer)
+    return InvalidPointer(f"pointer {pointer!r}: a per-CPU pointer is an integer that alloc() gave")
+
+
+def wild_pointer(pointer: Any) -> WildPointer:
+    """No chunk covers the pointer."""
+    return WildPointer(
+        f"pointer {_shown(pointer)} is in no chunk of this allocator; pass one that alloc() of "
+        "the same allocator gave and free() has not taken back"
+    )
+
+
+def other_unit_pointer(pointer: int) -> OtherUnitPointer:
+    """The pointer lies in a chunk, behind its first unit."""
+    return OtherUnitPointer(
+        f"pointer {_shown(pointer)} is the address of another CPU's copy; pass the per-CPU "
+        "pointer that alloc() gave, which names CPU 0's"
+    )
+
+
+def interior_pointer(pointer: int) -> InteriorPointer:
+    """The pointer lies behind the start of an area."""
+    return InteriorPointer(
+        f"pointer {_shown(pointer)} is in the middle of an area; pass the pointer that alloc() gave"
+    )
+
+
+def static_pointer(pointer: int) -> StaticPointer:
+    """The pointer lies in the static area."""
+    return StaticPointer(
+        f"pointer {_shown(pointer)} is in the static area, which is never freed and is looked at "
+        "as a whole through static_ptr"
+    )
+
+
+def double_free(pointer: int) -> DoubleFree:
+    """Nothing is allocated where the pointer points."""
+    return DoubleFree(
+        f"pointer {_shown(pointer)}: no area is allocated there, it was freed before or never "
+        "handed out; free each pointer once"
+    )
+
+
+def viewed(pointer: int) -> BufferError:
+    """Views of the area are alive."""
+    return BufferError(
+        f"the area at {_shown(pointer)} is being looked at; release its views, and delete slices "
+        "and arrays made from them, before it is freed"
+    )
+
+
+def viewed_on_close() -> BufferError:
+    """Views of some area are alive."""
+    return BufferError(
+        "areas of this allocator are being looked at; release their views, and delete slices and "
+        "arrays made from them, before it is closed"
+    )
+
+
+def no_view_with_rollback() -> ConfigError:
+    """A view could be torn away."""
+    return ConfigError(
+        "quirk 'rollback': a failing allocation may unmap its neighbours, so no area can be looked "
+        "at safely; use address() at your own risk, or an allocator without the quirk"
+    )
+
+
+def bad_cpu(cpu: Any, cpus: int) -> ConfigError:
+    """No such CPU."""
+    return ConfigError(f"cpu {cpu!r}: this allocator has CPUs 0 to {cpus - 1}")
+
+
+def nothing_mapped() -> ConfigError:
+    """Addresses were asked of an allocator that only keeps books."""
+    return ConfigError(
+        "memory='none' keeps books and maps nothing; create the allocator with memory='mapped' "
+        "to look at areas"
+    )
+
+
+def closed() -> ClosedError:
+    """Use after close."""
+    return ClosedError("this allocator is closed and its areas are gone; create a new one")
+
+
+def out_of_memory(service: str) -> PercpuMemoryError:
+    """Name the service that failed."""
+    return PercpuMemoryError(
+        f"out of memory: {service} failed; free areas, or raise the limit or clear the fault "
+        "that was set",
+        service,
+    )
+
+
+def host_out_of_memory() -> PercpuMemoryError:
+    """The process itself has no memory or address space left."""
+    return PercpuMemoryError(
+        "the host gave no memory for the allocator's own needs; close other allocators, or "
+        "create it smaller or with memory='none'",
+        "host",
+    )

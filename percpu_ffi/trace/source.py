@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Open a file that may be compressed, and read it in blocks."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from percpu_ffi.errors import TraceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["BLOCK", "Blocks", "open_source"]
+
+BLOCK = 1 << 20
+
+GZIP_MAGIC = b"\x1f\x8b"
+XZ_MAGIC = b"\xfd7zXZ\0"
+
+
+class Blocks:
+    """The contents of a file in blocks, decompressed; ``head`` is the first one."""
+
+    def __init__(
+        self, name: str, raw: IO[bytes], stream: IO[bytes], progress: Callable[[int], object] | None
+    ) -> None:
+        """Read from ``stream``, which takes its bytes from ``raw``."""
+        self.name = name
+        self._raw = raw
+        self._stream = stream
+        self._progress = progress
+        self._told = 0
+        self.head = self._read()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give ``head``, then the rest."""
+        block = self.head
+        while block:
+            yield block
+            block = self._read()
+
+    def _read(self) -> bytes:
+        try:
+            block = self._stream.read(BLOCK)
+        except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
+            raise TraceError(
+                f"the compressed file is cut or damaged ({error}); copy it again", self.name
+            ) from error
+        if self._progress:
+            position = self._raw.tell()
+            self._progress(position - self._told)
+            self._told = position
+        return block
+
+
+@contextmanager
+def open_source(
+    path: str | Path, progress: Callable[[int], object] | None = None
+) -> Iterator[Blocks]:
+    """Open ``path``, plain, gzip or xz by its first bytes.
+
+    Args:
+        path: the file.
+        progress: called with the number of bytes of the file read since its last call.
+
+    Raises:
+        OSError: the file cannot be read.
+        TraceError: a compressed file is cut or damaged.
+    """
+    with Path(path).open("rb") as raw:
+        magic = raw.read(len(XZ_MAGIC))
+        raw.seek(0)
+        stream: IO[bytes] = raw
+        if magic.startswith(GZIP_MAGIC):
+            stream = gzip.GzipFile(fileobj=raw)
+        elif magic == XZ_MAGIC:
+            stream = lzma.LZMAFile(raw)
+        yield Blocks(str(path), raw, stream, progress)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Read what kernels print: ftrace and perf script, old and new fields.
+
+The work is done in C (csrc/trace/); here blocks go in, operations come out, and errors
+get their words.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from percpu_ffi._core import ffi, lib
+from percpu_ffi.errors import TraceError, host_out_of_memory
+from percpu_ffi.trace.operations import Kind, Operations, TraceStats
+
+if TYPE_CHECKING:
+    from percpu_ffi.trace.source import Blocks
+
+__all__ = ["read_text"]
+
+HINT = "see docs/traces.md for how to record one"
+
+# recordings that a tool has to turn into text first
+BINARY = {
+    b"PERFILE2": "this is perf's own file: run `perf script > FILE` and read that",
+    b"\x17\x08\x44tracing": "this is trace-cmd's own file: run `trace-cmd report > FILE`, "
+    "read that",
+}
+
+MESSAGES = {
+    lib.PCPU_T_MISSING: "the event has no `{field}=`; the line is damaged, or no kernel printed it",
+    lib.PCPU_T_NUMBER: "`{field}=` is no number that a kernel prints; the line is damaged",
+    lib.PCPU_T_POINTER: "`{field}=` is printed as a mask, as kernels do early at boot; pointers "
+    "cannot be told apart: record later, or boot with no_hash_pointers",
+    lib.PCPU_T_CUT: "the trace is cut in mid-line; copy it again, or delete its last line",
+    lib.PCPU_T_BINARY: f"this is binary data, not the text of a trace; {HINT}",
+    lib.PCPU_T_TOO_MANY: "more than 2^32 pointers are alive; split the trace",
+}
+
+
+def read_text(blocks: Blocks) -> Operations:
+    """Read the text of a trace to the end.
+
+    Raises:
+        TraceError: it is empty, cut, binary, or not a trace of percpu events.
+    """
+    for magic, message in BINARY.items():
+        if blocks.head.startswith(magic):
+            raise TraceError(message, blocks.name)
+    reader = ffi.gc(lib.pcpu_trace_reader_new(), lib.pcpu_trace_reader_free)
+    if not reader:
+        raise host_out_of_memory()
+
+    found = Operations()
+    count = ffi.new("size_t *")
+    for block in blocks:
+        if lib.pcpu_trace_feed(reader, block, len(block)):
+            raise _stopped(reader, blocks.name)
+        _take(reader, found, count)
+    if lib.pcpu_trace_finish(reader):
+        raise _stopped(reader, blocks.name)
+    _take(reader, found, count)
+
+    stats = ffi.new("struct pcpu_trace_stats *")
+    lib.pcpu_trace_stats(reader, stats)
+    if not stats.events:
+        what = f"no percpu event in {stats.lines} lines" if stats.lines else "the file is empty"
+        raise TraceError(f"{what}: not a trace of the percpu allocator; {HINT}", blocks.name)
+    found.slots = stats.slots
+    found.kinds = [_kind(reader, i) for i in range(stats.kinds)]
+    found.stats = TraceStats(
+        **{name: getattr(stats, name) for name in TraceStats.__dataclass_fields__}
+    )
+    return found
+
+
+def _take(reader: Any, found: Operations, count: Any) -> None:
+    ops = lib.pcpu_trace_ops(reader, count)
+    if count[0]:
+        found.ops += ffi.buffer(ops, count[0] * ffi.sizeof("struct pcpu_op"))
+        lib.pcpu_trace_take(reader)
+
+
+def _kind(reader: Any, index: int) -> Kind:
+    kind = ffi.new("struct pcpu_kind *")
+    length = ffi.new("size_t *")
+    site = lib.pcpu_trace_kind(reader, index, kind, length)
+    name = bytes(ffi.buffer(site, length[0])).decode(errors="replace") if length[0] else ""
+    return Kind(kind.size, kind.align, name)
+
+
+def _stopped(reader: Any, name: str) -> Exception:
+    stop = ffi.new("struct pcpu_trace_stop *")
+    lib.pcpu_trace_stop(reader, stop)
+    if stop.error == lib.PCPU_T_HOST:
+        return host_out_of_memory()
+    field = ffi.string(stop.field).decode() if stop.field else ""
+    return TraceError(MESSAGES[stop.error].format(field=field), name, stop.line)

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A trace: what was asked of an allocator, in order."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any, overload
+
+from percpu_ffi.errors import TraceError
+from percpu_ffi.trace.file import MAGIC, read_file, write_file
+from percpu_ffi.trace.operations import FREE, OP, ORPHAN, Key, Kind, Op, Operations, TraceStats
+from percpu_ffi.trace.source import open_source
+from percpu_ffi.trace.text import read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+__all__ = ["Trace"]
+
+MAX_KEY = (1 << 64) - 1
+
+
+class Trace:
+    """A sequence of operations: ``("alloc", key, size, align)`` and ``("free", key)``.
+
+    Keys are names for areas: kernel pointers in a recording, any integers or strings in
+    traces made by :meth:`from_ops`.  Freeing a key that is not alive does nothing;
+    allocating one that is frees the old area first.  Sizes and alignments are in bytes.
+    """
+
+    __slots__ = ("_data",)
+
+    def __init__(self, operations: Operations) -> None:
+        """Wrap operations; users call :meth:`load` or :meth:`from_ops`."""
+        self._data = operations
+
+    @classmethod
+    def load(cls, path: str | Path, progress: Callable[[int], object] | None = None) -> Trace:
+        """Read a trace: what ftrace or perf script printed, or a file of :meth:`save`.
+
+        Args:
+            path: the file; plain, gzip or xz, told by its first bytes.
+            progress: called with the number of bytes of the file read since its last call.
+
+        Raises:
+            OSError: the file cannot be read.
+            TraceError: it is empty, cut, binary, or not a trace; with file and line.
+        """
+        with open_source(path, progress) as blocks:
+            ours = blocks.head.startswith(MAGIC)
+            return cls(read_file(blocks) if ours else read_text(blocks))
+
+    @classmethod
+    def from_ops(cls, ops: Iterable[tuple[Any, ...]]) -> Trace:
+        """Make a trace from tuples; iterating it gives the same tuples back.
+
+        Raises:
+            TraceError: a tuple is no operation; ``line`` is its number, from 1.
+        """
+        return cls(_assemble(ops))
+
+    def save(self, path: str | Path) -> None:
+        """Write the trace to a small file that :meth:`load` reads without parsing.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_file(path, self._data)
+
+    @property
+    def ops(self) -> bytearray:
+        """The operations as C has them, 16 bytes each."""
+        return self._data.ops
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The different requests: size, alignment and call site."""
+        return self._data.kinds
+
+    @property
+    def slots(self) -> int:
+        """Most keys alive at one time."""
+        return self._data.slots
+
+    @property
+    def stats(self) -> TraceStats:
+        """Figures of the trace, and of the kernel that was recorded."""
+        return self._data.stats
+
+    def __repr__(self) -> str:
+        stats = self.stats
+        return f"<Trace, {stats.allocs} allocations, {stats.frees} frees, {self.slots} at a time>"
+
+    def __len__(self) -> int:
+        return len(self._data.ops) // OP.size
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Trace):
+            return NotImplemented
+        return len(self) == len(other) and all(map(operator.eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __iter__(self) -> Iterator[Op]:
+        """Give the operations as tuples."""
+        return map(self._tuple, *zip(*OP.iter_unpack(self._data.ops), strict=True)) if self else (
+            iter(())
+        )
+
+    @overload
+    def __getitem__(self, index: int) -> Op: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Op]: ...
+    def __getitem__(self, index: int | slice) -> Op | list[Op]:
+        """Give one operation as a tuple, or a list of them."""
+        numbers = range(len(self))[index]
+        if isinstance(numbers, range):
+            return [self[i] for i in numbers]
+        return self._tuple(*OP.unpack_from(self._data.ops, numbers * OP.size))
+
+    def _tuple(self, key: int, _slot: int, kind: int) -> Op:
+        name = key if self._data.names is None else self._data.names[key]
+        if kind == FREE:
+            return ("free", name)
+        ask = self._data.kinds[kind]
+        return ("alloc", name, ask.size, ask.align)
+
+
+class _Assembler:
+    """Gives slots and kinds to operations, as the reader in C does."""
+
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+        self.slot_of: dict[Key, int] = {}
+        self.free_slots: list[int] = []
+        self.kinds: dict[tuple[int, int], int] = {}
+        self.slots = 0
+        self.orphans = 0
+        self.reallocs = 0
+        self.rows: list[tuple[int, int]] = []
+
+    def alloc(self, key: Key, size: int, align: int) -> None:
+        slot = self.slot_of.get(key)
+        if slot is not None:
+            self.reallocs += 1
+        elif self.free_slots:
+            slot = self.free_slots.pop()
+        else:
+            slot = self.slots
+            self.slots += 1
+        self.slot_of[key] = slot
+        self.keys.append(key)
+        self.rows.append((slot, self.kinds.setdefault((size, align), len(self.kinds))))
+
+    def free(self, key: Key) -> None:
+        slot = self.slot_of.pop(key, ORPHAN)
+        if slot == ORPHAN:
+            self.orphans += 1
+        else:
+            self.free_slots.append(slot)
+        self.keys.append(key)
+        self.rows.append((slot, FREE))
+
+    def operations(self) -> Operations:
+        names: list[Key] | None = None
+        numbers: Iterable[Any] = self.keys
+        if not all(isinstance(key, int) and 0 <= key <= MAX_KEY for key in self.keys):
+            number_of = {key: i for i, key in enumerate(dict.fromkeys(self.keys))}
+            names = list(number_of)
+            numbers = (number_of[key] for key in self.keys)
+        data = bytearray(len(self.rows) * OP.size)
+        for i, (number, row) in enumerate(zip(numbers, self.rows, strict=True)):
+            OP.pack_into(data, i * OP.size, number, *row)
+        frees = sum(kind == FREE for _, kind in self.rows)
+        return Operations(
+            ops=data,
+            kinds=[Kind(size, align, "") for size, align in self.kinds],
+            slots=self.slots,
+            names=names,
+            stats=TraceStats(
+                events=len(self.rows),
+                allocs=len(self.rows) - frees,
+                frees=frees,
+                orphan_frees=self.orphans,
+                reallocs=self.reallocs,
+            ),
+        )
+
+
+def _assemble(ops: Iterable[tuple[Any, ...]]) -> Operations:
+    assembler = _Assembler()
+    for number, op in enumerate(ops, 1):
+        match op:
+            case ("alloc", int() | str() as key, size, align):
+                try:
+                    asks = operator.index(size), operator.index(align)
+                except TypeError:
+                    asks = 1 << 63, 0
+                if not all(-(1 << 63) <= ask < 1 << 63 for ask in asks):
+                    raise TraceError(
+                        f"{op!r}: size and alignment are integers of 64 bits", line=number
+                    )
+                assembler.alloc(key, *asks)
+            case ("free", int() | str() as key):
+                assembler.free(key)
+            case _:
+                raise TraceError(
+                    f"{op!r}: an operation is ('alloc', key, size, align) or ('free', key), "
+                    "its key an integer or a string",
+                    line=number,
+                )
+    return assembler.operations()
