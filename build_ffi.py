@@ -30,15 +30,19 @@ def declarations(header: str) -> str:
     return text + "".join(f"#define {name} ...\n" for name in constants)
 
 
+HEADER_FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("csrc/**/*.h"))
+C_FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("csrc/**/*.c"))
+
 ffibuilder = FFI()
 ffibuilder.cdef("\n".join(declarations(header) for header in HEADERS) + CALLBACKS)
 ffibuilder.set_source(
     "percpu_ffi._core",
-    "\n".join(f'#include "{header}"' for header in HEADERS),
-    # Relative to the project's folder, where setuptools and cffi both run.
-    sources=sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("csrc/**/*.c")),
+    # one translation unit: the compiler sees through all layers of a call
+    "\n".join(f'#include "{file}"' for file in C_FILES),
+    # relative to the project's folder, where setuptools and cffi both run
     include_dirs=["."],
-    extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", "-pthread"],
+    depends=[*C_FILES, *HEADER_FILES],
+    extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-pthread"],
     extra_link_args=["-pthread"],
     py_limited_api=True,
 )

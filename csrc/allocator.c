@@ -6,7 +6,7 @@
  * that the 2009 file asserts about its callers is checked here, before
  * anything changes.
  */
-#define _GNU_SOURCE	/* sysconf */
+#define _GNU_SOURCE 1	/* sysconf */
 #include "allocator.h"
 
 #include <stdlib.h>
@@ -29,10 +29,10 @@ static bool is_power_of_two(int64_t n)
 
 int pcpu_lock(struct pcpu *pcpu)
 {
-	pthread_mutex_lock(&pcpu->lock);
+	pcpu_lock_take(&pcpu->lock);
 	if (likely(!pcpu->closed))
 		return 0;
-	pthread_mutex_unlock(&pcpu->lock);
+	pcpu_lock_drop(&pcpu->lock);
 	return -PCPU_E_CLOSED;
 }
 
@@ -42,7 +42,7 @@ void pcpu_unlock(struct pcpu *pcpu)
 	const char *text = log->pending;
 
 	log->pending = NULL;
-	pthread_mutex_unlock(&pcpu->lock);
+	pcpu_lock_drop(&pcpu->lock);
 	/* without the lock: the sink may call us */
 	if (unlikely(text))
 		log->sink(log->arg, text);
@@ -166,7 +166,7 @@ struct pcpu *pcpu_create(const struct pcpu_config *config, int *error)
 		*error = -PCPU_E_HOST;
 		return NULL;
 	}
-	pthread_mutex_init(&pcpu->lock, NULL);
+	pcpu_lock_init(&pcpu->lock);
 	*error = build(pcpu, config);
 	if (*error) {
 		pcpu_destroy(pcpu);
@@ -188,14 +188,26 @@ int pcpu_close(struct pcpu *pcpu)
 	return 0;
 }
 
-void pcpu_destroy(struct pcpu *pcpu)
+static void destroy_now(struct pcpu *pcpu)
 {
-	if (!pcpu)
-		return;
 	if (!pcpu->closed)
 		tear_down(pcpu);
-	pthread_mutex_destroy(&pcpu->lock);
+	pcpu_lock_exit(&pcpu->lock);
 	free(pcpu);
+}
+
+void pcpu_destroy(struct pcpu *pcpu)
+{
+	bool wait;
+
+	if (!pcpu)
+		return;
+	pcpu_lock_take(&pcpu->lock);
+	wait = pcpu->nr_pins > 0;
+	pcpu->destroyed = true;
+	pcpu_lock_drop(&pcpu->lock);
+	if (!wait)
+		destroy_now(pcpu);
 }
 
 int pcpu_check_request(const struct pcpu *pcpu, int64_t size, int64_t align)
@@ -390,34 +402,43 @@ int pcpu_locate(struct pcpu *pcpu, int64_t ptr, struct pcpu_location *location)
 	return err;
 }
 
-/* the real address of a copy, and how many bytes are there to be touched */
+/* bytes of an area that lie in pages which are held */
+static int64_t touchable(const struct pcpu *pcpu, const struct pcpu_found *found)
+{
+	const struct pcpu_geometry *geo = &pcpu->geo;
+	int64_t end = (int64_t)found->offset + found->size;
+	int page = pcpu_pfn_down(geo, found->offset);
+
+	while (page < pcpu_pfn_up(geo, end) && found->chunk->populated[page])
+		page++;
+	if (end > (int64_t)page << geo->page_shift)
+		end = (int64_t)page << geo->page_shift;
+	return end - found->offset;
+}
+
+/*
+ * The real address of a copy, and its size.  The map may round bytes in behind
+ * an area: where the first chunk ends in mid-page, by a free size of its own,
+ * nobody holds the page that they lie in.
+ */
 static int64_t address_locked(struct pcpu *pcpu, int64_t ptr, int64_t cpu,
 			      int64_t *size)
 {
-	const struct pcpu_geometry *geo = &pcpu->geo;
 	struct pcpu_found found = { 0 };
-	int64_t end;
-	int page;
 	int err = pcpu_find_locked(pcpu, ptr, &found);
+	uint64_t addr;
 
 	if (err)
 		return err;
-	if (cpu < 0 || cpu >= geo->cpus)
+	if (cpu < 0 || cpu >= pcpu->geo.cpus)
 		return -PCPU_E_CPU;
 	if (!pcpu->kernel.vmalloc.host)
 		return -PCPU_E_NO_MEMORY_MAPPED;
 
-	/* bytes parked behind the area may lie in a page that nobody holds */
-	end = found.offset + found.size;
-	page = pcpu_pfn_down(geo, found.offset);
-	while (page < pcpu_pfn_up(geo, end) && found.chunk->populated[page])
-		page++;
-	if (end > (int64_t)page << geo->page_shift)
-		end = (int64_t)page << geo->page_shift;
-	*size = end > found.offset ? end - found.offset : 0;
-	return (int64_t)(uintptr_t)fake_host(&pcpu->kernel.vmalloc,
-		pcpu_chunk_addr(pcpu, found.chunk, (int)cpu, 0) +
-		(uint64_t)found.offset);
+	*size = touchable(pcpu, &found);
+	addr = pcpu_chunk_addr(pcpu, found.chunk, (int)cpu, 0) +
+	       (uint64_t)found.offset;
+	return (int64_t)(uintptr_t)fake_host(&pcpu->kernel.vmalloc, addr);
 }
 
 int64_t pcpu_address(struct pcpu *pcpu, int64_t ptr, int64_t cpu)
@@ -450,12 +471,16 @@ int64_t pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, int64_t *size)
 
 int pcpu_unpin(struct pcpu *pcpu, int64_t ptr)
 {
+	bool last;
 	int err = pcpu_lock(pcpu);
 
 	if (err)
 		return err;
 	err = pcpu_unpin_locked(pcpu, ptr) ? 0 : -PCPU_E_NOT_PINNED;
+	last = pcpu->destroyed && !pcpu->nr_pins;
 	pcpu_unlock(pcpu);
+	if (last)
+		destroy_now(pcpu);
 	return err;
 }
 

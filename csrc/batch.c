@@ -29,13 +29,23 @@ static int64_t get(const void *array, int width, size_t i)
 	}
 }
 
+static bool width_is_known(int width)
+{
+	int bytes = abs(width);
+
+	return bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8;
+}
+
 int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
 		    int64_t align, int64_t *ptrs, size_t *at)
 {
 	size_t i, first = 0;
-	int err = pcpu_lock(pcpu);
+	int err;
 
 	*at = 0;
+	if (!width_is_known(width))
+		return -PCPU_E_CONFIG;
+	err = pcpu_lock(pcpu);
 	if (err)
 		return err;
 
@@ -132,6 +142,8 @@ int pcpu_free_many(struct pcpu *pcpu, const void *ptrs, int width, size_t n,
 	int err;
 
 	*at = 0;
+	if (!width_is_known(width))
+		return -PCPU_E_CONFIG;
 	refs = malloc((n ? n : 1) * sizeof(*refs));
 	if (!refs)
 		return -PCPU_E_HOST;

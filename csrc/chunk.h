@@ -12,7 +12,6 @@
 #ifndef PCPU_CHUNK_H
 #define PCPU_CHUNK_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +20,7 @@
 #include "kernel/kernel.h"
 #include "kernel/list.h"
 #include "kernel/rbtree.h"
+#include "lock.h"
 #include "percpu.h"
 
 #define PCPU_MIN_UNIT_PAGES	16	/* also the largest request */
@@ -50,8 +50,9 @@ struct pcpu_chunk {
 };
 
 struct pcpu {
-	pthread_mutex_t lock;	/* held by every outermost function */
+	struct pcpu_lock lock;	/* held by every outermost function */
 	bool closed;		/* memory is gone, only the handle is left */
+	bool destroyed;		/* the handle goes with the last pin */
 	unsigned int quirks;	/* set of enum pcpu_quirk */
 	struct pcpu_geometry geo; /* sizes and counts */
 	struct list_head *slots; /* chunks by free size */

@@ -144,8 +144,12 @@ struct pcpu *pcpu_create(const struct pcpu_config *config, int *error);
 int pcpu_close(struct pcpu *pcpu);
 
 /**
- * pcpu_destroy - close, pinned or not, and free the handle itself
- * @pcpu: the allocator, or NULL; no other thread may be using it
+ * pcpu_destroy - close and free the handle itself
+ * @pcpu: the allocator, or NULL; nobody may use it afterwards
+ *
+ * While pins are left, all stays as it is but pcpu_unpin() must be called for
+ * each: the last one destroys.  So whoever looks at an area need not know who
+ * owns the allocator.
  */
 void pcpu_destroy(struct pcpu *pcpu);
 
@@ -217,7 +221,7 @@ int64_t pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, int64_t *size);
  * @pcpu: the allocator
  * @ptr: the pointer that was pinned
  *
- * Return: 0 or -PCPU_E_NOT_PINNED.
+ * Return: 0, -PCPU_E_NOT_PINNED or -PCPU_E_CLOSED.
  */
 int pcpu_unpin(struct pcpu *pcpu, int64_t ptr);
 
@@ -233,7 +237,7 @@ int pcpu_unpin(struct pcpu *pcpu, int64_t ptr);
  *
  * All or none: every size is looked at before anything changes, and when an
  * allocation fails the earlier ones are freed again, newest first.
- * Return: 0 or the errors of pcpu_alloc().
+ * Return: 0, the errors of pcpu_alloc(), or -PCPU_E_CONFIG for another width.
  */
 int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
 		    int64_t align, int64_t *ptrs, size_t *at);
@@ -248,7 +252,8 @@ int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
  *
  * All or none: every pointer is looked at, also for doubles among themselves,
  * before anything changes.
- * Return: 0, the errors of pcpu_free(), or -PCPU_E_HOST.
+ * Return: 0, the errors of pcpu_free(), -PCPU_E_HOST, or -PCPU_E_CONFIG for
+ * another width.
  */
 int pcpu_free_many(struct pcpu *pcpu, const void *ptrs, int width, size_t n,
 		   size_t *at);

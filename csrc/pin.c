@@ -22,7 +22,7 @@ static struct pin *rb_to_pin(struct rb_node *node)
 }
 
 /* the pin of @ptr, or NULL with the place where it belongs */
-static struct pin *find(struct pcpu *pcpu, int64_t ptr, struct rb_node **parent,
+static struct pin *find_pin(struct pcpu *pcpu, int64_t ptr, struct rb_node **parent,
 			struct rb_node ***link)
 {
 	*link = &pcpu->pins.node;
@@ -41,7 +41,7 @@ static struct pin *find(struct pcpu *pcpu, int64_t ptr, struct rb_node **parent,
 bool pcpu_pin_locked(struct pcpu *pcpu, int64_t ptr)
 {
 	struct rb_node **link, *parent;
-	struct pin *pin = find(pcpu, ptr, &parent, &link);
+	struct pin *pin = find_pin(pcpu, ptr, &parent, &link);
 
 	if (!pin) {
 		pin = calloc(1, sizeof(*pin));
@@ -58,7 +58,7 @@ bool pcpu_pin_locked(struct pcpu *pcpu, int64_t ptr)
 bool pcpu_unpin_locked(struct pcpu *pcpu, int64_t ptr)
 {
 	struct rb_node **link, *parent;
-	struct pin *pin = find(pcpu, ptr, &parent, &link);
+	struct pin *pin = find_pin(pcpu, ptr, &parent, &link);
 
 	if (!pin)
 		return false;
@@ -74,7 +74,7 @@ bool pcpu_is_pinned(struct pcpu *pcpu, int64_t ptr)
 {
 	struct rb_node **link, *parent;
 
-	return find(pcpu, ptr, &parent, &link);
+	return find_pin(pcpu, ptr, &parent, &link);
 }
 
 void pcpu_pins_exit(struct pcpu *pcpu)

@@ -5,7 +5,7 @@
  * The recorder's names for areas were turned into slots, small numbers that
  * are used again when an area dies, so that a table finds the pointer.
  */
-#define _GNU_SOURCE	/* clock_gettime */
+#define _GNU_SOURCE 1	/* clock_gettime */
 #include <time.h>
 
 #include "allocator.h"

@@ -51,6 +51,7 @@ _PLAIN_ERRORS: dict[int, Callable[[], Exception]] = {
     lib.PCPU_E_CLOSED: errors.closed,
     lib.PCPU_E_ROLLBACK: errors.no_view_with_rollback,
     lib.PCPU_E_NO_MEMORY_MAPPED: errors.nothing_mapped,
+    lib.PCPU_E_TRACE: errors.damaged_trace,
     lib.PCPU_E_HOST: errors.host_out_of_memory,
 }
 
@@ -61,7 +62,7 @@ _free = lib.pcpu_free
 _INTEGER_FORMATS = frozenset("bBhHiIlLqQnN")
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator, unused-ignore]
+@ffi.def_extern()
 def percpu_ffi_warn(_arg: Any, text: Any) -> None:
     """Turn a WARN into a Python warning; an error is raised by the call itself."""
     try:
@@ -116,6 +117,7 @@ class Allocator:
     Raises:
         ConfigError: an argument is out of range, or they do not fit together.
         PercpuMemoryError: the host has no address space left.
+
     """
 
     __slots__ = ("__weakref__", "_config", "_info", "_pcpu")
@@ -193,7 +195,13 @@ class Allocator:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except BufferError:
+            # an error on its way holds the views that its frames made: do not hide it;
+            # the memory goes with the last of them
+            if error is None:
+                raise
 
     @property
     def cpus(self) -> int:
@@ -237,10 +245,11 @@ class Allocator:
             ClosedError: the allocator is closed.
 
         Source: ``__alloc_percpu`` of the 2009 file.
+
         """
         try:
             # cffi cuts decimals and some floats down to integers; | refuses them
-            size | align  # noqa: B018
+            size | align
             ptr = _alloc(self._pcpu, size, align)
         except (TypeError, OverflowError):
             raise self._bad_request(size, align) from None
@@ -258,9 +267,10 @@ class Allocator:
             ClosedError: the allocator is closed.
 
         Source: ``free_percpu`` of the 2009 file.
+
         """
         try:
-            ptr | 0  # noqa: B018
+            ptr | 0
             error = _free(self._pcpu, ptr)
         except (TypeError, OverflowError):
             raise errors.not_a_pointer(ptr) from None
@@ -302,7 +312,10 @@ class Allocator:
         address = self._with_pointer(lib.pcpu_pin, ptr, self._checked_cpu(cpu), size)
         if address < 0:
             raise self._error(address, ptr=ptr)
-        copy = ffi.gc(ffi.cast("char *", address), partial(_unpin, self._pcpu, ptr))
+        # not self._pcpu: a pinned allocator waits for its pins, in whatever order they are
+        # collected
+        pcpu = ffi.cast("struct pcpu *", self._pcpu)
+        copy = ffi.gc(ffi.cast("char *", address), partial(_unpin, pcpu, ptr))
         return memoryview(ffi.buffer(copy, size[0]))
 
     def area(self, size: int, align: int = 8) -> Area:
@@ -317,6 +330,7 @@ class Allocator:
 
         Raises:
             ClosedError: the allocator is closed.
+
         """
         error = ffi.new("int *")
         snapshot = lib.pcpu_snapshot_take(self._pcpu, error)
@@ -332,6 +346,7 @@ class Allocator:
 
         Raises:
             ClosedError: the allocator is closed.
+
         """
         calls = ffi.new("uint64_t[]", lib.PCPU_NR_SERVICES)
         error = lib.pcpu_counters(self._pcpu, calls)
@@ -363,6 +378,7 @@ class Allocator:
         Raises:
             ConfigError: no such site, or a value out of range.
             ClosedError: the allocator is closed.
+
         """
         if site not in FAULT_SITES:
             raise errors.ConfigError(
@@ -384,12 +400,13 @@ class Allocator:
         Returns: their pointers, an array of 64-bit integers.
 
         Raises: as :meth:`alloc`; what was allocated before the failure is freed again.
+
         """
         data, width, n = _integers(sizes, "sizes", errors.InvalidRequest)
         ptrs = array("q", bytes(8 * n))
         at = ffi.new("size_t *")
         try:
-            align | 0  # noqa: B018
+            align | 0
             error = lib.pcpu_alloc_many(
                 self._pcpu, data, width, n, align, ffi.from_buffer("int64_t[]", ptrs), at
             )
@@ -406,6 +423,7 @@ class Allocator:
             ptrs: a buffer of integers of any width, or an iterable of integers.
 
         Raises: as :meth:`free`, for the first that is wrong, with nothing freed.
+
         """
         data, width, n = _integers(ptrs, "pointers", errors.InvalidPointer)
         at = ffi.new("size_t *")
@@ -428,6 +446,7 @@ class Allocator:
 
         Raises:
             ClosedError: the allocator is closed.
+
         """
         return replay(self._pcpu, trace, self._error, progress)
 
@@ -436,6 +455,7 @@ class Allocator:
 
         Raises:
             BufferError: a view of some area is alive.
+
         """
         if lib.pcpu_close(self._pcpu):
             raise errors.viewed_on_close()
@@ -443,7 +463,7 @@ class Allocator:
     def _with_pointer(self, function: Callable[..., int], ptr: int, *args: Any) -> int:
         """Call C with a pointer of any value."""
         try:
-            ptr | 0  # noqa: B018
+            ptr | 0
             return function(self._pcpu, ptr, *args)
         except (TypeError, OverflowError):
             raise errors.not_a_pointer(ptr) from None
@@ -469,9 +489,6 @@ class Allocator:
             return errors.bad_size(size, self.max_size)
         if code == lib.PCPU_E_ALIGN:
             return errors.bad_align(align, self.page_size)
-        if code == lib.PCPU_E_TRACE:
-            return errors.TraceError("the trace is damaged: an operation names a slot or a kind "
-                                     "that it does not have; record or convert it again")
         return errors.ConfigError(ffi.string(lib.pcpu_strerror(-code)).decode())
 
 

@@ -47,6 +47,7 @@ class Area:
             IndexError: no such CPU.
             InvalidPointer: the area was freed.
             ConfigError: the allocator maps no memory.
+
         """
         self._check()
         cpus = len(self)
@@ -78,6 +79,7 @@ class Area:
         Raises:
             BufferError: a view of it is alive.
             DoubleFree: it was freed before.
+
         """
         self._check()
         self._allocator.free(self.ptr)

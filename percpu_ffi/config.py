@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import mmap
 import operator
-from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from percpu_ffi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = ["FAULT_SITES", "Buffer", "Config", "FaultPlan", "FirstChunk", "Memory"]
 
@@ -94,6 +96,7 @@ class Config:
 
         Source: the BUG_ON checks of ``pcpu_setup_first_chunk``; the unit and free
         sizes of ``setup_pcpu_4k``, ``setup_pcpu_embed`` and ``setup_pcpu_remap`` of x86.
+
         """
         _choice("first_chunk", first_chunk, FIRST_CHUNKS)
         _choice("memory", memory, MEMORIES)
@@ -203,7 +206,7 @@ def _first_chunk_sizes(
     if not min_unit <= unit_size <= MAX_UNIT_SIZE or unit_size % page_size:
         raise ConfigError(
             f"a unit of {unit_size} bytes ({first_chunk}): 16 pages ({min_unit}) to "
-            f"{MAX_UNIT_SIZE} are needed, in whole pages; change unit_size, static_size or page_size"
+            f"{MAX_UNIT_SIZE} are needed, whole pages; change unit_size, static_size or page_size"
         )
     if free_size < 0 or unit_size < static_size + free_size:
         raise ConfigError(
@@ -244,6 +247,7 @@ class FaultPlan:
 
         Raises:
             ConfigError: a value is out of range.
+
         """
         seed = _integer("seed", seed, 0, (1 << 64) - 1, "any number repeats its own faults")
         if nth is None and times is None and interval is None and probability is None:

@@ -217,6 +217,14 @@ def closed() -> ClosedError:
     return ClosedError("this allocator is closed and its areas are gone; create a new one")
 
 
+def damaged_trace() -> TraceError:
+    """The operations of a trace do not fit what they refer to."""
+    return TraceError(
+        "the trace is damaged: an operation names a slot or a kind that it does not have; "
+        "load it from its source and save it again"
+    )
+
+
 def out_of_memory(service: str) -> PercpuMemoryError:
     """Name the service that failed."""
     return PercpuMemoryError(

@@ -60,6 +60,8 @@ int fake_fault_arm(struct fake_faults *faults, int site,
 	plan->interval = fault->interval;
 	plan->times = fault->times;
 	plan->threshold = (uint64_t)(fault->probability * two_to_the_32);
+	if (!plan->threshold)
+		plan->threshold = 1;
 	plan->random = fault->seed;
 	return 0;
 }

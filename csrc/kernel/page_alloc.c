@@ -40,5 +40,6 @@ void fake_free_page(struct fake_kernel *kernel, int64_t cpu)
 	struct fake_pages *pages = &kernel->pages;
 
 	fake_count(&kernel->faults, PCPU_FREE_PAGE);
+	/* below 0 where a boot-time frame is freed: it joins what there is */
 	pages->held[fake_cpu_to_node(pages, cpu)]--;
 }

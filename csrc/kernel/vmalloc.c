@@ -14,7 +14,7 @@
  * while all of it is a single mapping: everything cut off later inherits that
  * one record, and a fully mapped area costs two mappings, itself and its guard.
  */
-#define _GNU_SOURCE	/* MAP_NORESERVE, madvise */
+#define _GNU_SOURCE 1	/* MAP_NORESERVE, madvise */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,7 +27,7 @@
 /* without memory nothing but arithmetic is in the way */
 #define UNMAPPED_END	((uint64_t)1 << 62)
 
-static uint64_t align_up(uint64_t n, uint64_t align)
+static uint64_t page_align(uint64_t n, uint64_t align)
 {
 	return (n + align - 1) & ~(align - 1);
 }
@@ -60,7 +60,7 @@ static bool reserve(struct fake_vmalloc *vmalloc, uint64_t area_size)
 			continue;
 		vmalloc->reserved = mem;
 		vmalloc->reserved_size = size;
-		vmalloc->host = (char *)(uintptr_t)align_up((uintptr_t)mem, page);
+		vmalloc->host = (char *)(uintptr_t)page_align((uintptr_t)mem, page);
 		vmalloc->end = end;
 		if (prime(vmalloc->host, page))
 			return true;

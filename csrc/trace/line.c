@@ -8,7 +8,7 @@
  * What stands before the event's name differs between recorders, what stands
  * behind it between kernels; so fields are read by name, never by position.
  */
-#define _GNU_SOURCE	/* memmem, memrchr */
+#define _GNU_SOURCE 1	/* memmem, memrchr */
 #include "line.h"
 
 #include <string.h>
@@ -129,30 +129,44 @@ static const struct {
 	{ "percpu_destroy_chunk", TRACE_DESTROY },
 };
 
-/* find the event's name; what is behind it remains in @s, else nothing */
+/* what a name stands for; @word goes up to the colon behind it */
+static enum trace_event_type event_type(struct span word)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		if (span_is(word, events[i].name))
+			return events[i].type;
+	}
+	return TRACE_OTHER;
+}
+
+/*
+ * Find the event's name; what is behind it remains in @s.  A command may have
+ * a name like an event's, so an unknown one is not the last word.
+ */
 static enum trace_event_type find_event(struct span *s, const char **name)
 {
+	enum trace_event_type best = TRACE_NONE;
 	const char *at = s->at;
+	const char *begin = s->at;
 
 	while ((at = memmem(at, (size_t)(s->end - at), "percpu_", 7))) {
 		const char *colon = memchr(at, ':', (size_t)(s->end - at));
 		struct span word = { at, colon };
-		size_t i;
 
-		/* a name goes from a blank or a colon to a colon and a blank */
+		/* a name goes from a blank or a colon to a colon */
 		if (colon && !memchr(at, ' ', (size_t)(colon - at)) &&
-		    (at == s->at || at[-1] == ' ' || at[-1] == ':')) {
+		    (at == begin || at[-1] == ' ' || at[-1] == ':')) {
+			best = event_type(word);
 			*name = at;
 			s->at = colon + 1;
-			for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
-				if (span_is(word, events[i].name))
-					return events[i].type;
-			}
-			return TRACE_OTHER;
+			if (best != TRACE_OTHER)
+				return best;
 		}
 		at += 7;
 	}
-	return TRACE_NONE;
+	return best;
 }
 
 /* the CPU in brackets before the event's name */

@@ -319,6 +319,8 @@ static int read_line(struct pcpu_trace_reader *reader, const char *text,
 	int err;
 
 	reader->stats.lines++;
+	if (n > MAX_LINE || memchr(text, 0, n))
+		return stop(reader, PCPU_T_BINARY, NULL);
 	err = trace_line_parse(text, n, &line);
 	if (!err)
 		err = on_event(reader, &line);
@@ -352,10 +354,6 @@ int pcpu_trace_feed(struct pcpu_trace_reader *reader, const char *text,
 	const char *feed;
 	int err = -reader->stop.error;
 
-	if (!err && n && memchr(text, 0, n)) {
-		reader->stats.lines++;
-		err = stop(reader, PCPU_T_BINARY, NULL);
-	}
 	while (!err && text < end &&
 	       (feed = memchr(text, '\n', (size_t)(end - text)))) {
 		if (reader->rest.used) {
@@ -373,21 +371,37 @@ int pcpu_trace_feed(struct pcpu_trace_reader *reader, const char *text,
 	       keep(reader, text, (size_t)(end - text));
 }
 
+/* whether a line is more than blanks and is no comment */
+static bool says_something(const char *text, size_t n)
+{
+	while (n && (*text == ' ' || *text == '\t' || *text == '\r')) {
+		text++;
+		n--;
+	}
+	return n && *text != '#';
+}
+
 /*
- * A last line without a line feed is welcome if it is whole.  Where the file
- * was cut inside the last number, that number has fewer digits than before.
+ * A last line without a line feed is welcome if it is a whole event.  Where
+ * the file was cut inside its last number, that number has fewer digits than
+ * those before.
  */
 int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 {
-	int digits = reader->ptr_digits;
 	const char *text = reader->rest.data;
+	size_t n = reader->rest.used;
+	uint64_t events = reader->stats.events;
+	int digits = reader->ptr_digits;
 	int err;
 
-	if (reader->stop.error || !reader->rest.used)
+	if (reader->stop.error || !n)
 		return -reader->stop.error;
-	err = read_line(reader, text, reader->rest.used);
+	reader->rest.used = 0;
+	err = read_line(reader, text, n);
 	if (err == -PCPU_T_MISSING || err == -PCPU_T_NUMBER ||
-	    (!err && reader->ptr_digits < digits))
+	    (!err && reader->ptr_digits < digits) ||
+	    (!err && events && reader->stats.events == events &&
+	     says_something(text, n)))
 		err = stop(reader, PCPU_T_CUT, reader->stop.field);
 	return err;
 }

@@ -15,7 +15,7 @@ static size_t home(const struct table *table, uint64_t key)
 }
 
 /* the cell of @key, or the empty one where it belongs */
-static size_t find(const struct table *table, uint64_t key)
+static size_t find_cell(const struct table *table, uint64_t key)
 {
 	size_t i = home(table, key);
 
@@ -27,7 +27,7 @@ static size_t find(const struct table *table, uint64_t key)
 
 uint32_t table_get(const struct table *table, uint64_t key)
 {
-	return table->cells ? table->cells[find(table, key)].value : TABLE_NONE;
+	return table->cells ? table->cells[find_cell(table, key)].value : TABLE_NONE;
 }
 
 static bool grow(struct table *table)
@@ -42,7 +42,7 @@ static bool grow(struct table *table)
 		new.cells[i].value = TABLE_NONE;
 	for (i = 0; i < table->size; i++) {
 		if (table->cells[i].value != TABLE_NONE)
-			new.cells[find(&new, table->cells[i].key)] =
+			new.cells[find_cell(&new, table->cells[i].key)] =
 				table->cells[i];
 	}
 	new.used = table->used;
@@ -57,7 +57,7 @@ bool table_put(struct table *table, uint64_t key, uint32_t value)
 
 	if (table->used >= table->size / 2 && !grow(table))
 		return false;
-	i = find(table, key);
+	i = find_cell(table, key);
 	table->cells[i].key = key;
 	table->cells[i].value = value;
 	table->used++;
@@ -67,7 +67,7 @@ bool table_put(struct table *table, uint64_t key, uint32_t value)
 void table_del(struct table *table, uint64_t key)
 {
 	size_t mask = table->size - 1;
-	size_t gap = find(table, key);
+	size_t gap = find_cell(table, key);
 	size_t i;
 
 	for (i = (gap + 1) & mask; table->cells[i].value != TABLE_NONE;

@@ -1,1 +1,50 @@
-def main(): pass
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command ``percpu-ffi``: one module for each subcommand.
+
+A subcommand's module has ``add_parser(subparsers)``, which sets ``run``, a function of
+the parsed arguments that returns the exit status.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from percpu_ffi import __version__
+from percpu_ffi.cli import replay
+from percpu_ffi.errors import PercpuError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+INTERRUPTED = 130  # what shells use for SIGINT
+BROKEN_PIPE = 141  # and for SIGPIPE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; errors become one sentence and a status of 1."""
+    parser = argparse.ArgumentParser(
+        prog="percpu-ffi",
+        description="The first dynamic per-CPU allocator of Linux, in userspace.",
+    )
+    parser.add_argument("--version", action="version", version=f"percpu-ffi {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    replay.add_parser(commands)
+    args = parser.parse_args(argv)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the reader has gone: no more output, also not at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except (PercpuError, OSError) as error:
+        print(f"percpu-ffi: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return status

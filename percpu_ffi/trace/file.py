@@ -36,6 +36,7 @@ def write_file(path: str | Path, operations: Operations) -> None:
 
     Raises:
         OSError: it cannot be written.
+
     """
     head = {
         "byteorder": sys.byteorder,
@@ -67,6 +68,7 @@ def read_file(blocks: Blocks) -> Operations:
 
     Raises:
         TraceError: the file is cut or damaged, or comes from a machine of another byte order.
+
     """
     data = b"".join(blocks)
     start = len(MAGIC) + LENGTH.size

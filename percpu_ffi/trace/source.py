@@ -27,7 +27,11 @@ class Blocks:
     """The contents of a file in blocks, decompressed; ``head`` is the first one."""
 
     def __init__(
-        self, name: str, raw: IO[bytes], stream: IO[bytes], progress: Callable[[int], object] | None
+        self,
+        name: str,
+        raw: IO[bytes],
+        stream: IO[bytes] | gzip.GzipFile | lzma.LZMAFile,
+        progress: Callable[[int], object] | None,
     ) -> None:
         """Read from ``stream``, which takes its bytes from ``raw``."""
         self.name = name
@@ -71,13 +75,14 @@ def open_source(
     Raises:
         OSError: the file cannot be read.
         TraceError: a compressed file is cut or damaged.
+
     """
     with Path(path).open("rb") as raw:
         magic = raw.read(len(XZ_MAGIC))
         raw.seek(0)
-        stream: IO[bytes] = raw
+        stream: IO[bytes] | gzip.GzipFile | lzma.LZMAFile = raw
         if magic.startswith(GZIP_MAGIC):
             stream = gzip.GzipFile(fileobj=raw)
         elif magic == XZ_MAGIC:
-            stream = lzma.LZMAFile(raw)
+            stream = lzma.LZMAFile(raw)  # noqa: SIM115 - raw is what is closed
         yield Blocks(str(path), raw, stream, progress)

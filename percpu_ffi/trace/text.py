@@ -43,6 +43,7 @@ def read_text(blocks: Blocks) -> Operations:
 
     Raises:
         TraceError: it is empty, cut, binary, or not a trace of percpu events.
+
     """
     for magic, message in BINARY.items():
         if blocks.head.startswith(magic):

@@ -46,6 +46,7 @@ class Trace:
         Raises:
             OSError: the file cannot be read.
             TraceError: it is empty, cut, binary, or not a trace; with file and line.
+
         """
         with open_source(path, progress) as blocks:
             ours = blocks.head.startswith(MAGIC)
@@ -57,6 +58,7 @@ class Trace:
 
         Raises:
             TraceError: a tuple is no operation; ``line`` is its number, from 1.
+
         """
         return cls(_assemble(ops))
 
@@ -65,6 +67,7 @@ class Trace:
 
         Raises:
             OSError: it cannot be written.
+
         """
         write_file(path, self._data)
 
@@ -104,9 +107,7 @@ class Trace:
 
     def __iter__(self) -> Iterator[Op]:
         """Give the operations as tuples."""
-        return map(self._tuple, *zip(*OP.iter_unpack(self._data.ops), strict=True)) if self else (
-            iter(())
-        )
+        return (self._tuple(*op) for op in OP.iter_unpack(self._data.ops))
 
     @overload
     def __getitem__(self, index: int) -> Op: ...

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# make run    replay a real kernel's trace          make test   all tests
+# make bench  ratios to what the work costs at least
+# make lint   format, types, strict C               make lib    the C library alone
+
+PYTHON ?= python3
+VENV ?= .venv
+BUILD ?= build
+TRACE ?= samples/netns_churn.ftrace.xz
+
+BIN := $(VENV)/bin
+CSRC := $(sort $(wildcard csrc/*.c csrc/*/*.c))
+HEADERS := $(sort $(wildcard csrc/*.h csrc/*/*.h))
+PACKAGING := pyproject.toml setup.py build_ffi.py
+
+STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
+	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
+	-Wwrite-strings -Wundef
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+
+.PHONY: run test check-c check-python bench lint lib dist clean
+.DELETE_ON_ERROR:
+
+run: $(VENV)/.cli
+	$(BIN)/percpu-ffi replay $(TRACE)
+
+test: check-c check-python
+
+check-python: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.test $(BUILD)/bench/.built
+	$(BIN)/python bench/run.py
+
+lint: $(VENV)/.lint lib
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# --- the virtual environment, with the package and what a target needs beside it
+
+$(BIN)/python:
+	tools/need-python.sh $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.cli $(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(BIN)/python $(CSRC) $(HEADERS) $(PACKAGING)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	touch $@
+
+# --- the C library alone
+
+lib: $(BUILD)/libpercpu.so $(BUILD)/libpercpu.a
+
+OBJECTS := $(CSRC:%.c=$(BUILD)/%.o)
+
+$(OBJECTS): $(BUILD)/%.o: %.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) -O2 -fPIC -fvisibility=hidden -pthread $(CFLAGS) -c $< -o $@
+
+$(BUILD)/libpercpu.so: $(OBJECTS)
+	$(CC) -shared -pthread $(LDFLAGS) $^ -o $@
+
+$(BUILD)/libpercpu.a: $(OBJECTS)
+	$(AR) rcs $@ $^
+
+# --- C tests: each test_*.c is a program, under sanitizers
+
+C_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/c/test_*.c)))
+SANITIZED := $(CSRC:%.c=$(BUILD)/sanitized/%.o)
+
+$(SANITIZED): $(BUILD)/sanitized/%.o: %.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) -O1 -g $(SANITIZE) -pthread -c $< -o $@
+
+$(BUILD)/sanitized.a: $(SANITIZED)
+	$(AR) rcs $@ $^
+
+$(C_TESTS): $(BUILD)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) $(BUILD)/sanitized.a
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g $(SANITIZE) -pthread -I csrc \
+		$< $(BUILD)/sanitized.a -o $@
+
+check-c: $(C_TESTS)
+	@for test in $^; do said=$$($$test) || exit 1; echo "$$test: $$said"; done
+
+# --- benchmark and packages
+
+$(BUILD)/bench/.built: bench/floor.c bench/build_floor.py csrc/percpu.h $(VENV)/.test
+	@mkdir -p $(@D)
+	$(BIN)/python bench/build_floor.py
+	touch $@
+
+dist: $(VENV)/.dist
+	rm -rf dist
+	$(BIN)/python -m build
+
+$(VENV)/.dist: $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
+	touch $@
+
+clean:
+	rm -rf $(BUILD) dist *.egg-info percpu_ffi/*.so percpu_ffi/_core.c

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``percpu-ffi replay TRACE``: run a trace through the allocator and tell what happened."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from percpu_ffi.allocator import Allocator
+from percpu_ffi.cli.progress import progress_bar
+from percpu_ffi.draw import LEGEND, map_bar
+from percpu_ffi.trace import Trace
+
+if TYPE_CHECKING:
+    import argparse
+
+    from percpu_ffi.replay import Replay
+    from percpu_ffi.state import State
+
+__all__ = ["add_parser"]
+
+DEFAULT_CPUS = 4  # when the trace names none
+MOST_REASONS = 5
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the subcommand."""
+    parser = commands.add_parser(
+        "replay",
+        help="run a recorded trace through the allocator",
+        description="Run what a kernel asked of its per-CPU allocator through that of 2009.",
+    )
+    parser.add_argument("trace", metavar="TRACE", help="text of ftrace or perf script, or our file")
+    parser.add_argument(
+        "--cpus", type=int, help="possible CPUs (default: as many as were recorded)"
+    )
+    parser.add_argument(
+        "--first-chunk",
+        default="4k",
+        choices=("4k", "embed", "remap"),
+        help="who sets the first chunk up (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--static-size",
+        type=int,
+        default=8192,
+        metavar="BYTES",
+        help="static area (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--unit-size", type=int, default=0, metavar="BYTES", help="unit of a CPU (default: 0, auto)"
+    )
+    parser.add_argument(
+        "--free-size",
+        type=int,
+        default=0,
+        metavar="BYTES",
+        help="bytes behind the static area (default: 0, auto)",
+    )
+    parser.add_argument(
+        "--memory",
+        default="mapped",
+        choices=("mapped", "none"),
+        help="real memory or bookkeeping only (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    parser.set_defaults(run=run)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is told about a replay."""
+
+    name: str
+    trace: Trace
+    geometry: dict[str, Any]
+    result: Replay
+    state: State
+    counters: dict[str, int]
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the populated memory that was asked for, at the peak of live bytes."""
+        asked = self.geometry["static_size"] + self.result.peak_live_bytes
+        held = self.result.pages_at_peak * self.geometry["page_size"]
+        return asked * self.geometry["cpus"] / held if held else 0.0
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why operations failed, the most frequent reason first."""
+        counted = Counter(str(failure.error) for failure in self.result.failures)
+        return dict(counted.most_common())
+
+    @property
+    def operations_per_second(self) -> int:
+        """Operations by the time in the allocator."""
+        return round(len(self.trace) * 1e9 / max(self.result.elapsed_ns, 1))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the trace, run it, print the report."""
+    size = Path(args.trace).stat().st_size
+    with progress_bar("reading", size, "B") as progress:
+        trace = Trace.load(args.trace, progress)
+    with Allocator(
+        cpus=trace.stats.cpus or DEFAULT_CPUS if args.cpus is None else args.cpus,
+        static_size=args.static_size,
+        first_chunk=args.first_chunk,
+        unit_size=args.unit_size,
+        free_size=args.free_size,
+        memory=args.memory,
+    ) as allocator:
+        with progress_bar("replaying", len(trace), "op") as progress:
+            result = allocator.replay(trace, progress)
+        report = Report(
+            name=Path(args.trace).name,
+            trace=trace,
+            geometry={
+                "cpus": allocator.cpus,
+                "first_chunk": args.first_chunk,
+                "static_size": allocator.static_size,
+                "unit_size": allocator.unit_size,
+                "page_size": allocator.page_size,
+                "memory": args.memory,
+            },
+            result=result,
+            state=allocator.state(),
+            counters=allocator.counters(),
+        )
+    print(json.dumps(to_json(report), indent=2) if args.json else to_text(report))
+    return 0
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """The report as one object; the keys are documented in docs/traces.md."""
+    stats, result = report.trace.stats, report.result
+    return {
+        "trace": report.name,
+        "geometry": report.geometry,
+        "events": stats.events,
+        "allocs": stats.allocs,
+        "frees": stats.frees,
+        "orphan_frees": stats.orphan_frees,
+        "reallocs": stats.reallocs,
+        "lost_events": stats.lost,
+        "failures": len(result.failures),
+        "failure_reasons": report.reasons,
+        "live_bytes": result.live_bytes,
+        "peak_live_bytes": result.peak_live_bytes,
+        "chunks_created": result.chunks_created,
+        "chunks_destroyed": result.chunks_destroyed,
+        "chunks": result.chunks,
+        "peak_populated_pages": result.peak_populated_pages,
+        "utilisation_at_peak": round(report.utilisation, 4),
+        "operations_per_second": report.operations_per_second,
+        "kernel": {
+            "chunks": stats.kernel_chunks,
+            "pages_per_cpu": stats.kernel_pages,
+            "extent": stats.kernel_extent,
+            "chunks_created": stats.kernel_created,
+            "chunks_destroyed": stats.kernel_destroyed,
+            "failures": stats.kernel_failures,
+        },
+        "counters": report.counters,
+    }
+
+
+def to_text(report: Report) -> str:
+    """The report for a person, as wide as the terminal."""
+    return "\n".join([*_summary(report), "", *_drawing(report)])
+
+
+def _summary(report: Report) -> list[str]:
+    stats, result, geometry = report.trace.stats, report.result, report.geometry
+    recorded = f", recorded on {stats.cpus} CPUs" if stats.cpus else ""
+    pages = result.peak_populated_pages
+    rows = [
+        ("events", stats.events, f"{stats.lost:,} lost by the recorder"),
+        ("allocations", stats.allocs, f"{stats.reallocs:,} of pointers not seen freed"),
+        ("frees", stats.frees, f"{stats.orphan_frees:,} of pointers never seen"),
+        ("failures", len(result.failures), ""),
+        *((f"  {count:,} x", None, reason) for reason, count in _most(report.reasons)),
+        ("peak live bytes", result.peak_live_bytes, "asked for, in one CPU's copies"),
+        (
+            "chunks",
+            result.chunks,
+            f"{result.chunks_created:,} created, {result.chunks_destroyed:,} destroyed, "
+            "beside the first",
+        ),
+        (
+            "pages at peak",
+            pages,
+            f"of {geometry['page_size']:,} bytes, on {geometry['cpus']} CPUs; "
+            f"utilisation {report.utilisation:.1%}",
+        ),
+        (
+            "kernel's own",
+            stats.kernel_pages * geometry["cpus"],
+            f"pages touched, {stats.kernel_chunks} chunks, offsets up to {stats.kernel_extent:,}",
+        ),
+        ("speed", report.operations_per_second, "operations a second"),
+    ]
+    return [
+        f"{report.name}{recorded}",
+        f"replayed on {geometry['cpus']} CPUs, {geometry['first_chunk']}, static area of "
+        f"{geometry['static_size']:,} bytes, units of {geometry['unit_size']:,}, "
+        f"memory {geometry['memory']}",
+        "",
+        *(
+            f"  {name:<16} {'' if value is None else f'{value:,}':>12}   {note}".rstrip()
+            for name, value, note in rows
+        ),
+    ]
+
+
+def _most(reasons: dict[str, int]) -> list[tuple[str, int]]:
+    rows = list(reasons.items())
+    if len(rows) > MOST_REASONS:
+        others = sum(count for _, count in rows[MOST_REASONS:])
+        rows[MOST_REASONS:] = [("other reasons", others)]
+    return rows
+
+
+def _drawing(report: Report) -> list[str]:
+    unit_size, static_size = report.geometry["unit_size"], report.geometry["static_size"]
+    width = shutil.get_terminal_size().columns - 2
+    lines = [LEGEND]
+    for chunk in report.state.chunks:
+        held = sum(1 for cpus in chunk.populated if cpus)
+        note = (
+            f"chunk {chunk.id}: {chunk.free_size:,} of {unit_size:,} bytes free, "
+            f"largest hole up to {chunk.contig_hint:,}, "
+            f"{held} of {len(chunk.populated)} pages held"
+        )
+        lines += [note, f"[{map_bar(chunk, unit_size, static_size, max(width, 1))}]"]
+    return lines

@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_area_map.c - scan, split and merge on one chunk's map.
+ *
+ * Each test has a drawing of the map it starts with: one cell is one entry,
+ * #### in use, .... free, the numbers below are offsets.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "area_map.h"
+#include "harness.h"
+#include "percpu.h"
+#include "pick.h"
+
+#define ROOM	300
+
+static int entries[ROOM];
+static struct pcpu_area_map map = { .entry = entries, .capacity = ROOM };
+static struct pcpu_fit fit;
+
+/* set the map up; free_size follows from the sizes, the hint is free to lie */
+static void set_map(int hint, const int *sizes, int n)
+{
+	map.used = n;
+	map.contig_hint = hint;
+	map.free_size = 0;
+	for (int i = 0; i < n; i++) {
+		entries[i] = sizes[i];
+		map.free_size += sizes[i] > 0 ? sizes[i] : 0;
+	}
+}
+
+static bool map_is(int hint, const int *sizes, int n)
+{
+	int free_size = 0;
+
+	for (int i = 0; i < n; i++)
+		free_size += sizes[i] > 0 ? sizes[i] : 0;
+	return map.used == n && map.contig_hint == hint &&
+	       map.free_size == free_size &&
+	       !memcmp(entries, sizes, (size_t)n * sizeof(*sizes));
+}
+
+#define LENGTH(...)	(int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int))
+#define GIVEN(hint, ...) \
+	set_map(hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__))
+#define EXPECT(hint, ...) \
+	CHECK(map_is(hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__)))
+
+/* fit and take; the offset, or -1 */
+static int alloc(int size, int align)
+{
+	int used = map.used, room;
+
+	if (!pcpu_map_fit(&map, size, align, &fit))
+		return -1;
+	CHECK(map.used == used);
+	room = pcpu_map_room(&map, &fit);
+	CHECK(room <= ROOM);
+	used = pcpu_map_take(&map, &fit);
+	CHECK(map.used == room);
+	return used;
+}
+
+/*
+ *	|................|
+ *	0               64
+ */
+TEST(an_empty_unit_gives_its_start)
+{
+	GIVEN(64, 64);
+	CHECK(alloc(16, 4) == 0);
+	EXPECT(48, -16, 48);
+}
+
+/*
+ *	|................|
+ *	0               64
+ */
+TEST(a_block_that_fits_exactly_is_not_split)
+{
+	GIVEN(64, 64);
+	CHECK(alloc(64, 4) == 0);
+	EXPECT(0, -64);
+}
+
+/*
+ *	|####|....|####|........|
+ *	0    8   16   24       64
+ */
+TEST(the_first_block_that_is_large_enough_is_taken)
+{
+	GIVEN(40, -8, 8, -8, 40);
+	CHECK(alloc(8, 4) == 8);
+	EXPECT(40, -8, -8, -8, 40);
+}
+
+/*
+ *	|####|....|####|........|
+ *	0    8   16   24       64
+ */
+TEST(blocks_that_are_too_small_are_passed)
+{
+	GIVEN(40, -8, 8, -8, 40);
+	CHECK(alloc(12, 4) == 24);
+	EXPECT(28, -8, 8, -8, -12, 28);
+}
+
+/* large enough for the size, too small with the gap before the aligned start
+ *
+ *	|####|............|####|................|
+ *	0    8           28   32               96
+ */
+TEST(the_gap_of_an_alignment_counts)
+{
+	GIVEN(64, -8, 20, -4, 64);
+	CHECK(alloc(16, 16) == 32);
+	EXPECT(48, -8, 20, -4, -16, 48);
+}
+
+/*
+ *	|####|...................|
+ *	0   12                  64
+ */
+TEST(a_head_of_four_bytes_stays_a_free_block)
+{
+	GIVEN(52, -12, 52);
+	CHECK(alloc(8, 16) == 16);
+	EXPECT(40, -12, 4, -8, 40);
+}
+
+/*
+ *	|####|...................|
+ *	0   13                  64
+ */
+TEST(a_head_of_three_bytes_is_parked_with_the_area_before)
+{
+	GIVEN(51, -13, 51);
+	CHECK(alloc(8, 16) == 16);
+	EXPECT(40, -16, -8, 40);
+}
+
+/* the 2009 file does so too when the map cannot grow, see "half-done"
+ *
+ *	|####|...................|
+ *	0   13                  64
+ */
+TEST(a_head_is_parked_even_if_the_area_is_not_taken)
+{
+	GIVEN(51, -13, 51);
+	CHECK(pcpu_map_fit(&map, 8, 16, &fit));
+	EXPECT(51, -16, 48);
+	CHECK(fit.index == 1 && fit.offset == 16 && fit.head == 0);
+}
+
+/* the head would be parked only in a block that holds the area
+ *
+ *	|####|...|####|..........|
+ *	0   13  17   20         64
+ */
+TEST(a_block_that_is_passed_keeps_its_head)
+{
+	GIVEN(44, -13, 4, -3, 44);
+	CHECK(alloc(4, 16) == 32);
+	EXPECT(28, -13, 4, -3, 12, -4, 28);
+}
+
+/*
+ *	|................|
+ *	0               64
+ */
+TEST(a_tail_of_four_bytes_stays_a_free_block)
+{
+	GIVEN(64, 64);
+	CHECK(alloc(60, 4) == 0);
+	EXPECT(4, -60, 4);
+}
+
+/*
+ *	|................|
+ *	0               64
+ */
+TEST(a_tail_of_three_bytes_stays_with_the_area)
+{
+	GIVEN(64, 64);
+	CHECK(alloc(61, 4) == 0);
+	EXPECT(0, -64);
+}
+
+/*
+ *	|####|...................|####|
+ *	0    4                  40   44
+ */
+TEST(an_area_in_the_middle_splits_a_block_in_three)
+{
+	GIVEN(36, -4, 36, -4);
+	CHECK(pcpu_map_fit(&map, 8, 16, &fit));
+	CHECK(fit.index == 1 && fit.offset == 4);
+	CHECK(fit.head == 12 && fit.tail == 16);
+	CHECK(pcpu_map_room(&map, &fit) == 5);
+	CHECK(pcpu_map_take(&map, &fit) == 16);
+	EXPECT(36, -4, 12, -8, 16, -4);
+}
+
+/*
+ *	|####|.......|####|
+ *	0    8      32   36
+ */
+TEST(a_split_at_the_end_leaves_a_head_only)
+{
+	GIVEN(24, -8, 24, -4);
+	CHECK(alloc(16, 16) == 16);
+	EXPECT(24, -8, 8, -16, -4);
+}
+
+/* the last entry was scanned, so nothing larger can exist anywhere
+ *
+ *	|####|....|####|..........|		hint 99 lies
+ *	0    8   16   24         64
+ */
+TEST(taking_the_last_entry_makes_the_hint_exact)
+{
+	GIVEN(99, -8, 8, -8, 40);
+	CHECK(alloc(36, 4) == 24);
+	EXPECT(8, -8, 8, -8, -36, 4);
+}
+
+/* what lies behind was not looked at: an old hint may still be right
+ *
+ *	|####|....|####|..........|		hint 99 lies
+ *	0    8   16   24         64
+ */
+TEST(taking_an_earlier_entry_does_not_lower_the_hint)
+{
+	GIVEN(99, -8, 8, -8, 40);
+	CHECK(alloc(8, 4) == 8);
+	EXPECT(99, -8, -8, -8, 40);
+}
+
+/*
+ *	|####|..............|####|		hint 4 is too low
+ *	0    4             36   40
+ */
+TEST(taking_an_earlier_entry_raises_the_hint_to_the_tail)
+{
+	GIVEN(4, -4, 32, -4);
+	CHECK(alloc(8, 4) == 4);
+	EXPECT(24, -4, -8, 24, -4);
+}
+
+/*
+ *	|####|..............|####|		hint 4 is too low
+ *	0    4             36   40
+ */
+TEST(taking_an_earlier_entry_raises_the_hint_to_the_head)
+{
+	GIVEN(4, -4, 32, -4);
+	CHECK(alloc(16, 16) == 16);
+	EXPECT(12, -4, 12, -16, 4, -4);
+}
+
+/*
+ *	|####|........|####|....|####|		hint 4 is too low
+ *	0    4       20   24   36   40
+ */
+TEST(taking_an_earlier_entry_raises_the_hint_to_a_passed_one)
+{
+	GIVEN(4, -1, 19, -12, 16, -4);
+	CHECK(alloc(16, 32) == 32);
+	EXPECT(19, -1, 19, -12, -16, -4);
+}
+
+/*
+ *	|####|........|####|....|####|		hint 99 lies
+ *	0    4       12   16   20   24
+ */
+TEST(when_nothing_fits_the_hint_becomes_exact)
+{
+	GIVEN(99, -4, 8, -4, 4, -4);
+	CHECK(alloc(12, 4) == -1);
+	EXPECT(8, -4, 8, -4, 4, -4);
+}
+
+/*
+ *	|####|####|
+ *	0    8   16
+ */
+TEST(a_full_map_has_hint_zero)
+{
+	GIVEN(99, -8, -8);
+	CHECK(alloc(1, 1) == -1);
+	EXPECT(0, -8, -8);
+}
+
+/*
+ *	|####|####|####|
+ *	0    8   24   32
+ */
+TEST(a_released_area_between_areas_stands_alone)
+{
+	GIVEN(0, -8, -16, -8);
+	pcpu_map_release(&map, 1);
+	EXPECT(16, -8, 16, -8);
+}
+
+/*
+ *	|####|....|####|####|
+ *	0    8   16   32   40
+ */
+TEST(a_released_area_merges_with_the_free_block_before)
+{
+	GIVEN(8, -8, 8, -16, -8);
+	pcpu_map_release(&map, 2);
+	EXPECT(24, -8, 24, -8);
+}
+
+/*
+ *	|####|####|....|####|
+ *	0    8   24   32   40
+ */
+TEST(a_released_area_merges_with_the_free_block_behind)
+{
+	GIVEN(8, -8, -16, 8, -8);
+	pcpu_map_release(&map, 1);
+	EXPECT(24, -8, 24, -8);
+}
+
+/*
+ *	|####|....|####|....|####|
+ *	0    8   16   32   44   48
+ */
+TEST(a_released_area_merges_with_both)
+{
+	GIVEN(12, -8, 8, -16, 12, -4);
+	pcpu_map_release(&map, 2);
+	EXPECT(36, -8, 36, -4);
+}
+
+/*
+ *	|####|####|
+ *	0    8   64
+ */
+TEST(the_first_and_the_last_area_can_be_released)
+{
+	GIVEN(0, -8, -56);
+	pcpu_map_release(&map, 0);
+	EXPECT(8, 8, -56);
+	pcpu_map_release(&map, 1);
+	EXPECT(64, 64);
+}
+
+/*
+ *	|####|####|....|			hint 20 is larger
+ *	0    4   12   32
+ */
+TEST(a_release_does_not_lower_the_hint)
+{
+	GIVEN(20, -4, -8, 20);
+	pcpu_map_release(&map, 0);
+	EXPECT(20, 4, -8, 20);
+}
+
+/*
+ *	|####|....|####|
+ *	0    8   24   32
+ */
+TEST(find_returns_the_entry_of_an_area)
+{
+	GIVEN(16, -8, 16, -8);
+	CHECK(pcpu_map_find(&map, 0, 0, 0) == 0);
+	CHECK(pcpu_map_find(&map, 24, 0, 0) == 2);
+}
+
+/*
+ *	|####|....|####|
+ *	0    8   24   32
+ */
+TEST(find_may_go_on_from_an_entry_before)
+{
+	GIVEN(16, -8, 16, -8);
+	CHECK(pcpu_map_find(&map, 24, 1, 8) == 2);
+	CHECK(pcpu_map_find(&map, 24, 2, 24) == 2);
+	CHECK(pcpu_map_find(&map, 26, 2, 24) == -PCPU_E_INTERIOR);
+}
+
+/*
+ *	|####|....|####|
+ *	0    8   24   32
+ */
+TEST(find_tells_free_from_interior_from_wild)
+{
+	GIVEN(16, -8, 16, -8);
+	CHECK(pcpu_map_find(&map, 1, 0, 0) == -PCPU_E_INTERIOR);
+	CHECK(pcpu_map_find(&map, 7, 0, 0) == -PCPU_E_INTERIOR);
+	CHECK(pcpu_map_find(&map, 8, 0, 0) == -PCPU_E_NOT_LIVE);
+	CHECK(pcpu_map_find(&map, 9, 0, 0) == -PCPU_E_NOT_LIVE);
+	CHECK(pcpu_map_find(&map, 23, 0, 0) == -PCPU_E_NOT_LIVE);
+	CHECK(pcpu_map_find(&map, 31, 0, 0) == -PCPU_E_INTERIOR);
+	CHECK(pcpu_map_find(&map, 32, 0, 0) == -PCPU_E_WILD);
+	CHECK(pcpu_map_find(&map, 33, 0, 0) == -PCPU_E_WILD);
+}
+
+TEST(find_in_a_map_without_entries_is_wild)
+{
+	map.used = 0;
+	CHECK(pcpu_map_find(&map, 0, 0, 0) == -PCPU_E_WILD);
+}
+
+/*
+ * The naive model: one cell for each byte of a unit says to which area it
+ * belongs, 0 is free.
+ */
+#define UNIT	256
+
+static int owner[UNIT];
+
+/* first fit over bytes, with the two rules for less than four bytes */
+static int model_alloc(int id, int size, int align)
+{
+	int start, end, at, i;
+
+	for (start = 0; start < UNIT; start = end) {
+		end = start + 1;
+		if (owner[start])
+			continue;
+		while (end < UNIT && !owner[end])
+			end++;
+		for (at = start; at % align; at++)
+			;
+		if (at + size > end)
+			continue;
+		for (i = start; at - start < 4 && i < at; i++)
+			owner[i] = owner[start - 1];
+		for (i = at; i < at + size; i++)
+			owner[i] = id;
+		for (; end - (at + size) < 4 && i < end; i++)
+			owner[i] = id;
+		return at;
+	}
+	return -1;
+}
+
+static void model_free(int id)
+{
+	for (int i = 0; i < UNIT; i++) {
+		if (owner[i] == id)
+			owner[i] = 0;
+	}
+}
+
+/* the map says the same as the model, free blocks are merged, the hint holds */
+static bool map_matches_model(void)
+{
+	int at = 0, free_size = 0, largest = 0;
+
+	for (int i = 0; i < map.used; i++) {
+		int size = abs(entries[i]);
+
+		if (size == 0 || at + size > UNIT)
+			return false;
+		for (int byte = at; byte < at + size; byte++) {
+			if (owner[byte] ? owner[byte] != owner[at] ||
+					  entries[i] > 0 : entries[i] < 0)
+				return false;
+		}
+		if (entries[i] > 0) {
+			if (i && entries[i - 1] > 0)
+				return false;
+			free_size += size;
+			largest = size > largest ? size : largest;
+		}
+		at += size;
+	}
+	return at == UNIT && map.free_size == free_size &&
+	       map.contig_hint >= largest;
+}
+
+TEST(random_requests_match_a_map_of_bytes)
+{
+	int where[64] = { 0 };	/* offset of area id, -1 when free */
+	int failures = 0;
+
+	GIVEN(UNIT, UNIT);
+	memset(owner, 0, sizeof(owner));
+	memset(where, -1, sizeof(where));
+	for (int step = 0; step < 20000; step++) {
+		int id = 1 + (int)pick(63);
+
+		if (where[id] >= 0) {
+			int index = pcpu_map_find(&map, where[id], 0, 0);
+
+			CHECK(index >= 0);
+			if (index < 0)
+				return;
+			pcpu_map_release(&map, index);
+			model_free(id);
+			where[id] = -1;
+		} else {
+			int size = 1 + (int)pick(step & 1 ? 9 : 40);
+			int align = 1 << pick(6);
+
+			where[id] = alloc(size, align);
+			CHECK(where[id] == model_alloc(id, size, align));
+			failures += where[id] < 0;
+		}
+		CHECK(map_matches_model());
+	}
+	/* the unit was full at times and empty at others */
+	CHECK(failures > 100 && failures < 15000);
+}

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_batch.c - pcpu_alloc_many() and pcpu_free_many(): integers of every
+ * width, all or none.
+ */
+#include "small.h"
+
+static int warnings;
+
+static void count_warning(void *arg, const char *text)
+{
+	(void)arg;
+	(void)text;
+	warnings++;
+}
+
+static struct pcpu *quiet(void)
+{
+	struct pcpu_config config = small_config(2);
+
+	config.warn = count_warning;
+	warnings = 0;
+	return create(&config);
+}
+
+/* alloc and free 8, 16 and 100 bytes given as @type; free them by @type too */
+#define CHECK_WIDTH(type, width)					\
+	do {								\
+		type sizes[] = { 8, 16, 100 }, freed[3];		\
+		struct pcpu *pcpu = small(2);				\
+		int64_t ptrs[3] = { 0 };				\
+		size_t at;						\
+									\
+		CHECK(!pcpu_alloc_many(pcpu, sizes, width, 3, 8, ptrs,	\
+				       &at));				\
+		CHECK_MAP(pcpu, 0, "-128 -8 -16 -100 772 "		\
+				   "(free 772 hint 772)");		\
+		CHECK(ptrs[0] == BASE + STATIC);			\
+		CHECK(ptrs[1] == BASE + STATIC + 8);			\
+		CHECK(ptrs[2] == BASE + STATIC + 24);			\
+		for (int i = 0; i < 3; i++)				\
+			freed[i] = (type)ptrs[i];			\
+		if (sizeof(type) > 1)					\
+			CHECK(!pcpu_free_many(pcpu, freed, width, 3,	\
+					      &at));			\
+		pcpu_destroy(pcpu);					\
+	} while (0)
+
+TEST(integers_of_every_width_are_read)
+{
+	CHECK_WIDTH(uint8_t, 1);
+	CHECK_WIDTH(int8_t, -1);
+	CHECK_WIDTH(uint16_t, 2);
+	CHECK_WIDTH(int16_t, -2);
+	CHECK_WIDTH(uint32_t, 4);
+	CHECK_WIDTH(int32_t, -4);
+	CHECK_WIDTH(uint64_t, 8);
+	CHECK_WIDTH(int64_t, -8);
+}
+
+/* with tiny pages a pointer fits into a byte */
+TEST(pointers_of_one_byte_can_be_freed)
+{
+	struct pcpu *pcpu = small(2);
+	uint8_t freed = (uint8_t)pcpu_alloc(pcpu, 8, 8);
+	size_t at;
+
+	CHECK(freed == BASE + STATIC);
+	CHECK(!pcpu_free_many(pcpu, &freed, 1, 1, &at));
+	CHECK_MAP(pcpu, 0, "-128 896 (free 896 hint 896)");
+	pcpu_destroy(pcpu);
+}
+
+/* each bit pattern is a size that is served or refused by its sign alone */
+TEST(the_sign_of_a_width_is_minded)
+{
+	uint8_t byte = 0x80;
+	uint16_t word = 0xff00;
+	uint32_t dword = 0x80000000u;
+	uint64_t qword = (uint64_t)1 << 63;
+	struct pcpu_config config = small_config(1);
+	struct pcpu *pcpu;
+	int64_t ptr;
+	size_t at;
+
+	config.page_size = 65536;
+	config.warn = count_warning;
+	pcpu = create(&config);
+	CHECK(!pcpu_alloc_many(pcpu, &byte, 1, 1, 8, &ptr, &at));
+	CHECK(pcpu_alloc_many(pcpu, &byte, -1, 1, 8, &ptr, &at) ==
+	      -PCPU_E_SIZE);
+	CHECK(!pcpu_alloc_many(pcpu, &word, 2, 1, 8, &ptr, &at));
+	CHECK(pcpu_alloc_many(pcpu, &word, -2, 1, 8, &ptr, &at) ==
+	      -PCPU_E_SIZE);
+	/* above any request either way */
+	CHECK(pcpu_alloc_many(pcpu, &dword, 4, 1, 8, &ptr, &at) ==
+	      -PCPU_E_SIZE);
+	CHECK(pcpu_alloc_many(pcpu, &dword, -4, 1, 8, &ptr, &at) ==
+	      -PCPU_E_SIZE);
+	CHECK(pcpu_alloc_many(pcpu, &qword, 8, 1, 8, &ptr, &at) ==
+	      -PCPU_E_SIZE);
+	/* as pointers: 2 GiB into the space, or below it */
+	CHECK(pcpu_free_many(pcpu, &dword, 4, 1, &at) == -PCPU_E_WILD);
+	CHECK(pcpu_free_many(pcpu, &dword, -4, 1, &at) == -PCPU_E_WILD);
+	CHECK(pcpu_free_many(pcpu, &qword, 8, 1, &at) == -PCPU_E_WILD);
+	pcpu_destroy(pcpu);
+}
+
+/* chunk 1 starts at 2 GiB and a page: the top bit of 32 is set */
+TEST(pointers_above_two_gib_need_an_unsigned_width)
+{
+	struct pcpu_config config = {
+		.cpus = 1024,
+		.static_size = 2 << 20,
+		.page_size = 4096,
+		.unit_size = 2 << 20,
+		.memory = PCPU_MEMORY_NONE,
+	};
+	struct pcpu *pcpu = create(&config);
+	uint32_t ptr = (uint32_t)pcpu_alloc(pcpu, 8, 8);
+	size_t at;
+
+	CHECK(ptr == 0x80001000u);
+	CHECK(pcpu_free_many(pcpu, &ptr, -4, 1, &at) == -PCPU_E_WILD);
+	CHECK(!pcpu_free_many(pcpu, &ptr, 4, 1, &at));
+	pcpu_destroy(pcpu);
+}
+
+TEST(many_is_the_same_as_one_by_one)
+{
+	struct pcpu *many = small(2), *single = small(2);
+	int64_t sizes[60], ptrs[60];
+	size_t at;
+
+	for (int i = 0; i < 60; i++)
+		sizes[i] = 1 + pick(100);
+	CHECK(!pcpu_alloc_many(many, sizes, -8, 60, 4, ptrs, &at));
+	for (int i = 0; i < 60; i++)
+		CHECK(pcpu_alloc(single, sizes[i], 4) == ptrs[i]);
+	for (int id = 0; id < 3; id++) {
+		char map[TEXT];
+
+		strcpy(map, map_of(many, id));
+		CHECK_MAP(single, id, map);
+	}
+	pcpu_destroy(many);
+	pcpu_destroy(single);
+}
+
+TEST(none_at_all_is_fine)
+{
+	struct pcpu *pcpu = small(2);
+	size_t at = 7;
+
+	CHECK(!pcpu_alloc_many(pcpu, NULL, 8, 0, 8, NULL, &at));
+	CHECK(!pcpu_free_many(pcpu, NULL, 8, 0, &at));
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_bad_size_is_found_before_anything_changes)
+{
+	const int32_t sizes[] = { 8, 8, 0, 8, UNIT + 1 };
+	struct pcpu *pcpu = quiet();
+	int64_t ptrs[5];
+	size_t at;
+
+	CHECK(pcpu_alloc_many(pcpu, sizes, -4, 5, 8, ptrs, &at) ==
+	      -PCPU_E_SIZE);
+	CHECK(at == 2);
+	CHECK(warnings == 1);
+	CHECK(calls_of(pcpu, PCPU_KMALLOC) == 0);
+	CHECK_MAP(pcpu, 0, "(free 896 hint 896)");
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_bad_alignment_is_that_of_the_first)
+{
+	const int32_t sizes[] = { 8, 8 };
+	struct pcpu *pcpu = quiet();
+	int64_t ptrs[2];
+	size_t at = 9;
+
+	CHECK(pcpu_alloc_many(pcpu, sizes, 4, 2, 3, ptrs, &at) ==
+	      -PCPU_E_ALIGN);
+	CHECK(at == 0);
+	pcpu_destroy(pcpu);
+}
+
+TEST(when_one_fails_the_earlier_ones_are_freed)
+{
+	const uint16_t sizes[] = { 200, 200, 200, 600 };
+	struct pcpu *pcpu = quiet();
+	int64_t ptrs[4];
+	size_t at;
+
+	/* the fourth does not fit into chunk 0 and needs a new one */
+	fail_at(pcpu, PCPU_GET_VM_AREA, 1);
+	CHECK(pcpu_alloc_many(pcpu, sizes, 2, 4, 8, ptrs, &at) ==
+	      NOMEM(GET_VM_AREA));
+	CHECK(at == 3);
+	CHECK_MAP(pcpu, 0, "-128 896 (free 896 hint 896)");
+	CHECK(warnings == 0);
+	pcpu_destroy(pcpu);
+}
+
+/* oldest first would let go of chunk 1, the other way chunk 2 is the spare */
+TEST(the_newest_is_freed_first)
+{
+	const uint16_t sizes[] = { UNIT, UNIT, UNIT };
+	struct pcpu *pcpu = quiet();
+	int64_t ptrs[3];
+	size_t at;
+
+	fail_at(pcpu, PCPU_GET_VM_AREA, 3);
+	CHECK(pcpu_alloc_many(pcpu, sizes, 2, 3, 8, ptrs, &at) ==
+	      NOMEM(GET_VM_AREA));
+	CHECK_SLOTS(pcpu, "7:0 9:1");
+	pcpu_destroy(pcpu);
+}
+
+TEST(frees_happen_in_the_order_given)
+{
+	struct pcpu *pcpu = small(2);
+	int64_t ptrs[3];
+	size_t at;
+
+	for (int i = 2; i >= 0; i--)
+		ptrs[i] = pcpu_alloc(pcpu, UNIT, 8);
+	/* chunks 3, 2, 1: each one that empties kills the one before */
+	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 3, &at));
+	CHECK_SLOTS(pcpu, "7:0 9:1");
+	pcpu_destroy(pcpu);
+}
+
+TEST(zeroes_among_the_pointers_are_passed_over)
+{
+	struct pcpu *pcpu = small(2);
+	int64_t ptrs[] = { 0, pcpu_alloc(pcpu, 8, 8), 0,
+			   pcpu_alloc(pcpu, 8, 8), 0 };
+	size_t at;
+
+	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 5, &at));
+	CHECK_MAP(pcpu, 0, "-128 896 (free 896 hint 896)");
+	pcpu_destroy(pcpu);
+}
+
+/* one bad pointer among good ones in any order: nothing is freed */
+static void check_bad_pointer(int64_t bad, int error)
+{
+	struct pcpu *pcpu = small(2);
+	int64_t a = pcpu_alloc(pcpu, 8, 8), b = pcpu_alloc(pcpu, 8, 8);
+	int64_t c = pcpu_alloc(pcpu, UNIT, 8);
+	int64_t up[] = { a, bad, b, c }, down[] = { c, b, a, bad };
+	char before[TEXT];
+	size_t at;
+
+	strcpy(before, map_of(pcpu, 0));
+	CHECK(pcpu_free_many(pcpu, up, -8, 4, &at) == -error);
+	CHECK(at == 1);
+	CHECK(pcpu_free_many(pcpu, down, -8, 4, &at) == -error);
+	CHECK(at == 3);
+	CHECK_MAP(pcpu, 0, before);
+	CHECK_MAP(pcpu, 1, "-1024 (free 0 hint 0)");
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_bad_pointer_is_found_before_anything_changes)
+{
+	check_bad_pointer(-5, PCPU_E_WILD);
+	check_bad_pointer(1, PCPU_E_WILD);
+	check_bad_pointer((int64_t)1 << 40, PCPU_E_WILD);
+	check_bad_pointer(BASE + UNIT, PCPU_E_OTHER_UNIT);
+	check_bad_pointer(BASE, PCPU_E_STATIC);
+	check_bad_pointer(BASE + 1, PCPU_E_STATIC);
+	check_bad_pointer(BASE + STATIC + 1, PCPU_E_INTERIOR);
+	check_bad_pointer(BASE + STATIC + 16, PCPU_E_NOT_LIVE);
+}
+
+TEST(a_double_is_found_and_it_is_the_second_that_is_bad)
+{
+	struct pcpu *pcpu = small(2);
+	int64_t a = pcpu_alloc(pcpu, 8, 8), b = pcpu_alloc(pcpu, 8, 8);
+	int64_t next[] = { a, a, b }, apart[] = { b, a, b };
+	size_t at;
+
+	CHECK(pcpu_free_many(pcpu, next, -8, 3, &at) == -PCPU_E_NOT_LIVE);
+	CHECK(at == 1);
+	CHECK(pcpu_free_many(pcpu, apart, -8, 3, &at) == -PCPU_E_NOT_LIVE);
+	CHECK(at == 2);
+	CHECK_MAP(pcpu, 0, "-128 -8 -8 880 (free 880 hint 880)");
+	pcpu_destroy(pcpu);
+}
+
+TEST(of_several_bad_pointers_the_first_given_is_named)
+{
+	struct pcpu *pcpu = small(2);
+	int64_t a = pcpu_alloc(pcpu, 8, 8);
+	int64_t ptrs[] = { a, BASE + UNIT, -1, a + 1 };
+	size_t at;
+
+	CHECK(pcpu_free_many(pcpu, ptrs, -8, 4, &at) == -PCPU_E_OTHER_UNIT);
+	CHECK(at == 1);
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_pinned_area_among_them_keeps_all)
+{
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu = create(&config);
+	int64_t ptrs[] = { pcpu_alloc(pcpu, 8, 8), pcpu_alloc(pcpu, 8, 8) };
+	int64_t size;
+	size_t at;
+
+	CHECK(pcpu_pin(pcpu, ptrs[1], 0, &size) > 0);
+	CHECK(pcpu_free_many(pcpu, ptrs, -8, 2, &at) == -PCPU_E_PINNED);
+	CHECK(at == 1);
+	CHECK(!pcpu_unpin(pcpu, ptrs[1]));
+	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 2, &at));
+	pcpu_destroy(pcpu);
+}
+
+/* the walk goes on in one chunk's map from pointer to pointer */
+TEST(many_pointers_of_several_chunks_in_random_order)
+{
+	struct pcpu *pcpu = small(2);
+	int64_t ptrs[300];
+	size_t at;
+
+	for (int i = 0; i < 300; i++)
+		ptrs[i] = pcpu_alloc(pcpu, 1 + pick(40), 1 << pick(4));
+	CHECK(info_of(pcpu).chunks > 4);
+	for (unsigned int i = 299; i > 0; i--) {
+		unsigned int j = pick(i + 1);
+		int64_t tmp = ptrs[i];
+
+		ptrs[i] = ptrs[j];
+		ptrs[j] = tmp;
+	}
+	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 300, &at));
+	CHECK(info_of(pcpu).chunks == 2);
+	CHECK(pcpu_free_many(pcpu, ptrs, -8, 1, &at) != 0);
+	pcpu_destroy(pcpu);
+}

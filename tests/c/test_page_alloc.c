@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_page_alloc.c - page frames: which node they come from, and its limit.
+ */
+#include <string.h>
+
+#include "harness.h"
+#include "kernel/kernel.h"
+
+static struct fake_kernel kernel;
+
+static void start(int64_t cpus, int64_t nodes, int64_t limit)
+{
+	memset(&kernel, 0, sizeof(kernel));
+	CHECK(fake_pages_init(&kernel.pages, cpus, nodes, limit));
+}
+
+static void end(void)
+{
+	fake_pages_exit(&kernel.pages);
+}
+
+TEST(cpus_stand_on_nodes_in_even_blocks)
+{
+	start(8, 4, 0);
+	for (int64_t cpu = 0; cpu < 8; cpu++)
+		CHECK(fake_cpu_to_node(&kernel.pages, cpu) == cpu / 2);
+	end();
+}
+
+TEST(blocks_differ_by_one_where_they_cannot_be_even)
+{
+	int64_t cpus_on[3] = { 0 };
+
+	start(7, 3, 0);
+	for (int64_t cpu = 0; cpu < 7; cpu++) {
+		int64_t node = fake_cpu_to_node(&kernel.pages, cpu);
+
+		CHECK(node >= 0 && node < 3);
+		cpus_on[node]++;
+	}
+	for (int node = 0; node < 3; node++)
+		CHECK(cpus_on[node] == 2 || cpus_on[node] == 3);
+	end();
+}
+
+TEST(a_page_is_held_by_the_node_of_its_cpu)
+{
+	start(4, 2, 0);
+	CHECK(fake_alloc_page(&kernel, 1));
+	CHECK(fake_alloc_page(&kernel, 2));
+	CHECK(fake_alloc_page(&kernel, 3));
+	CHECK(kernel.pages.held[0] == 1);
+	CHECK(kernel.pages.held[1] == 2);
+	fake_free_page(&kernel, 2);
+	CHECK(kernel.pages.held[1] == 1);
+	end();
+}
+
+TEST(a_node_gives_as_many_pages_as_its_limit)
+{
+	start(2, 1, 3);
+	CHECK(fake_alloc_page(&kernel, 0));
+	CHECK(fake_alloc_page(&kernel, 1));
+	CHECK(fake_alloc_page(&kernel, 0));
+	CHECK(!fake_alloc_page(&kernel, 1));
+	CHECK(kernel.pages.held[0] == 3);
+	fake_free_page(&kernel, 0);
+	CHECK(fake_alloc_page(&kernel, 1));
+	end();
+}
+
+TEST(a_full_node_does_not_borrow_from_the_next)
+{
+	start(2, 2, 1);
+	CHECK(fake_alloc_page(&kernel, 0));
+	CHECK(!fake_alloc_page(&kernel, 0));
+	CHECK(fake_alloc_page(&kernel, 1));
+	end();
+}
+
+TEST(limit_zero_is_no_limit)
+{
+	start(1, 1, 0);
+	for (int i = 0; i < 1000; i++)
+		CHECK(fake_alloc_page(&kernel, 0));
+	CHECK(kernel.pages.held[0] == 1000);
+	end();
+}
+
+TEST(calls_are_counted_failed_ones_too)
+{
+	start(1, 1, 1);
+	CHECK(fake_alloc_page(&kernel, 0));
+	CHECK(!fake_alloc_page(&kernel, 0));
+	fake_free_page(&kernel, 0);
+	CHECK(kernel.faults.calls[PCPU_ALLOC_PAGE] == 2);
+	CHECK(kernel.faults.calls[PCPU_FREE_PAGE] == 1);
+	end();
+}
+
+TEST(a_page_that_a_fault_took_is_not_held)
+{
+	struct pcpu_fault fault = { 1, 1, 1, 1.0, 0 };
+
+	start(1, 1, 1);
+	CHECK(!fake_fault_arm(&kernel.faults, PCPU_ALLOC_PAGE, &fault));
+	CHECK(!fake_alloc_page(&kernel, 0));
+	CHECK(kernel.pages.held[0] == 0);
+	CHECK(fake_alloc_page(&kernel, 0));
+	end();
+}

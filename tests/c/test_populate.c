@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_populate.c - a chunk's pages: which are taken, mapped and given back,
+ * and what a failure on the way leaves.
+ *
+ * The pages of a unit are written as one digit each, how many of two CPUs hold
+ * it: "2200000000000000" is a fresh first chunk with two static pages.
+ */
+#include "faults.h"
+#include "populate.h"
+#include "small.h"
+
+static const char *const ALL = "2222222222222222";
+
+TEST(pages_come_when_an_area_touches_them)
+{
+	struct pcpu *pcpu = small(2);
+
+	CHECK_PAGES(pcpu, 0, "2200000000000000");
+	pcpu_alloc(pcpu, 8, 8);
+	CHECK_PAGES(pcpu, 0, "2220000000000000");
+	pcpu_alloc(pcpu, PAGE, 8);
+	CHECK_PAGES(pcpu, 0, "2222000000000000");
+	pcpu_alloc(pcpu, 3 * PAGE, PAGE);
+	CHECK_PAGES(pcpu, 0, "2222222000000000");
+	pcpu_destroy(pcpu);
+}
+
+TEST(an_area_up_to_the_end_of_a_page_does_not_touch_the_next)
+{
+	struct pcpu *pcpu = small(2);
+
+	pcpu_alloc(pcpu, PAGE, PAGE);
+	CHECK_PAGES(pcpu, 0, "2220000000000000");
+	pcpu_destroy(pcpu);
+}
+
+TEST(pages_stay_when_their_areas_go)
+{
+	struct pcpu *pcpu = small(2);
+	int64_t ptr = pcpu_alloc(pcpu, 100, 8);
+
+	CHECK(!pcpu_free(pcpu, ptr));
+	CHECK_PAGES(pcpu, 0, "2222000000000000");
+	CHECK(calls_of(pcpu, PCPU_FREE_PAGE) == 0);
+	pcpu_destroy(pcpu);
+}
+
+/* 2 CPUs: a frame each, a map call each, one flush for both */
+TEST(a_run_of_pages_is_mapped_once_for_each_cpu)
+{
+	struct pcpu *pcpu = small(2);
+
+	pcpu_alloc(pcpu, 3 * PAGE, 8);
+	CHECK(calls_of(pcpu, PCPU_ALLOC_PAGE) == 3 * 2);
+	CHECK(calls_of(pcpu, PCPU_MAP) == 2 + 2);
+	CHECK(calls_of(pcpu, PCPU_FLUSH_CACHE_VMAP) == 1 + 1);
+	pcpu_destroy(pcpu);
+}
+
+TEST(pages_that_are_there_cost_nothing)
+{
+	struct pcpu *pcpu = small(2);
+
+	pcpu_alloc(pcpu, 8, 8);
+	pcpu_alloc(pcpu, 8, 8);
+	CHECK(calls_of(pcpu, PCPU_ALLOC_PAGE) == 2);
+	CHECK(calls_of(pcpu, PCPU_MAP) == 2 + 2);
+	pcpu_destroy(pcpu);
+}
+
+/*
+ * Make a unit of chunk 1 hold its pages 2 and 5 only, as a failed populate
+ * with the quirk could; every other page is free to be asked for.
+ */
+static struct pcpu *with_pages_2_and_5(unsigned int quirks)
+{
+	struct pcpu_config config = small_config(2);
+	struct pcpu_chunk *chunk;
+	struct pcpu *pcpu;
+	int64_t ptr;
+
+	config.quirks = quirks;
+	pcpu = create(&config);
+	ptr = pcpu_alloc(pcpu, UNIT, 8);
+	chunk = pcpu_chunk_addr_search(pcpu, (uint64_t)ptr);
+	CHECK(!pcpu_free(pcpu, ptr));
+	pcpu_depopulate_chunk(pcpu, chunk, 0, 2, true);
+	pcpu_depopulate_chunk(pcpu, chunk, 3, 5, true);
+	pcpu_depopulate_chunk(pcpu, chunk, 6, 16, true);
+	CHECK_PAGES(pcpu, 1, "0020020000000000");
+	return pcpu;
+}
+
+/*
+ *	page	0  1  2  3  4  5  6 ... 15
+ *		[----]##[----]##[--------]	three runs
+ */
+TEST(present_pages_cut_what_is_mapped_into_runs)
+{
+	struct pcpu *pcpu = with_pages_2_and_5(0);
+	uint64_t maps = calls_of(pcpu, PCPU_MAP);
+	uint64_t flushes = calls_of(pcpu, PCPU_FLUSH_CACHE_VMAP);
+	uint64_t pages = calls_of(pcpu, PCPU_ALLOC_PAGE);
+
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) > 0);
+	CHECK_PAGES(pcpu, 1, ALL);
+	CHECK(calls_of(pcpu, PCPU_MAP) - maps == 3 * 2);
+	CHECK(calls_of(pcpu, PCPU_FLUSH_CACHE_VMAP) - flushes == 3);
+	CHECK(calls_of(pcpu, PCPU_ALLOC_PAGE) - pages == 14 * 2);
+	pcpu_destroy(pcpu);
+}
+
+/*
+ *	page	0 1 2 3 4 5 6 7
+ *		    #     #		held
+ *		[---------------)	one run to unmap
+ */
+TEST(depopulate_unmaps_from_the_first_held_page_to_the_last)
+{
+	struct pcpu *pcpu = with_pages_2_and_5(0);
+	struct pcpu_chunk *chunk = pcpu_chunk_addr_search(pcpu, 64 + 2 * UNIT);
+	uint64_t unmaps = calls_of(pcpu, PCPU_UNMAP);
+	uint64_t pages = calls_of(pcpu, PCPU_FREE_PAGE);
+	uint64_t flushes = calls_of(pcpu, PCPU_FLUSH_TLB);
+
+	pcpu_depopulate_chunk(pcpu, chunk, 0, 16, true);
+	CHECK(calls_of(pcpu, PCPU_UNMAP) - unmaps == 2);
+	CHECK(calls_of(pcpu, PCPU_FREE_PAGE) - pages == 2 * 2);
+	CHECK(calls_of(pcpu, PCPU_FLUSH_TLB) - flushes == 1);
+	/* nothing is left: nothing to unmap, nothing to flush */
+	pcpu_depopulate_chunk(pcpu, chunk, 0, 16, true);
+	CHECK(calls_of(pcpu, PCPU_UNMAP) - unmaps == 2);
+	CHECK(calls_of(pcpu, PCPU_FLUSH_TLB) - flushes == 1);
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_failed_request_leaves_the_map_as_it_was)
+{
+	struct pcpu *pcpu = small(2);
+	char before[TEXT];
+
+	pcpu_alloc(pcpu, 8, 8);
+	strcpy(before, map_of(pcpu, 0));
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
+	CHECK(pcpu_alloc(pcpu, PAGE, 8) == NOMEM(ALLOC_PAGE));
+	CHECK_MAP(pcpu, 0, before);
+	CHECK_SLOTS(pcpu, "7:0");
+	CHECK(pcpu_alloc(pcpu, PAGE, 8) == BASE + STATIC + 8);
+	pcpu_destroy(pcpu);
+}
+
+/*
+ * The "rollback" defect: pages 2 and 3 hold a live neighbour, the request
+ * spans pages 3 to 6, and the frame of CPU 1 for page 5 cannot be had.
+ *
+ *	page	0 1 2 3 4 5 6
+ *		s s # # + !	s static, # neighbour, + added, ! fails
+ */
+static struct pcpu *fail_beside_a_neighbour(unsigned int quirks)
+{
+	struct pcpu_config config = small_config(2);
+	struct pcpu *pcpu;
+
+	config.quirks = quirks;
+	pcpu = create(&config);
+	pcpu_alloc(pcpu, PAGE + 8, 8);
+	CHECK_PAGES(pcpu, 0, "2222000000000000");
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 4);
+	CHECK(pcpu_alloc(pcpu, 3 * PAGE, 8) == NOMEM(ALLOC_PAGE));
+	return pcpu;
+}
+
+TEST(a_failed_populate_gives_back_only_what_it_added)
+{
+	struct pcpu *pcpu = fail_beside_a_neighbour(0);
+
+	CHECK_PAGES(pcpu, 0, "2222000000000000");
+	CHECK(calls_of(pcpu, PCPU_ALLOC_PAGE) == 4 + 4);
+	CHECK(calls_of(pcpu, PCPU_FREE_PAGE) == 3);
+	CHECK(calls_of(pcpu, PCPU_UNMAP) == 2);
+	CHECK(calls_of(pcpu, PCPU_FLUSH_CACHE_VUNMAP) == 1);
+	CHECK(calls_of(pcpu, PCPU_FLUSH_TLB) == 1);
+	CHECK(info_of(pcpu).pages == 4 * 2);
+	pcpu_destroy(pcpu);
+}
+
+TEST(the_quirk_gives_back_the_whole_range_neighbours_included)
+{
+	struct pcpu *pcpu = fail_beside_a_neighbour(PCPU_QUIRK_ROLLBACK);
+
+	CHECK_PAGES(pcpu, 0, "2220000000000000");
+	CHECK(calls_of(pcpu, PCPU_FREE_PAGE) == 2 + 3);
+	CHECK(calls_of(pcpu, PCPU_UNMAP) == 2);
+	CHECK(info_of(pcpu).pages == 3 * 2);
+	pcpu_destroy(pcpu);
+}
+
+/* the static area ends in page 1, and so begins the request */
+TEST(the_quirk_may_take_the_static_area_away)
+{
+	struct pcpu_config config = small_config(2);
+	struct pcpu *pcpu;
+
+	config.static_size = 100;
+	config.quirks = PCPU_QUIRK_ROLLBACK;
+	pcpu = create(&config);
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
+	CHECK(pcpu_alloc(pcpu, PAGE, 4) == NOMEM(ALLOC_PAGE));
+	CHECK_PAGES(pcpu, 0, "2000000000000000");
+	pcpu_destroy(pcpu);
+}
+
+/*
+ *	page	0 1 2 3 4 5 6 7 ... 15
+ *		+ + # + + # + +      !	the last frame cannot be had
+ */
+TEST(what_was_added_in_several_runs_is_given_back_run_by_run)
+{
+	struct pcpu *pcpu = with_pages_2_and_5(0);
+	uint64_t unmaps = calls_of(pcpu, PCPU_UNMAP);
+
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 28);
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) == NOMEM(ALLOC_PAGE));
+	CHECK_PAGES(pcpu, 1, "0020020000000000");
+	CHECK(calls_of(pcpu, PCPU_UNMAP) - unmaps == 3 * 2);
+	CHECK_MAP(pcpu, 1, "1024 (free 1024 hint 1024)");
+	pcpu_destroy(pcpu);
+}
+
+TEST(the_quirk_gives_several_runs_back_as_one)
+{
+	struct pcpu *pcpu = with_pages_2_and_5(PCPU_QUIRK_ROLLBACK);
+	uint64_t unmaps = calls_of(pcpu, PCPU_UNMAP);
+
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 28);
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) == NOMEM(ALLOC_PAGE));
+	CHECK_PAGES(pcpu, 1, "0000000000000000");
+	CHECK(calls_of(pcpu, PCPU_UNMAP) - unmaps == 2);
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_failed_map_gives_the_frames_back)
+{
+	struct pcpu *pcpu = small(2);
+
+	fail_at(pcpu, PCPU_MAP, 2);
+	CHECK(pcpu_alloc(pcpu, 2 * PAGE, 8) == NOMEM(MAP));
+	CHECK_PAGES(pcpu, 0, "2200000000000000");
+	CHECK(calls_of(pcpu, PCPU_FREE_PAGE) == 4);
+	/* not mapped for all CPUs: no flush */
+	CHECK(calls_of(pcpu, PCPU_FLUSH_CACHE_VMAP) == 1);
+	pcpu_destroy(pcpu);
+}
+
+/* 17 pages are the most that a request of 16 pages can touch */
+TEST(seventeen_added_pages_are_given_back)
+{
+	struct pcpu_config config = small_config(2);
+	struct pcpu *pcpu;
+
+	config.unit_size = 2 * UNIT;
+	pcpu = create(&config);
+	pcpu_alloc(pcpu, 8, 8);
+	pcpu_alloc(pcpu, 2 * UNIT - STATIC - 8 - UNIT - 8, 8);
+	fail_at(pcpu, PCPU_MAP, 2);
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) == NOMEM(MAP));
+	CHECK_PAGES(pcpu, 0, "22222222222222220000000000000000");
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_page_limit_is_an_out_of_memory_of_alloc_page)
+{
+	struct pcpu_config config = small_config(2);
+	struct pcpu *pcpu;
+	int64_t ptr;
+
+	config.nodes = 2;
+	config.page_limit = 3;
+	pcpu = create(&config);
+	ptr = pcpu_alloc(pcpu, 3 * PAGE, 8);
+	CHECK(ptr > 0);
+	CHECK(pcpu_alloc(pcpu, 8, 8) == NOMEM(ALLOC_PAGE));
+	/* both nodes hold what the live area has */
+	CHECK(pcpu->kernel.pages.held[0] == 3);
+	CHECK(pcpu->kernel.pages.held[1] == 3);
+	/* pages stay in the chunk, so that its own space is all there is */
+	CHECK(!pcpu_free(pcpu, ptr));
+	CHECK(pcpu_alloc(pcpu, 8, 8) == ptr);
+	pcpu_destroy(pcpu);
+}
+
+TEST(failed_pages_leave_the_nodes_as_they_were)
+{
+	struct pcpu_config config = small_config(4);
+	struct pcpu *pcpu;
+
+	config.nodes = 2;
+	pcpu = create(&config);
+	/* CPUs 0, 1 and 2 get theirs */
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 4);
+	CHECK(pcpu_alloc(pcpu, 8, 8) == NOMEM(ALLOC_PAGE));
+	CHECK(pcpu->kernel.pages.held[0] == 0);
+	CHECK(pcpu->kernel.pages.held[1] == 0);
+	CHECK_PAGES(pcpu, 0, "4400000000000000");
+	pcpu_destroy(pcpu);
+}
+
+/* real memory: what the neighbour wrote is there after the failure */
+TEST(a_neighbour_keeps_its_bytes_when_a_populate_fails)
+{
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu = create(&config);
+	int64_t page = info_of(pcpu).page_size;
+	int64_t ptr = pcpu_alloc(pcpu, page, 8);
+	char *copy = (char *)(uintptr_t)pcpu_address(pcpu, ptr, 1);
+
+	memset(copy, 0x5a, (size_t)page);
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 3);
+	CHECK(pcpu_alloc(pcpu, 3 * page, 8) == NOMEM(ALLOC_PAGE));
+	CHECK(copy[0] == 0x5a && copy[page - 1] == 0x5a);
+	pcpu_destroy(pcpu);
+}
+
+/* real memory: the first and the last page that were added are gone */
+TEST(pages_of_a_failed_populate_cannot_be_touched)
+{
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu = create(&config);
+	int64_t page = info_of(pcpu).page_size;
+	int64_t ptr = pcpu_alloc(pcpu, page - STATIC, 8);
+	/* page 1 of CPU 0 */
+	char *next = (char *)(uintptr_t)pcpu_address(pcpu, ptr, 0) + page -
+		     STATIC;
+
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 7);
+	CHECK(pcpu_alloc(pcpu, 4 * page, 8) == NOMEM(ALLOC_PAGE));
+	CHECK(!faults(next - 1));
+	for (int i = 0; i < 4; i++)
+		CHECK(faults(next + i * page));
+	/* the second time they are mapped; the map of CPU 1 cannot be had */
+	fail_at(pcpu, PCPU_MAP, 2);
+	CHECK(pcpu_alloc(pcpu, 4 * page, 8) == NOMEM(MAP));
+	CHECK(!faults(next - 1));
+	for (int i = 0; i < 4; i++)
+		CHECK(faults(next + i * page));
+	pcpu_destroy(pcpu);
+}
+
+/* every page is there from the start: nothing is asked of the kernel */
+TEST(embed_takes_no_pages_in_its_first_chunk)
+{
+	struct pcpu_config config = small_config(2);
+	struct pcpu *pcpu;
+
+	config.first_chunk = PCPU_FIRST_EMBED;
+	config.unit_size = UNIT;
+	pcpu = create(&config);
+	CHECK(pcpu_alloc(pcpu, UNIT - STATIC, 8) == BASE + STATIC);
+	CHECK_PAGES(pcpu, 0, ALL);
+	CHECK(calls_of(pcpu, PCPU_ALLOC_PAGE) == 0);
+	CHECK(calls_of(pcpu, PCPU_MAP) == 0);
+	CHECK(calls_of(pcpu, PCPU_WARN) == 0);
+	pcpu_destroy(pcpu);
+}
+
+static void swallow(void *arg, const char *text)
+{
+	*(const char **)arg = text;
+}
+
+/* no request can bring these about: the 2009 file asserts them all the same */
+TEST(touching_an_immutable_chunk_is_warned_about)
+{
+	struct pcpu_config config = small_config(2);
+	const char *text = NULL;
+	struct pcpu *pcpu;
+
+	config.first_chunk = PCPU_FIRST_EMBED;
+	config.warn = swallow;
+	config.warn_arg = &text;
+	pcpu = create(&config);
+	CHECK(!pcpu_map_pages(pcpu, pcpu->first_chunk, 0, 1));
+	CHECK(calls_of(pcpu, PCPU_WARN) == 1);
+	CHECK(text && !strcmp(text,
+			      "pages are mapped into an immutable chunk"));
+	pcpu_depopulate_chunk(pcpu, pcpu->first_chunk, 0, 1, false);
+	CHECK(calls_of(pcpu, PCPU_WARN) == 2);
+	CHECK(!strcmp(text, "pages are unmapped from an immutable chunk"));
+	pcpu_destroy(pcpu);
+}
+
+/* two at once, of which the first is told; both are counted */
+TEST(of_several_warnings_in_one_call_the_first_is_told)
+{
+	struct pcpu_config config = small_config(2);
+	const char *text = NULL;
+	struct pcpu *pcpu;
+
+	config.warn = swallow;
+	config.warn_arg = &text;
+	pcpu = create(&config);
+	fake_warn(&pcpu->kernel, "first");
+	fake_warn(&pcpu->kernel, "second");
+	fake_warn_on(&pcpu->kernel, false, "never");
+	CHECK(!text);
+	CHECK(calls_of(pcpu, PCPU_WARN) == 2);
+	CHECK(!strcmp(text, "first"));
+	pcpu_destroy(pcpu);
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_replay.c - pcpu_replay(): a stream of operations and its figures.
+ */
+#include "small.h"
+
+#define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
+#define SLOTS		8
+
+static const struct pcpu_kind kinds[] = {
+	{ 8, 8 }, { 100, 4 }, { UNIT, 8 }, { 0, 8 },
+};
+
+enum { EIGHT, HUNDRED, WHOLE, BAD };	/* names of the kinds */
+
+static struct pcpu_replay_slot slots[SLOTS];
+static int64_t pointers[16];
+static struct pcpu_replay replay;
+
+static void start(const struct pcpu_op *ops)
+{
+	memset(slots, 0, sizeof(slots));
+	memset(pointers, 0x55, sizeof(pointers));
+	replay = (struct pcpu_replay){
+		.ops = ops,
+		.kinds = kinds,
+		.nr_kinds = COUNT(kinds),
+		.slots = slots,
+		.nr_slots = SLOTS,
+		.pointers = pointers,
+	};
+}
+
+static void swallow(void *arg, const char *text)
+{
+	(void)arg;
+	(void)text;
+}
+
+TEST(operations_run_in_order_and_give_their_pointers)
+{
+	const struct pcpu_op ops[] = {
+		{ 0xa, 0, EIGHT },
+		{ 0xb, 1, HUNDRED },
+		{ 0xa, 0, PCPU_OP_FREE },
+		{ 0xc, 0, EIGHT },
+	};
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, COUNT(ops)));
+	CHECK(pointers[0] == BASE + STATIC);
+	CHECK(pointers[1] == BASE + STATIC + 8);
+	CHECK(pointers[2] == pointers[0]);
+	CHECK(pointers[3] == pointers[0]);
+	CHECK(replay.failures == 0);
+	CHECK(slots[0].ptr == pointers[0] && slots[0].size == 8);
+	CHECK(slots[1].ptr == pointers[1] && slots[1].size == 100);
+	CHECK_MAP(pcpu, 0, "-128 -8 -100 788 (free 788 hint 788)");
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_replay_may_run_without_noting_pointers)
+{
+	const struct pcpu_op ops[] = { { 0xa, 0, EIGHT } };
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	replay.pointers = NULL;
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 1));
+	CHECK(slots[0].ptr == BASE + STATIC);
+	pcpu_destroy(pcpu);
+}
+
+/* frees of areas from before the recording, and of empty slots */
+TEST(orphans_and_empty_slots_are_skipped)
+{
+	const struct pcpu_op ops[] = {
+		{ 0xa, PCPU_OP_ORPHAN, PCPU_OP_FREE },
+		{ 0xb, 3, PCPU_OP_FREE },
+	};
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, COUNT(ops)));
+	CHECK(pointers[0] == 0 && pointers[1] == 0);
+	CHECK(replay.failures == 0);
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_slot_in_use_is_freed_first)
+{
+	const struct pcpu_op ops[] = {
+		{ 0xa, 0, EIGHT },
+		{ 0xa, 0, HUNDRED },
+	};
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, COUNT(ops)));
+	CHECK(pointers[1] == BASE + STATIC);
+	CHECK(replay.live_bytes == 100);
+	CHECK_MAP(pcpu, 0, "-128 -100 796 (free 796 hint 796)");
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_failed_operation_is_noted_and_the_run_goes_on)
+{
+	const struct pcpu_op ops[] = {
+		{ 0xa, 0, BAD },
+		{ 0xa, 0, PCPU_OP_FREE },
+		{ 0xb, 1, WHOLE },
+		{ 0xc, 2, EIGHT },
+	};
+	struct pcpu_config config = small_config(2);
+	struct pcpu *pcpu;
+
+	config.warn = swallow;
+	pcpu = create(&config);
+	fail_at(pcpu, PCPU_GET_VM_AREA, 1);
+	start(ops);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, COUNT(ops)));
+	CHECK(pointers[0] == -PCPU_E_SIZE);
+	CHECK(pointers[1] == 0);
+	CHECK(pointers[2] == NOMEM(GET_VM_AREA));
+	CHECK(pointers[3] == BASE + STATIC);
+	CHECK(replay.failures == 2);
+	CHECK(replay.live_bytes == 8);
+	CHECK(slots[0].ptr == 0 && slots[1].ptr == 0);
+	pcpu_destroy(pcpu);
+}
+
+/* an allocation that fails leaves its slot empty: the old area is gone */
+TEST(a_slot_whose_new_area_fails_is_empty)
+{
+	const struct pcpu_op ops[] = { { 0xa, 0, EIGHT }, { 0xa, 0, WHOLE } };
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	fail_at(pcpu, PCPU_GET_VM_AREA, 1);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 2));
+	CHECK(slots[0].ptr == 0 && slots[0].size == 0);
+	CHECK(replay.live_bytes == 0);
+	CHECK(replay.peak_live_bytes == 8);
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_pinned_area_stays_in_its_slot)
+{
+	const struct pcpu_op ops[] = {
+		{ 0xa, 0, EIGHT },
+		{ 0xa, 0, PCPU_OP_FREE },
+		{ 0xa, 0, HUNDRED },
+	};
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu = create(&config);
+	int64_t size;
+
+	start(ops);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 1));
+	CHECK(pcpu_pin(pcpu, pointers[0], 0, &size) > 0);
+	CHECK(!pcpu_replay(pcpu, &replay, 1, 3));
+	CHECK(pointers[1] == -PCPU_E_PINNED);
+	CHECK(pointers[2] == -PCPU_E_PINNED);
+	CHECK(replay.failures == 2);
+	CHECK(replay.live_bytes == 8);
+	CHECK(slots[0].ptr == pointers[0]);
+	CHECK(!pcpu_unpin(pcpu, pointers[0]));
+	pcpu_destroy(pcpu);
+}
+
+/*
+ *	operation	a	b	-a	c	-c	-b
+ *	live bytes	8	108	100	1124	100	0
+ *	pages of unit 0	3	4	4	4	4	4
+ *	of chunk 1				16	16	16
+ */
+TEST(figures_follow_live_bytes_and_pages)
+{
+	const struct pcpu_op ops[] = {
+		{ 0xa, 0, EIGHT },
+		{ 0xb, 1, HUNDRED },
+		{ 0xa, 0, PCPU_OP_FREE },
+		{ 0xc, 2, WHOLE },
+		{ 0xc, 2, PCPU_OP_FREE },
+		{ 0xb, 1, PCPU_OP_FREE },
+	};
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 1));
+	CHECK(replay.peak_pages == 3 * 2);
+	CHECK(!pcpu_replay(pcpu, &replay, 1, 3));
+	CHECK(replay.live_bytes == 100);
+	CHECK(replay.peak_live_bytes == 108);
+	CHECK(replay.pages_at_peak == 4 * 2);
+	CHECK(!pcpu_replay(pcpu, &replay, 3, COUNT(ops)));
+	CHECK(replay.live_bytes == 0);
+	CHECK(replay.peak_live_bytes == 1124);
+	CHECK(replay.pages_at_peak == 20 * 2);
+	CHECK(replay.peak_pages == 20 * 2);
+	pcpu_destroy(pcpu);
+}
+
+/* the most pages may be held when few bytes live: the chunk stays */
+TEST(most_pages_and_most_bytes_are_different_moments)
+{
+	const struct pcpu_op ops[] = {
+		{ 0xa, 0, HUNDRED },
+		{ 0xa, 0, PCPU_OP_FREE },
+		{ 0xb, 0, EIGHT },
+	};
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 1));
+	pcpu_alloc(pcpu, 300, 8);
+	CHECK(!pcpu_replay(pcpu, &replay, 1, 3));
+	CHECK(replay.pages_at_peak == 4 * 2);
+	CHECK(replay.peak_pages == 9 * 2);
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_run_in_pieces_is_the_same_as_in_one)
+{
+	struct pcpu *whole = small(2), *pieces = small(2);
+	struct pcpu_op ops[200];
+	struct pcpu_replay at_once;
+	char map[TEXT];
+
+	for (int i = 0; i < 200; i++)
+		ops[i] = (struct pcpu_op){ 0, pick(SLOTS),
+			pick(3) ? pick(3) : PCPU_OP_FREE };
+	start(ops);
+	replay.pointers = NULL;
+	CHECK(!pcpu_replay(whole, &replay, 0, 200));
+	at_once = replay;
+	start(ops);
+	replay.pointers = NULL;
+	for (size_t i = 0; i < 200; i += 8)
+		CHECK(!pcpu_replay(pieces, &replay, i, i + 8));
+	CHECK(replay.live_bytes == at_once.live_bytes);
+	CHECK(replay.peak_live_bytes == at_once.peak_live_bytes);
+	CHECK(replay.pages_at_peak == at_once.pages_at_peak);
+	CHECK(replay.peak_pages == at_once.peak_pages);
+	strcpy(map, map_of(whole, 0));
+	CHECK_MAP(pieces, 0, map);
+	strcpy(map, slots_of(whole));
+	CHECK_SLOTS(pieces, map);
+	pcpu_destroy(whole);
+	pcpu_destroy(pieces);
+}
+
+TEST(an_invalid_operation_is_refused_with_nothing_done)
+{
+	const struct pcpu_op bad[] = {
+		{ 0xa, SLOTS, EIGHT },		/* no such slot */
+		{ 0xa, SLOTS, PCPU_OP_FREE },
+		{ 0xa, PCPU_OP_ORPHAN, EIGHT },	/* a slot is needed */
+		{ 0xa, 0, COUNT(kinds) },	/* no such kind */
+		{ 0xa, 0, PCPU_OP_FREE - 1 },
+	};
+
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		const struct pcpu_op ops[] = { { 0xb, 1, EIGHT }, bad[i] };
+		struct pcpu *pcpu = small(2);
+
+		start(ops);
+		CHECK(pcpu_replay(pcpu, &replay, 0, 2) == -PCPU_E_TRACE);
+		CHECK(slots[1].ptr == 0);
+		CHECK(calls_of(pcpu, PCPU_KMALLOC) == 0);
+		/* outside of what is asked for it does no harm */
+		CHECK(!pcpu_replay(pcpu, &replay, 0, 1));
+		pcpu_destroy(pcpu);
+	}
+}
+
+TEST(time_is_added_up)
+{
+	struct pcpu *pcpu = small(2);
+	struct pcpu_op ops[1000];
+	uint64_t before;
+
+	for (uint32_t i = 0; i < 1000; i++)
+		ops[i] = (struct pcpu_op){ 0, i % SLOTS, HUNDRED };
+	start(ops);
+	replay.pointers = NULL;
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 1000));
+	before = replay.elapsed_ns;
+	CHECK(before > 0);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 1000));
+	CHECK(replay.elapsed_ns > before);
+	pcpu_destroy(pcpu);
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_table.c - the hash table of the trace reader against a plain array.
+ */
+#include <stdlib.h>
+
+#include "harness.h"
+#include "pick.h"
+#include "trace/table.h"
+
+#define KEYS	500
+
+TEST(an_empty_table_has_no_key)
+{
+	struct table table = { 0 };
+
+	CHECK(table_get(&table, 0) == TABLE_NONE);
+	CHECK(table_get(&table, 42) == TABLE_NONE);
+}
+
+TEST(any_key_can_be_stored)
+{
+	struct table table = { 0 };
+
+	CHECK(table_put(&table, 0, 7));
+	CHECK(table_put(&table, UINT64_MAX, 8));
+	CHECK(table_get(&table, 0) == 7);
+	CHECK(table_get(&table, UINT64_MAX) == 8);
+	CHECK(table_get(&table, 1) == TABLE_NONE);
+	free(table.cells);
+}
+
+/* pointers differ in a few low bits, so that many share a run of cells */
+TEST(random_puts_and_dels_match_an_array)
+{
+	struct table table = { 0 };
+	uint32_t model[KEYS];
+
+	for (int i = 0; i < KEYS; i++)
+		model[i] = TABLE_NONE;
+	for (int step = 0; step < 50000; step++) {
+		/* mostly few live keys, then many: runs short and long */
+		uint32_t i = pick(step % 10000 < 5000 ? KEYS / 10 : KEYS);
+		uint64_t key = 0x607e00001000u + 8 * (uint64_t)i;
+
+		CHECK(table_get(&table, key) == model[i]);
+		if (model[i] == TABLE_NONE) {
+			model[i] = (uint32_t)step;
+			CHECK(table_put(&table, key, model[i]));
+		} else {
+			model[i] = TABLE_NONE;
+			table_del(&table, key);
+		}
+		CHECK(table_get(&table, key) == model[i]);
+	}
+	for (uint64_t i = 0; i < KEYS; i++)
+		CHECK(table_get(&table, 0x607e00001000u + 8 * i) == model[i]);
+	free(table.cells);
+}
+
+/* keys whose home is the last cell: their run goes on at the first */
+TEST(a_run_across_the_end_survives_a_removal)
+{
+	struct table table = { 0 };
+	uint64_t keys[4], key = 0;
+	uint32_t i;
+
+	for (i = 0; i < 4; key++) {
+		if ((table_hash(key) & 63) == 63)
+			keys[i++] = key;
+	}
+	for (i = 0; i < 4; i++)
+		CHECK(table_put(&table, keys[i], i));
+	CHECK(table.size == 64);
+	table_del(&table, keys[0]);
+	CHECK(table_get(&table, keys[0]) == TABLE_NONE);
+	for (i = 1; i < 4; i++)
+		CHECK(table_get(&table, keys[i]) == i);
+	free(table.cells);
+}

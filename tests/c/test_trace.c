@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_trace.c - what kernels print becomes operations: both texts, old and
+ * new fields, and every reason to refuse a line.
+ */
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+#include "pick.h"
+#include "trace/percpu_trace.h"
+
+/* the fields of an event, as 5.19 and later print them */
+#define ALLOC(size, align, off, ptr) \
+	"call_site=f+0x10/0x20 reserved=0 is_atomic=0 size=" #size \
+	" align=" #align " base_addr=00000000aaaa0000 off=" #off \
+	" ptr=00000000" #ptr " bytes_alloc=64 gfp_flags=GFP_KERNEL\n"
+#define FREE(off, ptr) \
+	"base_addr=00000000aaaa0000 off=" #off " ptr=00000000" #ptr "\n"
+
+/* what ftrace and perf script put before them */
+#define FT_ALLOC	"            bash-2090    [000] .....   522.635392: " \
+			"percpu_alloc_percpu: "
+#define FT_FREE		"             seq-2093    [001] d..1.   522.644762: " \
+			"percpu_free_percpu: "
+#define PERF_ALLOC	"       perf-exec 12683 [000]  1963.707902:      " \
+			"percpu:percpu_alloc_percpu: "
+#define PERF_FREE	"          wl2.sh 12685 [001]  1963.708252:       " \
+			"percpu:percpu_free_percpu: "
+
+static struct pcpu_trace_reader *reader;
+static struct pcpu_trace_stats stats;
+static struct pcpu_trace_stop stop;
+static const struct pcpu_op *ops;
+static size_t nr_ops;
+
+static void look(void)
+{
+	pcpu_trace_stats(reader, &stats);
+	pcpu_trace_stop(reader, &stop);
+	ops = pcpu_trace_ops(reader, &nr_ops);
+}
+
+/* read a whole text, in pieces of at most @piece bytes */
+static int read_pieces(const char *text, size_t n, size_t piece)
+{
+	int err = 0;
+
+	pcpu_trace_reader_free(reader);
+	reader = pcpu_trace_reader_new();
+	for (size_t at = 0; at < n && !err; at += piece)
+		err = pcpu_trace_feed(reader, text + at,
+				      n - at < piece ? n - at : piece);
+	if (!err)
+		err = pcpu_trace_finish(reader);
+	look();
+	return err;
+}
+
+static int read_text(const char *text)
+{
+	return read_pieces(text, strlen(text), strlen(text) + 1);
+}
+
+static void done(void)
+{
+	pcpu_trace_reader_free(reader);
+	reader = NULL;
+}
+
+/* size, alignment and call site of a kind as one string */
+static const char *kind(size_t index)
+{
+	static char text[256];
+	struct pcpu_kind ask;
+	size_t length;
+	const char *site = pcpu_trace_kind(reader, index, &ask, &length);
+
+	snprintf(text, sizeof(text), "%d/%d %.*s", (int)ask.size,
+		 (int)ask.align, (int)length, length ? site : "");
+	return text;
+}
+
+static bool op_is(size_t i, uint64_t key, uint32_t slot, uint32_t kind_index)
+{
+	return i < nr_ops && ops[i].key == key && ops[i].slot == slot &&
+	       ops[i].kind == kind_index;
+}
+
+TEST(ftrace_text_is_read)
+{
+	CHECK(!read_text("# tracer: nop\n"
+			 "#\n"
+			 FT_ALLOC ALLOC(16, 8, 26848, 2bfc8874)
+			 FT_ALLOC ALLOC(32, 4, 26864, a7f1b817)
+			 FT_FREE FREE(26848, 2bfc8874)));
+	CHECK(nr_ops == 3);
+	CHECK(op_is(0, 0x2bfc8874, 0, 0));
+	CHECK(op_is(1, 0xa7f1b817, 1, 1));
+	CHECK(op_is(2, 0x2bfc8874, 0, PCPU_OP_FREE));
+	CHECK(!strcmp(kind(0), "16/8 f+0x10/0x20"));
+	CHECK(!strcmp(kind(1), "32/4 f+0x10/0x20"));
+	CHECK(stats.lines == 5 && stats.events == 3);
+	CHECK(stats.allocs == 2 && stats.frees == 1);
+	CHECK(stats.kinds == 2 && stats.slots == 2);
+	CHECK(stats.cpus == 2);
+	done();
+}
+
+TEST(perf_text_is_read)
+{
+	CHECK(!read_text(PERF_ALLOC
+			 "call_site=mm_init+0x2bf reserved=0 is_atomic=0 "
+			 "size=16 align=8 base_addr=0xffffe8ffffc00000 "
+			 "off=33368 ptr=0x60795bb01258 bytes_alloc=64 "
+			 "gfp_flags=GFP_KERNEL\n"
+			 PERF_FREE
+			 "base_addr=0xffffe8ffffc00000 off=33368 "
+			 "ptr=0x60795bb01258\n"));
+	CHECK(nr_ops == 2);
+	CHECK(op_is(0, 0x60795bb01258, 0, 0));
+	CHECK(op_is(1, 0x60795bb01258, 0, PCPU_OP_FREE));
+	CHECK(!strcmp(kind(0), "16/8 mm_init+0x2bf"));
+	CHECK(stats.cpus == 2);
+	done();
+}
+
+/* call_site, bytes_alloc and gfp_flags came with 5.19 */
+TEST(old_fields_are_read)
+{
+	CHECK(!read_text(FT_ALLOC
+			 "reserved=0 is_atomic=0 size=16 align=8 "
+			 "base_addr=00000000aaaa0000 off=64 "
+			 "ptr=00000000bbbb0000\n"));
+	CHECK(op_is(0, 0xbbbb0000, 0, 0));
+	CHECK(!strcmp(kind(0), "16/8 "));
+	done();
+}
+
+TEST(fields_are_found_by_name_and_not_by_position)
+{
+	CHECK(!read_text(FT_ALLOC
+			 "ptr=00000000bbbb0000 new=x align=8 call_site=f+0x1 "
+			 "off=64 size=16 base_addr=00000000aaaa0000\n"));
+	CHECK(op_is(0, 0xbbbb0000, 0, 0));
+	CHECK(!strcmp(kind(0), "16/8 f+0x1"));
+	CHECK(stats.kernel_extent == 80);
+	done();
+}
+
+TEST(a_call_site_in_a_module_has_a_blank)
+{
+	CHECK(!read_text(FT_ALLOC
+			 "call_site=veth_init+0x1/0x2 [veth] size=16 align=8 "
+			 "ptr=00000000bbbb0000\n"
+			 FT_ALLOC
+			 "size=16 align=8 ptr=00000000bbbb0001 "
+			 "call_site=x+0x1/0x2 [y]\n"));
+	CHECK(!strcmp(kind(0), "16/8 veth_init+0x1/0x2 [veth]"));
+	CHECK(!strcmp(kind(1), "16/8 x+0x1/0x2 [y]"));
+	done();
+}
+
+TEST(size_align_and_site_each_make_a_kind)
+{
+	CHECK(!read_text(FT_ALLOC "call_site=f size=16 align=8 ptr=1\n"
+			 FT_ALLOC "call_site=f size=16 align=8 ptr=2\n"
+			 FT_ALLOC "call_site=f size=24 align=8 ptr=3\n"
+			 FT_ALLOC "call_site=f size=16 align=4 ptr=4\n"
+			 FT_ALLOC "call_site=g size=16 align=8 ptr=5\n"
+			 FT_ALLOC "size=16 align=8 ptr=6\n"));
+	CHECK(stats.kinds == 5);
+	CHECK(ops[0].kind == 0 && ops[1].kind == 0);
+	CHECK(ops[2].kind == 1 && ops[3].kind == 2);
+	CHECK(ops[4].kind == 3 && ops[5].kind == 4);
+	CHECK(!strcmp(kind(3), "16/8 g"));
+	done();
+}
+
+TEST(slots_are_used_again)
+{
+	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=a\n"
+			 FT_ALLOC "size=8 align=8 ptr=b\n"
+			 FT_FREE "ptr=a\n"
+			 FT_ALLOC "size=8 align=8 ptr=c\n"
+			 FT_ALLOC "size=8 align=8 ptr=d\n"));
+	CHECK(op_is(3, 0xc, 0, 0));
+	CHECK(op_is(4, 0xd, 2, 0));
+	CHECK(stats.slots == 3);
+	done();
+}
+
+/* a recording begins in mid-life */
+TEST(a_free_of_a_pointer_never_seen_is_an_orphan)
+{
+	CHECK(!read_text(FT_FREE "ptr=a\n"
+			 FT_ALLOC "size=8 align=8 ptr=a\n"
+			 FT_FREE "ptr=a\n"
+			 FT_FREE "ptr=a\n"));
+	CHECK(op_is(0, 0xa, PCPU_OP_ORPHAN, PCPU_OP_FREE));
+	CHECK(op_is(2, 0xa, 0, PCPU_OP_FREE));
+	CHECK(op_is(3, 0xa, PCPU_OP_ORPHAN, PCPU_OP_FREE));
+	CHECK(stats.frees == 3 && stats.orphan_frees == 2);
+	done();
+}
+
+/* its free was lost: the same slot takes the new area, replay frees the old */
+TEST(a_pointer_allocated_again_keeps_its_slot)
+{
+	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=a\n"
+			 FT_ALLOC "size=16 align=8 ptr=a\n"
+			 FT_FREE "ptr=a\n"));
+	CHECK(op_is(0, 0xa, 0, 0));
+	CHECK(op_is(1, 0xa, 0, 1));
+	CHECK(op_is(2, 0xa, 0, PCPU_OP_FREE));
+	CHECK(stats.reallocs == 1 && stats.orphan_frees == 0);
+	CHECK(stats.slots == 1);
+	done();
+}
+
+TEST(the_other_events_are_counted)
+{
+	CHECK(!read_text(
+		"x-1 [003] ..... 1.0: percpu_alloc_percpu_fail: reserved=0 "
+		"is_atomic=1 size=8 align=8\n"
+		"x-1 [000] ..... 1.0: percpu_create_chunk: "
+		"base_addr=00000000aaaa0000\n"
+		"x-1 [000] ..... 1.0: percpu_create_chunk: "
+		"base_addr=00000000bbbb0000\n"
+		"x-1 [000] ..... 1.0: percpu_destroy_chunk: "
+		"base_addr=00000000aaaa0000\n"
+		"x-1 [000] ..... 1.0: percpu_of_the_future: size=x\n"));
+	CHECK(nr_ops == 0);
+	CHECK(stats.events == 5);
+	CHECK(stats.kernel_failures == 1);
+	CHECK(stats.kernel_created == 2);
+	CHECK(stats.kernel_destroyed == 1);
+	CHECK(stats.cpus == 4);
+	done();
+}
+
+TEST(other_lines_are_passed_over)
+{
+	CHECK(!read_text(
+		"\n"
+		"x-1 [000] ..... 1.0: kmalloc: call_site=percpu_init+0x1 "
+		"ptr=a bytes_req=8\n"
+		"percpu_counter-1 [000] ..... 1.0: sched_switch: prev=x\n"
+		"x-1 [000] ..... 1.0: my_percpu_alloc_percpu: size=8\n"
+		"\tffffffff81000000 pcpu_alloc+0x1 ([kernel.kallsyms])\n"
+		"no event at all\n"));
+	CHECK(stats.lines == 6);
+	CHECK(stats.events == 0 && nr_ops == 0);
+	done();
+}
+
+TEST(an_event_of_a_command_named_like_one_is_read)
+{
+	CHECK(!read_text("percpu_x: y-1 [000] ..... 1.0: "
+			 "percpu_free_percpu: ptr=a\n"
+			 "a percpu_b-1 [000] ..... 1.0: "
+			 "percpu_free_percpu: ptr=a\n"));
+	CHECK(stats.lines == 2);
+	CHECK(stats.events == 2 && stats.frees == 2);
+	done();
+}
+
+TEST(cpus_come_from_the_head_and_from_the_lines)
+{
+	CHECK(!read_text("# entries-in-buffer/entries-written: 5/5   #P:8\n"
+			 FT_FREE "ptr=a\n"));
+	CHECK(stats.cpus == 8);
+	CHECK(stats.lost == 0);
+	CHECK(!read_text("x-1 [063] ..... 1.0: percpu_free_percpu: ptr=a\n"));
+	CHECK(stats.cpus == 64);
+	CHECK(!read_text("x y[7] 1 [002] 1.0: percpu:percpu_free_percpu: "
+			 "ptr=a\n"));
+	CHECK(stats.cpus == 3);
+	done();
+}
+
+/* each recorder has its own words for what it lost */
+TEST(lost_events_are_added_up)
+{
+	CHECK(!read_text(
+		"# entries-in-buffer/entries-written: 90/100   #P:2\n"));
+	CHECK(stats.lost == 10);
+	CHECK(!read_text(
+		"# entries-in-buffer/entries-written: 100/90   #P:2\n"));
+	CHECK(stats.lost == 0);
+	CHECK(!read_text("CPU:0 [LOST 5 EVENTS]\nCPU:1 [LOST 7 EVENTS]\n"));
+	CHECK(stats.lost == 12);
+	CHECK(!read_text("CPU:0 [LOST EVENTS]\n"));
+	CHECK(stats.lost == 1);
+	CHECK(!read_text("CPU:1 [324 EVENTS DROPPED]\n"));
+	CHECK(stats.lost == 324);
+	CHECK(!read_text("CPU:1 [EVENTS DROPPED]\n"));
+	CHECK(stats.lost == 1);
+	CHECK(!read_text("x 1 [000] 1.0: PERF_RECORD_LOST lost 17\n"
+			 "x 1 [000] 1.0: PERF_RECORD_LOST_SAMPLES lost 4\n"));
+	CHECK(stats.lost == 21);
+	CHECK(stats.events == 0);
+	done();
+}
+
+/*
+ *	page	0   1   2   3
+ *	chunk a	|#.#|###|...|...|	off 0, 2048, 4096 (size 4096)
+ *	chunk b	|...|..#|#..|...|	off 8190, size 4
+ */
+TEST(what_the_kernel_used_is_measured)
+{
+	CHECK(!read_text(
+		FT_ALLOC "size=8 align=8 base_addr=a off=0 ptr=1\n"
+		FT_ALLOC "size=8 align=8 base_addr=a off=2048 ptr=2\n"
+		FT_ALLOC "size=4096 align=8 base_addr=a off=4096 ptr=3\n"
+		FT_ALLOC "size=4 align=1 base_addr=b off=8190 ptr=4\n"));
+	CHECK(stats.kernel_chunks == 2);
+	CHECK(stats.kernel_pages == 4);
+	CHECK(stats.kernel_extent == 8194);
+	done();
+}
+
+TEST(a_wild_offset_is_not_believed)
+{
+	CHECK(!read_text(FT_ALLOC "size=8 align=8 base_addr=a "
+			 "off=999999999999999999 ptr=1\n"));
+	CHECK(stats.allocs == 1);
+	CHECK(stats.kernel_chunks == 0 && stats.kernel_extent == 0);
+	done();
+}
+
+TEST(carriage_returns_are_dropped)
+{
+	CHECK(!read_text("# tracer: nop\r\n"
+			 FT_ALLOC "size=8 align=8 ptr=a call_site=f\r\n"
+			 FT_FREE "ptr=a\r\n"));
+	CHECK(nr_ops == 2);
+	CHECK(op_is(1, 0xa, 0, PCPU_OP_FREE));
+	CHECK(!strcmp(kind(0), "8/8 f"));
+	done();
+}
+
+TEST(the_last_line_needs_no_end)
+{
+	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=00000000bbbb0000\n"
+			 FT_FREE "ptr=00000000bbbb0000"));
+	CHECK(nr_ops == 2 && stats.lines == 2);
+	CHECK(!read_text(""));
+	CHECK(nr_ops == 0 && stats.lines == 0);
+	done();
+}
+
+static void check_refused(const char *text, int error, uint64_t line,
+			  const char *field)
+{
+	CHECK(read_text(text) == -error);
+	CHECK(stop.error == error);
+	CHECK(stop.line == line);
+	CHECK(field ? stop.field && !strcmp(stop.field, field) : !stop.field);
+	/* for good */
+	CHECK(pcpu_trace_feed(reader, "\n", 1) == -error);
+	CHECK(pcpu_trace_finish(reader) == -error);
+	look();
+	CHECK(stop.line == line);
+	done();
+}
+
+TEST(a_missing_field_is_named_with_its_line)
+{
+	check_refused("\n" FT_FREE "base_addr=a off=8\n", PCPU_T_MISSING, 2,
+		      "ptr");
+	check_refused(FT_ALLOC "align=8 ptr=a\n", PCPU_T_MISSING, 1, "size");
+	check_refused(FT_ALLOC "size=8 ptr=a\n", PCPU_T_MISSING, 1, "align");
+	check_refused(FT_ALLOC "size=8 align=8\n", PCPU_T_MISSING, 1, "ptr");
+	check_refused(FT_ALLOC "\n", PCPU_T_MISSING, 1, "size");
+}
+
+TEST(what_is_no_number_is_named_with_its_line)
+{
+	check_refused(FT_FREE "ptr=a\n" FT_FREE "ptr=xyz\n", PCPU_T_NUMBER, 2,
+		      "ptr");
+	check_refused(FT_FREE "ptr=\n", PCPU_T_NUMBER, 1, "ptr");
+	check_refused(FT_FREE "ptr=0x\n", PCPU_T_NUMBER, 1, "ptr");
+	check_refused(FT_FREE "ptr=12345678123456781\n", PCPU_T_NUMBER, 1,
+		      "ptr");
+	check_refused(FT_ALLOC "size=-8 align=8 ptr=a\n", PCPU_T_NUMBER, 1,
+		      "size");
+	check_refused(FT_ALLOC "size=8x align=8 ptr=a\n", PCPU_T_NUMBER, 1,
+		      "size");
+	check_refused(FT_ALLOC "size=1000000000000000000 align=8 ptr=a\n",
+		      PCPU_T_NUMBER, 1, "size");
+	check_refused(FT_ALLOC "size=8 align= ptr=a\n", PCPU_T_NUMBER, 1,
+		      "align");
+	check_refused(FT_ALLOC "size=8 align=8 off=z ptr=a\n", PCPU_T_NUMBER,
+		      1, "off");
+	check_refused(FT_FREE "base_addr=z off=1 ptr=a\n", PCPU_T_NUMBER, 1,
+		      "base_addr");
+}
+
+/* kptr_restrict and early boot: such a recording cannot tell areas apart */
+TEST(a_masked_pointer_is_refused)
+{
+	check_refused(FT_FREE "ptr=(null)\n", PCPU_T_POINTER, 1, "ptr");
+	check_refused("#\n" FT_FREE "ptr=(____ptrval____)\n", PCPU_T_POINTER,
+		      2, "ptr");
+}
+
+TEST(a_last_line_that_was_cut_is_refused)
+{
+	const char *whole = FT_ALLOC "size=8 align=8 ptr=00000000bbbb0000\n";
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s" FT_FREE "base_addr=aa", whole);
+	check_refused(text, PCPU_T_CUT, 2, "ptr");
+	snprintf(text, sizeof(text), "%s" FT_ALLOC "size=", whole);
+	check_refused(text, PCPU_T_CUT, 2, "size");
+	snprintf(text, sizeof(text), "%s" FT_FREE "ptr=", whole);
+	check_refused(text, PCPU_T_CUT, 2, "ptr");
+	/* nothing is missing, but the pointer is shorter than the others */
+	snprintf(text, sizeof(text), "%s" FT_FREE "ptr=00000000bbbb", whole);
+	check_refused(text, PCPU_T_CUT, 2, NULL);
+}
+
+/* behind events, a line that is none was one before the cut */
+TEST(a_last_line_that_was_cut_before_the_name_is_refused)
+{
+	const char *whole = FT_ALLOC "size=8 align=8 ptr=00000000bbbb0000\n";
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s   seq-2093    [001]", whole);
+	check_refused(text, PCPU_T_CUT, 2, NULL);
+	snprintf(text, sizeof(text), "%sx-1 [0] 1.0: percpu_free_pe", whole);
+	check_refused(text, PCPU_T_CUT, 2, NULL);
+}
+
+TEST(a_last_line_that_says_nothing_needs_no_end)
+{
+	CHECK(!read_text(FT_FREE "ptr=a\n \t "));
+	CHECK(!read_text(FT_FREE "ptr=a\n# end"));
+	/* where no event was seen, no line is known to have been one */
+	CHECK(!read_text("no trace at all"));
+	CHECK(nr_ops == 0 && stats.lines == 1);
+	done();
+}
+
+TEST(a_zero_byte_is_no_text)
+{
+	static const char text[] = "#\n#\n# \0\n";
+
+	CHECK(read_pieces(text, sizeof(text) - 1, 1) == -PCPU_T_BINARY);
+	CHECK(stop.error == PCPU_T_BINARY && stop.line == 3);
+	CHECK(read_pieces(text, sizeof(text) - 1, 100) == -PCPU_T_BINARY);
+	CHECK(stop.error == PCPU_T_BINARY && stop.line == 3);
+	done();
+}
+
+TEST(a_line_without_end_is_no_text)
+{
+	enum { LONG = 100000 };
+	char *text = malloc(LONG);
+
+	memset(text, 'x', LONG);
+	text[0] = '\n';
+	CHECK(read_pieces(text, LONG, 4096) == -PCPU_T_BINARY);
+	CHECK(stop.error == PCPU_T_BINARY && stop.line == 2);
+	free(text);
+	done();
+}
+
+/* a thousand random events of few pointers, with some noise between them */
+static size_t random_text(char *text)
+{
+	char *at = text;
+
+	for (int i = 0; i < 1000; i++) {
+		unsigned int ptr = 1 + pick(40);
+
+		switch (pick(8)) {
+		case 0:
+			at += sprintf(at, "# a comment\r\n");
+			break;
+		case 1:
+			at += sprintf(at, "CPU:0 [LOST %u EVENTS]\n", ptr);
+			break;
+		case 2:
+		case 3:
+		case 4:
+			at += sprintf(at, FT_FREE "base_addr=a off=%u "
+				      "ptr=%016x\n", ptr * 64, ptr);
+			break;
+		default:
+			at += sprintf(at, FT_ALLOC "call_site=f+%u size=%u "
+				      "align=8 base_addr=a off=%u ptr=%016x "
+				      "gfp_flags=GFP_KERNEL\n",
+				      pick(3), 8 * pick(8), ptr * 64, ptr);
+		}
+	}
+	return (size_t)(at - text);
+}
+
+TEST(pieces_of_any_size_read_the_same)
+{
+	static const size_t pieces[] = { 1, 2, 7, 64, 4096 };
+	static char text[300000];
+	size_t n = random_text(text), count;
+	struct pcpu_trace_stats at_once;
+	struct pcpu_op *expected;
+
+	CHECK(!read_pieces(text, n, n));
+	CHECK(stats.reallocs > 0 && stats.orphan_frees > 0 && stats.lost > 0);
+	at_once = stats;
+	count = nr_ops;
+	expected = malloc(count * sizeof(*expected));
+	memcpy(expected, ops, count * sizeof(*expected));
+	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+		CHECK(!read_pieces(text, n, pieces[i]));
+		CHECK(!memcmp(&stats, &at_once, sizeof(stats)));
+		CHECK(nr_ops == count);
+		CHECK(nr_ops == count &&
+		      !memcmp(ops, expected, count * sizeof(*expected)));
+	}
+	free(expected);
+	done();
+}
+
+TEST(operations_that_were_taken_do_not_come_again)
+{
+	const char *first = FT_ALLOC "size=8 align=8 ptr=a\n";
+	const char *second = FT_FREE "ptr=a\n";
+
+	reader = pcpu_trace_reader_new();
+	CHECK(!pcpu_trace_feed(reader, first, strlen(first)));
+	look();
+	CHECK(nr_ops == 1);
+	pcpu_trace_take(reader);
+	look();
+	CHECK(nr_ops == 0);
+	CHECK(!pcpu_trace_feed(reader, second, strlen(second)));
+	look();
+	/* the slot is remembered */
+	CHECK(nr_ops == 1 && op_is(0, 0xa, 0, PCPU_OP_FREE));
+	CHECK(stats.orphan_frees == 0);
+	done();
+}
+
+TEST(a_reader_that_read_nothing_can_be_freed)
+{
+	pcpu_trace_reader_free(pcpu_trace_reader_new());
+	pcpu_trace_reader_free(NULL);
+}
+
+/* what was read is what pcpu_replay() runs */
+TEST(operations_can_be_replayed)
+{
+	struct pcpu_config config = { .cpus = 2, .static_size = 128,
+		.page_size = 4096, .memory = PCPU_MEMORY_NONE };
+	struct pcpu_kind kinds[2];
+	struct pcpu_replay_slot slots[2] = { { 0, 0 } };
+	struct pcpu_replay replay = { .kinds = kinds, .nr_kinds = 2,
+		.slots = slots, .nr_slots = 2 };
+	struct pcpu *pcpu;
+	size_t length;
+	int error;
+
+	CHECK(!read_text(FT_ALLOC "size=16 align=8 ptr=a\n"
+			 FT_ALLOC "size=100 align=4 ptr=b\n"
+			 FT_FREE "ptr=c\n"
+			 FT_FREE "ptr=a\n"));
+	CHECK(stats.kinds == 2 && stats.slots == 2);
+	for (size_t i = 0; i < 2; i++)
+		pcpu_trace_kind(reader, i, &kinds[i], &length);
+	replay.ops = ops;
+	pcpu = pcpu_create(&config, &error);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, nr_ops));
+	CHECK(replay.failures == 0);
+	CHECK(replay.live_bytes == 100 && replay.peak_live_bytes == 116);
+	pcpu_destroy(pcpu);
+	done();
+}

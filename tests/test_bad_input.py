@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Bad input: a typed error that says what to do, and the state as it was."""
+
+from __future__ import annotations
+
+import decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from conftest import tiny
+from percpu_ffi import (
+    Allocator,
+    ClosedError,
+    ConfigError,
+    DoubleFree,
+    InteriorPointer,
+    InvalidPointer,
+    InvalidRequest,
+    OtherUnitPointer,
+    PercpuError,
+    StaticPointer,
+    WildPointer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Remember = Callable[[Allocator], Callable[[], None]]
+
+POINTER_METHODS = ["free", "locate", "address", "view"]
+
+
+def call(allocator: Allocator, method: str, ptr: Any) -> object:
+    extra = (0,) if method in ("address", "view") else ()
+    return getattr(allocator, method)(ptr, *extra)
+
+
+@pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
+@pytest.mark.parametrize("size", [0, -1, 1025, 2**31, 2**64, 2**100, -(2**100), 1.5, 8.0, "8"])
+def test_size_out_of_range(small: Allocator, unchanged: Remember, size: Any) -> None:
+    check = unchanged(small)
+    with pytest.raises(InvalidRequest, match=r"size .*from 1 to 1024 bytes"):
+        small.alloc(size)
+    check()
+
+
+@pytest.mark.parametrize("size", [None, [8], decimal.Decimal("8.5"), np.float32(8.5), b"8"])
+def test_size_that_is_no_integer(small: Allocator, unchanged: Remember, size: Any) -> None:
+    check = unchanged(small)
+    with pytest.raises(InvalidRequest, match="as an integer"):
+        small.alloc(size)
+    check()
+
+
+def test_size_of_numpy_is_an_integer(small: Allocator) -> None:
+    assert small.alloc(np.int32(8), np.uint8(8)) > 0  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
+@pytest.mark.parametrize("align", [0, -8, 3, 48, 128, 2**40, 2**70, 4.0, None, "8"])
+def test_alignment_out_of_range(small: Allocator, unchanged: Remember, align: Any) -> None:
+    check = unchanged(small)
+    with pytest.raises(InvalidRequest, match="power of two from 1 to 64"):
+        small.alloc(8, align)
+    check()
+
+
+def test_refused_size_warns_as_the_kernel_does(small: Allocator) -> None:
+    with (
+        pytest.warns(RuntimeWarning, match="illegal size or align"),
+        pytest.raises(InvalidRequest),
+    ):
+        small.alloc(0)
+    assert small.counters()["warn"] == 1
+
+
+def test_warning_that_is_made_an_error_does_not_hide_the_real_one(small: Allocator) -> None:
+    # pytest runs this project with warnings as errors
+    with pytest.raises(InvalidRequest):
+        small.alloc(0)
+
+
+@pytest.mark.parametrize("method", POINTER_METHODS)
+class TestPointers:
+    """Every method that takes a pointer, against every kind of wrong pointer."""
+
+    @pytest.fixture
+    def ptr(self, real: Allocator) -> int:
+        real.alloc(64)
+        return real.alloc(64)
+
+    def refused(
+        self, real: Allocator, method: str, ptr: Any, error: type[Exception], unchanged: Remember
+    ) -> None:
+        check = unchanged(real)
+        with pytest.raises(error) as caught:
+            call(real, method, ptr)
+        assert isinstance(caught.value, InvalidPointer)
+        check()
+
+    def test_wild(self, real: Allocator, method: str, unchanged: Remember) -> None:
+        self.refused(real, method, 10**12, WildPointer, unchanged)
+
+    def test_negative(self, real: Allocator, method: str, ptr: int, unchanged: Remember) -> None:
+        self.refused(real, method, -ptr, WildPointer, unchanged)
+
+    def test_too_high_by_four_gib(
+        self, real: Allocator, method: str, ptr: int, unchanged: Remember
+    ) -> None:
+        self.refused(real, method, ptr + 2**32, WildPointer, unchanged)
+
+    @pytest.mark.parametrize("wild", [2**63, 2**64 + 12288, -(2**70)])
+    def test_beyond_64_bits(
+        self, real: Allocator, method: str, wild: int, unchanged: Remember
+    ) -> None:
+        self.refused(real, method, wild, WildPointer, unchanged)
+
+    @pytest.mark.parametrize("wild", [None, "12288", 12288.0, decimal.Decimal(12288)])
+    def test_no_integer(self, real: Allocator, method: str, wild: Any, unchanged: Remember) -> None:
+        self.refused(real, method, wild, InvalidPointer, unchanged)
+
+    def test_interior(self, real: Allocator, method: str, ptr: int, unchanged: Remember) -> None:
+        self.refused(real, method, ptr + 8, InteriorPointer, unchanged)
+
+    def test_doubled(self, real: Allocator, method: str, ptr: int, unchanged: Remember) -> None:
+        real.free(ptr)
+        self.refused(real, method, ptr, DoubleFree, unchanged)
+
+    def test_never_handed_out(
+        self, real: Allocator, method: str, ptr: int, unchanged: Remember
+    ) -> None:
+        self.refused(real, method, ptr + 4096, DoubleFree, unchanged)
+
+    def test_of_another_unit(
+        self, real: Allocator, method: str, ptr: int, unchanged: Remember
+    ) -> None:
+        self.refused(real, method, ptr + real.unit_size, OtherUnitPointer, unchanged)
+
+    def test_inside_the_static_area(
+        self, real: Allocator, method: str, unchanged: Remember
+    ) -> None:
+        self.refused(real, method, real.static_ptr + 8, StaticPointer, unchanged)
+
+    def test_of_a_chunk_that_is_gone(
+        self, real: Allocator, method: str, unchanged: Remember
+    ) -> None:
+        real.alloc_many([real.max_size // 2] * 1)
+        first, second = real.alloc(real.max_size), real.alloc(real.max_size)
+        real.free(first)
+        real.free(second)  # two empty chunks: the first one is given back
+        self.refused(real, method, first, WildPointer, unchanged)
+
+    def test_of_another_allocator(self, real: Allocator, method: str, unchanged: Remember) -> None:
+        with Allocator(cpus=3) as other:
+            foreign = other.alloc_many([64] * 100)[-1]
+            self.refused(real, method, foreign, DoubleFree, unchanged)
+
+
+def test_static_area_is_not_freed(real: Allocator, unchanged: Remember) -> None:
+    real.alloc(8)
+    check = unchanged(real)
+    with pytest.raises(StaticPointer):
+        real.free(real.static_ptr)
+    check()
+
+
+@pytest.mark.parametrize("method", ["address", "view"])
+@pytest.mark.parametrize("cpu", [-1, 3, 2**70, None, 0.0])
+def test_cpu_out_of_range(real: Allocator, method: str, cpu: Any) -> None:
+    ptr = real.alloc(8)
+    with pytest.raises(ConfigError, match="CPUs 0 to 2"):
+        getattr(real, method)(ptr, cpu)
+
+
+def test_looking_without_memory(small: Allocator) -> None:
+    ptr = small.alloc(8)
+    with pytest.raises(ConfigError, match="memory='none'"):
+        small.view(ptr, 0)
+    with pytest.raises(ConfigError, match="memory='none'"):
+        small.address(ptr, 0)
+    with pytest.raises(ConfigError, match="memory='none'"):
+        small.area(8)[0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"cpus": 0},
+        {"cpus": -1},
+        {"cpus": 2.0},
+        {"cpus": 65537},
+        {"static_size": 0},
+        {"static_size": -4096},
+        {"static_size": 2**31},
+        {"first_chunk": "8k"},
+        {"first_chunk": None},
+        {"unit_size": 65536 + 1},
+        {"unit_size": 32768},
+        {"unit_size": 2**31},
+        {"unit_size": -65536},
+        {"free_size": 4096},
+        {"free_size": -1},
+        {"free_size": 65536, "unit_size": 65536},
+        {"static_size": 65537, "unit_size": 65536},
+        {"first_chunk": "embed", "unit_size": 65536, "static_size": 70000},
+        {"first_chunk": "remap", "static_size": 2**21},
+        {"first_chunk": "remap", "unit_size": 2**21, "free_size": 2**21},
+        {"static_image": b"x" * 8193},
+        {"static_image": "text"},
+        {"nodes": 0},
+        {"nodes": 5},
+        {"page_size": 2048},
+        {"page_size": 0},
+        {"page_size": 4096 * 3},
+        {"page_size": 2**27},
+        {"memory": "some"},
+        {"page_limit": 0},
+        {"page_limit": -1},
+        {"quirks": {"walk"}},
+        {"quirks": "walk"},
+    ],
+    ids=str,
+)
+def test_impossible_geometry(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Allocator(**arguments)
+    # what was given, and a word on what to do
+    assert len(str(caught.value)) > 30
+
+
+class TestClosed:
+    """Use after close raises, never crashes."""
+
+    @pytest.fixture
+    def closed(self) -> Allocator:
+        allocator = Allocator()
+        self.ptr = allocator.alloc(8)
+        self.area = allocator.area(8)
+        allocator.close()
+        return allocator
+
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda a: a.alloc(8),
+            lambda a: a.free(12288),
+            lambda a: a.locate(12288),
+            lambda a: a.address(12288, 0),
+            lambda a: a.view(12288, 0),
+            lambda a: a.area(8),
+            lambda a: a.state(),
+            lambda a: a.counters(),
+            lambda a: a.inject("kmalloc", 1),
+            lambda a: a.alloc_many([8]),
+            lambda a: a.free_many([12288]),
+        ],
+    )
+    def test_methods(self, closed: Allocator, use: Callable[[Allocator], object]) -> None:
+        with pytest.raises(ClosedError, match="closed"):
+            use(closed)
+
+    def test_area(self, closed: Allocator) -> None:
+        with pytest.raises(ClosedError):
+            self.area[0]
+        with pytest.raises(ClosedError):
+            self.area.free()
+
+    def test_closing_again_is_allowed(self, closed: Allocator) -> None:
+        closed.close()
+        assert repr(closed) == "<Allocator, closed>"
+
+
+def test_every_error_is_of_one_tree() -> None:
+    with tiny() as a:
+        for bad in (lambda: a.free(7), lambda: a.inject("kfree", 1), lambda: a.alloc(8, 3)):
+            with pytest.raises(PercpuError) as caught:
+                bad()  # type: ignore[no-untyped-call]
+            assert isinstance(caught.value, ValueError)

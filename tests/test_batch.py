@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Many areas in one call: any buffer of integers, all or none."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from conftest import tiny
+from percpu_ffi import (
+    Allocator,
+    DoubleFree,
+    InteriorPointer,
+    InvalidPointer,
+    InvalidRequest,
+    PercpuMemoryError,
+    StaticPointer,
+    WildPointer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Remember = Callable[[Allocator], Callable[[], None]]
+
+SIZES = [8, 16, 100, 4]
+
+
+def one_by_one(sizes: list[int]) -> list[int]:
+    with tiny() as a:
+        return [a.alloc(size) for size in sizes]
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        *(array(code, SIZES) for code in "bBhHiIlLqQ"),
+        bytes(SIZES),
+        bytearray(SIZES),
+        memoryview(bytes(SIZES)),
+        SIZES,
+        tuple(SIZES),
+        np.array(SIZES),
+        np.array(SIZES, dtype=np.uint16),
+        np.array(SIZES, dtype=np.int8).reshape(2, 2),
+    ],
+    ids=lambda sizes: f"{type(sizes).__name__}-{getattr(sizes, 'typecode', '')}",
+)
+def test_any_buffer_of_integers(small: Allocator, sizes: Any) -> None:
+    ptrs = small.alloc_many(sizes)
+    assert ptrs.typecode == "q"
+    assert ptrs.tolist() == one_by_one(SIZES)
+
+
+@pytest.mark.parametrize("convert", [list, lambda p: p, np.array, lambda p: np.array(p, np.uint16)])
+def test_free_takes_what_alloc_gives(small: Allocator, convert: Any) -> None:
+    empty = small.state().chunks[0].free_size
+    small.free_many(convert(small.alloc_many(SIZES)))
+    assert small.state().chunks[0].free_size == empty
+
+
+def test_empty_buffers_do_nothing(small: Allocator) -> None:
+    assert small.alloc_many([]).tolist() == []
+    assert small.alloc_many(b"").tolist() == []
+    small.free_many([])
+    small.free_many(array("q"))
+
+
+def test_frees_are_made_in_the_order_given() -> None:
+    # the order decides which chunk is given back
+    with tiny() as a:
+        a.alloc(960)
+        first, second = a.alloc(1024), a.alloc(1024)
+        a.free_many([second, first])
+        assert [c.id for c in a.state().chunks] == [0, 1]
+
+
+def test_zeroes_are_skipped(small: Allocator) -> None:
+    ptr = small.alloc(8)
+    small.free_many([0, ptr, 0])
+    assert small.state().chunks[0].map == (-64, 960)
+
+
+@pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
+@pytest.mark.parametrize("bad", [0, -1, 1025, 2**40])
+def test_one_bad_size_refuses_all(small: Allocator, unchanged: Remember, bad: int) -> None:
+    check = unchanged(small)
+    with pytest.raises(InvalidRequest, match=f"size {bad}"):
+        small.alloc_many([8, 8, bad, 8])
+    check()
+
+
+def test_bad_alignment_refuses_all(small: Allocator, unchanged: Remember) -> None:
+    check = unchanged(small)
+    for align in (3, 2**80, 8.0):
+        with pytest.raises(InvalidRequest, match="alignment"):
+            small.alloc_many([8, 8], align=align)  # type: ignore[arg-type]
+    check()
+
+
+@pytest.mark.parametrize(
+    "bad", [[1.5], ["8"], "88", 8, None, [2**70], array("d", [8]), np.arange(8)[::2], [None]]
+)
+def test_no_buffer_of_integers(small: Allocator, unchanged: Remember, bad: Any) -> None:
+    check = unchanged(small)
+    with pytest.raises(InvalidRequest, match="buffer of integers"):
+        small.alloc_many(bad)
+    with pytest.raises(InvalidPointer, match="buffer of integers"):
+        small.free_many(bad)
+    check()
+
+
+def test_failure_gives_back_what_was_allocated(small: Allocator) -> None:
+    # three chunks are wanted, the second new one is not to be had
+    small.inject("get_vm_area", 2)
+    with pytest.raises(PercpuMemoryError, match="get_vm_area"):
+        small.alloc_many([1024, 900, 1024])
+    chunks = small.state().chunks
+    assert [chunk.free_size for chunk in chunks] == [960, 1024]
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        (lambda ptrs, a: 10**9, WildPointer),
+        (lambda ptrs, a: -1, WildPointer),
+        (lambda ptrs, a: ptrs[0] + 4, InteriorPointer),
+        (lambda ptrs, a: a.static_ptr, StaticPointer),
+        (lambda ptrs, a: ptrs[1], DoubleFree),
+        (lambda ptrs, a: ptrs[-1] + 512, DoubleFree),
+    ],
+    ids=["wild", "negative", "interior", "static", "doubled", "never-handed-out"],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_one_bad_pointer_refuses_all(
+    small: Allocator, unchanged: Remember, bad: Any, error: type[Exception], order: int
+) -> None:
+    ptrs = small.alloc_many(SIZES).tolist()
+    check = unchanged(small)
+    with pytest.raises(error):
+        small.free_many([*ptrs[::order], bad(ptrs, small)])
+    check()
+    small.free_many(ptrs)
+
+
+def test_first_of_several_errors_counts(small: Allocator) -> None:
+    ptrs = small.alloc_many(SIZES)
+    with pytest.raises(InteriorPointer, match=hex(ptrs[1] + 4)):
+        small.free_many([ptrs[0], ptrs[1] + 4, 10**9, -5, ptrs[0]])
+
+
+def test_pointers_of_many_chunks_in_any_order() -> None:
+    with tiny() as a:
+        empty = a.state().slots
+        ptrs = np.array(a.alloc_many([200] * 100))
+        np.random.default_rng(1).shuffle(ptrs)
+        a.free_many(ptrs)
+        assert len(a.state().chunks) <= 2
+        assert a.state().slots[:-1] == empty[:-1]

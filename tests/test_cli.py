@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line, run as users run it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conftest import SAMPLES
+from percpu_ffi import Trace, draw
+from percpu_ffi.cli import main
+from percpu_ffi.state import ChunkState
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NETNS = str(SAMPLES / "netns_churn.ftrace.xz")
+KEYS = {
+    "events",
+    "allocs",
+    "frees",
+    "orphan_frees",
+    "reallocs",
+    "failures",
+    "peak_live_bytes",
+    "chunks_created",
+    "chunks_destroyed",
+    "chunks",
+    "peak_populated_pages",
+    "counters",
+}
+
+
+def replay(*args: str) -> int:
+    return main(["replay", *args])
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert replay(NETNS, "--json", "--cpus", "2", "--static-size", "20480") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report.keys() >= KEYS
+    assert report["events"] == report["allocs"] + report["frees"] == 4605
+    assert report["failures"] == report["orphan_frees"] == 0
+    assert report["chunks"] == 1 + report["chunks_created"] - report["chunks_destroyed"] == 2
+    assert report["counters"]["alloc_page"] == 100
+    assert report["kernel"]["chunks"] == 1
+
+
+def test_summary_and_drawing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert replay(NETNS) == 0
+    out = capsys.readouterr().out
+    for words in (
+        "events",
+        "4,605",
+        "allocations",
+        "frees",
+        "failures",
+        "peak live bytes",
+        "chunks",
+        "pages at peak",
+        "utilisation",
+        "kernel's own",
+        "operations a second",
+    ):
+        assert words in out
+    bars = [line for line in out.splitlines() if line.startswith("[")]
+    assert len(bars) == 2
+    assert all(len(bar) == 60 for bar in bars)
+
+
+def test_cpus_are_those_of_the_recording(capsys: pytest.CaptureFixture[str]) -> None:
+    replay(NETNS, "--json")
+    assert json.loads(capsys.readouterr().out)["geometry"]["cpus"] == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--first-chunk", "embed"],
+        ["--first-chunk", "remap"],
+        ["--memory", "none", "--cpus", "256"],
+        ["--unit-size", "262144", "--free-size", "65536"],
+    ],
+)
+def test_options(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
+    assert replay(NETNS, "--json", *options) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["failures"] == 0
+    assert str(report["geometry"][options[0].strip("-").replace("-", "_")]) == options[1]
+
+
+def test_failures_come_with_reasons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = Trace.from_ops([("alloc", i, 100_000, 8) for i in range(3)] + [("alloc", 9, 8, 8)])
+    trace.save(tmp_path / "t")
+    with pytest.warns(match="illegal size"):
+        assert replay(str(tmp_path / "t"), "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["failures"] == 3
+    assert list(report["failure_reasons"].values()) == [3]
+    with pytest.warns(match="illegal size"):
+        replay(str(tmp_path / "t"))
+    assert re.search(r"3 x\s+size 100000: an area has from 1 to 65536", capsys.readouterr().out)
+
+
+def test_many_reasons_are_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Trace.from_ops([("alloc", i, 8, 3 + 2 * i) for i in range(9)]).save(tmp_path / "t")
+    assert replay(str(tmp_path / "t")) == 0
+    assert "4 x" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["nowhere"], "No such file"),
+        ([os.fspath(SAMPLES)], "Is a directory"),
+        ([__file__], "no percpu event"),
+        ([NETNS, "--cpus", "0"], "cpus=0"),
+        ([NETNS, "--static-size", "0"], "static_size=0"),
+        ([NETNS, "--unit-size", "4096"], "16 pages"),
+    ],
+)
+def test_errors_are_one_sentence(
+    capsys: pytest.CaptureFixture[str], args: list[str], words: str
+) -> None:
+    assert replay(*args) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("percpu-ffi: ")
+    assert words in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    for args in ([], ["dance"], ["replay"], ["replay", NETNS, "--first-chunk", "8k"]):
+        with pytest.raises(SystemExit) as caught:
+            main(args)
+        assert caught.value.code == 2
+    assert "usage: percpu-ffi" in capsys.readouterr().err
+
+
+def run(*args: str, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "percpu_ffi", *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def test_module() -> None:
+    assert run("--version").stdout.startswith("percpu-ffi ")
+
+
+def test_reader_that_goes_away() -> None:
+    command = f"{sys.executable} -m percpu_ffi replay {NETNS} | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("netns_churn")
+    assert done.stderr == ""
+
+
+def test_no_progress_bar_but_on_a_terminal() -> None:
+    assert run("replay", NETNS).stderr == ""
+
+
+def test_progress_bar_on_a_terminal() -> None:
+    terminal, child_side = pty.openpty()
+    fcntl.ioctl(child_side, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    command = [sys.executable, "-m", "percpu_ffi", "replay", NETNS]
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=child_side, check=True)
+    os.close(child_side)
+    shown = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert "reading" in shown
+    assert "replaying" in shown
+
+
+class TestMapBar:
+    """A unit of 1,024 bytes on 16 characters: 64 bytes each."""
+
+    def bar(self, *sizes: int, chunk: int = 1, static: int = 64, free: int = 0) -> str:
+        state = ChunkState(chunk, free, 0, sizes, 16, False, ())
+        return draw.map_bar(state, 1024, static, 16)
+
+    def test_empty_and_full(self) -> None:
+        assert self.bar(1024) == "." * 16
+        assert self.bar(-1024) == "#" * 16
+
+    def test_static_area_leads_the_first_chunk(self) -> None:
+        assert self.bar(-64, -128, 832, chunk=0) == "S##............."
+        assert self.bar(-64, -128, 832) == "###............."
+
+    def test_cell_in_part(self) -> None:
+        assert self.bar(-64, 32, -32, 896) == "#+.............."
+
+    def test_rest_that_is_left_alone_is_blank(self) -> None:
+        assert self.bar(-64, 448, chunk=0) == "S.......        "
+
+    def test_first_chunk_before_its_map(self) -> None:
+        assert self.bar(chunk=0, free=960) == "S..............."

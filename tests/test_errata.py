@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where the 2009 file is wrong, and what the port does; the stories are in docs/errata.md."""
+
+from __future__ import annotations
+
+import pytest
+
+from conftest import tiny
+from percpu_ffi import (
+    Allocator,
+    ConfigError,
+    DoubleFree,
+    InvalidRequest,
+    Location,
+    OtherUnitPointer,
+    PercpuMemoryError,
+    StaticPointer,
+    WildPointer,
+)
+
+
+def test_walk() -> None:
+    """A chunk that moves to another list takes the walk along: endless loop, wild write."""
+    with tiny(static_size=1024) as a:
+        liar = fill_with_single_bytes(a)
+        a.alloc(1020, align=1)
+        server = a.state().chunks[-1].id  # has 4 bytes left
+        make_the_hint_lie(a, liar)
+        assert a.state().slots[1] == (1, server)
+
+        # 2 bytes seem to fit the liar; they do not, and it leaves the list that is walked
+        ptr = a.alloc(2, align=1)
+        assert a.locate(ptr) == Location(server, 1020)
+        assert a.state().slots[:2] == ((0, 1, server), ())
+
+
+def test_walk_at_the_end_of_a_list() -> None:
+    # nobody stands behind the liar: the walk goes on with the higher lists, then a new chunk
+    with tiny(static_size=1024) as a:
+        liar = fill_with_single_bytes(a)
+        make_the_hint_lie(a, liar)
+        assert a.state().slots[1] == (1,)
+        assert a.locate(a.alloc(2, align=1)) == Location(2, 0)
+        assert a.state().slots[0] == (0, 1)
+
+
+def fill_with_single_bytes(a: Allocator) -> list[int]:
+    """Fill chunk 1, eight areas of 1 byte first, then one of 4: |bbbbbbbbffff##########|."""
+    areas = [*a.alloc_many([1] * 8, align=1), a.alloc(4, align=1)]
+    a.alloc(1012, align=1)
+    return areas
+
+
+def make_the_hint_lie(a: Allocator, areas: list[int]) -> None:
+    """Leave holes of 1 byte, |.b.b.b.bffff##########|, and a hint of 4 that no scan corrects."""
+    *singles, four = areas
+    for ptr in singles[::2]:
+        a.free(ptr)
+    a.free(four)
+    assert a.alloc(4, align=1) == four
+    chunk = a.state().chunks[1]
+    assert (chunk.free_size, chunk.contig_hint, max(chunk.map)) == (4, 4, 1)
+
+
+@pytest.mark.parametrize("quirk", [False, True])
+def test_rollback(quirk: bool) -> None:
+    """A failed populate frees every page of its range, also those of live neighbours."""
+    # |SSSS|ssxx|xxxx|xxx.|    s: 32 bytes in use in page 1, x: wanted, page 3 is not to be had
+    with tiny(cpus=1, quirks={"rollback"} if quirk else ()) as a:
+        a.alloc(32)
+        a.inject("alloc_page", 2)
+        with pytest.raises(PercpuMemoryError):
+            a.alloc(144)
+        chunk = a.state().chunks[0]
+        assert chunk.map == (-64, -32, 928)
+        assert chunk.populated[:4] == ((1, 0, 0, 0) if quirk else (1, 1, 0, 0))
+
+
+@pytest.mark.parametrize("quirk", [False, True])
+def test_rollback_takes_even_the_static_area(quirk: bool) -> None:
+    # the static area ends in mid-page: the first area shares that page
+    with tiny(cpus=1, static_size=96, quirks={"rollback"} if quirk else ()) as a:
+        a.inject("alloc_page", 1)
+        with pytest.raises(PercpuMemoryError):
+            a.alloc(64)
+        assert a.state().chunks[0].populated[:3] == ((1, 0, 0) if quirk else (1, 1, 0))
+
+
+def test_rollback_keeps_the_contents_of_neighbours() -> None:
+    with Allocator(cpus=2) as a:
+        neighbour = a.area(4000)
+        neighbour[1][:] = b"x" * 4000
+        a.inject("alloc_page", 3)
+        with pytest.raises(PercpuMemoryError):
+            a.alloc(8192)
+        assert bytes(neighbour[1]) == b"x" * 4000
+
+
+def test_rollback_gives_back_what_it_added_around_a_neighbour() -> None:
+    # |SSSS|....|nnnn|....|    pages 1 and 3 were added, page 2 is the neighbour's
+    with tiny(cpus=2) as a:
+        before, neighbour = a.alloc(64), a.alloc(64)
+        chunk = a.state().chunks[0]
+        assert chunk.populated[:4] == (2, 2, 2, 0)
+        a.free(before)
+        del neighbour
+        a.inject("alloc_page", 2)
+        with pytest.raises(PercpuMemoryError):
+            a.alloc(128)
+        assert a.state().chunks[0].populated == chunk.populated
+
+
+def test_map_null() -> None:
+    """alloc_pcpu_chunk writes through the map without a look whether it got one."""
+    with tiny() as a:
+        a.alloc(960)
+        before, calls = a.state(), a.counters()
+        a.inject("kmalloc", 2)  # the chunk is had, its map is not
+        with pytest.raises(PercpuMemoryError, match="kmalloc"):
+            a.alloc(8)
+        after = a.counters()
+        assert a.state() == before
+        assert after["kmalloc"] - calls["kmalloc"] == 2
+        assert after["kfree"] - calls["kfree"] == 1
+        assert after["get_vm_area"] == calls["get_vm_area"]
+
+
+@pytest.mark.parametrize("align", [0, 3, 6, 24])
+def test_align(small: Allocator, align: int) -> None:
+    """Alignment 0 hands out offset 0, over the static area; 3 misplaces."""
+    before = small.state()
+    with pytest.raises(InvalidRequest, match="power of two"):
+        small.alloc(8, align)
+    assert small.state() == before
+
+
+def test_small_unit() -> None:
+    """A unit below 16 pages leaks an empty chunk for each request larger than it."""
+    with pytest.raises(ConfigError, match="16 pages"):
+        tiny(unit_size=512)
+
+
+def test_end_offset() -> None:
+    """Offset == unit_size passes the check of free_percpu, which then reads past the map."""
+    with tiny() as a:
+        end = a.static_ptr + a.unit_size
+        a.alloc(8)
+        with pytest.raises(OtherUnitPointer):
+            a.free(end)
+    with tiny(cpus=1) as a:
+        a.alloc(8)
+        with pytest.raises(WildPointer):
+            a.free(a.static_ptr + a.unit_size)
+
+
+def test_truncated(small: Allocator) -> None:
+    """An offset is an int: a pointer 2^32 too high loses what is wrong with it."""
+    ptr = small.alloc(8)
+    with pytest.raises(WildPointer):
+        small.free(ptr + 2**32)
+    small.free(ptr)
+
+
+def test_static_free(small: Allocator) -> None:
+    """The static area is an entry of the map like any other, and can be freed."""
+    small.alloc(8)
+    with pytest.raises(StaticPointer):
+        small.free(small.static_ptr)
+    assert small.state().chunks[0].map == (-64, -8, 952)
+
+
+def test_no_map(small: Allocator) -> None:
+    """The first chunk has no map before its first request; a free reads through NULL."""
+    with pytest.raises(DoubleFree):
+        small.free(small.static_ptr + 64)
+    assert small.state().chunks[0].map == ()
+
+
+def test_int_sizes() -> None:
+    """1,024 units of 2 MiB are 2 GiB: more than an int holds."""
+    with Allocator(cpus=1024, first_chunk="remap", free_size=4096) as a:
+        a.alloc(4096)
+        ptr = a.alloc(64)
+        assert a.locate(ptr) == Location(1, 0)
+        assert a.address(ptr, 1023) - a.address(ptr, 0) == 1023 * (2 << 20)
+        with a.view(ptr, 1023) as view:
+            view[-1] = 1
+
+
+@pytest.mark.parametrize("first_chunk", ["4k", "embed", "remap"])
+def test_null_pointer(first_chunk: str) -> None:
+    """A chunk below the first one can give pointers of 0 and less."""
+    with tiny(first_chunk=first_chunk) as a:
+        assert a.static_ptr > 0
+        assert min(a.alloc_many([1024] * 60)) > 0
+
+
+def test_half_done() -> None:
+    """A small gap is given away before the map can fail to grow: kept, it harms nobody."""
+    # 15 areas and the rest fill 16 entries; the gap of 2 bytes goes to the last area,
+    # then one entry more would be needed
+    with tiny() as a:
+        a.alloc_many([16] * 13)
+        odd = a.alloc(2, align=1)
+        assert len(a.state().chunks[0].map) == 16
+        before = a.state().chunks[0]
+        a.inject("vmalloc", 1)
+        with pytest.raises(PercpuMemoryError, match="vmalloc"):
+            a.alloc(4, align=4)
+        chunk = a.state().chunks[0]
+        assert chunk.map[-2:] == (-4, before.map[-1] - 2)
+        assert chunk.free_size == before.free_size - 2
+        assert a.locate(a.alloc(4, align=4)) == Location(0, a.locate(odd).offset + 4)

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernel services that are made to fail, and what is left behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conftest import tiny
+from percpu_ffi import Allocator, ConfigError, PercpuMemoryError
+from percpu_ffi.config import FAULT_SITES
+
+
+def attempts(allocator: Allocator, n: int) -> str:
+    """Allocate areas of one page ``n`` times: ``x`` for a failure."""
+    marks = ""
+    for _ in range(n):
+        try:
+            allocator.alloc(64, 64)
+            marks += "."
+        except PercpuMemoryError:
+            marks += "x"
+    return marks
+
+
+@pytest.fixture
+def lone() -> Allocator:
+    """One CPU, so that each area of a page is one call to alloc_page."""
+    return tiny(cpus=1, unit_size=4096)
+
+
+@pytest.mark.parametrize(
+    ("plan", "marks"),
+    [
+        ({"nth": 1}, "x......."),
+        ({"nth": 3}, "..x....."),
+        ({"nth": 3, "times": 2}, "..xx...."),
+        ({"nth": 3, "times": -1}, "..xxxxxx"),
+        ({"nth": 2, "times": -1, "interval": 3}, ".x..x..x"),
+        ({"interval": 2}, "x.x.x.x."),
+        ({"times": 2}, "xx......"),
+        ({"probability": 1.0}, "xxxxxxxx"),
+    ],
+    ids=str,
+)
+def test_plan(lone: Allocator, plan: dict[str, Any], marks: str) -> None:
+    lone.inject("alloc_page", **plan)
+    assert attempts(lone, 8) == marks
+
+
+def test_probability_repeats_with_its_seed() -> None:
+    def run(seed: int) -> str:
+        with tiny(cpus=1, unit_size=8192) as a:
+            a.inject("alloc_page", probability=0.5, seed=seed)
+            return attempts(a, 100)
+
+    assert run(1) == run(1) != run(2)
+    assert 25 < run(1).count("x") < 75
+
+
+def test_plan_is_cleared(lone: Allocator) -> None:
+    lone.inject("alloc_page", times=-1)
+    lone.inject("alloc_page", None)
+    assert attempts(lone, 3) == "..."
+
+
+def test_sites_are_apart(lone: Allocator) -> None:
+    lone.inject("vmalloc", 1)
+    lone.inject("get_vm_area", 1)
+    assert attempts(lone, 3) == "..."
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"nth": 0},
+        {"nth": -1},
+        {"nth": 1.5},
+        {"times": 0},
+        {"times": -2},
+        {"interval": 0},
+        {"probability": 0.0},
+        {"probability": 1.01},
+        {"probability": float("nan")},
+        {"probability": "often"},
+        {"seed": -1},
+    ],
+    ids=str,
+)
+def test_plan_out_of_range(lone: Allocator, plan: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        lone.inject("alloc_page", **plan)
+    assert attempts(lone, 3) == "..."
+
+
+@pytest.mark.parametrize("site", ["kfree", "warn", "malloc", None])
+def test_site_that_cannot_fail(lone: Allocator, site: Any) -> None:
+    with pytest.raises(ConfigError, match="kmalloc, vmalloc, get_vm_area, alloc_page, map"):
+        lone.inject(site, 1)
+
+
+@pytest.mark.parametrize("site", FAULT_SITES)
+def test_error_names_the_service(site: str) -> None:
+    # the 17th map entry of a tiny chunk is the first vmalloc, the full chunk the first area
+    with tiny() as a:
+        a.inject(site, 1)
+        with pytest.raises(PercpuMemoryError, match=f"{site} failed") as caught:
+            for _ in range(100):
+                a.alloc(32)
+        assert caught.value.service == site
+        assert isinstance(caught.value, MemoryError)
+        assert a.alloc(32) > 0  # the fault was a single one
+
+
+@pytest.mark.parametrize("site", ["kmalloc", "get_vm_area"])
+def test_chunk_that_cannot_be_made_leaves_nothing(site: str) -> None:
+    with tiny() as a:
+        a.alloc(960)
+        before, calls = a.state(), a.counters()
+        a.inject(site, 1)
+        with pytest.raises(PercpuMemoryError):
+            a.alloc(8)
+        after = a.counters()
+        assert a.state() == before
+        assert after["kmalloc"] - calls["kmalloc"] - (site == "kmalloc") == (
+            after["kfree"] - calls["kfree"]
+        )
+
+
+def test_failed_call_is_counted() -> None:
+    with tiny(cpus=3) as a:
+        a.inject("alloc_page", 2)
+        with pytest.raises(PercpuMemoryError):
+            a.alloc(8)
+        counters = a.counters()
+        assert counters["alloc_page"] == 2
+        assert counters["free_page"] == 1  # what the first CPU got is given back
+        assert counters["unmap"] == 3
+        assert counters["flush_cache_vunmap"] == counters["flush_tlb"] == 1
+
+
+def test_pages_of_a_node_run_out() -> None:
+    # CPUs 0 and 1 are on node 0, CPUs 2 and 3 on node 1: each page takes 2 frames of each
+    with tiny(cpus=4, nodes=2, page_limit=4) as a:
+        assert attempts(a, 4) == "..xx"
+        assert a.counters()["alloc_page"] == 4 + 4 + 1 + 1  # CPU 0 is refused at once
+
+
+def test_frames_that_are_given_back_are_there_again() -> None:
+    with tiny(cpus=1, page_limit=40) as a:
+        a.alloc(960)  # 15 frames
+        first, second = a.alloc(1024), a.alloc(512)  # 16 and 8
+        with pytest.raises(PercpuMemoryError, match="alloc_page"):
+            a.alloc(512)
+        a.free(first)
+        a.free(second)  # the chunk of 16 goes
+        assert a.alloc(1024) > 0

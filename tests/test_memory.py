@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Real per-CPU memory: views, addresses, and what keeps an area from being freed."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import gc
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from percpu_ffi import Allocator, ConfigError, DoubleFree
+
+
+def mappings() -> int:
+    return len(Path("/proc/self/maps").read_text(encoding="utf-8").splitlines())
+
+
+def test_every_cpu_has_its_own_copy(real: Allocator) -> None:
+    area = real.area(16)
+    for cpu, view in enumerate(area):
+        view[:] = bytes([cpu + 1]) * 16
+    assert [bytes(view) for view in area] == [bytes([n]) * 16 for n in (1, 2, 3)]
+
+
+def test_area_is_zeroed_also_when_memory_is_used_again(real: Allocator) -> None:
+    with real.area(64) as area:
+        for view in area:
+            view[:] = b"x" * 64
+        del view
+    with real.area(64) as again:
+        assert again.ptr == area.ptr
+        assert all(bytes(view) == bytes(64) for view in again)
+
+
+def test_area_knows_its_size_and_cpus(real: Allocator) -> None:
+    area = real.area(62, align=4)
+    assert area.size == 62
+    assert len(area) == 3
+    assert [len(view) for view in area] == [62, 62, 62]
+    assert repr(area) == f"<Area {area.ptr:#x}, 62 bytes on 3 CPUs>"
+
+
+def test_area_counts_cpus_as_a_sequence_does(real: Allocator) -> None:
+    area = real.area(8)
+    area[-1][0] = 7
+    assert area[2][0] == 7
+    for cpu in (3, -4):
+        with pytest.raises(IndexError, match="CPUs 0 to 2"):
+            area[cpu]
+
+
+def test_freed_area_stays_freed_when_its_pointer_is_used_again(real: Allocator) -> None:
+    area = real.area(8)
+    area.free()
+    other = real.area(8)
+    assert other.ptr == area.ptr
+    with pytest.raises(DoubleFree):
+        area.free()
+    with pytest.raises(DoubleFree):
+        area[0]
+    assert other[0][0] == 0
+    assert repr(area).endswith("freed>")
+
+
+def test_address_is_that_of_the_view(real: Allocator) -> None:
+    ptr = real.alloc(8)
+    real.view(ptr, 1)[:] = b"percpu__"
+    assert ctypes.string_at(real.address(ptr, 1), 8) == b"percpu__"
+    assert real.address(ptr, 2) - real.address(ptr, 1) == real.unit_size
+    assert real.address(ptr, 0) % 8 == 0
+
+
+@pytest.mark.parametrize("first_chunk", ["4k", "embed", "remap"])
+def test_static_area_carries_its_image(first_chunk: str) -> None:
+    image = bytes(range(256)) * 20
+    with Allocator(2, 8192, first_chunk, static_image=image) as a:  # type: ignore[arg-type]
+        for cpu in range(2):
+            static = a.view(a.static_ptr, cpu)
+            assert bytes(static) == image + bytes(8192 - len(image))
+        static[0] = 99
+        assert a.view(a.static_ptr, 0)[0] == 0
+        del static
+
+
+@pytest.mark.parametrize(
+    "derive",
+    [
+        lambda view: view,
+        lambda view: view[2:4],
+        lambda view: view.cast("I"),
+        lambda view: np.frombuffer(view, dtype=np.uint32),
+        lambda view: np.frombuffer(view, dtype=np.uint8)[::2].reshape(2, 2),
+    ],
+    ids=["view", "slice", "cast", "numpy", "numpy-of-numpy"],
+)
+def test_area_that_is_looked_at_is_not_freed(real: Allocator, derive: object) -> None:
+    ptr = real.alloc(8)
+    held = derive(real.view(ptr, 1))  # type: ignore[operator]
+    before = real.state()
+    for attempt in (lambda: real.free(ptr), lambda: real.free_many([ptr])):
+        with pytest.raises(BufferError, match="looked at"):
+            attempt()
+    with pytest.raises(BufferError, match="looked at"):
+        real.close()
+    assert real.state() == before
+    del held
+    gc.collect()
+    real.free(ptr)
+
+
+def test_released_view_lets_go(real: Allocator) -> None:
+    ptr = real.alloc(8)
+    first, second = real.view(ptr, 0), real.view(ptr, 0)
+    first.release()
+    with pytest.raises(BufferError):
+        real.free(ptr)
+    with second:
+        second[0] = 1
+    real.free(ptr)
+
+
+def test_view_of_a_neighbour_is_in_nobodys_way(real: Allocator) -> None:
+    ptr, neighbour = real.alloc(8), real.alloc(8)
+    view = real.view(neighbour, 0)
+    real.free(ptr)
+    view[0] = 1
+
+
+def test_view_keeps_the_memory_when_the_allocator_is_forgotten() -> None:
+    allocator = Allocator(cpus=1)
+    view = allocator.view(allocator.alloc(8), 0)
+    del allocator
+    gc.collect()
+    view[:] = b"survives"
+    assert bytes(view) == b"survives"
+
+
+def test_bytes_rounded_into_the_next_page_can_be_touched() -> None:
+    # |ssss|aaaaaaaaaaaa|..b      s: static, b: in use, 2 bytes into page 2
+    # an area that ends with page 1 keeps the 2 bytes that are left before b
+    with Allocator(cpus=1, static_size=4096) as a:
+        hole = a.alloc(4096 + 2, align=2)
+        a.alloc(2, align=2)
+        a.free(hole)
+        assert a.alloc(4096) == hole
+        view = a.view(hole, 0)
+        assert len(view) == 4096 + 2
+        view[-1] = 1
+        view.release()
+
+
+def test_bytes_rounded_in_where_nobody_holds_the_page_are_not_shown() -> None:
+    # the first chunk ends 3 bytes into a page; they stay with the area, the page never comes
+    with Allocator(cpus=1, static_size=4094, unit_size=65536, free_size=5) as a:
+        ptr = a.alloc(2, align=1)
+        assert a.state().chunks[0].map == (-4094, -5)
+        view = a.view(ptr, 0)
+        assert len(view) == 2
+        view[-1] = 1
+        view.release()
+
+
+def test_error_in_a_block_is_not_hidden_by_its_views() -> None:
+    with pytest.raises(ZeroDivisionError), Allocator() as a:
+        view = a.view(a.alloc(8), 0)
+        view[0] = 1 // view[0]
+
+
+def test_page_that_is_not_mapped_faults() -> None:
+    with Allocator(cpus=1) as a:
+        beyond = a.address(a.alloc(8), 0) + 8192  # same unit, page never populated
+        child = os.fork()
+        if child == 0:
+            faulthandler.disable()  # pytest's, which would tell of it
+            ctypes.memset(beyond, 1, 1)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert os.WTERMSIG(status) == signal.SIGSEGV
+
+
+def test_forked_process_has_its_own_copy(real: Allocator) -> None:
+    view = real.view(real.alloc(8), 0)
+    child = os.fork()
+    if child == 0:
+        view[0] = 1
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert view[0] == 0
+
+
+def test_larger_pages_than_the_hosts() -> None:
+    with Allocator(cpus=2, page_size=16384) as a:
+        ptr = a.alloc(16384, align=16384)
+        assert a.address(ptr, 1) % 16384 == 0
+        a.view(ptr, 1)[-1] = 1
+        assert a.unit_size == 16 * 16384
+
+
+def test_mappings_grow_with_chunks_not_with_pages() -> None:
+    with Allocator(cpus=4) as a:
+        before = mappings()
+        for _ in range(100):  # 1 KiB at a time: pages come one by one, in every unit
+            a.alloc_many([1024] * 64)
+        chunks = len(a.state().chunks)
+        assert chunks > 95
+        assert mappings() - before <= 2 * chunks + 8
+
+
+def test_nothing_is_left_behind() -> None:
+    Allocator().close()
+    before = mappings()
+    for _ in range(50):
+        with Allocator() as a:
+            a.alloc_many([4096] * 50)
+    assert mappings() == before
+
+
+def test_view_is_refused_where_it_could_be_torn_away() -> None:
+    # with this quirk a failing neighbour unmaps live pages, as in 2009
+    with Allocator(quirks={"rollback"}) as a:
+        with pytest.raises(ConfigError, match="rollback"):
+            a.view(a.alloc(8), 0)

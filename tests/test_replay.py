@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A whole trace in one call."""
+
+from __future__ import annotations
+
+import pytest
+
+from conftest import SAMPLES, tiny
+from percpu_ffi import Allocator, ClosedError, InvalidRequest, Trace, TraceError
+from percpu_ffi.trace.operations import OP
+
+TRACES = ["netns_churn.ftrace.xz", "fork_storm.perf.xz"]
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_samples_replay_without_failure(name: str) -> None:
+    trace = Trace.load(SAMPLES / name)
+    with Allocator() as a:
+        result = a.replay(trace)
+    assert result.failures == ()
+    assert len(result.pointers) == len(trace)
+
+
+def test_service_calls_of_netns_churn() -> None:
+    """What the 2009 file itself asks of its kernel, given this trace."""
+    with Allocator(cpus=2, static_size=20480, first_chunk="4k") as a:
+        a.replay(Trace.load(SAMPLES / "netns_churn.ftrace.xz"))
+        assert a.counters() == {
+            "kmalloc": 26,
+            "kfree": 23,
+            "vmalloc": 0,
+            "vfree": 0,
+            "get_vm_area": 3,
+            "free_vm_area": 2,
+            "alloc_page": 100,
+            "free_page": 64,
+            "map": 102,
+            "unmap": 4,
+            "flush_cache_vmap": 51,
+            "flush_cache_vunmap": 0,
+            "flush_tlb": 0,
+            "warn": 0,
+        }
+        assert len(a.state().chunks) == 2
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_replay_does_what_single_calls_do(name: str) -> None:
+    trace = Trace.load(SAMPLES / name)
+    with tiny(page_size=4096, static_size=8192) as a, tiny(page_size=4096, static_size=8192) as b:
+        result = a.replay(trace)
+        pointers = []
+        live: dict[object, int] = {}
+        for op in trace:
+            if op[0] == "alloc":
+                if op[1] in live:
+                    b.free(live[op[1]])
+                live[op[1]] = b.alloc(op[2], op[3])
+                pointers.append(live[op[1]])
+            else:
+                pointers.append(live.pop(op[1], 0))
+                b.free(pointers[-1])
+        assert result.pointers.tolist() == pointers
+        assert a.state() == b.state()
+        assert a.counters() == b.counters()
+
+
+def test_two_runs_give_the_same_pointers() -> None:
+    trace = Trace.load(SAMPLES / TRACES[0])
+    runs = []
+    for memory in ("mapped", "none"):
+        with Allocator(memory=memory) as a:  # type: ignore[arg-type]
+            runs.append(a.replay(trace).pointers)
+    assert runs[0] == runs[1]
+    assert min(runs[0]) > 0
+
+
+def test_figures() -> None:
+    # 100 bytes, 200 more, 100 fewer, 50 more: the peak is 300
+    trace = Trace.from_ops(
+        [("alloc", "a", 100, 4), ("alloc", "b", 200, 4), ("free", "a"), ("alloc", "c", 50, 4)]
+    )
+    with tiny() as a:
+        result = a.replay(trace)
+        assert result.peak_live_bytes == 300
+        assert result.live_bytes == 250
+        assert result.pages_at_peak == result.peak_populated_pages == 2 * 6
+        assert result.elapsed_ns > 0
+
+
+def test_chunks_are_counted_for_the_run_alone() -> None:
+    with tiny() as a:
+        a.alloc_many([960, 1024])
+        result = a.replay(Trace.from_ops([("alloc", i, 1024, 4) for i in range(3)]))
+        assert (result.chunks_created, result.chunks_destroyed, result.chunks) == (3, 0, 5)
+
+
+def test_orphan_frees_are_skipped() -> None:
+    with tiny() as a:
+        result = a.replay(Trace.from_ops([("free", 1), ("alloc", 2, 8, 8), ("free", 3)]))
+        assert result.failures == ()
+        assert result.pointers.tolist() == [0, 128, 0]
+
+
+def test_key_that_is_allocated_again_frees_the_old_area() -> None:
+    with tiny() as a:
+        result = a.replay(Trace.from_ops([("alloc", 1, 8, 8), ("alloc", 1, 16, 8)]))
+        assert a.state().chunks[0].map == (-64, -16, 944)
+        assert result.live_bytes == 16
+
+
+@pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
+def test_failed_operation_is_noted_and_the_run_goes_on() -> None:
+    ops = [("alloc", 1, 8, 8), ("alloc", 2, 5000, 8), ("free", 2), ("alloc", 3, 8, 3), ("free", 1)]
+    with tiny() as a:
+        result = a.replay(Trace.from_ops(ops))
+        assert [(failure.index, failure.op) for failure in result.failures] == [
+            (1, ops[1]),
+            (3, ops[3]),
+        ]
+        assert all(isinstance(failure.error, InvalidRequest) for failure in result.failures)
+        assert "size 5000" in str(result.failures[0].error)
+        assert "alignment 3" in str(result.failures[1].error)
+        assert result.pointers.tolist() == [128, 0, 0, 0, 128]
+        assert a.state().chunks[0].map == (-64, 960)
+
+
+def test_service_that_fails_is_named() -> None:
+    with tiny() as a:
+        a.inject("alloc_page", 1)
+        (failure,) = a.replay(Trace.from_ops([("alloc", 1, 8, 8), ("free", 1)])).failures
+        assert "alloc_page failed" in str(failure.error)
+
+
+def test_area_that_is_looked_at_fails_to_be_freed() -> None:
+    with Allocator() as a:
+        trace = Trace.from_ops([("alloc", 1, 8, 8)])
+        ptr = a.replay(trace).pointers[0]
+        view = a.view(ptr, 0)
+        a.free_many([])
+        again = Trace.from_ops([("alloc", 1, 8, 8), ("free", 1)])
+        assert a.replay(again).failures == ()  # its own area, not the one looked at
+        view.release()
+
+
+def test_progress_adds_up() -> None:
+    trace = Trace.from_ops([("alloc", i, 4, 4) for i in range(150_000)])
+    steps: list[int] = []
+    with Allocator(memory="none") as a:
+        with_progress = a.replay(trace, progress=steps.append)
+    with Allocator(memory="none") as a:
+        without = a.replay(trace)
+    assert sum(steps) == len(trace)
+    assert len(steps) > 1
+    assert with_progress.pointers == without.pointers
+    assert with_progress.peak_live_bytes == without.peak_live_bytes == 600_000
+
+
+def test_empty_trace() -> None:
+    with tiny() as a:
+        assert a.replay(Trace.from_ops([])).pointers.tolist() == []
+
+
+def test_closed_allocator() -> None:
+    a = tiny()
+    a.close()
+    with pytest.raises(ClosedError):
+        a.replay(Trace.from_ops([("alloc", 1, 8, 8)]))
+
+
+@pytest.mark.parametrize("op", [(0, 5, 0), (0, 0, 5), (0, 5, 0xFFFFFFFF), (0, 0xFFFFFFFF, 0)])
+def test_damaged_operations_are_refused_before_anything_runs(op: tuple[int, int, int]) -> None:
+    trace = Trace.from_ops([("alloc", 1, 8, 8), ("free", 1)])
+    OP.pack_into(trace.ops, OP.size, *op)
+    with tiny() as a:
+        before = a.state()
+        with pytest.raises(TraceError, match="damaged"):
+            a.replay(trace)
+        assert a.state() == before

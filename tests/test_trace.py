@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Traces: what kernels print, our own file, and operations made by hand."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import struct
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import SAMPLES
+from percpu_ffi import Trace, TraceError
+
+FTRACE = """\
+# tracer: nop
+#
+# entries-in-buffer/entries-written: 4/4   #P:2
+#
+#           TASK-PID     CPU#  |||||  TIMESTAMP  FUNCTION
+            bash-2090    [000] .....   522.635392: percpu_alloc_percpu: call_site=mm_init+0x2bf/0x4d0 reserved=0 is_atomic=0 size=16 align=8 base_addr=0000000094005a45 off=26848 ptr=000000002bfc8874 bytes_alloc=64 gfp_flags=GFP_KERNEL
+              ip-2094    [001] .....   522.654654: percpu_alloc_percpu: call_site=nf_ct_init+0x1f/0x40 [nf_conntrack] reserved=0 is_atomic=0 size=260 align=4 base_addr=0000000094005a45 off=27008 ptr=00000000653913a2 bytes_alloc=1040 gfp_flags=GFP_KERNEL|__GFP_ZERO
+             seq-2093    [001] d..1.   522.644762: percpu_free_percpu: base_addr=0000000094005a45 off=26848 ptr=000000002bfc8874
+              ip-2094    [001] .....   522.654700: percpu_free_percpu: base_addr=0000000094005a45 off=512 ptr=00000000deadbeef
+"""
+
+PERF = """\
+       perf-exec 12683 [000]  1963.707902:      percpu:percpu_alloc_percpu: call_site=mm_init+0x2bf reserved=0 is_atomic=0 size=16 align=8 base_addr=0xffffe8ffffc00000 off=33368 ptr=0x60795bb01258 bytes_alloc=64 gfp_flags=GFP_KERNEL
+ my cpu [9] task 12683 [003]  1963.708252:       percpu:percpu_free_percpu: base_addr=0xffffe8ffffc00000 off=33368 ptr=0x60795bb01258
+"""
+
+# before Linux 5.19: no call_site, bytes_alloc, gfp_flags
+OLD = """\
+     kworker/0:1-29    [000] ....     5.000000: percpu_create_chunk: base_addr=00000000aaaaaaaa
+     kworker/0:1-29    [000] ....     5.000001: percpu_alloc_percpu: reserved=0 is_atomic=1 size=4 align=4 base_addr=00000000aaaaaaaa off=4096 ptr=0000000000000010
+     kworker/0:1-29    [000] ....     5.000002: percpu_alloc_percpu_fail: reserved=0 is_atomic=1 size=8 align=8
+     kworker/0:1-29    [000] ....     5.000003: sched_switch: prev_comm=percpu_free_percpu
+     kworker/0:1-29    [000] ....     5.000004: percpu_destroy_chunk: base_addr=00000000aaaaaaaa
+"""
+
+
+def load(tmp_path: Path, text: str | bytes) -> Trace:
+    path = tmp_path / "trace"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return Trace.load(path)
+
+
+class TestText:
+    """Both texts that kernels print, old and new."""
+
+    def test_ftrace(self, tmp_path: Path) -> None:
+        trace = load(tmp_path, FTRACE)
+        assert list(trace) == [
+            ("alloc", 0x2BFC8874, 16, 8),
+            ("alloc", 0x653913A2, 260, 4),
+            ("free", 0x2BFC8874),
+            ("free", 0xDEADBEEF),
+        ]
+        assert trace.stats.events == 4
+        assert trace.stats.orphan_frees == 1
+        assert trace.stats.cpus == 2
+
+    def test_call_sites_are_kept(self, tmp_path: Path) -> None:
+        assert [kind.site for kind in load(tmp_path, FTRACE).kinds] == [
+            "mm_init+0x2bf/0x4d0",
+            "nf_ct_init+0x1f/0x40 [nf_conntrack]",
+        ]
+
+    def test_perf_script(self, tmp_path: Path) -> None:
+        trace = load(tmp_path, PERF)
+        assert list(trace) == [("alloc", 0x60795BB01258, 16, 8), ("free", 0x60795BB01258)]
+        assert trace.stats.cpus == 4
+
+    def test_fields_of_old_kernels(self, tmp_path: Path) -> None:
+        trace = load(tmp_path, OLD)
+        assert list(trace) == [("alloc", 0x10, 4, 4)]
+        assert trace.kinds[0].site == ""
+
+    def test_events_of_the_recording_kernel_itself(self, tmp_path: Path) -> None:
+        stats = load(tmp_path, OLD).stats
+        assert stats.events == 4  # sched_switch is none of ours
+        assert (stats.kernel_created, stats.kernel_destroyed, stats.kernel_failures) == (1, 1, 1)
+
+    def test_memory_of_the_recording_kernel(self, tmp_path: Path) -> None:
+        # offsets 26848 to 26864 and 27008 to 27268: one page of 4 KiB; the second ends it
+        stats = load(tmp_path, FTRACE).stats
+        assert (stats.kernel_chunks, stats.kernel_pages, stats.kernel_extent) == (1, 1, 27268)
+
+    def test_fields_are_read_by_name_in_any_order(self, tmp_path: Path) -> None:
+        text = "x-1 [000] 1.0: percpu_alloc_percpu: ptr=0x10 new_field=7 align=8 xsize=9 size=16\n"
+        assert list(load(tmp_path, text)) == [("alloc", 0x10, 16, 8)]
+
+    def test_windows_line_ends(self, tmp_path: Path) -> None:
+        assert load(tmp_path, FTRACE.replace("\n", "\r\n")) == load(tmp_path, FTRACE)
+
+    def test_last_line_without_an_end(self, tmp_path: Path) -> None:
+        assert load(tmp_path, FTRACE.rstrip("\n")) == load(tmp_path, FTRACE)
+
+    @pytest.mark.parametrize("compress", [gzip.compress, lzma.compress, bytes])
+    def test_compressed(self, tmp_path: Path, compress: Any) -> None:
+        assert load(tmp_path, compress(FTRACE.encode())) == load(tmp_path, FTRACE)
+
+    @pytest.mark.parametrize(
+        ("line", "lost"),
+        [
+            ("CPU:1 [LOST 1234 EVENTS]", 1234),
+            ("CPU:0 [LOST EVENTS]", 1),
+            ("CPU:0 [235 EVENTS DROPPED]", 235),
+            ("CPU:0 [EVENTS DROPPED]", 1),
+            ("    bash 12 [000] 1963.7: PERF_RECORD_LOST lost 17", 17),
+            ("    bash 12 [000] 1963.7: PERF_RECORD_LOST_SAMPLES lost 3", 3),
+            ("# entries-in-buffer/entries-written: 100/350   #P:2", 250),
+        ],
+    )
+    def test_lost_events_are_reported(self, tmp_path: Path, line: str, lost: int) -> None:
+        assert load(tmp_path, f"{line}\n{FTRACE}").stats.lost == lost
+
+    def test_pointer_allocated_again_takes_over_its_slot(self, tmp_path: Path) -> None:
+        alloc = "x-1 [000] 1.0: percpu_alloc_percpu: size=16 align=8 ptr=0x10\n"
+        trace = load(tmp_path, alloc * 2)
+        assert trace.stats.reallocs == 1
+        assert trace.slots == 1
+
+    def test_slots_are_used_again(self) -> None:
+        trace = Trace.load(SAMPLES / "fork_storm.perf.xz")
+        assert trace.stats.allocs == 6702
+        assert trace.slots == 268
+
+
+class TestBadText:
+    """What cannot be read is refused, with file and line."""
+
+    def refused(self, tmp_path: Path, text: str | bytes, match: str) -> TraceError:
+        with pytest.raises(TraceError, match=match) as caught:
+            load(tmp_path, text)
+        assert caught.value.file == str(tmp_path / "trace")
+        assert str(tmp_path / "trace") in str(caught.value)
+        return caught.value
+
+    def test_empty(self, tmp_path: Path) -> None:
+        self.refused(tmp_path, "", "the file is empty")
+
+    @pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
+    def test_empty_when_decompressed(self, tmp_path: Path, compress: Any) -> None:
+        self.refused(tmp_path, compress(b""), "the file is empty")
+
+    def test_no_trace(self, tmp_path: Path) -> None:
+        self.refused(tmp_path, "Dear all,\n\nplease find enclosed\n", "no percpu event in 3 lines")
+
+    @pytest.mark.parametrize("missing", ["size", "align", "ptr"])
+    def test_missing_field(self, tmp_path: Path, missing: str) -> None:
+        text = FTRACE.replace(f" {missing}=", f" no_{missing}=")
+        assert self.refused(tmp_path, text, f"no `{missing}=`").line == 6
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("size", "16k"),
+            ("size", "-16"),
+            ("size", ""),
+            ("size", "9" * 19),
+            ("align", "eight"),
+            ("off", "0x10"),
+            ("ptr", "000000002bfc887g"),
+            ("ptr", "0x"),
+            ("base_addr", "1" * 17),
+        ],
+    )
+    def test_damaged_number(self, tmp_path: Path, field: str, value: str) -> None:
+        old = {
+            "size": "16",
+            "align": "8",
+            "off": "26848",
+            "ptr": "000000002bfc8874",
+            "base_addr": "0000000094005a45",
+        }[field]
+        text = FTRACE.replace(f" {field}={old}", f" {field}={value}", 1)
+        assert self.refused(tmp_path, text, f"`{field}=` is no number").line == 6
+
+    @pytest.mark.parametrize("mask", ["(null)", "(____ptrval____)"])
+    def test_masked_pointer(self, tmp_path: Path, mask: str) -> None:
+        text = FTRACE.replace("000000002bfc8874", mask)
+        self.refused(tmp_path, text, "cannot be told apart")
+
+    @pytest.mark.parametrize("cut", [3, 20, 40, 60, 75])
+    def test_cut_in_mid_line(self, tmp_path: Path, cut: int) -> None:
+        # a cut inside the last pointer leaves a number, but a shorter one than before
+        error = self.refused(tmp_path, FTRACE[: -cut - 1], "cut in mid-line")
+        assert error.line == 9
+
+    @pytest.mark.parametrize(
+        ("head", "match"),
+        [
+            (b"PERFILE2" + bytes(100), "perf script"),
+            (b"\x17\x08\x44tracing6\0", "trace-cmd report"),
+            (b"\x7fELF\0\0\0", "binary"),
+            (b"x" * 100_000, "binary"),
+        ],
+    )
+    def test_binary(self, tmp_path: Path, head: bytes, match: str) -> None:
+        self.refused(tmp_path, head, match)
+
+    def test_binary_in_the_middle(self, tmp_path: Path) -> None:
+        self.refused(tmp_path, FTRACE.encode() + b"\0\n", "binary")
+
+    @pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
+    def test_compressed_and_cut(self, tmp_path: Path, compress: Any) -> None:
+        self.refused(tmp_path, compress(FTRACE.encode())[:-20], "compressed file is cut or damaged")
+
+    def test_no_such_file(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            Trace.load(tmp_path / "nowhere")
+
+
+def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
+    text = lzma.decompress((SAMPLES / "fork_storm.perf.xz").read_bytes()) * 8
+    path = tmp_path / "trace"
+    path.write_bytes(text)
+    tracemalloc.start()
+    trace = Trace.load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(text) > 20e6
+    assert len(trace.ops) == 16 * len(trace)
+    assert peak < 20 * len(trace) + 4e6
+
+
+class TestOps:
+    """Traces made by hand."""
+
+    OPS = (
+        ("alloc", 1, 64, 8),
+        ("alloc", 2, 100, 4),
+        ("free", 1),
+        ("alloc", 3, 8, 8),
+        ("alloc", 2, 16, 8),
+        ("free", 99),
+        ("free", 3),
+    )
+
+    def test_iterating_gives_the_same_tuples(self) -> None:
+        assert tuple(Trace.from_ops(self.OPS)) == self.OPS
+
+    def test_figures(self) -> None:
+        trace = Trace.from_ops(self.OPS)
+        stats = trace.stats
+        assert (stats.events, stats.allocs, stats.frees) == (7, 4, 3)
+        assert (stats.orphan_frees, stats.reallocs, trace.slots) == (1, 1, 2)
+
+    @pytest.mark.parametrize("key", [0, 2**64 - 1, -1, 2**64, "name", "näme", ""])
+    def test_keys(self, tmp_path: Path, key: int | str) -> None:
+        ops = [("alloc", 7, 8, 8), ("alloc", key, 64, 8), ("free", key), ("free", 7)]
+        trace = Trace.from_ops(ops)
+        assert list(trace) == ops
+        trace.save(tmp_path / "saved")
+        assert list(Trace.load(tmp_path / "saved")) == ops
+
+    def test_sizes_that_no_allocator_serves(self) -> None:
+        ops = [("alloc", 1, size, align) for size in (0, -1, 2**40, -(2**63)) for align in (0, 3)]
+        assert list(Trace.from_ops(ops)) == ops
+
+    def test_index_and_slice(self) -> None:
+        trace = Trace.from_ops(self.OPS)
+        assert trace[0] == self.OPS[0]
+        assert trace[-1] == self.OPS[-1]
+        assert trace[2:4] == list(self.OPS[2:4])
+        with pytest.raises(IndexError):
+            trace[7]
+
+    def test_empty(self, tmp_path: Path) -> None:
+        trace = Trace.from_ops([])
+        assert (list(trace), len(trace)) == ([], 0)
+        trace.save(tmp_path / "saved")
+        assert Trace.load(tmp_path / "saved") == trace
+
+    @pytest.mark.parametrize(
+        "op",
+        [
+            ("realloc", 1),
+            ("alloc", 1, 8),
+            ("alloc", 1.5, 8, 8),
+            ("alloc", 1, 8.0, 8),
+            ("alloc", 1, 2**63, 8),
+            ("free",),
+            ("free", None),
+            ("free", 1, 2),
+            7,
+            "free",
+        ],
+        ids=str,
+    )
+    def test_no_operation(self, op: Any) -> None:
+        with pytest.raises(TraceError) as caught:
+            Trace.from_ops([("alloc", 1, 8, 8), op])
+        assert caught.value.line == 2
+        assert repr(op) in str(caught.value)
+
+
+class TestFile:
+    """Our own trace file."""
+
+    @pytest.mark.parametrize("name", ["netns_churn.ftrace.xz", "fork_storm.perf.xz"])
+    def test_round_trip(self, tmp_path: Path, name: str) -> None:
+        trace = Trace.load(SAMPLES / name)
+        saved = tmp_path / "saved"
+        trace.save(saved)
+        again = Trace.load(saved)
+        assert again == trace
+        assert (again.kinds, again.slots, again.stats) == (trace.kinds, trace.slots, trace.stats)
+        assert saved.stat().st_size < (SAMPLES / name).stat().st_size
+
+    def test_compressed_once_more(self, tmp_path: Path) -> None:
+        trace = Trace.from_ops(TestOps.OPS)
+        trace.save(tmp_path / "saved")
+        (tmp_path / "saved.xz").write_bytes(lzma.compress((tmp_path / "saved").read_bytes()))
+        assert Trace.load(tmp_path / "saved.xz") == trace
+
+    def test_failed_save_leaves_the_old_file(self, tmp_path: Path) -> None:
+        saved = tmp_path / "saved"
+        Trace.from_ops(TestOps.OPS).save(saved)
+        broken = Trace.from_ops([])
+        broken._data.names = [object()]  # type: ignore[list-item]
+        with pytest.raises(TypeError):
+            broken.save(saved)
+        assert len(Trace.load(saved)) == len(TestOps.OPS)
+        assert list(tmp_path.iterdir()) == [saved]
+
+    @pytest.mark.parametrize("keep", [8, 10, 12, 40, 150, -1, -10])
+    def test_cut(self, tmp_path: Path, keep: int) -> None:
+        saved = tmp_path / "saved"
+        Trace.from_ops(TestOps.OPS).save(saved)
+        saved.write_bytes(saved.read_bytes()[:keep])
+        with pytest.raises(TraceError, match="cut or damaged"):
+            Trace.load(saved)
+
+    def test_every_single_damaged_byte_is_found_or_harmless(self, tmp_path: Path) -> None:
+        saved = tmp_path / "saved"
+        Trace.from_ops(TestOps.OPS).save(saved)
+        data = saved.read_bytes()
+        for i in range(len(data)):
+            saved.write_bytes(data[:i] + bytes([data[i] ^ 0x15]) + data[i + 1 :])
+            try:
+                list(Trace.load(saved))
+            except TraceError:
+                pass
+
+    def test_saved_by_a_machine_of_another_byte_order(self, tmp_path: Path) -> None:
+        saved = tmp_path / "saved"
+        Trace.from_ops(TestOps.OPS).save(saved)
+        data = saved.read_bytes().replace(b'"byteorder":"little"', b'"byteorder":"BIGBIG"')
+        saved.write_bytes(data)
+        with pytest.raises(TraceError, match="BIGBIG-endian"):
+            Trace.load(saved)
+
+    def test_head_that_lies_about_its_length(self, tmp_path: Path) -> None:
+        saved = tmp_path / "saved"
+        saved.write_bytes(b"PCPUTRC1" + struct.pack("<I", 0xFFFFFFFF) + b"{}")
+        with pytest.raises(TraceError, match="cut or damaged"):
+            Trace.load(saved)

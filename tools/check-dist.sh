@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Check what `make dist` made: the sdist holds all that a build needs, the wheel
+# is for every CPython from 3.10 on, and runs in an environment of its own.
+set -eu
+python=${1:-python3}
+sdist=$(ls dist/*.tar.gz)
+wheel=$(ls dist/*.whl)
+
+listing=$(tar tzf "$sdist")
+for part in csrc/percpu.h csrc/allocator.c csrc/kernel/vmalloc.h csrc/trace/reader.c \
+	build_ffi.py setup.py LICENSE tests/conftest.py Makefile; do
+	echo "$listing" | grep -q "/$part\$" || {
+		echo "$sdist lacks $part" >&2
+		exit 1
+	}
+done
+case $wheel in
+*-cp310-abi3-*) ;;
+*)
+	echo "$wheel is not for the stable ABI of 3.10" >&2
+	exit 1
+	;;
+esac
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+"$python" -m venv "$scratch/venv"
+"$scratch/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$wheel"
+trace=$PWD/samples/netns_churn.ftrace.xz
+cd "$scratch"
+venv/bin/percpu-ffi replay "$trace" --json >report.json
+venv/bin/python -c 'import json; assert json.load(open("report.json"))["failures"] == 0'
+echo "$wheel: installed and ran"
