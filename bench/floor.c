@@ -9,11 +9,13 @@
 
 #include "csrc/percpu.h"
 
+/* a number like a pointer: making a Python int of it is part of any such call */
 int64_t floor_alloc(struct pcpu *pcpu, int64_t size, int64_t align)
 {
 	(void)pcpu;
 	(void)size;
-	return align;
+	(void)align;
+	return 12288;
 }
 
 int floor_free(struct pcpu *pcpu, int64_t ptr)

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 FTRACE = ROOT / "samples/netns_churn.ftrace.xz"
 PERF = ROOT / "samples/fork_storm.perf.xz"
 
-ROUNDS = 31
-BATCH = 16  # areas that live at one time: the map stays short, the pages warm
-CALLS = 4000  # of a batch, for each round
+ROUNDS = 41
+CALLS = 3000  # of each contender in each round
 EVENTS = 500_000  # that a plain text to be loaded has at least
 
 
@@ -54,17 +53,25 @@ class Bound(NamedTuple):
         )
 
 
-def our_ns(a: Allocator) -> tuple[float, float]:
-    """Nanoseconds of one ``alloc`` and of one ``free``, over batches."""
+def clock_ns() -> float:
+    """Nanoseconds that reading the clock takes, to be taken off what lies between."""
     clock = time.perf_counter_ns
-    batch = range(BATCH)
-    in_alloc = in_free = 0
-    for _ in range(CALLS // BATCH):
+    spent = 0
+    for _ in range(CALLS):
         start = clock()
-        ptrs = [a.alloc(64, 8) for _ in batch]
+        spent += clock() - start
+    return spent / CALLS
+
+
+def our_ns(a: Allocator) -> tuple[float, float]:
+    """Nanoseconds of one ``alloc`` and of one ``free`` of the same warm area."""
+    clock = time.perf_counter_ns
+    in_alloc = in_free = 0
+    for _ in range(CALLS):
+        start = clock()
+        ptr = a.alloc(64, 8)
         middle = clock()
-        for ptr in ptrs:
-            a.free(ptr)
+        a.free(ptr)
         in_free += clock() - middle
         in_alloc += middle - start
     return in_alloc / CALLS, in_free / CALLS
@@ -73,14 +80,12 @@ def our_ns(a: Allocator) -> tuple[float, float]:
 def floor_ns(lib: Any, null: Any) -> tuple[float, float]:
     """The same with functions that do nothing: what a call through cffi costs at least."""
     clock = time.perf_counter_ns
-    batch = range(BATCH)
     in_alloc = in_free = 0
-    for _ in range(CALLS // BATCH):
+    for _ in range(CALLS):
         start = clock()
-        ptrs = [lib.floor_alloc(null, 64, 8) for _ in batch]
+        ptr = lib.floor_alloc(null, 64, 8)
         middle = clock()
-        for ptr in ptrs:
-            lib.floor_free(null, ptr)
+        lib.floor_free(null, ptr)
         in_free += clock() - middle
         in_alloc += middle - start
     return in_alloc / CALLS, in_free / CALLS
@@ -89,13 +94,15 @@ def floor_ns(lib: Any, null: Any) -> tuple[float, float]:
 def single_calls() -> Iterator[Bound]:
     """``Allocator.alloc`` and ``.free`` against empty cffi calls of the same signatures."""
     allocs, frees = [], []
+    null = _floor.ffi.cast("struct pcpu *", 0)
     with Allocator() as a:
-        a.free_many(a.alloc_many([64] * BATCH))  # pages and map are there from now on
+        a.free(a.alloc(64, 8))  # page and map are there from now on
         for _ in range(ROUNDS):
-            floor_alloc, floor_free = floor_ns(_floor.lib, _floor.ffi.NULL)
+            clock = clock_ns()
+            floor_alloc, floor_free = floor_ns(_floor.lib, null)
             our_alloc, our_free = our_ns(a)
-            allocs.append(our_alloc / floor_alloc)
-            frees.append(our_free / floor_free)
+            allocs.append((our_alloc - clock) / (floor_alloc - clock))
+            frees.append((our_free - clock) / (floor_free - clock))
     yield Bound("Allocator.alloc / empty cffi call", allocs, 1.6, at_most=True)
     yield Bound("Allocator.free / empty cffi call", frees, 1.6, at_most=True)
 

@@ -229,30 +229,49 @@ static int refuse_request(struct pcpu *pcpu, int error, int64_t align)
 }
 
 /*
- * Find a place: the fullest chunk that may hold the area, or a new one.
- * pcpu_alloc_area() may move the chunk that it looked at to another list; the
- * walk goes on with the one that stood next on this.
+ * Look for a place in the chunks of one list.  pcpu_alloc_area() may move the
+ * chunk that it looked at to another list; the walk goes on with the one that
+ * stood next on this.
  */
+static struct pcpu_chunk *find_in_slot(struct pcpu *pcpu, struct list_head *slot,
+				       int size, int align, int *offset,
+				       int *error)
+{
+	struct list_head *pos, *next;
+
+	list_for_each_safe(pos, next, slot) {
+		struct pcpu_chunk *chunk =
+			list_entry(pos, struct pcpu_chunk, list);
+
+		if (size > chunk->map.contig_hint)
+			continue;
+		*error = pcpu_alloc_area(pcpu, chunk, size, align, offset);
+		if (!*error)
+			return chunk;
+		if (*error != -PCPU_E_SIZE)
+			return NULL;
+	}
+	*error = -PCPU_E_SIZE;
+	return NULL;
+}
+
+/* find a place: in the fullest chunk that may have one, or in a new chunk */
 static struct pcpu_chunk *find_area(struct pcpu *pcpu, int size, int align,
 				    int *offset, int *error)
 {
-	struct list_head *pos, *next;
+	uint32_t slots = pcpu->slots_in_use & ~0u << pcpu_size_to_slot(pcpu, size);
 	struct pcpu_chunk *chunk;
-	int slot;
 
-	for (slot = pcpu_size_to_slot(pcpu, size); slot < pcpu->geo.nr_slots;
-	     slot++) {
-		list_for_each_safe(pos, next, &pcpu->slots[slot]) {
-			chunk = list_entry(pos, struct pcpu_chunk, list);
-			if (size > chunk->map.contig_hint)
-				continue;
-			*error = pcpu_alloc_area(pcpu, chunk, size, align,
-						 offset);
-			if (!*error)
-				return chunk;
-			if (*error != -PCPU_E_SIZE)
-				return NULL;
+	for (; slots; slots &= slots - 1) {
+		struct list_head *slot = &pcpu->slots[__builtin_ctz(slots)];
+
+		if (list_empty(slot)) {
+			pcpu->slots_in_use &= ~(slots & -slots);
+			continue;
 		}
+		chunk = find_in_slot(pcpu, slot, size, align, offset, error);
+		if (chunk || *error != -PCPU_E_SIZE)
+			return chunk;
 	}
 
 	chunk = pcpu_chunk_create(pcpu, error);

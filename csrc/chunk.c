@@ -22,10 +22,14 @@ void pcpu_chunk_relocate(struct pcpu *pcpu, struct pcpu_chunk *chunk, int oslot)
 {
 	int nslot = pcpu_chunk_slot(pcpu, chunk);
 
+	if (nslot == oslot)
+		return;
 	if (nslot > oslot)
 		list_move(&chunk->list, &pcpu->slots[nslot]);
-	else if (nslot < oslot)
+	else
 		list_move_tail(&chunk->list, &pcpu->slots[nslot]);
+	/* a bit is taken away when its list is next looked at */
+	pcpu->slots_in_use |= (uint32_t)1 << nslot;
 }
 
 static struct pcpu_chunk *rb_to_chunk(struct rb_node *node)

@@ -56,6 +56,7 @@ struct pcpu {
 	unsigned int quirks;	/* set of enum pcpu_quirk */
 	struct pcpu_geometry geo; /* sizes and counts */
 	struct list_head *slots; /* chunks by free size */
+	uint32_t slots_in_use;	/* lists that are not empty, and perhaps more */
 	struct rb_root chunks;	/* chunks by address */
 	struct pcpu_chunk *first_chunk;	/* holds the static area */
 	struct fake_vm_area first_vm;	/* and where that lies */

@@ -145,27 +145,46 @@ static void rollback(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
 	}
 }
 
+static bool is_populated(const struct pcpu_chunk *chunk, int start, int end)
+{
+	int page;
+
+	for (page = start; page < end; page++) {
+		if (!chunk->populated[page])
+			return false;
+	}
+	return true;
+}
+
+static void clear_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int offset,
+		       int size)
+{
+	uint64_t addr = chunk->vm->addr + (uint64_t)offset;
+	char *copy;
+	int cpu;
+
+	if (!pcpu->kernel.vmalloc.host)
+		return;
+	copy = fake_host(&pcpu->kernel.vmalloc, addr);
+	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++, copy += pcpu->geo.unit_size)
+		memset(copy, 0, (size_t)size);
+}
+
 int pcpu_populate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 			int offset, int size)
 {
-	const struct pcpu_geometry *geo = &pcpu->geo;
-	int start = pcpu_pfn_down(geo, offset);
-	int end = pcpu_pfn_up(geo, (int64_t)offset + size);
+	int start = pcpu_pfn_down(&pcpu->geo, offset);
+	int end = pcpu_pfn_up(&pcpu->geo, (int64_t)offset + size);
 	uint32_t added = 0;	/* 16 pages lie across 17 at the most */
-	int cpu, err;
+	int err;
 
-	err = populate_range(pcpu, chunk, start, end, &added);
-	if (err) {
-		rollback(pcpu, chunk, start, end, added);
-		return err;
+	if (unlikely(!is_populated(chunk, start, end))) {
+		err = populate_range(pcpu, chunk, start, end, &added);
+		if (err) {
+			rollback(pcpu, chunk, start, end, added);
+			return err;
+		}
 	}
-
-	if (pcpu->kernel.vmalloc.host) {
-		uint64_t addr = chunk->vm->addr + (uint64_t)offset;
-		char *copy = fake_host(&pcpu->kernel.vmalloc, addr);
-
-		for (cpu = 0; cpu < geo->cpus; cpu++, copy += geo->unit_size)
-			memset(copy, 0, (size_t)size);
-	}
+	clear_area(pcpu, chunk, offset, size);
 	return 0;
 }

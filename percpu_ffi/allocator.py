@@ -248,8 +248,8 @@ class Allocator:
 
         """
         try:
-            # cffi cuts decimals and some floats down to integers; | refuses them
-            size | align
+            # cffi cuts decimals and some floats down to integers; & refuses them
+            size & align
             ptr = _alloc(self._pcpu, size, align)
         except (TypeError, OverflowError):
             raise self._bad_request(size, align) from None
@@ -270,7 +270,7 @@ class Allocator:
 
         """
         try:
-            ptr | 0
+            ptr & 0
             error = _free(self._pcpu, ptr)
         except (TypeError, OverflowError):
             raise errors.not_a_pointer(ptr) from None
@@ -406,7 +406,7 @@ class Allocator:
         ptrs = array("q", bytes(8 * n))
         at = ffi.new("size_t *")
         try:
-            align | 0
+            align & 0
             error = lib.pcpu_alloc_many(
                 self._pcpu, data, width, n, align, ffi.from_buffer("int64_t[]", ptrs), at
             )
@@ -463,7 +463,7 @@ class Allocator:
     def _with_pointer(self, function: Callable[..., int], ptr: int, *args: Any) -> int:
         """Call C with a pointer of any value."""
         try:
-            ptr | 0
+            ptr & 0
             return function(self._pcpu, ptr, *args)
         except (TypeError, OverflowError):
             raise errors.not_a_pointer(ptr) from None

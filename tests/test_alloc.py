@@ -7,6 +7,7 @@ Maps are drawn with S static, # in use, . free; a character is 16 bytes.
 from __future__ import annotations
 
 from conftest import tiny
+
 from percpu_ffi import Allocator, Location
 
 

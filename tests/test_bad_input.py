@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-
 from conftest import tiny
+
 from percpu_ffi import (
     Allocator,
     ClosedError,
@@ -55,7 +55,7 @@ def test_size_that_is_no_integer(small: Allocator, unchanged: Remember, size: An
 
 
 def test_size_of_numpy_is_an_integer(small: Allocator) -> None:
-    assert small.alloc(np.int32(8), np.uint8(8)) > 0  # type: ignore[arg-type]
+    assert small.alloc(np.int32(8), np.uint8(8)) > 0
 
 
 @pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
@@ -276,5 +276,5 @@ def test_every_error_is_of_one_tree() -> None:
     with tiny() as a:
         for bad in (lambda: a.free(7), lambda: a.inject("kfree", 1), lambda: a.alloc(8, 3)):
             with pytest.raises(PercpuError) as caught:
-                bad()  # type: ignore[no-untyped-call]
+                bad()
             assert isinstance(caught.value, ValueError)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-
 from conftest import tiny
+
 from percpu_ffi import (
     Allocator,
     DoubleFree,

@@ -15,8 +15,8 @@ import termios
 from typing import TYPE_CHECKING
 
 import pytest
-
 from conftest import SAMPLES
+
 from percpu_ffi import Trace, draw
 from percpu_ffi.cli import main
 from percpu_ffi.state import ChunkState

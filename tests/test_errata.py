@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-
 from conftest import tiny
+
 from percpu_ffi import (
     Allocator,
     ConfigError,

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from conftest import tiny
+
 from percpu_ffi import Allocator, ConfigError, PercpuMemoryError
 from percpu_ffi.config import FAULT_SITES
 
@@ -106,8 +106,7 @@ def test_error_names_the_service(site: str) -> None:
     with tiny() as a:
         a.inject(site, 1)
         with pytest.raises(PercpuMemoryError, match=f"{site} failed") as caught:
-            for _ in range(100):
-                a.alloc(32)
+            a.alloc_many([32] * 100)
         assert caught.value.service == site
         assert isinstance(caught.value, MemoryError)
         assert a.alloc(32) > 0  # the fault was a single one

@@ -9,8 +9,8 @@ remap  |static| present up to free|  left alone    |
 from __future__ import annotations
 
 import pytest
-
 from conftest import tiny
+
 from percpu_ffi import Allocator
 
 KIB = 1024

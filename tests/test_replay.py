@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-
 from conftest import SAMPLES, tiny
+
 from percpu_ffi import Allocator, ClosedError, InvalidRequest, Trace, TraceError
 from percpu_ffi.trace.operations import OP
 
@@ -69,7 +69,7 @@ def test_two_runs_give_the_same_pointers() -> None:
     trace = Trace.load(SAMPLES / TRACES[0])
     runs = []
     for memory in ("mapped", "none"):
-        with Allocator(memory=memory) as a:  # type: ignore[arg-type]
+        with Allocator(memory=memory) as a:
             runs.append(a.replay(trace).pointers)
     assert runs[0] == runs[1]
     assert min(runs[0]) > 0

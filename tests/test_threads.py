@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from conftest import tiny
+
 from percpu_ffi import Allocator, ClosedError, PercpuError, Trace
 
 THREADS = 4
@@ -92,13 +93,11 @@ def test_interpreter_runs_on_while_c_works() -> None:
     assert ticks > 10
 
 
-def test_lock_is_free_when_a_warning_is_delivered(recwarn: pytest.WarningsRecorder) -> None:
+def test_lock_is_free_when_a_warning_is_delivered() -> None:
     def hook(*_args: object, **_kwargs: object) -> None:
         seen.append(a.counters()["warn"])
 
     seen: list[int] = []
-    import warnings
-
     with tiny() as a, warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = hook
