@@ -23,7 +23,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.cli
-	$(BIN)/percpu-ffi replay $(TRACE)
+	@$(BIN)/percpu-ffi replay $(TRACE)
 
 test: check-c check-python
 

@@ -176,7 +176,7 @@ def to_text(report: Report) -> str:
 
 def _summary(report: Report) -> list[str]:
     stats, result, geometry = report.trace.stats, report.result, report.geometry
-    recorded = f", recorded on {stats.cpus} CPUs" if stats.cpus else ""
+    recorded = f", recorded on {_plural(stats.cpus, 'CPU')}" if stats.cpus else ""
     pages = result.peak_populated_pages
     rows = [
         ("events", stats.events, f"{stats.lost:,} lost by the recorder"),
@@ -194,19 +194,20 @@ def _summary(report: Report) -> list[str]:
         (
             "pages at peak",
             pages,
-            f"of {geometry['page_size']:,} bytes, on {geometry['cpus']} CPUs; "
+            f"of {geometry['page_size']:,} bytes, on {_plural(geometry['cpus'], 'CPU')}; "
             f"utilisation {report.utilisation:.1%}",
         ),
         (
             "kernel's own",
             stats.kernel_pages * geometry["cpus"],
-            f"pages touched, {stats.kernel_chunks} chunks, offsets up to {stats.kernel_extent:,}",
+            f"pages touched, in {_plural(stats.kernel_chunks, 'chunk')}, offsets up to "
+            f"{stats.kernel_extent:,}",
         ),
         ("speed", report.operations_per_second, "operations a second"),
     ]
     return [
         f"{report.name}{recorded}",
-        f"replayed on {geometry['cpus']} CPUs, {geometry['first_chunk']}, static area of "
+        f"replayed on {_plural(geometry['cpus'], 'CPU')}, {geometry['first_chunk']}, static area of "
         f"{geometry['static_size']:,} bytes, units of {geometry['unit_size']:,}, "
         f"memory {geometry['memory']}",
         "",
@@ -215,6 +216,10 @@ def _summary(report: Report) -> list[str]:
             for name, value, note in rows
         ),
     ]
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _most(reasons: dict[str, int]) -> list[tuple[str, int]]:
