@@ -3,10 +3,12 @@
 # make run    replay a real kernel's trace          make test   all tests
 # make bench  ratios to what the work costs at least
 # make lint   format, types, strict C               make lib    the C library alone
+# make dist   sdist and wheel                       V=1 shows the commands
 
 PYTHON ?= python3
 VENV ?= .venv
 BUILD ?= build
+Q := $(if $(V),,@)
 TRACE ?= samples/netns_churn.ftrace.xz
 
 BIN := $(VENV)/bin
@@ -56,13 +58,16 @@ OBJECTS := $(CSRC:%.c=$(BUILD)/%.o)
 
 $(OBJECTS): $(BUILD)/%.o: %.c $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) -O2 -fPIC -fvisibility=hidden -pthread $(CFLAGS) -c $< -o $@
+	@echo '  CC $<'
+	$(Q)$(CC) $(STRICT) -O2 -fPIC -fvisibility=hidden -pthread $(CFLAGS) -c $< -o $@
 
 $(BUILD)/libpercpu.so: $(OBJECTS)
-	$(CC) -shared -pthread $(LDFLAGS) $^ -o $@
+	@echo '  LD $@'
+	$(Q)$(CC) -shared -pthread $(LDFLAGS) $^ -o $@
 
 $(BUILD)/libpercpu.a: $(OBJECTS)
-	$(AR) rcs $@ $^
+	@echo '  AR $@'
+	$(Q)$(AR) rcs $@ $^
 
 # --- C tests: each test_*.c is a program, under sanitizers
 
@@ -71,14 +76,16 @@ SANITIZED := $(CSRC:%.c=$(BUILD)/sanitized/%.o)
 
 $(SANITIZED): $(BUILD)/sanitized/%.o: %.c $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) -O1 -g $(SANITIZE) -pthread -c $< -o $@
+	@echo '  CC $< (sanitized)'
+	$(Q)$(CC) $(STRICT) -O1 -g $(SANITIZE) -pthread -c $< -o $@
 
 $(BUILD)/sanitized.a: $(SANITIZED)
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 $(C_TESTS): $(BUILD)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) $(BUILD)/sanitized.a
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g $(SANITIZE) -pthread -I csrc \
+	@echo '  CC $<'
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g $(SANITIZE) -pthread -I csrc \
 		$< $(BUILD)/sanitized.a -o $@
 
 check-c: $(C_TESTS)

@@ -207,9 +207,9 @@ def _summary(report: Report) -> list[str]:
     ]
     return [
         f"{report.name}{recorded}",
-        f"replayed on {_plural(geometry['cpus'], 'CPU')}, {geometry['first_chunk']}, static area of "
-        f"{geometry['static_size']:,} bytes, units of {geometry['unit_size']:,}, "
-        f"memory {geometry['memory']}",
+        f"replayed on {_plural(geometry['cpus'], 'CPU')}, {geometry['first_chunk']}, "
+        f"static area of {geometry['static_size']:,} bytes, "
+        f"units of {geometry['unit_size']:,}, memory {geometry['memory']}",
         "",
         *(
             f"  {name:<16} {'' if value is None else f'{value:,}':>12}   {note}".rstrip()
