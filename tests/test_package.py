@@ -9,6 +9,8 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 import percpu_ffi
 from percpu_ffi import config, errors
 from percpu_ffi._core import ffi, lib
@@ -80,7 +82,8 @@ def test_examples_in_docstrings() -> None:
     assert doctest.testmod(percpu_ffi).failed == 0
 
 
-def test_examples_in_documents() -> None:
+def test_examples_in_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)  # they name the samples
     for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")):
         result = doctest.testfile(str(path), module_relative=False)
         assert result.failed == 0, path
