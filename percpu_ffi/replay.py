@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._core import ffi, lib
+from percpu_ffi.trace.operations import OP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,7 @@ def replay(
     after = _info(pcpu, to_error)
     return Replay(
         pointers=pointers,
-        failures=_failures(trace, pointers, run.failures, to_error),
+        failures=_failures(trace, pointers, inputs["slots"], to_error) if run.failures else (),
         elapsed_ns=run.elapsed_ns,
         live_bytes=run.live_bytes,
         peak_live_bytes=run.peak_live_bytes,
@@ -112,16 +113,17 @@ def _info(pcpu: Any, to_error: Callable[..., Exception]) -> Any:
 
 
 def _failures(
-    trace: Trace, pointers: array[int], count: int, to_error: Callable[..., Exception]
+    trace: Trace, pointers: array[int], slots: Any, to_error: Callable[..., Exception]
 ) -> tuple[Failure, ...]:
     """Turn the error codes among the pointers into exceptions, and them into 0."""
-    if not count:
-        return ()
     found = []
-    for index, ptr in enumerate(pointers):
-        if ptr < 0:
-            op = trace[index]
-            details = {"size": op[2], "align": op[3]} if op[0] == "alloc" else {}
-            found.append(Failure(index, op, to_error(ptr, **details)))
-            pointers[index] = 0
+    for index, code in enumerate(pointers):
+        if code >= 0:
+            continue
+        op = trace[index]
+        details = {"size": op[2], "align": op[3]} if op[0] == "alloc" else {}
+        # what could not be freed is still in its slot
+        _key, slot, _kind = OP.unpack_from(trace.ops, index * OP.size)
+        found.append(Failure(index, op, to_error(code, ptr=slots[slot].ptr, **details)))
+        pointers[index] = 0
     return tuple(found)

@@ -7,6 +7,7 @@ import pytest
 from conftest import SAMPLES, tiny
 
 from percpu_ffi import Allocator, ClosedError, InvalidRequest, Trace, TraceError
+from percpu_ffi.replay import STEP
 from percpu_ffi.trace.operations import OP
 
 TRACES = ["netns_churn.ftrace.xz", "fork_storm.perf.xz"]
@@ -132,15 +133,21 @@ def test_service_that_fails_is_named() -> None:
         assert "alloc_page failed" in str(failure.error)
 
 
-def test_area_that_is_looked_at_fails_to_be_freed() -> None:
+def test_area_that_is_looked_at_is_not_freed() -> None:
+    ops = [("alloc", i, 4, 4) for i in range(STEP)] + [("free", 0), ("alloc", 0, 8, 8)]
+
+    def look(_done: int) -> None:
+        if not views:
+            views.append(a.view(a.static_ptr + 8192, 0))
+
+    views: list[memoryview] = []
     with Allocator() as a:
-        trace = Trace.from_ops([("alloc", 1, 8, 8)])
-        ptr = a.replay(trace).pointers[0]
-        view = a.view(ptr, 0)
-        a.free_many([])
-        again = Trace.from_ops([("alloc", 1, 8, 8), ("free", 1)])
-        assert a.replay(again).failures == ()  # its own area, not the one looked at
-        view.release()
+        result = a.replay(Trace.from_ops(ops), progress=look)
+        first = result.pointers[0]
+        assert [failure.index for failure in result.failures] == [STEP, STEP + 1]
+        assert all(isinstance(failure.error, BufferError) for failure in result.failures)
+        assert hex(first) in str(result.failures[0].error)
+        views.pop().release()
 
 
 def test_progress_adds_up() -> None:
