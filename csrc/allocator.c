@@ -137,11 +137,9 @@ static int build(struct pcpu *pcpu, const struct pcpu_config *config)
 static void tear_down(struct pcpu *pcpu)
 {
 	while (pcpu->chunks.node) {
-		struct rb_node *node = pcpu->chunks.node;
-		struct pcpu_chunk *chunk =
-			container_of(node, struct pcpu_chunk, rb_node);
+		struct pcpu_chunk *chunk = pcpu_rb_chunk(pcpu->chunks.node);
 
-		fake_rb_erase(&pcpu->chunks, node);
+		fake_rb_erase(&pcpu->chunks, &chunk->rb_node);
 		free(chunk->map.entry);
 		if (chunk == pcpu->first_chunk)
 			continue;
@@ -152,7 +150,6 @@ static void tear_down(struct pcpu *pcpu)
 	pcpu->first_chunk = NULL;
 	free(pcpu->slots);
 	pcpu->slots = NULL;
-	pcpu_pins_exit(pcpu);
 	fake_vmalloc_exit(&pcpu->kernel.vmalloc);
 	fake_pages_exit(&pcpu->kernel.pages);
 	pcpu->closed = true;
@@ -248,10 +245,10 @@ static struct pcpu_chunk *find_in_slot(struct pcpu *pcpu, struct list_head *slot
 		*error = pcpu_alloc_area(pcpu, chunk, size, align, offset);
 		if (!*error)
 			return chunk;
-		if (*error != -PCPU_E_SIZE)
+		if (*error != PCPU_NO_SPACE)
 			return NULL;
 	}
-	*error = -PCPU_E_SIZE;
+	*error = PCPU_NO_SPACE;
 	return NULL;
 }
 
@@ -270,7 +267,7 @@ static struct pcpu_chunk *find_area(struct pcpu *pcpu, int size, int align,
 			continue;
 		}
 		chunk = find_in_slot(pcpu, slot, size, align, offset, error);
-		if (chunk || *error != -PCPU_E_SIZE)
+		if (chunk || *error != PCPU_NO_SPACE)
 			return chunk;
 	}
 
@@ -346,6 +343,19 @@ int pcpu_find_locked(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found)
 	return 0;
 }
 
+int pcpu_find_freeable(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found)
+{
+	int err = pcpu_find_locked(pcpu, ptr, found);
+
+	if (unlikely(err))
+		return err;
+	if (unlikely(found->is_static))
+		return -PCPU_E_STATIC;
+	if (unlikely(pcpu->nr_pins) && pcpu_is_pinned(pcpu, ptr))
+		return -PCPU_E_PINNED;
+	return 0;
+}
+
 /* a chunk became empty: give back another one that is, if there is one */
 static void kill_spare_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
@@ -368,13 +378,9 @@ int pcpu_free_locked(struct pcpu *pcpu, int64_t ptr)
 
 	if (!ptr)
 		return 0;
-	err = pcpu_find_locked(pcpu, ptr, &found);
+	err = pcpu_find_freeable(pcpu, ptr, &found);
 	if (unlikely(err))
 		return err;
-	if (unlikely(found.is_static))
-		return -PCPU_E_STATIC;
-	if (unlikely(pcpu->nr_pins) && pcpu_is_pinned(pcpu, ptr))
-		return -PCPU_E_PINNED;
 
 	pcpu_free_area(pcpu, found.chunk, found.index);
 	if (found.chunk->map.free_size == pcpu->geo.unit_size)
@@ -472,35 +478,43 @@ int64_t pcpu_address(struct pcpu *pcpu, int64_t ptr, int64_t cpu)
 	return ret;
 }
 
-int64_t pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, int64_t *size)
+int pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, struct pcpu_pin *pin)
 {
-	int64_t ret = pcpu_lock(pcpu);
-
-	if (ret)
-		return ret;
-	ret = address_locked(pcpu, ptr, cpu, size);
-	/* a failing neighbour takes pages away: a pin could not hold them */
-	if (ret > 0 && pcpu->quirks & PCPU_QUIRK_ROLLBACK)
-		ret = -PCPU_E_ROLLBACK;
-	else if (ret > 0 && !pcpu_pin_locked(pcpu, ptr))
-		ret = -PCPU_E_HOST;
-	pcpu_unlock(pcpu);
-	return ret;
-}
-
-int pcpu_unpin(struct pcpu *pcpu, int64_t ptr)
-{
-	bool last;
+	int64_t address;
 	int err = pcpu_lock(pcpu);
 
 	if (err)
 		return err;
-	err = pcpu_unpin_locked(pcpu, ptr) ? 0 : -PCPU_E_NOT_PINNED;
+	address = address_locked(pcpu, ptr, cpu, &pin->size);
+	if (address < 0) {
+		err = (int)address;
+	} else if (pcpu->quirks & PCPU_QUIRK_ROLLBACK) {
+		/* a failing neighbour takes pages away: no pin could hold them */
+		err = -PCPU_E_ROLLBACK;
+	} else {
+		pin->address = address;
+		pin->ptr = ptr;
+		pin->pcpu = pcpu;
+		pcpu_pin_insert(pcpu, pin);
+	}
+	pcpu_unlock(pcpu);
+	return err;
+}
+
+void pcpu_unpin(struct pcpu_pin *pin)
+{
+	struct pcpu *pcpu = pin->pcpu;
+	bool last;
+
+	/* with a pin left the allocator cannot have been closed */
+	if (!pcpu || pcpu_lock(pcpu))
+		return;
+	pin->pcpu = NULL;
+	pcpu_pin_remove(pcpu, pin);
 	last = pcpu->destroyed && !pcpu->nr_pins;
 	pcpu_unlock(pcpu);
 	if (last)
 		destroy_now(pcpu);
-	return err;
 }
 
 int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)

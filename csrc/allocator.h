@@ -63,6 +63,17 @@ struct pcpu_found {
 int pcpu_find_locked(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found);
 
 /**
+ * pcpu_find_freeable - look an area up that is to be freed
+ * @pcpu: the allocator, locked
+ * @ptr: the pointer
+ * @found: as in pcpu_find_locked()
+ *
+ * Return: 0, or the errors of pcpu_free().
+ */
+int pcpu_find_freeable(struct pcpu *pcpu, int64_t ptr,
+		       struct pcpu_found *found);
+
+/**
  * pcpu_free_locked - free
  * @pcpu: the allocator, locked
  * @ptr: the pointer, or 0

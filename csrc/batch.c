@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "allocator.h"
-#include "pin.h"
 
 /* the @i-th of an array of integers of any width, negative when signed */
 static int64_t get(const void *array, int width, size_t i)
@@ -39,7 +38,7 @@ static bool width_is_known(int width)
 int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
 		    int64_t align, int64_t *ptrs, size_t *at)
 {
-	size_t i, first = 0;
+	size_t i;
 	int err;
 
 	*at = 0;
@@ -49,19 +48,24 @@ int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
 	if (err)
 		return err;
 
-	/* begin with a size that will be refused, if there is one */
-	for (i = 0; i < n; i++) {
-		if (pcpu_check_request(pcpu, get(sizes, width, i), align)) {
-			first = i;
-			break;
-		}
+	/* the alignment alone first: there may be no size */
+	err = pcpu_check_request(pcpu, 1, align);
+	if (err)
+		err = (int)pcpu_alloc_locked(pcpu, 1, align);
+	for (i = 0; i < n && !err; i++) {
+		int64_t size = get(sizes, width, i);
+
+		/* a request that is refused changes nothing, but warns */
+		*at = i;
+		if (pcpu_check_request(pcpu, size, align))
+			err = (int)pcpu_alloc_locked(pcpu, size, align);
 	}
-	for (i = first; i < n; i++) {
+	for (i = 0; i < n && !err; i++) {
 		ptrs[i] = pcpu_alloc_locked(pcpu, get(sizes, width, i), align);
 		if (ptrs[i] < 0) {
 			err = (int)ptrs[i];
 			*at = i;
-			while (i-- > first)
+			while (i--)
 				pcpu_free_locked(pcpu, ptrs[i]);
 			break;
 		}
@@ -98,14 +102,10 @@ static int check_all(struct pcpu *pcpu, const struct ref *refs, size_t n,
 
 	for (i = 0; i < n; i++) {
 		int64_t ptr = refs[i].ptr;
-		int err = pcpu_find_locked(pcpu, ptr, &found);
+		int err = pcpu_find_freeable(pcpu, ptr, &found);
 
-		if (!err && found.is_static)
-			err = -PCPU_E_STATIC;
 		if (!err && i && ptr == refs[i - 1].ptr)
 			err = -PCPU_E_NOT_LIVE;
-		if (!err && pcpu->nr_pins && pcpu_is_pinned(pcpu, ptr))
-			err = -PCPU_E_PINNED;
 		if (err && (!first_err || refs[i].at < *at)) {
 			first_err = err;
 			*at = refs[i].at;

@@ -32,11 +32,6 @@ void pcpu_chunk_relocate(struct pcpu *pcpu, struct pcpu_chunk *chunk, int oslot)
 	pcpu->slots_in_use |= (uint32_t)1 << nslot;
 }
 
-static struct pcpu_chunk *rb_to_chunk(struct rb_node *node)
-{
-	return container_of(node, struct pcpu_chunk, rb_node);
-}
-
 struct pcpu_chunk *pcpu_chunk_addr_search(struct pcpu *pcpu, uint64_t addr)
 {
 	struct rb_node *node = pcpu->chunks.node;
@@ -44,7 +39,7 @@ struct pcpu_chunk *pcpu_chunk_addr_search(struct pcpu *pcpu, uint64_t addr)
 
 	/* the chunk with the highest start that is not beyond @addr */
 	while (node) {
-		struct pcpu_chunk *chunk = rb_to_chunk(node);
+		struct pcpu_chunk *chunk = pcpu_rb_chunk(node);
 
 		if (addr < chunk->vm->addr) {
 			node = node->left;
@@ -65,7 +60,7 @@ void pcpu_chunk_addr_insert(struct pcpu *pcpu, struct pcpu_chunk *new)
 
 	while (*link) {
 		parent = *link;
-		if (new->vm->addr < rb_to_chunk(parent)->vm->addr)
+		if (new->vm->addr < pcpu_rb_chunk(parent)->vm->addr)
 			link = &parent->left;
 		else
 			link = &parent->right;
@@ -141,7 +136,7 @@ int pcpu_alloc_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int size,
 
 	if (!pcpu_map_fit(map, size, align, &fit)) {
 		pcpu_chunk_relocate(pcpu, chunk, oslot);
-		return -PCPU_E_SIZE;
+		return PCPU_NO_SPACE;
 	}
 	err = map_grow(pcpu, map, pcpu_map_room(map, &fit));
 	if (err)

@@ -69,6 +69,11 @@ struct pcpu {
 	struct fake_kernel kernel; /* what it runs on */
 };
 
+static inline struct pcpu_chunk *pcpu_rb_chunk(struct rb_node *node)
+{
+	return container_of(node, struct pcpu_chunk, rb_node);
+}
+
 /* the address of a page in one CPU's unit */
 static inline uint64_t pcpu_chunk_addr(const struct pcpu *pcpu,
 				       const struct pcpu_chunk *chunk, int cpu,
@@ -150,6 +155,9 @@ struct pcpu_chunk *pcpu_chunk_addr_search(struct pcpu *pcpu, uint64_t addr);
  */
 void pcpu_chunk_addr_insert(struct pcpu *pcpu, struct pcpu_chunk *new);
 
+/* from pcpu_alloc_area(): look elsewhere; the 2009 file's -ENOSPC */
+#define PCPU_NO_SPACE	(-1000)
+
 /**
  * pcpu_alloc_area - allocate an area from one chunk
  * @pcpu: the allocator
@@ -159,8 +167,8 @@ void pcpu_chunk_addr_insert(struct pcpu *pcpu, struct pcpu_chunk *new);
  * @offset: the answer
  *
  * Pages are not touched.
- * Return: 0, -PCPU_E_SIZE when nothing fits (the 2009 file's -ENOSPC: look
- * elsewhere), or -(PCPU_E_NOMEM + service) when the map could not grow.
+ * Return: 0, PCPU_NO_SPACE, or -(PCPU_E_NOMEM + service) when the map could
+ * not grow.
  */
 int pcpu_alloc_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int size,
 		    int align, int *offset);

@@ -31,7 +31,6 @@ static const char *const meanings[] = {
 	[PCPU_E_INTERIOR] = "the pointer is in the middle of an area",
 	[PCPU_E_NOT_LIVE] = "no area is allocated there",
 	[PCPU_E_PINNED] = "somebody looks at the area",
-	[PCPU_E_NOT_PINNED] = "the area is not pinned",
 	[PCPU_E_ROLLBACK] = "no pins with the rollback quirk",
 	[PCPU_E_CPU] = "no such CPU",
 	[PCPU_E_NO_MEMORY_MAPPED] = "the allocator maps no memory",

@@ -11,6 +11,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "kernel/list.h"
+
 #ifdef __has_include
 #if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>	/* glibc 2.32 and later */
@@ -24,18 +26,20 @@
 struct pcpu_lock {
 	pthread_mutex_t mutex;	/* taken if there are other threads */
 	bool taken;		/* it was; belongs to who is inside */
+	struct list_head list;	/* all locks, for a fork to wait for */
 };
 
-static inline void pcpu_lock_init(struct pcpu_lock *lock)
-{
-	pthread_mutex_init(&lock->mutex, NULL);
-	lock->taken = false;
-}
+/**
+ * pcpu_lock_init - set a lock up
+ * @lock: the lock
+ */
+void pcpu_lock_init(struct pcpu_lock *lock);
 
-static inline void pcpu_lock_exit(struct pcpu_lock *lock)
-{
-	pthread_mutex_destroy(&lock->mutex);
-}
+/**
+ * pcpu_lock_exit - nobody will take the lock any more
+ * @lock: the lock, not taken
+ */
+void pcpu_lock_exit(struct pcpu_lock *lock);
 
 static inline void pcpu_lock_take(struct pcpu_lock *lock)
 {

@@ -7,6 +7,7 @@
  * together with a small fake of the kernel that it runs on.  A process may
  * hold any number of them; one lock in each serialises the calls, so every
  * function here may be called from several threads unless it says otherwise.
+ * A fork waits until nobody is inside; the child has a copy of its own.
  *
  * A per-CPU pointer is an address in the allocator's own address space, the
  * address of CPU 0's copy.  It is greater than 0 and the same in every run.
@@ -66,7 +67,6 @@ enum pcpu_error {
 	PCPU_E_INTERIOR,	/* it points into the middle of an area */
 	PCPU_E_NOT_LIVE,	/* no area there: freed, or never handed out */
 	PCPU_E_PINNED,		/* somebody looks at the area */
-	PCPU_E_NOT_PINNED,	/* unpin without a pin */
 	PCPU_E_ROLLBACK,	/* no pins with PCPU_QUIRK_ROLLBACK */
 	PCPU_E_CPU,		/* no such CPU */
 	PCPU_E_NO_MEMORY_MAPPED, /* created with PCPU_MEMORY_NONE */
@@ -203,27 +203,33 @@ int pcpu_locate(struct pcpu *pcpu, int64_t ptr, struct pcpu_location *location);
  */
 int64_t pcpu_address(struct pcpu *pcpu, int64_t ptr, int64_t cpu);
 
+/* somebody looks at an area; the caller's memory, zeroed before its first use */
+struct pcpu_pin {
+	int64_t address;	/* real address of the copy */
+	int64_t size;		/* bytes that can be touched there */
+	int64_t ptr;		/* the area's pointer */
+	struct pcpu *pcpu;	/* the allocator; NULL: pins nothing */
+	void *place[4];		/* the allocator's own */
+};
+
 /**
  * pcpu_pin - keep an area from being freed while somebody looks at it
  * @pcpu: the allocator
  * @ptr: a live area's pointer, or that of the static area
  * @cpu: 0 to cpus - 1
- * @size: bytes that can be touched at the returned address
+ * @pin: says where the copy is; stays where it is until pcpu_unpin()
  *
- * Pins count; as long as one is left, freeing the area and closing the
- * allocator return -PCPU_E_PINNED.
- * Return: as pcpu_address(), or -PCPU_E_ROLLBACK, -PCPU_E_HOST.
+ * As long as an area has a pin, freeing it and closing the allocator return
+ * -PCPU_E_PINNED.
+ * Return: 0, the errors of pcpu_address(), or -PCPU_E_ROLLBACK.
  */
-int64_t pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, int64_t *size);
+int pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, struct pcpu_pin *pin);
 
 /**
- * pcpu_unpin - take one pin away
- * @pcpu: the allocator
- * @ptr: the pointer that was pinned
- *
- * Return: 0, -PCPU_E_NOT_PINNED or -PCPU_E_CLOSED.
+ * pcpu_unpin - take a pin away
+ * @pin: from pcpu_pin(), or one that pins nothing
  */
-int pcpu_unpin(struct pcpu *pcpu, int64_t ptr);
+void pcpu_unpin(struct pcpu_pin *pin);
 
 /**
  * pcpu_alloc_many - many allocations in one call
@@ -295,7 +301,7 @@ struct pcpu_replay {
 	int64_t live_bytes;		/* bytes asked for, of live areas, one copy */
 	int64_t peak_live_bytes;	/* the highest of them */
 	int64_t pages_at_peak;		/* page frames held then */
-	int64_t peak_pages;		/* the most page frames held */
+	int64_t peak_pages;		/* the most held after an allocation */
 };
 
 /**
@@ -308,7 +314,8 @@ struct pcpu_replay {
  * An allocation into a slot that is in use frees that area first; freeing an
  * empty slot does nothing.  An operation that fails is noted and the run goes
  * on.  A run may be cut into several calls.
- * Return: 0, -PCPU_E_TRACE with nothing done, or -PCPU_E_CLOSED.
+ * Return: 0, -PCPU_E_CLOSED, or -PCPU_E_TRACE: with nothing done, unless
+ * somebody writes to the operations meanwhile.
  */
 int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 		size_t to);

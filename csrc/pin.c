@@ -4,86 +4,55 @@
  *
  * Not part of the 2009 file: there, using memory after its free is the
  * caller's own fault.  Here a view that outlives its area would crash the
- * process, so a view pins, and a pinned area is not freed.
+ * process, so a view pins, and a pinned area is not freed.  The memory of a pin
+ * is its owner's, so taking or giving one cannot fail half-way.
  */
 #include "pin.h"
 
-#include <stdlib.h>
+_Static_assert(sizeof(struct rb_node) <= sizeof(((struct pcpu_pin *)0)->place),
+	       "a tree node fits in the place that a pin has for it");
 
-struct pin {
-	struct rb_node rb_node;	/* in pcpu.pins, key is ptr */
-	int64_t ptr;		/* the area */
-	int64_t count;		/* pins, above 0 */
-};
-
-static struct pin *rb_to_pin(struct rb_node *node)
+static struct rb_node *pin_to_rb(struct pcpu_pin *pin)
 {
-	return container_of(node, struct pin, rb_node);
+	return (struct rb_node *)(void *)pin->place;
 }
 
-/* the pin of @ptr, or NULL with the place where it belongs */
-static struct pin *find_pin(struct pcpu *pcpu, int64_t ptr, struct rb_node **parent,
-			struct rb_node ***link)
+static struct pcpu_pin *rb_to_pin(struct rb_node *node)
 {
-	*link = &pcpu->pins.node;
-	*parent = NULL;
-	while (**link) {
-		struct pin *pin = rb_to_pin(**link);
-
-		if (ptr == pin->ptr)
-			return pin;
-		*parent = **link;
-		*link = ptr < pin->ptr ? &(**link)->left : &(**link)->right;
-	}
-	return NULL;
+	return container_of(node, struct pcpu_pin, place);
 }
 
-bool pcpu_pin_locked(struct pcpu *pcpu, int64_t ptr)
+void pcpu_pin_insert(struct pcpu *pcpu, struct pcpu_pin *pin)
 {
-	struct rb_node **link, *parent;
-	struct pin *pin = find_pin(pcpu, ptr, &parent, &link);
+	struct rb_node **link = &pcpu->pins.node;
+	struct rb_node *parent = NULL;
 
-	if (!pin) {
-		pin = calloc(1, sizeof(*pin));
-		if (!pin)
-			return false;
-		pin->ptr = ptr;
-		fake_rb_insert(&pcpu->pins, &pin->rb_node, parent, link);
+	/* an area may have several pins: equal ones go to the right */
+	while (*link) {
+		parent = *link;
+		link = pin->ptr < rb_to_pin(parent)->ptr ? &parent->left :
+							   &parent->right;
 	}
-	pin->count++;
+	fake_rb_insert(&pcpu->pins, pin_to_rb(pin), parent, link);
 	pcpu->nr_pins++;
-	return true;
 }
 
-bool pcpu_unpin_locked(struct pcpu *pcpu, int64_t ptr)
+void pcpu_pin_remove(struct pcpu *pcpu, struct pcpu_pin *pin)
 {
-	struct rb_node **link, *parent;
-	struct pin *pin = find_pin(pcpu, ptr, &parent, &link);
-
-	if (!pin)
-		return false;
+	fake_rb_erase(&pcpu->pins, pin_to_rb(pin));
 	pcpu->nr_pins--;
-	if (--pin->count == 0) {
-		fake_rb_erase(&pcpu->pins, &pin->rb_node);
-		free(pin);
-	}
-	return true;
 }
 
-bool pcpu_is_pinned(struct pcpu *pcpu, int64_t ptr)
+bool pcpu_is_pinned(const struct pcpu *pcpu, int64_t ptr)
 {
-	struct rb_node **link, *parent;
+	struct rb_node *node = pcpu->pins.node;
 
-	return find_pin(pcpu, ptr, &parent, &link);
-}
+	while (node) {
+		int64_t other = rb_to_pin(node)->ptr;
 
-void pcpu_pins_exit(struct pcpu *pcpu)
-{
-	while (pcpu->pins.node) {
-		struct pin *pin = rb_to_pin(pcpu->pins.node);
-
-		fake_rb_erase(&pcpu->pins, &pin->rb_node);
-		free(pin);
+		if (ptr == other)
+			return true;
+		node = ptr < other ? node->left : node->right;
 	}
-	pcpu->nr_pins = 0;
+	return false;
 }

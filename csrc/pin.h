@@ -8,34 +8,24 @@
 #include "chunk.h"
 
 /**
- * pcpu_pin_locked - pin an area once more
+ * pcpu_pin_insert - note a pin
  * @pcpu: the allocator, locked
- * @ptr: the area's pointer
- *
- * Return: false when the host has no memory.
+ * @pin: its ptr is set
  */
-bool pcpu_pin_locked(struct pcpu *pcpu, int64_t ptr);
+void pcpu_pin_insert(struct pcpu *pcpu, struct pcpu_pin *pin);
 
 /**
- * pcpu_unpin_locked - take one pin away
+ * pcpu_pin_remove - forget a pin
  * @pcpu: the allocator, locked
- * @ptr: the area's pointer
- *
- * Return: false when there is none.
+ * @pin: was noted
  */
-bool pcpu_unpin_locked(struct pcpu *pcpu, int64_t ptr);
+void pcpu_pin_remove(struct pcpu *pcpu, struct pcpu_pin *pin);
 
 /**
  * pcpu_is_pinned - whether an area has a pin
  * @pcpu: the allocator, locked
  * @ptr: the area's pointer
  */
-bool pcpu_is_pinned(struct pcpu *pcpu, int64_t ptr);
-
-/**
- * pcpu_pins_exit - forget all pins
- * @pcpu: the allocator
- */
-void pcpu_pins_exit(struct pcpu *pcpu);
+bool pcpu_is_pinned(const struct pcpu *pcpu, int64_t ptr);
 
 #endif /* PCPU_PIN_H */

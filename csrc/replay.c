@@ -18,6 +18,17 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* each field is read once: what was checked is what is used */
+static struct pcpu_op read_op(const struct pcpu_op *op)
+{
+	struct pcpu_op copy;
+
+	copy.key = op->key;
+	copy.slot = __atomic_load_n(&op->slot, __ATOMIC_RELAXED);
+	copy.kind = __atomic_load_n(&op->kind, __ATOMIC_RELAXED);
+	return copy;
+}
+
 static bool op_is_valid(const struct pcpu_replay *replay,
 			const struct pcpu_op *op)
 {
@@ -80,7 +91,9 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 	int err;
 
 	for (i = from; i < to; i++) {
-		if (!op_is_valid(replay, &replay->ops[i]))
+		struct pcpu_op op = read_op(&replay->ops[i]);
+
+		if (!op_is_valid(replay, &op))
 			return -PCPU_E_TRACE;
 	}
 
@@ -89,18 +102,23 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 		return err;
 	start = now_ns();
 	for (i = from; i < to; i++) {
-		const struct pcpu_op *op = &replay->ops[i];
+		struct pcpu_op op = read_op(&replay->ops[i]);
 		int64_t ptr = 0;
 
-		if (op->kind != PCPU_OP_FREE)
-			ptr = take(pcpu, replay, &replay->slots[op->slot],
-				   &replay->kinds[op->kind]);
-		else if (op->slot != PCPU_OP_ORPHAN)
-			ptr = drop(pcpu, replay, &replay->slots[op->slot]);
+		/* again: somebody may have written there since */
+		if (unlikely(!op_is_valid(replay, &op))) {
+			err = -PCPU_E_TRACE;
+			break;
+		}
+		if (op.kind != PCPU_OP_FREE)
+			ptr = take(pcpu, replay, &replay->slots[op.slot],
+				   &replay->kinds[op.kind]);
+		else if (op.slot != PCPU_OP_ORPHAN)
+			ptr = drop(pcpu, replay, &replay->slots[op.slot]);
 		if (replay->pointers)
 			replay->pointers[i] = ptr;
 	}
 	replay->elapsed_ns += now_ns() - start;
 	pcpu_unlock(pcpu);
-	return 0;
+	return err;
 }

@@ -19,11 +19,6 @@ struct block {
 	int *map;			/* all maps */
 };
 
-static struct pcpu_chunk *node_to_chunk(struct rb_node *node)
-{
-	return container_of(node, struct pcpu_chunk, rb_node);
-}
-
 static struct block *block_alloc(struct pcpu *pcpu)
 {
 	size_t nr_chunks = (size_t)pcpu->nr_chunks;
@@ -35,7 +30,7 @@ static struct block *block_alloc(struct pcpu *pcpu)
 
 	for (node = fake_rb_first(&pcpu->chunks); node;
 	     node = fake_rb_next(node))
-		nr_entries += (size_t)node_to_chunk(node)->map.used;
+		nr_entries += (size_t)pcpu_rb_chunk(node)->map.used;
 
 	/* widest members first, so that each array is aligned */
 	block = malloc(sizeof(*block) + nr_chunks * sizeof(*block->chunks) +
@@ -85,7 +80,7 @@ static void copy_chunks(struct pcpu *pcpu, struct block *block)
 
 	for (node = fake_rb_first(&pcpu->chunks); node;
 	     node = fake_rb_next(node), info++) {
-		const struct pcpu_chunk *chunk = node_to_chunk(node);
+		const struct pcpu_chunk *chunk = pcpu_rb_chunk(node);
 		size_t used = (size_t)chunk->map.used;
 
 		info->id = chunk->id;

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import operator
+import sys
 import warnings
 from array import array
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi import errors
@@ -62,18 +63,23 @@ _free = lib.pcpu_free
 _INTEGER_FORMATS = frozenset("bBhHiIlLqQnN")
 
 
+def _callers_level() -> int:
+    """Tell how far up the stack the first frame outside of this package is."""
+    level, frame = 2, sys._getframe(2)
+    while frame.f_back and frame.f_globals.get("__package__", "") == __package__:
+        level, frame = level + 1, frame.f_back
+    return level
+
+
 @ffi.def_extern()
 def percpu_ffi_warn(_arg: Any, text: Any) -> None:
     """Turn a WARN into a Python warning; an error is raised by the call itself."""
     try:
-        warnings.warn(ffi.string(text).decode(), errors.PercpuWarning, stacklevel=3)
+        message = ffi.string(text).decode()
+        warnings.warn(message, errors.PercpuWarning, stacklevel=_callers_level())
     except errors.PercpuWarning:
         # a filter makes errors of warnings, and nothing can be raised through C
         return
-
-
-def _unpin(pcpu: Any, ptr: int, _cdata: Any) -> None:
-    lib.pcpu_unpin(pcpu, ptr)
 
 
 def _integers(given: Any, what: str, error: type[Exception]) -> tuple[Any, int, int]:
@@ -120,7 +126,7 @@ class Allocator:
 
     """
 
-    __slots__ = ("__weakref__", "_config", "_info", "_pcpu")
+    __slots__ = ("__weakref__", "_config", "_pcpu", "_static_ptr")
 
     def __init__(
         self,
@@ -137,7 +143,7 @@ class Allocator:
         page_limit: int | None = None,
         quirks: Collection[str] = (),
     ) -> None:
-        self._config = config = Config.check(
+        config = Config.check(
             cpus,
             static_size,
             first_chunk,
@@ -172,10 +178,14 @@ class Allocator:
         error = ffi.new("int *")
         pcpu = lib.pcpu_create(request, error)
         if not pcpu:
-            raise self._error(error[0])
+            if error[0] == -lib.PCPU_E_HOST:
+                raise errors.host_out_of_memory()
+            raise errors.ConfigError(ffi.string(lib.pcpu_strerror(error[0])).decode())
         self._pcpu = ffi.gc(pcpu, lib.pcpu_destroy)
-        self._info = ffi.new("struct pcpu_info *")
-        lib.pcpu_info(self._pcpu, self._info)
+        self._config = config
+        info = ffi.new("struct pcpu_info *")
+        lib.pcpu_info(self._pcpu, info)
+        self._static_ptr = int(info.static_ptr)
 
     def __repr__(self) -> str:
         info = ffi.new("struct pcpu_info *")
@@ -231,7 +241,7 @@ class Allocator:
     @property
     def static_ptr(self) -> int:
         """Per-CPU pointer of the static area, for locate(), address() and view()."""
-        return int(self._info.static_ptr)
+        return self._static_ptr
 
     def alloc(self, size: int, align: int = 8) -> int:
         """Allocate an area of ``size`` bytes on every CPU, zeroed.
@@ -308,15 +318,16 @@ class Allocator:
 
         Raises: as :meth:`address`; ConfigError also with the quirk ``"rollback"``.
         """
-        size = ffi.new("int64_t *")
-        address = self._with_pointer(lib.pcpu_pin, ptr, self._checked_cpu(cpu), size)
-        if address < 0:
-            raise self._error(address, ptr=ptr)
-        # not self._pcpu: a pinned allocator waits for its pins, in whatever order they are
-        # collected
-        pcpu = ffi.cast("struct pcpu *", self._pcpu)
-        copy = ffi.gc(ffi.cast("char *", address), partial(_unpin, pcpu, ptr))
-        return memoryview(ffi.buffer(copy, size[0]))
+        # the pin's end is in place before the pin, and no Python runs in it: a signal that
+        # raises in between loses nothing
+        pin = ffi.new("struct pcpu_pin *")
+        pinned = ffi.gc(pin, lib.pcpu_unpin)
+        error = self._with_pointer(lib.pcpu_pin, ptr, self._checked_cpu(cpu), pin)
+        if error:
+            raise self._error(error, ptr=ptr)
+        # a buffer keeps its pointer alive, and the pointer what it would call at its end
+        copy = ffi.gc(ffi.cast("char *", pin.address), [pinned].append)
+        return memoryview(ffi.buffer(copy, pin.size))
 
     def area(self, size: int, align: int = 8) -> Area:
         """Allocate an area and return it as an object.
@@ -413,7 +424,7 @@ class Allocator:
         except (TypeError, OverflowError):
             raise self._bad_request(1, align) from None
         if error:
-            raise self._error(error, size=_item(data, width, at[0]), align=align)
+            raise self._error(error, size=_item(data, width, at[0]) if n else 0, align=align)
         return ptrs
 
     def free_many(self, ptrs: Iterable[int] | Buffer) -> None:
@@ -469,9 +480,13 @@ class Allocator:
             raise errors.not_a_pointer(ptr) from None
 
     def _checked_cpu(self, cpu: Any) -> int:
-        if not hasattr(cpu, "__index__") or not 0 <= cpu < self.cpus:
+        try:
+            number = operator.index(cpu)
+        except TypeError:
+            number = -1
+        if not 0 <= number < self.cpus:
             raise errors.bad_cpu(cpu, self.cpus)
-        return int(cpu)
+        return number
 
     def _bad_request(self, size: Any, align: Any) -> errors.InvalidRequest:
         return errors.bad_request(size, align, self.max_size, self.page_size)

@@ -8,7 +8,7 @@ import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from percpu_ffi.errors import ConfigError
+from percpu_ffi.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -38,13 +38,15 @@ def _integer(name: str, value: Any, low: int, high: int, hint: str) -> int:
     except TypeError:
         number = None
     if number is None or not low <= number <= high:
-        raise ConfigError(f"{name}={value!r}: an integer from {low} to {high} is needed; {hint}")
+        raise ConfigError(
+            f"{name}={shown(value)}: an integer from {low} to {high} is needed; {hint}"
+        )
     return number
 
 
 def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ConfigError(f"{name}={value!r}: choose one of {', '.join(map(repr, allowed))}")
+        raise ConfigError(f"{name}={shown(value)}: choose one of {', '.join(map(repr, allowed))}")
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Config:
             first_chunk, static_size, unit_size, free_size, page_size
         )
         if page_limit is not None:
-            _integer("page_limit", page_limit, 1, 1 << 62, "None means no limit")
+            page_limit = _integer("page_limit", page_limit, 1, 1 << 62, "None means no limit")
         return cls(
             cpus=cpus,
             static_size=static_size,
@@ -164,11 +166,14 @@ def _image(image: Buffer | None, static_size: int) -> bytes:
 
 
 def _quirks(quirks: Collection[str]) -> frozenset[str]:
-    if isinstance(quirks, str):
-        quirks = (quirks,)
-    for quirk in quirks:
-        _choice("quirks", quirk, QUIRKS)
-    return frozenset(quirks)
+    names: tuple[Any, ...]
+    try:
+        names = (quirks,) if isinstance(quirks, str) else tuple(quirks)
+    except TypeError:
+        names = (quirks,)
+    for name in names:
+        _choice("quirks", name, QUIRKS)
+    return frozenset(names)
 
 
 def _first_chunk_sizes(
@@ -260,13 +265,13 @@ class FaultPlan:
         if probability is None:
             probability = 1.0
         try:
-            chance = float(probability)
-        except (TypeError, ValueError):
+            chance = 0.0 if isinstance(probability, str) else float(probability)
+        except (TypeError, ValueError, OverflowError):
             chance = 0.0
         if not 0.0 < chance <= 1.0:
             raise ConfigError(
-                f"probability={probability!r}: a number above 0, up to 1 is needed (the kernel's "
-                "own file takes per cent)"
+                f"probability={shown(probability)}: a number above 0, up to 1 is needed (the "
+                "kernel's own file takes per cent)"
             )
         high = (1 << 63) - 1
         return cls(

@@ -7,6 +7,7 @@ this package says the same of the same mistake.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 __all__ = [
@@ -33,7 +34,7 @@ class PercpuError(Exception):
 class PercpuMemoryError(PercpuError, MemoryError):
     """A kernel service failed; ``service`` is its name, as in ``counters()``."""
 
-    def __init__(self, message: str, service: str) -> None:
+    def __init__(self, message: str, service: str = "host") -> None:
         """Keep the name of the service beside the message."""
         super().__init__(message)
         self.service = service
@@ -90,18 +91,30 @@ class PercpuWarning(RuntimeWarning):
     """A WARN of the allocator fired; it is counted in ``counters()["warn"]``."""
 
 
+def shown(value: Any) -> str:
+    """Write a value as a message shows it, also an integer too long to be printed."""
+    try:
+        return repr(value)
+    except ValueError:
+        return f"<{type(value).__name__} with a number of over 4,300 digits>"
+
+
 def _shown(pointer: Any) -> str:
-    return f"{pointer:#x}" if isinstance(pointer, int) else repr(pointer)
+    number = _index(pointer)
+    return repr(pointer) if number is None else f"{number:#x}"
 
 
-def _is_integer(value: Any) -> bool:
-    return hasattr(value, "__index__")
+def _index(value: Any) -> int | None:
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
 
 
 def bad_size(size: Any, max_size: int) -> InvalidRequest:
     """Size is no integer from 1 to ``max_size`` bytes."""
     return InvalidRequest(
-        f"size {size!r}: an area has from 1 to {max_size} bytes (16 pages), as an integer; "
+        f"size {shown(size)}: an area has from 1 to {max_size} bytes (16 pages), as an integer; "
         "split what is larger into several areas"
     )
 
@@ -109,14 +122,15 @@ def bad_size(size: Any, max_size: int) -> InvalidRequest:
 def bad_align(align: Any, page_size: int) -> InvalidRequest:
     """Alignment is no power of two from 1 to ``page_size`` bytes."""
     return InvalidRequest(
-        f"alignment {align!r}: it has to be a power of two from 1 to {page_size} (a page), "
-        "as an integer; round up to the next power of two"
+        f"alignment {shown(align)}: it has to be a power of two from 1 to {page_size} (a page), "
+        "as an integer; take the next power of two, or a page at most"
     )
 
 
 def bad_request(size: Any, align: Any, max_size: int, page_size: int) -> InvalidRequest:
     """One of the two is wrong; if both are, it is the size."""
-    if not _is_integer(size) or not 1 <= size <= max_size:
+    number = _index(size)
+    if number is None or not 1 <= number <= max_size:
         return bad_size(size, max_size)
     return bad_align(align, page_size)
 
@@ -131,7 +145,7 @@ def bad_integers(given: Any, what: str) -> str:
 
 def not_a_pointer(pointer: Any) -> InvalidPointer:
     """Pointer is no integer of 64 bits."""
-    if _is_integer(pointer):
+    if _index(pointer) is not None:
         return wild_pointer(pointer)
     return InvalidPointer(f"pointer {pointer!r}: a per-CPU pointer is an integer that alloc() gave")
 
@@ -201,7 +215,7 @@ def no_view_with_rollback() -> ConfigError:
 
 def bad_cpu(cpu: Any, cpus: int) -> ConfigError:
     """No such CPU."""
-    return ConfigError(f"cpu {cpu!r}: this allocator has CPUs 0 to {cpus - 1}")
+    return ConfigError(f"cpu {shown(cpu)}: this allocator has CPUs 0 to {cpus - 1}")
 
 
 def nothing_mapped() -> ConfigError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._core import ffi, lib
-from percpu_ffi.trace.operations import OP
+from percpu_ffi.trace.operations import FREE, OP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,16 +66,17 @@ def replay(
     progress: Callable[[int], object] | None,
 ) -> Replay:
     """Run ``trace`` through the C allocator ``pcpu``."""
-    n = len(trace)
+    ops = ffi.from_buffer("struct pcpu_op[]", trace.ops)  # its length is the buffer's own
+    n, slots = len(ops), trace.slots
     pointers = array("q", bytes(8 * n))
     sizes_and_aligns = [(kind.size, kind.align) for kind in trace.kinds]
     inputs = {  # alive as long as C looks at them
-        "ops": ffi.from_buffer("struct pcpu_op[]", trace.ops),
+        "ops": ops,
         "kinds": ffi.new("struct pcpu_kind[]", sizes_and_aligns),
-        "slots": ffi.new("struct pcpu_replay_slot[]", trace.slots),
+        "slots": ffi.new("struct pcpu_replay_slot[]", slots),
         "pointers": ffi.from_buffer("int64_t[]", pointers),
         "nr_kinds": len(sizes_and_aligns),
-        "nr_slots": trace.slots,
+        "nr_slots": slots,
     }
     run = ffi.new("struct pcpu_replay *", inputs)
     before = _info(pcpu, to_error)
@@ -92,7 +93,7 @@ def replay(
     after = _info(pcpu, to_error)
     return Replay(
         pointers=pointers,
-        failures=_failures(trace, pointers, inputs["slots"], to_error) if run.failures else (),
+        failures=_failures(trace, pointers, to_error) if run.failures else (),
         elapsed_ns=run.elapsed_ns,
         live_bytes=run.live_bytes,
         peak_live_bytes=run.peak_live_bytes,
@@ -113,17 +114,18 @@ def _info(pcpu: Any, to_error: Callable[..., Exception]) -> Any:
 
 
 def _failures(
-    trace: Trace, pointers: array[int], slots: Any, to_error: Callable[..., Exception]
+    trace: Trace, pointers: array[int], to_error: Callable[..., Exception]
 ) -> tuple[Failure, ...]:
     """Turn the error codes among the pointers into exceptions, and them into 0."""
     found = []
-    for index, code in enumerate(pointers):
-        if code >= 0:
-            continue
-        op = trace[index]
-        details = {"size": op[2], "align": op[3]} if op[0] == "alloc" else {}
-        # what could not be freed is still in its slot
-        _key, slot, _kind = OP.unpack_from(trace.ops, index * OP.size)
-        found.append(Failure(index, op, to_error(code, ptr=slots[slot].ptr, **details)))
-        pointers[index] = 0
+    held: dict[int, int] = {}  # pointers by slot, for what could not be freed
+    for index, (_key, slot, kind) in enumerate(OP.iter_unpack(trace.ops)):
+        ptr = pointers[index]
+        if ptr < 0:
+            op = trace[index]
+            details = {"size": op[2], "align": op[3]} if op[0] == "alloc" else {}
+            found.append(Failure(index, op, to_error(ptr, ptr=held.get(slot, 0), **details)))
+            pointers[index] = 0
+        elif kind != FREE:
+            held[slot] = ptr
     return tuple(found)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import decimal
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,10 @@ from percpu_ffi import (
     InvalidRequest,
     OtherUnitPointer,
     PercpuError,
+    PercpuMemoryError,
+    PercpuWarning,
     StaticPointer,
+    Trace,
     WildPointer,
 )
 
@@ -46,7 +50,27 @@ def test_size_out_of_range(small: Allocator, unchanged: Remember, size: Any) -> 
     check()
 
 
-@pytest.mark.parametrize("size", [None, [8], decimal.Decimal("8.5"), np.float32(8.5), b"8"])
+@pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
+def test_numbers_too_long_to_be_printed(small: Allocator) -> None:
+    # str() of more than 4,300 digits raises an error of its own
+    huge = 10**5000
+    for call_with in (
+        small.alloc,
+        lambda n: small.alloc(8, n),
+        small.free,
+        lambda n: small.view(small.static_ptr, n),
+        lambda n: small.inject("map", n),
+        lambda n: small.inject("map", probability=n),
+        lambda n: Allocator(cpus=n),
+        lambda n: Trace.from_ops([("alloc", 1, n, 8)]),
+    ):
+        with pytest.raises(PercpuError):
+            call_with(huge)
+
+
+@pytest.mark.parametrize(
+    "size", [None, [8], np.array([8]), decimal.Decimal("8.5"), np.float32(8.5), b"8"]
+)
 def test_size_that_is_no_integer(small: Allocator, unchanged: Remember, size: Any) -> None:
     check = unchanged(small)
     with pytest.raises(InvalidRequest, match="as an integer"):
@@ -220,6 +244,9 @@ def test_looking_without_memory(small: Allocator) -> None:
         {"page_limit": -1},
         {"quirks": {"walk"}},
         {"quirks": "walk"},
+        {"quirks": None},
+        {"quirks": 5},
+        {"quirks": iter(["walk"])},
     ],
     ids=str,
 )
@@ -270,6 +297,30 @@ class TestClosed:
     def test_closing_again_is_allowed(self, closed: Allocator) -> None:
         closed.close()
         assert repr(closed) == "<Allocator, closed>"
+
+
+def test_quirks_may_come_from_a_generator() -> None:
+    with Allocator(quirks=(name for name in ["rollback"])) as a:  # type: ignore[arg-type]
+        ptr = a.alloc(8)
+        with pytest.raises(ConfigError, match="rollback"):
+            a.view(ptr, 0)
+
+
+def test_errors_survive_pickling() -> None:
+    # a worker process sends them: one that cannot be read back breaks the pool
+    with tiny() as a:
+        a.inject("map", 1)
+        with pytest.raises(PercpuMemoryError) as caught:
+            a.alloc(8)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.service) == (str(caught.value), "map")
+
+
+def test_warning_points_at_the_caller() -> None:
+    with tiny() as a:
+        with pytest.warns(PercpuWarning) as caught, pytest.raises(InvalidRequest):
+            a.area(0)
+        assert caught[0].filename == __file__
 
 
 def test_every_error_is_of_one_tree() -> None:

@@ -113,6 +113,11 @@ def test_no_buffer_of_integers(small: Allocator, unchanged: Remember, bad: Any) 
     check()
 
 
+def test_bad_alignment_is_refused_without_any_size(small: Allocator) -> None:
+    with pytest.raises(InvalidRequest, match="alignment 3"):
+        small.alloc_many([], align=3)
+
+
 def test_failure_gives_back_what_was_allocated(small: Allocator) -> None:
     # three chunks are wanted, the second new one is not to be had
     small.inject("get_vm_area", 2)

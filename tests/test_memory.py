@@ -8,13 +8,15 @@ import faulthandler
 import gc
 import os
 import signal
+import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from percpu_ffi import Allocator, ConfigError, DoubleFree
+from percpu_ffi import Allocator, ConfigError, DoubleFree, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,6 +133,41 @@ def test_released_view_lets_go(real: Allocator) -> None:
     real.free(ptr)
 
 
+def test_view_holds_its_own_area_whatever_becomes_of_the_pointer_object(real: Allocator) -> None:
+    # an array of one integer is an index, and can change: the view unpinned another area
+    first, second = real.alloc(8), real.alloc(8)
+    pointer = np.array(first)
+    view, held = real.view(pointer, 0), real.view(second, 0)  # type: ignore[arg-type]
+    pointer[...] = second
+    view.release()
+    with pytest.raises(BufferError):
+        real.free(second)
+    real.free(first)
+    held.release()
+
+
+def test_signal_that_raises_loses_no_pin() -> None:
+    # views came and went while a timer raised: pins were left behind
+    def ring(_number: int, _frame: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        with Allocator(cpus=1) as a:
+            ptr = a.alloc(8)
+            rings = 0
+            while rings < 200:
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0003)
+                    while True:
+                        a.view(ptr, 0)
+                except TimeoutError:
+                    rings += 1
+            a.free(ptr)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 def test_view_of_a_neighbour_is_in_nobodys_way(real: Allocator) -> None:
     ptr, neighbour = real.alloc(8), real.alloc(8)
     view = real.view(neighbour, 0)
@@ -202,6 +239,40 @@ def test_forked_process_has_its_own_copy(real: Allocator) -> None:
         os._exit(0)
     os.waitpid(child, 0)
     assert view[0] == 0
+
+
+def test_child_forked_while_a_thread_is_inside_goes_on() -> None:
+    # the child inherited a lock that a thread held which it does not have
+    trace = Trace.from_ops([("alloc", i, 4, 4) for i in range(2000)])
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            with Allocator(memory="none") as other:
+                other.replay(trace)
+            a.free_many(a.replay(trace).pointers)
+
+    with Allocator(memory="none") as a:
+        worker = threading.Thread(target=work)
+        worker.start()
+        try:
+            for _ in range(10):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads
+                    child = os.fork()
+                if child == 0:
+                    signal.alarm(10)
+                    a.free(a.alloc(8))
+                    os._exit(0)
+                assert os.waitpid(child, 0)[1] == 0
+        finally:
+            stop.set()
+            worker.join()
+
+
+def test_many_large_allocators_leave_address_space_to_others() -> None:
+    large = [Allocator(cpus=65536, first_chunk="embed", memory="mapped") for _ in range(4)]
+    assert all(a.alloc(8) > 0 for a in large)
 
 
 def test_larger_pages_than_the_hosts() -> None:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+
 import pytest
 from conftest import SAMPLES, tiny
 
@@ -175,10 +178,33 @@ def test_closed_allocator() -> None:
         a.replay(Trace.from_ops([("alloc", 1, 8, 8)]))
 
 
+def test_operations_cannot_be_written_while_they_run() -> None:
+    trace = Trace.from_ops([("alloc", 1, 8, 8)])
+    assert trace.ops.readonly
+    # and if somebody does it all the same: what was checked is what is used
+    trace = Trace.from_ops([("alloc", i % 100, 8, 8) for i in range(200_000)])
+    good = bytes(trace.ops[16:32])
+    bad = OP.pack(0, 0x7FFFFFFF, 0x7FFFFFFF)
+    stop = threading.Event()
+
+    def scribble() -> None:
+        while not stop.is_set():
+            trace._data.ops[160_016:160_032] = bad
+            trace._data.ops[160_016:160_032] = good
+
+    writer = threading.Thread(target=scribble)
+    writer.start()
+    for _ in range(50):
+        with Allocator(memory="none") as a, contextlib.suppress(TraceError):
+            a.replay(trace)
+    stop.set()
+    writer.join()
+
+
 @pytest.mark.parametrize("op", [(0, 5, 0), (0, 0, 5), (0, 5, 0xFFFFFFFF), (0, 0xFFFFFFFF, 0)])
 def test_damaged_operations_are_refused_before_anything_runs(op: tuple[int, int, int]) -> None:
     trace = Trace.from_ops([("alloc", 1, 8, 8), ("free", 1)])
-    OP.pack_into(trace.ops, OP.size, *op)
+    OP.pack_into(trace._data.ops, OP.size, *op)
     with tiny() as a:
         before = a.state()
         with pytest.raises(TraceError, match="damaged"):

@@ -6,7 +6,9 @@ from __future__ import annotations
 import contextlib
 import gzip
 import lzma
+import os
 import struct
+import threading
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +100,22 @@ class TestText:
 
     def test_windows_line_ends(self, tmp_path: Path) -> None:
         assert load(tmp_path, FTRACE.replace("\n", "\r\n")) == load(tmp_path, FTRACE)
+
+    def test_pipe(self, tmp_path: Path) -> None:
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_text, args=(FTRACE,))
+        writer.start()
+        assert len(Trace.load(pipe, progress=lambda n: None)) == 4
+        writer.join()
+
+    def test_places_that_no_kernel_has_cost_nothing(self, tmp_path: Path) -> None:
+        line = (
+            "x-1 [0] 1.0: percpu_alloc_percpu: size=16 align=8 base_addr={0:x} off={1} ptr={0:x}\n"
+        )
+        trace = load(tmp_path, "".join(line.format(i, 2**32 - 64) for i in range(2000)))
+        assert len(trace) == 2000
+        assert trace.stats.kernel_pages == 0
 
     def test_last_line_without_an_end(self, tmp_path: Path) -> None:
         assert load(tmp_path, FTRACE.rstrip("\n")) == load(tmp_path, FTRACE)
@@ -347,6 +365,58 @@ class TestFile:
             saved.write_bytes(data[:i] + bytes([data[i] ^ 0x15]) + data[i + 1 :])
             with contextlib.suppress(TraceError):
                 list(Trace.load(saved))
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ('"ops":7', '"ops":7.0'),
+            ('"ops":7', '"ops":null'),
+            ('"ops":7', '"ops":-7'),
+            ('"ops":7', '"ops":6'),
+            ('"slots":2', '"slots":-1'),
+            ('"slots":2', '"slots":1099511627776'),
+            ('"slots":2', '"slots":"2"'),
+            ('"kinds":[[64,8,""]', '"kinds":[[64,8]'),
+            ('"kinds":[[64,8,""]', '"kinds":[[1.5,8,""]'),
+            ('"kinds":[[64,8,""]', '"kinds":[[1180591620717411303424,8,""]'),
+            ('"names":null', '"names":5'),
+            ('"names":null', '"names":[null]'),
+            ('"events":7', '"events":"7"'),
+            ('"names":null', '"names":' + "[" * 50000 + "]" * 50000),
+        ],
+    )
+    def test_head_that_was_edited(self, tmp_path: Path, old: str, new: str) -> None:
+        saved = tmp_path / "saved"
+        Trace.from_ops(TestOps.OPS).save(saved)
+        data = saved.read_bytes()
+        (length,) = struct.unpack_from("<I", data, 8)
+        head = data[12 : 12 + length].decode()
+        assert old in head
+        edited = head.replace(old, new).encode()
+        saved.write_bytes(data[:8] + struct.pack("<I", len(edited)) + edited + data[12 + length :])
+        with pytest.raises(TraceError, match="cut or damaged"):
+            Trace.load(saved)
+
+    def test_kind_that_is_not_there(self, tmp_path: Path) -> None:
+        trace = Trace.from_ops([("alloc", 1, 8, 8)])
+        trace._data.kinds.clear()
+        trace.save(tmp_path / "saved")
+        again = Trace.load(tmp_path / "saved")
+        with pytest.raises(TraceError, match="damaged"):
+            list(again)
+
+    def test_link_is_written_through(self, tmp_path: Path) -> None:
+        target, link = tmp_path / "target", tmp_path / "link"
+        target.write_bytes(b"old")
+        link.symlink_to(target)
+        Trace.from_ops(TestOps.OPS).save(link)
+        assert link.is_symlink()
+        assert len(Trace.load(target)) == 7
+
+    def test_longest_name(self, tmp_path: Path) -> None:
+        saved = tmp_path / ("n" * 250)
+        Trace.from_ops(TestOps.OPS).save(saved)
+        assert len(Trace.load(saved)) == 7
 
     def test_saved_by_a_machine_of_another_byte_order(self, tmp_path: Path) -> None:
         saved = tmp_path / "saved"

@@ -204,17 +204,3 @@ struct rb_node *fake_rb_next(const struct rb_node *node)
 		node = node->parent;
 	return node->parent;
 }
-
-struct rb_node *fake_rb_prev(const struct rb_node *node)
-{
-	struct rb_node *prev = node->left;
-
-	if (prev) {
-		while (prev->right)
-			prev = prev->right;
-		return prev;
-	}
-	while (node->parent && node == node->parent->left)
-		node = node->parent;
-	return node->parent;
-}

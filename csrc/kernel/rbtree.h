@@ -52,12 +52,4 @@ struct rb_node *fake_rb_first(const struct rb_root *root);
  */
 struct rb_node *fake_rb_next(const struct rb_node *node);
 
-/**
- * fake_rb_prev - the node with the next smaller key
- * @node: a node of a tree
- *
- * Return: the node, or NULL.
- */
-struct rb_node *fake_rb_prev(const struct rb_node *node);
-
 #endif /* FAKE_RBTREE_H */

@@ -22,7 +22,11 @@
 #include "kernel.h"
 
 /* half of vm.max_map_count: more areas than this cannot be mapped anyway */
-#define MAPPED_AREAS	32768u
+#define MAX_AREAS	32768u
+
+/* leave address space to others, but have room for a few areas of any size */
+#define MAX_RESERVED	((uint64_t)1 << 40)
+#define MIN_AREAS	4u
 
 /* without memory nothing but arithmetic is in the way */
 #define UNMAPPED_END	((uint64_t)1 << 62)
@@ -46,9 +50,13 @@ static bool prime(char *page, size_t size)
 static bool reserve(struct fake_vmalloc *vmalloc, uint64_t area_size)
 {
 	uint64_t page = vmalloc->page_size;
-	unsigned int areas;
+	uint64_t areas = MAX_RESERVED / area_size;
 
-	for (areas = MAPPED_AREAS; areas; areas /= 2) {
+	if (areas > MAX_AREAS)
+		areas = MAX_AREAS;
+	if (areas < MIN_AREAS)
+		areas = MIN_AREAS;
+	for (; areas; areas /= 2) {
 		uint64_t end = vmalloc->start + areas * area_size;
 		/* mmap knows the host's pages only, ours may be larger */
 		size_t size = end + page;

@@ -25,7 +25,7 @@ struct pcpu_trace_reader;
 enum pcpu_trace_error {
 	PCPU_T_MISSING = 1,	/* a field that the event needs is not there */
 	PCPU_T_NUMBER,		/* a field is no number in range */
-	PCPU_T_POINTER,		/* a pointer is printed as (null) or a mask */
+	PCPU_T_POINTER,		/* a pointer is printed in parentheses */
 	PCPU_T_CUT,		/* the last line has no end */
 	PCPU_T_BINARY,		/* a zero byte, or a line without end */
 	PCPU_T_TOO_MANY,	/* more than 2^32 - 2 pointers live or kinds */

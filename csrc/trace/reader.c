@@ -167,7 +167,7 @@ static int find_kind(struct pcpu_trace_reader *reader,
 }
 
 /* units of real kernels end long before this; a wild off= is not believed */
-#define MAX_EXTENT	((uint64_t)1 << 32)
+#define MAX_EXTENT	((uint64_t)1 << 26)
 
 /* note what the recording kernel itself used */
 static int note_place(struct pcpu_trace_reader *reader,
@@ -178,7 +178,7 @@ static int note_place(struct pcpu_trace_reader *reader,
 	struct kernel_chunk *chunk;
 	uint64_t page;
 
-	if (!line->has_place || end > MAX_EXTENT)
+	if (!line->has_place || line->offset > MAX_EXTENT || end > MAX_EXTENT)
 		return 0;
 	if (index == TABLE_NONE) {
 		index = (uint32_t)reader->chunks.used;
@@ -304,7 +304,7 @@ static int on_event(struct pcpu_trace_reader *reader,
 	}
 }
 
-static int stop(struct pcpu_trace_reader *reader, int error, const char *field)
+static int stop_at(struct pcpu_trace_reader *reader, int error, const char *field)
 {
 	reader->stop.error = error;
 	reader->stop.line = reader->stats.lines;
@@ -320,12 +320,12 @@ static int read_line(struct pcpu_trace_reader *reader, const char *text,
 
 	reader->stats.lines++;
 	if (n > MAX_LINE || memchr(text, 0, n))
-		return stop(reader, PCPU_T_BINARY, NULL);
+		return stop_at(reader, PCPU_T_BINARY, NULL);
 	err = trace_line_parse(text, n, &line);
 	if (!err)
 		err = on_event(reader, &line);
 	if (err)
-		return stop(reader, -err, line.field);
+		return stop_at(reader, -err, line.field);
 	if (line.ptr_digits)
 		reader->ptr_digits = line.ptr_digits;
 	return 0;
@@ -338,11 +338,11 @@ static int keep(struct pcpu_trace_reader *reader, const char *text, size_t n)
 
 	if (reader->rest.used + n > MAX_LINE) {
 		reader->stats.lines++;
-		return stop(reader, PCPU_T_BINARY, NULL);
+		return stop_at(reader, PCPU_T_BINARY, NULL);
 	}
 	room = vec_add(&reader->rest, n, 1);
 	if (!room)
-		return stop(reader, PCPU_T_HOST, NULL);
+		return stop_at(reader, PCPU_T_HOST, NULL);
 	memcpy(room, text, n);
 	return 0;
 }
@@ -402,7 +402,7 @@ int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 	    (!err && reader->ptr_digits < digits) ||
 	    (!err && events && reader->stats.events == events &&
 	     says_something(text, n)))
-		err = stop(reader, PCPU_T_CUT, reader->stop.field);
+		err = stop_at(reader, PCPU_T_CUT, reader->stop.field);
 	return err;
 }
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import struct
 import sys
-import tempfile
 import zlib
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +29,7 @@ __all__ = ["MAGIC", "read_file", "write_file"]
 
 MAGIC = b"PCPUTRC1"
 LENGTH = struct.Struct("<I")
+MAX_ASK = 1 << 63  # sizes and alignments are 64-bit integers
 
 
 def write_file(path: str | Path, operations: Operations) -> None:
@@ -49,17 +50,19 @@ def write_file(path: str | Path, operations: Operations) -> None:
     text = json.dumps(head, separators=(",", ":")).encode()
     rows = b"".join(bytes(operations.ops[i :: OP.size]) for i in range(OP.size))
 
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    data = MAGIC + LENGTH.pack(len(text)) + text + zlib.compress(rows, 9)
+
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():  # a pipe or a device: nothing to replace
+        path.write_bytes(data)
+        return
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(MAGIC + LENGTH.pack(len(text)) + text + zlib.compress(rows, 9))
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
+        with temporary.open("xb") as file:
+            file.write(data)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink()
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -74,24 +77,18 @@ def read_file(blocks: Blocks) -> Operations:
     start = len(MAGIC) + LENGTH.size
     try:
         (length,) = LENGTH.unpack_from(data, len(MAGIC))
-        head = json.loads(data[start : start + length])
-        rows = zlib.decompress(data[start + length :])
-        operations = Operations(
-            ops=bytearray(len(rows)),
-            kinds=[Kind(size, align, site) for size, align, site in head["kinds"]],
-            slots=head["slots"],
-            names=head["names"],
-            stats=TraceStats(**head["stats"]),
-        )
-        n, byteorder = head["ops"], head["byteorder"]
-    except (struct.error, ValueError, KeyError, TypeError, zlib.error) as error:
-        raise TraceError(f"the file is cut or damaged ({error}); save it again", blocks.name) from (
-            error
-        )
-    if len(rows) != n * OP.size:
+        operations, n, byteorder = _read_head(data[start : start + length])
+        # no more than was promised: a small file can hold gigabytes of zeroes
+        inflater = zlib.decompressobj()
+        rows = inflater.decompress(data[start + length :], n * OP.size + 1)
+    except (struct.error, ValueError, LookupError, TypeError, RecursionError, zlib.error) as error:
         raise TraceError(
-            f"the file is damaged: {n} operations were saved, {len(rows) // OP.size} are left; "
-            "save it again",
+            f"the file is cut or damaged ({error}); save it again", blocks.name
+        ) from error
+    if len(rows) != n * OP.size or not inflater.eof or inflater.unused_data:
+        raise TraceError(
+            f"the file is cut or damaged: {n} operations were saved, {len(rows) // OP.size} are "
+            "left; save it again",
             blocks.name,
         )
     if byteorder != sys.byteorder:
@@ -100,6 +97,26 @@ def read_file(blocks: Blocks) -> Operations:
             f"{sys.byteorder}-endian; load the kernel's text and save it here",
             blocks.name,
         )
+    operations.ops = bytearray(len(rows))
     for i in range(OP.size):
         operations.ops[i :: OP.size] = rows[i * n : (i + 1) * n]
     return operations
+
+
+def _read_head(text: bytes) -> tuple[Operations, int, str]:
+    """Read the head: everything but the operations, their number, and the byte order."""
+    head = json.loads(text)
+    n, slots, names, byteorder = head["ops"], head["slots"], head["names"], head["byteorder"]
+    kinds = [Kind(size, align, site) for size, align, site in head["kinds"]]
+    stats = TraceStats(**head["stats"])
+
+    if type(n) is not int or type(slots) is not int or not 0 <= slots <= n:
+        raise ValueError(f"{slots} slots for {n} operations")
+    for kind in kinds:
+        if not all(type(ask) is int and -MAX_ASK <= ask < MAX_ASK for ask in kind[:2]):
+            raise ValueError(f"{kind} is no kind")
+    if names is not None and not all(isinstance(name, int | str) for name in list(names)):
+        raise ValueError("a name is neither an integer nor a string")
+    if not all(type(value) is int for value in vars(stats).values()):
+        raise ValueError("a figure is no integer")
+    return Operations(kinds=kinds, slots=slots, names=names, stats=stats), n, byteorder

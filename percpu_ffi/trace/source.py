@@ -55,7 +55,7 @@ class Blocks:
             raise TraceError(
                 f"the compressed file is cut or damaged ({error}); copy it again", self.name
             ) from error
-        if self._progress:
+        if self._progress and self._raw.seekable():
             position = self._raw.tell()
             self._progress(position - self._told)
             self._told = position
@@ -78,8 +78,7 @@ def open_source(
 
     """
     with Path(path).open("rb") as raw:
-        magic = raw.read(len(XZ_MAGIC))
-        raw.seek(0)
+        magic = raw.peek(len(XZ_MAGIC))[: len(XZ_MAGIC)]  # a pipe cannot be rewound
         stream: IO[bytes] | gzip.GzipFile | lzma.LZMAFile = raw
         if magic.startswith(GZIP_MAGIC):
             stream = gzip.GzipFile(fileobj=raw)

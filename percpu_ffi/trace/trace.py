@@ -6,7 +6,7 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any, overload
 
-from percpu_ffi.errors import TraceError
+from percpu_ffi.errors import TraceError, damaged_trace, shown
 from percpu_ffi.trace.file import MAGIC, read_file, write_file
 from percpu_ffi.trace.operations import FREE, OP, ORPHAN, Key, Kind, Op, Operations, TraceStats
 from percpu_ffi.trace.source import open_source
@@ -72,9 +72,9 @@ class Trace:
         write_file(path, self._data)
 
     @property
-    def ops(self) -> bytearray:
-        """The operations as C has them, 16 bytes each."""
-        return self._data.ops
+    def ops(self) -> memoryview:
+        """The operations as C has them, 16 bytes each; read only."""
+        return memoryview(self._data.ops).toreadonly()
 
     @property
     def kinds(self) -> list[Kind]:
@@ -101,6 +101,8 @@ class Trace:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Trace):
             return NotImplemented
+        if self._data == other._data:
+            return True
         return len(self) == len(other) and all(map(operator.eq, self, other))
 
     __hash__ = None  # type: ignore[assignment]
@@ -121,10 +123,13 @@ class Trace:
         return self._tuple(*OP.unpack_from(self._data.ops, numbers * OP.size))
 
     def _tuple(self, key: int, _slot: int, kind: int) -> Op:
-        name = key if self._data.names is None else self._data.names[key]
-        if kind == FREE:
-            return ("free", name)
-        ask = self._data.kinds[kind]
+        try:
+            name = key if self._data.names is None else self._data.names[key]
+            if kind == FREE:
+                return ("free", name)
+            ask = self._data.kinds[kind]
+        except IndexError:
+            raise damaged_trace() from None
         return ("alloc", name, ask.size, ask.align)
 
 
@@ -200,14 +205,14 @@ def _assemble(ops: Iterable[tuple[Any, ...]]) -> Operations:
                     asks = 1 << 63, 0
                 if not all(-(1 << 63) <= ask < 1 << 63 for ask in asks):
                     raise TraceError(
-                        f"{op!r}: size and alignment are integers of 64 bits", line=number
+                        f"{shown(op)}: size and alignment are integers of 64 bits", line=number
                     )
                 assembler.alloc(key, *asks)
             case ("free", int() | str() as key):
                 assembler.free(key)
             case _:
                 raise TraceError(
-                    f"{op!r}: an operation is ('alloc', key, size, align) or ('free', key), "
+                    f"{shown(op)}: an operation is ('alloc', key, size, align) or ('free', key), "
                     "its key an integer or a string",
                     line=number,
                 )

@@ -405,7 +405,8 @@ TEST(a_closed_allocator_answers_closed)
 	uint64_t calls[PCPU_NR_SERVICES];
 	struct pcpu_replay replay = { 0 };
 	struct pcpu_location location;
-	int64_t ptr = pcpu_alloc(pcpu, 8, 8), size;
+	int64_t ptr = pcpu_alloc(pcpu, 8, 8);
+	struct pcpu_pin pin = { 0 };
 	struct pcpu_info info;
 	size_t at;
 	int error;
@@ -416,8 +417,7 @@ TEST(a_closed_allocator_answers_closed)
 	CHECK(pcpu_free(pcpu, 0) == -PCPU_E_CLOSED);
 	CHECK(pcpu_locate(pcpu, ptr, &location) == -PCPU_E_CLOSED);
 	CHECK(pcpu_address(pcpu, ptr, 0) == -PCPU_E_CLOSED);
-	CHECK(pcpu_pin(pcpu, ptr, 0, &size) == -PCPU_E_CLOSED);
-	CHECK(pcpu_unpin(pcpu, ptr) == -PCPU_E_CLOSED);
+	CHECK(pcpu_pin(pcpu, ptr, 0, &pin) == -PCPU_E_CLOSED);
 	CHECK(pcpu_alloc_many(pcpu, NULL, 8, 0, 8, NULL, &at) ==
 	      -PCPU_E_CLOSED);
 	CHECK(pcpu_free_many(pcpu, NULL, 8, 0, &at) == -PCPU_E_CLOSED);

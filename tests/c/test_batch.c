@@ -308,13 +308,13 @@ TEST(a_pinned_area_among_them_keeps_all)
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu *pcpu = create(&config);
 	int64_t ptrs[] = { pcpu_alloc(pcpu, 8, 8), pcpu_alloc(pcpu, 8, 8) };
-	int64_t size;
+	struct pcpu_pin pin = { 0 };
 	size_t at;
 
-	CHECK(pcpu_pin(pcpu, ptrs[1], 0, &size) > 0);
+	CHECK(!pcpu_pin(pcpu, ptrs[1], 0, &pin));
 	CHECK(pcpu_free_many(pcpu, ptrs, -8, 2, &at) == -PCPU_E_PINNED);
 	CHECK(at == 1);
-	CHECK(!pcpu_unpin(pcpu, ptrs[1]));
+	pcpu_unpin(&pin);
 	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 2, &at));
 	pcpu_destroy(pcpu);
 }

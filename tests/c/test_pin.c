@@ -15,107 +15,120 @@ static struct pcpu *mapped(unsigned int quirks)
 TEST(a_pin_gives_the_address_and_the_size)
 {
 	struct pcpu *pcpu = mapped(0);
-	int64_t ptr = pcpu_alloc(pcpu, 100, 4), size = 0;
+	int64_t ptr = pcpu_alloc(pcpu, 100, 4);
+	struct pcpu_pin pin = { 0 };
 
-	CHECK(pcpu_pin(pcpu, ptr, 1, &size) == pcpu_address(pcpu, ptr, 1));
-	CHECK(size == 100);
-	CHECK(!pcpu_unpin(pcpu, ptr));
+	CHECK(!pcpu_pin(pcpu, ptr, 1, &pin));
+	CHECK(pin.address == pcpu_address(pcpu, ptr, 1));
+	CHECK(pin.size == 100);
+	pcpu_unpin(&pin);
 	pcpu_destroy(pcpu);
 }
 
 TEST(a_pinned_area_is_not_freed)
 {
 	struct pcpu *pcpu = mapped(0);
-	int64_t a = pcpu_alloc(pcpu, 8, 8), b = pcpu_alloc(pcpu, 8, 8), size;
+	int64_t a = pcpu_alloc(pcpu, 8, 8), b = pcpu_alloc(pcpu, 8, 8);
+	struct pcpu_pin pin = { 0 };
 
-	CHECK(pcpu_pin(pcpu, a, 0, &size) > 0);
+	CHECK(!pcpu_pin(pcpu, a, 0, &pin));
 	CHECK(pcpu_free(pcpu, a) == -PCPU_E_PINNED);
 	CHECK(!pcpu_free(pcpu, b));
-	CHECK(!pcpu_unpin(pcpu, a));
+	pcpu_unpin(&pin);
 	CHECK(!pcpu_free(pcpu, a));
 	pcpu_destroy(pcpu);
 }
 
-TEST(pins_count)
+TEST(an_area_may_have_several_pins)
 {
 	struct pcpu *pcpu = mapped(0);
-	int64_t ptr = pcpu_alloc(pcpu, 8, 8), size;
+	int64_t ptr = pcpu_alloc(pcpu, 8, 8);
+	struct pcpu_pin pins[20] = { { 0 } };
 
-	CHECK(pcpu_pin(pcpu, ptr, 0, &size) > 0);
-	CHECK(pcpu_pin(pcpu, ptr, 1, &size) > 0);
-	CHECK(!pcpu_unpin(pcpu, ptr));
-	CHECK(pcpu_free(pcpu, ptr) == -PCPU_E_PINNED);
-	CHECK(!pcpu_unpin(pcpu, ptr));
+	for (int i = 0; i < 20; i++)
+		CHECK(!pcpu_pin(pcpu, ptr, i % 2, &pins[i]));
+	for (int i = 0; i < 20; i++) {
+		CHECK(pcpu_free(pcpu, ptr) == -PCPU_E_PINNED);
+		pcpu_unpin(&pins[(i * 7) % 20]);
+	}
 	CHECK(!pcpu_free(pcpu, ptr));
 	pcpu_destroy(pcpu);
 }
 
-TEST(unpin_without_a_pin_is_refused)
+TEST(a_pin_that_pins_nothing_is_taken_away_for_nothing)
 {
 	struct pcpu *pcpu = mapped(0);
-	int64_t ptr = pcpu_alloc(pcpu, 8, 8), size;
+	int64_t ptr = pcpu_alloc(pcpu, 8, 8);
+	struct pcpu_pin pin = { 0 };
 
-	CHECK(pcpu_unpin(pcpu, ptr) == -PCPU_E_NOT_PINNED);
-	CHECK(pcpu_pin(pcpu, ptr, 0, &size) > 0);
-	CHECK(pcpu_unpin(pcpu, ptr + 1) == -PCPU_E_NOT_PINNED);
-	CHECK(!pcpu_unpin(pcpu, ptr));
-	CHECK(pcpu_unpin(pcpu, ptr) == -PCPU_E_NOT_PINNED);
+	pcpu_unpin(&pin);
+	CHECK(!pcpu_pin(pcpu, ptr, 0, &pin));
+	pcpu_unpin(&pin);
+	pcpu_unpin(&pin);
+	CHECK(!pcpu_free(pcpu, ptr));
 	pcpu_destroy(pcpu);
 }
 
 TEST(close_waits_for_the_last_pin)
 {
 	struct pcpu *pcpu = mapped(0);
-	int64_t ptr = pcpu_alloc(pcpu, 8, 8), size;
+	int64_t ptr = pcpu_alloc(pcpu, 8, 8);
+	struct pcpu_pin pin = { 0 };
 
-	CHECK(pcpu_pin(pcpu, ptr, 0, &size) > 0);
+	CHECK(!pcpu_pin(pcpu, ptr, 0, &pin));
 	CHECK(pcpu_close(pcpu) == -PCPU_E_PINNED);
 	/* nothing was done: it still serves */
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
-	CHECK(!pcpu_unpin(pcpu, ptr));
+	pcpu_unpin(&pin);
 	CHECK(!pcpu_close(pcpu));
 	pcpu_destroy(pcpu);
 }
 
-/* the handle is good for unpin alone; the sanitizer sees whether it goes */
+/* the sanitizer sees whether the handle goes, and not too early */
 TEST(destroy_leaves_the_end_to_the_last_unpin)
 {
 	struct pcpu *pcpu = mapped(0);
-	int64_t a = pcpu_alloc(pcpu, 8, 8), b = pcpu_alloc(pcpu, 8, 8), size;
-	char *copy = (char *)(uintptr_t)pcpu_pin(pcpu, a, 1, &size);
+	int64_t a = pcpu_alloc(pcpu, 8, 8), b = pcpu_alloc(pcpu, 8, 8);
+	struct pcpu_pin first = { 0 }, second = { 0 };
+	char *copy;
 
-	CHECK(pcpu_pin(pcpu, b, 0, &size) > 0);
+	CHECK(!pcpu_pin(pcpu, a, 1, &first));
+	CHECK(!pcpu_pin(pcpu, b, 0, &second));
+	copy = (char *)(uintptr_t)first.address;
 	pcpu_destroy(pcpu);
 	copy[7] = 1;
-	CHECK(!pcpu_unpin(pcpu, b));
+	pcpu_unpin(&second);
 	copy[7] = 2;
-	CHECK(!pcpu_unpin(pcpu, a));
+	pcpu_unpin(&first);
 }
 
 TEST(the_static_area_can_be_pinned)
 {
 	struct pcpu *pcpu = mapped(0);
-	int64_t ptr = info_of(pcpu).static_ptr, size;
+	int64_t ptr = info_of(pcpu).static_ptr;
+	struct pcpu_pin pin = { 0 };
 
-	CHECK(pcpu_pin(pcpu, ptr, 0, &size) > 0);
-	CHECK(size == STATIC);
+	CHECK(!pcpu_pin(pcpu, ptr, 0, &pin));
+	CHECK(pin.size == STATIC);
 	CHECK(pcpu_free(pcpu, ptr) == -PCPU_E_STATIC);
 	CHECK(pcpu_close(pcpu) == -PCPU_E_PINNED);
-	CHECK(!pcpu_unpin(pcpu, ptr));
+	pcpu_unpin(&pin);
 	pcpu_destroy(pcpu);
 }
 
 TEST(what_cannot_be_translated_cannot_be_pinned)
 {
 	struct pcpu *pcpu = mapped(0), *none = small(2);
-	int64_t ptr = pcpu_alloc(pcpu, 8, 8), size;
+	int64_t ptr = pcpu_alloc(pcpu, 8, 8);
+	struct pcpu_pin pin = { 0 };
 
-	CHECK(pcpu_pin(pcpu, -1, 0, &size) == -PCPU_E_WILD);
-	CHECK(pcpu_pin(pcpu, ptr + 1, 0, &size) == -PCPU_E_INTERIOR);
-	CHECK(pcpu_pin(pcpu, ptr + 8, 0, &size) == -PCPU_E_NOT_LIVE);
-	CHECK(pcpu_pin(pcpu, ptr, 2, &size) == -PCPU_E_CPU);
+	CHECK(pcpu_pin(pcpu, -1, 0, &pin) == -PCPU_E_WILD);
+	CHECK(pcpu_pin(pcpu, ptr + 1, 0, &pin) == -PCPU_E_INTERIOR);
+	CHECK(pcpu_pin(pcpu, ptr + 8, 0, &pin) == -PCPU_E_NOT_LIVE);
+	CHECK(pcpu_pin(pcpu, ptr, 2, &pin) == -PCPU_E_CPU);
+	CHECK(!pin.pcpu);
 	CHECK(!pcpu_free(pcpu, ptr));
-	CHECK(pcpu_pin(none, pcpu_alloc(none, 8, 8), 0, &size) ==
+	CHECK(pcpu_pin(none, pcpu_alloc(none, 8, 8), 0, &pin) ==
 	      -PCPU_E_NO_MEMORY_MAPPED);
 	CHECK(!pcpu_close(pcpu) && !pcpu_close(none));
 	pcpu_destroy(pcpu);
@@ -126,9 +139,10 @@ TEST(what_cannot_be_translated_cannot_be_pinned)
 TEST(with_the_rollback_quirk_there_are_no_pins)
 {
 	struct pcpu *pcpu = mapped(PCPU_QUIRK_ROLLBACK);
-	int64_t ptr = pcpu_alloc(pcpu, 8, 8), size;
+	int64_t ptr = pcpu_alloc(pcpu, 8, 8);
+	struct pcpu_pin pin = { 0 };
 
-	CHECK(pcpu_pin(pcpu, ptr, 0, &size) == -PCPU_E_ROLLBACK);
+	CHECK(pcpu_pin(pcpu, ptr, 0, &pin) == -PCPU_E_ROLLBACK);
 	CHECK(!pcpu_free(pcpu, ptr));
 	pcpu_destroy(pcpu);
 }
@@ -145,7 +159,8 @@ TEST(parked_bytes_in_a_page_that_is_not_there_cannot_be_touched)
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu_location location;
 	struct pcpu *pcpu;
-	int64_t page, ptr, size;
+	struct pcpu_pin pin = { 0 };
+	int64_t page, ptr;
 
 	pcpu = create(&config);
 	page = info_of(pcpu).page_size;
@@ -160,27 +175,28 @@ TEST(parked_bytes_in_a_page_that_is_not_there_cannot_be_touched)
 	CHECK(!pcpu_locate(pcpu, ptr, &location));
 	CHECK(location.chunk == 0 && location.size == 5);
 	CHECK(info_of(pcpu).pages == 2);
-	CHECK(pcpu_pin(pcpu, ptr, 0, &size) > 0);
-	CHECK(size == 2);
-	CHECK(!pcpu_unpin(pcpu, ptr));
+	CHECK(!pcpu_pin(pcpu, ptr, 0, &pin));
+	CHECK(pin.size == 2);
+	pcpu_unpin(&pin);
 	pcpu_destroy(pcpu);
 }
 
 TEST(many_pins_are_told_apart)
 {
+	static struct pcpu_pin pins[200];
 	struct pcpu *pcpu = mapped(0);
-	int64_t ptrs[200], size;
+	int64_t ptrs[200];
 
 	for (int i = 0; i < 200; i++) {
 		ptrs[i] = pcpu_alloc(pcpu, 8, 8);
-		CHECK(pcpu_pin(pcpu, ptrs[i], 0, &size) > 0);
+		CHECK(!pcpu_pin(pcpu, ptrs[i], 0, &pins[i]));
 	}
 	for (int i = 0; i < 200; i += 2)
-		CHECK(!pcpu_unpin(pcpu, ptrs[(i * 77) % 200]));
+		pcpu_unpin(&pins[(i * 77) % 200]);
 	for (int i = 0; i < 200; i++)
 		CHECK(pcpu_free(pcpu, ptrs[i]) ==
 		      (i % 2 ? -PCPU_E_PINNED : 0));
 	for (int i = 1; i < 200; i += 2)
-		CHECK(!pcpu_unpin(pcpu, ptrs[i]));
+		pcpu_unpin(&pins[i]);
 	pcpu_destroy(pcpu);
 }

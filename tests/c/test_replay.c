@@ -154,18 +154,18 @@ TEST(a_pinned_area_stays_in_its_slot)
 	};
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu *pcpu = create(&config);
-	int64_t size;
+	struct pcpu_pin pin = { 0 };
 
 	start(ops);
 	CHECK(!pcpu_replay(pcpu, &replay, 0, 1));
-	CHECK(pcpu_pin(pcpu, pointers[0], 0, &size) > 0);
+	CHECK(!pcpu_pin(pcpu, pointers[0], 0, &pin));
 	CHECK(!pcpu_replay(pcpu, &replay, 1, 3));
 	CHECK(pointers[1] == -PCPU_E_PINNED);
 	CHECK(pointers[2] == -PCPU_E_PINNED);
 	CHECK(replay.failures == 2);
 	CHECK(replay.live_bytes == 8);
 	CHECK(slots[0].ptr == pointers[0]);
-	CHECK(!pcpu_unpin(pcpu, pointers[0]));
+	pcpu_unpin(&pin);
 	pcpu_destroy(pcpu);
 }
 

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * lock.c - locks across a fork.
+ *
+ * A child has the forking thread alone: a lock that another one held would
+ * never be dropped.  So a fork waits until nobody is inside any allocator.
+ */
+#include "lock.h"
+
+static pthread_mutex_t all_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct list_head all_locks = { &all_locks, &all_locks };
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static struct pcpu_lock *link_to_lock(struct list_head *link)
+{
+	return list_entry(link, struct pcpu_lock, list);
+}
+
+static void before_fork(void)
+{
+	struct list_head *pos;
+
+	pthread_mutex_lock(&all_mutex);
+	list_for_each(pos, &all_locks)
+		pthread_mutex_lock(&link_to_lock(pos)->mutex);
+}
+
+static void after_fork(void)
+{
+	struct list_head *pos;
+
+	list_for_each(pos, &all_locks)
+		pthread_mutex_unlock(&link_to_lock(pos)->mutex);
+	pthread_mutex_unlock(&all_mutex);
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(before_fork, after_fork, after_fork);
+}
+
+void pcpu_lock_init(struct pcpu_lock *lock)
+{
+	pthread_once(&once, watch_forks);
+	pthread_mutex_init(&lock->mutex, NULL);
+	lock->taken = false;
+	pthread_mutex_lock(&all_mutex);
+	list_add(&lock->list, &all_locks);
+	pthread_mutex_unlock(&all_mutex);
+}
+
+void pcpu_lock_exit(struct pcpu_lock *lock)
+{
+	pthread_mutex_lock(&all_mutex);
+	list_del(&lock->list);
+	pthread_mutex_unlock(&all_mutex);
+	pthread_mutex_destroy(&lock->mutex);
+}
