@@ -499,7 +499,7 @@ class Allocator:
         if code in _POINTER_ERRORS:
             return _POINTER_ERRORS[code](ptr)
         if code >= lib.PCPU_E_NOMEM:
-            return errors.out_of_memory(SERVICES[code - lib.PCPU_E_NOMEM])
+            return errors.out_of_memory(SERVICES[code - lib.PCPU_E_NOMEM], size, align)
         if code == lib.PCPU_E_SIZE:
             return errors.bad_size(size, self.max_size)
         if code == lib.PCPU_E_ALIGN:

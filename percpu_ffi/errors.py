@@ -239,11 +239,11 @@ def damaged_trace() -> TraceError:
     )
 
 
-def out_of_memory(service: str) -> PercpuMemoryError:
-    """Name the service that failed."""
+def out_of_memory(service: str, size: int, align: int) -> PercpuMemoryError:
+    """A kernel service failed while an area was allocated."""
     return PercpuMemoryError(
-        f"out of memory: {service} failed; free areas, or raise the limit or clear the fault "
-        "that was set",
+        f"out of memory: {service} failed for an area of {size} bytes aligned to {align}; free "
+        "areas, or raise the limit or clear the fault that was set",
         service,
     )
 

@@ -108,6 +108,7 @@ def test_error_names_the_service(site: str) -> None:
         with pytest.raises(PercpuMemoryError, match=f"{site} failed") as caught:
             a.alloc_many([32] * 100)
         assert caught.value.service == site
+        assert "32 bytes aligned to 8" in str(caught.value)
         assert isinstance(caught.value, MemoryError)
         assert a.alloc(32) > 0  # the fault was a single one
 
