@@ -122,10 +122,6 @@ def replays() -> Iterator[Bound]:
 
 def loop_ns(a: Allocator, trace: Trace) -> int:
     """Nanoseconds of the loop in C."""
-    address = {
-        name: int(ffi.cast("uintptr_t", ffi.addressof(lib, name)))
-        for name in ("pcpu_alloc", "pcpu_free")
-    }
     kinds = ffi.new("struct pcpu_kind[]", [(kind.size, kind.align) for kind in trace.kinds])
     ptrs = _floor.ffi.new("int64_t[]", trace.slots)
 
@@ -134,8 +130,8 @@ def loop_ns(a: Allocator, trace: Trace) -> int:
 
     elapsed: int = _floor.lib.floor_replay(
         pointer(a._pcpu),
-        pointer(address["pcpu_alloc"]),
-        pointer(address["pcpu_free"]),
+        pointer(ffi.addressof(lib, "pcpu_alloc")),
+        pointer(ffi.addressof(lib, "pcpu_free")),
         _floor.ffi.from_buffer(trace.ops),
         len(trace),
         pointer(kinds),

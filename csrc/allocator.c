@@ -207,22 +207,20 @@ void pcpu_destroy(struct pcpu *pcpu)
 		destroy_now(pcpu);
 }
 
-int pcpu_check_request(const struct pcpu *pcpu, int64_t size, int64_t align)
+int pcpu_check_request(struct pcpu *pcpu, int64_t size, int64_t align)
 {
-	if (unlikely(size < 1 || size > pcpu->geo.min_unit_size))
-		return -PCPU_E_SIZE;
-	if (unlikely(align > pcpu->geo.page_size || !is_power_of_two(align)))
-		return -PCPU_E_ALIGN;
-	return 0;
-}
+	int max_size = pcpu->geo.min_unit_size;
+	int page = pcpu->geo.page_size;
 
-/* refuse; the 2009 file warned about some, and let the rest do damage */
-static int refuse_request(struct pcpu *pcpu, int error, int64_t align)
-{
-	if (error == -PCPU_E_SIZE || align < 0 || align > pcpu->geo.page_size)
+	if (likely(size >= 1 && size <= max_size && align <= page &&
+		   is_power_of_two(align)))
+		return 0;
+
+	/* the 2009 file warned about some, and let the rest do damage */
+	if (size < 1 || size > max_size || align < 0 || align > page)
 		fake_warn(&pcpu->kernel,
 			  "illegal size or align for percpu allocation");
-	return error;
+	return size < 1 || size > max_size ? -PCPU_E_SIZE : -PCPU_E_ALIGN;
 }
 
 /*
@@ -285,7 +283,7 @@ int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size, int64_t align)
 
 	error = pcpu_check_request(pcpu, size, align);
 	if (unlikely(error))
-		return refuse_request(pcpu, error, align);
+		return error;
 
 	chunk = find_area(pcpu, (int)size, (int)align, &offset, &error);
 	if (!chunk)

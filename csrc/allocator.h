@@ -24,13 +24,14 @@ void pcpu_unlock(struct pcpu *pcpu);
 
 /**
  * pcpu_check_request - whether a size and an alignment can be served
- * @pcpu: the allocator
+ * @pcpu: the allocator, locked
  * @size: bytes
  * @align: bytes
  *
+ * Warns where the 2009 file does.
  * Return: 0, -PCPU_E_SIZE or -PCPU_E_ALIGN.
  */
-int pcpu_check_request(const struct pcpu *pcpu, int64_t size, int64_t align);
+int pcpu_check_request(struct pcpu *pcpu, int64_t size, int64_t align);
 
 /**
  * pcpu_alloc_locked - allocate

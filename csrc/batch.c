@@ -50,15 +50,9 @@ int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
 
 	/* the alignment alone first: there may be no size */
 	err = pcpu_check_request(pcpu, 1, align);
-	if (err)
-		err = (int)pcpu_alloc_locked(pcpu, 1, align);
 	for (i = 0; i < n && !err; i++) {
-		int64_t size = get(sizes, width, i);
-
-		/* a request that is refused changes nothing, but warns */
 		*at = i;
-		if (pcpu_check_request(pcpu, size, align))
-			err = (int)pcpu_alloc_locked(pcpu, size, align);
+		err = pcpu_check_request(pcpu, get(sizes, width, i), align);
 	}
 	for (i = 0; i < n && !err; i++) {
 		ptrs[i] = pcpu_alloc_locked(pcpu, get(sizes, width, i), align);

@@ -99,7 +99,7 @@ def shown(value: Any) -> str:
         return f"<{type(value).__name__} with a number of over 4,300 digits>"
 
 
-def _shown(pointer: Any) -> str:
+def _hex(pointer: Any) -> str:
     number = _index(pointer)
     return repr(pointer) if number is None else f"{number:#x}"
 
@@ -153,7 +153,7 @@ def not_a_pointer(pointer: Any) -> InvalidPointer:
 def wild_pointer(pointer: Any) -> WildPointer:
     """No chunk covers the pointer."""
     return WildPointer(
-        f"pointer {_shown(pointer)} is in no chunk of this allocator; pass one that alloc() of "
+        f"pointer {_hex(pointer)} is in no chunk of this allocator; pass one that alloc() of "
         "the same allocator gave and free() has not taken back"
     )
 
@@ -161,7 +161,7 @@ def wild_pointer(pointer: Any) -> WildPointer:
 def other_unit_pointer(pointer: int) -> OtherUnitPointer:
     """The pointer lies in a chunk, behind its first unit."""
     return OtherUnitPointer(
-        f"pointer {_shown(pointer)} is the address of another CPU's copy; pass the per-CPU "
+        f"pointer {_hex(pointer)} is the address of another CPU's copy; pass the per-CPU "
         "pointer that alloc() gave, which names CPU 0's"
     )
 
@@ -169,14 +169,14 @@ def other_unit_pointer(pointer: int) -> OtherUnitPointer:
 def interior_pointer(pointer: int) -> InteriorPointer:
     """The pointer lies behind the start of an area."""
     return InteriorPointer(
-        f"pointer {_shown(pointer)} is in the middle of an area; pass the pointer that alloc() gave"
+        f"pointer {_hex(pointer)} is in the middle of an area; pass the pointer that alloc() gave"
     )
 
 
 def static_pointer(pointer: int) -> StaticPointer:
     """The pointer lies in the static area."""
     return StaticPointer(
-        f"pointer {_shown(pointer)} is in the static area, which is never freed and is looked at "
+        f"pointer {_hex(pointer)} is in the static area, which is never freed and is looked at "
         "as a whole through static_ptr"
     )
 
@@ -184,7 +184,7 @@ def static_pointer(pointer: int) -> StaticPointer:
 def double_free(pointer: int) -> DoubleFree:
     """Nothing is allocated where the pointer points."""
     return DoubleFree(
-        f"pointer {_shown(pointer)}: no area is allocated there, it was freed before or never "
+        f"pointer {_hex(pointer)}: no area is allocated there, it was freed before or never "
         "handed out; free each pointer once"
     )
 
@@ -192,7 +192,7 @@ def double_free(pointer: int) -> DoubleFree:
 def viewed(pointer: int) -> BufferError:
     """Views of the area are alive."""
     return BufferError(
-        f"the area at {_shown(pointer)} is being looked at; release its views, and delete slices "
+        f"the area at {_hex(pointer)} is being looked at; release its views, and delete slices "
         "and arrays made from them, before it is freed"
     )
 

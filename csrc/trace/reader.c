@@ -178,7 +178,7 @@ static int note_place(struct pcpu_trace_reader *reader,
 	struct kernel_chunk *chunk;
 	uint64_t page;
 
-	if (!line->has_place || line->offset > MAX_EXTENT || end > MAX_EXTENT)
+	if (!line->has_place || end > MAX_EXTENT)
 		return 0;
 	if (index == TABLE_NONE) {
 		index = (uint32_t)reader->chunks.used;
