@@ -531,6 +531,7 @@ int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
 	info->chunks_created = pcpu->nr_created;
 	info->chunks_destroyed = pcpu->nr_destroyed;
 	info->pages = pcpu->nr_pages;
+	info->half_done = pcpu->nr_half_done;
 	pcpu_unlock(pcpu);
 	return 0;
 }

@@ -126,7 +126,7 @@ int pcpu_alloc_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int size,
 	struct pcpu_area_map *map = &chunk->map;
 	int oslot = pcpu_chunk_slot(pcpu, chunk);
 	struct pcpu_fit fit;
-	int err;
+	int free_size, err;
 
 	if (unlikely(!map->entry)) {
 		err = give_first_map(pcpu, map);
@@ -134,13 +134,16 @@ int pcpu_alloc_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int size,
 			return err;
 	}
 
+	free_size = map->free_size;
 	if (!pcpu_map_fit(map, size, align, &fit)) {
 		pcpu_chunk_relocate(pcpu, chunk, oslot);
 		return PCPU_NO_SPACE;
 	}
 	err = map_grow(pcpu, map, pcpu_map_room(map, &fit));
-	if (err)
+	if (err) {
+		pcpu->nr_half_done += map->free_size != free_size;
 		return err;
+	}
 	*offset = pcpu_map_take(map, &fit);
 	pcpu_chunk_relocate(pcpu, chunk, oslot);
 	return 0;

@@ -64,6 +64,7 @@ struct pcpu {
 	int64_t nr_created;	/* chunks ever, the first not counted */
 	int64_t nr_destroyed;	/* chunks given back */
 	int64_t nr_pages;	/* page frames that the chunks hold */
+	int64_t nr_half_done;	/* allocations that gave a gap away, then failed */
 	struct rb_root pins;	/* areas that somebody looks at */
 	int64_t nr_pins;	/* pins in all */
 	struct fake_kernel kernel; /* what it runs on */

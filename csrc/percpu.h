@@ -265,13 +265,30 @@ int pcpu_free_many(struct pcpu *pcpu, const void *ptrs, int width, size_t n,
 		   size_t *at);
 
 #define PCPU_OP_FREE	0xffffffffu	/* as a kind: this operation frees */
+#define PCPU_OP_FAULT	0xfffffffeu	/* as a kind: sets the fault at index slot */
 #define PCPU_OP_ORPHAN	0xffffffffu	/* as a slot: nothing to free */
 
 /* one operation of a trace, 16 bytes */
 struct pcpu_op {
 	uint64_t key;		/* the recorder's name for the area */
 	uint32_t slot;		/* our name for it while it lives */
-	uint32_t kind;		/* index of its struct pcpu_kind, or PCPU_OP_FREE */
+	uint32_t kind;		/* index of its struct pcpu_kind, or PCPU_OP_* */
+};
+
+/* when a service fails; the names are those of the kernel's fault injection */
+struct pcpu_fault {
+	uint64_t nth;		/* the first call from now that may fail, from 1 */
+	uint64_t interval;	/* from then on, every interval-th one, from 1 */
+	int64_t times;		/* fail at most so often; -1: no limit */
+	double probability;	/* chance of each such call, above 0, up to 1 */
+	uint64_t seed;		/* of the random numbers */
+};
+
+/* a fault that a trace sets */
+struct pcpu_replay_fault {
+	int site;		/* enum pcpu_service, one that can fail */
+	int clear;		/* take away the fault that is set */
+	struct pcpu_fault fault; /* otherwise, when it fails */
 };
 
 /* what an allocation asks for; a trace has few different ones */
@@ -290,10 +307,12 @@ struct pcpu_replay_slot {
 struct pcpu_replay {
 	const struct pcpu_op *ops;	/* the operations */
 	const struct pcpu_kind *kinds;	/* what their kinds stand for */
+	const struct pcpu_replay_fault *faults; /* what they set, or NULL */
 	struct pcpu_replay_slot *slots;	/* zeroed */
 	int64_t *pointers;		/* one for each operation, or NULL: got or
 					   given back, 0: skipped, < 0: error */
 	uint32_t nr_kinds;		/* length of kinds */
+	uint32_t nr_faults;		/* length of faults */
 	uint32_t nr_slots;		/* length of slots */
 
 	uint64_t elapsed_ns;		/* time in the loop */
@@ -312,8 +331,9 @@ struct pcpu_replay {
  * @to: behind the last one
  *
  * An allocation into a slot that is in use frees that area first; freeing an
- * empty slot does nothing.  An operation that fails is noted and the run goes
- * on.  A run may be cut into several calls.
+ * empty slot does nothing.  An operation that fails, also one that sets an
+ * impossible fault, is noted and the run goes on.  A run may be cut into
+ * several calls.
  * Return: 0, -PCPU_E_CLOSED, or -PCPU_E_TRACE: with nothing done, unless
  * somebody writes to the operations meanwhile.
  */
@@ -370,6 +390,7 @@ struct pcpu_info {
 	int64_t chunks_created;	/* since creation, the first not counted */
 	int64_t chunks_destroyed; /* since creation */
 	int64_t pages;		/* page frames held now, boot-time ones included */
+	int64_t half_done;	/* allocations that gave a gap away, then failed */
 };
 
 /**
@@ -389,15 +410,6 @@ int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info);
  * Return: 0 or -PCPU_E_CLOSED.
  */
 int pcpu_counters(struct pcpu *pcpu, uint64_t *calls);
-
-/* when a service fails; the names are those of the kernel's fault injection */
-struct pcpu_fault {
-	uint64_t nth;		/* the first call from now that may fail, from 1 */
-	uint64_t interval;	/* from then on, every interval-th one, from 1 */
-	int64_t times;		/* fail at most so often; -1: no limit */
-	double probability;	/* chance of each such call, above 0, up to 1 */
-	uint64_t seed;		/* of the random numbers */
-};
 
 /**
  * pcpu_inject - let calls to a service fail

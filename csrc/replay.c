@@ -32,10 +32,16 @@ static struct pcpu_op read_op(const struct pcpu_op *op)
 static bool op_is_valid(const struct pcpu_replay *replay,
 			const struct pcpu_op *op)
 {
-	if (op->kind == PCPU_OP_FREE)
+	switch (op->kind) {
+	case PCPU_OP_FREE:
 		return op->slot == PCPU_OP_ORPHAN ||
 		       op->slot < replay->nr_slots;
-	return op->kind < replay->nr_kinds && op->slot < replay->nr_slots;
+	case PCPU_OP_FAULT:
+		return op->slot < replay->nr_faults;
+	default:
+		return op->kind < replay->nr_kinds &&
+		       op->slot < replay->nr_slots;
+	}
 }
 
 /* free what a slot holds; a pinned area stays, and so does the slot */
@@ -83,6 +89,16 @@ static int64_t take(struct pcpu *pcpu, struct pcpu_replay *replay,
 	return ptr;
 }
 
+static int64_t arm(struct pcpu *pcpu, struct pcpu_replay *replay,
+		   const struct pcpu_replay_fault *set)
+{
+	int err = fake_fault_arm(&pcpu->kernel.faults, set->site,
+				 set->clear ? NULL : &set->fault);
+
+	replay->failures += err != 0;
+	return err;
+}
+
 int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 		size_t to)
 {
@@ -110,7 +126,9 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 			err = -PCPU_E_TRACE;
 			break;
 		}
-		if (op.kind != PCPU_OP_FREE)
+		if (op.kind == PCPU_OP_FAULT)
+			ptr = arm(pcpu, replay, &replay->faults[op.slot]);
+		else if (op.kind != PCPU_OP_FREE)
 			ptr = take(pcpu, replay, &replay->slots[op.slot],
 				   &replay->kinds[op.kind]);
 		else if (op.slot != PCPU_OP_ORPHAN)

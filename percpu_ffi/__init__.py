@@ -3,7 +3,7 @@
 
 A port of mm/percpu.c as it entered Linux in February 2009 (commit 8d408b4be37b, by
 Tejun Heo), in C, with real per-CPU memory, and a reader for the traces that kernels
-print of their own per-CPU allocator.
+print of their own per-CPU allocator.  And the same again in pure Python, to be read.
 
 >>> from percpu_ffi import Allocator
 >>> with Allocator(cpus=2) as allocator:
@@ -14,7 +14,8 @@ print of their own per-CPU allocator.
 0
 """
 
-from percpu_ffi.allocator import Allocator
+from typing import TYPE_CHECKING, Any
+
 from percpu_ffi.area import Area
 from percpu_ffi.errors import (
     ClosedError,
@@ -23,6 +24,7 @@ from percpu_ffi.errors import (
     InteriorPointer,
     InvalidPointer,
     InvalidRequest,
+    InvariantError,
     OtherUnitPointer,
     PercpuError,
     PercpuMemoryError,
@@ -31,9 +33,14 @@ from percpu_ffi.errors import (
     TraceError,
     WildPointer,
 )
+from percpu_ffi.face import PerCpu
+from percpu_ffi.model import Model
 from percpu_ffi.replay import Failure, Replay
 from percpu_ffi.state import ChunkState, Location, State
 from percpu_ffi.trace import Trace, TraceStats
+
+if TYPE_CHECKING:
+    from percpu_ffi.allocator import Allocator
 
 __all__ = [
     "Allocator",
@@ -46,8 +53,11 @@ __all__ = [
     "InteriorPointer",
     "InvalidPointer",
     "InvalidRequest",
+    "InvariantError",
     "Location",
+    "Model",
     "OtherUnitPointer",
+    "PerCpu",
     "PercpuError",
     "PercpuMemoryError",
     "PercpuWarning",
@@ -61,3 +71,13 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Load the compiled part when it is first asked for: all else works without."""
+    if name == "Allocator":
+        from percpu_ffi.allocator import Allocator  # noqa: PLC0415
+
+        globals()[name] = Allocator
+        return Allocator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

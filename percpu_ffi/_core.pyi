@@ -31,6 +31,7 @@ class _Lib:
     PCPU_QUIRK_ROLLBACK: Final[int]
     PCPU_NR_SERVICES: Final[int]
     PCPU_OP_FREE: Final[int]
+    PCPU_OP_FAULT: Final[int]
     PCPU_OP_ORPHAN: Final[int]
     PCPU_E_SIZE: Final[int]
     PCPU_E_ALIGN: Final[int]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from percpu_ffi.allocator import Allocator
+    from percpu_ffi.face import PerCpu
 
 __all__ = ["Area"]
 
@@ -26,7 +26,7 @@ class Area:
 
     __slots__ = ("_allocator", "_freed", "ptr", "size")
 
-    def __init__(self, allocator: Allocator, ptr: int, size: int) -> None:
+    def __init__(self, allocator: PerCpu, ptr: int, size: int) -> None:
         """Take over a pointer that ``allocator.alloc(size)`` gave."""
         self._allocator = allocator
         self._freed = False

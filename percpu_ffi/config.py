@@ -13,7 +13,7 @@ from percpu_ffi.errors import ConfigError, shown
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["FAULT_SITES", "Buffer", "Config", "FaultPlan", "FirstChunk", "Memory"]
+__all__ = ["FAULT_SITES", "SERVICES", "Buffer", "Config", "FaultPlan", "FirstChunk", "Memory"]
 
 FirstChunk = Literal["4k", "embed", "remap"]
 Memory = Literal["mapped", "none"]
@@ -22,6 +22,22 @@ Buffer = bytes | bytearray | memoryview
 FIRST_CHUNKS = ("4k", "embed", "remap")
 MEMORIES = ("mapped", "none")
 QUIRKS = ("rollback",)
+SERVICES = (
+    "kmalloc",
+    "kfree",
+    "vmalloc",
+    "vfree",
+    "get_vm_area",
+    "free_vm_area",
+    "alloc_page",
+    "free_page",
+    "map",
+    "unmap",
+    "flush_cache_vmap",
+    "flush_cache_vunmap",
+    "flush_tlb",
+    "warn",
+)
 FAULT_SITES = ("kmalloc", "vmalloc", "get_vm_area", "alloc_page", "map")
 
 MAX_CPUS = 65536
@@ -242,11 +258,11 @@ class FaultPlan:
     @classmethod
     def check(
         cls,
-        nth: int | None,
-        times: int | None,
-        interval: int | None,
-        probability: float | None,
-        seed: int,
+        nth: int | None = None,
+        times: int | None = None,
+        interval: int | None = None,
+        probability: float | None = None,
+        seed: int = 0,
     ) -> FaultPlan | None:
         """Check the arguments of ``inject``; None when all of them are.
 

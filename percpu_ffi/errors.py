@@ -17,6 +17,7 @@ __all__ = [
     "InteriorPointer",
     "InvalidPointer",
     "InvalidRequest",
+    "InvariantError",
     "OtherUnitPointer",
     "PercpuError",
     "PercpuMemoryError",
@@ -85,6 +86,10 @@ class TraceError(PercpuError, ValueError):
 
 class ClosedError(PercpuError):
     """The allocator was closed."""
+
+
+class InvariantError(PercpuError, AssertionError):
+    """Something that must always hold does not: a bug of the allocator, or damage."""
 
 
 class PercpuWarning(RuntimeWarning):
@@ -223,6 +228,18 @@ def nothing_mapped() -> ConfigError:
     return ConfigError(
         "memory='none' keeps books and maps nothing; create the allocator with memory='mapped' "
         "to look at areas"
+    )
+
+
+def bad_site(site: Any, sites: tuple[str, ...]) -> ConfigError:
+    """No such service, or one that cannot fail."""
+    return ConfigError(f"site {shown(site)}: the services that can fail are {', '.join(sites)}")
+
+
+def broken_invariants(found: list[str]) -> InvariantError:
+    """Something does not hold that must."""
+    return InvariantError(
+        f"{len(found)} of the allocator's invariants are broken: " + "; ".join(found)
     )
 
 

@@ -1,50 +1,70 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Allocators of two sizes: one with real memory, one so small that every edge is near."""
+"""Allocators of two kinds, and of two sizes.
+
+A test that takes ``kind``, ``tiny``, ``small`` or ``real`` runs twice: against the port in
+C and against the model in Python.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from percpu_ffi import Allocator
+from percpu_ffi import Allocator, Model, PerCpu
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 
+Kind = type[PerCpu]
+Make = Callable[..., PerCpu]
 
-def tiny(**changes: Any) -> Allocator:
-    """Two CPUs, pages of 64 bytes, units of 1 KiB, one page of static area.
+# two CPUs, pages of 64 bytes, units of 1 KiB, one page of static area:
+#   |SSSS|............................................................|
+#   0    64                                                        1024
+TINY = {"cpus": 2, "static_size": 64, "page_size": 64, "memory": "none"}
 
-    |SSSS|............................................................|
-    0    64                                                        1024
-    """
-    settings: dict[str, Any] = {"cpus": 2, "static_size": 64, "page_size": 64, "memory": "none"}
-    return Allocator(**{**settings, **changes})
+
+@pytest.fixture(params=[Allocator, Model], ids=["port", "model"])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """A class of allocators."""
+    found: Kind = request.param
+    return found
 
 
 @pytest.fixture
-def small() -> Iterator[Allocator]:
-    """An allocator of :func:`tiny`."""
+def tiny(kind: Kind) -> Make:
+    """A maker of allocators so small that every edge is near."""
+
+    def make(**changes: Any) -> PerCpu:
+        return kind(**{**TINY, **changes})
+
+    return make
+
+
+@pytest.fixture
+def small(tiny: Make) -> Iterator[PerCpu]:
+    """An allocator that ``tiny`` made."""
     with tiny() as allocator:
         yield allocator
 
 
 @pytest.fixture
-def real() -> Iterator[Allocator]:
+def real(kind: Kind) -> Iterator[PerCpu]:
     """Three CPUs with real memory."""
-    with Allocator(cpus=3) as allocator:
+    with kind(cpus=3) as allocator:
         yield allocator
 
 
 @pytest.fixture
-def unchanged() -> Callable[[Allocator], Any]:
+def unchanged() -> Callable[[PerCpu], Any]:
     """A check, made before a refusal and called after it, that nothing has changed."""
 
-    def remember(allocator: Allocator) -> Callable[[], None]:
+    def remember(allocator: PerCpu) -> Callable[[], None]:
         state, counters = allocator.state(), allocator.counters()
         del counters["warn"]  # a refusal may well warn
 

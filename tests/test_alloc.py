@@ -6,23 +6,26 @@ Maps are drawn with S static, # in use, . free; a character is 16 bytes.
 
 from __future__ import annotations
 
-from conftest import tiny
+from conftest import Make
 
-from percpu_ffi import Allocator, Location
+from percpu_ffi import (
+    Location,
+    PerCpu,
+)
 
 
-def chunk_map(allocator: Allocator, chunk: int = 0) -> tuple[int, ...]:
+def chunk_map(allocator: PerCpu, chunk: int = 0) -> tuple[int, ...]:
     return next(c.map for c in allocator.state().chunks if c.id == chunk)
 
 
-def test_first_area_follows_the_static_area(small: Allocator) -> None:
+def test_first_area_follows_the_static_area(small: PerCpu) -> None:
     # |SSSS##....
     ptr = small.alloc(32)
     assert small.locate(ptr) == Location(chunk=0, offset=64)
     assert chunk_map(small) == (-64, -32, 928)
 
 
-def test_first_hole_that_fits_is_taken(small: Allocator) -> None:
+def test_first_hole_that_fits_is_taken(small: PerCpu) -> None:
     # |SSSS#.#..#....      holes of 16 and 32 bytes
     #            ^ 48 bytes fit only behind them
     a, hole16, b, hole32, c = (small.alloc(size) for size in (16, 16, 16, 32, 16))
@@ -34,7 +37,7 @@ def test_first_hole_that_fits_is_taken(small: Allocator) -> None:
     assert a < hole16 < b
 
 
-def test_alignment_leaves_the_gap_free(small: Allocator) -> None:
+def test_alignment_leaves_the_gap_free(small: PerCpu) -> None:
     # |SSSS#...####....    8 bytes in use, then a gap up to the next multiple of 64
     small.alloc(8)
     ptr = small.alloc(64, align=64)
@@ -42,7 +45,7 @@ def test_alignment_leaves_the_gap_free(small: Allocator) -> None:
     assert chunk_map(small) == (-64, -8, 56, -64, 832)
 
 
-def test_gap_below_four_bytes_goes_to_the_area_before(small: Allocator) -> None:
+def test_gap_below_four_bytes_goes_to_the_area_before(small: PerCpu) -> None:
     # 2 bytes in use, 2 bytes of gap before the next multiple of 4: parked with the first
     small.alloc(2, align=1)
     ptr = small.alloc(4, align=4)
@@ -50,7 +53,7 @@ def test_gap_below_four_bytes_goes_to_the_area_before(small: Allocator) -> None:
     assert chunk_map(small) == (-64, -4, -4, 952)
 
 
-def test_rest_below_four_bytes_stays_with_the_area(small: Allocator) -> None:
+def test_rest_below_four_bytes_stays_with_the_area(small: PerCpu) -> None:
     # a hole of 16 bytes takes 14: the 2 left over are not kept apart
     hole = small.alloc(16)
     small.alloc(16)
@@ -59,7 +62,7 @@ def test_rest_below_four_bytes_stays_with_the_area(small: Allocator) -> None:
     assert chunk_map(small) == (-64, -16, -16, 928)
 
 
-def test_free_merges_with_both_neighbours(small: Allocator) -> None:
+def test_free_merges_with_both_neighbours(small: PerCpu) -> None:
     # |SSSS###....  ->  |SSSS#.#....  ->  |SSSS#......  ->  |SSSS.......
     a, b, c = (small.alloc(16) for _ in range(3))
     small.free(b)
@@ -70,20 +73,20 @@ def test_free_merges_with_both_neighbours(small: Allocator) -> None:
     assert chunk_map(small) == (-64, 960)
 
 
-def test_freeing_zero_does_nothing(small: Allocator) -> None:
+def test_freeing_zero_does_nothing(small: PerCpu) -> None:
     before = small.state()
     small.free(0)
     assert small.state() == before
 
 
-def test_full_chunk_makes_a_new_one(small: Allocator) -> None:
+def test_full_chunk_makes_a_new_one(small: PerCpu) -> None:
     filler = small.alloc(960)
     ptr = small.alloc(8)
     assert small.locate(filler).chunk == 0
     assert small.locate(ptr) == Location(chunk=1, offset=0)
 
 
-def test_fullest_chunk_is_tried_first() -> None:
+def test_fullest_chunk_is_tried_first(tiny: Make) -> None:
     # chunk 1 has 512 bytes free, chunk 2 has 128: a small area goes to chunk 2
     with tiny() as a:
         a.alloc(960)
@@ -93,7 +96,7 @@ def test_fullest_chunk_is_tried_first() -> None:
         assert a.locate(a.alloc(16)).chunk == 2
 
 
-def test_second_empty_chunk_is_given_back() -> None:
+def test_second_empty_chunk_is_given_back(tiny: Make) -> None:
     with tiny() as a:
         a.alloc(960)
         first, second = a.alloc(1024), a.alloc(1024)
@@ -104,7 +107,7 @@ def test_second_empty_chunk_is_given_back() -> None:
         assert a.counters()["free_vm_area"] == 1
 
 
-def test_address_space_of_a_chunk_is_used_again() -> None:
+def test_address_space_of_a_chunk_is_used_again(tiny: Make) -> None:
     with tiny() as a:
         a.alloc(960)
         first, second = a.alloc(1024), a.alloc(1024)
@@ -115,7 +118,7 @@ def test_address_space_of_a_chunk_is_used_again() -> None:
         assert [c.id for c in a.state().chunks] == [0, 2, 3]
 
 
-def test_pages_come_with_the_areas_and_stay() -> None:
+def test_pages_come_with_the_areas_and_stay(tiny: Make) -> None:
     with tiny(cpus=3) as a:
         ptr = a.alloc(100, align=64)  # offsets 64 to 164: pages 1 and 2
         assert a.state().chunks[0].populated[:4] == (3, 3, 3, 0)
@@ -126,7 +129,7 @@ def test_pages_come_with_the_areas_and_stay() -> None:
         assert counters["free_page"] == 0
 
 
-def test_map_grows_from_kmalloc_to_vmalloc(small: Allocator) -> None:
+def test_map_grows_from_kmalloc_to_vmalloc(small: PerCpu) -> None:
     # 16 entries of 4 bytes fill a page of 64 bytes: the next size comes from vmalloc
     for _ in range(20):
         small.alloc(8)
@@ -137,7 +140,7 @@ def test_map_grows_from_kmalloc_to_vmalloc(small: Allocator) -> None:
     assert counters["kfree"] == 1
 
 
-def test_pointers_are_the_same_in_every_run() -> None:
+def test_pointers_are_the_same_in_every_run(tiny: Make) -> None:
     def run() -> list[int]:
         with tiny() as a:
             ptrs = [a.alloc(size) for size in (8, 500, 700, 4, 1024)]
@@ -148,7 +151,7 @@ def test_pointers_are_the_same_in_every_run() -> None:
     assert min(run()) > 0
 
 
-def test_two_allocators_do_not_disturb_each_other() -> None:
+def test_two_allocators_do_not_disturb_each_other(tiny: Make) -> None:
     with tiny() as a, tiny() as b:
         ptr = a.alloc(8)
         assert b.state().chunks[0].map == ()

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from conftest import tiny
+from conftest import Make
 
 from percpu_ffi import (
-    Allocator,
     DoubleFree,
     InteriorPointer,
     InvalidPointer,
     InvalidRequest,
+    PerCpu,
     PercpuMemoryError,
     StaticPointer,
     WildPointer,
@@ -24,12 +24,12 @@ from percpu_ffi import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Remember = Callable[[Allocator], Callable[[], None]]
+    Remember = Callable[[PerCpu], Callable[[], None]]
 
 SIZES = [8, 16, 100, 4]
 
 
-def one_by_one(sizes: list[int]) -> list[int]:
+def one_by_one(tiny: Make, sizes: list[int]) -> list[int]:
     with tiny() as a:
         return [a.alloc(size) for size in sizes]
 
@@ -49,27 +49,27 @@ def one_by_one(sizes: list[int]) -> list[int]:
     ],
     ids=lambda sizes: f"{type(sizes).__name__}-{getattr(sizes, 'typecode', '')}",
 )
-def test_any_buffer_of_integers(small: Allocator, sizes: Any) -> None:
+def test_any_buffer_of_integers(tiny: Make, small: PerCpu, sizes: Any) -> None:
     ptrs = small.alloc_many(sizes)
     assert ptrs.typecode == "q"
-    assert ptrs.tolist() == one_by_one(SIZES)
+    assert ptrs.tolist() == one_by_one(tiny, SIZES)
 
 
 @pytest.mark.parametrize("convert", [list, lambda p: p, np.array, lambda p: np.array(p, np.uint16)])
-def test_free_takes_what_alloc_gives(small: Allocator, convert: Any) -> None:
+def test_free_takes_what_alloc_gives(small: PerCpu, convert: Any) -> None:
     empty = small.state().chunks[0].free_size
     small.free_many(convert(small.alloc_many(SIZES)))
     assert small.state().chunks[0].free_size == empty
 
 
-def test_empty_buffers_do_nothing(small: Allocator) -> None:
+def test_empty_buffers_do_nothing(small: PerCpu) -> None:
     assert small.alloc_many([]).tolist() == []
     assert small.alloc_many(b"").tolist() == []
     small.free_many([])
     small.free_many(array("q"))
 
 
-def test_frees_are_made_in_the_order_given() -> None:
+def test_frees_are_made_in_the_order_given(tiny: Make) -> None:
     # the order decides which chunk is given back
     with tiny() as a:
         a.alloc(960)
@@ -78,7 +78,7 @@ def test_frees_are_made_in_the_order_given() -> None:
         assert [c.id for c in a.state().chunks] == [0, 1]
 
 
-def test_zeroes_are_skipped(small: Allocator) -> None:
+def test_zeroes_are_skipped(small: PerCpu) -> None:
     ptr = small.alloc(8)
     small.free_many([0, ptr, 0])
     assert small.state().chunks[0].map == (-64, 960)
@@ -86,14 +86,14 @@ def test_zeroes_are_skipped(small: Allocator) -> None:
 
 @pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
 @pytest.mark.parametrize("bad", [0, -1, 1025, 2**40])
-def test_one_bad_size_refuses_all(small: Allocator, unchanged: Remember, bad: int) -> None:
+def test_one_bad_size_refuses_all(small: PerCpu, unchanged: Remember, bad: int) -> None:
     check = unchanged(small)
     with pytest.raises(InvalidRequest, match=f"size {bad}"):
         small.alloc_many([8, 8, bad, 8])
     check()
 
 
-def test_bad_alignment_refuses_all(small: Allocator, unchanged: Remember) -> None:
+def test_bad_alignment_refuses_all(small: PerCpu, unchanged: Remember) -> None:
     check = unchanged(small)
     for align in (3, 2**80, 8.0):
         with pytest.raises(InvalidRequest, match="alignment"):
@@ -104,7 +104,7 @@ def test_bad_alignment_refuses_all(small: Allocator, unchanged: Remember) -> Non
 @pytest.mark.parametrize(
     "bad", [[1.5], ["8"], "88", 8, None, [2**70], array("d", [8]), np.arange(8)[::2], [None]]
 )
-def test_no_buffer_of_integers(small: Allocator, unchanged: Remember, bad: Any) -> None:
+def test_no_buffer_of_integers(small: PerCpu, unchanged: Remember, bad: Any) -> None:
     check = unchanged(small)
     with pytest.raises(InvalidRequest, match="buffer of integers"):
         small.alloc_many(bad)
@@ -113,12 +113,12 @@ def test_no_buffer_of_integers(small: Allocator, unchanged: Remember, bad: Any) 
     check()
 
 
-def test_bad_alignment_is_refused_without_any_size(small: Allocator) -> None:
+def test_bad_alignment_is_refused_without_any_size(small: PerCpu) -> None:
     with pytest.raises(InvalidRequest, match="alignment 3"):
         small.alloc_many([], align=3)
 
 
-def test_failure_gives_back_what_was_allocated(small: Allocator) -> None:
+def test_failure_gives_back_what_was_allocated(small: PerCpu) -> None:
     # three chunks are wanted, the second new one is not to be had
     small.inject("get_vm_area", 2)
     with pytest.raises(PercpuMemoryError, match="get_vm_area"):
@@ -141,7 +141,7 @@ def test_failure_gives_back_what_was_allocated(small: Allocator) -> None:
 )
 @pytest.mark.parametrize("order", [1, -1])
 def test_one_bad_pointer_refuses_all(
-    small: Allocator, unchanged: Remember, bad: Any, error: type[Exception], order: int
+    small: PerCpu, unchanged: Remember, bad: Any, error: type[Exception], order: int
 ) -> None:
     ptrs = small.alloc_many(SIZES).tolist()
     check = unchanged(small)
@@ -151,13 +151,13 @@ def test_one_bad_pointer_refuses_all(
     small.free_many(ptrs)
 
 
-def test_first_of_several_errors_counts(small: Allocator) -> None:
+def test_first_of_several_errors_counts(small: PerCpu) -> None:
     ptrs = small.alloc_many(SIZES)
     with pytest.raises(InteriorPointer, match=hex(ptrs[1] + 4)):
         small.free_many([ptrs[0], ptrs[1] + 4, 10**9, -5, ptrs[0]])
 
 
-def test_pointers_of_many_chunks_in_any_order() -> None:
+def test_pointers_of_many_chunks_in_any_order(tiny: Make) -> None:
     with tiny() as a:
         empty = a.state().slots
         ptrs = np.array(a.alloc_many([200] * 100))

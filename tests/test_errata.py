@@ -4,22 +4,22 @@
 from __future__ import annotations
 
 import pytest
-from conftest import tiny
+from conftest import Kind, Make
 
 from percpu_ffi import (
-    Allocator,
     ConfigError,
     DoubleFree,
     InvalidRequest,
     Location,
     OtherUnitPointer,
+    PerCpu,
     PercpuMemoryError,
     StaticPointer,
     WildPointer,
 )
 
 
-def test_walk() -> None:
+def test_walk(tiny: Make) -> None:
     """A chunk that moves to another list takes the walk along: endless loop, wild write."""
     with tiny(static_size=1024) as a:
         liar = fill_with_single_bytes(a)
@@ -34,7 +34,7 @@ def test_walk() -> None:
         assert a.state().slots[:2] == ((0, 1, server), ())
 
 
-def test_walk_at_the_end_of_a_list() -> None:
+def test_walk_at_the_end_of_a_list(tiny: Make) -> None:
     # nobody stands behind the liar: the walk goes on with the higher lists, then a new chunk
     with tiny(static_size=1024) as a:
         liar = fill_with_single_bytes(a)
@@ -44,14 +44,14 @@ def test_walk_at_the_end_of_a_list() -> None:
         assert a.state().slots[0] == (0, 1)
 
 
-def fill_with_single_bytes(a: Allocator) -> list[int]:
+def fill_with_single_bytes(a: PerCpu) -> list[int]:
     """Fill chunk 1, eight areas of 1 byte first, then one of 4: |bbbbbbbbffff##########|."""
     areas = [*a.alloc_many([1] * 8, align=1), a.alloc(4, align=1)]
     a.alloc(1012, align=1)
     return areas
 
 
-def make_the_hint_lie(a: Allocator, areas: list[int]) -> None:
+def make_the_hint_lie(a: PerCpu, areas: list[int]) -> None:
     """Leave holes of 1 byte, |.b.b.b.bffff##########|, and a hint of 4 that no scan corrects."""
     *singles, four = areas
     for ptr in singles[::2]:
@@ -63,7 +63,7 @@ def make_the_hint_lie(a: Allocator, areas: list[int]) -> None:
 
 
 @pytest.mark.parametrize("quirk", [False, True])
-def test_rollback(quirk: bool) -> None:
+def test_rollback(tiny: Make, quirk: bool) -> None:
     """A failed populate frees every page of its range, also those of live neighbours."""
     # |SSSS|ssxx|xxxx|xxx.|    s: 32 bytes in use in page 1, x: wanted, page 3 is not to be had
     with tiny(cpus=1, quirks={"rollback"} if quirk else ()) as a:
@@ -77,7 +77,7 @@ def test_rollback(quirk: bool) -> None:
 
 
 @pytest.mark.parametrize("quirk", [False, True])
-def test_rollback_takes_even_the_static_area(quirk: bool) -> None:
+def test_rollback_takes_even_the_static_area(tiny: Make, quirk: bool) -> None:
     # the static area ends in mid-page: the first area shares that page
     with tiny(cpus=1, static_size=96, quirks={"rollback"} if quirk else ()) as a:
         a.inject("alloc_page", 1)
@@ -86,8 +86,8 @@ def test_rollback_takes_even_the_static_area(quirk: bool) -> None:
         assert a.state().chunks[0].populated[:3] == ((1, 0, 0) if quirk else (1, 1, 0))
 
 
-def test_rollback_keeps_the_contents_of_neighbours() -> None:
-    with Allocator(cpus=2) as a:
+def test_rollback_keeps_the_contents_of_neighbours(kind: Kind) -> None:
+    with kind(cpus=2) as a:
         neighbour = a.area(4000)
         neighbour[1][:] = b"x" * 4000
         a.inject("alloc_page", 3)
@@ -96,7 +96,7 @@ def test_rollback_keeps_the_contents_of_neighbours() -> None:
         assert bytes(neighbour[1]) == b"x" * 4000
 
 
-def test_rollback_gives_back_what_it_added_around_a_neighbour() -> None:
+def test_rollback_gives_back_what_it_added_around_a_neighbour(tiny: Make) -> None:
     # |SSSS|....|nnnn|....|    pages 1 and 3 were added, page 2 is the neighbour's
     with tiny(cpus=2) as a:
         before, neighbour = a.alloc(64), a.alloc(64)
@@ -110,7 +110,7 @@ def test_rollback_gives_back_what_it_added_around_a_neighbour() -> None:
         assert a.state().chunks[0].populated == chunk.populated
 
 
-def test_map_null() -> None:
+def test_map_null(tiny: Make) -> None:
     """alloc_pcpu_chunk writes through the map without a look whether it got one."""
     with tiny() as a:
         a.alloc(960)
@@ -126,7 +126,7 @@ def test_map_null() -> None:
 
 
 @pytest.mark.parametrize("align", [0, 3, 6, 24])
-def test_align(small: Allocator, align: int) -> None:
+def test_align(small: PerCpu, align: int) -> None:
     """Alignment 0 hands out offset 0, over the static area; 3 misplaces."""
     before = small.state()
     with pytest.raises(InvalidRequest, match="power of two"):
@@ -134,13 +134,13 @@ def test_align(small: Allocator, align: int) -> None:
     assert small.state() == before
 
 
-def test_small_unit() -> None:
+def test_small_unit(tiny: Make) -> None:
     """A unit below 16 pages leaks an empty chunk for each request larger than it."""
     with pytest.raises(ConfigError, match="16 pages"):
         tiny(unit_size=512)
 
 
-def test_end_offset() -> None:
+def test_end_offset(tiny: Make) -> None:
     """Offset == unit_size passes the check of free_percpu, which then reads past the map."""
     with tiny() as a:
         end = a.static_ptr + a.unit_size
@@ -153,7 +153,7 @@ def test_end_offset() -> None:
             a.free(a.static_ptr + a.unit_size)
 
 
-def test_truncated(small: Allocator) -> None:
+def test_truncated(small: PerCpu) -> None:
     """An offset is an int: a pointer 2^32 too high loses what is wrong with it."""
     ptr = small.alloc(8)
     with pytest.raises(WildPointer):
@@ -161,7 +161,7 @@ def test_truncated(small: Allocator) -> None:
     small.free(ptr)
 
 
-def test_static_free(small: Allocator) -> None:
+def test_static_free(small: PerCpu) -> None:
     """The static area is an entry of the map like any other, and can be freed."""
     small.alloc(8)
     with pytest.raises(StaticPointer):
@@ -169,16 +169,16 @@ def test_static_free(small: Allocator) -> None:
     assert small.state().chunks[0].map == (-64, -8, 952)
 
 
-def test_no_map(small: Allocator) -> None:
+def test_no_map(small: PerCpu) -> None:
     """The first chunk has no map before its first request; a free reads through NULL."""
     with pytest.raises(DoubleFree):
         small.free(small.static_ptr + 64)
     assert small.state().chunks[0].map == ()
 
 
-def test_int_sizes() -> None:
+def test_int_sizes(kind: Kind) -> None:
     """1,024 units of 2 MiB are 2 GiB: more than an int holds."""
-    with Allocator(cpus=1024, first_chunk="remap", free_size=4096) as a:
+    with kind(cpus=1024, first_chunk="remap", free_size=4096) as a:
         a.alloc(4096)
         ptr = a.alloc(64)
         assert a.locate(ptr) == Location(1, 0)
@@ -188,14 +188,14 @@ def test_int_sizes() -> None:
 
 
 @pytest.mark.parametrize("first_chunk", ["4k", "embed", "remap"])
-def test_null_pointer(first_chunk: str) -> None:
+def test_null_pointer(tiny: Make, first_chunk: str) -> None:
     """A chunk below the first one can give pointers of 0 and less."""
     with tiny(first_chunk=first_chunk) as a:
         assert a.static_ptr > 0
         assert min(a.alloc_many([1024] * 60)) > 0
 
 
-def test_half_done() -> None:
+def test_half_done(tiny: Make) -> None:
     """A small gap is given away before the map can fail to grow: kept, it harms nobody."""
     # 15 areas and the rest fill 16 entries; the gap of 2 bytes goes to the last area,
     # then one entry more would be needed

@@ -6,13 +6,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import tiny
+from conftest import Make
 
-from percpu_ffi import Allocator, ConfigError, PercpuMemoryError
+from percpu_ffi import (
+    ConfigError,
+    PerCpu,
+    PercpuMemoryError,
+)
 from percpu_ffi.config import FAULT_SITES
 
 
-def attempts(allocator: Allocator, n: int) -> str:
+def attempts(allocator: PerCpu, n: int) -> str:
     """Allocate areas of one page ``n`` times: ``x`` for a failure."""
     marks = ""
     for _ in range(n):
@@ -25,7 +29,7 @@ def attempts(allocator: Allocator, n: int) -> str:
 
 
 @pytest.fixture
-def lone() -> Allocator:
+def lone(tiny: Make) -> PerCpu:
     """One CPU, so that each area of a page is one call to alloc_page."""
     return tiny(cpus=1, unit_size=4096)
 
@@ -44,12 +48,12 @@ def lone() -> Allocator:
     ],
     ids=str,
 )
-def test_plan(lone: Allocator, plan: dict[str, Any], marks: str) -> None:
+def test_plan(lone: PerCpu, plan: dict[str, Any], marks: str) -> None:
     lone.inject("alloc_page", **plan)
     assert attempts(lone, 8) == marks
 
 
-def test_probability_repeats_with_its_seed() -> None:
+def test_probability_repeats_with_its_seed(tiny: Make) -> None:
     def run(seed: int) -> str:
         with tiny(cpus=1, unit_size=8192) as a:
             a.inject("alloc_page", probability=0.5, seed=seed)
@@ -59,13 +63,13 @@ def test_probability_repeats_with_its_seed() -> None:
     assert 25 < run(1).count("x") < 75
 
 
-def test_plan_is_cleared(lone: Allocator) -> None:
+def test_plan_is_cleared(lone: PerCpu) -> None:
     lone.inject("alloc_page", times=-1)
     lone.inject("alloc_page", None)
     assert attempts(lone, 3) == "..."
 
 
-def test_sites_are_apart(lone: Allocator) -> None:
+def test_sites_are_apart(lone: PerCpu) -> None:
     lone.inject("vmalloc", 1)
     lone.inject("get_vm_area", 1)
     assert attempts(lone, 3) == "..."
@@ -88,20 +92,20 @@ def test_sites_are_apart(lone: Allocator) -> None:
     ],
     ids=str,
 )
-def test_plan_out_of_range(lone: Allocator, plan: dict[str, Any]) -> None:
+def test_plan_out_of_range(lone: PerCpu, plan: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         lone.inject("alloc_page", **plan)
     assert attempts(lone, 3) == "..."
 
 
 @pytest.mark.parametrize("site", ["kfree", "warn", "malloc", None])
-def test_site_that_cannot_fail(lone: Allocator, site: Any) -> None:
+def test_site_that_cannot_fail(lone: PerCpu, site: Any) -> None:
     with pytest.raises(ConfigError, match="kmalloc, vmalloc, get_vm_area, alloc_page, map"):
         lone.inject(site, 1)
 
 
 @pytest.mark.parametrize("site", FAULT_SITES)
-def test_error_names_the_service(site: str) -> None:
+def test_error_names_the_service(tiny: Make, site: str) -> None:
     # the 17th map entry of a tiny chunk is the first vmalloc, the full chunk the first area
     with tiny() as a:
         a.inject(site, 1)
@@ -114,7 +118,7 @@ def test_error_names_the_service(site: str) -> None:
 
 
 @pytest.mark.parametrize("site", ["kmalloc", "get_vm_area"])
-def test_chunk_that_cannot_be_made_leaves_nothing(site: str) -> None:
+def test_chunk_that_cannot_be_made_leaves_nothing(tiny: Make, site: str) -> None:
     with tiny() as a:
         a.alloc(960)
         before, calls = a.state(), a.counters()
@@ -128,7 +132,7 @@ def test_chunk_that_cannot_be_made_leaves_nothing(site: str) -> None:
         )
 
 
-def test_failed_call_is_counted() -> None:
+def test_failed_call_is_counted(tiny: Make) -> None:
     with tiny(cpus=3) as a:
         a.inject("alloc_page", 2)
         with pytest.raises(PercpuMemoryError):
@@ -140,14 +144,14 @@ def test_failed_call_is_counted() -> None:
         assert counters["flush_cache_vunmap"] == counters["flush_tlb"] == 1
 
 
-def test_pages_of_a_node_run_out() -> None:
+def test_pages_of_a_node_run_out(tiny: Make) -> None:
     # CPUs 0 and 1 are on node 0, CPUs 2 and 3 on node 1: each page takes 2 frames of each
     with tiny(cpus=4, nodes=2, page_limit=4) as a:
         assert attempts(a, 4) == "..xx"
         assert a.counters()["alloc_page"] == 4 + 4 + 1 + 1  # CPU 0 is refused at once
 
 
-def test_frames_that_are_given_back_are_there_again() -> None:
+def test_frames_that_are_given_back_are_there_again(tiny: Make) -> None:
     with tiny(cpus=1, page_limit=40) as a:
         a.alloc(960)  # 15 frames
         first, second = a.alloc(1024), a.alloc(512)  # 16 and 8

@@ -9,14 +9,14 @@ remap  |static| present up to free|  left alone    |
 from __future__ import annotations
 
 import pytest
-from conftest import tiny
+from conftest import Kind, Make
 
-from percpu_ffi import Allocator
+from percpu_ffi import PerCpu
 
 KIB = 1024
 
 
-def first(allocator: Allocator) -> tuple[int, int, bool, int]:
+def first(allocator: PerCpu) -> tuple[int, int, bool, int]:
     """Unit size, free size, whether immutable, and pages that every CPU holds."""
     chunk = allocator.state().chunks[0]
     held = sum(cpus == allocator.cpus for cpus in chunk.populated)
@@ -35,9 +35,9 @@ def first(allocator: Allocator) -> tuple[int, int, bool, int]:
     ],
 )
 def test_4k_has_a_unit_of_16_pages_or_of_the_static_area(
-    static_size: int, expected: tuple[int, int, bool, int]
+    kind: Kind, static_size: int, expected: tuple[int, int, bool, int]
 ) -> None:
-    with Allocator(2, static_size, "4k") as a:
+    with kind(2, static_size, "4k") as a:
         assert first(a) == expected
 
 
@@ -50,9 +50,9 @@ def test_4k_has_a_unit_of_16_pages_or_of_the_static_area(
     ],
 )
 def test_embed_adds_a_reserve_of_24_kib(
-    static_size: int, expected: tuple[int, int, bool, int]
+    kind: Kind, static_size: int, expected: tuple[int, int, bool, int]
 ) -> None:
-    with Allocator(2, static_size, "embed") as a:
+    with kind(2, static_size, "embed") as a:
         assert first(a) == expected
 
 
@@ -64,13 +64,13 @@ def test_embed_adds_a_reserve_of_24_kib(
     ],
 )
 def test_remap_takes_a_large_page_and_uses_a_part(
-    static_size: int, expected: tuple[int, int, bool, int]
+    kind: Kind, static_size: int, expected: tuple[int, int, bool, int]
 ) -> None:
-    with Allocator(2, static_size, "remap") as a:
+    with kind(2, static_size, "remap") as a:
         assert first(a) == expected
 
 
-def test_map_comes_with_the_first_request(small: Allocator) -> None:
+def test_map_comes_with_the_first_request(small: PerCpu) -> None:
     # born before kmalloc works
     chunk = small.state().chunks[0]
     assert (chunk.map, chunk.map_alloc, chunk.free_size) == ((), 0, 960)
@@ -79,7 +79,7 @@ def test_map_comes_with_the_first_request(small: Allocator) -> None:
     assert small.counters()["kmalloc"] == 1
 
 
-def test_remap_leaves_the_rest_of_the_unit_alone() -> None:
+def test_remap_leaves_the_rest_of_the_unit_alone(tiny: Make) -> None:
     with tiny(first_chunk="remap", unit_size=1024, free_size=128) as a:
         a.alloc(128)
         assert a.state().chunks[0].map == (-64, -128)
@@ -87,14 +87,16 @@ def test_remap_leaves_the_rest_of_the_unit_alone() -> None:
 
 
 @pytest.mark.parametrize("first_chunk", ["embed", "remap"])
-def test_pages_of_an_immutable_chunk_are_neither_taken_nor_mapped(first_chunk: str) -> None:
+def test_pages_of_an_immutable_chunk_are_neither_taken_nor_mapped(
+    tiny: Make, first_chunk: str
+) -> None:
     with tiny(first_chunk=first_chunk, unit_size=1024, free_size=512) as a:
         a.free(a.alloc(512))
         assert a.counters()["alloc_page"] == 0
         assert a.counters()["map"] == 0
 
 
-def test_setup_of_4k_maps_the_static_pages_once_a_cpu() -> None:
+def test_setup_of_4k_maps_the_static_pages_once_a_cpu(tiny: Make) -> None:
     with tiny(cpus=3, static_size=100) as a:
         counters = a.counters()
         assert counters["map"] == 3
@@ -102,19 +104,19 @@ def test_setup_of_4k_maps_the_static_pages_once_a_cpu() -> None:
         assert counters["alloc_page"] == 0  # boot-time memory
 
 
-def test_first_chunk_without_room_is_never_tried() -> None:
+def test_first_chunk_without_room_is_never_tried(tiny: Make) -> None:
     with tiny(static_size=1024) as a:
         assert a.locate(a.alloc(8)).chunk == 1
         assert a.state().slots[0] == (0,)
 
 
-def test_unit_and_free_size_may_be_given() -> None:
-    with Allocator(2, 8192, "4k", unit_size=128 * KIB, free_size=16 * KIB) as a:
+def test_unit_and_free_size_may_be_given(kind: Kind) -> None:
+    with kind(2, 8192, "4k", unit_size=128 * KIB, free_size=16 * KIB) as a:
         assert first(a) == (128 * KIB, 16 * KIB, False, 2)
 
 
-def test_lists_have_a_place_for_every_size() -> None:
+def test_lists_have_a_place_for_every_size(kind: Kind) -> None:
     # slot(64 KiB) = 14, one list for it, one below 4 bytes, one for empty chunks
-    with Allocator(2) as a:
+    with kind(2) as a:
         assert len(a.state().slots) == 16
         assert a.state().slots[13] == (0,)  # 56 KiB free

@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from conftest import Kind
 
-from percpu_ffi import Allocator, ConfigError, DoubleFree, Trace
+from percpu_ffi import (
+    Allocator,
+    ConfigError,
+    DoubleFree,
+    PerCpu,
+    Trace,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,14 +34,14 @@ def mappings() -> int:
     return len(Path("/proc/self/maps").read_text(encoding="utf-8").splitlines())
 
 
-def test_every_cpu_has_its_own_copy(real: Allocator) -> None:
+def test_every_cpu_has_its_own_copy(real: PerCpu) -> None:
     area = real.area(16)
     for cpu, view in enumerate(area):
         view[:] = bytes([cpu + 1]) * 16
     assert [bytes(view) for view in area] == [bytes([n]) * 16 for n in (1, 2, 3)]
 
 
-def test_area_is_zeroed_also_when_memory_is_used_again(real: Allocator) -> None:
+def test_area_is_zeroed_also_when_memory_is_used_again(real: PerCpu) -> None:
     with real.area(64) as area:
         for view in area:
             view[:] = b"x" * 64
@@ -44,7 +51,7 @@ def test_area_is_zeroed_also_when_memory_is_used_again(real: Allocator) -> None:
         assert all(bytes(view) == bytes(64) for view in again)
 
 
-def test_area_knows_its_size_and_cpus(real: Allocator) -> None:
+def test_area_knows_its_size_and_cpus(real: PerCpu) -> None:
     area = real.area(62, align=4)
     assert area.size == 62
     assert len(area) == 3
@@ -52,7 +59,7 @@ def test_area_knows_its_size_and_cpus(real: Allocator) -> None:
     assert repr(area) == f"<Area {area.ptr:#x}, 62 bytes on 3 CPUs>"
 
 
-def test_area_counts_cpus_as_a_sequence_does(real: Allocator) -> None:
+def test_area_counts_cpus_as_a_sequence_does(real: PerCpu) -> None:
     area = real.area(8)
     area[-1][0] = 7
     assert area[2][0] == 7
@@ -61,7 +68,7 @@ def test_area_counts_cpus_as_a_sequence_does(real: Allocator) -> None:
             area[cpu]
 
 
-def test_freed_area_stays_freed_when_its_pointer_is_used_again(real: Allocator) -> None:
+def test_freed_area_stays_freed_when_its_pointer_is_used_again(real: PerCpu) -> None:
     area = real.area(8)
     area.free()
     other = real.area(8)
@@ -74,7 +81,7 @@ def test_freed_area_stays_freed_when_its_pointer_is_used_again(real: Allocator) 
     assert repr(area).endswith("freed>")
 
 
-def test_address_is_that_of_the_view(real: Allocator) -> None:
+def test_address_is_that_of_the_view(real: PerCpu) -> None:
     ptr = real.alloc(8)
     real.view(ptr, 1)[:] = b"percpu__"
     assert ctypes.string_at(real.address(ptr, 1), 8) == b"percpu__"
@@ -83,9 +90,9 @@ def test_address_is_that_of_the_view(real: Allocator) -> None:
 
 
 @pytest.mark.parametrize("first_chunk", ["4k", "embed", "remap"])
-def test_static_area_carries_its_image(first_chunk: str) -> None:
+def test_static_area_carries_its_image(kind: Kind, first_chunk: str) -> None:
     image = bytes(range(256)) * 20
-    with Allocator(2, 8192, first_chunk, static_image=image) as a:  # type: ignore[arg-type]
+    with kind(2, 8192, first_chunk, static_image=image) as a:  # type: ignore[arg-type]
         for cpu in range(2):
             static = a.view(a.static_ptr, cpu)
             assert bytes(static) == image + bytes(8192 - len(image))
@@ -106,7 +113,7 @@ def test_static_area_carries_its_image(first_chunk: str) -> None:
     ids=["view", "slice", "cast", "numpy", "numpy-of-numpy"],
 )
 def test_area_that_is_looked_at_is_not_freed(
-    real: Allocator, derive: Callable[[memoryview], object]
+    real: PerCpu, derive: Callable[[memoryview], object]
 ) -> None:
     ptr = real.alloc(8)
     held = derive(real.view(ptr, 1))
@@ -123,7 +130,7 @@ def test_area_that_is_looked_at_is_not_freed(
     real.free(ptr)
 
 
-def test_released_view_lets_go(real: Allocator) -> None:
+def test_released_view_lets_go(real: PerCpu) -> None:
     ptr = real.alloc(8)
     first, second = real.view(ptr, 0), real.view(ptr, 0)
     first.release()
@@ -134,7 +141,7 @@ def test_released_view_lets_go(real: Allocator) -> None:
     real.free(ptr)
 
 
-def test_view_holds_its_own_area_whatever_becomes_of_the_pointer_object(real: Allocator) -> None:
+def test_view_holds_its_own_area_whatever_becomes_of_the_pointer_object(real: PerCpu) -> None:
     # an array of one integer is an index, and can change: the view unpinned another area
     first, second = real.alloc(8), real.alloc(8)
     pointer = np.array(first)
@@ -169,15 +176,15 @@ def test_signal_that_raises_loses_no_pin() -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-def test_view_of_a_neighbour_is_in_nobodys_way(real: Allocator) -> None:
+def test_view_of_a_neighbour_is_in_nobodys_way(real: PerCpu) -> None:
     ptr, neighbour = real.alloc(8), real.alloc(8)
     view = real.view(neighbour, 0)
     real.free(ptr)
     view[0] = 1
 
 
-def test_view_keeps_the_memory_when_the_allocator_is_forgotten() -> None:
-    allocator = Allocator(cpus=1)
+def test_view_keeps_the_memory_when_the_allocator_is_forgotten(kind: Kind) -> None:
+    allocator = kind(cpus=1)
     view = allocator.view(allocator.alloc(8), 0)
     del allocator
     gc.collect()
@@ -185,10 +192,10 @@ def test_view_keeps_the_memory_when_the_allocator_is_forgotten() -> None:
     assert bytes(view) == b"survives"
 
 
-def test_bytes_rounded_into_the_next_page_can_be_touched() -> None:
+def test_bytes_rounded_into_the_next_page_can_be_touched(kind: Kind) -> None:
     # |ssss|aaaaaaaaaaaa|..b      s: static, b: in use, 2 bytes into page 2
     # an area that ends with page 1 keeps the 2 bytes that are left before b
-    with Allocator(cpus=1, static_size=4096) as a:
+    with kind(cpus=1, static_size=4096) as a:
         hole = a.alloc(4096 + 2, align=2)
         a.alloc(2, align=2)
         a.free(hole)
@@ -199,9 +206,9 @@ def test_bytes_rounded_into_the_next_page_can_be_touched() -> None:
         view.release()
 
 
-def test_bytes_rounded_in_where_nobody_holds_the_page_are_not_shown() -> None:
+def test_bytes_rounded_in_where_nobody_holds_the_page_are_not_shown(kind: Kind) -> None:
     # the first chunk ends 3 bytes into a page; they stay with the area, the page never comes
-    with Allocator(cpus=1, static_size=4094, unit_size=65536, free_size=5) as a:
+    with kind(cpus=1, static_size=4094, unit_size=65536, free_size=5) as a:
         ptr = a.alloc(2, align=1)
         assert a.state().chunks[0].map == (-4094, -5)
         view = a.view(ptr, 0)
@@ -210,9 +217,9 @@ def test_bytes_rounded_in_where_nobody_holds_the_page_are_not_shown() -> None:
         view.release()
 
 
-def test_error_in_a_block_is_not_hidden_by_its_views() -> None:
+def test_error_in_a_block_is_not_hidden_by_its_views(kind: Kind) -> None:
     def divide_by_what_is_there() -> None:
-        with Allocator() as a:
+        with kind() as a:
             view = a.view(a.alloc(8), 0)
             view[0] = 1 // view[0]
 
@@ -232,7 +239,7 @@ def test_page_that_is_not_mapped_faults() -> None:
         assert os.WTERMSIG(status) == signal.SIGSEGV
 
 
-def test_forked_process_has_its_own_copy(real: Allocator) -> None:
+def test_forked_process_has_its_own_copy(real: PerCpu) -> None:
     view = real.view(real.alloc(8), 0)
     child = os.fork()
     if child == 0:
@@ -242,7 +249,7 @@ def test_forked_process_has_its_own_copy(real: Allocator) -> None:
     assert view[0] == 0
 
 
-def test_child_forked_while_a_thread_is_inside_goes_on() -> None:
+def test_child_forked_while_a_thread_is_inside_goes_on(kind: Kind) -> None:
     # the child inherited a lock that was held by a thread which it does not have
     trace = Trace.from_ops([("alloc", 0, 8, 8), ("free", 0)] * 100_000)
     stop = threading.Event()
@@ -251,7 +258,7 @@ def test_child_forked_while_a_thread_is_inside_goes_on() -> None:
         while not stop.is_set():
             a.replay(trace)
 
-    with Allocator(memory="none") as a:
+    with kind(memory="none") as a:
         worker = threading.Thread(target=work)
         worker.start()
         try:
@@ -275,8 +282,8 @@ def test_many_large_allocators_leave_address_space_to_others() -> None:
     assert all(a.alloc(8) > 0 for a in large)
 
 
-def test_larger_pages_than_the_hosts() -> None:
-    with Allocator(cpus=2, page_size=16384) as a:
+def test_larger_pages_than_the_hosts(kind: Kind) -> None:
+    with kind(cpus=2, page_size=16384) as a:
         ptr = a.alloc(16384, align=16384)
         assert a.address(ptr, 1) % 16384 == 0
         a.view(ptr, 1)[-1] = 1
@@ -302,9 +309,9 @@ def test_nothing_is_left_behind() -> None:
     assert mappings() == before
 
 
-def test_view_is_refused_where_it_could_be_torn_away() -> None:
+def test_view_is_refused_where_it_could_be_torn_away(kind: Kind) -> None:
     # with this quirk a failing neighbour unmaps live pages, as in 2009
-    with Allocator(quirks={"rollback"}) as a:
+    with kind(quirks={"rollback"}) as a:
         ptr = a.alloc(8)
         with pytest.raises(ConfigError, match="rollback"):
             a.view(ptr, 0)

@@ -14,7 +14,6 @@ import pytest
 import percpu_ffi
 from percpu_ffi import config, errors
 from percpu_ffi._core import ffi, lib
-from percpu_ffi.allocator import SERVICES
 from percpu_ffi.trace import operations
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,10 +33,12 @@ def test_stub_tells_what_the_compiled_module_has() -> None:
 
 
 def test_services_and_sites_are_those_of_the_contract() -> None:
-    assert SERVICES == (
+    assert config.SERVICES == (
         "kmalloc", "kfree", "vmalloc", "vfree", "get_vm_area", "free_vm_area", "alloc_page",
         "free_page", "map", "unmap", "flush_cache_vmap", "flush_cache_vunmap", "flush_tlb", "warn",
     )  # fmt: skip
+    names = [ffi.string(lib.pcpu_service_name(i)) for i in range(lib.PCPU_NR_SERVICES)]
+    assert [name.decode() for name in names] == list(config.SERVICES)
     assert config.FAULT_SITES == ("kmalloc", "vmalloc", "get_vm_area", "alloc_page", "map")
 
 

@@ -7,27 +7,26 @@ import contextlib
 import threading
 
 import pytest
-from conftest import SAMPLES, tiny
+from conftest import SAMPLES, Kind, Make
 
 from percpu_ffi import Allocator, ClosedError, InvalidRequest, Trace, TraceError
-from percpu_ffi.replay import STEP
 from percpu_ffi.trace.operations import OP
 
 TRACES = ["netns_churn.ftrace.xz", "fork_storm.perf.xz"]
 
 
 @pytest.mark.parametrize("name", TRACES)
-def test_samples_replay_without_failure(name: str) -> None:
+def test_samples_replay_without_failure(kind: Kind, name: str) -> None:
     trace = Trace.load(SAMPLES / name)
-    with Allocator() as a:
+    with kind() as a:
         result = a.replay(trace)
     assert result.failures == ()
     assert len(result.pointers) == len(trace)
 
 
-def test_service_calls_of_netns_churn() -> None:
+def test_service_calls_of_netns_churn(kind: Kind) -> None:
     """What the 2009 file itself asks of its kernel, given this trace."""
-    with Allocator(cpus=2, static_size=20480, first_chunk="4k") as a:
+    with kind(cpus=2, static_size=20480, first_chunk="4k") as a:
         a.replay(Trace.load(SAMPLES / "netns_churn.ftrace.xz"))
         assert a.counters() == {
             "kmalloc": 26,
@@ -49,7 +48,7 @@ def test_service_calls_of_netns_churn() -> None:
 
 
 @pytest.mark.parametrize("name", TRACES)
-def test_replay_does_what_single_calls_do(name: str) -> None:
+def test_replay_does_what_single_calls_do(tiny: Make, name: str) -> None:
     trace = Trace.load(SAMPLES / name)
     with tiny(page_size=4096, static_size=8192) as a, tiny(page_size=4096, static_size=8192) as b:
         result = a.replay(trace)
@@ -69,17 +68,17 @@ def test_replay_does_what_single_calls_do(name: str) -> None:
         assert a.counters() == b.counters()
 
 
-def test_two_runs_give_the_same_pointers() -> None:
+def test_two_runs_give_the_same_pointers(kind: Kind) -> None:
     trace = Trace.load(SAMPLES / TRACES[0])
     runs = []
     for memory in ("mapped", "none"):
-        with Allocator(memory=memory) as a:
+        with kind(memory=memory) as a:
             runs.append(a.replay(trace).pointers)
     assert runs[0] == runs[1]
     assert min(runs[0]) > 0
 
 
-def test_figures() -> None:
+def test_figures(tiny: Make) -> None:
     # 100 bytes, 200 more, 100 fewer, 50 more: the peak is 300
     trace = Trace.from_ops(
         [("alloc", "a", 100, 4), ("alloc", "b", 200, 4), ("free", "a"), ("alloc", "c", 50, 4)]
@@ -92,21 +91,21 @@ def test_figures() -> None:
         assert result.elapsed_ns > 0
 
 
-def test_chunks_are_counted_for_the_run_alone() -> None:
+def test_chunks_are_counted_for_the_run_alone(tiny: Make) -> None:
     with tiny() as a:
         a.alloc_many([960, 1024])
         result = a.replay(Trace.from_ops([("alloc", i, 1024, 4) for i in range(3)]))
         assert (result.chunks_created, result.chunks_destroyed, result.chunks) == (3, 0, 5)
 
 
-def test_orphan_frees_are_skipped() -> None:
+def test_orphan_frees_are_skipped(tiny: Make) -> None:
     with tiny() as a:
         result = a.replay(Trace.from_ops([("free", 1), ("alloc", 2, 8, 8), ("free", 3)]))
         assert result.failures == ()
         assert result.pointers.tolist() == [0, 128, 0]
 
 
-def test_key_that_is_allocated_again_frees_the_old_area() -> None:
+def test_key_that_is_allocated_again_frees_the_old_area(tiny: Make) -> None:
     with tiny() as a:
         result = a.replay(Trace.from_ops([("alloc", 1, 8, 8), ("alloc", 1, 16, 8)]))
         assert a.state().chunks[0].map == (-64, -16, 944)
@@ -114,7 +113,7 @@ def test_key_that_is_allocated_again_frees_the_old_area() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
-def test_failed_operation_is_noted_and_the_run_goes_on() -> None:
+def test_failed_operation_is_noted_and_the_run_goes_on(tiny: Make) -> None:
     ops = [("alloc", 1, 8, 8), ("alloc", 2, 5000, 8), ("free", 2), ("alloc", 3, 8, 3), ("free", 1)]
     with tiny() as a:
         result = a.replay(Trace.from_ops(ops))
@@ -129,25 +128,27 @@ def test_failed_operation_is_noted_and_the_run_goes_on() -> None:
         assert a.state().chunks[0].map == (-64, 960)
 
 
-def test_service_that_fails_is_named() -> None:
+def test_service_that_fails_is_named(tiny: Make) -> None:
     with tiny() as a:
         a.inject("alloc_page", 1)
         (failure,) = a.replay(Trace.from_ops([("alloc", 1, 8, 8), ("free", 1)])).failures
         assert "alloc_page failed" in str(failure.error)
 
 
-def test_area_that_is_looked_at_is_not_freed() -> None:
-    ops = [("alloc", i, 4, 4) for i in range(STEP)] + [("free", 0), ("alloc", 0, 8, 8)]
+def test_area_that_is_looked_at_is_not_freed(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("percpu_ffi.replay_in_c.STEP", "percpu_ffi.model.replay.STEP"):
+        monkeypatch.setattr(place, 100)
+    ops = [("alloc", i, 4, 4) for i in range(100)] + [("free", 0), ("alloc", 0, 8, 8)]
 
     def look(_done: int) -> None:
         if not views:
             views.append(a.view(a.static_ptr + 8192, 0))
 
     views: list[memoryview] = []
-    with Allocator() as a:
+    with kind() as a:
         result = a.replay(Trace.from_ops(ops), progress=look)
         first = result.pointers[0]
-        assert [failure.index for failure in result.failures] == [STEP, STEP + 1]
+        assert [failure.index for failure in result.failures] == [100, 101]
         assert all(isinstance(failure.error, BufferError) for failure in result.failures)
         assert hex(first) in str(result.failures[0].error)
         views.pop().release()
@@ -166,12 +167,12 @@ def test_progress_adds_up() -> None:
     assert with_progress.peak_live_bytes == without.peak_live_bytes == 600_000
 
 
-def test_empty_trace() -> None:
+def test_empty_trace(tiny: Make) -> None:
     with tiny() as a:
         assert a.replay(Trace.from_ops([])).pointers.tolist() == []
 
 
-def test_closed_allocator() -> None:
+def test_closed_allocator(tiny: Make) -> None:
     a = tiny()
     a.close()
     with pytest.raises(ClosedError):
@@ -202,7 +203,9 @@ def test_operations_cannot_be_written_while_they_run() -> None:
 
 
 @pytest.mark.parametrize("op", [(0, 5, 0), (0, 0, 5), (0, 5, 0xFFFFFFFF), (0, 0xFFFFFFFF, 0)])
-def test_damaged_operations_are_refused_before_anything_runs(op: tuple[int, int, int]) -> None:
+def test_damaged_operations_are_refused_before_anything_runs(
+    tiny: Make, op: tuple[int, int, int]
+) -> None:
     trace = Trace.from_ops([("alloc", 1, 8, 8), ("free", 1)])
     OP.pack_into(trace._data.ops, OP.size, *op)
     with tiny() as a:

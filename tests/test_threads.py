@@ -9,14 +9,14 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import tiny
+from conftest import Kind, Make
 
 from percpu_ffi import Allocator, ClosedError, PercpuError, Trace
 
 THREADS = 4
 
 
-def test_calls_from_many_threads() -> None:
+def test_calls_from_many_threads(kind: Kind) -> None:
     def work(seed: int) -> None:
         for i in range(3000):
             ptr = a.alloc(4 + (i * 7 + seed) % 100, 4)
@@ -26,12 +26,12 @@ def test_calls_from_many_threads() -> None:
             a.free(ptr)
 
     live: set[int] = set()
-    with Allocator() as a, ThreadPoolExecutor(THREADS) as pool:
+    with kind() as a, ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(work, range(THREADS)))
         assert all(len(chunk.map) <= 2 for chunk in a.state().chunks)
 
 
-def test_close_while_others_work() -> None:
+def test_close_while_others_work(kind: Kind) -> None:
     started = threading.Barrier(THREADS + 1)
 
     def work() -> str:
@@ -43,7 +43,7 @@ def test_close_while_others_work() -> None:
         except ClosedError:
             return "closed"
 
-    a = Allocator()
+    a = kind()
     with ThreadPoolExecutor(THREADS) as pool:
         done = [pool.submit(work) for _ in range(THREADS)]
         started.wait()
@@ -52,7 +52,7 @@ def test_close_while_others_work() -> None:
         assert [future.result() for future in done] == ["closed"] * THREADS
 
 
-def test_views_against_frees() -> None:
+def test_views_against_frees(kind: Kind) -> None:
     """A view that was given holds its area; a free that was let through has no view."""
 
     def look() -> None:
@@ -73,7 +73,7 @@ def test_views_against_frees() -> None:
         stop.set()
 
     stop = threading.Event()
-    with Allocator() as a, ThreadPoolExecutor(THREADS) as pool:
+    with kind() as a, ThreadPoolExecutor(THREADS) as pool:
         ptrs = [a.alloc(4096, 4096)]
         looking = [pool.submit(look) for _ in range(THREADS - 1)]
         pool.submit(churn).result()
@@ -84,7 +84,7 @@ def test_views_against_frees() -> None:
 def test_interpreter_runs_on_while_c_works() -> None:
     trace = Trace.from_ops([("alloc", i, 4, 4) for i in range(60_000)])
     ticks = 0
-    with tiny(page_size=4096) as a:
+    with Allocator(memory="none") as a:
         worker = threading.Thread(target=a.replay, args=(trace,))
         worker.start()
         while worker.is_alive():
@@ -93,7 +93,7 @@ def test_interpreter_runs_on_while_c_works() -> None:
     assert ticks > 10
 
 
-def test_lock_is_free_when_a_warning_is_delivered() -> None:
+def test_lock_is_free_when_a_warning_is_delivered(tiny: Make) -> None:
     def hook(*_args: object, **_kwargs: object) -> None:
         seen.append(a.counters()["warn"])
 

@@ -20,7 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from percpu_ffi.errors import TraceError
-from percpu_ffi.trace.operations import OP, Kind, Operations, TraceStats
+from percpu_ffi.trace.operations import (
+    OP,
+    Kind,
+    Operations,
+    TraceStats,
+    checked_fault,
+    checked_setup,
+)
 
 if TYPE_CHECKING:
     from percpu_ffi.trace.source import Blocks
@@ -45,6 +52,8 @@ def write_file(path: str | Path, operations: Operations) -> None:
         "slots": operations.slots,
         "kinds": operations.kinds,
         "names": operations.names,
+        "faults": operations.faults,
+        "setup": operations.setup,
         "stats": asdict(operations.stats),
     }
     text = json.dumps(head, separators=(",", ":")).encode()
@@ -109,6 +118,8 @@ def _read_head(text: bytes) -> tuple[Operations, int, str]:
     n, slots, names, byteorder = head["ops"], head["slots"], head["names"], head["byteorder"]
     kinds = [Kind(size, align, site) for size, align, site in head["kinds"]]
     stats = TraceStats(**head["stats"])
+    faults = [(site, checked_fault(site, plan)) for site, plan in head.get("faults", [])]
+    setup = checked_setup(head.get("setup", {}))
 
     if type(n) is not int or type(slots) is not int or not 0 <= slots <= n:
         raise ValueError(f"{slots} slots for {n} operations")
@@ -119,4 +130,7 @@ def _read_head(text: bytes) -> tuple[Operations, int, str]:
         raise ValueError("a name is neither an integer nor a string")
     if not all(type(value) is int for value in vars(stats).values()):
         raise ValueError("a figure is no integer")
-    return Operations(kinds=kinds, slots=slots, names=names, stats=stats), n, byteorder
+    operations = Operations(
+        kinds=kinds, faults=faults, setup=setup, slots=slots, names=names, stats=stats
+    )
+    return operations, n, byteorder

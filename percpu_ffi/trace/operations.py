@@ -5,23 +5,49 @@ The layout is that of ``struct pcpu_op`` in percpu.h, so that C replays it as it
 a 64-bit key, a 32-bit slot, a 32-bit kind.  The key is the recorder's name for an area.
 The slot is ours while the area lives; it is used again afterwards, so that a table of
 slots is as long as the most areas alive at one time.  The kind says what an allocation
-asks for, or that the operation frees.
+asks for, or that the operation frees.  A trace that was made by hand or found by a
+random campaign may also set faults, and tell the set-up that it belongs to.
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-__all__ = ["FREE", "OP", "ORPHAN", "Key", "Kind", "Op", "Operations", "TraceStats"]
+from percpu_ffi.config import FAULT_SITES, FaultPlan
+from percpu_ffi.errors import ConfigError, bad_site, shown
+
+__all__ = ["FAULT", "FREE", "OP", "ORPHAN", "Key", "Kind", "Op", "Operations", "TraceStats"]
 
 Key = int | str
-Op = tuple[Literal["alloc"], Key, int, int] | tuple[Literal["free"], Key]
+Op = (
+    tuple[Literal["alloc"], Key, int, int]
+    | tuple[Literal["free"], Key]
+    | tuple[Literal["inject"], str, dict[str, Any]]
+)
 
 OP = struct.Struct("=QII")
 FREE = 0xFFFFFFFF  # as a kind: the operation frees
+FAULT = 0xFFFFFFFE  # as a kind: the operation sets the fault at index slot
 ORPHAN = 0xFFFFFFFF  # as a slot: nothing to free
+
+
+# arguments of an allocator that a file can hold
+SETTINGS = frozenset(
+    {
+        "cpus",
+        "first_chunk",
+        "free_size",
+        "memory",
+        "nodes",
+        "page_limit",
+        "page_size",
+        "quirks",
+        "static_size",
+        "unit_size",
+    }
+)
 
 
 class Kind(NamedTuple):
@@ -75,9 +101,47 @@ class Operations:
     """``OP`` structures, one behind the other."""
     kinds: list[Kind] = field(default_factory=list)
     """What the kinds stand for."""
+    faults: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Faults that are set on the way: a site and the arguments of ``inject()``."""
+    setup: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the allocator that the operations were made for."""
     slots: int = 0
     """Most areas alive at one time."""
     names: list[Key] | None = None
     """What the keys stand for; None: they stand for themselves."""
     stats: TraceStats = TraceStats()
     """Figures."""
+
+
+def checked_fault(site: Any, plan: Any) -> dict[str, Any]:
+    """Check the arguments of ``inject()``.
+
+    Raises:
+        ConfigError: no such site, or a value out of range.
+
+    """
+    if site not in FAULT_SITES:
+        raise bad_site(site, FAULT_SITES)
+    try:
+        FaultPlan.check(**plan)
+    except TypeError:
+        raise ConfigError(
+            f"fault {shown(plan)}: a mapping of arguments of inject() is needed: nth, times, "
+            "interval, probability, seed"
+        ) from None
+    return dict(plan)
+
+
+def checked_setup(setup: Any) -> dict[str, Any]:
+    """Check that a set-up names arguments of an allocator; whether they fit is for it to say.
+
+    Raises:
+        ConfigError: it does not.
+
+    """
+    if not isinstance(setup, dict) or not setup.keys() <= SETTINGS:
+        raise ConfigError(
+            f"set-up {shown(setup)}: a mapping of arguments of an allocator is needed, from "
+            + ", ".join(sorted(SETTINGS))
+        )
+    return dict(setup)

@@ -6,11 +6,22 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any, overload
 
-from percpu_ffi.errors import TraceError, damaged_trace, shown
+from percpu_ffi.errors import ConfigError, TraceError, damaged_trace, shown
 from percpu_ffi.trace.file import MAGIC, read_file, write_file
-from percpu_ffi.trace.operations import FREE, OP, ORPHAN, Key, Kind, Op, Operations, TraceStats
+from percpu_ffi.trace.operations import (
+    FAULT,
+    FREE,
+    OP,
+    ORPHAN,
+    Key,
+    Kind,
+    Op,
+    Operations,
+    TraceStats,
+    checked_fault,
+    checked_setup,
+)
 from percpu_ffi.trace.source import open_source
-from percpu_ffi.trace.text import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +35,7 @@ MAX_KEY = (1 << 64) - 1
 class Trace:
     """A sequence of operations: ``("alloc", key, size, align)`` and ``("free", key)``.
 
+    A third one, ``("inject", site, {"nth": 3})``, calls ``inject()`` with these arguments.
     Keys are names for areas: kernel pointers in a recording, any integers or strings in
     traces made by :meth:`from_ops`.  Freeing a key that is not alive does nothing;
     allocating one that is frees the old area first.  Sizes and alignments are in bytes.
@@ -49,18 +61,29 @@ class Trace:
 
         """
         with open_source(path, progress) as blocks:
-            ours = blocks.head.startswith(MAGIC)
-            return cls(read_file(blocks) if ours else read_text(blocks))
+            if blocks.head.startswith(MAGIC):
+                return cls(read_file(blocks))
+            from percpu_ffi.trace.text import read_text  # noqa: PLC0415 - it alone needs the C code
+
+            return cls(read_text(blocks))
 
     @classmethod
-    def from_ops(cls, ops: Iterable[tuple[Any, ...]]) -> Trace:
+    def from_ops(cls, ops: Iterable[tuple[Any, ...]], setup: dict[str, Any] | None = None) -> Trace:
         """Make a trace from tuples; iterating it gives the same tuples back.
+
+        Args:
+            ops: the operations.
+            setup: arguments of the allocator that they were made for, which commands take
+                as their defaults.
 
         Raises:
             TraceError: a tuple is no operation; ``line`` is its number, from 1.
+            ConfigError: the set-up names something that is no argument.
 
         """
-        return cls(_assemble(ops))
+        data = _assemble(ops)
+        data.setup = checked_setup(setup or {})
+        return cls(data)
 
     def save(self, path: str | Path) -> None:
         """Write the trace to a small file that :meth:`load` reads without parsing.
@@ -80,6 +103,16 @@ class Trace:
     def kinds(self) -> list[Kind]:
         """The different requests: size, alignment and call site."""
         return self._data.kinds
+
+    @property
+    def faults(self) -> list[tuple[str, dict[str, Any]]]:
+        """Faults that are set on the way: a site and the arguments of ``inject()``."""
+        return self._data.faults
+
+    @property
+    def setup(self) -> dict[str, Any]:
+        """Arguments of the allocator that the trace was made for; empty for recordings."""
+        return dict(self._data.setup)
 
     @property
     def slots(self) -> int:
@@ -122,8 +155,11 @@ class Trace:
             return [self[i] for i in numbers]
         return self._tuple(*OP.unpack_from(self._data.ops, numbers * OP.size))
 
-    def _tuple(self, key: int, _slot: int, kind: int) -> Op:
+    def _tuple(self, key: int, slot: int, kind: int) -> Op:
         try:
+            if kind == FAULT:
+                site, plan = self._data.faults[slot]
+                return ("inject", site, dict(plan))
             name = key if self._data.names is None else self._data.names[key]
             if kind == FREE:
                 return ("free", name)
@@ -141,6 +177,7 @@ class _Assembler:
         self.slot_of: dict[Key, int] = {}
         self.free_slots: list[int] = []
         self.kinds: dict[tuple[int, int], int] = {}
+        self.faults: list[tuple[str, dict[str, Any]]] = []
         self.slots = 0
         self.orphans = 0
         self.reallocs = 0
@@ -168,6 +205,11 @@ class _Assembler:
         self.keys.append(key)
         self.rows.append((slot, FREE))
 
+    def inject(self, site: Any, plan: Any) -> None:
+        self.keys.append(0)
+        self.rows.append((len(self.faults), FAULT))
+        self.faults.append((site, checked_fault(site, plan)))
+
     def operations(self) -> Operations:
         names: list[Key] | None = None
         numbers: Iterable[Any] = self.keys
@@ -178,15 +220,17 @@ class _Assembler:
         data = bytearray(len(self.rows) * OP.size)
         for i, (number, row) in enumerate(zip(numbers, self.rows, strict=True)):
             OP.pack_into(data, i * OP.size, number, *row)
-        frees = sum(kind == FREE for _, kind in self.rows)
+        kinds = [kind for _, kind in self.rows]
+        frees = kinds.count(FREE)
         return Operations(
             ops=data,
             kinds=[Kind(size, align, "") for size, align in self.kinds],
+            faults=self.faults,
             slots=self.slots,
             names=names,
             stats=TraceStats(
                 events=len(self.rows),
-                allocs=len(self.rows) - frees,
+                allocs=len(self.rows) - frees - len(self.faults),
                 frees=frees,
                 orphan_frees=self.orphans,
                 reallocs=self.reallocs,
@@ -210,10 +254,15 @@ def _assemble(ops: Iterable[tuple[Any, ...]]) -> Operations:
                 assembler.alloc(key, *asks)
             case ("free", int() | str() as key):
                 assembler.free(key)
+            case ("inject", site, plan):
+                try:
+                    assembler.inject(site, plan)
+                except ConfigError as error:
+                    raise TraceError(str(error), line=number) from None
             case _:
                 raise TraceError(
-                    f"{shown(op)}: an operation is ('alloc', key, size, align) or ('free', key), "
-                    "its key an integer or a string",
+                    f"{shown(op)}: an operation is ('alloc', key, size, align), ('free', key) or "
+                    "('inject', site, arguments), its key an integer or a string",
                     line=number,
                 )
     return assembler.operations()

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the model runs on: services that are counted, and that can be made to fail.
+
+Nothing is allocated here: the model needs to know whether a kernel would have had it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from percpu_ffi.config import SERVICES
+
+if TYPE_CHECKING:
+    from percpu_ffi.config import Config, FaultPlan
+
+__all__ = ["Kernel", "ServiceFailed"]
+
+MASK = (1 << 64) - 1
+
+# the address space that the port reserves for real memory, and what it has without
+MAX_AREAS = 32768
+MIN_AREAS = 4
+MAX_RESERVED = 1 << 40
+UNMAPPED_END = 1 << 62
+
+
+class ServiceFailed(Exception):
+    """A kernel service had nothing to give."""
+
+    def __init__(self, service: str) -> None:
+        """Keep its name."""
+        super().__init__(service)
+        self.service = service
+
+
+class Fault:
+    """A plan in action: which calls to one service fail.
+
+    Source of the names: the kernel's ``lib/fault-inject.c``; of the random numbers:
+    splitmix64 (Steele, Lea, Flood 2014).
+    """
+
+    def __init__(self, plan: FaultPlan) -> None:
+        self.plan = plan
+        self.wait = plan.nth - 1  # calls that pass before the next one may fail
+        self.left = plan.times
+        self.random = plan.seed
+        self.threshold = max(int(plan.probability * (1 << 32)), 1)
+
+    def strikes(self) -> bool:
+        """Tell whether this call fails."""
+        if not self.left:
+            return False
+        if self.wait:
+            self.wait -= 1
+            return False
+        self.wait = self.plan.interval - 1
+        if self._next_random() >> 32 >= self.threshold:
+            return False
+        if self.left > 0:
+            self.left -= 1
+        return True
+
+    def _next_random(self) -> int:
+        self.random = z = (self.random + 0x9E3779B97F4A7C15) & MASK
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & MASK
+        z = (z ^ z >> 27) * 0x94D049BB133111EB & MASK
+        return z ^ z >> 31
+
+
+class Kernel:
+    """The services of design and 2009 file: slab, vmalloc, page frames, page tables."""
+
+    def __init__(self, config: Config, chunk_size: int) -> None:
+        """Have an address space in which chunks of ``chunk_size`` bytes are to lie."""
+        self.calls = dict.fromkeys(SERVICES, 0)
+        self.faults: dict[str, Fault] = {}
+        self.page_size = config.page_size
+        self.cpus, self.nodes = config.cpus, config.nodes
+        self.page_limit = config.page_limit
+        self.frames = [0] * config.nodes  # taken on each node
+        self.areas: list[tuple[int, int]] = []  # start and end, lowest first
+
+        # a block that the caller of the set-up mapped lies below all areas
+        block = 0 if config.first_chunk == "4k" else chunk_size
+        self.start = config.page_size + block
+        self.end = UNMAPPED_END
+        if config.memory == "mapped":
+            area = chunk_size + config.page_size
+            self.end = self.start + area * min(max(MAX_RESERVED // area, MIN_AREAS), MAX_AREAS)
+
+    def count(self, service: str) -> None:
+        """Count a call that cannot fail."""
+        self.calls[service] += 1
+
+    def ask(self, service: str) -> None:
+        """Count a call that can fail, and let it."""
+        self.calls[service] += 1
+        fault = self.faults.get(service)
+        if fault and fault.strikes():
+            raise ServiceFailed(service)
+
+    def kmalloc(self, size: int) -> None:
+        """Take heap memory; 0 bytes are a token that costs nothing."""
+        if size:
+            self.ask("kmalloc")
+
+    def kfree(self, size: int) -> None:
+        """Give it back."""
+        if size:
+            self.count("kfree")
+
+    def vmalloc(self) -> None:
+        """Take heap memory of more than a page."""
+        self.ask("vmalloc")
+
+    def vfree(self) -> None:
+        """Give it back."""
+        self.count("vfree")
+
+    def get_vm_area(self, size: int) -> int:
+        """Take address space, at the lowest place that has room, and a guard page behind it."""
+        self.ask("get_vm_area")
+        size += self.page_size
+        start = self.start
+        for i, (area_start, area_end) in enumerate([*self.areas, (self.end, self.end)]):
+            if area_start - start >= size:
+                self.areas.insert(i, (start, start + size))
+                return start
+            start = area_end
+        raise ServiceFailed("get_vm_area")
+
+    def vm_area_register_early(self, size: int) -> int:
+        """Take address space before anybody else, without a guard page."""
+        self.areas.append((self.start, self.start + size))
+        return self.start
+
+    def free_vm_area(self, start: int) -> None:
+        """Give address space back."""
+        self.count("free_vm_area")
+        self.areas = [area for area in self.areas if area[0] != start]
+
+    def alloc_page(self, cpu: int) -> None:
+        """Take a page frame on a CPU's node; no other node helps out."""
+        self.ask("alloc_page")
+        node = self.node_of(cpu)
+        if self.page_limit and self.frames[node] >= self.page_limit:
+            raise ServiceFailed("alloc_page")
+        self.frames[node] += 1
+
+    def free_page(self, cpu: int) -> None:
+        """Give a page frame back."""
+        self.count("free_page")
+        self.frames[self.node_of(cpu)] -= 1
+
+    def node_of(self, cpu: int) -> int:
+        """Tell the node of a CPU: they lie there in even blocks."""
+        return cpu * self.nodes // self.cpus

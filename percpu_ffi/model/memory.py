@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What areas contain: memory behind a chunk of the model, and views that pin an area.
+
+The model keeps all units of a chunk that somebody looks at; that a page comes and goes
+shows in ``populated`` alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import weakref
+from typing import TYPE_CHECKING
+
+from percpu_ffi import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Memory"]
+
+
+class Memory:
+    """The units of one chunk, zeroed."""
+
+    def __init__(self, unit_size: int, cpus: int, page_size: int) -> None:
+        """Take memory from the host.
+
+        Raises:
+            PercpuMemoryError: there is none.
+
+        """
+        self.unit_size, self.cpus = unit_size, cpus
+        try:
+            # private: after a fork each process has its own copy
+            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+            self.bytes = mmap.mmap(-1, unit_size * cpus + page_size, flags=flags)
+        except (OSError, ValueError, OverflowError):
+            raise errors.host_out_of_memory() from None
+        # the host aligns to its own pages only
+        self.start = -self._real_address(0) % page_size
+
+    def fill(self, offset: int, image: bytes) -> None:
+        """Write the same into the copies of all CPUs."""
+        for cpu in range(self.cpus):
+            start = self._at(offset, cpu)
+            self.bytes[start : start + len(image)] = image
+
+    def address(self, offset: int, cpu: int) -> int:
+        """Tell the real address of a byte of one CPU's unit."""
+        return self._real_address(self._at(offset, cpu))
+
+    def view(self, offset: int, size: int, cpu: int, at_end: Callable[[], object]) -> memoryview:
+        """Look at some bytes; ``at_end`` is called when nobody does any more."""
+        copy = (ctypes.c_char * size).from_buffer(self.bytes, self._at(offset, cpu))
+        # whatever is made from the view holds this object
+        weakref.finalize(copy, at_end).atexit = False
+        return memoryview(copy).cast("B")
+
+    def _at(self, offset: int, cpu: int) -> int:
+        return self.start + cpu * self.unit_size + offset
+
+    def _real_address(self, at: int) -> int:
+        return ctypes.addressof(ctypes.c_char.from_buffer(self.bytes, at))

@@ -1,0 +1,493 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The functions that callers see, and the lists of chunks.
+
+Slots sort the chunks by free size, a power of two each: allocation tries the fullest chunk
+that may have room first, so that the others drain and can be given back.  Slot 0 is for
+chunks with nothing to give, the last slot for empty ones:
+
+    slot    0      1      2       3       ...   14       15
+    free    none   4-15   16-31   32-63   ...   64 KiB-  all of a unit
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from array import array
+from bisect import bisect_right
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from percpu_ffi import errors
+from percpu_ffi.face import PerCpu, integer_buffer
+from percpu_ffi.model.chunk import DEFAULT_MAP_ALLOC, ENTRY, SMALL, Chunk
+from percpu_ffi.model.entry import Entry
+from percpu_ffi.model.kernel import Fault, Kernel, ServiceFailed
+from percpu_ffi.model.memory import Memory
+from percpu_ffi.model.pages import depopulate, map_pages, pages_of, populate
+from percpu_ffi.model.replay import replay_in_model
+from percpu_ffi.state import ChunkState, Location, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from percpu_ffi.config import Buffer, Config, FaultPlan
+    from percpu_ffi.replay import Replay
+    from percpu_ffi.trace import Trace
+
+__all__ = ["Model"]
+
+INT64 = range(-(1 << 63), 1 << 63)
+
+
+class Model(PerCpu):
+    """The allocator in pure Python: same decisions, same state, same calls as the port in C.
+
+    It needs nothing compiled, and is some hundred times slower.
+    """
+
+    __slots__ = (
+        "_boot_pages",
+        "_chunks",
+        "_created",
+        "_destroyed",
+        "_entry",
+        "_first",
+        "_gaps_given_away",
+        "_kernel",
+        "_pins",
+        "_slots",
+    )
+
+    # --- set-up and end
+
+    def _open(self, config: Config) -> None:
+        """Set the first chunk up (``pcpu_setup_first_chunk`` of the 2009 file)."""
+        self._entry = Entry()
+        self._pins: Counter[int] = Counter()  # views by pointer
+        self._created = self._destroyed = self._gaps_given_away = 0
+        self._kernel = Kernel(config, self._chunk_size)
+
+        # a list for each size, one below them for what is too small, one above for all
+        self._slots: list[list[Chunk]] = [
+            [] for _ in range(self._size_to_slot(config.unit_size, empty=False) + 2)
+        ]
+        self._chunks: list[Chunk] = []  # by address
+
+        unit_pages = config.unit_size // config.page_size
+        if config.first_chunk == "4k":
+            addr = self._kernel.vm_area_register_early(self._chunk_size)
+            present = pages_of(0, config.static_size, config.page_size)
+        else:
+            addr = config.page_size  # the caller's block
+            used = config.unit_size if config.first_chunk == "embed" else self._first_end
+            present = pages_of(0, used, config.page_size)
+        self._first = Chunk(0, addr, config.free_size, unit_pages)
+        self._first.immutable = config.first_chunk != "4k"
+        for page in present:
+            self._first.populated[page] = config.cpus
+        self._boot_pages = len(present) * config.cpus
+        if not self._first.immutable:
+            map_pages(self._kernel, self._first, present)
+
+        self._chunks.append(self._first)
+        self._relocate(self._first, None)
+
+    @property
+    def _first_end(self) -> int:
+        return self._config.static_size + self._config.free_size
+
+    @property
+    def _chunk_size(self) -> int:
+        return self._config.unit_size * self._config.cpus
+
+    def close(self) -> None:
+        if self._entry.closed:
+            return
+        with self._entry:
+            if self._pins:
+                raise errors.viewed_on_close()
+            self._entry.closed = True
+            self._chunks = []
+
+    def __repr__(self) -> str:
+        if self._entry.closed:
+            return "<Model, closed>"
+        config = self._config
+        return (
+            f"<Model {config.first_chunk}, {config.cpus} CPUs x {config.unit_size} bytes, "
+            f"{len(self._chunks)} chunks, {self._pages()} pages>"
+        )
+
+    # --- allocation
+
+    def alloc(self, size: int, align: int = 8) -> int:
+        bytes_, alignment = _integer(size), _integer(align)
+        if bytes_ is None or alignment is None:
+            raise self._bad_request(size, align)
+        with self._entry:
+            return self._alloc(bytes_, alignment)
+
+    def _check_request(self, size: int, align: int) -> None:
+        """Refuse what cannot be served, with a WARN where the 2009 file has one."""
+        page = self.page_size
+        size_fits = 1 <= size <= self.max_size
+        if not size_fits or align < 0 or align > page:
+            self._kernel.count("warn")
+            self._entry.warning = "illegal size or align for percpu allocation"
+        # 2009 took alignments of 0 and of no power of two, and misplaced the areas
+        if not size_fits or not 1 <= align <= page or align & (align - 1):
+            raise self._bad_request(size, align)
+
+    def _alloc(self, size: int, align: int) -> int:
+        """Find a place, then pages for it (``__alloc_percpu`` of the 2009 file)."""
+        self._check_request(size, align)
+        try:
+            chunk, offset = self._find_area(size, align)
+            try:
+                pages = pages_of(offset, size, self.page_size)
+                populate(self._kernel, chunk, pages, "rollback" not in self._config.quirks)
+            except ServiceFailed:
+                self._free_area(chunk, offset)
+                raise
+        except ServiceFailed as failure:
+            raise errors.out_of_memory(failure.service, size, align) from None
+        if chunk.memory:
+            chunk.memory.fill(offset, bytes(size))
+        return chunk.addr + offset
+
+    def _find_area(self, size: int, align: int) -> tuple[Chunk, int]:
+        """Take an area from the fullest chunk that has room, or from a new one."""
+        for slot in self._slots[self._size_to_slot(size) :]:
+            # a chunk without room may leave the list under our feet: walk over a copy.  In
+            # 2009 the walk went along with it
+            for chunk in list(slot):
+                if size > chunk.contig_hint:
+                    continue
+                offset = self._alloc_area(chunk, size, align)
+                if offset is not None:
+                    return chunk, offset
+        chunk = self._create_chunk()
+        offset = self._alloc_area(chunk, size, align)
+        assert offset is not None, "an empty chunk has room for any request"
+        return chunk, offset
+
+    def _alloc_area(self, chunk: Chunk, size: int, align: int) -> int | None:
+        """Take an area from one chunk: its offset, or None where none fits."""
+        old_slot = self._slot_of(chunk)
+        if not chunk.map:
+            # the first chunk is born before kmalloc works: it gets its map when needed
+            self._resize_map(chunk, DEFAULT_MAP_ALLOC)
+            chunk.map = [-self.static_size] + [chunk.free_size] * (chunk.free_size > 0)
+
+        def grow(entries: int) -> None:
+            room = chunk.map_alloc
+            while room < entries:
+                room *= 2
+            if room == chunk.map_alloc:
+                return
+            try:
+                self._resize_map(chunk, room)
+            except ServiceFailed:
+                self._gaps_given_away += chunk.free_size != free_size
+                raise
+
+        free_size = chunk.free_size
+        offset = chunk.alloc_area(size, align, grow)
+        self._relocate(chunk, old_slot)
+        return offset
+
+    # --- free
+
+    def free(self, ptr: int) -> None:
+        pointer = _pointer(ptr)
+        with self._entry:
+            self._free(pointer)
+
+    def _free(self, ptr: int) -> None:
+        """Free an area, and another chunk when this one is empty (``free_percpu``)."""
+        if not ptr:
+            return
+        chunk, offset = self._find_freeable(ptr)
+        self._free_area(chunk, offset)
+        if chunk.free_size == self.unit_size:
+            spare = [other for other in self._slots[-1] if other is not chunk]
+            if spare:
+                self._kill_chunk(spare[0])
+
+    def _free_area(self, chunk: Chunk, offset: int) -> None:
+        old_slot = self._slot_of(chunk)
+        chunk.free_area(offset)
+        self._relocate(chunk, old_slot)
+
+    def _find(self, ptr: int) -> tuple[Chunk, int, int]:
+        """Find the area of a pointer: its chunk, its offset, its size in the map.
+
+        Raises: what is wrong with the pointer; the 2009 file would do as it was told.
+        """
+        i = bisect_right(self._chunks, ptr, key=_address) if ptr > 0 else 0
+        chunk = self._chunks[i - 1] if i else None
+        if chunk is None or ptr - chunk.addr >= self._chunk_size:
+            raise errors.wild_pointer(ptr)
+        offset = ptr - chunk.addr
+        if offset >= self.unit_size:
+            raise errors.other_unit_pointer(ptr)
+        if chunk is self._first and offset < self.static_size:
+            if offset:
+                raise errors.static_pointer(ptr)
+            return chunk, 0, self.static_size
+
+        entry = chunk.find(offset)
+        if entry is not None and chunk.map[entry] < 0:
+            return chunk, offset, -chunk.map[entry]
+        raise self._no_area(chunk, offset, ptr)
+
+    def _no_area(self, chunk: Chunk, offset: int, ptr: int) -> errors.InvalidPointer:
+        """Tell why no area starts at an offset."""
+        start = 0
+        for size in chunk.map:
+            if start <= offset < start + abs(size):
+                return errors.interior_pointer(ptr) if size < 0 else errors.double_free(ptr)
+            start += abs(size)
+        # the first chunk may have no map yet, or end before its unit does
+        return errors.wild_pointer(ptr) if chunk.map else errors.double_free(ptr)
+
+    def _find_freeable(self, ptr: int) -> tuple[Chunk, int]:
+        chunk, offset, _size = self._find(ptr)
+        if ptr == self.static_ptr:
+            raise errors.static_pointer(ptr)
+        if self._pins[ptr]:
+            raise errors.viewed(ptr)
+        return chunk, offset
+
+    # --- chunks
+
+    def _size_to_slot(self, size: int, *, empty: bool = True) -> int:
+        """Tell the list of chunks with so much free (``pcpu_size_to_slot``)."""
+        if empty and size == self.unit_size:
+            return len(self._slots) - 1
+        return max(size.bit_length() - 3, 1)
+
+    def _slot_of(self, chunk: Chunk) -> int:
+        """Tell the list where a chunk belongs (``pcpu_chunk_slot``)."""
+        if chunk.free_size < SMALL or chunk.contig_hint < SMALL:
+            return 0
+        return self._size_to_slot(chunk.free_size)
+
+    def _relocate(self, chunk: Chunk, old_slot: int | None) -> None:
+        """Put a chunk where it belongs now (``pcpu_chunk_relocate``).
+
+        To the front of a higher slot, to the back of a lower one.  The old slot is the one
+        that its former size says: after a failure half-way it may stand elsewhere.
+        """
+        slot = self._slot_of(chunk)
+        if slot == old_slot:
+            return
+        for chunks in self._slots:
+            if chunk in chunks:
+                chunks.remove(chunk)
+        if old_slot is None or slot > old_slot:
+            self._slots[slot].insert(0, chunk)
+        else:
+            self._slots[slot].append(chunk)
+
+    def _resize_map(self, chunk: Chunk, entries: int) -> None:
+        """Give a map room for so many entries (``pcpu_realloc``).
+
+        Always a new block and then the old one's end: from kmalloc up to a page, from
+        vmalloc above.
+        """
+        new, old = entries * ENTRY, chunk.map_alloc * ENTRY
+        if new <= self.page_size:
+            self._kernel.kmalloc(new)
+        else:
+            self._kernel.vmalloc()
+        if old <= self.page_size:
+            self._kernel.kfree(old)
+        else:
+            self._kernel.vfree()
+        chunk.map_alloc = entries
+
+    def _create_chunk(self) -> Chunk:
+        """Make an empty chunk (``alloc_pcpu_chunk``)."""
+        kernel, unit_size = self._kernel, self.unit_size
+        chunk = Chunk(0, 0, unit_size, unit_size // self.page_size)
+        kernel.kmalloc(1)  # the chunk itself, of any size
+        try:
+            self._resize_map(chunk, DEFAULT_MAP_ALLOC)
+            chunk.map = [unit_size]
+            chunk.addr = kernel.get_vm_area(self._chunk_size)
+        except ServiceFailed:
+            self._free_chunk(chunk)
+            raise
+        self._created += 1
+        chunk.id = self._created
+        self._relocate(chunk, None)
+        self._chunks.insert(bisect_right(self._chunks, chunk.addr, key=_address), chunk)
+        return chunk
+
+    def _free_chunk(self, chunk: Chunk) -> None:
+        """Give back what describes a chunk (``free_pcpu_chunk``)."""
+        if chunk.addr:
+            self._kernel.free_vm_area(chunk.addr)
+        if chunk.map_alloc:
+            self._resize_map(chunk, 0)
+        self._kernel.kfree(1)
+
+    def _kill_chunk(self, chunk: Chunk) -> None:
+        """Give a chunk back (``pcpu_kill_chunk``)."""
+        depopulate(self._kernel, chunk, range(len(chunk.populated)), flush=False)
+        self._slots[self._slot_of(chunk)].remove(chunk)
+        self._chunks.remove(chunk)
+        self._free_chunk(chunk)
+        self._destroyed += 1
+
+    # --- looking at areas
+
+    @property
+    def static_ptr(self) -> int:
+        return self._first.addr
+
+    def locate(self, ptr: int) -> Location:
+        pointer = _pointer(ptr)
+        with self._entry:
+            chunk, offset, _size = self._find(pointer)
+            return Location(chunk.id, offset)
+
+    def address(self, ptr: int, cpu: int) -> int:
+        number, pointer = self._checked_cpu(cpu), _pointer(ptr)
+        with self._entry:
+            memory, offset, _size = self._copies(pointer)
+            return memory.address(offset, number)
+
+    def view(self, ptr: int, cpu: int) -> memoryview:
+        number, pointer = self._checked_cpu(cpu), _pointer(ptr)
+        with self._entry:
+            memory, offset, size = self._copies(pointer)
+            if "rollback" in self._config.quirks:
+                raise errors.no_view_with_rollback()
+            self._pins[pointer] += 1
+            return memory.view(offset, size, number, lambda: self._unpin(pointer))
+
+    def _unpin(self, ptr: int) -> None:
+        with self._entry.lock:
+            self._pins[ptr] -= 1
+            if not self._pins[ptr]:
+                del self._pins[ptr]
+
+    def _copies(self, ptr: int) -> tuple[Memory, int, int]:
+        """Find the memory of an area, and how many of its bytes lie in pages that are held."""
+        chunk, offset, size = self._find(ptr)
+        if self._config.memory == "none":
+            raise errors.nothing_mapped()
+        if not chunk.memory:
+            chunk.memory = Memory(self.unit_size, self.cpus, self.page_size)
+            if chunk is self._first:
+                chunk.memory.fill(0, self._config.static_image)
+        for page in pages_of(offset, size, self.page_size):
+            if not chunk.populated[page]:
+                size = page * self.page_size - offset
+                break
+        return chunk.memory, offset, size
+
+    def state(self) -> State:
+        with self._entry:
+            chunks = (
+                ChunkState(
+                    id=chunk.id,
+                    free_size=chunk.free_size,
+                    contig_hint=chunk.contig_hint,
+                    map=tuple(chunk.map),
+                    map_alloc=chunk.map_alloc,
+                    immutable=chunk.immutable,
+                    populated=tuple(chunk.populated),
+                )
+                for chunk in sorted(self._chunks, key=operator.attrgetter("id"))
+            )
+            slots = (tuple(chunk.id for chunk in slot) for slot in self._slots)
+            return State(tuple(slots), tuple(chunks))
+
+    def counters(self) -> dict[str, int]:
+        with self._entry:
+            return dict(self._kernel.calls)
+
+    def _half_done(self) -> int:
+        return self._gaps_given_away
+
+    def _inject(self, site: str, plan: FaultPlan | None) -> None:
+        with self._entry:
+            self._arm(site, plan)
+
+    def _arm(self, site: str, plan: FaultPlan | None) -> None:
+        self._kernel.faults.pop(site, None)
+        if plan:
+            self._kernel.faults[site] = Fault(plan)
+
+    def _pages(self) -> int:
+        """Count the page frames that chunks hold, those of the set-up included."""
+        return self._boot_pages + sum(self._kernel.frames)
+
+    # --- many at once
+
+    def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
+        asked = _integers(integer_buffer(sizes, "sizes", errors.InvalidRequest))
+        alignment = _integer(align)
+        if alignment is None:
+            raise self._bad_request(1, align)
+        with self._entry:
+            for size in (1, *asked):  # the alignment alone first: there may be no size
+                self._check_request(size, alignment)
+            ptrs = array("q")
+            try:
+                for size in asked:
+                    ptrs.append(self._alloc(size, alignment))
+            except errors.PercpuMemoryError:
+                for ptr in reversed(ptrs):
+                    self._free(ptr)
+                raise
+            return ptrs
+
+    def free_many(self, ptrs: Iterable[int] | Buffer) -> None:
+        pointers = _integers(integer_buffer(ptrs, "pointers", errors.InvalidPointer))
+        with self._entry:
+            seen = {0}
+            for ptr in pointers:
+                if ptr:
+                    self._find_freeable(ptr)
+                    if ptr in seen:
+                        raise errors.double_free(ptr)
+                    seen.add(ptr)
+            for ptr in pointers:
+                self._free(ptr)
+
+    def replay(self, trace: Trace, progress: Callable[[int], object] | None = None) -> Replay:
+        return replay_in_model(self, trace, progress)
+
+
+def _address(chunk: Chunk) -> int:
+    return chunk.addr
+
+
+def _integer(value: Any) -> int | None:
+    """Make an integer of 64 bits, or None."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        return None
+    return number if number in INT64 else None
+
+
+def _pointer(ptr: Any) -> int:
+    pointer = _integer(ptr)
+    if pointer is None:
+        raise errors.not_a_pointer(ptr)
+    return pointer
+
+
+def _integers(view: memoryview) -> list[int]:
+    """Read integers of any width, in the machine's byte order."""
+    data, width, signed = view.tobytes(), view.itemsize, view.format[-1].islower()
+    return [
+        int.from_bytes(data[i : i + width], sys.byteorder, signed=signed)
+        for i in range(0, len(data), width)
+    ]

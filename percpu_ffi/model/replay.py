@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A trace, run through the model."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from typing import TYPE_CHECKING
+
+from percpu_ffi import errors
+from percpu_ffi.config import FaultPlan
+from percpu_ffi.replay import STEP, Failure, Replay
+from percpu_ffi.trace.operations import FAULT, FREE, OP, ORPHAN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from percpu_ffi.model.model import Model
+    from percpu_ffi.trace import Trace
+
+__all__ = ["replay_in_model"]
+
+
+def replay_in_model(model: Model, trace: Trace, progress: Callable[[int], object] | None) -> Replay:
+    """Run ``trace`` through ``model``."""
+    run = Run(model, trace)
+    created, destroyed = model._created, model._destroyed
+    step = STEP if progress else max(len(trace), 1)
+    started = time.perf_counter_ns()
+    for start in range(0, max(len(trace), 1), step):
+        done = len(run.pointers)
+        with model._entry:
+            for row in OP.iter_unpack(trace.ops[start * OP.size : (start + step) * OP.size]):
+                run.step(*row)
+        if progress:
+            progress(len(run.pointers) - done)
+    return Replay(
+        pointers=run.pointers,
+        failures=tuple(run.failures),
+        elapsed_ns=time.perf_counter_ns() - started,
+        live_bytes=run.live_bytes,
+        peak_live_bytes=run.peak_live_bytes,
+        pages_at_peak=run.pages_at_peak,
+        peak_populated_pages=run.peak_pages,
+        chunks_created=model._created - created,
+        chunks_destroyed=model._destroyed - destroyed,
+        chunks=len(model._chunks),
+    )
+
+
+class Run:
+    """A replay under way; see ``csrc/replay.c`` for what its operations mean."""
+
+    def __init__(self, model: Model, trace: Trace) -> None:
+        self.model = model
+        self.trace = trace
+        for _key, slot, kind in OP.iter_unpack(trace.ops):
+            if kind == FREE:
+                fits = slot == ORPHAN or slot < trace.slots
+            elif kind == FAULT:
+                fits = slot < len(trace.faults)
+            else:
+                fits = kind < len(trace.kinds) and slot < trace.slots
+            if not fits:
+                raise errors.damaged_trace()
+        self.held: dict[int, tuple[int, int]] = {}  # pointer and size, by slot
+        self.pointers = array("q")
+        self.failures: list[Failure] = []
+        self.live_bytes = self.peak_live_bytes = self.pages_at_peak = 0
+        self.peak_pages = model._pages()
+
+    def step(self, _key: int, slot: int, kind: int) -> None:
+        """Do one operation; a failure is noted."""
+        ptr, index = 0, len(self.pointers)
+        try:
+            if kind == FAULT:
+                site, plan = self.trace.faults[slot]
+                self.model._arm(site, FaultPlan.check(**plan))
+            elif kind == FREE:
+                ptr = self.drop(slot)
+            else:
+                self.drop(slot)  # an area that was not seen freed
+                ptr = self.take(slot, *self.trace.kinds[kind][:2])
+        except (errors.PercpuError, BufferError) as error:
+            self.failures.append(Failure(index, self.trace[index], error))
+        self.pointers.append(ptr)
+
+    def drop(self, slot: int) -> int:
+        """Free what a slot holds: its pointer, or 0."""
+        if slot not in self.held:
+            return 0
+        ptr, size = self.held[slot]
+        self.model._free(ptr)
+        del self.held[slot]
+        self.live_bytes -= size
+        return ptr
+
+    def take(self, slot: int, size: int, align: int) -> int:
+        """Allocate into an empty slot."""
+        ptr = self.model._alloc(size, align)
+        self.held[slot] = ptr, size
+        self.live_bytes += size
+        pages = self.model._pages()
+        if self.live_bytes > self.peak_live_bytes:
+            self.peak_live_bytes, self.pages_at_peak = self.live_bytes, pages
+        self.peak_pages = max(self.peak_pages, pages)
+        return ptr
