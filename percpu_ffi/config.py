@@ -95,17 +95,17 @@ class Config:
     @classmethod
     def check(
         cls,
-        cpus: int,
-        static_size: int,
-        first_chunk: str,
-        unit_size: int,
-        free_size: int,
-        static_image: Buffer | None,
-        nodes: int,
-        page_size: int | None,
-        memory: str,
-        page_limit: int | None,
-        quirks: Collection[str],
+        cpus: int = 4,
+        static_size: int = 8192,
+        first_chunk: str = "4k",
+        unit_size: int = 0,
+        free_size: int = 0,
+        static_image: Buffer | None = None,
+        nodes: int = 1,
+        page_size: int | None = None,
+        memory: str = "mapped",
+        page_limit: int | None = None,
+        quirks: Collection[str] = (),
     ) -> Config:
         """Check the arguments of an allocator and work out what was left to it.
 

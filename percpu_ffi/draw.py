@@ -6,9 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from percpu_ffi.state import ChunkState
 
-__all__ = ["LEGEND", "map_bar"]
+__all__ = ["LEGEND", "map_bar", "map_window"]
 
 STATIC, USED, MIXED, FREE, NOTHING = "S#+. "
 LEGEND = "S static   # in use   + in part   . free"
@@ -29,28 +31,30 @@ def map_bar(chunk: ChunkState, unit_size: int, static_size: int, width: int) -> 
     sizes = chunk.map
     if not sizes:  # the first chunk before its first request
         sizes = (-static_size, chunk.free_size) if chunk.free_size else (-static_size,)
+    bar = map_window(sizes, 0, unit_size, width)
+    static_cells = width * static_size / unit_size if chunk.id == 0 else 0.0
+    return "".join(STATIC if i + 0.5 < static_cells else cell for i, cell in enumerate(bar))
 
+
+def map_window(sizes: Sequence[int], start: int, end: int, width: int) -> str:
+    """Draw the part of a map between two offsets on ``width`` characters, from 1."""
     used = [0.0] * width
     covered = [0.0] * width
+    scale = width / (end - start)
     offset = 0
     for size in sizes:
-        end = offset + abs(size)
-        _spread(covered, offset, end, unit_size)
-        if size < 0:
-            _spread(used, offset, end, unit_size)
-        offset = end
-
-    static_cells = width * static_size / unit_size if chunk.id == 0 else 0.0
-    return "".join(
-        STATIC if i + 0.5 < static_cells else _cell(used[i], covered[i]) for i in range(width)
-    )
+        first, last = (offset - start) * scale, (offset + abs(size) - start) * scale
+        if last > 0 and first < width:
+            if size < 0:
+                _spread(used, first, last)
+            _spread(covered, first, last)
+        offset += abs(size)
+    return "".join(map(_cell, used, covered))
 
 
-def _spread(cells: list[float], start: int, end: int, unit_size: int) -> None:
-    """Add the bytes from ``start`` to ``end`` to the cells that they fall into."""
-    scale = len(cells) / unit_size
-    first, last = start * scale, end * scale
-    for i in range(int(first), min(int(last) + 1, len(cells))):
+def _spread(cells: list[float], first: float, last: float) -> None:
+    """Add a stretch, measured in cells, to those that it falls into."""
+    for i in range(max(int(first), 0), min(int(last) + 1, len(cells))):
         cells[i] += max(0.0, min(last, i + 1) - max(first, i))
 
 

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``percpu-ffi check``: hold the port against the model, and against allocators of your own."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from percpu_ffi.allocator import Allocator
+from percpu_ffi.cli.progress import progress_bar
+from percpu_ffi.errors import ConfigError
+from percpu_ffi.lockstep import ASPECTS, Campaign, lockstep, shorten
+from percpu_ffi.lockstep.campaign import new_pool
+from percpu_ffi.model import Model
+from percpu_ffi.trace import Trace
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+    from concurrent.futures import Executor
+
+    from percpu_ffi.lockstep import Difference, Maker
+
+__all__ = ["add_parser"]
+
+DIFFERENT = 1  # exit status
+INTERRUPTED = 130
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the subcommand."""
+    parser = commands.add_parser(
+        "check",
+        help="hold allocators against each other, operation by operation",
+        description="Drive the port in C, the model in Python and allocators of your own through "
+        "the same operations; stop at the first difference, shorten and show it.",
+        epilog="The exit status is 0 without a difference, 1 with one.",
+    )
+    parser.add_argument("trace", metavar="TRACE", nargs="?", help="a recording, or our own file")
+    parser.add_argument("--random", action="store_true", help="random set-ups and operations")
+    parser.add_argument(
+        "--with",
+        dest="parties",
+        action="append",
+        default=[],
+        metavar="NAME=MODULE:OBJECT",
+        help="another party: a class or function that takes the arguments of an allocator",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help="the parties to drive (default: port, model and all of --with)",
+    )
+    parser.add_argument(
+        "--compare",
+        nargs="+",
+        choices=ASPECTS,
+        default=list(ASPECTS),
+        help="what has to be the same after each operation (default: all)",
+    )
+    parser.add_argument(
+        "--setup",
+        type=_setup,
+        default={},
+        metavar="JSON",
+        help='arguments of the allocators, such as {"cpus": 2, "page_size": 64, "memory": "none"}',
+    )
+    parser.add_argument(
+        "--save", metavar="FILE", default="difference.trace", help="where a difference is saved"
+    )
+    campaign = parser.add_argument_group("random campaigns")
+    campaign.add_argument("--operations", type=int, default=100_000, help="how many, at least")
+    campaign.add_argument("--seed", type=int, default=0, help="of all random numbers")
+    campaign.add_argument(
+        "--length", type=int, default=1000, help="operations on one set-up (default: %(default)s)"
+    )
+    campaign.add_argument(
+        "--faults", type=float, default=1 / 3, help="share of the set-ups with faults"
+    )
+    campaign.add_argument("--jobs", type=int, help="processes (default: one for each core)")
+    campaign.add_argument(
+        "--resume", metavar="FILE", help="keep there what is done, and go on with what is not"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the trace or the campaign and tell what came of it."""
+    if (args.trace is None) == (not args.random):
+        raise ConfigError("give either a TRACE or --random")
+    sys.path.insert(0, os.getcwd())  # as `python -m` does: parties of one's own lie there
+    makers = _makers(args)
+    return _run_campaign(args, makers) if args.random else _run_trace(args, makers)
+
+
+def _run_trace(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
+    trace = Trace.load(args.trace)
+    setup = {**_default_setup(trace), **trace.setup, **args.setup}
+    trace = Trace.from_ops(trace, setup)
+    with progress_bar("checking", len(trace), "op") as progress:
+        difference = lockstep(makers, trace, compare=args.compare, progress=progress)
+    if difference:
+        return _tell(args, makers, difference)
+    print(f"{', '.join(makers)}: {len(trace):,} operations, no difference")
+    return 0
+
+
+def _default_setup(trace: Trace) -> dict[str, Any]:
+    # bookkeeping is what is compared, and the model has nothing else as fast
+    setup: dict[str, Any] = {"memory": "none"}
+    if trace.stats.cpus:
+        setup["cpus"] = trace.stats.cpus
+    return setup
+
+
+def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
+    campaign = Campaign(
+        makers,
+        operations=args.operations,
+        seed=args.seed,
+        length=args.length,
+        faults=args.faults,
+        setup=args.setup,
+        compare=tuple(args.compare),
+    )
+    try:
+        with (
+            _executor(args.jobs) as executor,
+            progress_bar("checking", args.operations, "op") as progress,
+        ):
+            totals = campaign.run(executor, progress=progress, state=args.resume)
+    except KeyboardInterrupt:
+        hint = f"; the same command goes on from {args.resume}" if args.resume else ""
+        print(f"stopped{hint}", file=sys.stderr)
+        return INTERRUPTED
+    rows = [
+        ("parties", ", ".join(makers)),
+        ("seed", f"{args.seed}"),
+        ("operations", f"{totals.operations:,}"),
+        ("geometries", f"{len(totals.geometries):,}"),
+        ("faults set", f"{totals.faults:,}"),
+        ("operations that failed alike", f"{totals.failures:,}"),
+        ("differences", f"{int(totals.difference is not None)}"),
+    ]
+    print("\n".join(f"{name:<28} {value}" for name, value in rows))
+    return _tell(args, makers, totals.difference) if totals.difference else 0
+
+
+def _tell(args: argparse.Namespace, makers: Mapping[str, Maker], difference: Difference) -> int:
+    with progress_bar("shortening", len(difference.trace), "op") as progress:
+        short = shorten(makers, difference, compare=args.compare, progress=progress)
+    short.trace.save(args.save)
+    print(short)
+    print(f"\n{len(short.trace)} operations show it, saved as {args.save}:")
+    for op in short.trace:
+        print(f"  {op}")
+    return DIFFERENT
+
+
+def _makers(args: argparse.Namespace) -> dict[str, Maker]:
+    makers: dict[str, Maker] = {"port": Allocator, "model": Model}
+    for given in args.parties:
+        name, equals, place = given.partition("=")
+        module, colon, attribute = place.partition(":")
+        if not (name and equals and module and colon and attribute):
+            raise ConfigError(
+                f"party {given!r}: NAME=MODULE:OBJECT is needed, such as mine=mypackage:MyAllocator"
+            )
+        try:
+            makers[name] = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"party {name!r} cannot be had: {error}") from None
+    unknown = set(args.only or ()) - makers.keys()
+    if unknown:
+        raise ConfigError(f"--only {', '.join(sorted(unknown))}: there are {', '.join(makers)}")
+    return {name: makers[name] for name in args.only or makers}
+
+
+def _setup(text: str) -> dict[str, Any]:
+    setup = json.loads(text)
+    if not isinstance(setup, dict):
+        raise ValueError(text)
+    return setup
+
+
+def _executor(jobs: int | None) -> Executor:
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"--jobs {jobs}: at least one process is needed")
+    return new_pool(jobs)

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Hold allocators against each other, operation by operation.
+
+``drive`` and ``lockstep`` run a trace through two or more of them and stop at the first
+difference; ``shorten`` finds a short trace that still shows it.  ``Campaign`` does this for
+random traces (``cases``), on all cores, and can be resumed.
+
+>>> from percpu_ffi import Allocator, Model, Trace
+>>> trace = Trace.from_ops([("alloc", "a", 24, 8), ("free", "a")], {"cpus": 2})
+>>> lockstep({"port": Allocator, "model": Model}, trace)
+"""
+
+from percpu_ffi.lockstep.campaign import Campaign, Totals
+from percpu_ffi.lockstep.difference import Difference
+from percpu_ffi.lockstep.drive import ASPECTS, Maker, Party, drive, lockstep
+from percpu_ffi.lockstep.shorten import shorten
+
+__all__ = [
+    "ASPECTS",
+    "Campaign",
+    "Difference",
+    "Maker",
+    "Party",
+    "Totals",
+    "drive",
+    "lockstep",
+    "shorten",
+]

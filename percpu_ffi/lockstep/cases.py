@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Random set-ups and random traces: a case follows from its numbers alone.
+
+Set-ups are small, so that chunks fill, maps outgrow a page and borders are near.  A trace
+changes its mood now and then: which sizes it asks for, whether it grows or shrinks, in
+which order it frees.  What an allocator answers has no influence, so that a trace can be
+repeated and shortened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from percpu_ffi.config import FAULT_SITES
+from percpu_ffi.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from random import Random
+
+    from percpu_ffi.trace import Op
+
+__all__ = ["random_setup", "random_trace"]
+
+PAGE_SIZES = (64,) * 8 + (4096,) * 5 + (1, 2, 4, 16, 256, 1024, 16384)
+MOST_CPUS = 5
+PAGES = 16  # of the smallest unit, and of the largest request
+LARGE_PAGE = 2 << 20  # a unit of remap, unless it is told otherwise
+
+
+def random_setup(rng: Random) -> dict[str, Any]:
+    """Choose the arguments of an allocator that keeps books only."""
+    page = rng.choice(PAGE_SIZES)
+    largest = PAGES * page
+    cpus = rng.randint(1, MOST_CPUS)
+    static = rng.choice(
+        [
+            rng.randint(1, 8),
+            page,
+            page + 1,
+            max(page - 1, 1),
+            rng.randint(1, 3 * page),
+            rng.randint(1, largest),
+            largest - rng.randint(0, min(5, largest - 1)),
+            rng.randint(1, 20 * page),
+        ]
+    )
+    first_chunk = rng.choice(["4k", "4k", "4k", "embed", "remap"])
+    setup = {
+        "cpus": cpus,
+        "static_size": static,
+        "first_chunk": first_chunk,
+        "page_size": page,
+        "memory": "none",
+        "nodes": rng.randint(1, cpus),
+    }
+    if first_chunk == "remap" or rng.random() < 0.5:
+        static_pages = -(-static // page)
+        unit = page * max(PAGES + rng.choice([0, 0, rng.randint(1, 24)]), static_pages)
+        left = unit - static
+        setup["unit_size"] = unit
+        if left and (first_chunk == "remap" or rng.random() < 0.6):
+            setup["free_size"] = rng.choice([left, rng.randint(1, left), min(left, 6)])
+        elif first_chunk == "remap":
+            setup["first_chunk"] = "4k"  # remap always leaves something free
+    if rng.random() < 0.1:
+        setup["page_limit"] = rng.randint(1, 60)
+    return setup
+
+
+def random_trace(rng: Random, setup: dict[str, Any], length: int, *, faults: bool) -> Trace:
+    """Choose ``length`` operations, and faults between them if these are wanted."""
+    return Trace.from_ops(_operations(rng, setup, length, faults), setup)
+
+
+def _operations(rng: Random, setup: dict[str, Any], length: int, faults: bool) -> Iterator[Op]:
+    page = setup.get("page_size") or 4096
+    largest = PAGES * page
+    fault_rate = rng.choice([0.005, 0.02, 0.1, 0.25]) if faults else 0.0
+    live: list[int] = []
+    size, align = _mood(rng, page)
+    growth, order, most_live = 0.6, "random", rng.choice([10, 60, 300])
+    for key in range(length):
+        if rng.random() < 0.01:
+            size, align = _mood(rng, page)
+            growth = rng.choice([0.05, 0.4, 0.6, 0.95])
+            order = rng.choice(["random", "newest", "oldest", "every other"])
+        if rng.random() < fault_rate:
+            yield _fault(rng)
+            continue
+        if not live or (len(live) < most_live and rng.random() < growth):
+            if rng.random() < 0.004:
+                yield ("alloc", key, *_refused(rng, page))
+                continue
+            if live and rng.random() < 0.002:
+                yield ("alloc", rng.choice(live), 8, 1)  # of a key that is alive: freed first
+                continue
+            yield ("alloc", key, min(max(size(), 1), largest), align())
+            live.append(key)
+        else:
+            yield ("free", live.pop(_victim(rng, order, key, len(live))))
+
+
+def _mood(rng: Random, page: int) -> tuple[Callable[[], int], Callable[[], int]]:
+    """Choose what sizes and what alignments are asked for."""
+    largest = PAGES * page
+    powers = [1 << i for i in range(page.bit_length())]
+    size = rng.choice(
+        [
+            lambda: rng.randint(1, 3),  # the only ones that leave holes too small to count
+            lambda: rng.choice([1, 2, 3, 4, 5, rng.randint(1, 40)]),
+            lambda: 4 * rng.randint(1, 16),
+            lambda: rng.randint(1, 64),
+            lambda: rng.choice([rng.randint(1, 48), rng.randint(1, page), rng.randint(1, largest)]),
+            lambda: page * rng.randint(1, PAGES) + rng.randint(-3, 3),
+            lambda: rng.randint(largest // 2, largest),
+        ]
+    )
+    align = rng.choice(
+        [
+            lambda: 1,
+            lambda: min(rng.choice([1, 2, 4, 8]), page),
+            lambda: min(8, page),
+            lambda: rng.choice(powers),
+        ]
+    )
+    return size, align
+
+
+def _victim(rng: Random, order: str, turn: int, n: int) -> int:
+    """Choose which of ``n`` live areas goes."""
+    if order == "newest":
+        return n - 1
+    if order == "oldest":
+        return 0
+    if order == "every other":
+        return 2 * turn % n
+    return rng.randrange(n)
+
+
+def _fault(rng: Random) -> Op:
+    site = rng.choice(FAULT_SITES)
+    plans: list[dict[str, Any]] = [
+        {"nth": rng.randint(1, 4)},
+        {"nth": rng.randint(1, 25), "times": rng.randint(1, 3)},
+        {"nth": rng.randint(1, 9), "times": -1, "interval": rng.randint(1, 4)},
+        {"probability": rng.choice([0.01, 0.1, 0.5]), "seed": rng.getrandbits(64)},
+        {},
+    ]
+    return ("inject", site, rng.choice(plans))
+
+
+def _refused(rng: Random, page: int) -> tuple[int, int]:
+    """A size and an alignment of which one cannot be served."""
+    largest = PAGES * page
+    return rng.choice(
+        [(0, 1), (-rng.randint(1, 1 << 40), 1), (largest + 1, 1), (1, 2 * page), (1, -8), (1, 0)]
+    )
