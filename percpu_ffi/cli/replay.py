@@ -35,37 +35,22 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Run what a kernel asked of its per-CPU allocator through that of 2009.",
     )
     parser.add_argument("trace", metavar="TRACE", help="text of ftrace or perf script, or our file")
-    parser.add_argument(
-        "--cpus", type=int, help="possible CPUs (default: as many as were recorded)"
+    setup = parser.add_argument_group(
+        "set-up", "what is not given is taken from the trace, if that has it"
     )
-    parser.add_argument(
+    setup.add_argument("--cpus", type=int, help="possible CPUs (as many as were recorded, or 4)")
+    setup.add_argument(
         "--first-chunk",
-        default="4k",
         choices=("4k", "embed", "remap"),
-        help="who sets the first chunk up (default: %(default)s)",
+        help="who sets the first chunk up (4k)",
     )
-    parser.add_argument(
-        "--static-size",
-        type=int,
-        default=8192,
-        metavar="BYTES",
-        help="static area (default: %(default)s)",
+    setup.add_argument("--static-size", type=int, metavar="BYTES", help="static area (8192)")
+    setup.add_argument("--unit-size", type=int, metavar="BYTES", help="unit of a CPU (0, auto)")
+    setup.add_argument(
+        "--free-size", type=int, metavar="BYTES", help="bytes behind the static area (0, auto)"
     )
-    parser.add_argument(
-        "--unit-size", type=int, default=0, metavar="BYTES", help="unit of a CPU (default: 0, auto)"
-    )
-    parser.add_argument(
-        "--free-size",
-        type=int,
-        default=0,
-        metavar="BYTES",
-        help="bytes behind the static area (default: 0, auto)",
-    )
-    parser.add_argument(
-        "--memory",
-        default="mapped",
-        choices=("mapped", "none"),
-        help="real memory or bookkeeping only (default: %(default)s)",
+    setup.add_argument(
+        "--memory", choices=("mapped", "none"), help="real memory or bookkeeping only (mapped)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     parser.set_defaults(run=run)
@@ -106,14 +91,8 @@ def run(args: argparse.Namespace) -> int:
     size = Path(args.trace).stat().st_size
     with progress_bar("reading", size, "B") as progress:
         trace = Trace.load(args.trace, progress)
-    with Allocator(
-        cpus=trace.stats.cpus or DEFAULT_CPUS if args.cpus is None else args.cpus,
-        static_size=args.static_size,
-        first_chunk=args.first_chunk,
-        unit_size=args.unit_size,
-        free_size=args.free_size,
-        memory=args.memory,
-    ) as allocator:
+    setup = _setup(args, trace)
+    with Allocator(**setup) as allocator:
         with progress_bar("replaying", len(trace), "op") as progress:
             result = allocator.replay(trace, progress)
         report = Report(
@@ -121,11 +100,11 @@ def run(args: argparse.Namespace) -> int:
             trace=trace,
             geometry={
                 "cpus": allocator.cpus,
-                "first_chunk": args.first_chunk,
+                "first_chunk": setup["first_chunk"],
                 "static_size": allocator.static_size,
                 "unit_size": allocator.unit_size,
                 "page_size": allocator.page_size,
-                "memory": args.memory,
+                "memory": setup["memory"],
             },
             result=result,
             state=allocator.state(),
@@ -133,6 +112,14 @@ def run(args: argparse.Namespace) -> int:
         )
     print(json.dumps(to_json(report), indent=2) if args.json else to_text(report))
     return 0
+
+
+def _setup(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
+    """Arguments of the allocator: what was given, else what the trace has, else what is usual."""
+    usual = {"cpus": trace.stats.cpus or DEFAULT_CPUS, "first_chunk": "4k", "memory": "mapped"}
+    names = ("cpus", "first_chunk", "static_size", "unit_size", "free_size", "memory")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    return {**usual, **trace.setup, **given}
 
 
 def to_json(report: Report) -> dict[str, Any]:
