@@ -18,6 +18,8 @@ from percpu_ffi import Allocator, Model, PerCpu
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest_plugins = ["pytester"]
+
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 
 Kind = type[PerCpu]
@@ -26,7 +28,7 @@ Make = Callable[..., PerCpu]
 # two CPUs, pages of 64 bytes, units of 1 KiB, one page of static area:
 #   |SSSS|............................................................|
 #   0    64                                                        1024
-TINY = {"cpus": 2, "static_size": 64, "page_size": 64, "memory": "none"}
+TINY: dict[str, Any] = {"cpus": 2, "static_size": 64, "page_size": 64, "memory": "none"}
 
 
 @pytest.fixture(params=[Allocator, Model], ids=["port", "model"])

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
 from percpu_ffi.draw import LEGEND, map_window
@@ -96,7 +96,8 @@ class Difference:
             for field in ("free_size", "contig_hint", "map_alloc", "immutable", "populated"):
                 values = [getattr(chunk, field) for chunk in chunks]
                 if any(value != values[0] for value in values):
-                    yield self._row(f"chunk {number}, {field}", values)
+                    shown = [_pages(value) if field == "populated" else value for value in values]
+                    yield self._row(f"chunk {number}, {field}", shown)
 
     def _maps(self) -> Iterator[str]:
         """Draw the first maps that differ, around the place."""
@@ -124,6 +125,12 @@ class Difference:
 
 def _chunk(state: State, number: int) -> ChunkState | None:
     return next((chunk for chunk in state.chunks if chunk.id == number), None)
+
+
+def _pages(populated: tuple[int, ...]) -> str:
+    """Tell how many CPUs hold each page of a unit, as in ``3 pages 2, 13 pages 0``."""
+    runs = [(cpus, len(list(pages))) for cpus, pages in groupby(populated)]
+    return ", ".join(f"{n} page{'s' if n > 1 else ''} {cpus}" for cpus, n in runs)
 
 
 def _common_end(left: tuple[int, ...], right: tuple[int, ...]) -> int:

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""For those who test code that allocates per-CPU memory, or allocators themselves.
+
+``Watched`` knows what is alive in an allocator and what it has to contain; ``oom_sweep``
+runs a workload again and again and fails each of its service calls once; ``plugin`` gives
+fixtures to pytest.
+"""
+
+from percpu_ffi.testing.oom import Site, Sweep, SweepFailed, oom_sweep
+from percpu_ffi.testing.watched import Watched
+
+__all__ = ["Site", "Sweep", "SweepFailed", "Watched", "oom_sweep"]

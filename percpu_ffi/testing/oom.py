@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every fault: run a workload again and again, and let each of its service calls fail once.
+
+After each run the allocator is checked from all sides: its invariants, the contents of
+areas that live on, what it took from its kernel against what it still needs.  Then the
+workload has to succeed on the very same allocator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from percpu_ffi.config import FAULT_SITES
+from percpu_ffi.errors import ConfigError
+from percpu_ffi.testing.watched import Watched, accounted, held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from percpu_ffi.lockstep import Maker
+
+__all__ = ["Site", "Sweep", "SweepFailed", "oom_sweep"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A service that was made to fail."""
+
+    name: str
+    """As in ``counters()``."""
+    calls: int
+    """Calls that the workload makes when nothing fails: each was made to fail."""
+    single: int
+    """Runs in which one call failed."""
+    persistent: int
+    """Runs in which one call and all later ones failed."""
+    raised: int
+    """Runs of both kinds in which the workload ended with an error; the others coped."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep did."""
+
+    sites: tuple[Site, ...]
+    """One for each service that can fail."""
+
+    @property
+    def runs(self) -> int:
+        """Runs of the workload in which something failed."""
+        return sum(site.single + site.persistent for site in self.sites)
+
+    @property
+    def hit(self) -> frozenset[str]:
+        """The services that were called, and so made to fail."""
+        return frozenset(site.name for site in self.sites if site.calls)
+
+    def __str__(self) -> str:
+        lines = [f"{'site':<12}{'calls':>8}{'single':>8}{'lasting':>8}{'raised':>8}"]
+        lines += (
+            f"{site.name:<12}{site.calls:>8}{site.single:>8}{site.persistent:>8}{site.raised:>8}"
+            for site in self.sites
+        )
+        return "\n".join(lines)
+
+
+class SweepFailed(AssertionError):
+    """After a fault something did not hold; says which one, and what."""
+
+
+def oom_sweep(
+    workload: Callable[[Any], object],
+    maker: Maker | None = None,
+    *,
+    setup: Mapping[str, Any] | None = None,
+) -> Sweep:
+    """Fail the first call of each service, then the second, until none is left to fail.
+
+    Each call fails alone in one run, and together with all later ones of its service in
+    another one.  After each run: the invariants hold, live areas contain what they did, all that
+    was taken from the kernel is accounted for; when the rest is freed nothing is left; and
+    the workload succeeds on the same allocator.
+
+    Args:
+        workload: takes an allocator, a :class:`Watched` one, and uses it.  It may let
+            PercpuMemoryError out or cope with it.  Its calls must be the same in every run.
+        maker: makes the allocators; None: :class:`percpu_ffi.Allocator`.
+        setup: arguments of the allocators; no page limit, which would fail calls of its own.
+
+    Returns: how often which service failed.
+
+    Raises:
+        SweepFailed: something did not hold.
+        ConfigError: there is a page limit.
+
+    """
+    if (setup or {}).get("page_limit"):
+        raise ConfigError(
+            "a sweep with page_limit: calls would fail that nobody made fail; leave it out"
+        )
+    if maker is None:
+        from percpu_ffi.allocator import Allocator  # noqa: PLC0415 - it needs the compiled part
+
+        maker = Allocator
+    sweeper = Sweeper(workload, maker, dict(setup or {}))
+    return Sweep(tuple(sweeper.sweep(site) for site in FAULT_SITES))
+
+
+class Sweeper:
+    """A sweep under way."""
+
+    def __init__(
+        self, workload: Callable[[Any], object], maker: Maker, setup: dict[str, Any]
+    ) -> None:
+        self.workload = workload
+        self.maker = maker
+        self.setup = setup
+        with self.maker(**setup) as allocator:
+            before = allocator.counters()
+            self.workload(Watched(allocator))
+            after = allocator.counters()
+        self.calls = {site: after[site] - before[site] for site in FAULT_SITES}
+
+    def sweep(self, site: str) -> Site:
+        """Fail each call of one service."""
+        runs = {1: 0, -1: 0}
+        raised = 0
+        for times in runs:
+            nth = 1
+            while True:
+                struck, error = self.run(site, nth, times)
+                if not struck:
+                    break
+                runs[times] += 1
+                raised += error
+                nth += 1
+        return Site(site, self.calls[site], runs[1], runs[-1], raised)
+
+    def run(self, site: str, nth: int, times: int) -> tuple[bool, bool]:
+        """Run the workload once; whether the fault struck, and whether it came out."""
+        which = f"call {nth} of {site}" + (" and all later ones" if times < 0 else "")
+        with self.maker(**self.setup) as allocator:
+            boot_pages = sum(sum(chunk.populated) for chunk in allocator.state().chunks)
+            watched = Watched(allocator)
+            before = allocator.counters()[site]
+            allocator.inject(site, nth, times=times)
+            error = False
+            try:
+                self.workload(watched)
+            except MemoryError:
+                error = True
+            made = allocator.counters()[site] - before
+            allocator.inject(site, None)
+            if made < nth:
+                return False, error
+            failed = dict.fromkeys(FAULT_SITES, 0)
+            failed[site] = 1 if times == 1 else made - nth + 1
+            try:
+                self.look(watched, failed, boot_pages)
+                watched.free_all()
+                self.look(watched, failed, boot_pages)
+                watched.check_nothing_left()
+                self.workload(watched)
+                watched.free_all()
+                watched.check_nothing_left()
+                self.look(watched, failed, boot_pages)
+            except Exception as broken:
+                raise SweepFailed(f"after {which} failed: {broken}") from broken
+            return True, error
+
+    def look(self, watched: Watched, failed: dict[str, int], boot_pages: int) -> None:
+        """Check everything that must hold between two calls."""
+        watched.check()
+        has, needs = held(watched.allocator, failed), accounted(watched.state(), boot_pages)
+        assert has == needs, f"leaked: {has} were taken, {needs} are accounted for"

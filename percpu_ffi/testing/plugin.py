@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Fixtures for pytest: allocators that are checked when the test is over.
+
+They are there as soon as percpu_ffi is installed:
+
+    def test_my_code(percpu):
+        ptr = percpu.alloc(64)
+        my_code(percpu, ptr)
+        percpu.free(ptr)
+
+A test that leaves an area behind, or an allocator with a broken invariant, fails.  The
+mark ``@pytest.mark.percpu(cpus=2, page_size=64, memory="none")`` gives the arguments.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from percpu_ffi.testing.watched import Watched
+
+__all__ = ["percpu", "percpu_factory", "percpu_model", "pytest_configure"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known."""
+    config.addinivalue_line("markers", "percpu(**setup): arguments of the fixture's allocator")
+
+
+@pytest.fixture
+def percpu_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., Watched]]:
+    """Make allocators; each is checked when the test is over.
+
+    ``percpu_factory(maker=None, **setup)``: the port in C, or what ``maker`` makes.
+    """
+    # at the first use: pytest loads this file in every project
+    from percpu_ffi.testing.watched import Watched  # noqa: PLC0415
+
+    made: list[Watched] = []
+
+    def make(maker: Any = None, **setup: Any) -> Watched:
+        if maker is None:
+            from percpu_ffi.allocator import Allocator  # noqa: PLC0415
+
+            maker = Allocator
+        mark = request.node.get_closest_marker("percpu")
+        made.append(Watched(maker(**{**(mark.kwargs if mark else {}), **setup}), fill=False))
+        return made[-1]
+
+    yield make
+    problems = [problem for watched in made for problem in _problems(watched)]
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+
+
+@pytest.fixture
+def percpu(percpu_factory: Callable[..., Watched]) -> Watched:
+    """An allocator: the port in C."""
+    return percpu_factory()
+
+
+@pytest.fixture
+def percpu_model(percpu_factory: Callable[..., Watched]) -> Watched:
+    """An allocator: the model in Python."""
+    from percpu_ffi.model import Model  # noqa: PLC0415
+
+    return percpu_factory(Model)
+
+
+def _problems(watched: Watched) -> Iterator[str]:
+    """Tell what is wrong with an allocator, and close it."""
+    from percpu_ffi.errors import ClosedError  # noqa: PLC0415
+
+    allocator = watched.allocator
+    try:
+        watched.check()
+        watched.check_nothing_left()
+    except ClosedError:
+        return  # by the test itself: nothing can be left
+    except AssertionError as error:
+        yield f"{allocator!r}: {error}"
+    try:
+        allocator.close()
+    except BufferError as error:
+        yield f"{allocator!r}: {error}"

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An allocator under observation: what is alive in it, and what that has to contain."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any, cast
+
+from percpu_ffi.area import Area
+from percpu_ffi.config import FAULT_SITES
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Iterable, Sequence
+
+    from percpu_ffi.face import PerCpu
+
+__all__ = ["Watched"]
+
+
+class Watched:
+    """The methods of an allocator, with a record of what they did.
+
+    Each area is filled with a pattern of its own on every CPU, which :meth:`check` expects to
+    find again; what is written over it on purpose is told by :meth:`wrote`.  Everything
+    that is not told here is passed on to the allocator.
+
+    Args:
+        allocator: with the methods of :class:`percpu_ffi.PerCpu`, or ``alloc``, ``free``,
+            ``state`` and ``counters`` alone.
+        fill: whether areas are filled; None: where there is memory that can be looked at.
+
+    """
+
+    def __init__(self, allocator: Any, *, fill: bool | None = None) -> None:
+        self.allocator = allocator
+        config = getattr(allocator, "_config", None)
+        can_fill = config is not None and config.memory == "mapped" and not config.quirks
+        self.fill = can_fill if fill is None else fill
+        self.sizes: dict[int, int] = {}
+        """Live areas: bytes that were asked for, by pointer."""
+        self._patterns: dict[int, list[bytes]] = {}  # one for each CPU
+        self._numbers = count(1)
+
+    def __enter__(self) -> Watched:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.allocator.__exit__(*error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.allocator, name)
+
+    def alloc(self, size: int, align: int = 8) -> int:
+        """Allocate, check that the area is zeroed, and fill it.
+
+        Raises: as the allocator does; AssertionError where memory is not zeroed.
+        """
+        ptr: int = self.allocator.alloc(size, align)
+        self._born(ptr, size)
+        return ptr
+
+    def free(self, ptr: int) -> None:
+        """Check an area's contents and free it.
+
+        Raises: as the allocator does; AssertionError where the contents have changed.
+        """
+        if ptr in self.sizes:
+            self._check_contents(ptr)
+        self.allocator.free(ptr)
+        self._dead(ptr)
+
+    def alloc_many(self, sizes: Iterable[int], align: int = 8) -> array[int]:
+        """Allocate many areas, as :meth:`alloc`."""
+        asked = list(sizes)
+        ptrs: array[int] = self.allocator.alloc_many(asked, align)
+        for ptr, size in zip(ptrs, asked, strict=True):
+            self._born(ptr, size)
+        return ptrs
+
+    def free_many(self, ptrs: Iterable[int]) -> None:
+        """Free many areas, as :meth:`free`."""
+        given = list(ptrs)
+        for ptr in given:
+            if ptr in self.sizes:
+                self._check_contents(ptr)
+        self.allocator.free_many(given)
+        for ptr in given:
+            self._dead(ptr)
+
+    def area(self, size: int, align: int = 8) -> Area:
+        """Allocate an area as an object, as :meth:`alloc`."""
+        return Area(cast("PerCpu", self), self.alloc(size, align), size)
+
+    def wrote(self, ptr: int) -> None:
+        """Take what an area contains now for what it has to contain."""
+        if ptr in self._patterns:
+            self._patterns[ptr] = [self._read(ptr, cpu) for cpu in range(self.allocator.cpus)]
+
+    def free_all(self) -> None:
+        """Free every live area, newest first."""
+        for ptr in list(self.sizes)[::-1]:
+            self.free(ptr)
+
+    def check(self) -> None:
+        """Check the allocator's invariants, that nothing else is in use, and all contents.
+
+        Raises:
+            InvariantError: something does not hold.
+
+        """
+        if not hasattr(self.allocator, "validate"):
+            return
+        live: dict[int, int | Sequence[bytes]] = {**self.sizes, **self._patterns}
+        self.allocator.validate(live)
+
+    def check_nothing_left(self) -> None:
+        """Check that nothing is alive or lost: areas, chunks, page frames, heap, addresses.
+
+        Raises:
+            AssertionError: something is.
+
+        """
+        assert not self.sizes, f"{len(self.sizes)} areas are alive: {_listed(self.sizes)}"
+        self.check()
+        chunks = self.allocator.state().chunks
+        assert len(chunks) <= 2, f"{len(chunks) - 1} chunks are left beside the first"
+        for chunk in chunks:
+            used = sum(-size for size in chunk.map if size < 0)
+            static = self.allocator.static_size if chunk.id == 0 and chunk.map else 0
+            assert used == static, f"{used - static} bytes of chunk {chunk.id} are in use"
+
+    def _born(self, ptr: int, size: int) -> None:
+        self.sizes[ptr] = size
+        if not self.fill:
+            return
+        number = next(self._numbers)
+        patterns = []
+        for cpu in range(self.allocator.cpus):
+            assert not any(self._read(ptr, cpu)), f"CPU {cpu}'s copy at {ptr:#x} is not zeroed"
+            pattern = ((number * 251 + cpu * 7) & 0xFFFF | 1).to_bytes(2, "little")
+            patterns.append((pattern * (size // 2 + 1))[:size])
+            with self.allocator.view(ptr, cpu) as view:
+                view[:size] = patterns[-1]
+        self._patterns[ptr] = patterns
+
+    def _dead(self, ptr: int) -> None:
+        self.sizes.pop(ptr, None)
+        self._patterns.pop(ptr, None)
+
+    def _read(self, ptr: int, cpu: int) -> bytes:
+        with self.allocator.view(ptr, cpu) as view:
+            return bytes(view[: self.sizes[ptr]])
+
+    def _check_contents(self, ptr: int) -> None:
+        for cpu, pattern in enumerate(self._patterns.get(ptr, ())):
+            assert self._read(ptr, cpu) == pattern, f"CPU {cpu}'s copy at {ptr:#x} has changed"
+
+
+def held(allocator: Any, failed: dict[str, int]) -> dict[str, int]:
+    """Count what an allocator has taken from its kernel and not given back.
+
+    Args:
+        allocator: it.
+        failed: how many calls of each service failed: they took nothing.
+
+    """
+    calls = {**dict.fromkeys(FAULT_SITES, 0), **allocator.counters()}
+    return {
+        "heap blocks": calls["kmalloc"] + calls["vmalloc"] - calls["kfree"] - calls["vfree"]
+        - failed["kmalloc"] - failed["vmalloc"],
+        "address ranges": calls["get_vm_area"] - calls["free_vm_area"] - failed["get_vm_area"],
+        "page frames": calls["alloc_page"] - calls["free_page"] - failed["alloc_page"],
+    }  # fmt: skip
+
+
+def accounted(state: Any, boot_pages: int) -> dict[str, int]:
+    """Count what the chunks that are there need: the same, seen from the other side."""
+    others = [chunk for chunk in state.chunks if chunk.id]
+    maps = sum(chunk.map_alloc > 0 for chunk in state.chunks)
+    return {
+        "heap blocks": len(others) + maps,
+        "address ranges": len(others),
+        "page frames": sum(sum(chunk.populated) for chunk in state.chunks) - boot_pages,
+    }
+
+
+def _listed(sizes: dict[int, int]) -> str:
+    shown = [f"{ptr:#x} ({size} bytes)" for ptr, size in list(sizes.items())[:5]]
+    return ", ".join(shown) + (", ..." if len(sizes) > 5 else "")

@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Allocators side by side: the port and the model do the same, and a liar is found out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SAMPLES, TINY
+
+from percpu_ffi import Allocator, ConfigError, Model, Trace
+from percpu_ffi.cli import main
+from percpu_ffi.lockstep import Campaign, Totals, drive, lockstep, shorten
+
+BOTH = {"port": Allocator, "model": Model}
+
+
+class LastFit(Model):
+    """A model that looks into the fullest chunk last."""
+
+    def _find_area(self, size: int, align: int) -> Any:
+        for slot in reversed(self._slots[self._size_to_slot(size) :]):
+            for chunk in list(slot):
+                offset = None
+                if size <= chunk.contig_hint:
+                    offset = self._alloc_area(chunk, size, align)
+                if offset is not None:
+                    return chunk, offset
+        return super()._find_area(size, align)
+
+
+class Forgetful(Model):
+    """A model that forgets to raise the hint when four bytes are freed."""
+
+    def _free_area(self, chunk: Any, offset: int) -> None:
+        hint, free = chunk.contig_hint, chunk.free_size
+        super()._free_area(chunk, offset)
+        if chunk.free_size - free == 4:
+            chunk.contig_hint = hint
+
+
+class Generous(Model):
+    """A model that maps one page more than was asked for."""
+
+    def _alloc(self, size: int, align: int) -> int:
+        ptr = super()._alloc(size, align)
+        if size == 13:
+            self._kernel.count("map")
+        return ptr
+
+
+class Silent(Model):
+    """A model that says less about its errors."""
+
+    def _bad_request(self, size: Any, align: Any) -> Any:
+        error = super()._bad_request(size, align)
+        return type(error)("no")
+
+
+def against(liar: type[Model]) -> dict[str, Any]:
+    return {"port": Allocator, "liar": liar}
+
+
+@pytest.mark.parametrize("name", ["netns_churn.ftrace.xz", "fork_storm.perf.xz"])
+def test_port_and_model_agree_on_a_recording(name: str) -> None:
+    trace = Trace.from_ops(Trace.load(SAMPLES / name), {"memory": "none", "cpus": 2})
+    assert lockstep(BOTH, trace) is None
+
+
+def test_port_and_model_agree_on_random_operations() -> None:
+    totals = Campaign(BOTH, operations=40_000, seed=1, length=500).run()
+    assert totals.difference is None, str(totals.difference)
+    assert totals.operations >= 40_000
+    assert len(totals.geometries) >= 75
+    assert totals.faults > 500
+    assert totals.failures > 500
+
+
+def test_port_and_model_agree_with_the_rollback_of_2009() -> None:
+    campaign = Campaign(BOTH, 10_000, seed=2, faults=1, setup={"quirks": ["rollback"]})
+    assert campaign.run().difference is None
+
+
+@pytest.mark.parametrize(
+    ("ops", "liar", "aspect"),
+    [
+        ([("alloc", 1, 900, 4), ("alloc", 2, 900, 4), ("alloc", 3, 8, 4)], LastFit, "pointers"),
+        ([("alloc", 1, 13, 1)], Generous, "counters"),
+        ([("alloc", 1, 8, 3)], Silent, "errors"),
+        ([("alloc", 1, 4, 4), ("alloc", 2, 956, 4), ("free", 1)], Forgetful, "state"),
+    ],
+)
+def test_first_difference_stops_the_run(ops: list[Any], liar: type[Model], aspect: str) -> None:
+    difference = lockstep(against(liar), Trace.from_ops(ops, TINY))
+    assert difference
+    assert difference.aspect == aspect
+    assert difference.index == len(ops) - 1
+    assert difference.parties == ("port", "liar")
+
+
+def test_difference_shows_the_operation_the_answers_and_the_maps() -> None:
+    # |SSSS|aaaaaa|....| b |      the port takes chunk 2, which is fuller, the liar chunk 1
+    ops = [("alloc", i, size, 4) for i, size in enumerate([960, 512, 896, 16])]
+    difference = lockstep(against(LastFit), Trace.from_ops(ops, TINY))
+    text = str(difference)
+    for words in (
+        "pointers differ after operation 3, ('alloc', 3, 16, 4)",
+        "cpus=2, static_size=64, page_size=64, memory='none'",
+        "port  0x1400",
+        "liar  0xa40",
+        "chunk 1, bytes 256 to 768 of a unit; the maps part at 512",
+        "[################################................................]",
+        "-512 +512",
+        "chunk 1, free_size: port 512; liar 496",
+    ):
+        assert words in text, text
+
+
+def test_comparing_less() -> None:
+    # an allocator with a policy of its own still has to serve and to refuse the same
+    ops = [("alloc", i, size, 4) for i, size in enumerate([960, 512, 896, 16, 5000])]
+    trace = Trace.from_ops([*ops, ("free", 1)], TINY)
+    assert lockstep(against(LastFit), trace, compare=["errors"]) is None
+    assert lockstep(against(LastFit), trace) is not None
+
+
+def test_objects_that_are_there_already() -> None:
+    with Allocator(**TINY) as port, Model(**TINY) as model:
+        assert drive({"port": port, "model": model}, [("alloc", 1, 8, 8)]) is None
+        model.alloc(8)
+        difference = drive({"port": port, "model": model}, [("free", 1)])
+        assert difference
+        assert difference.aspect == "state"
+        assert "after the set-up" in str(difference)
+
+
+def test_faults_are_part_of_a_trace(tmp_path: Path) -> None:
+    ops = [("inject", "map", {"nth": 2}), ("alloc", 1, 8, 8), ("inject", "map", {})]
+    trace = Trace.from_ops(ops, TINY)
+    trace.save(tmp_path / "trace")
+    again = Trace.load(tmp_path / "trace")
+    assert list(again) == ops
+    assert again.setup == TINY
+    assert lockstep(BOTH, again) is None
+    for maker in BOTH.values():
+        with maker(**again.setup) as allocator:
+            (failure,) = allocator.replay(again).failures
+            assert "map failed" in str(failure.error)
+
+
+def test_shortened_trace_still_shows_it() -> None:
+    campaign = Campaign(against(Forgetful), 1000, seed=5, length=400)
+    found = next(filter(None, (lockstep(campaign.makers, campaign.case(i)) for i in range(50))))
+    short = shorten(campaign.makers, found)
+    assert len(short.trace) <= 4 < len(found.trace)
+    assert lockstep(campaign.makers, short.trace)
+
+
+def test_campaign_is_the_same_in_every_run() -> None:
+    campaigns = [Campaign(BOTH, 1000, seed=3, length=50) for _ in range(2)]
+    assert campaigns[0].case(4) == campaigns[1].case(4)
+    assert campaigns[0].case(4) != campaigns[0].case(5)
+    assert campaigns[0].case(4) != Campaign(BOTH, 1000, seed=4, length=50).case(4)
+
+
+def test_campaign_keeps_what_is_given() -> None:
+    campaign = Campaign(BOTH, setup={"cpus": 3, "page_size": 4096, "unit_size": 1 << 17})
+    for number in range(20):
+        setup = campaign.case(number).setup
+        assert (setup["cpus"], setup["page_size"], setup["unit_size"]) == (3, 4096, 1 << 17)
+
+
+def test_campaign_goes_on_where_it_was(tmp_path: Path) -> None:
+    def stop(_operations: int) -> None:
+        steps.append(1)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+
+    steps: list[int] = []
+    state = tmp_path / "campaign.json"
+    campaign = Campaign(BOTH, operations=10_000, length=100)
+    with ThreadPoolExecutor(1) as executor:
+        with pytest.raises(KeyboardInterrupt):
+            campaign.run(executor, progress=stop, state=state)
+        kept = json.loads(state.read_text())["totals"]["operations"]
+        assert 0 < kept < 10_000
+        first: list[int] = []
+        totals = campaign.run(executor, progress=first.append, state=state)
+    assert first[0] == kept
+    assert totals.operations == sum(first) == 10_000
+    assert len(totals.geometries) == 100
+
+    other = Campaign(BOTH, operations=10_000, length=100, seed=7)
+    with pytest.raises(ConfigError, match="other seed"):
+        other.run(state=state)
+    state.write_text("{}")
+    with pytest.raises(ConfigError, match="keeps no campaign"):
+        campaign.run(state=state)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [({"operations": 0}, "operations=0"), ({"length": -1}, "length=-1"), ({"faults": 2}, "share")],
+)
+def test_impossible_campaign(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Campaign(BOTH, **arguments)
+
+
+def test_campaign_with_impossible_geometry() -> None:
+    with pytest.raises(ConfigError, match="unit_size=1000"):
+        Campaign(BOTH, setup={"unit_size": 1000, "page_size": 64}).case(0)
+
+
+@pytest.mark.parametrize(
+    ("party", "missing"),
+    [
+        (object(), "alloc, free, state, counters"),
+        (type("Half", (), {"alloc": min, "free": min, "state": min})(), "counters"),
+    ],
+)
+def test_party_that_lacks_methods(small: Any, party: Any, missing: str) -> None:
+    with pytest.raises(ConfigError, match=rf"party 'mine' \(\w+\) lacks {missing}:"):
+        drive({"port": small, "mine": party}, [])
+
+
+def test_party_that_cannot_fail_is_not_asked_to(small: Any) -> None:
+    party = type("Steady", (), {"alloc": small.alloc, "free": small.free})()
+    ops: list[Any] = [("inject", "map", {"nth": 1})]
+    with pytest.raises(ConfigError, match="lacks inject"):
+        drive({"port": small, "mine": party}, ops, compare=["errors"])
+
+
+def test_one_party_is_none(small: Any) -> None:
+    with pytest.raises(ConfigError, match="two or more"):
+        drive({"port": small}, [])
+
+
+def test_unknown_aspect(small: Any) -> None:
+    with pytest.raises(ConfigError, match="choose from errors, pointers, state, counters"):
+        drive({"a": small, "b": small}, [], compare=["speed"])
+
+
+def test_trace_with_impossible_geometry() -> None:
+    trace = Trace.from_ops([], {"unit_size": 1000})
+    with pytest.raises(ConfigError, match="unit_size=1000"):
+        lockstep(BOTH, trace)
+    with pytest.raises(ConfigError, match="units"):
+        Trace.from_ops([], {"units": 1000})
+
+
+def test_set_up_that_one_refuses_is_a_difference() -> None:
+    class Strict(Model):
+        def _open(self, config: Any) -> None:
+            raise ConfigError("I take no geometry at all")
+
+    difference = lockstep(against(Strict), Trace.from_ops([], TINY))
+    assert difference
+    assert difference.answers == ("accepted it", "I take no geometry at all")
+    assert "the errors differ after the set-up" in str(difference)
+
+
+# --- the command
+
+
+def test_check_of_a_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(SAMPLES / "netns_churn.ftrace.xz")]) == 0
+    assert capsys.readouterr().out == "port, model: 4,605 operations, no difference\n"
+
+
+def test_check_of_random_operations(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--random", "--operations", "5000", "--seed", "9", "--jobs", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "operations                   10,000" in out
+    assert "differences                  0" in out
+
+
+def test_check_against_a_party_of_ones_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    party = f"mine={__name__}:Forgetful"
+    command = ["check", "--random", "--jobs", "1", "--with", party, "--only", "model", "mine"]
+    assert main(command) == 1
+    out = capsys.readouterr().out
+    assert "differences                  1" in out
+    assert "saved as difference.trace" in out
+    assert main(["check", "difference.trace", "--with", party, "--save", "again.trace"]) == 1
+    assert Trace.load("difference.trace") == Trace.load("again.trace")
+    assert main(["check", "difference.trace"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ([], "either a TRACE or --random"),
+        (["x", "--random"], "either a TRACE or --random"),
+        (["--random", "--with", "mine"], "NAME=MODULE:OBJECT"),
+        (["--random", "--with", "mine=nowhere:It"], "No module named 'nowhere'"),
+        (["--random", "--with", "mine=json:It"], "no attribute 'It'"),
+        (["--random", "--only", "port", "mine"], "there are port, model"),
+        (["--random", "--only", "port"], "two or more"),
+        (["--random", "--jobs", "0"], "at least one process"),
+        (["--random", "--operations", "0"], "operations=0"),
+        (["--random", "--setup", '{"cpus": 0}'], "cpus=0"),
+    ],
+)
+def test_check_errors_are_one_sentence(
+    args: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", *args]) == 1
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_interrupted_check_goes_on(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    command = [sys.executable, "-m", "percpu_ffi", "check", "--random", "--resume", str(state)]
+    command += ["--operations", "60000", "--length", "100"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        while not state.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert error == f"stopped; the same command goes on from {state}\n"
+    kept = json.loads(state.read_text())["totals"]["operations"]
+    assert 0 < kept < 60_000
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "operations                   60,000" in done.stdout
+
+
+def test_totals_add_up() -> None:
+    totals = Totals(cases=1, operations=10, geometries={"a"})
+    totals.add(Totals(cases=2, operations=5, geometries={"a", "b"}))
+    assert (totals.cases, totals.operations, len(totals.geometries)) == (3, 15, 2)

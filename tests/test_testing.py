@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What testers are given: a watched allocator, the sweep over all faults, pytest's fixtures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import TINY, Kind
+
+from percpu_ffi import Allocator, ConfigError, InvariantError, Model, PercpuMemoryError
+from percpu_ffi.config import FAULT_SITES
+from percpu_ffi.model.pages import depopulate
+from percpu_ffi.testing import SweepFailed, Watched, oom_sweep
+
+
+def every_service(a: Any) -> None:
+    """Three chunks, maps that outgrow kmalloc, pages in runs around others."""
+    small = [a.alloc(8) for _ in range(20)]
+    hole = a.alloc(200, 64)
+    a.alloc(64, 64)
+    a.free(hole)
+    large = [a.alloc(size) for size in (600, 1000, 900, 1000)]
+    a.alloc_many([100] * 5, align=4)
+    for ptr in [*small[::2], *large]:
+        a.free(ptr)
+    a.alloc(700, 1)
+
+
+def coping(a: Any) -> None:
+    """A workload that lets nothing out, as callers in a kernel do."""
+    for size in (8, 500, 700, 900, 3, 1000):
+        try:
+            ptr = a.alloc(size)
+        except PercpuMemoryError:
+            continue
+        if size != 3:
+            a.free(ptr)
+
+
+class TestSweep:
+    @pytest.mark.parametrize("quirks", [(), ("rollback",)])
+    def test_every_site_is_hit_and_nothing_breaks(self, kind: Kind, quirks: Any) -> None:
+        sweep = oom_sweep(every_service, kind, setup={**TINY, "quirks": quirks})
+        assert sweep.hit == set(FAULT_SITES)
+        for site in sweep.sites:
+            assert site.single == site.calls
+            assert site.persistent == site.calls
+            assert site.raised == 2 * site.calls
+
+    @pytest.mark.parametrize("first_chunk", ["4k", "embed", "remap"])
+    def test_contents_survive(self, kind: Kind, first_chunk: str) -> None:
+        setup = {"cpus": 2, "first_chunk": first_chunk, "static_size": 60000}
+
+        def workload(a: Any) -> None:
+            a.alloc(3000)
+            a.alloc(9000)
+            a.free(a.alloc(65536))
+            a.alloc(100)
+
+        assert oom_sweep(workload, kind, setup=setup).runs > 20
+
+    def test_workload_may_cope(self, kind: Kind) -> None:
+        sweep = oom_sweep(coping, kind, setup=TINY)
+        assert sweep.runs > 50
+        assert all(site.raised == 0 for site in sweep.sites)
+
+    def test_report(self) -> None:
+        # with real memory a map of a few entries never outgrows kmalloc
+        sweep = oom_sweep(lambda a: a.free(a.alloc(8)), setup={"cpus": 1})
+        assert str(sweep).splitlines() == [
+            "site           calls  single lasting  raised",
+            "kmalloc            1       1       1       2",
+            "vmalloc            0       0       0       0",
+            "get_vm_area        0       0       0       0",
+            "alloc_page         1       1       1       2",
+            "map                1       1       1       2",
+        ]
+
+    def test_leak_is_found(self) -> None:
+        class Leaky(Model):
+            def _free_chunk(self, chunk: Any) -> None:
+                if chunk.map_alloc:
+                    self._kernel.calls["kfree"] -= 1
+                super()._free_chunk(chunk)
+
+        with pytest.raises(
+            SweepFailed, match=r"after call 1 of kmalloc failed: leaked: .* accounted for"
+        ):
+            oom_sweep(every_service, Leaky, setup=TINY)
+
+    def test_lost_page_is_found(self) -> None:
+        class Greedy(Model):
+            """Gives the neighbours' pages back too, as the 2009 file does."""
+
+            def _alloc(self, size: int, align: int) -> int:
+                self._config.quirks  # noqa: B018
+                try:
+                    return super()._alloc(size, align)
+                except PercpuMemoryError as error:
+                    if error.service == "map":
+                        depopulate(self._kernel, self._first, range(2), flush=True)
+                    raise
+
+        with pytest.raises(SweepFailed, match="which nobody holds"):
+            oom_sweep(every_service, Greedy, setup=TINY)
+
+    def test_workload_that_fails_by_itself_is_not_swept(self) -> None:
+        with pytest.raises(ZeroDivisionError):
+            oom_sweep(lambda a: 1 // 0, Model, setup=TINY)
+
+    def test_page_limit_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match="page_limit"):
+            oom_sweep(coping, Model, setup={"page_limit": 5})
+
+
+class TestWatched:
+    def test_contents_that_change_are_noticed(self, real: Any) -> None:
+        watched = Watched(real)
+        ptr, neighbour = watched.alloc(8), watched.alloc(8)
+        watched.check()
+        watched.view(ptr, 1)[3] ^= 1
+        with pytest.raises(
+            InvariantError, match=r"CPU 1's copy of the area at 0x3000 has changed$"
+        ):
+            watched.check()
+        with pytest.raises(AssertionError, match="has changed"):
+            watched.free(ptr)
+        watched.wrote(ptr)
+        watched.check()
+        watched.free_many([ptr, neighbour])
+        watched.check_nothing_left()
+
+    def test_areas_that_live_are_listed(self, small: Any) -> None:
+        watched = Watched(small)
+        ptr = watched.area(24).ptr
+        with pytest.raises(AssertionError, match=rf"1 areas are alive: {ptr:#x} \(24 bytes\)"):
+            watched.check_nothing_left()
+
+    def test_area_that_nobody_knows_is_a_leak(self, small: Any) -> None:
+        watched = Watched(small)
+        small.alloc(24)
+        with pytest.raises(InvariantError, match="24 bytes at offset 64 of chunk 0 .* a leak"):
+            watched.check()
+
+    def test_two_empty_chunks_are_too_many(self) -> None:
+        class Keeper(Model):
+            def _kill_chunk(self, chunk: Any) -> None:
+                pass
+
+        watched = Watched(Keeper(**TINY))
+        watched.alloc_many([960, 1024, 1024])
+        watched.free_all()
+        with pytest.raises(InvariantError, match="are all empty"):
+            watched.check()
+
+
+class TestPlugin:
+    @pytest.mark.parametrize(
+        ("body", "outcome"),
+        [
+            ("percpu.free(percpu.alloc(8))", {"passed": 1}),
+            ("percpu.alloc(8)", {"passed": 1, "errors": 1}),
+            ("percpu.close()", {"passed": 1}),
+            ("percpu.view(percpu.static_ptr, 0).release()", {"passed": 1}),
+            ("assert 0", {"failed": 1}),
+        ],
+    )
+    def test_leak_fails_the_test(
+        self, pytester: pytest.Pytester, body: str, outcome: dict[str, int]
+    ) -> None:
+        pytester.makepyfile(f"def test_it(percpu):\n    {body}")
+        result = pytester.runpytest_inprocess()
+        result.assert_outcomes(**outcome)
+        if "errors" in outcome:
+            result.stdout.fnmatch_lines("*1 areas are alive: 0x* (8 bytes)*")
+
+    def test_mark_gives_the_arguments(self, pytester: pytest.Pytester) -> None:
+        pytester.makepyfile(
+            """
+            import pytest
+
+            @pytest.mark.percpu(cpus=3, page_size=64, memory="none", static_size=64)
+            def test_it(percpu, percpu_model, percpu_factory):
+                assert percpu.cpus == percpu_model.cpus == 3
+                assert "Allocator" in repr(percpu.allocator)
+                assert "Model" in repr(percpu_model.allocator)
+                assert percpu_factory(cpus=5).cpus == 5
+                assert percpu.state() == percpu_model.state()
+            """
+        )
+        pytester.runpytest_inprocess("--strict-markers").assert_outcomes(passed=1)
+
+    def test_broken_invariant_fails_the_test(self, pytester: pytest.Pytester) -> None:
+        pytester.makepyfile(
+            """
+            def test_it(percpu_model):
+                percpu_model.free(percpu_model.alloc(8))
+                percpu_model.allocator._first.contig_hint = 8
+            """
+        )
+        result = pytester.runpytest_inprocess()
+        result.assert_outcomes(passed=1, errors=1)
+        result.stdout.fnmatch_lines("*the hint of 8 is below the largest hole*")
+
+
+def test_port_is_what_is_swept_by_default() -> None:
+    kinds = []
+    oom_sweep(lambda a: kinds.append(type(a.allocator)))
+    assert set(kinds) == {Allocator}
