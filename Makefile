@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # make run    replay a real kernel's trace          make test   all tests
+# make check-upstream PERCPU_C=path/to/mm/percpu.c
+#             the same, held against the kernel's own file of 2009
 # make bench  ratios to what the work costs at least
 # make lint   format, types, strict C               make lib    the C library alone
 # make dist   sdist and wheel                       V=1 shows the commands
@@ -10,6 +12,7 @@ VENV ?= .venv
 BUILD ?= build
 Q := $(if $(V),,@)
 TRACE ?= samples/netns_churn.ftrace.xz
+OPERATIONS ?= 1000000
 
 BIN := $(VENV)/bin
 CSRC := $(sort $(wildcard csrc/*.c csrc/*/*.c))
@@ -21,7 +24,7 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 	-Wwrite-strings -Wundef
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: run test check-c check-python bench lint lib dist clean
+.PHONY: run test check-c check-python check-upstream bench lint lib dist clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.cli
@@ -31,6 +34,14 @@ test: check-c check-python
 
 check-python: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+# OPERATIONS=10000000 for the long campaign; with RESUME=folder it can be stopped
+check-upstream: $(VENV)/.test
+	@test -n '$(PERCPU_C)' || { echo 'name the file: make check-upstream' \
+		'PERCPU_C=path/to/mm/percpu.c' >&2; exit 1; }
+	PERCPU_C='$(PERCPU_C)' $(BIN)/python -m pytest -q tests/upstream
+	$(BIN)/python tests/upstream/check.py '$(PERCPU_C)' --operations $(OPERATIONS) \
+		$(if $(RESUME),--resume $(RESUME))
 
 bench: $(VENV)/.test $(BUILD)/bench/.built
 	$(BIN)/python bench/run.py

@@ -371,6 +371,15 @@ def integer_buffer(given: Any, what: str, error: type[Exception]) -> memoryview:
     return view
 
 
+def integers(view: memoryview) -> list[int]:
+    """Read the integers of such a buffer, in the machine's byte order."""
+    data, width, signed = view.tobytes(), view.itemsize, view.format[-1].islower()
+    return [
+        int.from_bytes(data[i : i + width], sys.byteorder, signed=signed)
+        for i in range(0, len(data), width)
+    ]
+
+
 def warn(text: str) -> None:
     """Turn a WARN into a Python warning that points at the caller of this package.
 

@@ -140,7 +140,7 @@ class TestWatched:
     def test_area_that_nobody_knows_is_a_leak(self, small: Any) -> None:
         watched = Watched(small)
         small.alloc(24)
-        with pytest.raises(InvariantError, match="24 bytes at offset 64 of chunk 0 .* a leak"):
+        with pytest.raises(InvariantError, match=r"24 bytes at offset 64 of chunk 0 .* a leak"):
             watched.check()
 
     def test_two_empty_chunks_are_too_many(self) -> None:

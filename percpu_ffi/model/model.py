@@ -12,14 +12,13 @@ chunks with nothing to give, the last slot for empty ones:
 from __future__ import annotations
 
 import operator
-import sys
 from array import array
 from bisect import bisect_right
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi import errors
-from percpu_ffi.face import PerCpu, integer_buffer
+from percpu_ffi.face import PerCpu, integer_buffer, integers
 from percpu_ffi.model.chunk import DEFAULT_MAP_ALLOC, ENTRY, SMALL, Chunk
 from percpu_ffi.model.entry import Entry
 from percpu_ffi.model.kernel import Fault, Kernel, ServiceFailed
@@ -430,7 +429,7 @@ class Model(PerCpu):
     # --- many at once
 
     def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
-        asked = _integers(integer_buffer(sizes, "sizes", errors.InvalidRequest))
+        asked = integers(integer_buffer(sizes, "sizes", errors.InvalidRequest))
         alignment = _integer(align)
         if alignment is None:
             raise self._bad_request(1, align)
@@ -448,7 +447,7 @@ class Model(PerCpu):
             return ptrs
 
     def free_many(self, ptrs: Iterable[int] | Buffer) -> None:
-        pointers = _integers(integer_buffer(ptrs, "pointers", errors.InvalidPointer))
+        pointers = integers(integer_buffer(ptrs, "pointers", errors.InvalidPointer))
         with self._entry:
             seen = {0}
             for ptr in pointers:
@@ -482,12 +481,3 @@ def _pointer(ptr: Any) -> int:
     if pointer is None:
         raise errors.not_a_pointer(ptr)
     return pointer
-
-
-def _integers(view: memoryview) -> list[int]:
-    """Read integers of any width, in the machine's byte order."""
-    data, width, signed = view.tobytes(), view.itemsize, view.format[-1].islower()
-    return [
-        int.from_bytes(data[i : i + width], sys.byteorder, signed=signed)
-        for i in range(0, len(data), width)
-    ]

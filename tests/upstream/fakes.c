@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * fakes.c - the services of the machine: memory, address space, page frames.
+ *
+ * Whatever is handed out has a struct fake_block in front.  It tells a free of
+ * the wrong kind, and it lets fake_end() take back all that is left.
+ */
+#include "fakes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <linux/bootmem.h>
+#include <linux/bug.h>
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#define KIND_BOOT	FAKE_NR_SERVICES /* of blocks from before kmalloc */
+
+/* what kmalloc gives for 0 bytes */
+static char nothing;
+
+struct fake_machine fakes;
+
+_Noreturn void fake_stop(enum fake_stop_reason reason, const char *text)
+{
+	fakes.report.stopped = reason;
+	fakes.report.text = text;
+	longjmp(fakes.way_out, 1);
+}
+
+/* --- blocks: zeroed memory of one kind */
+
+static void *give(int kind, size_t size)
+{
+	struct fake_block *anchor = &fakes.blocks;
+	struct fake_block *block = calloc(1, sizeof(*block) + size);
+
+	if (!block) {
+		fprintf(stderr, "witness: the host has no memory left\n");
+		abort();
+	}
+	block->kind = kind;
+	block->next = anchor;
+	block->prev = anchor->prev;
+	anchor->prev->next = block;
+	anchor->prev = block;
+	return block + 1;
+}
+
+static void take_back(int kind, const void *memory)
+{
+	struct fake_block *block = (struct fake_block *)memory - 1;
+
+	BUG_ON(block->kind != kind);
+	block->prev->next = block->next;
+	block->next->prev = block->prev;
+	free(block);
+}
+
+void fake_start(void)
+{
+	fake_end();
+	fakes = (struct fake_machine){ .report.failed = -1 };
+	fakes.blocks.next = &fakes.blocks;
+	fakes.blocks.prev = &fakes.blocks;
+}
+
+void fake_end(void)
+{
+	struct fake_block *block = fakes.blocks.next;
+
+	while (block && block != &fakes.blocks) {
+		struct fake_block *next = block->next;
+
+		free(block);
+		block = next;
+	}
+	fakes.blocks.next = NULL;
+}
+
+void fake_add_nodes(unsigned int nodes)
+{
+	fakes.nodes = nodes;
+	fakes.held = give(KIND_BOOT, nodes * sizeof(*fakes.held));
+}
+
+/* --- kmalloc, vmalloc, boot memory */
+
+/*
+ * The file writes through a fresh chunk's map without a look whether it got
+ * one: defect "map-null".  So this is where such a call ends; the mended one
+ * frees the chunk first.
+ */
+static void map_of_fresh_chunk(bool failed)
+{
+	void *chunk = fakes.fresh_chunk;
+
+	fakes.fresh_chunk = NULL;
+	if (!chunk || !failed)
+		return;
+	if (!fakes.mended)
+		fake_stop(STOP_UNDEFINED,
+			  "the first entry of a new chunk's map is written, "
+			  "but no map was had: a write through NULL");
+	kfree(chunk);
+	fake_stop(STOP_NO_MEMORY, "no map for a new chunk");
+}
+
+/* nobody may count on zeroes in memory that was not asked for so */
+static void *give_dirty(int kind, size_t size)
+{
+	return memset(give(kind, size), 0x5b, size);
+}
+
+void *kmalloc(size_t size, gfp_t flags)
+{
+	bool failed;
+
+	(void)flags;
+	if (!size)
+		return &nothing;
+	failed = fake_fails(FAKE_KMALLOC);
+	map_of_fresh_chunk(failed);
+	return failed ? NULL : give_dirty(FAKE_KMALLOC, size);
+}
+
+void *kzalloc(size_t size, gfp_t flags)
+{
+	(void)flags;
+	if (fake_fails(FAKE_KMALLOC))
+		return NULL;
+	fakes.fresh_chunk = give(FAKE_KMALLOC, size);
+	return fakes.fresh_chunk;
+}
+
+void kfree(const void *memory)
+{
+	if (!memory || memory == &nothing)
+		return;
+	fake_count(FAKE_KFREE);
+	take_back(FAKE_KMALLOC, memory);
+}
+
+void *vmalloc(unsigned long size)
+{
+	bool failed = fake_fails(FAKE_VMALLOC);
+
+	map_of_fresh_chunk(failed);
+	return failed ? NULL : give_dirty(FAKE_VMALLOC, size);
+}
+
+void vfree(const void *memory)
+{
+	fake_count(FAKE_VFREE);
+	take_back(FAKE_VMALLOC, memory);
+}
+
+void *alloc_bootmem(unsigned long size)
+{
+	return give(KIND_BOOT, size);
+}
+
+/* --- address space: the lowest hole that fits, with a guard page behind */
+
+static unsigned long area_end(const struct vm_struct *area)
+{
+	return (unsigned long)area->addr + area->size;
+}
+
+struct vm_struct *get_vm_area(unsigned long size, unsigned long flags)
+{
+	struct vm_struct **link = &fakes.areas;
+	unsigned long start = fakes.first_area;
+	unsigned long end = FAKE_SPACE + FAKE_SPACE_SIZE;
+	struct vm_struct *area;
+
+	fakes.report.asked = size;
+	if (fake_fails(FAKE_GET_VM_AREA))
+		return NULL;
+	size += PAGE_SIZE;
+	for (; *link && (unsigned long)(*link)->addr - start < size;
+	     link = &(*link)->next)
+		start = area_end(*link);
+	if (!*link && end - start < size) {
+		fake_failed(FAKE_GET_VM_AREA);
+		return NULL;
+	}
+
+	area = give(FAKE_GET_VM_AREA, sizeof(*area));
+	*area = (struct vm_struct){
+		.addr = (void *)start,
+		.size = size,
+		.flags = flags,
+		.ordinal = ++fakes.areas_created,
+		.next = *link,
+	};
+	*link = area;
+	return area;
+}
+
+void free_vm_area(struct vm_struct *area)
+{
+	struct vm_struct **link = &fakes.areas;
+
+	fake_count(FAKE_FREE_VM_AREA);
+	while (*link && *link != area)
+		link = &(*link)->next;
+	BUG_ON(!*link);
+	*link = area->next;
+	take_back(FAKE_GET_VM_AREA, area);
+}
+
+/* below all areas, without a guard page, for good */
+void vm_area_register_early(struct vm_struct *area, size_t align)
+{
+	(void)align;
+	fakes.report.asked = area->size;
+	area->addr = (void *)fakes.first_area;
+	fakes.first_area += area->size;
+}
+
+int map_kernel_range_noflush(unsigned long addr, unsigned long size,
+			     int protection, struct page **pages)
+{
+	unsigned long i, nr_pages = size >> PAGE_SHIFT;
+
+	(void)protection;
+	if (fake_fails(FAKE_MAP))
+		return -ENOMEM;
+	BUG_ON(addr & ~PAGE_MASK);
+	for (i = 0; i < nr_pages; i++)
+		BUG_ON(!pages[i]);
+	return (int)nr_pages;
+}
+
+void unmap_kernel_range_noflush(unsigned long addr, unsigned long size)
+{
+	(void)size;
+	fake_count(FAKE_UNMAP);
+	BUG_ON(addr & ~PAGE_MASK);
+}
+
+/* --- page frames, counted by node; no other node helps out */
+
+static struct page *new_page(int node)
+{
+	struct page *page = give(FAKE_ALLOC_PAGE, sizeof(*page));
+
+	page->node = node;
+	return page;
+}
+
+struct page *fake_boot_page(int node)
+{
+	return new_page(node);
+}
+
+struct page *alloc_pages_node(int node, gfp_t flags, unsigned int order)
+{
+	(void)flags;
+	BUG_ON(order);
+	if (fake_fails(FAKE_ALLOC_PAGE))
+		return NULL;
+	if (fakes.page_limit && fakes.held[node] >= fakes.page_limit) {
+		fake_failed(FAKE_ALLOC_PAGE);
+		return NULL;
+	}
+	fakes.held[node]++;
+	return new_page(node);
+}
+
+void __free_page(struct page *page)
+{
+	fake_count(FAKE_FREE_PAGE);
+	/* below 0 where a boot-time frame goes: it joins what there is */
+	fakes.held[page->node]--;
+	take_back(FAKE_ALLOC_PAGE, page);
+}

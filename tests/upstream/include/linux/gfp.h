@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* linux/gfp.h - page frames. */
+#ifndef WITNESS_LINUX_GFP_H
+#define WITNESS_LINUX_GFP_H
+
+typedef unsigned int gfp_t;
+
+/* what kind of memory: all the same here */
+#define GFP_KERNEL	0u
+#define __GFP_HIGHMEM	0u
+#define __GFP_COLD	0u
+
+struct page {
+	int node;	/* where it was taken */
+};
+
+struct page *alloc_pages_node(int node, gfp_t flags, unsigned int order);
+void __free_page(struct page *page);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * linux/list.h - circular lists, and the walk along one.
+ *
+ * The 2009 file moves chunks to other lists while it walks: defect "walk".  A
+ * mended walk knows the successor before the body runs.  A strict one looks
+ * afterwards, as the kernel's did, but stops where it would take the head of
+ * another list for a chunk.
+ */
+#ifndef WITNESS_LINUX_LIST_H
+#define WITNESS_LINUX_LIST_H
+
+#include <linux/kernel.h>
+
+struct list_head {
+	struct list_head *next;	/* the first one, seen from the head */
+	struct list_head *prev;	/* the last one, seen from the head */
+};
+
+static inline void INIT_LIST_HEAD(struct list_head *list)
+{
+	list->next = list;
+	list->prev = list;
+}
+
+static inline void list_del(struct list_head *link)
+{
+	link->prev->next = link->next;
+	link->next->prev = link->prev;
+}
+
+static inline void list_insert_between(struct list_head *link,
+				       struct list_head *prev,
+				       struct list_head *next)
+{
+	link->prev = prev;
+	link->next = next;
+	prev->next = link;
+	next->prev = link;
+}
+
+static inline void list_move(struct list_head *link, struct list_head *head)
+{
+	list_del(link);
+	list_insert_between(link, head, head->next);
+}
+
+static inline void list_move_tail(struct list_head *link,
+				  struct list_head *head)
+{
+	list_del(link);
+	list_insert_between(link, head->prev, head);
+}
+
+/* is it the head of some list of chunks?  told by who knows the lists */
+bool witness_is_head(const struct list_head *link);
+
+struct list_walk {
+	struct list_head *head;	/* of the list that is walked */
+	struct list_head *at;	/* now */
+	struct list_head *next;	/* behind @at when the walk came there */
+};
+
+static inline struct list_walk list_walk_from(struct list_head *head)
+{
+	return (struct list_walk){ head, head->next, head->next->next };
+}
+
+static inline void list_walk_on(struct list_walk *walk)
+{
+	walk->at = fakes.mended ? walk->next : walk->at->next;
+	walk->next = walk->at->next;
+	if (walk->at != walk->head && witness_is_head(walk->at))
+		fake_stop(STOP_UNDEFINED,
+			  "the walk along a list of chunks came to the head of "
+			  "another list, which is no chunk");
+}
+
+#define list_for_each_entry(pos, list, member)				\
+	for (struct list_walk walk_ = list_walk_from(list);		\
+	     walk_.at != walk_.head &&					\
+	     ((pos) = container_of(walk_.at, __typeof__(*(pos)), member), \
+	      true);							\
+	     list_walk_on(&walk_))
+
+#endif

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* linux/mm.h - what it brings along: pages and their frames. */
+#ifndef WITNESS_LINUX_MM_H
+#define WITNESS_LINUX_MM_H
+
+#include <asm/page.h>
+#include <linux/gfp.h>
+
+#endif
