@@ -38,10 +38,10 @@ def violations(
     state, config = allocator.state(), allocator._config
     found = list(_lists(state))
     lags = allocator._half_done() > 0
-    for slot, ids in enumerate(state.slots):
-        for chunk in state.chunks:
+    for chunk in state.chunks:
+        found += (f"chunk {chunk.id}: {what}" for what in _chunk(chunk, config))
+        for slot, ids in enumerate(state.slots):
             if chunk.id in ids:
-                found += (f"chunk {chunk.id}: {what}" for what in _chunk(chunk, config))
                 found += _place(chunk, slot, len(state.slots), config, lags)
     if live is not None:
         found += _areas(allocator, state, live)
