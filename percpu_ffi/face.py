@@ -304,6 +304,8 @@ class PerCpu(ABC):
         the slot of its free size, and in the address tree; each page is held by all CPUs or
         none, and those of areas are held.
 
+        No other thread may change the allocator meanwhile.
+
         Args:
             live: all live areas by pointer, with their size in bytes, or with what each
                 CPU's copy contains.  The map must have these areas and no others.

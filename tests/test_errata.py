@@ -211,3 +211,20 @@ def test_half_done(tiny: Make) -> None:
         assert chunk.map[-2:] == (-4, before.map[-1] - 2)
         assert chunk.free_size == before.free_size - 2
         assert a.locate(a.alloc(4, align=4)) == Location(0, a.locate(odd).offset + 4)
+
+
+def test_half_done_may_leave_a_chunk_in_the_slot_of_its_former_size(tiny: Make) -> None:
+    # 32 bytes free are slot 3; 2 of them are given away: 30 would be slot 2
+    with tiny(first_chunk="remap", unit_size=1024, free_size=242) as a:
+        a.alloc_many([16] * 13)
+        a.alloc(2, align=1)
+        a.inject("vmalloc", 1)
+        with pytest.raises(PercpuMemoryError, match="vmalloc"):
+            a.alloc(4, align=4)
+        assert a.state().chunks[0].free_size == 30
+        assert a.state().slots[3] == (0,)
+        a.alloc(4, align=4)  # from 30 to 26: one slot, so the chunk is not moved
+        assert a.state().slots[3] == (0,)
+        a.validate()
+        a.alloc(12, align=4)  # to 14: another one
+        assert a.state().slots[1] == (0,)

@@ -371,6 +371,7 @@ TEST(a_map_that_cannot_grow_fails_the_request_and_changes_nothing)
 	CHECK(pcpu_alloc(pcpu, 8, 8) == NOMEM(VMALLOC));
 	CHECK_MAP(pcpu, 0, before);
 	CHECK(info_of(pcpu).chunks == 1);
+	CHECK(info_of(pcpu).half_done == 0);
 	CHECK(pcpu_alloc(pcpu, 8, 8) == BASE + STATIC + 14 * 8);
 	pcpu_destroy(pcpu);
 }
@@ -392,6 +393,7 @@ TEST(a_head_stays_parked_when_the_map_cannot_grow)
 	CHECK(pcpu_alloc(pcpu, 8, 8) == NOMEM(VMALLOC));
 	CHECK_MAP(pcpu, 0, "-128 -8 -8 -8 -8 -8 -8 -8 -8 -8 -8 -8 -8 -8 -8 784 "
 		  "(free 784 hint 787)");
+	CHECK(info_of(pcpu).half_done == 1);
 	pcpu_destroy(pcpu);
 }
 

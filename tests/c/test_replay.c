@@ -258,7 +258,8 @@ TEST(an_invalid_operation_is_refused_with_nothing_done)
 		{ 0xa, SLOTS, PCPU_OP_FREE },
 		{ 0xa, PCPU_OP_ORPHAN, EIGHT },	/* a slot is needed */
 		{ 0xa, 0, COUNT(kinds) },	/* no such kind */
-		{ 0xa, 0, PCPU_OP_FREE - 1 },
+		{ 0xa, 0, PCPU_OP_FAULT },	/* no such fault */
+		{ 0xa, 0, PCPU_OP_FAULT - 1 },
 	};
 
 	for (size_t i = 0; i < COUNT(bad); i++) {
@@ -290,5 +291,59 @@ TEST(time_is_added_up)
 	CHECK(before > 0);
 	CHECK(!pcpu_replay(pcpu, &replay, 0, 1000));
 	CHECK(replay.elapsed_ns > before);
+	pcpu_destroy(pcpu);
+}
+
+/* a trace made by hand may set and clear faults on its way */
+TEST(faults_are_set_and_cleared_where_the_trace_says)
+{
+	static const struct pcpu_replay_fault faults[] = {
+		{ .site = PCPU_ALLOC_PAGE,
+		  .fault = { .nth = 1, .interval = 1, .times = -1,
+			     .probability = 1.0 } },
+		{ .site = PCPU_ALLOC_PAGE, .clear = 1 },
+	};
+	const struct pcpu_op ops[] = {
+		{ 0xa, 0, EIGHT },
+		{ 0, 0, PCPU_OP_FAULT },
+		{ 0xb, 1, HUNDRED },
+		{ 0, 1, PCPU_OP_FAULT },
+		{ 0xb, 1, HUNDRED },
+	};
+	struct pcpu *pcpu = small(1);
+
+	start(ops);
+	replay.faults = faults;
+	replay.nr_faults = COUNT(faults);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, COUNT(ops)));
+	CHECK(pointers[0] == BASE + STATIC);
+	CHECK(pointers[1] == 0 && pointers[3] == 0);
+	CHECK(pointers[2] == NOMEM(ALLOC_PAGE));
+	CHECK(pointers[4] == BASE + STATIC + 8);
+	CHECK(replay.failures == 1);
+	pcpu_destroy(pcpu);
+}
+
+TEST(an_impossible_fault_is_noted_and_the_run_goes_on)
+{
+	static const struct pcpu_replay_fault faults[] = {
+		{ .site = PCPU_KFREE, .clear = 1 },
+		{ .site = PCPU_MAP, .fault = { .nth = 0 } },
+	};
+	const struct pcpu_op ops[] = {
+		{ 0, 0, PCPU_OP_FAULT },
+		{ 0, 1, PCPU_OP_FAULT },
+		{ 0xa, 0, EIGHT },
+	};
+	struct pcpu *pcpu = small(1);
+
+	start(ops);
+	replay.faults = faults;
+	replay.nr_faults = COUNT(faults);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, COUNT(ops)));
+	CHECK(pointers[0] == -PCPU_E_SITE);
+	CHECK(pointers[1] == -PCPU_E_CONFIG);
+	CHECK(pointers[2] == BASE + STATIC);
+	CHECK(replay.failures == 2);
 	pcpu_destroy(pcpu);
 }
