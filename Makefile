@@ -3,6 +3,8 @@
 # make run    replay a real kernel's trace          make test   all tests
 # make check-upstream PERCPU_C=path/to/mm/percpu.c
 #             the same, held against the kernel's own file of 2009
+# make coverage  branches of csrc/ that no C test takes
+# make mutate    changes of the core that no C test notices
 # make bench  ratios to what the work costs at least
 # make lint   format, types, strict C               make lib    the C library alone
 # make dist   sdist and wheel                       V=1 shows the commands
@@ -24,7 +26,7 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 	-Wwrite-strings -Wundef
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: run test check-c check-python check-upstream bench lint lib dist clean
+.PHONY: run test check-c check-python check-upstream coverage mutate bench lint lib dist clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.cli
@@ -93,14 +95,41 @@ $(SANITIZED): $(BUILD)/sanitized/%.o: %.c $(HEADERS)
 $(BUILD)/sanitized.a: $(SANITIZED)
 	$(Q)$(AR) rcs $@ $^
 
+# calls to the host that tests/c/host_faults.h answers
+HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise
+%/test_host: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
+
 $(C_TESTS): $(BUILD)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) $(BUILD)/sanitized.a
 	@mkdir -p $(@D)
 	@echo '  CC $<'
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g $(SANITIZE) -pthread -I csrc \
-		$< $(BUILD)/sanitized.a -o $@
+		$< $(BUILD)/sanitized.a $(WRAP) -o $@
 
 check-c: $(C_TESTS)
 	@for test in $^; do said=$$($$test) || exit 1; echo "$$test: $$said"; done
+
+# --- what the C tests see: branches that they take, mutants that they kill
+
+COVERED := $(CSRC:%.c=$(BUILD)/coverage/%.o)
+COVERING := $(C_TESTS:$(BUILD)/%=$(BUILD)/coverage/%)
+COVERING_O := $(patsubst %.c,$(BUILD)/coverage/%.o,$(wildcard tests/c/test_*.c))
+
+$(BUILD)/coverage/%.o: %.c $(HEADERS) $(wildcard tests/c/*.h)
+	@mkdir -p $(@D)
+	@echo '  CC $< (coverage)'
+	$(Q)$(CC) -std=c11 -O0 --coverage -pthread -I csrc -c $< -o $@
+
+$(COVERING): $(BUILD)/coverage/tests/%: $(BUILD)/coverage/tests/c/%.o $(COVERED)
+	@echo '  LD $@'
+	$(Q)$(CC) --coverage -pthread $^ $(WRAP) -o $@
+
+coverage: $(COVERING)
+	@find $(BUILD)/coverage -name '*.gcda' -delete
+	@for test in $^; do $$test >/dev/null || exit 1; done
+	@$(PYTHON) tools/coverage.py $(COVERED) $(COVERING_O)
+
+mutate:
+	@$(PYTHON) tools/mutate.py $(MUTATE)
 
 # --- benchmark and packages
 

@@ -504,9 +504,10 @@ void pcpu_unpin(struct pcpu_pin *pin)
 	struct pcpu *pcpu = pin->pcpu;
 	bool last;
 
-	/* with a pin left the allocator cannot have been closed */
-	if (!pcpu || pcpu_lock(pcpu))
+	if (!pcpu)
 		return;
+	/* with a pin left the allocator cannot have been closed */
+	pcpu_lock_take(&pcpu->lock);
 	pin->pcpu = NULL;
 	pcpu_pin_remove(pcpu, pin);
 	last = pcpu->destroyed && !pcpu->nr_pins;

@@ -30,9 +30,19 @@ static int64_t get(const void *array, int width, size_t i)
 
 static bool width_is_known(int width)
 {
-	int bytes = abs(width);
-
-	return bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8;
+	switch (width) {
+	case 1:
+	case -1:
+	case 2:
+	case -2:
+	case 4:
+	case -4:
+	case 8:
+	case -8:
+		return true;
+	default:
+		return false;
+	}
 }
 
 int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
@@ -80,7 +90,7 @@ static int by_ptr(const void *a, const void *b)
 
 	if (x->ptr != y->ptr)
 		return x->ptr < y->ptr ? -1 : 1;
-	return x->at < y->at ? -1 : 1;
+	return (x->at > y->at) - (x->at < y->at);
 }
 
 /*

@@ -183,7 +183,7 @@ void fake_free_vm_area(struct fake_kernel *kernel, struct fake_vm_area *area)
 
 bool fake_map_boot(struct fake_vmalloc *vmalloc, uint64_t addr, uint64_t size)
 {
-	if (!vmalloc->host || !size)
+	if (!vmalloc->host)
 		return true;
 	return !mprotect(fake_host(vmalloc, addr), size,
 			 PROT_READ | PROT_WRITE);
@@ -204,7 +204,7 @@ void fake_unmap_kernel_range(struct fake_kernel *kernel, uint64_t addr,
 	char *host;
 
 	fake_count(&kernel->faults, PCPU_UNMAP);
-	if (!kernel->vmalloc.host || !size)
+	if (!kernel->vmalloc.host)
 		return;
 	host = fake_host(&kernel->vmalloc, addr);
 	/* contents first: that never needs a new mapping */

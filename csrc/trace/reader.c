@@ -150,7 +150,7 @@ static int find_kind(struct pcpu_trace_reader *reader,
 			return 0;
 	}
 
-	if (reader->kinds.used >= PCPU_OP_FREE)
+	if (reader->kinds.used >= PCPU_OP_FAULT)
 		return -PCPU_T_TOO_MANY;
 	*index = (uint32_t)reader->kinds.used;
 	kind = vec_add(&reader->kinds, 1, sizeof(*kind));
@@ -322,10 +322,11 @@ static int read_line(struct pcpu_trace_reader *reader, const char *text,
 	if (n > MAX_LINE || memchr(text, 0, n))
 		return stop_at(reader, PCPU_T_BINARY, NULL);
 	err = trace_line_parse(text, n, &line);
-	if (!err)
-		err = on_event(reader, &line);
 	if (err)
 		return stop_at(reader, -err, line.field);
+	err = on_event(reader, &line);
+	if (err)
+		return stop_at(reader, -err, NULL);
 	if (line.ptr_digits)
 		reader->ptr_digits = line.ptr_digits;
 	return 0;

@@ -361,6 +361,35 @@ TEST(a_release_does_not_lower_the_hint)
 	EXPECT(20, 4, -8, 20);
 }
 
+/* the sanitizer sees a look before the first entry or behind the last
+ *
+ *	|####|....|####|
+ *	0    8   24   32	three entries, and room for no more
+ */
+TEST(nothing_outside_of_the_map_is_touched)
+{
+	static const int sizes[] = { -8, 16, -8 };
+	struct pcpu_area_map full = {
+		.entry = malloc(sizeof(sizes)),
+		.used = 3,
+		.capacity = 3,
+		.free_size = 16,
+		.contig_hint = 16,
+	};
+
+	memcpy(full.entry, sizes, sizeof(sizes));
+	CHECK(!pcpu_map_fit(&full, 17, 1, &fit));
+	CHECK(pcpu_map_find(&full, 24, 0, 0) == 2);
+	CHECK(pcpu_map_find(&full, 32, 0, 0) == -PCPU_E_WILD);
+	pcpu_map_release(&full, 2);
+	CHECK(full.used == 2 && full.entry[1] == 24);
+	pcpu_map_release(&full, 0);
+	CHECK(full.used == 1 && full.entry[0] == 32);
+	CHECK(pcpu_map_fit(&full, 32, 1, &fit));
+	CHECK(pcpu_map_take(&full, &fit) == 0);
+	free(full.entry);
+}
+
 /*
  *	|####|....|####|
  *	0    8   24   32

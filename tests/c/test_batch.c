@@ -3,6 +3,8 @@
  * test_batch.c - pcpu_alloc_many() and pcpu_free_many(): integers of every
  * width, all or none.
  */
+#include <limits.h>
+
 #include "small.h"
 
 static int warnings;
@@ -145,6 +147,23 @@ TEST(many_is_the_same_as_one_by_one)
 	}
 	pcpu_destroy(many);
 	pcpu_destroy(single);
+}
+
+TEST(a_width_that_no_integer_has_is_refused)
+{
+	static const int widths[] = { 0, 3, -3, 16, INT_MIN, INT_MAX };
+	struct pcpu *pcpu = small(2);
+	int64_t ptrs[] = { BASE };
+	size_t at;
+
+	for (int i = 0; i < 6; i++) {
+		CHECK(pcpu_alloc_many(pcpu, ptrs, widths[i], 1, 8, ptrs,
+				      &at) == -PCPU_E_CONFIG);
+		CHECK(pcpu_free_many(pcpu, ptrs, widths[i], 1, &at) ==
+		      -PCPU_E_CONFIG);
+	}
+	CHECK(calls_of(pcpu, PCPU_KMALLOC) == 0);
+	pcpu_destroy(pcpu);
 }
 
 TEST(none_at_all_is_fine)

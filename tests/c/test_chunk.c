@@ -18,6 +18,9 @@ TEST(slots_cover_a_power_of_two_each)
 	CHECK(pcpu_raw_size_to_slot(31) == 2);
 	CHECK(pcpu_raw_size_to_slot(32) == 3);
 	CHECK(pcpu_raw_size_to_slot(65536) == 14);
+	/* nothing is no number of bits */
+	CHECK(pcpu_fls(0) == 0);
+	CHECK(pcpu_raw_size_to_slot(0) == 1);
 }
 
 TEST(pages_are_rounded_down_and_up)
@@ -75,6 +78,17 @@ TEST(a_chunk_with_less_than_four_bytes_is_in_slot_0)
 	CHECK_SLOTS(pcpu, "0:0");
 	CHECK(!pcpu_free(pcpu, b));
 	CHECK_SLOTS(pcpu, "1:0");
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_chunk_with_four_bytes_in_one_piece_is_in_slot_1)
+{
+	struct pcpu *pcpu = small(2);
+
+	pcpu_alloc(pcpu, 892, 1);
+	CHECK_MAP(pcpu, 0, "-128 -892 4 (free 4 hint 4)");
+	CHECK_SLOTS(pcpu, "1:0");
+	CHECK(pcpu_alloc(pcpu, 4, 1) == BASE + STATIC + 892);
 	pcpu_destroy(pcpu);
 }
 
@@ -177,6 +191,19 @@ TEST(a_chunk_with_a_hint_below_the_request_is_not_scanned)
 	/* of the same slot */
 	CHECK(pcpu_alloc(pcpu, 44, 4) == BASE + 2 * UNIT);
 	CHECK_MAP(pcpu, 0, "-128 -20 20 -4 16 -836 (free 36 hint 40)");
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_new_chunk_is_empty_and_stands_in_the_last_list)
+{
+	struct pcpu *pcpu = small(2);
+	struct pcpu_chunk *chunk;
+	int error;
+
+	chunk = pcpu_chunk_create(pcpu, &error);
+	CHECK(chunk && !error && chunk->id == 1);
+	CHECK_SLOTS(pcpu, "7:0 9:1");
+	CHECK_MAP(pcpu, 1, "1024 (free 1024 hint 1024)");
 	pcpu_destroy(pcpu);
 }
 
@@ -359,6 +386,27 @@ TEST(a_first_map_that_cannot_be_had_is_tried_again)
 	pcpu_destroy(pcpu);
 }
 
+/* no request looks into such a chunk; who does finds one entry, none of it 0
+ *
+ *	|################|	the static area is the whole unit
+ *	0             1024
+ */
+TEST(the_first_map_of_a_chunk_without_free_bytes_has_one_entry)
+{
+	struct pcpu_config config = small_config(2);
+	struct pcpu *pcpu;
+	int offset;
+
+	config.static_size = UNIT;
+	pcpu = create(&config);
+	CHECK_SLOTS(pcpu, "0:0");
+	CHECK(pcpu_alloc_area(pcpu, pcpu->first_chunk, 8, 8, &offset) ==
+	      PCPU_NO_SPACE);
+	CHECK_MAP(pcpu, 0, "-1024 (free 0 hint 0)");
+	CHECK_SLOTS(pcpu, "0:0");
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_map_that_cannot_grow_fails_the_request_and_changes_nothing)
 {
 	struct pcpu *pcpu = small(2);
@@ -464,6 +512,9 @@ TEST(killing_an_immutable_chunk_is_warned_about)
 	pcpu_kill_chunk(pcpu, chunk);
 	CHECK(calls_of(pcpu, PCPU_WARN) == 1);
 	CHECK(text && !strcmp(text, "an immutable chunk is killed"));
+	/* it held no page, and what is before its first is none */
+	CHECK(calls_of(pcpu, PCPU_FREE_PAGE) == 0);
+	CHECK(calls_of(pcpu, PCPU_UNMAP) == 0);
 	CHECK_SLOTS(pcpu, "7:0");
 	pcpu_destroy(pcpu);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "first_chunk.h"
 #include "harness.h"
 #include "percpu.h"
 
@@ -311,6 +312,33 @@ TEST(a_unit_that_cannot_hold_its_parts_is_refused)
 	/* static area and 24 KiB do not fit into 2 MiB */
 	REFUSED(refused.first_chunk = PCPU_FIRST_REMAP;
 		refused.static_size = 2 * MIB - 23 * KIB);
+}
+
+/* with its reserve a static area of 1 GiB needs more than a unit may have */
+TEST(a_unit_that_grows_out_of_range_is_refused)
+{
+	struct pcpu_config config = config_of(PCPU_FIRST_EMBED, 1024 * MIB,
+					      4 * KIB);
+
+	CHECK(create_error(&config) == -PCPU_E_CONFIG);
+}
+
+/* no set-up of x86 does this: the 2009 file asserts it all the same */
+TEST(a_block_has_a_size_and_comes_with_its_pages)
+{
+	struct pcpu_setup setup = { .static_size = 8 * KIB, .has_block = true };
+	struct pcpu_geometry geo = {
+		.cpus = 2,
+		.page_size = 4096,
+		.page_shift = 12,
+		.min_unit_size = 16 * 4096,
+	};
+
+	CHECK(pcpu_first_chunk_geometry(&setup, &geo) == -PCPU_E_CONFIG);
+	setup.unit_size = 64 * KIB;
+	CHECK(pcpu_first_chunk_geometry(&setup, &geo) == 0);
+	setup.populate_pte = true;
+	CHECK(pcpu_first_chunk_geometry(&setup, &geo) == -PCPU_E_CONFIG);
 }
 
 TEST(a_free_size_needs_a_unit_size_in_4k)

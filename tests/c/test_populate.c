@@ -69,6 +69,24 @@ TEST(pages_that_are_there_cost_nothing)
 	pcpu_destroy(pcpu);
 }
 
+/* page 2 is there, page 3 is new: one run, mapped for two CPUs
+ *
+ *	page	0 1 2 3
+ *		s s # +
+ */
+TEST(a_page_that_is_there_is_not_mapped_again)
+{
+	struct pcpu *pcpu = small(2);
+	uint64_t maps;
+
+	pcpu_alloc(pcpu, 8, 8);
+	maps = calls_of(pcpu, PCPU_MAP);
+	pcpu_alloc(pcpu, PAGE, 8);
+	CHECK_PAGES(pcpu, 0, "2222000000000000");
+	CHECK(calls_of(pcpu, PCPU_MAP) - maps == 2);
+	pcpu_destroy(pcpu);
+}
+
 /*
  * Make a unit of chunk 1 hold its pages 2 and 5 only, as a failed populate
  * with the quirk could; every other page is free to be asked for.
@@ -108,6 +126,44 @@ TEST(present_pages_cut_what_is_mapped_into_runs)
 	CHECK(calls_of(pcpu, PCPU_MAP) - maps == 3 * 2);
 	CHECK(calls_of(pcpu, PCPU_FLUSH_CACHE_VMAP) - flushes == 3);
 	CHECK(calls_of(pcpu, PCPU_ALLOC_PAGE) - pages == 14 * 2);
+	pcpu_destroy(pcpu);
+}
+
+/* chunk 0 is full, so pages 0 to 2 of chunk 1 are asked for
+ *
+ *	page	0  1  2
+ *		[----]##	one run, and nothing behind it
+ */
+TEST(a_range_may_end_in_a_page_that_is_there)
+{
+	struct pcpu *pcpu = with_pages_2_and_5(0);
+	uint64_t maps, flushes;
+
+	pcpu_alloc(pcpu, UNIT - STATIC, 8);
+	maps = calls_of(pcpu, PCPU_MAP);
+	flushes = calls_of(pcpu, PCPU_FLUSH_CACHE_VMAP);
+	CHECK(pcpu_alloc(pcpu, 3 * PAGE, 8) == BASE + 2 * UNIT);
+	CHECK_PAGES(pcpu, 1, "2220020000000000");
+	CHECK(calls_of(pcpu, PCPU_MAP) - maps == 2);
+	CHECK(calls_of(pcpu, PCPU_FLUSH_CACHE_VMAP) - flushes == 1);
+	pcpu_destroy(pcpu);
+}
+
+/* two CPUs: the third map call is the first of the second run
+ *
+ *	page	0  1  2  3  4  5  6 ... 15
+ *		[----]##[-!	no frame is asked for behind page 4
+ */
+TEST(a_run_that_cannot_be_mapped_ends_the_populate)
+{
+	struct pcpu *pcpu = with_pages_2_and_5(0);
+	uint64_t pages = calls_of(pcpu, PCPU_ALLOC_PAGE);
+
+	fail_at(pcpu, PCPU_MAP, 3);
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) == NOMEM(MAP));
+	CHECK(calls_of(pcpu, PCPU_ALLOC_PAGE) - pages == 4 * 2);
+	CHECK_PAGES(pcpu, 1, "0020020000000000");
+	CHECK_MAP(pcpu, 1, "1024 (free 1024 hint 1024)");
 	pcpu_destroy(pcpu);
 }
 
@@ -192,6 +248,8 @@ TEST(the_quirk_gives_back_the_whole_range_neighbours_included)
 	CHECK_PAGES(pcpu, 0, "2220000000000000");
 	CHECK(calls_of(pcpu, PCPU_FREE_PAGE) == 2 + 3);
 	CHECK(calls_of(pcpu, PCPU_UNMAP) == 2);
+	CHECK(calls_of(pcpu, PCPU_FLUSH_CACHE_VUNMAP) == 1);
+	CHECK(calls_of(pcpu, PCPU_FLUSH_TLB) == 1);
 	CHECK(info_of(pcpu).pages == 3 * 2);
 	pcpu_destroy(pcpu);
 }
@@ -319,6 +377,75 @@ TEST(a_neighbour_keeps_its_bytes_when_a_populate_fails)
 	fail_at(pcpu, PCPU_ALLOC_PAGE, 3);
 	CHECK(pcpu_alloc(pcpu, 3 * page, 8) == NOMEM(ALLOC_PAGE));
 	CHECK(copy[0] == 0x5a && copy[page - 1] == 0x5a);
+	pcpu_destroy(pcpu);
+}
+
+/* real memory: one CPU's copy */
+static char *copy_of(struct pcpu *pcpu, int64_t ptr, int64_t cpu)
+{
+	return (char *)(uintptr_t)pcpu_address(pcpu, ptr, cpu);
+}
+
+/*
+ *	page	0 1 2 3
+ *		s +		the area fills page 1
+ */
+TEST(only_the_pages_of_an_area_are_mapped)
+{
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu = create(&config);
+	int64_t page = info_of(pcpu).page_size;
+	int64_t ptr = pcpu_alloc(pcpu, page, page);
+
+	CHECK(ptr == info_of(pcpu).static_ptr + page);
+	for (int cpu = 0; cpu < 2; cpu++) {
+		char *copy = copy_of(pcpu, ptr, cpu);
+
+		CHECK(!faults(copy + page - 1));
+		CHECK(faults(copy + page));
+	}
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_whole_unit_can_be_touched_on_every_cpu)
+{
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu = create(&config);
+	struct pcpu_info info = info_of(pcpu);
+	int64_t ptr = pcpu_alloc(pcpu, info.unit_size, 8);
+
+	for (int cpu = 0; cpu < 2; cpu++) {
+		char *copy = copy_of(pcpu, ptr, cpu);
+
+		for (int64_t at = 0; at < info.unit_size; at += info.page_size)
+			CHECK(!faults(copy + at));
+	}
+	pcpu_destroy(pcpu);
+}
+
+/*
+ *	page	0 1 2 ... 15
+ *		- - #      #	pages 0 and 1 are given back
+ */
+TEST(depopulate_unmaps_its_range_and_no_more)
+{
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu = create(&config);
+	struct pcpu_info info = info_of(pcpu);
+	int64_t ptr = pcpu_alloc(pcpu, info.unit_size, 8);
+	struct pcpu_chunk *chunk = pcpu_chunk_addr_search(pcpu, (uint64_t)ptr);
+
+	for (int cpu = 0; cpu < 2; cpu++)
+		memset(copy_of(pcpu, ptr, cpu), 0x5a, (size_t)info.unit_size);
+	pcpu_depopulate_chunk(pcpu, chunk, 0, 2, true);
+	for (int cpu = 0; cpu < 2; cpu++) {
+		char *copy = copy_of(pcpu, ptr, cpu);
+
+		CHECK(faults(copy));
+		CHECK(faults(copy + 2 * info.page_size - 1));
+		CHECK(!faults(copy + 2 * info.page_size) &&
+		      copy[2 * info.page_size] == 0x5a);
+	}
 	pcpu_destroy(pcpu);
 }
 

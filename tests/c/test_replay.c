@@ -276,6 +276,27 @@ TEST(an_invalid_operation_is_refused_with_nothing_done)
 	}
 }
 
+/*
+ * Somebody writes to the operations after they were looked at: here the run
+ * itself, whose first pointer lands on the second operation.
+ *
+ *	ops[0]			ops[1]
+ *	| key  | slot | kind |	| key  | slot | kind |
+ *					<- pointers[0] ->
+ */
+TEST(an_operation_that_changes_under_way_is_not_run)
+{
+	struct pcpu_op ops[] = { { 0xa, 0, EIGHT }, { 0xb, 1, EIGHT } };
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	replay.pointers = (int64_t *)(void *)&ops[1].slot;
+	CHECK(pcpu_replay(pcpu, &replay, 0, 2) == -PCPU_E_TRACE);
+	CHECK(slots[0].ptr == BASE + STATIC);
+	CHECK_MAP(pcpu, 0, "-128 -8 888 (free 888 hint 888)");
+	pcpu_destroy(pcpu);
+}
+
 TEST(time_is_added_up)
 {
 	struct pcpu *pcpu = small(2);

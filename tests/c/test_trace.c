@@ -178,6 +178,40 @@ TEST(size_align_and_site_each_make_a_kind)
 	done();
 }
 
+/*
+ * Kinds are looked up by a hash; in each pair below both have the same one.
+ * The first pair follows from how size and alignment are put together.  The
+ * numbers of the others take the hash to where the sites "" and "2", and the
+ * two long ones, lead it to the same end.
+ */
+TEST(kinds_of_the_same_hash_are_told_apart)
+{
+	CHECK(!read_text(
+		FT_ALLOC "size=8 align=1 ptr=1\n"
+		FT_ALLOC "size=1099511627784 align=0 ptr=2\n"
+		FT_ALLOC "size=392504528582 align=8805845 ptr=3\n"
+		FT_ALLOC "call_site=2 size=392504528582 align=8805845 ptr=4\n"
+		FT_ALLOC "call_site=8yn0iYCKYHlIj4-BwPqk size=119155846460 "
+			 "align=11049284 ptr=5\n"
+		FT_ALLOC "call_site=GReLUrM4wMqfg9yzV3KQ size=119155846460 "
+			 "align=11049284 ptr=6\n"
+		FT_ALLOC "size=8 align=1 ptr=7\n"
+		FT_ALLOC "size=1099511627784 align=0 ptr=8\n"));
+	CHECK(stats.kinds == 6);
+	for (uint32_t i = 0; i < 8; i++)
+		CHECK(ops[i].kind == i % 6);
+	done();
+}
+
+/* of one size and hash: the first was given an alignment beyond 2^24 */
+TEST(kinds_that_differ_in_alignment_alone_are_told_apart)
+{
+	CHECK(!read_text(FT_ALLOC "size=8 align=16777224 ptr=1\n"
+			 FT_ALLOC "size=8 align=8 ptr=2\n"));
+	CHECK(stats.kinds == 2);
+	done();
+}
+
 TEST(slots_are_used_again)
 {
 	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=a\n"
@@ -277,6 +311,23 @@ TEST(cpus_come_from_the_head_and_from_the_lines)
 	CHECK(!read_text("x y[7] 1 [002] 1.0: percpu:percpu_free_percpu: "
 			 "ptr=a\n"));
 	CHECK(stats.cpus == 3);
+	done();
+}
+
+TEST(an_event_may_come_without_a_cpu)
+{
+	CHECK(!read_text("percpu_free_percpu: ptr=a\n"
+			 "x 1 [00 1.0: percpu:percpu_free_percpu: ptr=a\n"
+			 "x 1 [no] 1.0: percpu:percpu_free_percpu: ptr=a\n"));
+	CHECK(stats.frees == 3);
+	CHECK(stats.cpus == 0);
+	done();
+}
+
+TEST(a_head_that_ends_early_tells_of_no_loss)
+{
+	CHECK(!read_text("# entries-in-buffer/entries-written: 5\n"));
+	CHECK(stats.lost == 0);
 	done();
 }
 
@@ -385,6 +436,9 @@ TEST(what_is_no_number_is_named_with_its_line)
 	check_refused(FT_FREE "ptr=0x\n", PCPU_T_NUMBER, 1, "ptr");
 	check_refused(FT_FREE "ptr=12345678123456781\n", PCPU_T_NUMBER, 1,
 		      "ptr");
+	/* kernels print digits and lower case, and nothing beside them */
+	check_refused(FT_FREE "ptr=1/2\n", PCPU_T_NUMBER, 1, "ptr");
+	check_refused(FT_FREE "ptr=1A\n", PCPU_T_NUMBER, 1, "ptr");
 	check_refused(FT_ALLOC "size=-8 align=8 ptr=a\n", PCPU_T_NUMBER, 1,
 		      "size");
 	check_refused(FT_ALLOC "size=8x align=8 ptr=a\n", PCPU_T_NUMBER, 1,
@@ -438,11 +492,19 @@ TEST(a_last_line_that_was_cut_before_the_name_is_refused)
 TEST(a_last_line_that_says_nothing_needs_no_end)
 {
 	CHECK(!read_text(FT_FREE "ptr=a\n \t "));
+	CHECK(!read_text(FT_FREE "ptr=a\n \r \r"));
 	CHECK(!read_text(FT_FREE "ptr=a\n# end"));
 	/* where no event was seen, no line is known to have been one */
 	CHECK(!read_text("no trace at all"));
 	CHECK(nr_ops == 0 && stats.lines == 1);
 	done();
+}
+
+/* such a line is whole, and its own reason is the better one */
+TEST(a_last_line_may_be_refused_for_another_reason)
+{
+	check_refused(FT_FREE "ptr=a\n" FT_FREE "ptr=(null)", PCPU_T_POINTER,
+		      2, "ptr");
 }
 
 TEST(a_zero_byte_is_no_text)
@@ -465,6 +527,12 @@ TEST(a_line_without_end_is_no_text)
 	text[0] = '\n';
 	CHECK(read_pieces(text, LONG, 4096) == -PCPU_T_BINARY);
 	CHECK(stop.error == PCPU_T_BINARY && stop.line == 2);
+	/* an end that comes too late is none, however the text is cut */
+	text[LONG - 1] = '\n';
+	for (size_t piece = LONG / 2; piece <= LONG; piece += LONG / 2) {
+		CHECK(read_pieces(text, LONG, piece) == -PCPU_T_BINARY);
+		CHECK(stop.error == PCPU_T_BINARY && stop.line == 2);
+	}
 	free(text);
 	done();
 }

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * host_faults.h - the host itself fails, when a test says so.
+ *
+ * For programs linked with --wrap: what calls malloc() gets __wrap_malloc()
+ * from here, which passes the call on to the C library's, or not.
+ */
+#ifndef TEST_HOST_FAULTS_H
+#define TEST_HOST_FAULTS_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+
+enum host_call {
+	HOST_ALLOC,		/* malloc, calloc, realloc */
+	HOST_MMAP,
+	HOST_MPROTECT,
+	HOST_MADVISE,
+	NR_HOST_CALLS
+};
+
+struct host_plan {
+	int pass;		/* calls that go through first */
+	int fail;		/* calls that fail after them */
+};
+
+static struct host_plan host_plans[NR_HOST_CALLS];
+static size_t host_reserved;	/* bytes that mmap gave, munmap not yet took */
+
+/* let @pass calls from now go through, and the @fail ones after them fail */
+static inline void host_fail(enum host_call call, int pass, int fail)
+{
+	host_plans[call] = (struct host_plan){ pass, fail };
+}
+
+static inline bool host_fails(enum host_call call)
+{
+	struct host_plan *plan = &host_plans[call];
+
+	if (!plan->fail)
+		return false;
+	if (plan->pass) {
+		plan->pass--;
+		return false;
+	}
+	plan->fail--;
+	errno = ENOMEM;
+	return true;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *ptr, size_t size);
+void *__real_mmap(void *addr, size_t n, int prot, int flags, int fd, off_t at);
+int __real_munmap(void *addr, size_t n);
+int __real_mprotect(void *addr, size_t n, int prot);
+int __real_madvise(void *addr, size_t n, int advice);
+
+void *__wrap_malloc(size_t size)
+{
+	return host_fails(HOST_ALLOC) ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return host_fails(HOST_ALLOC) ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *ptr, size_t size)
+{
+	return host_fails(HOST_ALLOC) ? NULL : __real_realloc(ptr, size);
+}
+
+void *__wrap_mmap(void *addr, size_t n, int prot, int flags, int fd, off_t at)
+{
+	void *mem = host_fails(HOST_MMAP) ? MAP_FAILED :
+		    __real_mmap(addr, n, prot, flags, fd, at);
+
+	if (mem != MAP_FAILED)
+		host_reserved += n;
+	return mem;
+}
+
+int __wrap_munmap(void *addr, size_t n)
+{
+	host_reserved -= n;
+	return __real_munmap(addr, n);
+}
+
+int __wrap_mprotect(void *addr, size_t n, int prot)
+{
+	return host_fails(HOST_MPROTECT) ? -1 : __real_mprotect(addr, n, prot);
+}
+
+int __wrap_madvise(void *addr, size_t n, int advice)
+{
+	return host_fails(HOST_MADVISE) ? -1 : __real_madvise(addr, n, advice);
+}
+
+#endif /* TEST_HOST_FAULTS_H */
