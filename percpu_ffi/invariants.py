@@ -98,6 +98,9 @@ def _pages(chunk: ChunkState, config: Config) -> Iterator[str]:
         yield f"some pages are held by some CPUs only: {chunk.populated}"
     if "rollback" in config.quirks:
         return  # live pages may have been taken away
+    # pages come in order: an area starts where the one before it ends, or less than a page behind
+    if 0 in chunk.populated and any(chunk.populated[chunk.populated.index(0) :]):
+        yield f"pages are held behind one that is not: {chunk.populated}"
     for offset, size in _used(chunk, config):
         least = size if not offset and not chunk.id else max(size - MOST_ROUNDED_IN, 1)
         missing = _missing_pages(chunk, offset, least, config.page_size)

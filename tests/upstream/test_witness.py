@@ -256,6 +256,7 @@ def test_factory_can_be_pickled(mended: WitnessFactory) -> None:
 
 # --- beside the port and the model
 
+COUNTEREXAMPLES = SAMPLES.parent / "tests" / "counterexamples"
 ROLLBACK: dict[str, Any] = {"quirks": ["rollback"]}
 
 
@@ -273,6 +274,15 @@ def test_lockstep(mended: WitnessFactory) -> None:
 def test_recordings(mended: WitnessFactory, name: str, first_chunk: str) -> None:
     setup = {"cpus": 2, "first_chunk": first_chunk, "memory": "none", **ROLLBACK}
     trace = Trace.from_ops(Trace.load(SAMPLES / name)[:3000], setup)
+    assert lockstep({"witness": mended, "port": Allocator}, trace) is None
+
+
+@pytest.mark.parametrize(
+    "path", sorted(COUNTEREXAMPLES.glob("*.trace")), ids=lambda path: path.stem
+)
+def test_counterexamples(mended: WitnessFactory, path: Path) -> None:
+    trace = Trace.load(path)
+    trace = Trace.from_ops(trace, {**trace.setup, **ROLLBACK})
     assert lockstep({"witness": mended, "port": Allocator}, trace) is None
 
 
