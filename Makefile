@@ -8,6 +8,7 @@
 # make bench  ratios to what the work costs at least
 # make lint   format, types, strict C               make lib    the C library alone
 # make dist   sdist and wheel                       V=1 shows the commands
+# make fuzz   fuzzers, FUZZ_SECONDS=60 each         make sanitize  all tests under sanitizers
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -105,8 +106,11 @@ $(C_TESTS): $(BUILD)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) $(BUILD)/sanit
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g $(SANITIZE) -pthread -I csrc \
 		$< $(BUILD)/sanitized.a $(WRAP) -o $@
 
-check-c: $(C_TESTS)
-	@for test in $^; do said=$$($$test) || exit 1; echo "$$test: $$said"; done
+check-c: $(C_TESTS) check-fuzz
+	@for test in $(C_TESTS); do said=$$($$test) || exit 1; echo "$$test: $$said"; done
+
+include tests/fuzz/fuzz.mk
+include tests/sanitize.mk
 
 # --- what the C tests see: branches that they take, mutants that they kill
 

@@ -9,7 +9,6 @@
 
 static pthread_mutex_t all_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct list_head all_locks = { &all_locks, &all_locks };
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static struct pcpu_lock *link_to_lock(struct list_head *link)
 {
@@ -34,14 +33,17 @@ static void after_fork(void)
 	pthread_mutex_unlock(&all_mutex);
 }
 
-static void watch_forks(void)
+/*
+ * As early as can be.  Handlers run in the reverse order before a fork: those
+ * that a program adds later still find all locks free, and may use allocators.
+ */
+__attribute__((constructor)) static void watch_forks(void)
 {
 	pthread_atfork(before_fork, after_fork, after_fork);
 }
 
 void pcpu_lock_init(struct pcpu_lock *lock)
 {
-	pthread_once(&once, watch_forks);
 	pthread_mutex_init(&lock->mutex, NULL);
 	lock->taken = false;
 	pthread_mutex_lock(&all_mutex);

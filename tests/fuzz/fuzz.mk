@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# fuzz.mk - fuzzers: with libFuzzer, and over stored inputs with any compiler.
+#
+# To make a regression test of a crash, move its file to tests/fuzz/corpus/.
+
+CLANG ?= clang
+FUZZ_SECONDS ?= 60
+
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZERS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/fuzz_%)
+FUZZ_TESTS := $(FUZZ_NAMES:%=$(BUILD)/tests/fuzz_%)
+FUZZ_HEADERS := $(wildcard tests/fuzz/*.h) tests/c/pick.h
+
+.PHONY: fuzz check-fuzz
+
+fuzz: $(FUZZERS)
+	@tests/fuzz/run.sh $(FUZZ_SECONDS) $^
+
+$(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_HEADERS) $(CSRC) $(HEADERS)
+	@tools/need-clang.sh $(CLANG)
+	@mkdir -p $(@D)
+	@echo '  CC $< (libFuzzer)'
+	$(Q)$(CLANG) -std=c11 -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer \
+		$(SANITIZE) -pthread -I csrc $< $(CSRC) -o $@
+
+# --- the same without libFuzzer: random inputs, and what is stored
+
+# random bytes are operations, but no text
+RANDOM_INPUTS_ops := 400
+RANDOM_INPUTS_trace := 10
+
+$(FUZZ_TESTS): $(BUILD)/tests/%: tests/fuzz/%.c tests/fuzz/run_corpus.c \
+		$(FUZZ_HEADERS) $(BUILD)/sanitized.a
+	@mkdir -p $(@D)
+	@echo '  CC $<'
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g $(SANITIZE) -pthread -I csrc \
+		$< tests/fuzz/run_corpus.c $(BUILD)/sanitized.a -o $@
+
+check-fuzz: $(FUZZ_NAMES:%=check-fuzz-%)
+
+.PHONY: $(FUZZ_NAMES:%=check-fuzz-%)
+$(FUZZ_NAMES:%=check-fuzz-%): check-fuzz-%: $(BUILD)/tests/fuzz_%
+	@said=$$($< $(RANDOM_INPUTS_$*) $(sort $(wildcard tests/fuzz/corpus/$*/*))) || exit 1; \
+		echo "$<: $$said"

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# sanitize.mk - all tests under sanitizers: C as always (check-c), the threads
+# under ThreadSanitizer, the Python suite with an instrumented extension.
+
+SANITIZED_TREE := $(BUILD)/sanitize/tree
+SANITIZED_BIN := $(abspath $(BUILD)/sanitize/venv/bin)
+# what the suite needs of the project; a copy, so that the extension in use stays
+SUITE := csrc percpu_ffi tests samples docs README.md LICENSE $(PACKAGING)
+
+.PHONY: sanitize check-threads check-python-sanitized
+
+sanitize: check-c check-threads check-python-sanitized
+
+check-threads: $(BUILD)/tests/tsan_threads
+	@said=$$($<) || exit 1; echo "$<: $$said"
+
+$(BUILD)/tests/tsan_threads: tests/c/test_threads.c $(wildcard tests/c/*.h) $(CSRC) $(HEADERS)
+	@mkdir -p $(@D)
+	@echo '  CC $< (ThreadSanitizer)'
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g -fsanitize=thread -pthread -I csrc \
+		$< $(CSRC) -o $@
+
+# Leaks: the interpreter itself ends with memory that it never freed.
+# SIGSEGV: a test lets a child fault, and looks at its end.
+# PYTHONMALLOC: small buffers come from malloc too, so that their ends are known.
+check-python-sanitized: $(BUILD)/sanitize/.built
+	cd $(SANITIZED_TREE) && \
+		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
+		ASAN_OPTIONS=detect_leaks=0:handle_segv=0:abort_on_error=1 \
+		UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+		$(SANITIZED_BIN)/python -m pytest
+
+$(BUILD)/sanitize/.built: $(CSRC) $(HEADERS) $(PACKAGING) $(wildcard percpu_ffi/*.py \
+		percpu_ffi/*/*.py tests/*.py)
+	tools/need-python.sh $(PYTHON)
+	@rm -rf $(SANITIZED_TREE)
+	@mkdir -p $(SANITIZED_TREE)
+	tar cf - --exclude='*.so' --exclude=_core.c --exclude=__pycache__ $(SUITE) | \
+		tar xf - -C $(SANITIZED_TREE)
+	[ -x $(SANITIZED_BIN)/python ] || $(PYTHON) -m venv $(BUILD)/sanitize/venv
+	cd $(SANITIZED_TREE) && CC="$(CC)" CFLAGS="-g $(SANITIZE)" LDFLAGS="$(SANITIZE)" \
+		$(SANITIZED_BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[test]'
+	touch $@
