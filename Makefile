@@ -3,12 +3,11 @@
 # make run    replay a real kernel's trace          make test   all tests
 # make check-upstream PERCPU_C=path/to/mm/percpu.c
 #             the same, held against the kernel's own file of 2009
-# make coverage  branches of csrc/ that no C test takes
-# make mutate    changes of the core that no C test notices
+# make coverage  branches of csrc/ not taken        make mutate    changes not noticed
+# make sanitize  all tests under sanitizers         make fuzz      FUZZ_SECONDS=60
 # make bench  ratios to what the work costs at least
 # make lint   format, types, strict C               make lib    the C library alone
 # make dist   sdist and wheel                       V=1 shows the commands
-# make fuzz   fuzzers, FUZZ_SECONDS=60 each         make sanitize  all tests under sanitizers
 
 PYTHON ?= python3
 VENV ?= .venv

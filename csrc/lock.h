@@ -25,7 +25,7 @@
 
 struct pcpu_lock {
 	pthread_mutex_t mutex;	/* taken if there are other threads */
-	bool taken;		/* it was; belongs to who is inside */
+	bool taken;		/* it was, whatever the C library says by now */
 	struct list_head list;	/* all locks, for a fork to wait for */
 };
 
