@@ -324,6 +324,17 @@ struct pcpu_replay {
 };
 
 /**
+ * pcpu_replay_check - whether operations fit what they refer to
+ * @replay: the operations
+ * @n: how many
+ *
+ * pcpu_replay() looks at those that it is to run; this is for a run that is
+ * cut into several calls.
+ * Return: 0 or -PCPU_E_TRACE.
+ */
+int pcpu_replay_check(const struct pcpu_replay *replay, size_t n);
+
+/**
  * pcpu_replay - a stream of operations in one call
  * @pcpu: the allocator
  * @replay: the operations and the running figures

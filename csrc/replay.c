@@ -99,12 +99,9 @@ static int64_t arm(struct pcpu *pcpu, struct pcpu_replay *replay,
 	return err;
 }
 
-int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
-		size_t to)
+static int check_range(const struct pcpu_replay *replay, size_t from, size_t to)
 {
-	uint64_t start;
 	size_t i;
-	int err;
 
 	for (i = from; i < to; i++) {
 		struct pcpu_op op = read_op(&replay->ops[i]);
@@ -112,8 +109,24 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 		if (!op_is_valid(replay, &op))
 			return -PCPU_E_TRACE;
 	}
+	return 0;
+}
 
-	err = pcpu_lock(pcpu);
+int pcpu_replay_check(const struct pcpu_replay *replay, size_t n)
+{
+	return check_range(replay, 0, n);
+}
+
+int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
+		size_t to)
+{
+	uint64_t start;
+	size_t i;
+	int err;
+
+	err = check_range(replay, from, to);
+	if (!err)
+		err = pcpu_lock(pcpu);
 	if (err)
 		return err;
 	start = now_ns();

@@ -14,33 +14,33 @@ print of their own per-CPU allocator.  And the same again in pure Python, to be 
 0
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from percpu_ffi.area import Area
-from percpu_ffi.errors import (
-    ClosedError,
-    ConfigError,
-    DoubleFree,
-    InteriorPointer,
-    InvalidPointer,
-    InvalidRequest,
-    InvariantError,
-    OtherUnitPointer,
-    PercpuError,
-    PercpuMemoryError,
-    PercpuWarning,
-    StaticPointer,
-    TraceError,
-    WildPointer,
-)
-from percpu_ffi.face import PerCpu
-from percpu_ffi.model import Model
-from percpu_ffi.replay import Failure, Replay
-from percpu_ffi.state import ChunkState, Location, State
-from percpu_ffi.trace import Trace, TraceStats
 
 if TYPE_CHECKING:
     from percpu_ffi.allocator import Allocator
+    from percpu_ffi.area import Area
+    from percpu_ffi.errors import (
+        ClosedError,
+        ConfigError,
+        DoubleFree,
+        InteriorPointer,
+        InvalidPointer,
+        InvalidRequest,
+        InvariantError,
+        OtherUnitPointer,
+        PercpuError,
+        PercpuMemoryError,
+        PercpuWarning,
+        StaticPointer,
+        TraceError,
+        WildPointer,
+    )
+    from percpu_ffi.face import PerCpu
+    from percpu_ffi.model import Model
+    from percpu_ffi.replay import Failure, Replay
+    from percpu_ffi.state import ChunkState, Location, State
+    from percpu_ffi.trace import Trace, TraceStats
 
 __all__ = [
     "Allocator",
@@ -73,11 +73,29 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
-    """Load the compiled part when it is first asked for: all else works without."""
-    if name == "Allocator":
-        from percpu_ffi.allocator import Allocator  # noqa: PLC0415
+# Where things are; each is loaded when it is first asked for.  So the allocator alone needs
+# what is compiled, and pytest, which loads our plugin in every project, little of all this.
+_HOMES = {
+    "allocator": "Allocator",
+    "area": "Area",
+    "errors": "ClosedError ConfigError DoubleFree InteriorPointer InvalidPointer InvalidRequest "
+    "InvariantError OtherUnitPointer PercpuError PercpuMemoryError PercpuWarning StaticPointer "
+    "TraceError WildPointer",
+    "face": "PerCpu",
+    "model": "Model",
+    "replay": "Failure Replay",
+    "state": "ChunkState Location State",
+    "trace": "Trace TraceStats",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-        globals()[name] = Allocator
-        return Allocator
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from percpu_ffi import errors
 from percpu_ffi._core import ffi, lib
 from percpu_ffi.config import SERVICES
-from percpu_ffi.face import PerCpu, integer_buffer, warn
+from percpu_ffi.face import PerCpu, integer, integer_buffer, pointer, warn
 from percpu_ffi.replay_in_c import replay_in_c
 from percpu_ffi.state import ChunkState, Location, State
 
@@ -126,7 +126,11 @@ class Allocator(PerCpu):
             size & align
             ptr = _alloc(self._pcpu, size, align)
         except (TypeError, OverflowError):
-            raise self._bad_request(size, align) from None
+            # what is left: objects that are integers by __index__ alone
+            bytes_, alignment = integer(size), integer(align)
+            if bytes_ is None or alignment is None:
+                raise self._bad_request(size, align) from None
+            ptr = _alloc(self._pcpu, bytes_, alignment)
         if ptr > 0:
             return ptr
         raise self._error(ptr, size=size, align=align)
@@ -136,19 +140,20 @@ class Allocator(PerCpu):
             ptr & 0
             error = _free(self._pcpu, ptr)
         except (TypeError, OverflowError):
-            raise errors.not_a_pointer(ptr) from None
+            error = _free(self._pcpu, pointer(ptr))
         if error:
             raise self._error(error, ptr=ptr)
 
     def locate(self, ptr: int) -> Location:
         location = ffi.new("struct pcpu_location *")
-        error = self._with_pointer(lib.pcpu_locate, ptr, location)
+        error = lib.pcpu_locate(self._pcpu, pointer(ptr), location)
         if error:
             raise self._error(error, ptr=ptr)
         return Location(location.chunk, location.offset)
 
     def address(self, ptr: int, cpu: int) -> int:
-        address: int = self._with_pointer(lib.pcpu_address, ptr, self._checked_cpu(cpu))
+        number = self._checked_cpu(cpu)
+        address = lib.pcpu_address(self._pcpu, pointer(ptr), number)
         if address < 0:
             raise self._error(address, ptr=ptr)
         return address
@@ -156,9 +161,10 @@ class Allocator(PerCpu):
     def view(self, ptr: int, cpu: int) -> memoryview:
         # the pin's end is in place before the pin, and no Python runs in it: a signal that
         # raises in between loses nothing
+        number, pinned_ptr = self._checked_cpu(cpu), pointer(ptr)
         pin = ffi.new("struct pcpu_pin *")
         pinned = ffi.gc(pin, lib.pcpu_unpin)
-        error = self._with_pointer(lib.pcpu_pin, ptr, self._checked_cpu(cpu), pin)
+        error = lib.pcpu_pin(self._pcpu, pinned_ptr, number, pin)
         if error:
             raise self._error(error, ptr=ptr)
         # a buffer keeps its pointer alive, and the pointer what it would call at its end
@@ -186,13 +192,12 @@ class Allocator(PerCpu):
         data, width, n = _integers(sizes, "sizes", errors.InvalidRequest)
         ptrs = array("q", bytes(8 * n))
         at = ffi.new("size_t *")
-        try:
-            align & 0
-            error = lib.pcpu_alloc_many(
-                self._pcpu, data, width, n, align, ffi.from_buffer("int64_t[]", ptrs), at
-            )
-        except (TypeError, OverflowError):
-            raise self._bad_request(1, align) from None
+        alignment = integer(align)
+        if alignment is None:
+            raise self._bad_request(1, align)
+        error = lib.pcpu_alloc_many(
+            self._pcpu, data, width, n, alignment, ffi.from_buffer("int64_t[]", ptrs), at
+        )
         if error:
             raise self._error(error, size=_item(data, width, at[0]) if n else 0, align=align)
         return ptrs
@@ -227,14 +232,6 @@ class Allocator(PerCpu):
         if error:
             raise self._error(error)
         return info
-
-    def _with_pointer(self, function: Callable[..., int], ptr: int, *args: Any) -> int:
-        """Call C with a pointer of any value."""
-        try:
-            ptr & 0
-            return function(self._pcpu, ptr, *args)
-        except (TypeError, OverflowError):
-            raise errors.not_a_pointer(ptr) from None
 
     def _error(self, code: int, *, size: Any = 0, align: Any = 0, ptr: int = 0) -> Exception:
         """Make the exception for an error code of C, the one place where this is done."""

@@ -259,8 +259,8 @@ def damaged_trace() -> TraceError:
 def out_of_memory(service: str, size: int, align: int) -> PercpuMemoryError:
     """A kernel service failed while an area was allocated."""
     return PercpuMemoryError(
-        f"out of memory: {service} failed for an area of {size} bytes aligned to {align}; free "
-        "areas, or raise the limit or clear the fault that was set",
+        f"out of memory: {service} failed for an area of {operator.index(size)} bytes aligned to "
+        f"{operator.index(align)}; free areas, or raise the limit or clear the fault that was set",
         service,
     )
 

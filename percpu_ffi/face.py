@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import sys
+import threading
 import warnings
 from abc import ABC, abstractmethod
 from array import array
@@ -22,7 +23,7 @@ from percpu_ffi.config import FAULT_SITES, Config, FaultPlan
 from percpu_ffi.invariants import violations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -301,17 +302,19 @@ class PerCpu(ABC):
 
         The sizes in each map add up, the hint is no smaller than the largest hole, no
         entry is 0, no two free ones are neighbours; every chunk stands once on the lists, in
-        the slot of its free size, and in the address tree; each page is held by all CPUs or
-        none, and those of areas are held.
+        the slot of its free size, and once in the address tree; each page is held by all CPUs
+        or none, and those of areas are held.
 
         No other thread may change the allocator meanwhile.
 
         Args:
             live: all live areas by pointer, with their size in bytes, or with what each
-                CPU's copy contains.  The map must have these areas and no others.
+                CPU's copy contains (not compared with the quirk ``"rollback"``, where nothing
+                can be looked at).  The map must have these areas and no others.
 
         Raises:
             InvariantError: something does not hold; the message lists all of it.
+            ConfigError: ``live`` is no such mapping.
             ClosedError: the allocator is closed.
 
         """
@@ -382,11 +385,49 @@ def integers(view: memoryview) -> list[int]:
     ]
 
 
+def integer(value: Any) -> int | None:
+    """Make an integer of 64 bits, or None."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        return None
+    return number if -(1 << 63) <= number < 1 << 63 else None
+
+
+def pointer(value: Any) -> int:
+    """Make a pointer of whatever is an integer.
+
+    Raises:
+        InvalidPointer: it is none, or one of more than 64 bits.
+
+    """
+    number = integer(value)
+    if number is None:
+        raise errors.not_a_pointer(value)
+    return number
+
+
+_thread = threading.local()
+
+
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """Keep WARNs of this thread from becoming Python warnings; they are counted all the same."""
+    before = getattr(_thread, "quiet", False)
+    _thread.quiet = True
+    try:
+        yield
+    finally:
+        _thread.quiet = before
+
+
 def warn(text: str) -> None:
     """Turn a WARN into a Python warning that points at the caller of this package.
 
     Where a filter makes an error of it, the call's own error is the one to be raised.
     """
+    if getattr(_thread, "quiet", False):
+        return
     package = __name__.partition(".")[0]
     level, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == package:

@@ -9,10 +9,11 @@ A chunk's map, for example, has to look like this, and its slot to follow from i
 
 from __future__ import annotations
 
+import operator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from percpu_ffi.errors import PercpuError
+from percpu_ffi.errors import ConfigError, PercpuError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -94,6 +95,10 @@ def _chunk(chunk: ChunkState, config: Config) -> Iterator[str]:
 
 
 def _pages(chunk: ChunkState, config: Config) -> Iterator[str]:
+    pages = config.unit_size // config.page_size
+    if len(chunk.populated) != pages:
+        yield f"{len(chunk.populated)} pages are known of {pages}"
+        return
     if not set(chunk.populated) <= {0, config.cpus}:
         yield f"some pages are held by some CPUs only: {chunk.populated}"
     if "rollback" in config.quirks:
@@ -146,14 +151,14 @@ def _areas(
         for offset, size in _used(chunk, config)
         if chunk.id or offset
     }
-    for ptr, known in live.items():
-        size = known if isinstance(known, int) else max(map(len, known), default=0)
+    for ptr, size, copies in _known(live, config.cpus):
         try:
             place = allocator.locate(ptr)
         except PercpuError as error:
             yield f"the area at {ptr:#x} is gone: {error}"
             continue
-        held = unknown.pop((place.chunk, place.offset), 0)
+        static = config.static_size if ptr == allocator.static_ptr else 0
+        held = unknown.pop((place.chunk, place.offset), static)
         if not size <= held <= size + MOST_ROUNDED_IN:
             yield f"the area at {ptr:#x} has {held} bytes in the map, {size} were asked for"
         if "rollback" in config.quirks:
@@ -161,10 +166,29 @@ def _areas(
         missing = _missing_pages(chunks[place.chunk], place.offset, size, config.page_size)
         if missing:
             yield f"the area at {ptr:#x} lies in pages {missing}, which nobody holds"
-        elif not isinstance(known, int):
-            yield from _contents(allocator, ptr, known)
+        else:
+            yield from _contents(allocator, ptr, copies)
     for (chunk_id, offset), size in unknown.items():
         yield f"{size} bytes at offset {offset} of chunk {chunk_id} are in use and nobody's: a leak"
+
+
+def _known(
+    live: Mapping[int, int | Sequence[Buffer]], cpus: int
+) -> Iterator[tuple[int, int, Sequence[Buffer]]]:
+    """Pointer, size and contents of what the caller knows."""
+    try:
+        for ptr, known in live.items():
+            if hasattr(known, "__index__"):
+                yield operator.index(ptr), operator.index(known), ()
+            elif isinstance(known, bytes | bytearray | memoryview) or len(known) != cpus:
+                raise TypeError
+            else:
+                yield operator.index(ptr), max(map(len, known)), known
+    except (TypeError, AttributeError):
+        raise ConfigError(
+            f"live={shown(live)}: a mapping from pointers is needed, to sizes in bytes, or to "
+            f"sequences of {cpus} bytes-like objects, what each CPU's copy contains"
+        ) from None
 
 
 def _contents(allocator: PerCpu, ptr: int, copies: Sequence[Buffer]) -> Iterator[str]:

@@ -43,6 +43,9 @@ def replay_in_c(
     }
     run = ffi.new("struct pcpu_replay *", inputs)
     before = _info(pcpu, to_error)
+    error = lib.pcpu_replay_check(run, n)
+    if error:
+        raise to_error(error)
 
     step = STEP if progress else max(n, 1)
     for start in range(0, n, step):

@@ -78,6 +78,25 @@ def test_size_that_is_no_integer(small: PerCpu, unchanged: Remember, size: Any) 
     check()
 
 
+class Index:
+    """An integer by ``__index__`` alone."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __index__(self) -> int:
+        return self.value
+
+
+def test_whatever_is_an_integer_is_taken(small: PerCpu) -> None:
+    ptr = small.alloc(Index(8), Index(8))  # type: ignore[arg-type]
+    assert small.locate(Index(ptr)) == (0, 64)  # type: ignore[arg-type]
+    small.free(Index(ptr))  # type: ignore[arg-type]
+    assert len(small.alloc_many([8], Index(8))) == 1  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match="as an integer"):
+        small.alloc(Index(8), "8")  # type: ignore[arg-type]
+
+
 def test_size_of_numpy_is_an_integer(small: PerCpu) -> None:
     assert small.alloc(np.int32(8), np.uint8(8)) > 0
 

@@ -135,7 +135,7 @@ def test_many_reasons_are_summed_up(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_errors_are_one_sentence(
     capsys: pytest.CaptureFixture[str], args: list[str], words: str
 ) -> None:
-    assert replay(*args) == 1
+    assert replay(*args) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("percpu-ffi: ")

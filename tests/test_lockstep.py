@@ -9,14 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import SAMPLES, TINY
 
-from percpu_ffi import Allocator, ConfigError, Model, Trace
+from percpu_ffi import Allocator, ConfigError, Model, PercpuError, Trace
 from percpu_ffi.cli import main
 from percpu_ffi.lockstep import Campaign, Totals, drive, lockstep, shorten
 
@@ -215,6 +217,48 @@ def test_impossible_campaign(arguments: dict[str, Any], words: str) -> None:
         Campaign(BOTH, **arguments)
 
 
+def test_campaign_takes_what_an_allocator_takes(tmp_path: Path) -> None:
+    """A set, a tuple or a number of numpy could not be written, or was another campaign's."""
+    for quirks in ({"rollback"}, ("rollback",), ["rollback"]):
+        campaign = Campaign(
+            BOTH, operations=np.int64(100), length=100, setup={"quirks": quirks, "cpus": np.int8(2)}
+        )
+        with ThreadPoolExecutor(1) as executor:
+            assert campaign.run(executor, state=tmp_path / "state").operations == 1000
+    with pytest.raises(ConfigError, match="arguments of an allocator"):
+        Campaign(BOTH, setup={"units": 2})
+
+
+def test_first_difference_is_the_same_whoever_works() -> None:
+    """The one that was finished first used to be reported."""
+    campaign = Campaign(against(Forgetful), operations=20_000, length=100, seed=1)
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(7) as seven:
+        totals = [campaign.run(one), campaign.run(seven), campaign.run()]
+    assert totals[0].difference
+    assert [str(t.difference) for t in totals] == [str(totals[0].difference)] * 3
+    assert [t.operations for t in totals] == [totals[0].operations] * 3
+
+
+def test_threads_leave_the_warning_filters_alone() -> None:
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as executor:
+        Campaign(BOTH, operations=5000, length=100).run(executor)
+    assert warnings.filters == before
+
+
+class Mortal(Model):
+    """A model that takes the process along, as a fault in C does."""
+
+    def alloc(self, size: int, align: int = 8) -> int:
+        os._exit(9)
+
+
+def test_worker_that_dies_tells_the_cases() -> None:
+    campaign = Campaign(against(Mortal), operations=100, length=10, seed=4)
+    with pytest.raises(PercpuError, match="in one of the cases 0 to 9 of seed 4"):
+        campaign.run()
+
+
 def test_campaign_with_impossible_geometry() -> None:
     with pytest.raises(ConfigError, match="unit_size=1000"):
         Campaign(BOTH, setup={"unit_size": 1000, "page_size": 64}).case(0)
@@ -237,6 +281,44 @@ def test_party_that_cannot_fail_is_not_asked_to(small: Any) -> None:
     ops: list[Any] = [("inject", "map", {"nth": 1})]
     with pytest.raises(ConfigError, match="lacks inject"):
         drive({"port": small, "mine": party}, ops, compare=["errors"])
+
+
+def raising(method: str, error: BaseException) -> type[Model]:
+    def broken(_self: object, *_args: object) -> None:
+        raise error
+
+    return type("Broken", (Model,), {method: broken})
+
+
+@pytest.mark.parametrize("method", ["state", "counters", "close", "alloc", "_open"])
+@pytest.mark.parametrize("error", [RuntimeError("broken"), SystemExit(3)])
+def test_whatever_a_party_raises_is_its_answer(method: str, error: BaseException) -> None:
+    trace = Trace.from_ops([("alloc", 1, 8, 8)], TINY)
+    difference = lockstep(against(raising(method, error)), trace)
+    assert difference
+    assert difference.aspect == "errors"
+    assert type(error).__name__ in difference.answers[1]
+    assert type(error).__name__ in str(difference)
+
+
+def test_end_of_a_party_does_not_hide_what_was_found() -> None:
+    class Both(LastFit):
+        def close(self) -> None:
+            raise BufferError
+
+    ops = [("alloc", i, size, 4) for i, size in enumerate([960, 512, 896, 16])]
+    difference = lockstep(against(Both), Trace.from_ops(ops, TINY))
+    assert difference
+    assert difference.aspect == "pointers"
+
+
+def test_shortening_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(_operations: int) -> None:
+        raise KeyboardInterrupt
+
+    campaign = Campaign(against(Forgetful), 1000, seed=5, length=400)
+    found = next(filter(None, (lockstep(campaign.makers, campaign.case(i)) for i in range(50))))
+    assert shorten(campaign.makers, found, progress=stop) is found
 
 
 def test_one_party_is_none(small: Any) -> None:
@@ -264,7 +346,7 @@ def test_set_up_that_one_refuses_is_a_difference() -> None:
 
     difference = lockstep(against(Strict), Trace.from_ops([], TINY))
     assert difference
-    assert difference.answers == ("accepted it", "I take no geometry at all")
+    assert difference.answers == ("accepted it", "ConfigError: I take no geometry at all")
     assert "the errors differ after the set-up" in str(difference)
 
 
@@ -308,7 +390,14 @@ def test_check_against_a_party_of_ones_own(
         (["--random", "--with", "mine=json:It"], "no attribute 'It'"),
         (["--random", "--only", "port", "mine"], "there are port, model"),
         (["--random", "--only", "port"], "two or more"),
-        (["--random", "--jobs", "0"], "at least one process"),
+        (["--random", "--jobs", "0"], "from 1 to 256 processes"),
+        (["--random", "--with", "mine=os:path"], "no class or function"),
+        (["--random", "--with", "mine=antigravity.x:y"], "cannot be had"),
+        (["--random", "--with", "port=json:loads"], "there is a port already"),
+        (["x", "--resume", "y"], "--resume goes with --random"),
+        (["x", "--save", "/nowhere/at/all"], "--save /nowhere/at/all"),
+        (["x", "--save", "."], "--save ."),
+        (["--random", "--resume", "/nowhere/at/all"], "No such file"),
         (["--random", "--operations", "0"], "operations=0"),
         (["--random", "--setup", '{"cpus": 0}'], "cpus=0"),
     ],
@@ -316,10 +405,15 @@ def test_check_against_a_party_of_ones_own(
 def test_check_errors_are_one_sentence(
     args: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["check", *args]) == 1
+    assert main(["check", *args]) == 2
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+def operations_kept(state: Path) -> int:
+    kept = json.loads(state.read_text()) if state.exists() else {"totals": {"operations": 0}}
+    return int(kept["totals"]["operations"])
 
 
 def test_interrupted_check_goes_on(tmp_path: Path) -> None:
@@ -329,15 +423,14 @@ def test_interrupted_check_goes_on(tmp_path: Path) -> None:
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        while not state.exists():
+        while not operations_kept(state):
             assert process.poll() is None
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
         _, error = process.communicate(timeout=30)
     assert process.returncode == 130
     assert error == f"stopped; the same command goes on from {state}\n"
-    kept = json.loads(state.read_text())["totals"]["operations"]
-    assert 0 < kept < 60_000
+    assert 0 < operations_kept(state) < 60_000
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "operations                   60,000" in done.stdout
 

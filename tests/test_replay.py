@@ -203,13 +203,15 @@ def test_operations_cannot_be_written_while_they_run() -> None:
 
 
 @pytest.mark.parametrize("op", [(0, 5, 0), (0, 0, 5), (0, 5, 0xFFFFFFFF), (0, 0xFFFFFFFF, 0)])
-def test_damaged_operations_are_refused_before_anything_runs(
-    tiny: Make, op: tuple[int, int, int]
+def test_damaged_operations_are_refused(
+    tiny: Make, op: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trace = Trace.from_ops([("alloc", 1, 8, 8), ("free", 1)])
     OP.pack_into(trace._data.ops, OP.size, *op)
+    monkeypatch.setattr("percpu_ffi.replay_in_c.STEP", 1)
     with tiny() as a:
         before = a.state()
-        with pytest.raises(TraceError, match="damaged"):
-            a.replay(trace)
+        for progress in (None, lambda _n: None):
+            with pytest.raises(TraceError, match="damaged"):
+                a.replay(trace, progress)
         assert a.state() == before

@@ -3,12 +3,21 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 from conftest import TINY, Kind
 
-from percpu_ffi import Allocator, ConfigError, InvariantError, Model, PercpuMemoryError
+from percpu_ffi import (
+    Allocator,
+    ConfigError,
+    InvalidPointer,
+    InvalidRequest,
+    InvariantError,
+    Model,
+    PercpuMemoryError,
+)
 from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.model.pages import depopulate
 from percpu_ffi.testing import SweepFailed, Watched, oom_sweep
@@ -105,6 +114,43 @@ class TestSweep:
         with pytest.raises(SweepFailed, match="which nobody holds"):
             oom_sweep(every_service, Greedy, setup=TINY)
 
+    def test_error_of_the_workload_tells_the_fault(self) -> None:
+        def careless(a: Any) -> None:
+            ptr: Any = 0
+            try:
+                ptr = a.alloc(8)
+            except MemoryError:
+                ptr = None
+            a.free(ptr)
+
+        words = "after call 1 of kmalloc failed: InvalidPointer: pointer None"
+        with pytest.raises(SweepFailed, match=words):
+            oom_sweep(careless, Model, setup=TINY)
+
+    def test_workload_has_to_repeat_itself(self) -> None:
+        """One that cached something was swept for the calls of its later runs alone."""
+
+        def warming_up(a: Any) -> None:
+            a.alloc_many([64] * sizes.pop())
+
+        sizes = [1] * 99 + [8]
+        with pytest.raises(SweepFailed, match=r"made \d calls of alloc_page, and 16 when it ran"):
+            oom_sweep(warming_up, Model, setup=TINY)
+
+    def test_workload_that_writes(self) -> None:
+        def writing(a: Any) -> None:
+            ptr = a.alloc(64)
+            a.view(ptr, 0)[0] = 1
+            a.free(ptr)
+
+        with pytest.raises(AssertionError, match="fill=False"):
+            oom_sweep(writing)
+        assert oom_sweep(writing, fill=False).runs == 18
+
+    def test_workload_that_sets_faults_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match="faults of its own"):
+            oom_sweep(lambda a: a.inject("map", 1), Model, setup=TINY)
+
     def test_workload_that_fails_by_itself_is_not_swept(self) -> None:
         with pytest.raises(ZeroDivisionError):
             oom_sweep(lambda a: 1 // 0, Model, setup=TINY)
@@ -154,6 +200,18 @@ class TestWatched:
         with pytest.raises(InvariantError, match="are all empty"):
             watched.check()
 
+    def test_odd_arguments_are_refused_as_by_the_allocator(self, small: Any) -> None:
+        watched = Watched(small)
+        calls: list[Any] = [watched.free, watched.free_many]
+        for call in calls:
+            with pytest.raises(InvalidPointer):
+                call([[]])
+        with pytest.raises(InvalidRequest):
+            watched.alloc_many(None)  # type: ignore[arg-type]
+        assert watched.alloc_many(iter([8, 16])).tolist() == list(watched.sizes)
+        watched.free_many(iter(list(watched.sizes)))
+        assert repr(copy.copy(watched)) == f"<Watched {small!r}, 0 areas alive>"
+
 
 class TestPlugin:
     @pytest.mark.parametrize(
@@ -162,6 +220,9 @@ class TestPlugin:
             ("percpu.free(percpu.alloc(8))", {"passed": 1}),
             ("percpu.alloc(8)", {"passed": 1, "errors": 1}),
             ("percpu.close()", {"passed": 1}),
+            ("percpu.alloc(8); percpu.close()", {"passed": 1, "errors": 1}),
+            ("percpu.alloc(8); assert 0", {"failed": 1}),
+            ("percpu.alloc(8); import pytest; pytest.skip('so')", {"skipped": 1}),
             ("percpu.view(percpu.static_ptr, 0).release()", {"passed": 1}),
             ("assert 0", {"failed": 1}),
         ],
@@ -173,7 +234,7 @@ class TestPlugin:
         result = pytester.runpytest_inprocess()
         result.assert_outcomes(**outcome)
         if "errors" in outcome:
-            result.stdout.fnmatch_lines("*1 areas are alive: 0x* (8 bytes)*")
+            result.stdout.fnmatch_lines("*1 areas *alive*")
 
     def test_mark_gives_the_arguments(self, pytester: pytest.Pytester) -> None:
         pytester.makepyfile(
@@ -190,6 +251,25 @@ class TestPlugin:
             """
         )
         pytester.runpytest_inprocess("--strict-markers").assert_outcomes(passed=1)
+
+    def test_marks_add_up_and_name_what_they_set(self, pytester: pytest.Pytester) -> None:
+        pytester.makepyfile(
+            """
+            import pytest
+
+            @pytest.mark.percpu(cpus=3)
+            class TestIt:
+                @pytest.mark.percpu(static_size=5)
+                def test_sum(self, percpu):
+                    assert (percpu.cpus, percpu.static_size) == (3, 5)
+
+                @pytest.mark.percpu(2)
+                def test_positional(self, percpu):
+                    pass
+            """
+        )
+        result = pytester.runpytest_inprocess()
+        result.assert_outcomes(passed=1, errors=1)
 
     def test_broken_invariant_fails_the_test(self, pytester: pytest.Pytester) -> None:
         pytester.makepyfile(

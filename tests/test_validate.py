@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import TINY, Kind, Make
 
-from percpu_ffi import InvariantError, Model, PerCpu
+from percpu_ffi import ConfigError, InvariantError, Model, PerCpu
 
 
 @pytest.fixture
@@ -55,6 +56,7 @@ def set_(name: str, value: Any) -> Callable[[Model], None]:
         (set_("free_size", 8), "free_size is 8, the free entries sum up to 832"),
         (set_("contig_hint", 700), "the hint of 700 is below the largest hole of 768"),
         (set_("contig_hint", 2000), "the hint of 2000 is above the 1024 bytes that there are"),
+        (lambda m: chunk(m).populated.pop(), "15 pages are known of 16"),
         (set_("map_alloc", 4), "a map of 5 entries has room for 4"),
         (set_("map_alloc", 24), "a map of 5 entries has room for 24"),
         (set_("immutable", True), "immutable is True"),
@@ -104,6 +106,16 @@ class TestLiveAreas:
         ptr = small.alloc(8)
         with pytest.raises(InvariantError, match="has 8 bytes in the map, 16 were asked for"):
             small.validate({ptr: 16})
+
+    def test_static_area_is_one_too(self, small: PerCpu) -> None:
+        small.validate({small.static_ptr: 64, small.alloc(8): np.int64(8)})  # type: ignore[dict-item]
+
+    @pytest.mark.parametrize(
+        "live", [[1], {"x": 8}, {64: b"contents"}, {64: [b"one"]}, {64: None}, 5], ids=str
+    )
+    def test_something_else(self, small: PerCpu, live: Any) -> None:
+        with pytest.raises(ConfigError, match=r"live=.* a mapping from pointers"):
+            small.validate(live)
 
     def test_contents(self, real: PerCpu) -> None:
         ptr = real.alloc(4)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+TROUBLE = 2  # as diff and grep: 1 is left for "they differ"
 INTERRUPTED = 130  # what shells use for SIGINT
 BROKEN_PIPE = 141  # and for SIGPIPE
 
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except (PercpuError, OSError) as error:
         print(f"percpu-ffi: {error}", file=sys.stderr)
-        return 1
+        return TROUBLE
     except KeyboardInterrupt:
         return INTERRUPTED
     return status

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
+import operator
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.allocator import Allocator
@@ -14,11 +17,12 @@ from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, lockstep, shorten
 from percpu_ffi.lockstep.campaign import new_pool
+from percpu_ffi.lockstep.drive import told
 from percpu_ffi.model import Model
 from percpu_ffi.trace import Trace
+from percpu_ffi.trace.operations import checked_setup
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping
     from concurrent.futures import Executor
 
@@ -28,6 +32,7 @@ __all__ = ["add_parser"]
 
 DIFFERENT = 1  # exit status
 INTERRUPTED = 130
+MOST_JOBS = 256
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,7 +42,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="hold allocators against each other, operation by operation",
         description="Drive the port in C, the model in Python and allocators of your own through "
         "the same operations; stop at the first difference, shorten and show it.",
-        epilog="The exit status is 0 without a difference, 1 with one.",
+        epilog="The exit status is 0 without a difference, 1 with one, 2 for trouble.",
     )
     parser.add_argument("trace", metavar="TRACE", nargs="?", help="a recording, or our own file")
     parser.add_argument("--random", action="store_true", help="random set-ups and operations")
@@ -92,6 +97,11 @@ def run(args: argparse.Namespace) -> int:
     """Run the trace or the campaign and tell what came of it."""
     if (args.trace is None) == (not args.random):
         raise ConfigError("give either a TRACE or --random")
+    if args.resume and not args.random:
+        raise ConfigError("--resume goes with --random: a trace is run as a whole")
+    folder = Path(args.save).resolve().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(args.save).is_dir():
+        raise ConfigError(f"--save {args.save}: a file in a folder that can be written is needed")
     sys.path.insert(0, os.getcwd())  # as `python -m` does: parties of one's own lie there
     makers = _makers(args)
     return _run_campaign(args, makers) if args.random else _run_trace(args, makers)
@@ -151,10 +161,11 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
 
 
 def _tell(args: argparse.Namespace, makers: Mapping[str, Maker], difference: Difference) -> int:
+    difference.trace.save(args.save)  # all of it, should shortening fail
     with progress_bar("shortening", len(difference.trace), "op") as progress:
         short = shorten(makers, difference, compare=args.compare, progress=progress)
-    short.trace.save(args.save)
     print(short)
+    short.trace.save(args.save)
     print(f"\n{len(short.trace)} operations show it, saved as {args.save}:")
     for op in short.trace:
         print(f"  {op}")
@@ -170,10 +181,14 @@ def _makers(args: argparse.Namespace) -> dict[str, Maker]:
             raise ConfigError(
                 f"party {given!r}: NAME=MODULE:OBJECT is needed, such as mine=mypackage:MyAllocator"
             )
+        if name in makers:
+            raise ConfigError(f"party {given!r}: there is a {name} already; choose another name")
         try:
-            makers[name] = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(f"party {name!r} cannot be had: {error}") from None
+            makers[name] = operator.attrgetter(attribute)(importlib.import_module(module))
+        except (Exception, SystemExit) as error:
+            raise ConfigError(f"party {name!r} cannot be had: {told(error)}") from None
+        if not callable(makers[name]):
+            raise ConfigError(f"party {name!r}: {place} is no class or function")
     unknown = set(args.only or ()) - makers.keys()
     if unknown:
         raise ConfigError(f"--only {', '.join(sorted(unknown))}: there are {', '.join(makers)}")
@@ -181,13 +196,13 @@ def _makers(args: argparse.Namespace) -> dict[str, Maker]:
 
 
 def _setup(text: str) -> dict[str, Any]:
-    setup = json.loads(text)
-    if not isinstance(setup, dict):
-        raise ValueError(text)
-    return setup
+    try:
+        return checked_setup(json.loads(text))
+    except (ValueError, ConfigError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _executor(jobs: int | None) -> Executor:
-    if jobs is not None and jobs < 1:
-        raise ConfigError(f"--jobs {jobs}: at least one process is needed")
+    if jobs is not None and not 1 <= jobs <= MOST_JOBS:
+        raise ConfigError(f"--jobs {jobs}: from 1 to {MOST_JOBS} processes")
     return new_pool(jobs)

@@ -3,19 +3,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
+import multiprocessing
+import operator
 import os
 import signal
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
+import threading
+import time
+from collections import deque
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.config import Config
-from percpu_ffi.errors import ConfigError
+from percpu_ffi.errors import ConfigError, PercpuError, shown
+from percpu_ffi.face import integer
 from percpu_ffi.lockstep.cases import random_setup, random_trace
-from percpu_ffi.lockstep.drive import ASPECTS, Maker, run
+from percpu_ffi.lockstep.drive import ASPECTS, Maker, run, told
+from percpu_ffi.trace.operations import checked_setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,8 +35,13 @@ if TYPE_CHECKING:
 __all__ = ["Campaign", "Totals"]
 
 CASES_A_TASK = 10  # about a second of work: what an interruption may have to repeat
+MOST_LENGTH = 1_000_000  # operations of a case
 MOST_TRIES = 1000  # to find a set-up that goes with what is given
+MOST = (1 << 63) - 1
+SAVE_EVERY = 1.0  # seconds
 TASKS_AHEAD = 2  # for each worker, so that none waits
+
+FIGURES = ("cases", "operations", "faults", "failures")  # of Totals, what a file keeps
 
 
 @dataclass
@@ -43,7 +57,7 @@ class Totals:
     failures: int = 0
     """Operations that all parties answered with the same error."""
     geometries: set[str] = field(default_factory=set)
-    """Different set-ups."""
+    """Different set-ups, each as a short hash."""
     difference: Difference | None = None
     """The first difference, if there is one: the campaign ends with it."""
 
@@ -82,11 +96,17 @@ class Campaign:
     """What has to be the same after each operation."""
 
     def __post_init__(self) -> None:
-        for name in ("operations", "length"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}: a campaign has at least one")
+        for name, most in (("operations", MOST), ("length", MOST_LENGTH), ("seed", MOST)):
+            value = integer(getattr(self, name))
+            if value is None or not (name != "seed") <= value <= most:
+                raise ConfigError(
+                    f"{name}={shown(getattr(self, name))}: an integer from "
+                    f"{int(name != 'seed')} to {most} is needed"
+                )
+            object.__setattr__(self, name, value)
         if not 0 <= self.faults <= 1:
             raise ConfigError(f"faults={self.faults}: a share from 0 to 1 of the cases is needed")
+        object.__setattr__(self, "setup", checked_setup(self.setup))
 
     def case(self, number: int) -> Trace:
         """Make one of the traces, which carries its set-up."""
@@ -115,6 +135,8 @@ class Campaign:
     ) -> Totals:
         """Run what is left of the campaign, up to the first difference.
 
+        Whoever does the work, the same difference is the first.
+
         Args:
             executor: who does the work; None: a process for each core.
             progress: called with the number of operations done since its last call.
@@ -124,50 +146,65 @@ class Campaign:
         Raises:
             ConfigError: the file belongs to another campaign; no set-up can be built; or a
                 party lacks a method.
+            PercpuError: a worker died, as a party may make it; says in which cases.
+            OSError: the file cannot be written.
 
         """
         totals, done = self._resume(state)
+        self._save(state, totals, done)
         if progress:
             progress(totals.operations)
-        tasks = -(-self.operations // (self.length * CASES_A_TASK))
-        todo = iter([task for task in range(tasks) if task not in done])
-        if executor:
-            self._work(executor, todo, totals, done, state, progress)
+        tasks = range(done, -(-self.operations // (self.length * CASES_A_TASK)))
+        if executor is not None:
+            self._work(executor, tasks, totals, state, progress)
         else:
             with new_pool() as pool:
-                self._work(pool, todo, totals, done, state, progress)
+                self._work(pool, tasks, totals, state, progress)
         return totals
 
     def _work(
         self,
         executor: Executor,
-        todo: Any,
+        tasks: range,
         totals: Totals,
-        done: set[int],
         state: str | os.PathLike[str] | None,
         progress: Callable[[int], object] | None,
     ) -> None:
-        running: dict[Future[Totals], int] = {}
-        ahead = TASKS_AHEAD * (os.cpu_count() or 1)
+        """Give tasks out some steps ahead, and add up what comes back in their order."""
+        ahead = TASKS_AHEAD * max(getattr(executor, "_max_workers", 1), os.cpu_count() or 1)
+        running: deque[Future[Totals]] = deque()
+        done, saved = tasks.start, time.monotonic()
+        given_out = iter(tasks)
         try:
             while not totals.difference:
-                for task in todo:
-                    running[executor.submit(run_task, self, task)] = task
-                    if len(running) >= ahead:
-                        break
+                for task in itertools.islice(given_out, ahead - len(running)):
+                    running.append(executor.submit(run_task, self, task))
                 if not running:
                     break
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    found = future.result()
-                    done.add(running.pop(future))
-                    totals.add(found)
-                    if progress:
-                        progress(found.operations)
-                self._save(state, totals, done)
+                found = self._wait(running[0], done, len(running))
+                running.popleft()
+                totals.add(found)
+                done += 1
+                if progress:
+                    progress(found.operations)
+                if time.monotonic() - saved > SAVE_EVERY:
+                    self._save(state, totals, done)
+                    saved = time.monotonic()
         finally:
             for future in running:
                 future.cancel()
+            self._save(state, totals, done)
+
+    def _wait(self, future: Future[Totals], task: int, tasks: int) -> Totals:
+        try:
+            return future.result()
+        except BrokenExecutor as error:
+            time.sleep(0.1)  # Ctrl-C ends workers too: let it be heard
+            first, last = task * CASES_A_TASK, (task + tasks) * CASES_A_TASK - 1
+            raise PercpuError(
+                f"a worker died in one of the cases {first} to {last} of seed {self.seed} "
+                f"({error}); Campaign.case() makes them: run them one by one"
+            ) from error
 
     def _identity(self) -> dict[str, Any]:
         """Tell campaigns apart, in what a file can hold."""
@@ -181,17 +218,20 @@ class Campaign:
             "compare": list(self.compare),
         }
 
-    def _resume(self, state: str | os.PathLike[str] | None) -> tuple[Totals, set[int]]:
+    def _resume(self, state: str | os.PathLike[str] | None) -> tuple[Totals, int]:
+        """Read what was kept: the totals, and how many tasks they are of."""
         if state is None or not Path(state).exists():
-            return Totals(), set()
+            return Totals(), 0
         try:
             kept = json.loads(Path(state).read_text(encoding="utf-8"))
-            identity, done = kept["campaign"], set(kept["done"])
-            totals = Totals(**kept["totals"])
-            totals.geometries = set(kept["totals"]["geometries"])
-        except (ValueError, LookupError, TypeError) as error:
+            identity, done = dict(kept["campaign"]), operator.index(kept["done"])
+            figures = {name: operator.index(kept["totals"][name]) for name in FIGURES}
+            geometries = set(map(str, kept["totals"]["geometries"]))
+            totals = Totals(geometries=geometries, **figures)  # type: ignore[arg-type]
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ConfigError(
-                f"{os.fspath(state)} keeps no campaign ({error}); name another file, or remove it"
+                f"{os.fspath(state)} keeps no campaign ({told(error)}); name another file, or "
+                "remove it"
             ) from None
         if identity != self._identity():
             other = [key for key, value in self._identity().items() if identity.get(key) != value]
@@ -201,11 +241,15 @@ class Campaign:
             )
         return totals, done
 
-    def _save(self, state: str | os.PathLike[str] | None, totals: Totals, done: set[int]) -> None:
+    def _save(self, state: str | os.PathLike[str] | None, totals: Totals, done: int) -> None:
         if state is None or totals.difference:
             return  # what differs is found again by going on
-        figures = {**asdict(totals), "geometries": sorted(totals.geometries)}
-        kept = {"campaign": self._identity(), "done": sorted(done), "totals": figures}
+        figures = {name: getattr(totals, name) for name in FIGURES}
+        kept = {
+            "campaign": self._identity(),
+            "done": done,
+            "totals": {**figures, "geometries": sorted(totals.geometries)},
+        }
         path = Path(state)
         temporary = path.with_name(path.name + ".tmp")
         temporary.write_text(json.dumps(kept), encoding="utf-8")
@@ -220,11 +264,12 @@ def run_task(campaign: Campaign, task: int) -> Totals:
         totals.difference, failures = run(campaign.makers, trace, campaign.compare)
         if totals.difference:
             trace = totals.difference.trace
+        setup = json.dumps(trace.setup, sort_keys=True)
         totals.cases += 1
         totals.operations += len(trace)
         totals.faults += len(trace.faults)
         totals.failures += failures
-        totals.geometries.add(json.dumps(trace.setup, sort_keys=True))
+        totals.geometries.add(hashlib.blake2b(setup.encode(), digest_size=8).hexdigest())
         if totals.difference:
             break
     return totals
@@ -233,8 +278,18 @@ def run_task(campaign: Campaign, task: int) -> Totals:
 def new_pool(jobs: int | None = None) -> Executor:
     """Make processes that work, one for each core unless told otherwise.
 
-    They leave Ctrl-C to the process that gives out the work.
+    Ctrl-C ends them, and so does the end of the process that gives out the work.
     """
-    return ProcessPoolExecutor(
-        jobs or os.cpu_count(), initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
-    )
+    return ProcessPoolExecutor(jobs or os.cpu_count(), initializer=_start_worker)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)

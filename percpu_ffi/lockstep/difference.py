@@ -34,10 +34,10 @@ class Difference:
     """Their names."""
     answers: tuple[str, ...]
     """What each gave: a pointer, an error, or nothing."""
-    states: tuple[State | None, ...]
-    """Their states after the operation; None where it was not asked for."""
+    states: tuple[State, ...]
+    """Their states after the operation; empty where they were not compared."""
     counters: tuple[dict[str, int], ...]
-    """Their service calls after the operation."""
+    """Their service calls after the operation; likewise."""
 
     @property
     def index(self) -> int:
@@ -80,8 +80,8 @@ class Difference:
                 yield self._row(f"calls of {service}", [*calls])
 
     def _differing_state(self) -> Iterator[str]:
-        states = [state for state in self.states if state is not None]
-        if len(states) < len(self.states) or all(state == states[0] for state in states):
+        states = self.states
+        if not states or all(state == states[0] for state in states):
             return
         for slot in range(max(len(state.slots) for state in states)):
             lists = [state.slots[slot] if slot < len(state.slots) else None for state in states]
@@ -101,9 +101,7 @@ class Difference:
 
     def _maps(self) -> Iterator[str]:
         """Draw the first maps that differ, around the place."""
-        states = [state for state in self.states if state is not None]
-        if len(states) < len(self.states):
-            return
+        states = self.states
         for number in sorted({chunk.id for state in states for chunk in state.chunks}):
             chunks = [_chunk(state, number) for state in states]
             maps = [chunk.map if chunk else () for chunk in chunks]

@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Protocol
 
-from percpu_ffi.errors import ConfigError, PercpuWarning
+from percpu_ffi.errors import ConfigError
+from percpu_ffi.face import without_warnings
 from percpu_ffi.lockstep.difference import Difference
 from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from percpu_ffi.state import State
     from percpu_ffi.trace import Key, Op
 
 __all__ = ["ASPECTS", "Maker", "Party", "drive", "lockstep"]
@@ -38,6 +36,10 @@ class Party(Protocol):
 
 
 Maker = Callable[..., Any]  # of a Party; takes the arguments of an allocator
+Found = tuple[str, tuple[str, ...]]  # the aspect that differs, and what each party gave
+
+# what a party raises is its answer; only Ctrl-C is the user's
+ANSWERS = (Exception, SystemExit, GeneratorExit)
 
 
 class Driver:
@@ -50,12 +52,12 @@ class Driver:
         self.pointers = "pointers" in compare
         self.state = "state" in compare
         self.counters = "counters" in compare
-        self.states: list[State | None] = [None for _ in parties]
-        self.calls: list[dict[str, int]] = []
+        self.states: list[Any] = []
+        self.calls: list[Any] = []
         self.failures = 0  # operations that all parties answered with an error
 
-    def do(self, op: Op) -> tuple[str, tuple[str, ...]] | None:
-        """Do one operation everywhere; the aspect that differs, and the answers."""
+    def do(self, op: Op) -> Found | None:
+        """Do one operation everywhere and compare."""
         answers: list[int | str] = []
         for party, live in zip(self.parties.values(), self.live, strict=True):
             answer: int | str = 0
@@ -70,55 +72,57 @@ class Driver:
                             party.free(live.pop(key))
                     case ("inject", site, plan):
                         party.inject(site, **plan)  # type: ignore[attr-defined]
-            except Exception as error:  # any error is an answer
-                answer = f"{type(error).__name__}: {error}"
+            except ANSWERS as error:
+                answer = told(error)
             answers.append(answer)
 
         first = answers[0]
         failed = isinstance(first, str)
         self.failures += failed
-        aspect = ""
         for answer in answers[1:]:
             if answer == first:
                 continue
             if isinstance(answer, str) != failed or (failed and self.errors):
-                aspect = "errors"
-            elif not failed and self.pointers:
-                aspect = "pointers"
-        aspect = aspect or self.look()
-        return (aspect, tuple(map(_shown, answers))) if aspect else None
+                return "errors", tuple(map(_shown, answers))
+            if not failed and self.pointers:
+                return "pointers", tuple(map(_shown, answers))
+        found = self.look()
+        if found and not found[1]:
+            return found[0], tuple(map(_shown, answers))
+        return found
 
-    def look(self) -> str:
-        """Compare what the parties look like inside: the aspect that differs, or nothing."""
-        parties = self.parties.values()
+    def look(self) -> Found | None:
+        """Compare what the parties look like inside; no answers where all gave something."""
         if self.counters:
-            self.calls = [party.counters() for party in parties]  # type: ignore[attr-defined]
+            self.calls = [_asked(party, "counters") for party in self.parties.values()]
         if self.state:
-            self.states = [party.state() for party in parties]  # type: ignore[attr-defined]
-        if any(state != self.states[0] for state in self.states):
-            return "state"
-        if any(calls != self.calls[0] for calls in self.calls):
-            return "counters"
-        return ""
+            self.states = [_asked(party, "state") for party in self.parties.values()]
+        for aspect, values in (("state", self.states), ("counters", self.calls)):
+            refusals = [value if isinstance(value, str) else "answered" for value in values]
+            if any(refusal != "answered" for refusal in refusals):
+                return "errors", tuple(refusals)
+            if any(value != values[0] for value in values):
+                return aspect, ()
+        return None
 
-    def difference(
-        self, setup: dict[str, Any], ops: list[Op], aspect: str, answers: tuple[str, ...]
-    ) -> Difference:
+    def difference(self, setup: dict[str, Any], ops: list[Op], found: Found) -> Difference:
         """Describe where the run stopped."""
         self.look()
+        looked = [*self.states, *self.calls]
+        whole = not any(isinstance(value, str) for value in looked)
         return Difference(
             trace=Trace.from_ops(ops, setup),
-            aspect=aspect,
+            aspect=found[0],
             parties=tuple(self.parties),
-            answers=answers,
-            states=tuple(self.states),
-            counters=tuple(self.calls),
+            answers=found[1] or ("",) * len(self.parties),
+            states=tuple(self.states) if whole else (),
+            counters=tuple(self.calls) if whole else (),
         )
 
 
 def drive(
     parties: Mapping[str, Party],
-    ops: Iterable[Op],
+    ops: Iterable[Any],
     *,
     compare: Collection[str] = ASPECTS,
     progress: Callable[[int], object] | None = None,
@@ -129,7 +133,8 @@ def drive(
         parties: two or more, by the name that a difference gives them.
         ops: a trace, or operations as a trace has them.
         compare: what has to be the same after each operation: all of ``ASPECTS``, or less for
-            an allocator that makes its own decisions.
+            an allocator that makes its own decisions.  Whether an operation succeeds is
+            compared in any case.
         progress: called with the number of operations done since its last call.
 
     Returns: the first difference, or None.
@@ -175,51 +180,72 @@ def run(
 ) -> tuple[Difference | None, int]:
     """As :func:`lockstep`, and count the operations that failed everywhere."""
     _check_number(makers)
-    with ExitStack() as stack:
-        parties: dict[str, Party] = {}
-        refusals: dict[str, Exception] = {}
+    parties: dict[str, Party] = {}
+    refusals: dict[str, BaseException] = {}
+    try:
         for name, maker in makers.items():
             try:
                 parties[name] = maker(**trace.setup)
-                if hasattr(parties[name], "close"):
-                    stack.enter_context(closing(parties[name]))  # type: ignore[type-var]
-            except (ConfigError, MemoryError) as error:
+            except ANSWERS as error:
                 refusals[name] = error
         if refusals and not parties:
             raise next(iter(refusals.values()))
         if refusals:
-            answers = tuple(str(refusals.get(name, "accepted it")) for name in makers)
+            answers = tuple(
+                told(refusals[name]) if name in refusals else "accepted it" for name in makers
+            )
             nothing = Trace.from_ops([], trace.setup)
             return Difference(nothing, "errors", tuple(makers), answers, (), ()), 0
-        return _drive(parties, trace, compare, progress, trace.setup)
+        difference, failures = _drive(parties, trace, compare, progress, trace.setup)
+    finally:
+        ends = tuple(_asked(party, "close") or "closed" for party in parties.values())
+    if difference is None and any(end != "closed" for end in ends):
+        difference = Difference(trace, "errors", tuple(makers), ends, (), ())
+    return difference, failures
 
 
 def _drive(
     parties: Mapping[str, Party],
-    ops: Iterable[Op],
+    ops: Iterable[Any],
     compare: Collection[str],
     progress: Callable[[int], object] | None,
     setup: dict[str, Any] | None = None,
 ) -> tuple[Difference | None, int]:
     done: list[Op] = []
     _check_number(parties)
+    _check_aspects(compare)
     _check_methods(parties, compare)
     driver = Driver(parties, compare)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PercpuWarning)  # counted, and compared as such
-        aspect = driver.look()
-        if aspect:
-            return driver.difference(setup or {}, [], aspect, ("",) * len(parties)), 0
+    with without_warnings():  # they are counted, and compared as such
+        found = driver.look()
+        if found:
+            return driver.difference(setup or {}, [], found), 0
         for op in ops:
             if op[0] == "inject":
                 _check_methods(parties, ("inject",))
             done.append(op)
             found = driver.do(op)
             if found:
-                return driver.difference(setup or {}, done, *found), driver.failures
+                return driver.difference(setup or {}, done, found), driver.failures
             if progress:
                 progress(1)
     return None, driver.failures
+
+
+def told(error: BaseException) -> str:
+    """Tell type and message of an error, also of one that cannot tell itself."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+
+
+def _asked(party: Party, method: str) -> Any:
+    """Call a method without arguments, if there is one; what it raises as a string."""
+    try:
+        return getattr(party, method, lambda: None)()
+    except ANSWERS as error:
+        return f"{method}() raised {told(error)}"
 
 
 def _shown(answer: int | str) -> str:
@@ -236,10 +262,13 @@ def _check_number(parties: Mapping[str, object]) -> None:
         )
 
 
-def _check_methods(parties: Mapping[str, object], compare: Collection[str]) -> None:
-    unknown = set(compare) - {*ASPECTS, "inject"}
+def _check_aspects(compare: Collection[str]) -> None:
+    unknown = set(compare) - set(ASPECTS)
     if unknown:
         raise ConfigError(f"compare={sorted(unknown)}: choose from {', '.join(ASPECTS)}")
+
+
+def _check_methods(parties: Mapping[str, object], compare: Collection[str]) -> None:
     needed = [
         "alloc",
         "free",

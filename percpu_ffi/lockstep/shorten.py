@@ -14,7 +14,7 @@ from percpu_ffi.lockstep.drive import ASPECTS, lockstep
 from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from percpu_ffi.lockstep.difference import Difference
     from percpu_ffi.lockstep.drive import Maker
@@ -32,6 +32,8 @@ def shorten(
 ) -> Difference:
     """Find a short trace that shows a difference too, perhaps at another operation.
 
+    Ctrl-C ends the search with what it has reached.
+
     Args:
         makers: who made the parties.
         difference: what was found.
@@ -41,28 +43,37 @@ def shorten(
     Returns: the difference that the short trace shows.
 
     """
-    setup = difference.trace.setup
-    best, ops = difference, list(difference.trace)
+    best = difference
+    try:
+        for found in _shorter(makers, difference, compare):
+            if progress:
+                progress(len(best.trace) - len(found.trace))
+            best = found
+    except KeyboardInterrupt:
+        pass  # what was reached is good too
+    return best
+
+
+def _shorter(
+    makers: Mapping[str, Maker], difference: Difference, compare: Collection[str]
+) -> Iterator[Difference]:
+    """Find ever shorter traces."""
+    setup, ops = difference.trace.setup, list(difference.trace)
     pieces = 2
     while len(ops) > 1:
         size = -(-len(ops) // pieces)
         for start in range(0, len(ops), size):
-            rest = ops[:start] + ops[start + size :]
-            found = lockstep(
-                makers, Trace.from_ops(_without_stray_frees(rest), setup), compare=compare
-            )
+            rest = _without_stray_frees(ops[:start] + ops[start + size :])
+            found = lockstep(makers, Trace.from_ops(rest, setup), compare=compare)
             if found:
-                gone = len(ops) - len(found.trace)
-                if progress:
-                    progress(gone)
-                best, ops = found, list(found.trace)
+                yield found
+                ops = list(found.trace)
                 pieces = max(pieces - 1, 2)
                 break
         else:
             if size == 1:
                 break
             pieces = min(2 * pieces, len(ops))
-    return best
 
 
 def _without_stray_frees(ops: list[Op]) -> list[Op]:

@@ -45,6 +45,7 @@ class Chunk:
         "map_alloc",
         "memory",
         "populated",
+        "slot",
     )
 
     def __init__(self, number: int, addr: int, free_size: int, unit_pages: int) -> None:
@@ -55,6 +56,7 @@ class Chunk:
         self.contig_hint = free_size  # no free entry is larger
         self.map: list[int] = []
         self.map_alloc = 0  # entries that there is room for
+        self.slot: int | None = None  # where it stands
         self.immutable = False  # pages never come or go
         self.populated = [0] * unit_pages  # for each page, how many CPUs hold it
         self.memory: Memory | None = None  # contents, once somebody looks at them

@@ -6,6 +6,7 @@ Nothing is allocated here: the model needs to know whether a kernel would have h
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from percpu_ffi.config import SERVICES
@@ -80,6 +81,7 @@ class Kernel:
         self.page_limit = config.page_limit
         self.frames = [0] * config.nodes  # taken on each node
         self.areas: list[tuple[int, int]] = []  # start and end, lowest first
+        self.packed = 0  # so many of them have no hole before them: chunks are of one size
 
         # a block that the caller of the set-up mapped lies below all areas
         block = 0 if config.first_chunk == "4k" else chunk_size
@@ -122,10 +124,12 @@ class Kernel:
         """Take address space, at the lowest place that has room, and a guard page behind it."""
         self.ask("get_vm_area")
         size += self.page_size
-        start = self.start
-        for i, (area_start, area_end) in enumerate([*self.areas, (self.end, self.end)]):
+        areas = [*self.areas[self.packed :], (self.end, self.end)]
+        start = self.areas[self.packed - 1][1] if self.packed else self.start
+        for i, (area_start, area_end) in enumerate(areas, self.packed):
             if area_start - start >= size:
                 self.areas.insert(i, (start, start + size))
+                self.packed = i + 1
                 return start
             start = area_end
         raise ServiceFailed("get_vm_area")
@@ -138,7 +142,9 @@ class Kernel:
     def free_vm_area(self, start: int) -> None:
         """Give address space back."""
         self.count("free_vm_area")
-        self.areas = [area for area in self.areas if area[0] != start]
+        i = bisect_left(self.areas, (start, 0))
+        del self.areas[i]
+        self.packed = min(self.packed, i)
 
     def alloc_page(self, cpu: int) -> None:
         """Take a page frame on a CPU's node; no other node helps out."""

@@ -15,10 +15,10 @@ import operator
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
-from percpu_ffi.face import PerCpu, integer_buffer, integers
+from percpu_ffi.face import PerCpu, integer, integer_buffer, integers, pointer
 from percpu_ffi.model.chunk import DEFAULT_MAP_ALLOC, ENTRY, SMALL, Chunk
 from percpu_ffi.model.entry import Entry
 from percpu_ffi.model.kernel import Fault, Kernel, ServiceFailed
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from percpu_ffi.trace import Trace
 
 __all__ = ["Model"]
-
-INT64 = range(-(1 << 63), 1 << 63)
 
 
 class Model(PerCpu):
@@ -121,11 +119,14 @@ class Model(PerCpu):
     # --- allocation
 
     def alloc(self, size: int, align: int = 8) -> int:
-        bytes_, alignment = _integer(size), _integer(align)
+        bytes_, alignment = integer(size), integer(align)
         if bytes_ is None or alignment is None:
             raise self._bad_request(size, align)
         with self._entry:
-            return self._alloc(bytes_, alignment)
+            try:
+                return self._alloc(bytes_, alignment)
+            except errors.InvalidRequest:
+                raise self._bad_request(size, align) from None
 
     def _check_request(self, size: int, align: int) -> None:
         """Refuse what cannot be served, with a WARN where the 2009 file has one."""
@@ -199,9 +200,9 @@ class Model(PerCpu):
     # --- free
 
     def free(self, ptr: int) -> None:
-        pointer = _pointer(ptr)
+        checked = pointer(ptr)
         with self._entry:
-            self._free(pointer)
+            self._free(checked)
 
     def _free(self, ptr: int) -> None:
         """Free an area, and another chunk when this one is empty (``free_percpu``)."""
@@ -282,9 +283,9 @@ class Model(PerCpu):
         slot = self._slot_of(chunk)
         if slot == old_slot:
             return
-        for chunks in self._slots:
-            if chunk in chunks:
-                chunks.remove(chunk)
+        if chunk.slot is not None:
+            self._slots[chunk.slot].remove(chunk)
+        chunk.slot = slot
         if old_slot is None or slot > old_slot:
             self._slots[slot].insert(0, chunk)
         else:
@@ -336,7 +337,7 @@ class Model(PerCpu):
     def _kill_chunk(self, chunk: Chunk) -> None:
         """Give a chunk back (``pcpu_kill_chunk``)."""
         depopulate(self._kernel, chunk, range(len(chunk.populated)), flush=False)
-        self._slots[self._slot_of(chunk)].remove(chunk)
+        self._slots[-1].remove(chunk)
         self._chunks.remove(chunk)
         self._free_chunk(chunk)
         self._destroyed += 1
@@ -348,25 +349,25 @@ class Model(PerCpu):
         return self._first.addr
 
     def locate(self, ptr: int) -> Location:
-        pointer = _pointer(ptr)
+        checked = pointer(ptr)
         with self._entry:
-            chunk, offset, _size = self._find(pointer)
+            chunk, offset, _size = self._find(checked)
             return Location(chunk.id, offset)
 
     def address(self, ptr: int, cpu: int) -> int:
-        number, pointer = self._checked_cpu(cpu), _pointer(ptr)
+        number, checked = self._checked_cpu(cpu), pointer(ptr)
         with self._entry:
-            memory, offset, _size = self._copies(pointer)
+            memory, offset, _size = self._copies(checked)
             return memory.address(offset, number)
 
     def view(self, ptr: int, cpu: int) -> memoryview:
-        number, pointer = self._checked_cpu(cpu), _pointer(ptr)
+        number, checked = self._checked_cpu(cpu), pointer(ptr)
         with self._entry:
-            memory, offset, size = self._copies(pointer)
+            memory, offset, size = self._copies(checked)
             if "rollback" in self._config.quirks:
                 raise errors.no_view_with_rollback()
-            self._pins[pointer] += 1
-            return memory.view(offset, size, number, lambda: self._unpin(pointer))
+            self._pins[checked] += 1
+            return memory.view(offset, size, number, lambda: self._unpin(checked))
 
     def _unpin(self, ptr: int) -> None:
         with self._entry.lock:
@@ -430,7 +431,7 @@ class Model(PerCpu):
 
     def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
         asked = integers(integer_buffer(sizes, "sizes", errors.InvalidRequest))
-        alignment = _integer(align)
+        alignment = integer(align)
         if alignment is None:
             raise self._bad_request(1, align)
         with self._entry:
@@ -465,19 +466,3 @@ class Model(PerCpu):
 
 def _address(chunk: Chunk) -> int:
     return chunk.addr
-
-
-def _integer(value: Any) -> int | None:
-    """Make an integer of 64 bits, or None."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        return None
-    return number if number in INT64 else None
-
-
-def _pointer(ptr: Any) -> int:
-    pointer = _integer(ptr)
-    if pointer is None:
-        raise errors.not_a_pointer(ptr)
-    return pointer

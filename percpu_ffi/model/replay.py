@@ -54,11 +54,12 @@ class Run:
     def __init__(self, model: Model, trace: Trace) -> None:
         self.model = model
         self.trace = trace
+        self.faults = [(site, FaultPlan.check(**plan)) for site, plan in trace.faults]
         for _key, slot, kind in OP.iter_unpack(trace.ops):
             if kind == FREE:
                 fits = slot == ORPHAN or slot < trace.slots
             elif kind == FAULT:
-                fits = slot < len(trace.faults)
+                fits = slot < len(self.faults)
             else:
                 fits = kind < len(trace.kinds) and slot < trace.slots
             if not fits:
@@ -74,8 +75,7 @@ class Run:
         ptr, index = 0, len(self.pointers)
         try:
             if kind == FAULT:
-                site, plan = self.trace.faults[slot]
-                self.model._arm(site, FaultPlan.check(**plan))
+                self.model._arm(*self.faults[slot])
             elif kind == FREE:
                 ptr = self.drop(slot)
             else:

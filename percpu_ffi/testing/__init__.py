@@ -3,10 +3,21 @@
 
 ``Watched`` knows what is alive in an allocator and what it has to contain; ``oom_sweep``
 runs a workload again and again and fails each of its service calls once; ``plugin`` gives
-fixtures to pytest.
+fixtures to pytest, which loads it in every project: so the rest is loaded when it is asked for.
 """
 
-from percpu_ffi.testing.oom import Site, Sweep, SweepFailed, oom_sweep
-from percpu_ffi.testing.watched import Watched
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from percpu_ffi.testing.oom import Site, Sweep, SweepFailed, oom_sweep
+    from percpu_ffi.testing.watched import Watched
 
 __all__ = ["Site", "Sweep", "SweepFailed", "Watched", "oom_sweep"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from percpu_ffi.testing import oom  # noqa: PLC0415
+
+    return getattr(oom, name)

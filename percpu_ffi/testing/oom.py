@@ -74,6 +74,7 @@ def oom_sweep(
     maker: Maker | None = None,
     *,
     setup: Mapping[str, Any] | None = None,
+    fill: bool | None = None,
 ) -> Sweep:
     """Fail the first call of each service, then the second, until none is left to fail.
 
@@ -84,9 +85,12 @@ def oom_sweep(
 
     Args:
         workload: takes an allocator, a :class:`Watched` one, and uses it.  It may let
-            PercpuMemoryError out or cope with it.  Its calls must be the same in every run.
+            PercpuMemoryError out or cope with it, but not retry without end.  Its calls must be
+            the same in every run.
         maker: makes the allocators; None: :class:`percpu_ffi.Allocator`.
         setup: arguments of the allocators; no page limit, which would fail calls of its own.
+        fill: whether areas are filled with patterns and these are checked, where there is
+            memory; False for a workload that writes to its areas (or tells ``wrote(ptr)``).
 
     Returns: how often which service failed.
 
@@ -103,71 +107,83 @@ def oom_sweep(
         from percpu_ffi.allocator import Allocator  # noqa: PLC0415 - it needs the compiled part
 
         maker = Allocator
-    sweeper = Sweeper(workload, maker, dict(setup or {}))
+    sweeper = Sweeper(workload, maker, dict(setup or {}), fill)
     return Sweep(tuple(sweeper.sweep(site) for site in FAULT_SITES))
+
+
+class Swept(Watched):
+    """What a workload gets: faults are the sweep's business."""
+
+    def inject(self, *_args: Any, **_plan: Any) -> None:
+        """Refuse: the count of failures would be wrong."""
+        raise ConfigError("a workload that sets faults of its own cannot be swept")
 
 
 class Sweeper:
     """A sweep under way."""
 
     def __init__(
-        self, workload: Callable[[Any], object], maker: Maker, setup: dict[str, Any]
+        self,
+        workload: Callable[[Any], object],
+        maker: Maker,
+        setup: dict[str, Any],
+        fill: bool | None,
     ) -> None:
         self.workload = workload
         self.maker = maker
         self.setup = setup
+        self.fill = fill
         with self.maker(**setup) as allocator:
             before = allocator.counters()
-            self.workload(Watched(allocator))
+            self.workload(Swept(allocator, fill=fill))
             after = allocator.counters()
         self.calls = {site: after[site] - before[site] for site in FAULT_SITES}
 
     def sweep(self, site: str) -> Site:
-        """Fail each call of one service."""
-        runs = {1: 0, -1: 0}
-        raised = 0
-        for times in runs:
-            nth = 1
-            while True:
-                struck, error = self.run(site, nth, times)
-                if not struck:
-                    break
-                runs[times] += 1
-                raised += error
-                nth += 1
-        return Site(site, self.calls[site], runs[1], runs[-1], raised)
+        """Fail each call of one service, alone and with all later ones."""
+        calls = range(1, self.calls[site] + 1)
+        raised = sum(self.run(site, nth, times) for times in (1, -1) for nth in calls)
+        return Site(site, len(calls), len(calls), len(calls), raised)
 
-    def run(self, site: str, nth: int, times: int) -> tuple[bool, bool]:
-        """Run the workload once; whether the fault struck, and whether it came out."""
+    def run(self, site: str, nth: int, times: int) -> bool:
+        """Run the workload with a fault; whether an error came out of it."""
         which = f"call {nth} of {site}" + (" and all later ones" if times < 0 else "")
-        with self.maker(**self.setup) as allocator:
-            boot_pages = sum(sum(chunk.populated) for chunk in allocator.state().chunks)
-            watched = Watched(allocator)
-            before = allocator.counters()[site]
-            allocator.inject(site, nth, times=times)
-            error = False
-            try:
-                self.workload(watched)
-            except MemoryError:
-                error = True
-            made = allocator.counters()[site] - before
-            allocator.inject(site, None)
-            if made < nth:
-                return False, error
-            failed = dict.fromkeys(FAULT_SITES, 0)
-            failed[site] = 1 if times == 1 else made - nth + 1
-            try:
-                self.look(watched, failed, boot_pages)
-                watched.free_all()
-                self.look(watched, failed, boot_pages)
-                watched.check_nothing_left()
-                self.workload(watched)
-                watched.free_all()
-                watched.check_nothing_left()
-                self.look(watched, failed, boot_pages)
-            except Exception as broken:
-                raise SweepFailed(f"after {which} failed: {broken}") from broken
-            return True, error
+        try:
+            with self.maker(**self.setup) as allocator:
+                return self.strike(allocator, site, nth, times)
+        except Exception as broken:
+            what = "" if isinstance(broken, AssertionError) else f"{type(broken).__name__}: "
+            raise SweepFailed(f"after {which} failed: {what}{broken}") from broken
+
+    def strike(self, allocator: Any, site: str, nth: int, times: int) -> bool:
+        """Set the fault, run, look at everything, and run again."""
+        boot_pages = sum(sum(chunk.populated) for chunk in allocator.state().chunks)
+        watched = Swept(allocator, fill=self.fill)
+        before = allocator.counters()[site]
+        allocator.inject(site, nth, times=times)
+        raised = False
+        try:
+            self.workload(watched)
+        except MemoryError:
+            raised = True
+        allocator.inject(site, None)
+        made = allocator.counters()[site] - before
+        assert made >= nth, (
+            f"the workload made {made} calls of {site}, and {self.calls[site]} when it ran first; "
+            "its calls have to be the same in every run"
+        )
+        failed = dict.fromkeys(FAULT_SITES, 0)
+        failed[site] = 1 if times == 1 else made - nth + 1
+
+        self.look(watched, failed, boot_pages)
+        watched.free_all()
+        self.look(watched, failed, boot_pages)
+        watched.check_nothing_left()
+        self.workload(watched)
+        watched.free_all()
+        watched.check_nothing_left()
+        self.look(watched, failed, boot_pages)
+        return raised
 
     def look(self, watched: Watched, failed: dict[str, int], boot_pages: int) -> None:
         """Check everything that must hold between two calls."""

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
 from percpu_ffi.area import Area
 from percpu_ffi.config import FAULT_SITES
+from percpu_ffi.errors import InvalidPointer
+from percpu_ffi.face import integer_buffer, integers
 
 if TYPE_CHECKING:
     from array import array
@@ -49,7 +52,12 @@ class Watched:
         self.allocator.__exit__(*error)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "allocator":  # not there yet: this is a copy in the making
+            raise AttributeError(name)
         return getattr(self.allocator, name)
+
+    def __repr__(self) -> str:
+        return f"<Watched {self.allocator!r}, {len(self.sizes)} areas alive>"
 
     def alloc(self, size: int, align: int = 8) -> int:
         """Allocate, check that the area is zeroed, and fill it.
@@ -65,27 +73,27 @@ class Watched:
 
         Raises: as the allocator does; AssertionError where the contents have changed.
         """
-        if ptr in self.sizes:
-            self._check_contents(ptr)
+        self._check_contents(ptr)
         self.allocator.free(ptr)
         self._dead(ptr)
 
     def alloc_many(self, sizes: Iterable[int], align: int = 8) -> array[int]:
         """Allocate many areas, as :meth:`alloc`."""
-        asked = list(sizes)
-        ptrs: array[int] = self.allocator.alloc_many(asked, align)
+        given = list(sizes) if isinstance(sizes, Iterator) else sizes
+        ptrs: array[int] = self.allocator.alloc_many(given, align)
+        asked = integers(integer_buffer(given, "sizes", TypeError))
         for ptr, size in zip(ptrs, asked, strict=True):
             self._born(ptr, size)
         return ptrs
 
     def free_many(self, ptrs: Iterable[int]) -> None:
         """Free many areas, as :meth:`free`."""
-        given = list(ptrs)
-        for ptr in given:
-            if ptr in self.sizes:
-                self._check_contents(ptr)
+        given = list(ptrs) if isinstance(ptrs, Iterator) else ptrs
+        numbers = integers(integer_buffer(given, "pointers", InvalidPointer))
+        for ptr in numbers:
+            self._check_contents(ptr)
         self.allocator.free_many(given)
-        for ptr in given:
+        for ptr in numbers:
             self._dead(ptr)
 
     def area(self, size: int, align: int = 8) -> Area:
@@ -152,9 +160,15 @@ class Watched:
         with self.allocator.view(ptr, cpu) as view:
             return bytes(view[: self.sizes[ptr]])
 
-    def _check_contents(self, ptr: int) -> None:
-        for cpu, pattern in enumerate(self._patterns.get(ptr, ())):
-            assert self._read(ptr, cpu) == pattern, f"CPU {cpu}'s copy at {ptr:#x} has changed"
+    def _check_contents(self, ptr: Any) -> None:
+        patterns: Sequence[bytes] = ()
+        if isinstance(ptr, Hashable):
+            patterns = self._patterns.get(cast("int", ptr), ())
+        for cpu, pattern in enumerate(patterns):
+            assert self._read(ptr, cpu) == pattern, (
+                f"CPU {cpu}'s copy at {ptr:#x} has changed; tell what is written on purpose by "
+                "wrote(ptr), or watch with fill=False"
+            )
 
 
 def held(allocator: Any, failed: dict[str, int]) -> dict[str, int]:

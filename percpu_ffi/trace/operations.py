@@ -11,6 +11,7 @@ random campaign may also set faults, and tell the set-up that it belongs to.
 
 from __future__ import annotations
 
+import operator
 import struct
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -114,7 +115,7 @@ class Operations:
 
 
 def checked_fault(site: Any, plan: Any) -> dict[str, Any]:
-    """Check the arguments of ``inject()``.
+    """Check the arguments of ``inject()``; in values that a file can hold.
 
     Raises:
         ConfigError: no such site, or a value out of range.
@@ -124,24 +125,39 @@ def checked_fault(site: Any, plan: Any) -> dict[str, Any]:
         raise bad_site(site, FAULT_SITES)
     try:
         FaultPlan.check(**plan)
+        return {name: _plain(value) for name, value in dict(plan).items()}
     except TypeError:
         raise ConfigError(
             f"fault {shown(plan)}: a mapping of arguments of inject() is needed: nth, times, "
             "interval, probability, seed"
         ) from None
-    return dict(plan)
 
 
 def checked_setup(setup: Any) -> dict[str, Any]:
-    """Check that a set-up names arguments of an allocator; whether they fit is for it to say.
+    """Check that a set-up names arguments of an allocator, in values that a file can hold.
+
+    Whether they fit together is for the allocator to say.
 
     Raises:
         ConfigError: it does not.
 
     """
-    if not isinstance(setup, dict) or not setup.keys() <= SETTINGS:
-        raise ConfigError(
-            f"set-up {shown(setup)}: a mapping of arguments of an allocator is needed, from "
-            + ", ".join(sorted(SETTINGS))
-        )
-    return dict(setup)
+    try:
+        settings = dict(setup)
+        if settings.keys() <= SETTINGS:
+            return {name: _plain(value) for name, value in settings.items()}
+    except (TypeError, ValueError):
+        pass
+    raise ConfigError(
+        f"set-up {shown(setup)}: a mapping of arguments of an allocator is needed, from "
+        + ", ".join(sorted(SETTINGS))
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Make JSON's own types of numpy's numbers and of sets of quirks."""
+    if value is None or isinstance(value, str | float):
+        return value
+    if hasattr(value, "__index__"):
+        return operator.index(value)
+    return float(value) if hasattr(value, "__float__") else sorted(map(str, value))

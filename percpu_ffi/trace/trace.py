@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from typing import TYPE_CHECKING, Any, overload
 
@@ -107,12 +108,12 @@ class Trace:
     @property
     def faults(self) -> list[tuple[str, dict[str, Any]]]:
         """Faults that are set on the way: a site and the arguments of ``inject()``."""
-        return self._data.faults
+        return [(site, dict(plan)) for site, plan in self._data.faults]
 
     @property
     def setup(self) -> dict[str, Any]:
         """Arguments of the allocator that the trace was made for; empty for recordings."""
-        return dict(self._data.setup)
+        return copy.deepcopy(self._data.setup)
 
     @property
     def slots(self) -> int:
@@ -136,7 +137,11 @@ class Trace:
             return NotImplemented
         if self._data == other._data:
             return True
-        return len(self) == len(other) and all(map(operator.eq, self, other))
+        return (
+            self.setup == other.setup
+            and len(self) == len(other)
+            and all(map(operator.eq, self, other))
+        )
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -268,6 +268,8 @@ TEST(an_invalid_operation_is_refused_with_nothing_done)
 
 		start(ops);
 		CHECK(pcpu_replay(pcpu, &replay, 0, 2) == -PCPU_E_TRACE);
+		CHECK(pcpu_replay_check(&replay, 2) == -PCPU_E_TRACE);
+		CHECK(!pcpu_replay_check(&replay, 1));
 		CHECK(slots[1].ptr == 0);
 		CHECK(calls_of(pcpu, PCPU_KMALLOC) == 0);
 		/* outside of what is asked for it does no harm */
