@@ -108,7 +108,7 @@ class TestLiveAreas:
             small.validate({ptr: 16})
 
     def test_static_area_is_one_too(self, small: PerCpu) -> None:
-        small.validate({small.static_ptr: 64, small.alloc(8): np.int64(8)})  # type: ignore[dict-item]
+        small.validate({small.static_ptr: 64, small.alloc(8): np.int64(8)})
 
     @pytest.mark.parametrize(
         "live", [[1], {"x": 8}, {64: b"contents"}, {64: [b"one"]}, {64: None}, 5], ids=str
