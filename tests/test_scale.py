@@ -43,7 +43,7 @@ print(json.dumps(result))
 
 def in_a_process(program: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
     )
     result: dict[str, Any] = json.loads(done.stdout)
     return result
