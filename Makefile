@@ -32,7 +32,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 run: $(VENV)/.cli
 	@$(BIN)/percpu-ffi replay $(TRACE)
 
-test: check-c check-python
+test: check-c check-fuzz check-python
 
 check-python: $(VENV)/.test
 	$(BIN)/python -m pytest
@@ -105,7 +105,7 @@ $(C_TESTS): $(BUILD)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) $(BUILD)/sanit
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g $(SANITIZE) -pthread -I csrc \
 		$< $(BUILD)/sanitized.a $(WRAP) -o $@
 
-check-c: $(C_TESTS) check-fuzz
+check-c: $(C_TESTS)
 	@for test in $(C_TESTS); do said=$$($$test) || exit 1; echo "$$test: $$said"; done
 
 include tests/fuzz/fuzz.mk

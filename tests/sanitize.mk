@@ -10,7 +10,7 @@ SUITE := csrc percpu_ffi tests samples docs README.md LICENSE $(PACKAGING)
 
 .PHONY: sanitize check-threads check-python-sanitized
 
-sanitize: check-c check-threads check-python-sanitized
+sanitize: check-c check-fuzz check-threads check-python-sanitized
 
 check-threads: $(BUILD)/tests/tsan_threads
 	@said=$$($<) || exit 1; echo "$<: $$said"
