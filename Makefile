@@ -56,7 +56,7 @@ lint: $(VENV)/.lint lib
 # --- the virtual environment, with the package and what a target needs beside it
 
 $(BIN)/python:
-	tools/need-python.sh $(PYTHON)
+	tools/need.sh python $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.cli $(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(BIN)/python $(CSRC) $(HEADERS) $(PACKAGING)

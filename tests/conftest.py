@@ -7,6 +7,7 @@ C and against the model in Python.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytest_plugins = ["pytester"]
+
+# AddressSanitizer's heap has locks that a child forked beside threads inherits
+SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 

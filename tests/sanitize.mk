@@ -33,7 +33,7 @@ check-python-sanitized: $(BUILD)/sanitize/.built
 
 $(BUILD)/sanitize/.built: $(CSRC) $(HEADERS) $(PACKAGING) $(wildcard percpu_ffi/*.py \
 		percpu_ffi/*/*.py tests/*.py)
-	tools/need-python.sh $(PYTHON)
+	tools/need.sh python $(PYTHON)
 	@rm -rf $(SANITIZED_TREE)
 	@mkdir -p $(SANITIZED_TREE)
 	tar cf - --exclude='*.so' --exclude=_core.c --exclude=__pycache__ $(SUITE) | \

@@ -428,11 +428,39 @@ def test_interrupted_check_goes_on(tmp_path: Path) -> None:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
         _, error = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert error == f"stopped; the same command goes on from {state}\n"
+    assert (process.returncode, error) == (
+        130,
+        f"stopped; the same command goes on from {state}\n",
+    )
     assert 0 < operations_kept(state) < 60_000
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "operations                   60,000" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_party_that_hangs_does_not_keep_the_command(tmp_path: Path, number: int) -> None:
+    """Workers outlived the command, and Ctrl-C waited for them."""
+    (tmp_path / "sleeper.py").write_text(
+        "import os, time\n"
+        "from percpu_ffi import Model\n"
+        "class Sleeper(Model):\n"
+        "    def alloc(self, size, align=8):\n"
+        "        open(str(os.getpid()) + '.pid', 'w').close()\n"
+        "        time.sleep(1000)\n"
+    )
+    command = [sys.executable, "-m", "percpu_ffi", "check", "--random", "--jobs", "1"]
+    command += ["--with", "sleeper=sleeper:Sleeper", "--only", "model", "sleeper"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        while not (workers := list(tmp_path.glob("*.pid"))):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)
+        process.wait(timeout=20)
+    for _ in range(200):
+        if not Path("/proc", workers[0].stem).exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError("the worker goes on")
 
 
 def test_totals_add_up() -> None:

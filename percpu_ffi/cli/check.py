@@ -16,7 +16,7 @@ from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, lockstep, shorten
-from percpu_ffi.lockstep.campaign import new_pool
+from percpu_ffi.lockstep.campaign import WorkerPool
 from percpu_ffi.lockstep.drive import told
 from percpu_ffi.model import Model
 from percpu_ffi.trace import Trace
@@ -205,4 +205,4 @@ def _setup(text: str) -> dict[str, Any]:
 def _executor(jobs: int | None) -> Executor:
     if jobs is not None and not 1 <= jobs <= MOST_JOBS:
         raise ConfigError(f"--jobs {jobs}: from 1 to {MOST_JOBS} processes")
-    return new_pool(jobs)
+    return WorkerPool(jobs)

@@ -138,7 +138,8 @@ class Campaign:
         Whoever does the work, the same difference is the first.
 
         Args:
-            executor: who does the work; None: a process for each core.
+            executor: who does the work; None: a process for each core.  These import the
+                script again, which has to be ready for it: ``if __name__ == "__main__":``.
             progress: called with the number of operations done since its last call.
             state: a file that keeps what is done: a campaign that was stopped, also by
                 Ctrl-C, goes on where it was.
@@ -158,7 +159,7 @@ class Campaign:
         if executor is not None:
             self._work(executor, tasks, totals, state, progress)
         else:
-            with new_pool() as pool:
+            with WorkerPool() as pool:
                 self._work(pool, tasks, totals, state, progress)
         return totals
 
@@ -199,7 +200,6 @@ class Campaign:
         try:
             return future.result()
         except BrokenExecutor as error:
-            time.sleep(0.1)  # Ctrl-C ends workers too: let it be heard
             first, last = task * CASES_A_TASK, (task + tasks) * CASES_A_TASK - 1
             raise PercpuError(
                 f"a worker died in one of the cases {first} to {last} of seed {self.seed} "
@@ -275,16 +275,28 @@ def run_task(campaign: Campaign, task: int) -> Totals:
     return totals
 
 
-def new_pool(jobs: int | None = None) -> Executor:
-    """Make processes that work, one for each core unless told otherwise.
+class WorkerPool(ProcessPoolExecutor):
+    """Processes that work, one for each core unless told otherwise.
 
-    Ctrl-C ends them, and so does the end of the process that gives out the work.
+    They leave Ctrl-C to the process that gives out the work, and end with it; when that
+    stops before its time, it does not wait for them.  They are not forked from it, whose
+    other threads may hold locks: what they need is imported again.
     """
-    return ProcessPoolExecutor(jobs or os.cpu_count(), initializer=_start_worker)
+
+    def __init__(self, jobs: int | None = None) -> None:
+        context = multiprocessing.get_context("forkserver")
+        super().__init__(jobs or os.cpu_count(), mp_context=context, initializer=_start_worker)
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        workers = list((getattr(self, "_processes", None) or {}).values())
+        self.shutdown(wait=kind is None, cancel_futures=True)
+        if kind is not None:
+            for worker in workers:
+                worker.terminate()
 
 
 def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -18,7 +18,7 @@ fuzz: $(FUZZERS)
 	@tests/fuzz/run.sh $(FUZZ_SECONDS) $^
 
 $(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_HEADERS) $(CSRC) $(HEADERS)
-	@tools/need-clang.sh $(CLANG)
+	@tools/need.sh clang $(CLANG)
 	@mkdir -p $(@D)
 	@echo '  CC $< (libFuzzer)'
 	$(Q)$(CLANG) -std=c11 -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer \

@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE.parent))
 from percpu_ffi import Allocator, Model, Trace  # noqa: E402
 from percpu_ffi.cli.progress import progress_bar  # noqa: E402
 from percpu_ffi.lockstep import Campaign, Totals, lockstep, shorten  # noqa: E402
-from percpu_ffi.lockstep.campaign import new_pool  # noqa: E402
+from percpu_ffi.lockstep.campaign import WorkerPool  # noqa: E402
 from upstream.witness import WitnessFactory, WrongFile, build  # noqa: E402
 
 ROLLBACK = {"quirks": ["rollback"]}  # the one defect that the port can be told to keep
@@ -72,7 +72,7 @@ def run(name: str, campaign: Campaign, keep: Path | None) -> bool:
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    with new_pool() as pool, progress_bar(name, campaign.operations, "op") as progress:
+    with WorkerPool() as pool, progress_bar(name, campaign.operations, "op") as progress:
         totals = campaign.run(pool, progress=progress, state=state)
     row(name, totals, time.monotonic() - started)
     if totals.difference:
