@@ -180,6 +180,20 @@ def test_campaign_keeps_what_is_given() -> None:
         assert (setup["cpus"], setup["page_size"], setup["unit_size"]) == (3, 4096, 1 << 17)
 
 
+def test_mix_of_sizes_alignments_and_faults_may_be_given() -> None:
+    plans: list[Any] = [("map", {"probability": 0.5}), ("kmalloc", {"nth": 3})]
+    campaign = Campaign(BOTH, length=200, sizes=[8, 24], aligns=[4], plans=plans, faults=1)
+    trace = campaign.case(0)
+    assert trace.faults == plans
+    asked = {op[2:] for op in trace if op[0] == "alloc"}
+    assert asked >= {(8, 4), (24, 4)}
+    assert len(asked) <= 4  # what is refused, and keys that are alive, come now and then
+    with pytest.raises(ConfigError, match="integers are needed"):
+        Campaign(BOTH, sizes=[1.5])  # type: ignore[list-item]
+    with pytest.raises(ConfigError, match="services that can fail"):
+        Campaign(BOTH, plans=[("mmap", {})])
+
+
 def test_campaign_goes_on_where_it_was(tmp_path: Path) -> None:
     def stop(_operations: int) -> None:
         steps.append(1)
@@ -359,9 +373,11 @@ def test_check_of_a_trace(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_check_of_random_operations(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "--random", "--operations", "5000", "--seed", "9", "--jobs", "1"]) == 0
+    mix = ["--sizes", "8", "100", "--aligns", "8", "--plan", 'map={"probability": 0.1}']
+    command = ["check", "--random", "--operations", "5000", "--seed", "9", "--jobs", "1"]
+    assert main([*command, *mix]) == 0
     out = capsys.readouterr().out
-    assert "operations                   10,000" in out
+    assert "operations                   10,00" in out
     assert "differences                  0" in out
 
 

@@ -20,7 +20,7 @@ from percpu_ffi.lockstep.campaign import WorkerPool
 from percpu_ffi.lockstep.drive import told
 from percpu_ffi.model import Model
 from percpu_ffi.trace import Trace
-from percpu_ffi.trace.operations import checked_setup
+from percpu_ffi.trace.operations import checked_fault, checked_setup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +86,21 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     campaign.add_argument(
         "--faults", type=float, default=1 / 3, help="share of the set-ups with faults"
     )
+    campaign.add_argument(
+        "--sizes", type=int, nargs="+", default=[], metavar="BYTES", help="sizes to choose from"
+    )
+    campaign.add_argument(
+        "--aligns", type=int, nargs="+", default=[], metavar="BYTES", help="alignments likewise"
+    )
+    campaign.add_argument(
+        "--plan",
+        dest="plans",
+        type=_plan,
+        action="append",
+        default=[],
+        metavar="SITE=JSON",
+        help='a fault to set instead of random ones, such as map={"probability": 0.01}',
+    )
     campaign.add_argument("--jobs", type=int, help="processes (default: one for each core)")
     campaign.add_argument(
         "--resume", metavar="FILE", help="keep there what is done, and go on with what is not"
@@ -136,6 +151,9 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
         faults=args.faults,
         setup=args.setup,
         compare=tuple(args.compare),
+        sizes=args.sizes,
+        aligns=args.aligns,
+        plans=args.plans,
     )
     try:
         with (
@@ -198,6 +216,14 @@ def _makers(args: argparse.Namespace) -> dict[str, Maker]:
 def _setup(text: str) -> dict[str, Any]:
     try:
         return checked_setup(json.loads(text))
+    except (ValueError, ConfigError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _plan(text: str) -> tuple[str, dict[str, Any]]:
+    site, _, plan = text.partition("=")
+    try:
+        return site, checked_fault(site, json.loads(plan))
     except (ValueError, ConfigError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -9,6 +9,7 @@ repeated and shortened.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.config import FAULT_SITES
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from percpu_ffi.trace import Op
 
-__all__ = ["random_setup", "random_trace"]
+__all__ = ["Mix", "random_setup", "random_trace"]
 
 PAGE_SIZES = (64,) * 8 + (4096,) * 5 + (1, 2, 4, 16, 256, 1024, 16384)
 MOST_CPUS = 5
@@ -68,21 +69,38 @@ def random_setup(rng: Random) -> dict[str, Any]:
     return setup
 
 
-def random_trace(rng: Random, setup: dict[str, Any], length: int, *, faults: bool) -> Trace:
+@dataclass(frozen=True)
+class Mix:
+    """What is not left to chance."""
+
+    sizes: tuple[int, ...] = ()
+    """Sizes to choose from, in bytes; one that stands there twice comes twice as often."""
+    aligns: tuple[int, ...] = ()
+    """Alignments, likewise."""
+    plans: tuple[tuple[str, dict[str, Any]], ...] = ()
+    """Faults to set at the start of a case that has faults, instead of random ones."""
+
+
+def random_trace(
+    rng: Random, setup: dict[str, Any], length: int, *, faults: bool, mix: Mix
+) -> Trace:
     """Choose ``length`` operations, and faults between them if these are wanted."""
-    return Trace.from_ops(_operations(rng, setup, length, faults), setup)
+    ops = _operations(rng, setup, length, faults and not mix.plans, mix)
+    planned: list[Op] = [("inject", *plan) for plan in mix.plans] if faults else []
+    return Trace.from_ops([*planned, *ops], setup)
 
 
-def _operations(rng: Random, setup: dict[str, Any], length: int, faults: bool) -> Iterator[Op]:
+def _operations(
+    rng: Random, setup: dict[str, Any], length: int, faults: bool, mix: Mix
+) -> Iterator[Op]:
     page = setup.get("page_size") or 4096
-    largest = PAGES * page
     fault_rate = rng.choice([0.005, 0.02, 0.1, 0.25]) if faults else 0.0
     live: list[int] = []
-    size, align = _mood(rng, page)
+    size, align = _mood(rng, page, mix)
     growth, order, most_live = 0.6, "random", rng.choice([10, 60, 300])
     for key in range(length):
         if rng.random() < 0.01:
-            size, align = _mood(rng, page)
+            size, align = _mood(rng, page, mix)
             growth = rng.choice([0.05, 0.4, 0.6, 0.95])
             order = rng.choice(["random", "newest", "oldest", "every other"])
         if rng.random() < fault_rate:
@@ -95,17 +113,17 @@ def _operations(rng: Random, setup: dict[str, Any], length: int, faults: bool) -
             if live and rng.random() < 0.002:
                 yield ("alloc", rng.choice(live), 8, 1)  # of a key that is alive: freed first
                 continue
-            yield ("alloc", key, min(max(size(), 1), largest), align())
+            yield ("alloc", key, size(), align())
             live.append(key)
         else:
             yield ("free", live.pop(_victim(rng, order, key, len(live))))
 
 
-def _mood(rng: Random, page: int) -> tuple[Callable[[], int], Callable[[], int]]:
+def _mood(rng: Random, page: int, mix: Mix) -> tuple[Callable[[], int], Callable[[], int]]:
     """Choose what sizes and what alignments are asked for."""
     largest = PAGES * page
     powers = [1 << i for i in range(page.bit_length())]
-    size = rng.choice(
+    size: Callable[[], int] = rng.choice(
         [
             lambda: rng.randint(1, 3),  # the only ones that leave holes too small to count
             lambda: rng.choice([1, 2, 3, 4, 5, rng.randint(1, 40)]),
@@ -116,7 +134,7 @@ def _mood(rng: Random, page: int) -> tuple[Callable[[], int], Callable[[], int]]
             lambda: rng.randint(largest // 2, largest),
         ]
     )
-    align = rng.choice(
+    align: Callable[[], int] = rng.choice(
         [
             lambda: 1,
             lambda: min(rng.choice([1, 2, 4, 8]), page),
@@ -124,7 +142,11 @@ def _mood(rng: Random, page: int) -> tuple[Callable[[], int], Callable[[], int]]
             lambda: rng.choice(powers),
         ]
     )
-    return size, align
+    sizes, aligns = mix.sizes, mix.aligns
+    return (
+        (lambda: rng.choice(sizes)) if sizes else (lambda: min(max(size(), 1), largest)),
+        (lambda: rng.choice(aligns)) if aligns else align,
+    )
 
 
 def _victim(rng: Random, order: str, turn: int, n: int) -> int:
