@@ -20,7 +20,7 @@ from conftest import SAMPLES, TINY
 
 from percpu_ffi import Allocator, ConfigError, Model, PercpuError, Trace
 from percpu_ffi.cli import main
-from percpu_ffi.lockstep import Campaign, Totals, drive, lockstep, shorten
+from percpu_ffi.lockstep import Campaign, Mix, Totals, drive, lockstep, shorten
 
 BOTH = {"port": Allocator, "model": Model}
 
@@ -182,16 +182,17 @@ def test_campaign_keeps_what_is_given() -> None:
 
 def test_mix_of_sizes_alignments_and_faults_may_be_given() -> None:
     plans: list[Any] = [("map", {"probability": 0.5}), ("kmalloc", {"nth": 3})]
-    campaign = Campaign(BOTH, length=200, sizes=[8, 24], aligns=[4], plans=plans, faults=1)
+    mix = Mix(sizes=[8, 24], aligns=[4], plans=plans)
+    campaign = Campaign(BOTH, length=200, mix=mix, faults=1)
     trace = campaign.case(0)
     assert trace.faults == plans
     asked = {op[2:] for op in trace if op[0] == "alloc"}
     assert asked >= {(8, 4), (24, 4)}
     assert len(asked) <= 4  # what is refused, and keys that are alive, come now and then
     with pytest.raises(ConfigError, match="integers are needed"):
-        Campaign(BOTH, sizes=[1.5])  # type: ignore[list-item]
+        Mix(sizes=[1.5])  # type: ignore[list-item]
     with pytest.raises(ConfigError, match="services that can fail"):
-        Campaign(BOTH, plans=[("mmap", {})])
+        Mix(plans=[("mmap", {})])
 
 
 def test_campaign_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
-from percpu_ffi.lockstep import ASPECTS, Campaign, lockstep, shorten
+from percpu_ffi.lockstep import ASPECTS, Campaign, Mix, lockstep, shorten
 from percpu_ffi.lockstep.campaign import WorkerPool
 from percpu_ffi.lockstep.drive import told
 from percpu_ffi.model import Model
@@ -151,9 +151,7 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
         faults=args.faults,
         setup=args.setup,
         compare=tuple(args.compare),
-        sizes=args.sizes,
-        aligns=args.aligns,
-        plans=args.plans,
+        mix=Mix(args.sizes, args.aligns, args.plans),
     )
     try:
         with (

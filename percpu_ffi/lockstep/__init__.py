@@ -11,6 +11,7 @@ random traces (``cases``), on all cores, and can be resumed.
 """
 
 from percpu_ffi.lockstep.campaign import Campaign, Totals
+from percpu_ffi.lockstep.cases import Mix
 from percpu_ffi.lockstep.difference import Difference
 from percpu_ffi.lockstep.drive import ASPECTS, Maker, Party, drive, lockstep
 from percpu_ffi.lockstep.shorten import shorten
@@ -20,6 +21,7 @@ __all__ = [
     "Campaign",
     "Difference",
     "Maker",
+    "Mix",
     "Party",
     "Totals",
     "drive",

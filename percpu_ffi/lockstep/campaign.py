@@ -24,10 +24,10 @@ from percpu_ffi.errors import ConfigError, PercpuError, shown
 from percpu_ffi.face import integer
 from percpu_ffi.lockstep.cases import Mix, random_setup, random_trace
 from percpu_ffi.lockstep.drive import ASPECTS, Maker, run, told
-from percpu_ffi.trace.operations import checked_fault, checked_setup
+from percpu_ffi.trace.operations import checked_setup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from percpu_ffi.lockstep.difference import Difference
     from percpu_ffi.trace import Trace
@@ -92,12 +92,8 @@ class Campaign:
     """Share of the cases that set faults."""
     setup: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of the allocators that are not to be random."""
-    sizes: Sequence[int] = ()
-    """Sizes to choose from, in bytes; one that stands there twice comes twice as often."""
-    aligns: Sequence[int] = ()
-    """Alignments, likewise."""
-    plans: Sequence[tuple[str, Mapping[str, Any]]] = ()
-    """Faults to set, a site and the arguments of ``inject()``; none: random ones."""
+    mix: Mix = field(default_factory=Mix)
+    """Sizes, alignments and faults that are not to be random."""
     compare: tuple[str, ...] = ASPECTS
     """What has to be the same after each operation."""
 
@@ -113,20 +109,12 @@ class Campaign:
         if not 0 <= self.faults <= 1:
             raise ConfigError(f"faults={self.faults}: a share from 0 to 1 of the cases is needed")
         object.__setattr__(self, "setup", checked_setup(self.setup))
-        for name in ("sizes", "aligns"):
-            numbers = [integer(number) for number in getattr(self, name)]
-            if None in numbers:
-                raise ConfigError(f"{name}={shown(getattr(self, name))}: integers are needed")
-            object.__setattr__(self, name, tuple(numbers))
-        plans = tuple((site, checked_fault(site, plan)) for site, plan in self.plans)
-        object.__setattr__(self, "plans", plans)
 
     def case(self, number: int) -> Trace:
         """Make one of the traces, which carries its set-up."""
         rng = Random(f"{self.seed}:{number}")
         faults = rng.random() < self.faults
-        mix = Mix(tuple(self.sizes), tuple(self.aligns), tuple((s, dict(p)) for s, p in self.plans))
-        return random_trace(rng, self._setup(rng), self.length, faults=faults, mix=mix)
+        return random_trace(rng, self._setup(rng), self.length, faults=faults, mix=self.mix)
 
     def _setup(self, rng: Random) -> dict[str, Any]:
         """Choose what is not given so that it goes with what is."""
@@ -230,9 +218,7 @@ class Campaign:
             "faults": self.faults,
             "setup": dict(self.setup),
             "compare": list(self.compare),
-            "sizes": list(self.sizes),
-            "aligns": list(self.aligns),
-            "plans": [list(plan) for plan in self.plans],
+            "mix": json.loads(json.dumps(vars(self.mix))),
         }
 
     def _resume(self, state: str | os.PathLike[str] | None) -> tuple[Totals, int]:

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.config import FAULT_SITES
+from percpu_ffi.errors import ConfigError, shown
+from percpu_ffi.face import integer
 from percpu_ffi.trace import Trace
+from percpu_ffi.trace.operations import checked_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from random import Random
 
     from percpu_ffi.trace import Op
@@ -71,14 +74,29 @@ def random_setup(rng: Random) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Mix:
-    """What is not left to chance."""
+    """What of the operations is not left to chance.
 
-    sizes: tuple[int, ...] = ()
+    Raises:
+        ConfigError: a number is no integer, or a fault is impossible.
+
+    """
+
+    sizes: Sequence[int] = ()
     """Sizes to choose from, in bytes; one that stands there twice comes twice as often."""
-    aligns: tuple[int, ...] = ()
+    aligns: Sequence[int] = ()
     """Alignments, likewise."""
-    plans: tuple[tuple[str, dict[str, Any]], ...] = ()
-    """Faults to set at the start of a case that has faults, instead of random ones."""
+    plans: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    """Faults to set at the start of a case that has faults, instead of random ones: a site
+    and the arguments of ``inject()``."""
+
+    def __post_init__(self) -> None:
+        for name in ("sizes", "aligns"):
+            numbers = [integer(number) for number in getattr(self, name)]
+            if None in numbers:
+                raise ConfigError(f"{name}={shown(getattr(self, name))}: integers are needed")
+            object.__setattr__(self, name, tuple(numbers))
+        plans = tuple((site, checked_fault(site, plan)) for site, plan in self.plans)
+        object.__setattr__(self, "plans", plans)
 
 
 def random_trace(
@@ -86,7 +104,8 @@ def random_trace(
 ) -> Trace:
     """Choose ``length`` operations, and faults between them if these are wanted."""
     ops = _operations(rng, setup, length, faults and not mix.plans, mix)
-    planned: list[Op] = [("inject", *plan) for plan in mix.plans] if faults else []
+    plans = mix.plans if faults else ()
+    planned: list[Op] = [("inject", site, dict(plan)) for site, plan in plans]
     return Trace.from_ops([*planned, *ops], setup)
 
 
