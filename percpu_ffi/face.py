@@ -347,11 +347,8 @@ class PerCpu(ABC):
         """
 
     def _checked_cpu(self, cpu: Any) -> int:
-        try:
-            number = operator.index(cpu)
-        except TypeError:
-            number = -1
-        if not 0 <= number < self.cpus:
+        number = integer(cpu)
+        if number is None or not 0 <= number < self.cpus:
             raise errors.bad_cpu(cpu, self.cpus)
         return number
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 DIFFERENT = 1  # exit status
-INTERRUPTED = 130
 MOST_JOBS = 256
 
 
@@ -162,7 +161,7 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
     except KeyboardInterrupt:
         hint = f"; the same command goes on from {args.resume}" if args.resume else ""
         print(f"stopped{hint}", file=sys.stderr)
-        return INTERRUPTED
+        raise
     rows = [
         ("parties", ", ".join(makers)),
         ("seed", f"{args.seed}"),

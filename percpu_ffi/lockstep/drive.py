@@ -98,9 +98,9 @@ class Driver:
         if self.state:
             self.states = [_asked(party, "state") for party in self.parties.values()]
         for aspect, values in (("state", self.states), ("counters", self.calls)):
-            refusals = [value if isinstance(value, str) else "answered" for value in values]
-            if any(refusal != "answered" for refusal in refusals):
-                return "errors", tuple(refusals)
+            if any(isinstance(value, str) for value in values):
+                told_by_each = (v if isinstance(v, str) else "answered" for v in values)
+                return "errors", tuple(told_by_each)
             if any(value != values[0] for value in values):
                 return aspect, ()
         return None

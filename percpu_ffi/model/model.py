@@ -77,7 +77,8 @@ class Model(PerCpu):
             present = pages_of(0, config.static_size, config.page_size)
         else:
             addr = config.page_size  # the caller's block
-            used = config.unit_size if config.first_chunk == "embed" else self._first_end
+            end = config.static_size + config.free_size  # remap leaves the rest alone
+            used = config.unit_size if config.first_chunk == "embed" else end
             present = pages_of(0, used, config.page_size)
         self._first = Chunk(0, addr, config.free_size, unit_pages)
         self._first.immutable = config.first_chunk != "4k"
@@ -89,10 +90,6 @@ class Model(PerCpu):
 
         self._chunks.append(self._first)
         self._relocate(self._first, None)
-
-    @property
-    def _first_end(self) -> int:
-        return self._config.static_size + self._config.free_size
 
     @property
     def _chunk_size(self) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.errors import ConfigError
-from percpu_ffi.testing.watched import Watched, accounted, held
+from percpu_ffi.testing.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -190,3 +190,31 @@ class Sweeper:
         watched.check()
         has, needs = held(watched.allocator, failed), accounted(watched.state(), boot_pages)
         assert has == needs, f"leaked: {has} were taken, {needs} are accounted for"
+
+
+def held(allocator: Any, failed: dict[str, int]) -> dict[str, int]:
+    """Count what an allocator has taken from its kernel and not given back.
+
+    Args:
+        allocator: it.
+        failed: how many calls of each service failed: they took nothing.
+
+    """
+    calls = {**dict.fromkeys(FAULT_SITES, 0), **allocator.counters()}
+    return {
+        "heap blocks": calls["kmalloc"] + calls["vmalloc"] - calls["kfree"] - calls["vfree"]
+        - failed["kmalloc"] - failed["vmalloc"],
+        "address ranges": calls["get_vm_area"] - calls["free_vm_area"] - failed["get_vm_area"],
+        "page frames": calls["alloc_page"] - calls["free_page"] - failed["alloc_page"],
+    }  # fmt: skip
+
+
+def accounted(state: Any, boot_pages: int) -> dict[str, int]:
+    """Count what the chunks that are there need: the same, seen from the other side."""
+    others = [chunk for chunk in state.chunks if chunk.id]
+    maps = sum(chunk.map_alloc > 0 for chunk in state.chunks)
+    return {
+        "heap blocks": len(others) + maps,
+        "address ranges": len(others),
+        "page frames": sum(sum(chunk.populated) for chunk in state.chunks) - boot_pages,
+    }

@@ -8,7 +8,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
 from percpu_ffi.area import Area
-from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.errors import InvalidPointer
 from percpu_ffi.face import integer_buffer, integers
 
@@ -123,7 +122,7 @@ class Watched:
         self.allocator.validate(live)
 
     def check_nothing_left(self) -> None:
-        """Check that nothing is alive or lost: areas, chunks, page frames, heap, addresses.
+        """Check that nothing is alive: no area, and no chunk but the first and an empty one.
 
         Raises:
             AssertionError: something is.
@@ -169,34 +168,6 @@ class Watched:
                 f"CPU {cpu}'s copy at {ptr:#x} has changed; tell what is written on purpose by "
                 "wrote(ptr), or watch with fill=False"
             )
-
-
-def held(allocator: Any, failed: dict[str, int]) -> dict[str, int]:
-    """Count what an allocator has taken from its kernel and not given back.
-
-    Args:
-        allocator: it.
-        failed: how many calls of each service failed: they took nothing.
-
-    """
-    calls = {**dict.fromkeys(FAULT_SITES, 0), **allocator.counters()}
-    return {
-        "heap blocks": calls["kmalloc"] + calls["vmalloc"] - calls["kfree"] - calls["vfree"]
-        - failed["kmalloc"] - failed["vmalloc"],
-        "address ranges": calls["get_vm_area"] - calls["free_vm_area"] - failed["get_vm_area"],
-        "page frames": calls["alloc_page"] - calls["free_page"] - failed["alloc_page"],
-    }  # fmt: skip
-
-
-def accounted(state: Any, boot_pages: int) -> dict[str, int]:
-    """Count what the chunks that are there need: the same, seen from the other side."""
-    others = [chunk for chunk in state.chunks if chunk.id]
-    maps = sum(chunk.map_alloc > 0 for chunk in state.chunks)
-    return {
-        "heap blocks": len(others) + maps,
-        "address ranges": len(others),
-        "page frames": sum(sum(chunk.populated) for chunk in state.chunks) - boot_pages,
-    }
 
 
 def _listed(sizes: dict[int, int]) -> str:
