@@ -72,7 +72,7 @@ OBJECTS := $(CSRC:%.c=$(BUILD)/%.o)
 $(OBJECTS): $(BUILD)/%.o: %.c $(HEADERS)
 	@mkdir -p $(@D)
 	@echo '  CC $<'
-	$(Q)$(CC) $(STRICT) -O2 -fPIC -fvisibility=hidden -pthread $(CFLAGS) -c $< -o $@
+	$(Q)$(CC) $(STRICT) -O3 -fPIC -fvisibility=hidden -pthread $(CFLAGS) -c $< -o $@
 
 $(BUILD)/libpercpu.so: $(OBJECTS)
 	@echo '  LD $@'

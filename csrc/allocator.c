@@ -41,7 +41,8 @@ void pcpu_unlock(struct pcpu *pcpu)
 	struct fake_log *log = &pcpu->kernel.log;
 	const char *text = log->pending;
 
-	log->pending = NULL;
+	if (unlikely(text))
+		log->pending = NULL;
 	pcpu_lock_drop(&pcpu->lock);
 	/* without the lock: the sink may call us */
 	if (unlikely(text))
@@ -116,6 +117,7 @@ static int build(struct pcpu *pcpu, const struct pcpu_config *config)
 		return err;
 
 	pcpu->quirks = config->quirks;
+	pcpu->work = &pcpu->alloc_work;	/* all zero again once it is built */
 	fake_log_init(&kernel->log, config->warn, config->warn_arg);
 	if (!fake_pages_init(&kernel->pages, geo->cpus,
 			     config->nodes ? config->nodes : 1,
@@ -140,7 +142,7 @@ static void tear_down(struct pcpu *pcpu)
 		struct pcpu_chunk *chunk = pcpu_rb_chunk(pcpu->chunks.node);
 
 		fake_rb_erase(&pcpu->chunks, &chunk->rb_node);
-		free(chunk->map.entry);
+		free(chunk->map.room);
 		if (chunk == pcpu->first_chunk)
 			continue;
 		free(chunk->vm);
@@ -238,6 +240,7 @@ static struct pcpu_chunk *find_in_slot(struct pcpu *pcpu, struct list_head *slot
 		struct pcpu_chunk *chunk =
 			list_entry(pos, struct pcpu_chunk, list);
 
+		pcpu_count(&pcpu->work->chunks_visited, 1);
 		if (size > chunk->map.contig_hint)
 			continue;
 		*error = pcpu_alloc_area(pcpu, chunk, size, align, offset);
@@ -254,20 +257,26 @@ static struct pcpu_chunk *find_in_slot(struct pcpu *pcpu, struct list_head *slot
 static struct pcpu_chunk *find_area(struct pcpu *pcpu, int size, int align,
 				    int *offset, int *error)
 {
-	uint32_t slots = pcpu->slots_in_use & ~0u << pcpu_size_to_slot(pcpu, size);
+	int first = pcpu_size_to_slot(pcpu, size);
+	uint32_t slots = pcpu->slots_in_use & ~0u << first;
 	struct pcpu_chunk *chunk;
 
 	for (; slots; slots &= slots - 1) {
-		struct list_head *slot = &pcpu->slots[__builtin_ctz(slots)];
+		int slot = __builtin_ctz(slots);
 
-		if (list_empty(slot)) {
+		if (list_empty(&pcpu->slots[slot])) {
 			pcpu->slots_in_use &= ~(slots & -slots);
 			continue;
 		}
-		chunk = find_in_slot(pcpu, slot, size, align, offset, error);
-		if (chunk || *error != PCPU_NO_SPACE)
+		chunk = find_in_slot(pcpu, &pcpu->slots[slot], size, align,
+				     offset, error);
+		if (chunk || *error != PCPU_NO_SPACE) {
+			pcpu_count(&pcpu->work->slots_visited,
+				   slot + 1 - first);
 			return chunk;
+		}
 	}
+	pcpu_count(&pcpu->work->slots_visited, pcpu->geo.nr_slots - first);
 
 	chunk = pcpu_chunk_create(pcpu, error);
 	if (!chunk)
@@ -276,7 +285,8 @@ static struct pcpu_chunk *find_area(struct pcpu *pcpu, int size, int align,
 	return *error ? NULL : chunk;
 }
 
-int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size, int64_t align)
+flatten int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size,
+				  int64_t align)
 {
 	struct pcpu_chunk *chunk;
 	int offset, error;
@@ -285,59 +295,54 @@ int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size, int64_t align)
 	if (unlikely(error))
 		return error;
 
+	pcpu->work = &pcpu->alloc_work;
+	pcpu_count(&pcpu->work->operations, 1);
 	chunk = find_area(pcpu, (int)size, (int)align, &offset, &error);
 	if (!chunk)
 		return error;
 	error = pcpu_populate_chunk(pcpu, chunk, offset, (int)size);
 	if (unlikely(error)) {
-		int index = pcpu_map_find(&chunk->map, offset, 0, 0);
-
-		pcpu_free_area(pcpu, chunk, index);
+		pcpu_free_area(pcpu, chunk,
+			       pcpu_map_find(&chunk->map, offset));
 		return error;
 	}
-	return (int64_t)chunk->vm->addr + offset;
+	return (int64_t)chunk->addr + offset;
 }
 
 int pcpu_find_locked(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found)
 {
 	const struct pcpu_geometry *geo = &pcpu->geo;
-	struct pcpu_chunk *chunk = found->chunk;
-	int index = found->index;
-	int start = found->offset;
+	struct pcpu_chunk *chunk;
 	int64_t offset;
+	int index;
 
 	if (ptr <= 0)
 		return -PCPU_E_WILD;
-	offset = chunk ? ptr - (int64_t)chunk->vm->addr : -1;
-	if (offset < start || offset >= geo->unit_size) {
-		chunk = pcpu_chunk_addr_search(pcpu, (uint64_t)ptr);
-		if (!chunk)
-			return -PCPU_E_WILD;
-		offset = ptr - (int64_t)chunk->vm->addr;
-		if (offset >= geo->unit_size)
-			return -PCPU_E_OTHER_UNIT;
-		index = 0;
-		start = 0;
-	}
+	chunk = pcpu_chunk_addr_search(pcpu, (uint64_t)ptr, &found->tree_steps);
+	if (!chunk)
+		return -PCPU_E_WILD;
+	offset = ptr - (int64_t)chunk->addr;
+	if (offset >= geo->unit_size)
+		return -PCPU_E_OTHER_UNIT;
+	found->chunk = chunk;
+	found->offset = (int)offset;
 
 	if (chunk == pcpu->first_chunk && offset < geo->static_size) {
 		if (offset)
 			return -PCPU_E_STATIC;
 		found->size = geo->static_size;
 		found->is_static = true;
-	} else {
-		/* without a map nothing was ever handed out here */
-		if (!chunk->map.entry)
-			return -PCPU_E_NOT_LIVE;
-		index = pcpu_map_find(&chunk->map, (int)offset, index, start);
-		if (index < 0)
-			return index;
-		found->size = -chunk->map.entry[index];
-		found->is_static = false;
+		return 0;
 	}
-	found->chunk = chunk;
-	found->offset = (int)offset;
+	/* without a map nothing was ever handed out here */
+	if (!chunk->map.edge)
+		return -PCPU_E_NOT_LIVE;
+	index = pcpu_map_find(&chunk->map, (int)offset);
+	if (index < 0)
+		return index;
 	found->index = index;
+	found->size = pcpu_map_size(&chunk->map, index);
+	found->is_static = false;
 	return 0;
 }
 
@@ -360,7 +365,9 @@ static void kill_spare_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 	struct list_head *slot = &pcpu->slots[pcpu_chunk_slot(pcpu, chunk)];
 	struct list_head *pos;
 
+	pcpu_count(&pcpu->work->slots_visited, 1);
 	list_for_each(pos, slot) {
+		pcpu_count(&pcpu->work->chunks_visited, 1);
 		if (pos != &chunk->list) {
 			pcpu_kill_chunk(pcpu, list_entry(pos, struct pcpu_chunk,
 							 list));
@@ -369,9 +376,9 @@ static void kill_spare_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 	}
 }
 
-int pcpu_free_locked(struct pcpu *pcpu, int64_t ptr)
+flatten int pcpu_free_locked(struct pcpu *pcpu, int64_t ptr)
 {
-	struct pcpu_found found = { 0 };
+	struct pcpu_found found;
 	int err;
 
 	if (!ptr)
@@ -380,6 +387,9 @@ int pcpu_free_locked(struct pcpu *pcpu, int64_t ptr)
 	if (unlikely(err))
 		return err;
 
+	pcpu->work = &pcpu->free_work;
+	pcpu_count(&pcpu->work->operations, 1);
+	pcpu_count(&pcpu->work->tree_steps, found.tree_steps);
 	pcpu_free_area(pcpu, found.chunk, found.index);
 	if (found.chunk->map.free_size == pcpu->geo.unit_size)
 		kill_spare_chunk(pcpu, found.chunk);
@@ -410,7 +420,7 @@ int pcpu_free(struct pcpu *pcpu, int64_t ptr)
 
 int pcpu_locate(struct pcpu *pcpu, int64_t ptr, struct pcpu_location *location)
 {
-	struct pcpu_found found = { 0 };
+	struct pcpu_found found;
 	int err = pcpu_lock(pcpu);
 
 	if (err)
@@ -447,7 +457,7 @@ static int64_t touchable(const struct pcpu *pcpu, const struct pcpu_found *found
 static int64_t address_locked(struct pcpu *pcpu, int64_t ptr, int64_t cpu,
 			      int64_t *size)
 {
-	struct pcpu_found found = { 0 };
+	struct pcpu_found found;
 	int err = pcpu_find_locked(pcpu, ptr, &found);
 	uint64_t addr;
 
@@ -546,6 +556,21 @@ int pcpu_counters(struct pcpu *pcpu, uint64_t *calls)
 	memcpy(calls, pcpu->kernel.faults.calls,
 	       sizeof(pcpu->kernel.faults.calls));
 	pcpu_unlock(pcpu);
+	return 0;
+}
+
+int pcpu_work(struct pcpu *pcpu, struct pcpu_work *alloc,
+	      struct pcpu_work *free)
+{
+	int err = pcpu_lock(pcpu);
+
+	if (err)
+		return err;
+	*alloc = pcpu->alloc_work;
+	*free = pcpu->free_work;
+	pcpu_unlock(pcpu);
+	alloc->bytes_moved += alloc->entries_moved * PCPU_MAP_ENTRY_SIZE;
+	free->bytes_moved += free->entries_moved * PCPU_MAP_ENTRY_SIZE;
 	return 0;
 }
 

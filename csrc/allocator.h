@@ -49,6 +49,7 @@ struct pcpu_found {
 	int offset;		/* bytes from the start of a unit */
 	int index;		/* its map entry */
 	int size;		/* bytes, as the map has it */
+	int tree_steps;		/* chunks that its address was compared with */
 	bool is_static;		/* the static area, perhaps without a map */
 };
 
@@ -56,10 +57,9 @@ struct pcpu_found {
  * pcpu_find_locked - look a pointer up
  * @pcpu: the allocator, locked
  * @ptr: the pointer
- * @found: the answer.  Zeroed before, or an earlier answer, nothing changed
- *	since: the search goes on from there if it can
+ * @found: the answer
  *
- * Return: 0, or the errors of pcpu_locate() with @found as it was.
+ * Return: 0, or the errors of pcpu_locate().
  */
 int pcpu_find_locked(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found);
 

@@ -7,151 +7,266 @@
  *
  *	offset	0          8192  8256   8512  8576             65536
  *		|##########|#####|......|#####|................|
- *	entry	     -8192   -64   +256   -64           +56960
+ *	size	     -8192   -64   +256   -64           +56960
  *
  * Allocation takes the first free entry that is large enough, splitting what
  * is too long; freeing merges with free neighbours, so two free entries never
- * stand side by side and no entry is 0.
+ * stand side by side and no entry is empty.
  *
  * The hint is an upper bound of the largest free entry.  A scan that runs to
  * the end makes it exact; one that stops early can only keep or raise it.
+ *
+ * The 2009 file keeps the sizes and walks from the start to know an offset.
+ * Here stand the offsets, as in the kernel since commit 723ad1d90b56 (Al Viro,
+ * 2014), each shifted to the left by one, with a bit that is set for an entry
+ * in use.  The decisions are the same, but entries are looked at by the block,
+ * an offset is found by halves, and the row grows and shrinks at its nearer
+ * end.
  */
 #include "area_map.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "compiler.h"
+#include "map_scan.h"
 #include "percpu.h"
+
+/* edges that are moved without a call */
+#define FEW	8
 
 static int max(int a, int b)
 {
 	return a > b ? a : b;
 }
 
-static int align_up(int n, int align)
+/* what a failed search has shown holds until the map changes */
+static void forget_failure(struct pcpu_area_map *map)
 {
-	return (n + align - 1) & ~(align - 1);
+	map->failed_size = INT_MAX;
+}
+
+void pcpu_map_start(struct pcpu_area_map *map, int in_use, int free)
+{
+	int n = 0;
+
+	if (in_use)
+		map->edge[n++] = pcpu_in_use_from(0);
+	map->first_free = n;
+	if (free)
+		map->edge[n++] = pcpu_free_from(in_use);
+	map->edge[n] = pcpu_in_use_from(in_use + free);
+	map->used = n;
+	forget_failure(map);
+}
+
+void pcpu_map_move(struct pcpu_area_map *map, uint32_t *room, int capacity)
+{
+	if (map->edge)
+		memcpy(room, map->edge,
+		       (size_t)(map->used + 1) * sizeof(*room));
+	map->edge = room;
+	map->room = room;
+	map->capacity = capacity;
+}
+
+/*
+ * What pcpu_map_fit() does when it has to look further than the first hole.
+ * The result is map->used when nothing fits; then the hint is exact.
+ */
+static noinline int search(struct pcpu_area_map *map, int size, int align,
+			   int *largest)
+{
+	int i;
+
+	if (size >= map->failed_size && align >= map->failed_align)
+		return map->used;
+	i = pcpu_map_scan(map->edge, map->first_free, map->used, size, align,
+			  largest);
+	if (!*largest)
+		map->first_free = i;
+	if (i == map->used) {
+		map->contig_hint = *largest;
+		map->failed_size = size;
+		map->failed_align = align;
+	}
+	return i;
 }
 
 bool pcpu_map_fit(struct pcpu_area_map *map, int size, int align,
 		  struct pcpu_fit *fit)
 {
-	int *entry = map->entry;
-	int max_contig = 0;
-	int offset = 0;
-	int i;
+	uint32_t *edge = map->edge;
+	int i = map->first_free;
+	int start, offset, tail;
 
-	for (i = 0; i < map->used; offset += abs(entry[i++])) {
-		int head;
-
-		if (entry[i] < 0)
-			continue;
-		head = align_up(offset, align) - offset;
-		if (entry[i] < head + size) {
-			max_contig = max(max_contig, entry[i]);
-			continue;
-		}
-
-		/* offset 0 is aligned to anything: a head has an area before it */
-		if (head && head < PCPU_SMALL) {
-			entry[i - 1] -= head;
-			entry[i] -= head;
-			map->free_size -= head;
-			offset += head;
-			head = 0;
-		}
+	fit->max_contig = 0;
+	if (!pcpu_edge_holds(edge + i, size, align)) {
+		i = search(map, size, align, &fit->max_contig);
 		fit->index = i;
-		fit->offset = offset;
-		fit->head = head;
-		fit->tail = entry[i] - head - size;
-		if (fit->tail < PCPU_SMALL)
-			fit->tail = 0;	/* stays with the area */
-		fit->max_contig = max_contig;
-		fit->is_last = i + 1 == map->used;
-		return true;
+		if (i == map->used)
+			return false;
 	}
+	fit->index = i;
 
-	map->contig_hint = max_contig;
-	return false;
+	/* offset 0 is aligned to anything: a gap has an area before it */
+	start = pcpu_edge_offset(edge[i]);
+	offset = pcpu_align_up(start, align);
+	if (offset - start < PCPU_SMALL && offset != start) {
+		edge[i] = pcpu_free_from(offset);
+		map->free_size -= offset - start;
+		forget_failure(map);
+		start = offset;
+	}
+	fit->offset = offset;
+	fit->head = offset - start;
+	tail = pcpu_edge_offset(edge[i + 1]) - offset - size;
+	fit->tail = tail < PCPU_SMALL ? 0 : tail; /* or stays with the area */
+	return true;
 }
 
-/* make room for what is left free around an area */
-static void split(struct pcpu_area_map *map, int i, int head, int tail)
+/* like memmove(), but most moves are of a few edges only */
+static void move(uint32_t *to, const uint32_t *from, int n)
 {
-	int extra = !!head + !!tail;
-	int *entry = map->entry + i;
-
-	memmove(entry + extra, entry,
-		(size_t)(map->used - i) * sizeof(*entry));
-	map->used += extra;
-	if (head) {
-		entry[1] = entry[0] - head;
-		entry[0] = head;
-		entry++;
-	}
-	if (tail) {
-		entry[0] -= tail;
-		entry[1] = tail;
+	if (n > FEW) {
+		memmove(to, from, (size_t)n * sizeof(*to));
+	} else if (to < from) {
+		while (n--)
+			*to++ = *from++;
+	} else {
+		while (n--)
+			to[n] = from[n];
 	}
 }
 
-int pcpu_map_take(struct pcpu_area_map *map, const struct pcpu_fit *fit)
+/* move the edges before or behind @at, whichever are fewer, to get @n more */
+static void open_gap(struct pcpu_area_map *map, int at, int n)
+{
+	uint32_t *edge = map->edge;
+	int before = (int)(edge - map->room);
+	int behind = map->capacity + PCPU_MAP_EXTRA - 1 - map->used - before;
+
+	if (at <= map->used - at ? before >= n : behind < n) {
+		move(edge - n, edge, at);
+		map->edge -= n;
+	} else {
+		move(edge + at + n, edge + at, map->used + 1 - at);
+	}
+	map->used += n;
+}
+
+/* the same the other way round: @n edges from @at on go */
+static void close_gap(struct pcpu_area_map *map, int at, int n)
+{
+	uint32_t *edge = map->edge;
+	int behind = map->used + 1 - at - n;
+
+	if (at < behind) {
+		move(edge + n, edge, at);
+		map->edge += n;
+	} else {
+		move(edge + at, edge + at + n, behind);
+	}
+	map->used -= n;
+}
+
+void pcpu_map_take(struct pcpu_area_map *map, const struct pcpu_fit *fit)
 {
 	int max_contig = max(fit->max_contig, max(fit->head, fit->tail));
+	int extra = pcpu_fit_extra(fit);
 	int i = fit->index;
+	int end;
 
-	if (fit->head || fit->tail)
-		split(map, i, fit->head, fit->tail);
-	if (fit->head)
-		i++;
-
-	if (fit->is_last)
+	if (i + 1 == map->used)	/* the whole map was seen */
 		map->contig_hint = max_contig;
 	else
 		map->contig_hint = max(map->contig_hint, max_contig);
+	forget_failure(map);
 
-	map->free_size -= map->entry[i];
-	map->entry[i] = -map->entry[i];
-	return fit->offset + fit->head;
+	end = pcpu_edge_offset(map->edge[i + 1]) - fit->tail;
+	map->free_size -= end - fit->offset;
+	if (extra)
+		open_gap(map, i + 1, extra);
+	if (fit->tail)
+		map->edge[i + extra] = pcpu_free_from(end);
+	if (fit->head)
+		i++;
+	else if (map->first_free == i)
+		map->first_free++;
+	map->edge[i] = pcpu_in_use_from(fit->offset);
+	map->last = i;
 }
 
-int pcpu_map_find(const struct pcpu_area_map *map, int offset, int index,
-		  int start)
+/* the last one of @n entries that starts at an offset or before */
+static noinline int by_halves(const uint32_t *edge, int n, uint32_t wanted)
+{
+	const uint32_t *low = edge;
+
+	while (n > 1) {
+		int half = n / 2;
+
+		low = low[half] <= wanted ? low + half : low;
+		n -= half;
+	}
+	return (int)(low - edge);
+}
+
+int pcpu_map_find(const struct pcpu_area_map *map, int offset)
+{
+	const uint32_t *edge = map->edge;
+	uint32_t wanted = pcpu_in_use_from(offset);
+	int last = map->last;
+
+	if (!map->used || wanted >= edge[map->used])
+		return -PCPU_E_WILD;
+
+	/* areas are often freed in the order that they came in, or in reverse */
+	if (last < map->used) {
+		if (edge[last] == wanted)
+			return last;
+		if (edge[last + 1] == wanted)
+			return last + 1;
+		if (last && edge[last - 1] == wanted)
+			return last - 1;
+	}
+	last = by_halves(edge, map->used, wanted);
+	if (pcpu_edge_is_free(edge[last]))
+		return -PCPU_E_NOT_LIVE;
+	return edge[last] == wanted ? last : -PCPU_E_INTERIOR;
+}
+
+int pcpu_map_release(struct pcpu_area_map *map, int index)
+{
+	uint32_t *edge = map->edge + index;
+	bool before = index > 0 && pcpu_edge_is_free(edge[-1]);
+	bool behind = pcpu_edge_is_free(edge[1]);	/* the end is no free one */
+	int start = pcpu_edge_offset(edge[-before]);
+	int end = pcpu_edge_offset(edge[1 + behind]);
+	int moved = 0;
+
+	map->free_size += pcpu_edge_size(edge);
+	map->contig_hint = max(map->contig_hint, end - start);
+	forget_failure(map);
+	if (index < map->first_free)
+		map->first_free = index;
+	map->last = index - before;
+
+	edge[0]--;	/* free now */
+	if (before)
+		moved += map->used - 1 - index;
+	if (behind)
+		moved += map->used - 2 - index;
+	if (before || behind)
+		close_gap(map, index + !before, before + behind);
+	return moved;
+}
+
+void pcpu_map_sizes(const struct pcpu_area_map *map, int *sizes)
 {
 	int i;
 
-	for (i = index; i < map->used && start < offset; i++)
-		start += abs(map->entry[i]);
+	for (i = 0; i < map->used; i++) {
+		int size = pcpu_map_size(map, i);
 
-	if (start == offset && i < map->used)
-		return map->entry[i] < 0 ? i : -PCPU_E_NOT_LIVE;
-	if (start > offset)
-		return map->entry[i - 1] < 0 ? -PCPU_E_INTERIOR :
-					       -PCPU_E_NOT_LIVE;
-	return -PCPU_E_WILD;
-}
-
-/* the entry at @i swallows its right neighbour */
-static void merge(struct pcpu_area_map *map, int i)
-{
-	int *entry = map->entry + i;
-
-	entry[0] += entry[1];
-	map->used--;
-	memmove(entry + 1, entry + 2,
-		(size_t)(map->used - i - 1) * sizeof(*entry));
-}
-
-void pcpu_map_release(struct pcpu_area_map *map, int index)
-{
-	int *entry = map->entry;
-	int i = index;
-
-	entry[i] = -entry[i];
-	map->free_size += entry[i];
-	if (i > 0 && entry[i - 1] > 0)
-		merge(map, --i);
-	if (i + 1 < map->used && entry[i + 1] > 0)
-		merge(map, i);
-	map->contig_hint = max(map->contig_hint, entry[i]);
+		sizes[i] = pcpu_edge_is_free(map->edge[i]) ? size : -size;
+	}
 }

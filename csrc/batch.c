@@ -94,13 +94,13 @@ static int by_ptr(const void *a, const void *b)
 }
 
 /*
- * Look at all pointers before the first is freed.  In ascending order, each
- * chunk's map is walked once.  Of several errors the first one given counts.
+ * Look at all pointers before the first is freed.  In ascending order doubles
+ * stand side by side.  Of several errors the first one given counts.
  */
 static int check_all(struct pcpu *pcpu, const struct ref *refs, size_t n,
 		     size_t *at)
 {
-	struct pcpu_found found = { 0 };
+	struct pcpu_found found;
 	int first_err = 0;
 	size_t i;
 

@@ -18,37 +18,40 @@
 
 #define DEFAULT_MAP_ENTRIES	16	/* capacity that a map starts with */
 
-void pcpu_chunk_relocate(struct pcpu *pcpu, struct pcpu_chunk *chunk, int oslot)
+noinline void pcpu_chunk_move(struct pcpu *pcpu, struct pcpu_chunk *chunk,
+			      int slot)
 {
-	int nslot = pcpu_chunk_slot(pcpu, chunk);
-
-	if (nslot == oslot)
-		return;
-	if (nslot > oslot)
-		list_move(&chunk->list, &pcpu->slots[nslot]);
+	if (slot > chunk->slot)
+		list_move(&chunk->list, &pcpu->slots[slot]);
 	else
-		list_move_tail(&chunk->list, &pcpu->slots[nslot]);
+		list_move_tail(&chunk->list, &pcpu->slots[slot]);
+	chunk->slot = slot;
 	/* a bit is taken away when its list is next looked at */
-	pcpu->slots_in_use |= (uint32_t)1 << nslot;
+	pcpu->slots_in_use |= (uint32_t)1 << slot;
 }
 
-struct pcpu_chunk *pcpu_chunk_addr_search(struct pcpu *pcpu, uint64_t addr)
+struct pcpu_chunk *pcpu_chunk_addr_search(struct pcpu *pcpu, uint64_t addr,
+					  int *steps)
 {
 	struct rb_node *node = pcpu->chunks.node;
 	struct pcpu_chunk *best = NULL;
 
 	/* the chunk with the highest start that is not beyond @addr */
+	*steps = 0;
 	while (node) {
 		struct pcpu_chunk *chunk = pcpu_rb_chunk(node);
 
-		if (addr < chunk->vm->addr) {
+		++*steps;
+		if (addr < chunk->addr) {
 			node = node->left;
-		} else {
-			best = chunk;
-			node = node->right;
+			continue;
 		}
+		best = chunk;
+		if (addr == chunk->addr)
+			break;
+		node = node->right;
 	}
-	if (!best || addr - best->vm->addr >= (uint64_t)pcpu->geo.chunk_size)
+	if (!best || addr - best->addr >= (uint64_t)pcpu->geo.chunk_size)
 		return NULL;
 	return best;
 }
@@ -60,101 +63,121 @@ void pcpu_chunk_addr_insert(struct pcpu *pcpu, struct pcpu_chunk *new)
 
 	while (*link) {
 		parent = *link;
-		if (new->vm->addr < pcpu_rb_chunk(parent)->vm->addr)
+		if (new->addr < pcpu_rb_chunk(parent)->addr)
 			link = &parent->left;
 		else
 			link = &parent->right;
+		pcpu_count(&pcpu->work->tree_steps, 1);
 	}
 	fake_rb_insert(&pcpu->chunks, &new->rb_node, parent, link);
 }
 
-/*
- * Give a map room for @capacity entries, 0 to free it.  Up to a page comes
- * from kmalloc, more from vmalloc; always a new block, as in pcpu_realloc().
- */
-static int map_resize(struct pcpu *pcpu, struct pcpu_area_map *map,
+/* up to a page comes from kmalloc, more from vmalloc, as in pcpu_realloc() */
+static bool is_small(const struct pcpu *pcpu, int capacity)
+{
+	return (int64_t)capacity * PCPU_MAP_ENTRY_SIZE <= pcpu->geo.page_size;
+}
+
+static void map_room_free(struct pcpu *pcpu, uint32_t *room, int capacity)
+{
+	if (is_small(pcpu, capacity))
+		fake_kfree(&pcpu->kernel, room);
+	else
+		fake_vfree(&pcpu->kernel, room);
+}
+
+/* give a map room for @capacity entries: always a new block */
+static noinline int map_resize(struct pcpu *pcpu, struct pcpu_area_map *map,
 		      int capacity)
 {
-	struct fake_kernel *kernel = &pcpu->kernel;
-	size_t page = (size_t)pcpu->geo.page_size;
-	size_t old_size = (size_t)map->capacity * sizeof(*map->entry);
-	size_t new_size = (size_t)capacity * sizeof(*map->entry);
-	bool small = new_size <= page;
-	int *entry = small ? fake_kmalloc(kernel, new_size) :
-			     fake_vmalloc(kernel, new_size);
+	uint32_t *room, *old_room = map->room;
+	size_t size = ((size_t)capacity + PCPU_MAP_EXTRA) * sizeof(*room);
+	bool small = is_small(pcpu, capacity);
+	int old_capacity = map->capacity;
 
-	if (!entry)
+	room = small ? fake_kmalloc(&pcpu->kernel, size) :
+		       fake_vmalloc(&pcpu->kernel, size);
+	if (!room)
 		return -(PCPU_E_NOMEM + (small ? PCPU_KMALLOC : PCPU_VMALLOC));
-	if (map->entry && capacity)
-		memcpy(entry, map->entry,
-		       (size_t)map->used * sizeof(*map->entry));
-	if (old_size <= page)
-		fake_kfree(kernel, map->entry);
-	else
-		fake_vfree(kernel, map->entry);
-	map->entry = entry;
-	map->capacity = capacity;
+	pcpu_map_move(map, room, capacity);
+	map_room_free(pcpu, old_room, old_capacity);
 	return 0;
 }
 
 /* the first chunk is born before kmalloc works: it gets its map when needed */
-static int give_first_map(struct pcpu *pcpu, struct pcpu_area_map *map)
+static noinline int give_first_map(struct pcpu *pcpu, struct pcpu_area_map *map)
 {
 	int err = map_resize(pcpu, map, DEFAULT_MAP_ENTRIES);
 
 	if (err)
 		return err;
-	map->entry[map->used++] = -pcpu->geo.static_size;
-	if (map->free_size)
-		map->entry[map->used++] = map->free_size;
+	pcpu_map_start(map, pcpu->geo.static_size, map->free_size);
 	return 0;
 }
 
-/* double the capacity until @room entries fit */
-static int map_grow(struct pcpu *pcpu, struct pcpu_area_map *map, int room)
+/* double the capacity until @extra more entries fit */
+static int map_grow(struct pcpu *pcpu, struct pcpu_area_map *map, int extra)
 {
-	int capacity = map->capacity;
+	int old = map->capacity;
+	int capacity = old;
+	int err;
 
-	while (capacity < room)
+	while (capacity < map->used + extra)
 		capacity *= 2;
-	return capacity == map->capacity ? 0 : map_resize(pcpu, map, capacity);
+	if (likely(capacity == old))
+		return 0;
+	err = map_resize(pcpu, map, capacity);
+	if (err)
+		return err;
+	pcpu_count(&pcpu->work->map_reallocations, 1);
+	pcpu_count(&pcpu->work->bytes_moved, old * PCPU_MAP_ENTRY_SIZE);
+	return 0;
 }
 
 int pcpu_alloc_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int size,
 		    int align, int *offset)
 {
 	struct pcpu_area_map *map = &chunk->map;
-	int oslot = pcpu_chunk_slot(pcpu, chunk);
 	struct pcpu_fit fit;
-	int free_size, err;
+	int free_size, extra, err;
+	bool found;
 
-	if (unlikely(!map->entry)) {
+	if (unlikely(!map->edge)) {
 		err = give_first_map(pcpu, map);
 		if (err)
 			return err;
 	}
 
 	free_size = map->free_size;
-	if (!pcpu_map_fit(map, size, align, &fit)) {
-		pcpu_chunk_relocate(pcpu, chunk, oslot);
+	found = pcpu_map_fit(map, size, align, &fit);
+	pcpu_count(&pcpu->work->entries_scanned, fit.index + found);
+	if (!found) {
+		pcpu_chunk_relocate(pcpu, chunk);
 		return PCPU_NO_SPACE;
 	}
-	err = map_grow(pcpu, map, pcpu_map_room(map, &fit));
-	if (err) {
-		pcpu->nr_half_done += map->free_size != free_size;
-		return err;
+	extra = pcpu_fit_extra(&fit);
+	if (extra) {
+		err = map_grow(pcpu, map, extra);
+		if (unlikely(err)) {
+			/* it stays where it is, but 2009 will not know */
+			chunk->slot = pcpu_chunk_slot(pcpu, chunk);
+			pcpu->nr_half_done += map->free_size != free_size;
+			return err;
+		}
+		pcpu_count(&pcpu->work->entries_moved, map->used - fit.index);
 	}
-	*offset = pcpu_map_take(map, &fit);
-	pcpu_chunk_relocate(pcpu, chunk, oslot);
+	pcpu_map_take(map, &fit);
+	pcpu_chunk_relocate(pcpu, chunk);
+	*offset = fit.offset;
 	return 0;
 }
 
 void pcpu_free_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int index)
 {
-	int oslot = pcpu_chunk_slot(pcpu, chunk);
-
-	pcpu_map_release(&chunk->map, index);
-	pcpu_chunk_relocate(pcpu, chunk, oslot);
+	pcpu_count(&pcpu->work->entries_scanned, index + 1);
+	pcpu_count(&pcpu->work->entries_moved,
+		   pcpu_map_release(&chunk->map, index));
+	pcpu_chunk_relocate(pcpu, chunk);
 }
 
 /* free a chunk that is on no list and in no tree */
@@ -162,12 +185,11 @@ static void chunk_free(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
 	if (chunk->vm)
 		fake_free_vm_area(&pcpu->kernel, chunk->vm);
-	if (chunk->map.entry)
-		map_resize(pcpu, &chunk->map, 0);
+	map_room_free(pcpu, chunk->map.room, chunk->map.capacity);
 	fake_kfree(&pcpu->kernel, chunk);
 }
 
-struct pcpu_chunk *pcpu_chunk_create(struct pcpu *pcpu, int *error)
+noinline struct pcpu_chunk *pcpu_chunk_create(struct pcpu *pcpu, int *error)
 {
 	int unit_size = pcpu->geo.unit_size;
 	struct pcpu_chunk *chunk;
@@ -186,7 +208,7 @@ struct pcpu_chunk *pcpu_chunk_create(struct pcpu *pcpu, int *error)
 		chunk_free(pcpu, chunk);
 		return NULL;
 	}
-	map->entry[map->used++] = unit_size;
+	pcpu_map_start(map, 0, unit_size);
 	map->free_size = unit_size;
 	map->contig_hint = unit_size;
 
@@ -198,14 +220,16 @@ struct pcpu_chunk *pcpu_chunk_create(struct pcpu *pcpu, int *error)
 		return NULL;
 	}
 
+	chunk->addr = chunk->vm->addr;
 	chunk->id = ++pcpu->nr_created;
 	pcpu->nr_chunks++;
-	pcpu_chunk_relocate(pcpu, chunk, -1);
+	chunk->slot = -1;
+	pcpu_chunk_relocate(pcpu, chunk);
 	pcpu_chunk_addr_insert(pcpu, chunk);
 	return chunk;
 }
 
-void pcpu_kill_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
+noinline void pcpu_kill_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
 	fake_warn_on(&pcpu->kernel, chunk->immutable,
 		     "an immutable chunk is killed");

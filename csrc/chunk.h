@@ -24,6 +24,7 @@
 #include "percpu.h"
 
 #define PCPU_MIN_UNIT_PAGES	16	/* also the largest request */
+#define PCPU_MAP_ENTRY_SIZE	4	/* bytes: an int of the 2009 file */
 
 /* sizes and counts that never change */
 struct pcpu_geometry {
@@ -41,9 +42,11 @@ struct pcpu_geometry {
 
 struct pcpu_chunk {
 	struct list_head list;	/* in one of pcpu.slots */
-	struct rb_node rb_node;	/* in pcpu.chunks, key is vm->addr */
-	struct fake_vm_area *vm; /* where it lies */
 	struct pcpu_area_map map; /* its areas, free size and hint */
+	int slot;		/* where it belonged after the last change, or -1 */
+	struct rb_node rb_node;	/* in pcpu.chunks, key is addr */
+	uint64_t addr;		/* where it lies */
+	struct fake_vm_area *vm; /* the address space there */
 	int64_t id;		/* ordinal of creation */
 	bool immutable;		/* the caller mapped it, pages stay */
 	uint32_t populated[];	/* for each page of a unit: CPUs that hold it */
@@ -65,10 +68,25 @@ struct pcpu {
 	int64_t nr_destroyed;	/* chunks given back */
 	int64_t nr_pages;	/* page frames that the chunks hold */
 	int64_t nr_half_done;	/* allocations that gave a gap away, then failed */
+	struct pcpu_work alloc_work; /* what the 2009 file had to do so far, but
+				       bytes_moved for longer maps only */
+	struct pcpu_work free_work; /* the same for frees */
+	struct pcpu_work *work;	/* the one of the call that is under way */
 	struct rb_root pins;	/* areas that somebody looks at */
 	int64_t nr_pins;	/* pins in all */
 	struct fake_kernel kernel; /* what it runs on */
 };
+
+/* add to a work counter; without PCPU_NO_WORK one can see what that costs */
+static inline void pcpu_count(uint64_t *counter, int n)
+{
+#ifndef PCPU_NO_WORK
+	*counter += (uint64_t)n;
+#else
+	(void)counter;
+	(void)n;
+#endif
+}
 
 static inline struct pcpu_chunk *pcpu_rb_chunk(struct rb_node *node)
 {
@@ -80,8 +98,7 @@ static inline uint64_t pcpu_chunk_addr(const struct pcpu *pcpu,
 				       const struct pcpu_chunk *chunk, int cpu,
 				       int page)
 {
-	return chunk->vm->addr +
-	       (uint64_t)cpu * (uint64_t)pcpu->geo.unit_size +
+	return chunk->addr + (uint64_t)cpu * (uint64_t)pcpu->geo.unit_size +
 	       ((uint64_t)page << pcpu->geo.page_shift);
 }
 
@@ -105,9 +122,8 @@ static inline int pcpu_fls(unsigned int n)
 /* the list for chunks with so much free: each covers a power of two */
 static inline int pcpu_raw_size_to_slot(int size)
 {
-	int slot = pcpu_fls((unsigned int)size) - 3;
-
-	return slot > 1 ? slot : 1;	/* 1 to 15 bytes share one list */
+	/* 1 to 15 bytes share one list */
+	return pcpu_fls((unsigned int)size | 8) - 3;
 }
 
 /* as above, but empty chunks have the last list for themselves */
@@ -130,24 +146,35 @@ static inline int pcpu_chunk_slot(const struct pcpu *pcpu,
 }
 
 /**
- * pcpu_chunk_relocate - put a chunk where it belongs now
+ * pcpu_chunk_move - put a chunk on another list
  * @pcpu: the allocator
  * @chunk: the chunk
- * @oslot: the slot it was in, -1 for none
+ * @slot: where it belongs now
  *
- * To the front of a higher slot, to the back of a lower one.
+ * To the front of a higher slot than before, to the back of a lower one.
  */
-void pcpu_chunk_relocate(struct pcpu *pcpu, struct pcpu_chunk *chunk,
-			 int oslot);
+void pcpu_chunk_move(struct pcpu *pcpu, struct pcpu_chunk *chunk, int slot);
+
+/* put a chunk where it belongs now; most changes leave it where it is */
+static inline void pcpu_chunk_relocate(struct pcpu *pcpu,
+				       struct pcpu_chunk *chunk)
+{
+	int slot = pcpu_chunk_slot(pcpu, chunk);
+
+	if (slot != chunk->slot)
+		pcpu_chunk_move(pcpu, chunk, slot);
+}
 
 /**
  * pcpu_chunk_addr_search - the chunk that covers an address
  * @pcpu: the allocator
  * @addr: the address
+ * @steps: how many chunks it was compared with
  *
  * Return: the chunk, or NULL; never the one before a gap, as in 2009.
  */
-struct pcpu_chunk *pcpu_chunk_addr_search(struct pcpu *pcpu, uint64_t addr);
+struct pcpu_chunk *pcpu_chunk_addr_search(struct pcpu *pcpu, uint64_t addr,
+					  int *steps);
 
 /**
  * pcpu_chunk_addr_insert - make a chunk known by address

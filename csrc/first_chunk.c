@@ -179,10 +179,12 @@ int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 					    (uint64_t)geo->chunk_size);
 	}
 
+	chunk->addr = chunk->vm->addr;
 	err = bring_pages(pcpu, chunk, setup);
 	if (err)
 		return err;
-	pcpu_chunk_relocate(pcpu, chunk, -1);
+	chunk->slot = -1;
+	pcpu_chunk_relocate(pcpu, chunk);
 	pcpu_chunk_addr_insert(pcpu, chunk);
 	return 0;
 }

@@ -422,6 +422,36 @@ int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info);
  */
 int pcpu_counters(struct pcpu *pcpu, uint64_t *calls);
 
+/*
+ * What the 2009 file has to do for the requests so far.  It is known to the
+ * last digit from where things stand in its maps, lists and tree; this port
+ * takes the same decisions with less.
+ */
+struct pcpu_work {
+	uint64_t operations;	/* that passed the checks */
+	uint64_t slots_visited;	/* lists of chunks looked at */
+	uint64_t chunks_visited; /* chunks met there */
+	uint64_t entries_scanned; /* map entries looked at */
+	uint64_t entries_moved;	/* to open or close a gap in a map */
+	uint64_t bytes_moved;	/* for that, and to a longer map */
+	uint64_t map_reallocations; /* maps that became longer */
+	uint64_t tree_steps;	/* chunks compared with, by address */
+	uint64_t pages_populated; /* page frames taken */
+	uint64_t pages_depopulated; /* page frames given back */
+};
+
+/**
+ * pcpu_work - the work since creation
+ * @pcpu: the allocator
+ * @alloc: what allocations took
+ * @free: what frees took
+ *
+ * What is refused takes none; what fails, for want of memory, all up to there.
+ * Return: 0 or -PCPU_E_CLOSED.
+ */
+int pcpu_work(struct pcpu *pcpu, struct pcpu_work *alloc,
+	      struct pcpu_work *free);
+
 /**
  * pcpu_inject - let calls to a service fail
  * @pcpu: the allocator

@@ -70,6 +70,7 @@ void pcpu_depopulate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 		for (cpu = 0; cpu < held; cpu++)
 			fake_free_page(&pcpu->kernel, cpu);
 		pcpu->nr_pages -= held;
+		pcpu_count(&pcpu->work->pages_depopulated, held);
 		chunk->populated[page] = 0;
 		if (unmap_start < 0)
 			unmap_start = page;
@@ -90,6 +91,7 @@ static int populate_page(struct pcpu *pcpu, struct pcpu_chunk *chunk, int page)
 			return -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE);
 		chunk->populated[page]++;
 		pcpu->nr_pages++;
+		pcpu_count(&pcpu->work->pages_populated, 1);
 	}
 	return 0;
 }
@@ -145,26 +147,34 @@ static void rollback(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
 	}
 }
 
+static noinline int populate_or_undo(struct pcpu *pcpu,
+				     struct pcpu_chunk *chunk, int start,
+				     int end)
+{
+	uint32_t added = 0;	/* 16 pages lie across 17 at the most */
+	int err = populate_range(pcpu, chunk, start, end, &added);
+
+	if (err)
+		rollback(pcpu, chunk, start, end, added);
+	return err;
+}
+
 static bool is_populated(const struct pcpu_chunk *chunk, int start, int end)
 {
-	int page;
-
-	for (page = start; page < end; page++) {
-		if (!chunk->populated[page])
+	do {
+		if (!chunk->populated[start])
 			return false;
-	}
+	} while (++start < end);
 	return true;
 }
 
-static void clear_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int offset,
-		       int size)
+static noinline void clear_area(struct pcpu *pcpu, struct pcpu_chunk *chunk,
+				int offset, int size)
 {
-	uint64_t addr = chunk->vm->addr + (uint64_t)offset;
+	uint64_t addr = chunk->addr + (uint64_t)offset;
 	char *copy;
 	int cpu;
 
-	if (!pcpu->kernel.vmalloc.host)
-		return;
 	copy = fake_host(&pcpu->kernel.vmalloc, addr);
 	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++, copy += pcpu->geo.unit_size)
 		memset(copy, 0, (size_t)size);
@@ -175,16 +185,14 @@ int pcpu_populate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 {
 	int start = pcpu_pfn_down(&pcpu->geo, offset);
 	int end = pcpu_pfn_up(&pcpu->geo, (int64_t)offset + size);
-	uint32_t added = 0;	/* 16 pages lie across 17 at the most */
 	int err;
 
 	if (unlikely(!is_populated(chunk, start, end))) {
-		err = populate_range(pcpu, chunk, start, end, &added);
-		if (err) {
-			rollback(pcpu, chunk, start, end, added);
+		err = populate_or_undo(pcpu, chunk, start, end);
+		if (err)
 			return err;
-		}
 	}
-	clear_area(pcpu, chunk, offset, size);
+	if (pcpu->kernel.vmalloc.host)
+		clear_area(pcpu, chunk, offset, size);
 	return 0;
 }

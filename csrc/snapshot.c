@@ -84,7 +84,7 @@ static void copy_chunks(struct pcpu *pcpu, struct block *block)
 		size_t used = (size_t)chunk->map.used;
 
 		info->id = chunk->id;
-		info->ptr = (int64_t)chunk->vm->addr;
+		info->ptr = (int64_t)chunk->addr;
 		info->free_size = chunk->map.free_size;
 		info->contig_hint = chunk->map.contig_hint;
 		info->map_alloc = chunk->map.capacity;
@@ -93,7 +93,7 @@ static void copy_chunks(struct pcpu *pcpu, struct block *block)
 		info->populated = populated;
 		info->immutable = chunk->immutable;
 		if (used)
-			memcpy(map, chunk->map.entry, used * sizeof(*map));
+			pcpu_map_sizes(&chunk->map, map);
 		memcpy(populated, chunk->populated,
 		       unit_pages * sizeof(*populated));
 		map += used;

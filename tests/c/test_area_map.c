@@ -15,52 +15,71 @@
 
 #define ROOM	300
 
-static int entries[ROOM];
-static struct pcpu_area_map map = { .entry = entries, .capacity = ROOM };
+static uint32_t room[ROOM + PCPU_MAP_EXTRA];
+static struct pcpu_area_map map;
 static struct pcpu_fit fit;
 
-/* set the map up; free_size follows from the sizes, the hint is free to lie */
-static void set_map(int hint, const int *sizes, int n)
+/* put entries into a map; free_size follows from the sizes */
+static void fill(struct pcpu_area_map *empty, const int *sizes, int n)
 {
-	map.used = n;
-	map.contig_hint = hint;
-	map.free_size = 0;
+	int at = 0;
+
+	pcpu_map_start(empty, 1, 0);
 	for (int i = 0; i < n; i++) {
-		entries[i] = sizes[i];
-		map.free_size += sizes[i] > 0 ? sizes[i] : 0;
+		empty->edge[i] = sizes[i] > 0 ? pcpu_free_from(at) :
+						pcpu_in_use_from(at);
+		empty->free_size += sizes[i] > 0 ? sizes[i] : 0;
+		at += abs(sizes[i]);
 	}
+	empty->edge[n] = pcpu_in_use_from(at);
+	empty->used = n;
+	empty->first_free = 0;
+}
+
+/* the hint is free to lie; @before edges have room in front of the first one */
+static void set_map(int before, int hint, const int *sizes, int n)
+{
+	map = (struct pcpu_area_map){ .contig_hint = hint, .capacity = ROOM };
+	map.room = room;
+	map.edge = room + before;
+	fill(&map, sizes, n);
 }
 
 static bool map_is(int hint, const int *sizes, int n)
 {
+	static int found[ROOM];
 	int free_size = 0;
 
 	for (int i = 0; i < n; i++)
 		free_size += sizes[i] > 0 ? sizes[i] : 0;
-	return map.used == n && map.contig_hint == hint &&
-	       map.free_size == free_size &&
-	       !memcmp(entries, sizes, (size_t)n * sizeof(*sizes));
+	if (map.used != n)
+		return false;
+	pcpu_map_sizes(&map, found);
+	return map.contig_hint == hint && map.free_size == free_size &&
+	       !memcmp(found, sizes, (size_t)n * sizeof(*sizes));
 }
 
 #define LENGTH(...)	(int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int))
 #define GIVEN(hint, ...) \
-	set_map(hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__))
+	set_map(0, hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__))
+#define GIVEN_WITH_ROOM(before, hint, ...) \
+	set_map(before, hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__))
 #define EXPECT(hint, ...) \
 	CHECK(map_is(hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__)))
 
 /* fit and take; the offset, or -1 */
 static int alloc(int size, int align)
 {
-	int used = map.used, room;
+	int used = map.used;
 
 	if (!pcpu_map_fit(&map, size, align, &fit))
 		return -1;
 	CHECK(map.used == used);
-	room = pcpu_map_room(&map, &fit);
-	CHECK(room <= ROOM);
-	used = pcpu_map_take(&map, &fit);
-	CHECK(map.used == room);
-	return used;
+	used += pcpu_fit_extra(&fit);
+	CHECK(used <= ROOM);
+	pcpu_map_take(&map, &fit);
+	CHECK(map.used == used);
+	return fit.offset;
 }
 
 /*
@@ -196,10 +215,10 @@ TEST(an_area_in_the_middle_splits_a_block_in_three)
 {
 	GIVEN(36, -4, 36, -4);
 	CHECK(pcpu_map_fit(&map, 8, 16, &fit));
-	CHECK(fit.index == 1 && fit.offset == 4);
+	CHECK(fit.index == 1 && fit.offset == 16);
 	CHECK(fit.head == 12 && fit.tail == 16);
-	CHECK(pcpu_map_room(&map, &fit) == 5);
-	CHECK(pcpu_map_take(&map, &fit) == 16);
+	CHECK(pcpu_fit_extra(&fit) == 2);
+	pcpu_map_take(&map, &fit);
 	EXPECT(36, -4, 12, -8, 16, -4);
 }
 
@@ -369,25 +388,143 @@ TEST(a_release_does_not_lower_the_hint)
 TEST(nothing_outside_of_the_map_is_touched)
 {
 	static const int sizes[] = { -8, 16, -8 };
-	struct pcpu_area_map full = {
-		.entry = malloc(sizeof(sizes)),
-		.used = 3,
-		.capacity = 3,
-		.free_size = 16,
-		.contig_hint = 16,
-	};
+	struct pcpu_area_map full = { .capacity = 3, .contig_hint = 16 };
 
-	memcpy(full.entry, sizes, sizeof(sizes));
+	full.room = malloc((3 + PCPU_MAP_EXTRA) * sizeof(*full.room));
+	full.edge = full.room;
+	fill(&full, sizes, 3);
 	CHECK(!pcpu_map_fit(&full, 17, 1, &fit));
-	CHECK(pcpu_map_find(&full, 24, 0, 0) == 2);
-	CHECK(pcpu_map_find(&full, 32, 0, 0) == -PCPU_E_WILD);
+	CHECK(pcpu_map_find(&full, 24) == 2);
+	CHECK(pcpu_map_find(&full, 32) == -PCPU_E_WILD);
 	pcpu_map_release(&full, 2);
-	CHECK(full.used == 2 && full.entry[1] == 24);
+	CHECK(full.used == 2 && pcpu_map_size(&full, 1) == 24);
 	pcpu_map_release(&full, 0);
-	CHECK(full.used == 1 && full.entry[0] == 32);
+	CHECK(full.used == 1 && pcpu_map_size(&full, 0) == 32);
 	CHECK(pcpu_map_fit(&full, 32, 1, &fit));
-	CHECK(pcpu_map_take(&full, &fit) == 0);
-	free(full.entry);
+	pcpu_map_take(&full, &fit);
+	CHECK(fit.offset == 0 && full.used == 1);
+	free(full.room);
+}
+
+/* what stands behind moves up, once for each neighbour that is merged
+ *
+ *	|####|....|####|....|####|####|
+ *	0    8   16   32   44   48   52
+ */
+TEST(a_release_tells_how_many_entries_2009_moves)
+{
+	GIVEN(12, -8, 8, -16, 12, -4, -4);
+	CHECK(pcpu_map_release(&map, 5) == 0);	/* alone: nothing moves */
+	CHECK(pcpu_map_release(&map, 2) == 3 + 2); /* first 3 to 5, then 4, 5 */
+	EXPECT(36, -8, 36, -4, 4);
+	CHECK(pcpu_map_release(&map, 2) == 1 + 0);
+	EXPECT(44, -8, 44);
+}
+
+/*
+ *	edges	|  |  |a |b |c |		two before them
+ *	-> in front, since fewer stand there
+ */
+TEST(the_row_grows_at_its_nearer_end)
+{
+	GIVEN_WITH_ROOM(2, 8, 8, -8, -8, -8, -8);
+	CHECK(alloc(4, 4) == 0);
+	CHECK(map.edge == room + 1);
+	EXPECT(8, -4, 4, -8, -8, -8, -8);
+}
+
+TEST(the_row_grows_behind_where_it_is_nearer_its_end)
+{
+	GIVEN_WITH_ROOM(2, 8, -8, -8, -8, 8, -8);
+	CHECK(alloc(4, 4) == 24);
+	CHECK(map.edge == room + 2);
+	EXPECT(8, -8, -8, -8, -4, 4, -8);
+}
+
+TEST(the_row_grows_behind_where_there_is_no_room_in_front)
+{
+	GIVEN_WITH_ROOM(1, 28, -4, 28, -8, -8, -8, -8);
+	CHECK(alloc(8, 16) == 16);	/* a head and a tail: two more */
+	CHECK(map.edge == room + 1);
+	EXPECT(28, -4, 12, -8, 8, -8, -8, -8, -8);
+}
+
+/* room for 5 in all: one to spare in front, none behind */
+TEST(the_row_grows_in_front_where_there_is_no_room_behind)
+{
+	GIVEN_WITH_ROOM(2, 8, -8, -8, -8, 8);
+	map.capacity = 5;
+	CHECK(alloc(4, 4) == 24);
+	CHECK(map.edge == room + 1);
+	EXPECT(4, -8, -8, -8, -4, 4);
+}
+
+TEST(the_row_shrinks_at_its_nearer_end)
+{
+	GIVEN(8, 8, -8, -8, -8, -8, -8);
+	pcpu_map_release(&map, 1);
+	CHECK(map.edge == room + 1);
+	EXPECT(16, 16, -8, -8, -8, -8);
+	pcpu_map_release(&map, 4);
+	pcpu_map_release(&map, 3);
+	CHECK(map.edge == room + 1);
+	EXPECT(16, 16, -8, -8, 16);
+}
+
+/* long rows are moved by the C library
+ *
+ *	|....|####|####|  ...  |####|
+ */
+TEST(many_entries_can_be_moved)
+{
+	int sizes[41], expected[41];
+
+	for (int i = 0; i < 41; i++)
+		sizes[i] = expected[i] = i == 20 ? 8 : -8;
+	set_map(0, 8, sizes, 41);
+	CHECK(alloc(4, 4) == 160);
+	CHECK(alloc(4, 4) == 164);
+	CHECK(map.used == 42 && map.free_size == 0);
+	pcpu_map_release(&map, 20);
+	pcpu_map_release(&map, 21);
+	CHECK(map_is(8, expected, 41));
+}
+
+/* what was not found is not there until something changes
+ *
+ *	|####|....|####|....|####|
+ *	0    4   12   20   28   32
+ */
+TEST(a_search_that_failed_is_not_done_again)
+{
+	GIVEN(8, -4, 8, -8, 8, -4);
+	CHECK(alloc(8, 16) == -1);
+	CHECK(map.failed_size == 8 && map.failed_align == 16);
+	map.edge[2] = pcpu_free_from(12);	/* nobody looks */
+	CHECK(alloc(8, 16) == -1 && fit.index == 5);
+	CHECK(alloc(9, 32) == -1 && fit.index == 5);
+	map.edge[2] = pcpu_in_use_from(12);
+	CHECK(alloc(8, 8) == -1);	/* easier to please: looked for */
+	CHECK(alloc(4, 16) == -1);
+	CHECK(alloc(4, 4) == 4);
+}
+
+TEST(a_release_lets_a_search_be_done_again)
+{
+	GIVEN(8, -4, 8, -8, 8, -4);
+	CHECK(alloc(16, 4) == -1);
+	pcpu_map_release(&map, 2);
+	CHECK(alloc(16, 4) == 4);
+}
+
+/* the hint may have risen since the search made it exact */
+TEST(an_allocation_lets_a_search_be_done_again)
+{
+	GIVEN(8, -4, 8, -8, 8, -4);
+	CHECK(alloc(8, 16) == -1);
+	CHECK(alloc(4, 4) == 4);
+	CHECK(alloc(8, 16) == -1);
+	EXPECT(8, -4, -4, 4, -8, 8, -4);
 }
 
 /*
@@ -397,20 +534,27 @@ TEST(nothing_outside_of_the_map_is_touched)
 TEST(find_returns_the_entry_of_an_area)
 {
 	GIVEN(16, -8, 16, -8);
-	CHECK(pcpu_map_find(&map, 0, 0, 0) == 0);
-	CHECK(pcpu_map_find(&map, 24, 0, 0) == 2);
+	CHECK(pcpu_map_find(&map, 0) == 0);
+	CHECK(pcpu_map_find(&map, 24) == 2);
 }
 
-/*
- *	|####|....|####|
- *	0    8   24   32
+/* whatever was touched last is only where the search begins
+ *
+ *	|####|....|####|####|....|####|
+ *	0    8   16   24   32   40   48
  */
-TEST(find_may_go_on_from_an_entry_before)
+TEST(find_does_not_depend_on_what_was_touched_last)
 {
-	GIVEN(16, -8, 16, -8);
-	CHECK(pcpu_map_find(&map, 24, 1, 8) == 2);
-	CHECK(pcpu_map_find(&map, 24, 2, 24) == 2);
-	CHECK(pcpu_map_find(&map, 26, 2, 24) == -PCPU_E_INTERIOR);
+	GIVEN(8, -8, 8, -8, -8, 8, -8);
+	for (map.last = 0; map.last <= map.used; map.last++) {
+		CHECK(pcpu_map_find(&map, 0) == 0);
+		CHECK(pcpu_map_find(&map, 8) == -PCPU_E_NOT_LIVE);
+		CHECK(pcpu_map_find(&map, 16) == 2);
+		CHECK(pcpu_map_find(&map, 24) == 3);
+		CHECK(pcpu_map_find(&map, 40) == 5);
+		CHECK(pcpu_map_find(&map, 41) == -PCPU_E_INTERIOR);
+		CHECK(pcpu_map_find(&map, 48) == -PCPU_E_WILD);
+	}
 }
 
 /*
@@ -420,20 +564,20 @@ TEST(find_may_go_on_from_an_entry_before)
 TEST(find_tells_free_from_interior_from_wild)
 {
 	GIVEN(16, -8, 16, -8);
-	CHECK(pcpu_map_find(&map, 1, 0, 0) == -PCPU_E_INTERIOR);
-	CHECK(pcpu_map_find(&map, 7, 0, 0) == -PCPU_E_INTERIOR);
-	CHECK(pcpu_map_find(&map, 8, 0, 0) == -PCPU_E_NOT_LIVE);
-	CHECK(pcpu_map_find(&map, 9, 0, 0) == -PCPU_E_NOT_LIVE);
-	CHECK(pcpu_map_find(&map, 23, 0, 0) == -PCPU_E_NOT_LIVE);
-	CHECK(pcpu_map_find(&map, 31, 0, 0) == -PCPU_E_INTERIOR);
-	CHECK(pcpu_map_find(&map, 32, 0, 0) == -PCPU_E_WILD);
-	CHECK(pcpu_map_find(&map, 33, 0, 0) == -PCPU_E_WILD);
+	CHECK(pcpu_map_find(&map, 1) == -PCPU_E_INTERIOR);
+	CHECK(pcpu_map_find(&map, 7) == -PCPU_E_INTERIOR);
+	CHECK(pcpu_map_find(&map, 8) == -PCPU_E_NOT_LIVE);
+	CHECK(pcpu_map_find(&map, 9) == -PCPU_E_NOT_LIVE);
+	CHECK(pcpu_map_find(&map, 23) == -PCPU_E_NOT_LIVE);
+	CHECK(pcpu_map_find(&map, 31) == -PCPU_E_INTERIOR);
+	CHECK(pcpu_map_find(&map, 32) == -PCPU_E_WILD);
+	CHECK(pcpu_map_find(&map, 33) == -PCPU_E_WILD);
 }
 
 TEST(find_in_a_map_without_entries_is_wild)
 {
-	map.used = 0;
-	CHECK(pcpu_map_find(&map, 0, 0, 0) == -PCPU_E_WILD);
+	map = (struct pcpu_area_map){ 0 };
+	CHECK(pcpu_map_find(&map, 0) == -PCPU_E_WILD);
 }
 
 /*
@@ -481,7 +625,9 @@ static void model_free(int id)
 /* the map says the same as the model, free blocks are merged, the hint holds */
 static bool map_matches_model(void)
 {
-	int at = 0, free_size = 0, largest = 0;
+	int entries[UNIT], at = 0, free_size = 0, largest = 0;
+
+	pcpu_map_sizes(&map, entries);
 
 	for (int i = 0; i < map.used; i++) {
 		int size = abs(entries[i]);
@@ -517,7 +663,7 @@ TEST(random_requests_match_a_map_of_bytes)
 		int id = 1 + (int)pick(63);
 
 		if (where[id] >= 0) {
-			int index = pcpu_map_find(&map, where[id], 0, 0);
+			int index = pcpu_map_find(&map, where[id]);
 
 			CHECK(index >= 0);
 			if (index < 0)

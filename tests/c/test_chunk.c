@@ -470,22 +470,23 @@ TEST(the_address_tree_finds_the_chunk_below_but_not_across_a_gap)
 {
 	struct pcpu *pcpu = small(2);
 	struct pcpu_chunk *chunk;
+	int steps;
 
 	pcpu_alloc(pcpu, UNIT, 1);
 	pcpu_alloc(pcpu, UNIT, 1);
-	CHECK(!pcpu_chunk_addr_search(pcpu, 63));
-	chunk = pcpu_chunk_addr_search(pcpu, 64);
+	CHECK(!pcpu_chunk_addr_search(pcpu, 63, &steps));
+	chunk = pcpu_chunk_addr_search(pcpu, 64, &steps);
 	CHECK(chunk && chunk->id == 0);
-	chunk = pcpu_chunk_addr_search(pcpu, 2111);
+	chunk = pcpu_chunk_addr_search(pcpu, 2111, &steps);
 	CHECK(chunk && chunk->id == 0);
-	chunk = pcpu_chunk_addr_search(pcpu, 2112);
+	chunk = pcpu_chunk_addr_search(pcpu, 2112, &steps);
 	CHECK(chunk && chunk->id == 1);
-	chunk = pcpu_chunk_addr_search(pcpu, 4159);
+	chunk = pcpu_chunk_addr_search(pcpu, 4159, &steps);
 	CHECK(chunk && chunk->id == 1);
-	CHECK(!pcpu_chunk_addr_search(pcpu, 4160));
-	chunk = pcpu_chunk_addr_search(pcpu, 4224);
+	CHECK(!pcpu_chunk_addr_search(pcpu, 4160, &steps));
+	chunk = pcpu_chunk_addr_search(pcpu, 4224, &steps);
 	CHECK(chunk && chunk->id == 2);
-	CHECK(!pcpu_chunk_addr_search(pcpu, 6272));
+	CHECK(!pcpu_chunk_addr_search(pcpu, 6272, &steps));
 	pcpu_destroy(pcpu);
 }
 

@@ -97,11 +97,12 @@ static struct pcpu *with_pages_2_and_5(unsigned int quirks)
 	struct pcpu_chunk *chunk;
 	struct pcpu *pcpu;
 	int64_t ptr;
+	int steps;
 
 	config.quirks = quirks;
 	pcpu = create(&config);
 	ptr = pcpu_alloc(pcpu, UNIT, 8);
-	chunk = pcpu_chunk_addr_search(pcpu, (uint64_t)ptr);
+	chunk = pcpu_chunk_addr_search(pcpu, (uint64_t)ptr, &steps);
 	CHECK(!pcpu_free(pcpu, ptr));
 	pcpu_depopulate_chunk(pcpu, chunk, 0, 2, true);
 	pcpu_depopulate_chunk(pcpu, chunk, 3, 5, true);
@@ -175,7 +176,9 @@ TEST(a_run_that_cannot_be_mapped_ends_the_populate)
 TEST(depopulate_unmaps_from_the_first_held_page_to_the_last)
 {
 	struct pcpu *pcpu = with_pages_2_and_5(0);
-	struct pcpu_chunk *chunk = pcpu_chunk_addr_search(pcpu, 64 + 2 * UNIT);
+	int steps;
+	struct pcpu_chunk *chunk =
+		pcpu_chunk_addr_search(pcpu, 64 + 2 * UNIT, &steps);
 	uint64_t unmaps = calls_of(pcpu, PCPU_UNMAP);
 	uint64_t pages = calls_of(pcpu, PCPU_FREE_PAGE);
 	uint64_t flushes = calls_of(pcpu, PCPU_FLUSH_TLB);
@@ -433,7 +436,9 @@ TEST(depopulate_unmaps_its_range_and_no_more)
 	struct pcpu *pcpu = create(&config);
 	struct pcpu_info info = info_of(pcpu);
 	int64_t ptr = pcpu_alloc(pcpu, info.unit_size, 8);
-	struct pcpu_chunk *chunk = pcpu_chunk_addr_search(pcpu, (uint64_t)ptr);
+	int steps;
+	struct pcpu_chunk *chunk =
+		pcpu_chunk_addr_search(pcpu, (uint64_t)ptr, &steps);
 
 	for (int cpu = 0; cpu < 2; cpu++)
 		memset(copy_of(pcpu, ptr, cpu), 0x5a, (size_t)info.unit_size);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * compiler.h - what the compiler is told beyond the language, with the
+ * kernel's names.
+ *
+ * An allocation that finds its place at once touches little: its path is
+ * compiled as one function, flatten, and what is seldom needed stays out of
+ * it, noinline.
+ */
+#ifndef PCPU_COMPILER_H
+#define PCPU_COMPILER_H
+
+#define likely(x)	__builtin_expect(!!(x), 1)
+#define unlikely(x)	__builtin_expect(!!(x), 0)
+
+#define noinline	__attribute__((noinline))
+#define always_inline	inline __attribute__((always_inline))
+#define flatten		__attribute__((flatten))
+
+#endif /* PCPU_COMPILER_H */

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_map_scan.c - the search by the block against one entry at a time.
+ *
+ * The file is compiled in here once more as it is for a machine without AVX2,
+ * so that both ways are seen wherever this runs.
+ */
+#define pcpu_map_scan plain_scan
+#define PCPU_NO_AVX2
+#include "map_scan.c"
+#undef pcpu_map_scan
+
+#undef PCPU_MAP_SCAN_H
+#include "map_scan.h"
+
+#include "harness.h"
+#include "pick.h"
+
+#define MOST	300	/* entries */
+
+static uint32_t edge[MOST + 1];
+
+/* entries of 1 to @longest bytes, by turns free and in use or as it comes */
+static void make_row(int n, int longest)
+{
+	bool is_free = pick(2);
+	int at = 0;
+
+	for (int i = 0; i < n; i++) {
+		edge[i] = is_free ? pcpu_free_from(at) : pcpu_in_use_from(at);
+		at += 1 + (int)pick((uint32_t)longest);
+		is_free = is_free ? false : pick(4) != 0;
+	}
+	edge[n] = pcpu_in_use_from(at);
+}
+
+static int one_by_one(int i, int used, int size, int align, int *largest)
+{
+	for (; i < used; i++) {
+		int start = pcpu_edge_offset(edge[i]);
+		int end = pcpu_edge_offset(edge[i + 1]);
+
+		if (!pcpu_edge_is_free(edge[i]))
+			continue;
+		while (start % align)
+			start++;
+		if (start + size <= end)
+			break;
+		if (*largest < pcpu_edge_size(edge + i))
+			*largest = pcpu_edge_size(edge + i);
+	}
+	return i;
+}
+
+TEST(both_ways_find_what_a_look_at_each_entry_finds)
+{
+	int found = 0;
+
+	for (int round = 0; round < 20000; round++) {
+		int used = (int)pick(MOST + 1);
+		int from = (int)pick((uint32_t)used + 1);
+		int size = 1 + (int)pick(24);
+		int align = 1 << pick(5);
+		int expected, index, wide = 0, plain = 0, slow = 0;
+
+		make_row(used, round % 7 ? 12 : 30);
+		expected = one_by_one(from, used, size, align, &slow);
+		index = pcpu_map_scan(edge, from, used, size, align, &wide);
+		CHECK(index == expected && wide == slow);
+		index = plain_scan(edge, from, used, size, align, &plain);
+		CHECK(index == expected && plain == slow);
+		found += expected < used;
+	}
+	/* rows were passed to the end, and rows had a place */
+	CHECK(found > 2000 && found < 18000);
+}
+
+/*
+ *	|###|...|###|...|  ...  |###|......|###|
+ *	 4   4   4   4                8
+ */
+TEST(a_place_is_found_wherever_it_stands_in_a_block)
+{
+	for (int place = 1; place < MOST; place += 2) {
+		int largest = 0;
+		int at = 0;
+
+		for (int i = 0; i < MOST; i++) {
+			edge[i] = i & 1 ? pcpu_free_from(at) :
+					  pcpu_in_use_from(at);
+			at += i == place ? 8 : 4;
+		}
+		edge[MOST] = pcpu_in_use_from(at);
+		CHECK(pcpu_map_scan(edge, 0, MOST, 8, 4, &largest) == place);
+		CHECK(largest == (place > 1 ? 4 : 0));
+	}
+}
