@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from percpu_ffi.replay import Failure, Replay
     from percpu_ffi.state import ChunkState, Location, State
     from percpu_ffi.trace import Trace, TraceStats
+    from percpu_ffi.work import Work, WorkByCall
 
 __all__ = [
     "Allocator",
@@ -68,6 +69,8 @@ __all__ = [
     "TraceError",
     "TraceStats",
     "WildPointer",
+    "Work",
+    "WorkByCall",
 ]
 
 __version__ = "0.1.0"
@@ -86,6 +89,7 @@ _HOMES = {
     "replay": "Failure Replay",
     "state": "ChunkState Location State",
     "trace": "Trace TraceStats",
+    "work": "Work WorkByCall",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from percpu_ffi.replay import Replay
     from percpu_ffi.state import Location, State
     from percpu_ffi.trace import Trace
+    from percpu_ffi.work import WorkByCall
 
 __all__ = ["PerCpu"]
 
@@ -217,6 +218,20 @@ class PerCpu(ABC):
     @abstractmethod
     def counters(self) -> dict[str, int]:
         """Count the calls to each kernel service since creation, set-up included.
+
+        Raises:
+            ClosedError: the allocator is closed.
+
+        """
+
+    @abstractmethod
+    def work(self) -> WorkByCall:
+        """Count what was done since creation, for allocations and for frees.
+
+        The counts are those of the file of 2009 for the same requests, whatever the
+        implementation does to be faster; :class:`percpu_ffi.Work` tells what each means.
+        Requests and pointers that are refused count nothing, nor does a free of 0, nor the
+        set-up.  ``a.work() - before`` is what was done in between.
 
         Raises:
             ClosedError: the allocator is closed.

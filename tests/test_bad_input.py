@@ -295,6 +295,7 @@ class TestClosed:
             lambda a: a.area(8),
             lambda a: a.state(),
             lambda a: a.counters(),
+            lambda a: a.work(),
             lambda a: a.inject("kmalloc", 1),
             lambda a: a.alloc_many([8]),
             lambda a: a.free_many([12288]),

@@ -52,7 +52,7 @@ MISTAKES = {
     # a map of a page comes from vmalloc
     "map-border": ("model", "if new <= self.page_size:", "if new < self.page_size:"),
     # the wrong one of two empty chunks goes
-    "spare-chunk": ("model", "self._kill_chunk(spare[0])", "self._kill_chunk(chunk)"),
+    "spare-chunk": ("model", "self._kill_chunk(chunk)", "self._kill_chunk(empty)"),
     # address space is used again from the top
     "lowest-hole": ("kernel", "if area_start - start >= size:", "if area_start == self.end:"),
 }
@@ -71,7 +71,7 @@ def put_back(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         if thing in mistaken and place != "model":
             monkeypatch.setattr(model, thing, mistaken[thing])
     if place == "model":
-        for method in ("_find_area", "_relocate", "_resize_map", "_free"):
+        for method in ("_find_area", "_relocate", "_resize_map", "_kill_another"):
             monkeypatch.setattr(Model, method, vars(mistaken["Model"])[method])
 
 

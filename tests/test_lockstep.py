@@ -59,6 +59,16 @@ class Generous(Model):
         return ptr
 
 
+class Hasty(Model):
+    """A model that knows where an area is, and scans no map to free it."""
+
+    def _free_area(self, chunk: Any, offset: int) -> None:
+        work = self._kernel.work
+        scanned = work.entries_scanned
+        super()._free_area(chunk, offset)
+        work.entries_scanned = scanned
+
+
 class Silent(Model):
     """A model that says less about its errors."""
 
@@ -97,6 +107,7 @@ def test_port_and_model_agree_with_the_rollback_of_2009() -> None:
         ([("alloc", 1, 900, 4), ("alloc", 2, 900, 4), ("alloc", 3, 8, 4)], LastFit, "pointers"),
         ([("alloc", 1, 13, 1)], Generous, "counters"),
         ([("alloc", 1, 8, 3)], Silent, "errors"),
+        ([("alloc", 1, 8, 8), ("free", 1)], Hasty, "work"),
         ([("alloc", 1, 4, 4), ("alloc", 2, 956, 4), ("free", 1)], Forgetful, "state"),
     ],
 )
@@ -124,6 +135,14 @@ def test_difference_shows_the_operation_the_answers_and_the_maps() -> None:
         "chunk 1, free_size: port 512; liar 496",
     ):
         assert words in text, text
+
+
+def test_difference_shows_the_counts_that_differ() -> None:
+    ops: list[Any] = [*(("alloc", i, 8, 8) for i in range(5)), ("free", 3)]
+    text = str(lockstep(against(Hasty), Trace.from_ops(ops, TINY)))
+    assert "work differs after operation 5, ('free', 3)" in text
+    assert "entries_scanned for free: port 5; liar 0" in text
+    assert text.count("port") == 2  # nothing else differs
 
 
 def test_comparing_less() -> None:
@@ -282,8 +301,8 @@ def test_campaign_with_impossible_geometry() -> None:
 @pytest.mark.parametrize(
     ("party", "missing"),
     [
-        (object(), "alloc, free, state, counters"),
-        (type("Half", (), {"alloc": min, "free": min, "state": min})(), "counters"),
+        (object(), "alloc, free, state, counters, work"),
+        (type("Half", (), {"alloc": min, "free": min, "state": min})(), "counters, work"),
     ],
 )
 def test_party_that_lacks_methods(small: Any, party: Any, missing: str) -> None:
@@ -305,7 +324,7 @@ def raising(method: str, error: BaseException) -> type[Model]:
     return type("Broken", (Model,), {method: broken})
 
 
-@pytest.mark.parametrize("method", ["state", "counters", "close", "alloc", "_open"])
+@pytest.mark.parametrize("method", ["state", "counters", "work", "close", "alloc", "_open"])
 @pytest.mark.parametrize("error", [RuntimeError("broken"), SystemExit(3)])
 def test_whatever_a_party_raises_is_its_answer(method: str, error: BaseException) -> None:
     trace = Trace.from_ops([("alloc", 1, 8, 8)], TINY)
@@ -342,7 +361,7 @@ def test_one_party_is_none(small: Any) -> None:
 
 
 def test_unknown_aspect(small: Any) -> None:
-    with pytest.raises(ConfigError, match="choose from errors, pointers, state, counters"):
+    with pytest.raises(ConfigError, match="choose from errors, pointers, state, counters, work"):
         drive({"a": small, "b": small}, [], compare=["speed"])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import percpu_ffi
-from percpu_ffi import config, errors
+from percpu_ffi import config, errors, work
 from percpu_ffi._core import ffi, lib
 from percpu_ffi.trace import operations
 
@@ -80,7 +80,10 @@ def test_every_source_file_names_its_licence() -> None:
 
 
 def test_examples_in_docstrings() -> None:
-    assert doctest.testmod(percpu_ffi).failed == 0
+    for module in (percpu_ffi, work):
+        result = doctest.testmod(module)
+        assert result.attempted
+        assert not result.failed
 
 
 def test_examples_in_documents(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,6 +174,7 @@ class Together(RuleBasedStateMachine):
         if hasattr(self, "port"):
             assert self.port.state() == self.model.state()
             assert self.port.counters() == self.model.counters()
+            assert self.port.work() == self.model.work()
             assert self.port._half_done() == self.model._half_done()
             assert repr(self.port)[10:] == repr(self.model)[6:]
 

@@ -66,7 +66,10 @@ def set_(name: str, value: Any) -> Callable[[Model], None]:
         (lambda m: m._slots[3].append(m._slots[7].pop()), "chunk 1 .* stands in slot 3, .* in 7"),
         (lambda m: m._slots[7].clear(), r"lists hold the chunks \[\], the address tree \[0, 1\]"),
         (lambda m: m._slots[2].append(chunk(m)), r"the lists hold the chunks \[0, 0, 1\]"),
-        (lambda m: m._chunks.pop(), r"hold the chunks \[0, 1\], the address tree \[0\]"),
+        (
+            lambda m: m._chunks.erase(chunk(m, 1).addr),
+            r"hold the chunks \[0, 1\], the address tree \[0\]",
+        ),
     ],
 )
 def test_damage_is_found(model: Model, damage: Any, words: str) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from percpu_ffi.state import ChunkState, State
     from percpu_ffi.trace import Trace
+    from percpu_ffi.work import WorkByCall
 
 __all__ = ["Difference"]
 
@@ -29,15 +30,17 @@ class Difference:
     trace: Trace
     """The operations up to and with the one that differs, and the set-up."""
     aspect: str
-    """What differs: ``"errors"``, ``"pointers"``, ``"state"`` or ``"counters"``."""
+    """What differs: ``"errors"``, ``"pointers"``, ``"state"``, ``"counters"`` or ``"work"``."""
     parties: tuple[str, ...]
     """Their names."""
     answers: tuple[str, ...]
     """What each gave: a pointer, an error, or nothing."""
-    states: tuple[State, ...]
+    states: tuple[State, ...] = ()
     """Their states after the operation; empty where they were not compared."""
-    counters: tuple[dict[str, int], ...]
-    """Their service calls after the operation; likewise."""
+    counters: tuple[dict[str, int], ...] = ()
+    """Their service calls up to there; likewise."""
+    work: tuple[WorkByCall, ...] = ()
+    """Their work up to there; likewise."""
 
     @property
     def index(self) -> int:
@@ -49,10 +52,11 @@ class Difference:
 
     def _lines(self) -> Iterator[str]:
         setup = ", ".join(f"{name}={value!r}" for name, value in self.trace.setup.items())
-        yield f"the {self.aspect} differ after {self._operation()}"
+        verb = "differs" if self.aspect in ("state", "work") else "differ"
+        yield f"the {self.aspect} {verb} after {self._operation()}"
         yield f"set up with {setup or 'defaults'}"
         yield from self._each(self.answers)
-        rows = [*self._differing_counters(), *self._differing_state()]
+        rows = [*self._differing_counters(), *self._differing_state(), *self._differing_work()]
         yield from rows[:MOST_LINES]
         if len(rows) > MOST_LINES:
             yield f"and {len(rows) - MOST_LINES} more lines like these"
@@ -78,6 +82,14 @@ class Difference:
             calls = [counters.get(service) for counters in self.counters]
             if any(number != calls[0] for number in calls):
                 yield self._row(f"calls of {service}", [*calls])
+
+    def _differing_work(self) -> Iterator[str]:
+        for call in ("alloc", "free"):
+            works = [asdict(getattr(work, call)) for work in self.work]
+            for name in works[0] if works else ():
+                counts = [work[name] for work in works]
+                if any(number != counts[0] for number in counts):
+                    yield self._row(f"{name} for {call}", [*counts])
 
     def _differing_state(self) -> Iterator[str]:
         states = self.states

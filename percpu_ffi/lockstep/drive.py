@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["ASPECTS", "Maker", "Party", "drive", "lockstep"]
 
-ASPECTS = ("errors", "pointers", "state", "counters")
+# what an allocator tells of itself, by the methods of these names
+TOLD = ("state", "counters", "work")
+ASPECTS = ("errors", "pointers", *TOLD)
 
 
 class Party(Protocol):
     """What is driven: the methods of an allocator that a trace needs, or some of them.
 
-    ``state`` and ``counters`` may be missing where they are not compared, ``inject`` where
-    the trace sets no faults.
+    ``state``, ``counters`` and ``work`` may be missing where they are not compared,
+    ``inject`` where the trace sets no faults.
     """
 
     def alloc(self, size: int, align: int, /) -> int:
@@ -50,10 +52,8 @@ class Driver:
         self.live: list[dict[Key, int]] = [{} for _ in parties]
         self.errors = "errors" in compare
         self.pointers = "pointers" in compare
-        self.state = "state" in compare
-        self.counters = "counters" in compare
-        self.states: list[Any] = []
-        self.calls: list[Any] = []
+        # what each party tells of itself, by the aspect that it is compared under
+        self.told: dict[str, list[Any]] = {name: [] for name in TOLD if name in compare}
         self.failures = 0  # operations that all parties answered with an error
 
     def do(self, op: Op) -> Found | None:
@@ -93,11 +93,9 @@ class Driver:
 
     def look(self) -> Found | None:
         """Compare what the parties look like inside; no answers where all gave something."""
-        if self.counters:
-            self.calls = [_asked(party, "counters") for party in self.parties.values()]
-        if self.state:
-            self.states = [_asked(party, "state") for party in self.parties.values()]
-        for aspect, values in (("state", self.states), ("counters", self.calls)):
+        for aspect, values in self.told.items():
+            values[:] = [_asked(party, aspect) for party in self.parties.values()]
+        for aspect, values in self.told.items():
             if any(isinstance(value, str) for value in values):
                 told_by_each = (v if isinstance(v, str) else "answered" for v in values)
                 return "errors", tuple(told_by_each)
@@ -108,15 +106,17 @@ class Driver:
     def difference(self, setup: dict[str, Any], ops: list[Op], found: Found) -> Difference:
         """Describe where the run stopped."""
         self.look()
-        looked = [*self.states, *self.calls]
-        whole = not any(isinstance(value, str) for value in looked)
+        inside = {aspect: tuple(values) for aspect, values in self.told.items()}
+        if any(isinstance(value, str) for values in inside.values() for value in values):
+            inside = {}  # one of them cannot tell
         return Difference(
             trace=Trace.from_ops(ops, setup),
             aspect=found[0],
             parties=tuple(self.parties),
             answers=found[1] or ("",) * len(self.parties),
-            states=tuple(self.states) if whole else (),
-            counters=tuple(self.calls) if whole else (),
+            states=inside.get("state", ()),
+            counters=inside.get("counters", ()),
+            work=inside.get("work", ()),
         )
 
 
@@ -195,12 +195,12 @@ def run(
                 told(refusals[name]) if name in refusals else "accepted it" for name in makers
             )
             nothing = Trace.from_ops([], trace.setup)
-            return Difference(nothing, "errors", tuple(makers), answers, (), ()), 0
+            return Difference(nothing, "errors", tuple(makers), answers), 0
         difference, failures = _drive(parties, trace, compare, progress, trace.setup)
     finally:
         ends = tuple(_asked(party, "close") or "closed" for party in parties.values())
     if difference is None and any(end != "closed" for end in ends):
-        difference = Difference(trace, "errors", tuple(makers), ends, (), ())
+        difference = Difference(trace, "errors", tuple(makers), ends)
     return difference, failures
 
 
@@ -272,7 +272,7 @@ def _check_methods(parties: Mapping[str, object], compare: Collection[str]) -> N
     needed = [
         "alloc",
         "free",
-        *(name for name in ("state", "counters", "inject") if name in compare),
+        *(name for name in (*TOLD, "inject") if name in compare),
     ]
     for name, party in parties.items():
         missing = [method for method in needed if not callable(getattr(party, method, None))]

@@ -20,15 +20,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from percpu_ffi.model.tally import ENTRY
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from percpu_ffi.model.memory import Memory
+    from percpu_ffi.model.tally import Tally
 
-__all__ = ["DEFAULT_MAP_ALLOC", "ENTRY", "SMALL", "Chunk"]
+__all__ = ["DEFAULT_MAP_ALLOC", "SMALL", "Chunk"]
 
-ENTRY = 4  # sizeof(int): bytes of a map entry
-SMALL = ENTRY  # and the smallest free block worth keeping: the same sizeof in 2009
+SMALL = ENTRY  # the smallest free block worth keeping: the same sizeof in 2009
 DEFAULT_MAP_ALLOC = 16  # entries that a map has room for at first
 
 
@@ -70,13 +72,16 @@ class Chunk:
             start += abs(size)
         return None
 
-    def alloc_area(self, size: int, align: int, grow: Callable[[int], None]) -> int | None:
+    def alloc_area(
+        self, size: int, align: int, grow: Callable[[int], None], work: Tally
+    ) -> int | None:
         """Take an area of a size and alignment: its offset, or None where none fits.
 
         Args:
             size: bytes.
             align: a power of two, bytes.
             grow: makes room for so many entries in the map, or raises.
+            work: where entries are counted.
 
         Source: ``pcpu_alloc_area`` and ``pcpu_split_block`` of the 2009 file.
 
@@ -90,8 +95,11 @@ class Chunk:
             largest = max(largest, block)
             offset += abs(block)
         else:
+            work.entries_scanned += len(self.map)
             self.contig_hint = largest  # all was seen: the hint is exact now
             return None
+
+        work.entries_scanned += i + 1
 
         # a gap too small to be kept goes to the area before it; there is one, since offset 0
         # has no gap and no two free entries are neighbours.  This stays if growing fails.
@@ -108,6 +116,8 @@ class Chunk:
 
         was_last = i == len(self.map) - 1
         grow(len(self.map) + (gap > 0) + (rest > 0))
+        if gap or rest:
+            work.move(len(self.map) - i)  # this entry too: a new one may come before it
         self.map[i : i + 1] = [entry for entry in (gap, -used, rest) if entry]
         self.free_size -= used
 
@@ -116,21 +126,29 @@ class Chunk:
         self.contig_hint = largest if was_last else max(largest, self.contig_hint)
         return offset + gap
 
-    def free_area(self, offset: int) -> None:
+    def free_area(self, offset: int, work: Tally) -> None:
         """Free the area at an offset, and merge it with free neighbours.
 
+        Args:
+            offset: bytes from the start of a unit.
+            work: where entries are counted.
+
         Source: ``pcpu_free_area`` of the 2009 file.
+
         """
         i = self.find(offset)
         assert i is not None, "the caller has looked it up"
+        work.entries_scanned += i + 1
         freed = -self.map[i]
         self.free_size += freed
 
         first, last = i, i + 1
         if first > 0 and self.map[first - 1] > 0:
             first -= 1
+            work.move(len(self.map) - last)  # all behind close up: once for each merge
         if last < len(self.map) and self.map[last] > 0:
             last += 1
+            work.move(len(self.map) - last)
         merged = sum(map(abs, self.map[first:last]))
         self.map[first:last] = [merged]
         self.contig_hint = max(self.contig_hint, merged)

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from percpu_ffi.config import SERVICES
+from percpu_ffi.model.tally import Tally
 
 if TYPE_CHECKING:
     from percpu_ffi.config import Config, FaultPlan
@@ -76,6 +77,7 @@ class Kernel:
         """Have an address space in which chunks of ``chunk_size`` bytes are to lie."""
         self.calls = dict.fromkeys(SERVICES, 0)
         self.faults: dict[str, Fault] = {}
+        self.work = Tally()  # of the call that runs
         self.page_size = config.page_size
         self.cpus, self.nodes = config.cpus, config.nodes
         self.page_limit = config.page_limit
@@ -153,11 +155,13 @@ class Kernel:
         if self.page_limit and self.frames[node] >= self.page_limit:
             raise ServiceFailed("alloc_page")
         self.frames[node] += 1
+        self.work.pages_populated += 1
 
     def free_page(self, cpu: int) -> None:
         """Give a page frame back."""
         self.count("free_page")
         self.frames[self.node_of(cpu)] -= 1
+        self.work.pages_depopulated += 1
 
     def node_of(self, cpu: int) -> int:
         """Tell the node of a CPU: they lie there in even blocks."""

@@ -13,19 +13,21 @@ from __future__ import annotations
 
 import operator
 from array import array
-from bisect import bisect_right
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
 from percpu_ffi.face import PerCpu, integer, integer_buffer, integers, pointer
-from percpu_ffi.model.chunk import DEFAULT_MAP_ALLOC, ENTRY, SMALL, Chunk
+from percpu_ffi.model.chunk import DEFAULT_MAP_ALLOC, SMALL, Chunk
 from percpu_ffi.model.entry import Entry
 from percpu_ffi.model.kernel import Fault, Kernel, ServiceFailed
 from percpu_ffi.model.memory import Memory
 from percpu_ffi.model.pages import depopulate, map_pages, pages_of, populate
 from percpu_ffi.model.replay import replay_in_model
+from percpu_ffi.model.tally import ENTRY, Tally
+from percpu_ffi.model.tree import Tree
 from percpu_ffi.state import ChunkState, Location, State
+from percpu_ffi.work import WorkByCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,12 +46,14 @@ class Model(PerCpu):
     """
 
     __slots__ = (
+        "_alloc_work",
         "_boot_pages",
         "_chunks",
         "_created",
         "_destroyed",
         "_entry",
         "_first",
+        "_free_work",
         "_gaps_given_away",
         "_kernel",
         "_pins",
@@ -64,12 +68,13 @@ class Model(PerCpu):
         self._pins: Counter[int] = Counter()  # views by pointer
         self._created = self._destroyed = self._gaps_given_away = 0
         self._kernel = Kernel(config, self._chunk_size)
+        self._alloc_work, self._free_work = Tally(), Tally()
 
         # a list for each size, one below them for what is too small, one above for all
         self._slots: list[list[Chunk]] = [
             [] for _ in range(self._size_to_slot(config.unit_size, empty=False) + 2)
         ]
-        self._chunks: list[Chunk] = []  # by address
+        self._chunks: Tree[Chunk] = Tree()  # by address
 
         unit_pages = config.unit_size // config.page_size
         if config.first_chunk == "4k":
@@ -88,7 +93,7 @@ class Model(PerCpu):
         if not self._first.immutable:
             map_pages(self._kernel, self._first, present)
 
-        self._chunks.append(self._first)
+        self._chunks.insert(addr, self._first)
         self._relocate(self._first, None)
 
     @property
@@ -102,7 +107,7 @@ class Model(PerCpu):
             if self._pins:
                 raise errors.viewed_on_close()
             self._entry.closed = True
-            self._chunks = []
+            self._chunks = Tree()
 
     def __repr__(self) -> str:
         if self._entry.closed:
@@ -139,6 +144,7 @@ class Model(PerCpu):
     def _alloc(self, size: int, align: int) -> int:
         """Find a place, then pages for it (``__alloc_percpu`` of the 2009 file)."""
         self._check_request(size, align)
+        self._begin(self._alloc_work)
         try:
             chunk, offset = self._find_area(size, align)
             try:
@@ -153,12 +159,20 @@ class Model(PerCpu):
             chunk.memory.fill(offset, bytes(size))
         return chunk.addr + offset
 
+    def _begin(self, work: Tally) -> None:
+        """Count all work from now on for an operation."""
+        self._kernel.work = work
+        work.operations += 1
+
     def _find_area(self, size: int, align: int) -> tuple[Chunk, int]:
         """Take an area from the fullest chunk that has room, or from a new one."""
+        work = self._kernel.work
         for slot in self._slots[self._size_to_slot(size) :]:
+            work.slots_visited += 1
             # a chunk without room may leave the list under our feet: walk over a copy.  In
             # 2009 the walk went along with it
             for chunk in list(slot):
+                work.chunks_visited += 1
                 if size > chunk.contig_hint:
                     continue
                 offset = self._alloc_area(chunk, size, align)
@@ -190,7 +204,7 @@ class Model(PerCpu):
                 raise
 
         free_size = chunk.free_size
-        offset = chunk.alloc_area(size, align, grow)
+        offset = chunk.alloc_area(size, align, grow, self._kernel.work)
         self._relocate(chunk, old_slot)
         return offset
 
@@ -206,15 +220,24 @@ class Model(PerCpu):
         if not ptr:
             return
         chunk, offset = self._find_freeable(ptr)
+        self._begin(self._free_work)
+        self._free_work.tree_steps += self._chunks.steps
         self._free_area(chunk, offset)
         if chunk.free_size == self.unit_size:
-            spare = [other for other in self._slots[-1] if other is not chunk]
-            if spare:
-                self._kill_chunk(spare[0])
+            self._kill_another(chunk)
+
+    def _kill_another(self, empty: Chunk) -> None:
+        """Give an empty chunk back, if there is one beside ``empty``."""
+        self._free_work.slots_visited += 1
+        for chunk in self._slots[-1]:
+            self._free_work.chunks_visited += 1
+            if chunk is not empty:
+                self._kill_chunk(chunk)
+                break
 
     def _free_area(self, chunk: Chunk, offset: int) -> None:
         old_slot = self._slot_of(chunk)
-        chunk.free_area(offset)
+        chunk.free_area(offset, self._kernel.work)
         self._relocate(chunk, old_slot)
 
     def _find(self, ptr: int) -> tuple[Chunk, int, int]:
@@ -222,8 +245,7 @@ class Model(PerCpu):
 
         Raises: what is wrong with the pointer; the 2009 file would do as it was told.
         """
-        i = bisect_right(self._chunks, ptr, key=_address) if ptr > 0 else 0
-        chunk = self._chunks[i - 1] if i else None
+        chunk = self._chunks.find_last(ptr)
         if chunk is None or ptr - chunk.addr >= self._chunk_size:
             raise errors.wild_pointer(ptr)
         offset = ptr - chunk.addr
@@ -303,6 +325,9 @@ class Model(PerCpu):
             self._kernel.kfree(old)
         else:
             self._kernel.vfree()
+        if old and new:
+            self._kernel.work.map_reallocations += 1
+            self._kernel.work.bytes_moved += old
         chunk.map_alloc = entries
 
     def _create_chunk(self) -> Chunk:
@@ -320,7 +345,8 @@ class Model(PerCpu):
         self._created += 1
         chunk.id = self._created
         self._relocate(chunk, None)
-        self._chunks.insert(bisect_right(self._chunks, chunk.addr, key=_address), chunk)
+        self._chunks.insert(chunk.addr, chunk)
+        kernel.work.tree_steps += self._chunks.steps
         return chunk
 
     def _free_chunk(self, chunk: Chunk) -> None:
@@ -335,7 +361,7 @@ class Model(PerCpu):
         """Give a chunk back (``pcpu_kill_chunk``)."""
         depopulate(self._kernel, chunk, range(len(chunk.populated)), flush=False)
         self._slots[-1].remove(chunk)
-        self._chunks.remove(chunk)
+        self._chunks.erase(chunk.addr)
         self._free_chunk(chunk)
         self._destroyed += 1
 
@@ -408,6 +434,10 @@ class Model(PerCpu):
         with self._entry:
             return dict(self._kernel.calls)
 
+    def work(self) -> WorkByCall:
+        with self._entry:
+            return WorkByCall(self._alloc_work.taken(), self._free_work.taken())
+
     def _half_done(self) -> int:
         return self._gaps_given_away
 
@@ -459,7 +489,3 @@ class Model(PerCpu):
 
     def replay(self, trace: Trace, progress: Callable[[int], object] | None = None) -> Replay:
         return replay_in_model(self, trace, progress)
-
-
-def _address(chunk: Chunk) -> int:
-    return chunk.addr

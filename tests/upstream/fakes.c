@@ -269,6 +269,7 @@ struct page *alloc_pages_node(int node, gfp_t flags, unsigned int order)
 		return NULL;
 	}
 	fakes.held[node]++;
+	fake_work()->pages_populated++;
 	return new_page(node);
 }
 
@@ -277,5 +278,6 @@ void __free_page(struct page *page)
 	fake_count(FAKE_FREE_PAGE);
 	/* below 0 where a boot-time frame goes: it joins what there is */
 	fakes.held[page->node]--;
+	fake_work()->pages_depopulated++;
 	take_back(FAKE_ALLOC_PAGE, page);
 }

@@ -38,6 +38,28 @@ enum fake_service {
 	FAKE_NR_SERVICES
 };
 
+/* the call that work is done for; known to witness.py */
+enum fake_call {
+	CALL_ALLOC,		/* __alloc_percpu */
+	CALL_FREE,		/* free_percpu */
+	CALL_OTHER,		/* set-up, and looking at the state: not told */
+	FAKE_NR_CALLS
+};
+
+/* what the file does itself; the layout is known to witness.py */
+struct fake_work {
+	uint64_t operations;	/* calls that took the mutex */
+	uint64_t slots_visited;	/* lists whose walk began */
+	uint64_t chunks_visited; /* chunks met there */
+	uint64_t entries_scanned; /* map entries looked at */
+	uint64_t entries_moved;	/* map entries moved inside a map */
+	uint64_t bytes_moved;	/* their bytes, and those of maps copied */
+	uint64_t map_reallocations; /* maps copied */
+	uint64_t tree_steps;	/* chunks compared with an address */
+	uint64_t pages_populated; /* page frames had */
+	uint64_t pages_depopulated; /* page frames given back */
+};
+
 /* why a call did not come to its end */
 enum fake_stop_reason {
 	STOP_NOT,		/* it did */
@@ -72,6 +94,7 @@ struct fake_block {
 };
 
 struct vm_struct;
+struct rb_node;
 
 struct fake_machine {
 	int page_shift;		/* log2 of bytes in a page */
@@ -83,6 +106,10 @@ struct fake_machine {
 	bool mended;		/* treat defects that end in undefined steps */
 
 	uint64_t calls[FAKE_NR_SERVICES]; /* since set-up */
+	struct fake_work works[FAKE_NR_CALLS]; /* since set-up */
+	enum fake_call call;	/* that runs */
+	bool entry_counted;	/* the scan will step over a counted entry */
+	const struct rb_node *compared; /* node that a search came to last */
 	struct fake_plan plans[FAKE_NR_SERVICES]; /* what is to fail */
 	int64_t *held;		/* frames taken from each node */
 	struct fake_block blocks; /* anchor of all that is handed out */
@@ -156,6 +183,12 @@ bool fake_failed(enum fake_service service);
 static inline void fake_count(enum fake_service service)
 {
 	fakes.calls[service]++;
+}
+
+/* where the call that runs has its work counted */
+static inline struct fake_work *fake_work(void)
+{
+	return &fakes.works[fakes.call];
 }
 
 #endif

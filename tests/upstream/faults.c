@@ -60,5 +60,6 @@ bool fake_fails(enum fake_service service)
 	struct fake_plan *plan = &fakes.plans[service];
 
 	fake_count(service);
+	fakes.entry_counted = false; /* no scan calls: it is over */
 	return plan->armed && strikes(plan) && !fake_failed(service);
 }

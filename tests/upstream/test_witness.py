@@ -45,7 +45,10 @@ def outcome(call: Callable[..., Any], *args: Any, **settings: Any) -> Any:
 
 
 def same(witness: Witness, port: Allocator) -> bool:
-    return witness.state() == port.state() and witness.counters() == port.counters()
+    return all(
+        getattr(witness, aspect)() == getattr(port, aspect)()
+        for aspect in ("state", "counters", "work")
+    )
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
@@ -238,7 +241,14 @@ def test_closed(mended: WitnessFactory) -> None:
     w.close()
     w.close()
     calls: list[Callable[[], Any]] = [
-        *(w.state, w.counters, lambda: w.alloc(8), lambda: w.free(0), lambda: w.inject("map", 1)),
+        *(
+            w.state,
+            w.counters,
+            w.work,
+            lambda: w.alloc(8),
+            lambda: w.free(0),
+            lambda: w.inject("map", 1),
+        ),
         *(lambda: w.alloc_many([]), lambda: w.free_many([]), lambda: w.locate(128)),
     ]
     for call in calls:

@@ -31,19 +31,34 @@ static void bring_page_table(unsigned long addr)
 	(void)addr;
 }
 
-static void begin_call(void)
+static void begin_call(enum fake_call call)
 {
 	/* the call before may have stopped half-way */
 	pcpu_mutex.held = false;
 	fakes.fresh_chunk = NULL;
 	fakes.report.stopped = STOP_NOT;
 	fakes.report.failed = -1;
+	fakes.call = call;
+	fakes.entry_counted = false;
+	fakes.compared = NULL;
+}
+
+/* whatever follows is none of the file's doing */
+static void end_call(void)
+{
+	fakes.call = CALL_OTHER;
+}
+
+/* the area is freed whose entry a scan came to */
+static void count_freed_entry(void)
+{
+	fake_work()->entries_scanned++;
 }
 
 static int64_t set_up_first_chunk(const struct witness_settings *settings,
 				  void *block)
 {
-	begin_call();
+	begin_call(CALL_OTHER);
 	if (setjmp(fakes.way_out))
 		return 0;
 	return (int64_t)pcpu_setup_first_chunk(bring_page,
@@ -85,17 +100,28 @@ void witness_exit(void)
 
 int64_t witness_alloc(uint64_t size, uint64_t align)
 {
-	begin_call();
-	if (setjmp(fakes.way_out))
-		return 0;
-	return (int64_t)__alloc_percpu(size, align);
+	int64_t ptr = 0;
+
+	begin_call(CALL_ALLOC);
+	if (!setjmp(fakes.way_out))
+		ptr = (int64_t)__alloc_percpu(size, align);
+	/* no pages for an area that was had: it was freed again */
+	if (fakes.report.failed == FAKE_ALLOC_PAGE ||
+	    fakes.report.failed == FAKE_MAP)
+		count_freed_entry();
+	end_call();
+	return ptr;
 }
 
 int64_t witness_free(int64_t ptr)
 {
-	begin_call();
-	if (!setjmp(fakes.way_out))
+	begin_call(CALL_FREE);
+	if (!setjmp(fakes.way_out)) {
 		free_percpu((void *)ptr);
+		if (ptr)
+			count_freed_entry();
+	}
+	end_call();
 	return fakes.report.stopped;
 }
 
@@ -203,4 +229,9 @@ const struct fake_report *witness_report(void)
 const uint64_t *witness_calls(void)
 {
 	return fakes.calls;
+}
+
+const struct fake_work *witness_works(void)
+{
+	return fakes.works;
 }

@@ -107,6 +107,13 @@ const struct fake_report *witness_report(void);
  */
 const uint64_t *witness_calls(void);
 
+/**
+ * witness_works - what the file did itself since set-up
+ *
+ * Return: one for each enum fake_call, always at the same place.
+ */
+const struct fake_work *witness_works(void);
+
 #pragma GCC visibility pop
 
 #endif

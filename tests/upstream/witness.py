@@ -18,11 +18,11 @@ import subprocess
 import tempfile
 from array import array
 from ctypes import c_bool, c_char_p, c_double, c_int, c_int64, c_uint64
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from percpu_ffi import ChunkState, Location, PerCpu, State, errors
+from percpu_ffi import ChunkState, Location, PerCpu, State, Work, WorkByCall, errors
 from percpu_ffi.config import SERVICES, Config, FaultPlan
 from percpu_ffi.face import integer_buffer, integers
 
@@ -37,12 +37,14 @@ __all__ = ["KernelBug", "Undefined", "Witness", "WitnessFactory", "WrongFile", "
 
 BLOB = "9ac01980cce084f51cde78edd5e0fec534f19023"
 HERE = Path(__file__).resolve().parent
-SOURCES = ("witness.c", "fakes.c", "faults.c")
+SOURCES = ("witness.c", "fakes.c", "faults.c", "rbtree.c")
 FLAGS = (
     *("-std=gnu11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-fvisibility=hidden"),
     # what kernels are built with, and their code counts on
     *("-fno-strict-aliasing", "-fno-delete-null-pointer-checks"),
 )
+
+CALLS = ("alloc", "free", "other")  # enum fake_call
 
 # enum fake_stop_reason
 STOP_NO_MEMORY, STOP_BUG = 1, 2
@@ -124,6 +126,15 @@ class _Report(ctypes.Structure):
     ]
 
 
+class _Work(ctypes.Structure):
+    """As struct fake_work, whose fields have the names and the order of Work."""
+
+    _fields_: ClassVar = [(field.name, c_uint64) for field in fields(Work)]
+
+    def taken(self) -> Work:
+        return Work(*(getattr(self, field.name) for field in fields(Work)))
+
+
 class _Place(ctypes.Structure):
     """As struct witness_place."""
 
@@ -160,6 +171,7 @@ class _Library:
         )
         self.report = function("report", ctypes.POINTER(_Report))().contents
         self.calls = function("calls", ctypes.POINTER(c_uint64 * len(SERVICES)))().contents
+        self.works = function("works", ctypes.POINTER(_Work * len(CALLS)))().contents
         self._dump = function("dump", c_int64, ctypes.c_void_p, c_int64)
         self._make_room(1024)
 
@@ -371,6 +383,10 @@ class Witness(PerCpu):
 
     def counters(self) -> dict[str, int]:
         return dict(zip(SERVICES, self._library.calls[:], strict=True))
+
+    def work(self) -> WorkByCall:
+        alloc, free, _other = self._library.works
+        return WorkByCall(alloc.taken(), free.taken())
 
     def _inject(self, site: str, plan: FaultPlan | None) -> None:
         if plan is None:

@@ -63,7 +63,16 @@ struct list_walk {
 
 static inline struct list_walk list_walk_from(struct list_head *head)
 {
+	fake_work()->slots_visited++;
 	return (struct list_walk){ head, head->next, head->next->next };
+}
+
+static inline bool list_walk_goes_on(const struct list_walk *walk)
+{
+	if (walk->at == walk->head)
+		return false;
+	fake_work()->chunks_visited++;
+	return true;
 }
 
 static inline void list_walk_on(struct list_walk *walk)
@@ -78,7 +87,7 @@ static inline void list_walk_on(struct list_walk *walk)
 
 #define list_for_each_entry(pos, list, member)				\
 	for (struct list_walk walk_ = list_walk_from(list);		\
-	     walk_.at != walk_.head &&					\
+	     list_walk_goes_on(&walk_) &&				\
 	     ((pos) = container_of(walk_.at, __typeof__(*(pos)), member), \
 	      true);							\
 	     list_walk_on(&walk_))

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* linux/rbtree.h - a search tree, not balanced: only its order is seen. */
+/*
+ * linux/rbtree.h - red-black trees.
+ *
+ * The file walks down from the root itself, and asks at each node for the chunk
+ * around it, to compare its address: these steps are counted.  At its end it
+ * asks for the same node again, or for the one before it.
+ */
 #ifndef WITNESS_LINUX_RBTREE_H
 #define WITNESS_LINUX_RBTREE_H
 
@@ -7,8 +13,14 @@
 
 struct rb_node {
 	struct rb_node *parent;		/* NULL at the root */
-	struct rb_node *rb_left;	/* all that is lower */
-	struct rb_node *rb_right;	/* all that is higher */
+	union {
+		struct {
+			struct rb_node *rb_left; /* all that is lower */
+			struct rb_node *rb_right; /* all that is higher */
+		};
+		struct rb_node *child[2]; /* the same, by number */
+	};
+	bool red;			/* then parent and children are not */
 };
 
 struct rb_root {
@@ -16,20 +28,43 @@ struct rb_root {
 };
 
 #define RB_ROOT ((struct rb_root){ NULL })
-#define rb_entry(node, type, member) container_of(node, type, member)
 
+static inline struct rb_node *rb_compared(struct rb_node *node)
+{
+	fake_work()->tree_steps += node != fakes.compared;
+	fakes.compared = node;
+	return node;
+}
+
+#define rb_entry(node, type, member)					\
+	container_of(rb_compared(node), type, member)
+
+/**
+ * rb_link_node - hang a node where a search ended
+ * @node: to be filled
+ * @parent: where it came to last, NULL in an empty tree
+ * @link: the empty place
+ */
 static inline void rb_link_node(struct rb_node *node, struct rb_node *parent,
 				struct rb_node **link)
 {
-	*node = (struct rb_node){ .parent = parent };
+	*node = (struct rb_node){ .parent = parent, .red = true };
 	*link = node;
 }
 
-static inline void rb_insert_color(struct rb_node *node, struct rb_root *root)
-{
-	(void)node;
-	(void)root;
-}
+/**
+ * rb_insert_color - balance a tree after a node was linked
+ * @node: that one
+ * @root: of the tree
+ */
+void rb_insert_color(struct rb_node *node, struct rb_root *root);
+
+/**
+ * rb_erase - take a node out and balance the tree
+ * @node: that one
+ * @root: of the tree
+ */
+void rb_erase(struct rb_node *node, struct rb_root *root);
 
 static inline struct rb_node *rb_last(const struct rb_root *root)
 {
@@ -40,49 +75,18 @@ static inline struct rb_node *rb_last(const struct rb_root *root)
 	return node;
 }
 
+/* the next lower one; whoever asks for it has compared it on the way */
 static inline struct rb_node *rb_prev(const struct rb_node *node)
 {
-	if (node->rb_left)
-		return rb_last(&(struct rb_root){ node->rb_left });
-	while (node->parent && node->parent->rb_left == node)
-		node = node->parent;
-	return node->parent;
-}
+	struct rb_node *prev = rb_last(&(struct rb_root){ node->rb_left });
 
-/* let @new, or nothing, hang where @old hangs */
-static inline void rb_put_in_place(struct rb_root *root, struct rb_node *old,
-				   struct rb_node *new)
-{
-	struct rb_node *parent = old->parent;
-
-	if (!parent)
-		root->rb_node = new;
-	else if (parent->rb_left == old)
-		parent->rb_left = new;
-	else
-		parent->rb_right = new;
-	if (new)
-		new->parent = parent;
-}
-
-static inline void rb_erase(struct rb_node *node, struct rb_root *root)
-{
-	struct rb_node *prev;
-
-	if (!node->rb_left || !node->rb_right) {
-		rb_put_in_place(root, node,
-				node->rb_left ? node->rb_left : node->rb_right);
-		return;
+	if (!prev) {
+		while (node->parent && node->parent->rb_left == node)
+			node = node->parent;
+		prev = node->parent;
 	}
-	/* the next lower one has nothing on its right and takes the place */
-	prev = rb_prev(node);
-	rb_put_in_place(root, prev, prev->rb_left);
-	rb_put_in_place(root, node, prev);
-	prev->rb_left = node->rb_left;
-	prev->rb_right = node->rb_right;
-	if (prev->rb_left)
-		prev->rb_left->parent = prev;
-	prev->rb_right->parent = prev;
+	fakes.compared = prev;
+	return prev;
 }
 
 #endif

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The file of 2009 does the work that tests/test_work.py tells of it, test by test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import test_work
+from test_work import (  # noqa: F401 - they run here again, on the witness
+    TestMaps,
+    TestMoves,
+    TestOperations,
+    TestPages,
+    TestScans,
+    TestSlotsAndChunks,
+    TestTree,
+    test_closed,
+    test_one_allocation_and_one_free,
+    test_pages_are_those_that_were_asked_of_the_kernel,
+    test_set_up_is_no_work,
+)
+
+from percpu_ffi import Model
+from percpu_ffi.lockstep import lockstep
+
+if TYPE_CHECKING:
+    from upstream.witness import WitnessFactory
+
+
+@pytest.fixture
+def kind(mended: WitnessFactory) -> WitnessFactory:
+    """Makes what the tests of test_work.py take."""
+    return mended
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_trees_have_the_same_shape(mended: WitnessFactory, seed: int) -> None:
+    makers: dict[str, Any] = {"witness": mended, "model": Model}
+    trace = test_work.churn_of_whole_chunks(seed)
+    difference = lockstep(makers, trace, compare=["work"])
+    assert difference is None, str(difference)
