@@ -6,6 +6,7 @@
 # make coverage  branches of csrc/ not taken        make mutate    changes not noticed
 # make sanitize  all tests under sanitizers         make fuzz      FUZZ_SECONDS=60
 # make bench  ratios to what the work costs at least
+# make instructions  counts those of fixed workloads anew, for make test to compare
 # make lint   format, types, strict C               make lib    the C library alone
 # make dist   sdist and wheel                       V=1 shows the commands
 
@@ -32,7 +33,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 run: $(VENV)/.cli
 	@$(BIN)/percpu-ffi replay $(TRACE)
 
-test: check-c check-fuzz check-python
+test: check-c check-fuzz check-instructions check-python
 
 check-python: $(VENV)/.test
 	$(BIN)/python -m pytest
@@ -110,6 +111,7 @@ check-c: $(C_TESTS)
 
 include tests/fuzz/fuzz.mk
 include tests/sanitize.mk
+include tests/instructions/instructions.mk
 
 # --- what the C tests see: branches that they take, mutants that they kill
 

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Count the instructions of fixed workloads, and hold them against those in counts.txt.
+
+    counting.py check PROGRAM                   ends with 1 when a workload costs over 3 % more
+    counting.py record PROGRAM                  writes counts.txt anew
+    counting.py record PROGRAM --without LEAN   tells also what the work counters cost
+
+PROGRAM is workloads.c with the port in it, LEAN the same without the port's work counters.
+callgrind counts while the function counted() runs, and of that only what lies in PROGRAM: the
+port and moves.c.  libc is left out since it differs between machines, and chooses its functions
+by the CPU.  So a count is the same to the digit wherever the first line of counts.txt holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+KEPT = Path(__file__).with_name("counts.txt")
+LIMIT = 3.0  # per cent
+HEAD = f"{'workload':<16}{'instructions':>15}{'operations':>12}{'each':>9}"
+
+GREW = f"""\
+A workload costs over {LIMIT:g} % more than counts.txt says.  Make it cheaper again, or run
+`make instructions` and give the reason in the commit message."""
+SHRANK = "Some work got cheaper: `make instructions` keeps it from growing back."
+OTHERS = "counts.txt is about other workloads: `make instructions` records these."
+
+
+class Cost(NamedTuple):
+    """What one workload takes."""
+
+    instructions: int
+    operations: int
+
+
+class Counts(NamedTuple):
+    """What all workloads take, and the compiler and machine that this is true for."""
+
+    builder: str
+    costs: dict[str, Cost]
+
+
+def parse(text: str) -> Counts:
+    """Read what counts.txt holds."""
+    builder, _, *rows = text.splitlines()
+    words = [row.split() for row in rows]
+    return Counts(builder, {name: Cost(int(count), int(ops)) for name, count, ops, _ in words})
+
+
+def render(counts: Counts) -> str:
+    """Write what counts.txt is to hold; the last column is there to be read."""
+    rows = [
+        f"{name:<16}{cost.instructions:>15}{cost.operations:>12}"
+        f"{cost.instructions / cost.operations:>9.0f}"
+        for name, cost in counts.costs.items()
+    ]
+    return "\n".join([counts.builder, HEAD, *rows, ""])
+
+
+def compare(kept: Counts, now: Counts) -> tuple[bool, str]:
+    """Say whether nothing grew by more than LIMIT, and print what did as a table."""
+    operations = {name: cost.operations for name, cost in now.costs.items()}
+    if operations != {name: cost.operations for name, cost in kept.costs.items()}:
+        return False, OTHERS
+    lines = [f"{'workload':<16}{'kept':>15}{'now':>15}{'change':>11}"]
+    grew = shrank = False
+    for name, (count, _) in now.costs.items():
+        before = kept.costs[name].instructions
+        percent = 100 * (count - before) / before
+        grew |= percent > LIMIT
+        shrank |= percent < -LIMIT
+        word = "  GREW" if percent > LIMIT else "  shrank" if percent < -LIMIT else ""
+        lines.append(f"{name:<16}{before:>15,}{count:>15,}{percent:>+9.2f} %{word}")
+    if grew or shrank:
+        lines.append(GREW if grew else SHRANK)
+    return not grew, "\n".join(lines)
+
+
+def own_instructions(profile: str, program: Path) -> int:
+    """Add up what callgrind counted in the program itself, without what it called."""
+    total = 0
+    ours = inclusive = False
+    for line in profile.splitlines():
+        if line.startswith("ob="):
+            ours = line == f"ob={program}"
+        elif line.startswith("calls="):
+            inclusive = True  # the next line tells what the call cost
+        elif line[:1].isdigit():
+            if ours and not inclusive:
+                total += int(line.split()[1])
+            inclusive = False
+    return total
+
+
+def valgrind(tool: str, *command: str | Path) -> str:
+    """Run a program under valgrind and give what it prints."""
+    done = subprocess.run(
+        ["valgrind", "-q", f"--tool={tool}", *command], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, done.args))} failed:\n{done.stderr}")
+    return done.stdout
+
+
+def count_one(program: Path, name: str) -> int:
+    """Count the instructions of one workload."""
+    with tempfile.TemporaryDirectory() as directory:
+        profile = Path(directory, "profile")
+        options = ["--toggle-collect=counted", "--compress-strings=no", "--compress-pos=no"]
+        valgrind("callgrind", *options, f"--callgrind-out-file={profile}", program, name)
+        count = own_instructions(profile.read_text(), program)
+    if not count:
+        raise SystemExit(f"{name}: callgrind did not see counted() in {program}")
+    return count
+
+
+def ask(program: Path) -> tuple[str, dict[str, int]]:
+    """Ask a program what it was built by, and for its workloads and their operations."""
+    # under valgrind, which shows a CPU of its own
+    builder, *rows = valgrind("none", program).splitlines()
+    return builder, {name: int(operations) for name, operations in map(str.split, rows)}
+
+
+def count(program: Path) -> Counts:
+    """Count the instructions of all workloads."""
+    builder, operations = ask(program)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda name: count_one(program, name), operations)
+        costs = zip(operations, map(Cost, found, operations.values()), strict=True)
+        return Counts(builder, dict(costs))
+
+
+def check(program: Path) -> int:
+    """Compare with what is kept, where that can be done."""
+    kept = parse(KEPT.read_text())
+    builder, _ = ask(program)
+    if builder != kept.builder:
+        print(f"instructions: skipped, counts.txt is for {kept.builder}, this is {builder}")
+        return 0
+    good, table = compare(kept, count(program))
+    print(table)
+    return not good
+
+
+def record(program: Path, lean: Path | None) -> int:
+    """Write counts.txt, and tell what the work counters cost."""
+    now = count(program)
+    KEPT.write_text(render(now))
+    print(render(now), end="")
+    if lean:
+        print("\nof these, for the counters of the port's work")
+        for name, cost in count(lean).costs.items():
+            share = 1 - cost.instructions / now.costs[name].instructions
+            print(f"{name:<16}{100 * share:>13.2f} %")
+    return 0
+
+
+def main() -> int:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("what", choices=["check", "record"])
+    parser.add_argument("program", type=Path)
+    parser.add_argument("--without", type=Path, help="the same program without work counters")
+    args = parser.parse_args()
+    program: Path = args.program.resolve()
+    lean: Path | None = args.without and args.without.resolve()
+    if not shutil.which("valgrind"):
+        print("instructions: skipped, valgrind is not installed")
+        return int(args.what == "record")
+    return check(program) if args.what == "check" else record(program, lean)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

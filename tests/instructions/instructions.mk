@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# instructions.mk - instructions of fixed workloads, counted by callgrind.
+#
+# The port is built as the extension is, as one translation unit, but with -O2:
+# that counts the work as it is written, before the compiler unrolls its loops.
+# The flags are fixed, also those that distributions set: others, another count.
+
+COUNT_FLAGS := -std=c11 -O2 -fPIE -fno-stack-protector -U_FORTIFY_SOURCE -pthread
+COUNTED := $(BUILD)/instructions/workloads
+COUNTED_LEAN := $(BUILD)/instructions/lean/workloads
+COUNTING := $(PYTHON) tests/instructions/counting.py
+
+.PHONY: instructions check-instructions
+
+check-instructions: $(COUNTED)
+	@$(COUNTING) check $<
+
+instructions: $(COUNTED) $(COUNTED_LEAN)
+	@$(COUNTING) record $< --without $(COUNTED_LEAN)
+
+# the same without the port's counters of its work
+$(COUNTED_LEAN): LEAN := -DPCPU_NO_WORK
+
+$(COUNTED) $(COUNTED_LEAN): $(wildcard tests/instructions/*.c) $(CSRC) $(HEADERS)
+	@mkdir -p $(@D)
+	@echo '  CC $@'
+	$(Q)printf '#include "%s"\n' $(CSRC) | \
+		$(CC) $(COUNT_FLAGS) $(LEAN) -I. -x c - -c -o $(@D)/port.o
+	$(Q)$(CC) $(COUNT_FLAGS) -Wall -Wextra -Werror -I csrc \
+		$(filter tests/%,$^) $(@D)/port.o -o $@
