@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi import errors
@@ -12,6 +13,7 @@ from percpu_ffi.config import SERVICES
 from percpu_ffi.face import PerCpu, integer, integer_buffer, pointer, warn
 from percpu_ffi.replay_in_c import replay_in_c
 from percpu_ffi.state import ChunkState, Location, State
+from percpu_ffi.work import Work, WorkByCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -187,6 +189,16 @@ class Allocator(PerCpu):
         if error:
             raise self._error(error)
         return dict(zip(SERVICES, ffi.unpack(calls, len(SERVICES)), strict=True))
+
+    def work(self) -> WorkByCall:
+        n = len(fields(Work))
+        counts = ffi.new("uint64_t[]", 2 * n)
+        work = ffi.cast("struct pcpu_work *", counts)
+        error = lib.pcpu_work(self._pcpu, work, work + 1)
+        if error:
+            raise self._error(error)
+        each = ffi.unpack(counts, 2 * n)
+        return WorkByCall(alloc=Work(*each[:n]), free=Work(*each[n:]))
 
     def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
         data, width, n = _integers(sizes, "sizes", errors.InvalidRequest)

@@ -20,9 +20,12 @@ from conftest import SAMPLES, TINY
 
 from percpu_ffi import Allocator, ConfigError, Model, PercpuError, Trace
 from percpu_ffi.cli import main
-from percpu_ffi.lockstep import Campaign, Mix, Totals, drive, lockstep, shorten
+from percpu_ffi.lockstep import ASPECTS, Campaign, Mix, Totals, drive, lockstep, shorten
 
 BOTH = {"port": Allocator, "model": Model}
+
+
+RESULTS = [aspect for aspect in ASPECTS if aspect != "work"]
 
 
 class LastFit(Model):
@@ -112,7 +115,9 @@ def test_port_and_model_agree_with_the_rollback_of_2009() -> None:
     ],
 )
 def test_first_difference_stops_the_run(ops: list[Any], liar: type[Model], aspect: str) -> None:
-    difference = lockstep(against(liar), Trace.from_ops(ops, TINY))
+    # a policy of one's own does other work from the start; that is not what is looked for
+    compare = ASPECTS if aspect == "work" else RESULTS
+    difference = lockstep(against(liar), Trace.from_ops(ops, TINY), compare=compare)
     assert difference
     assert difference.aspect == aspect
     assert difference.index == len(ops) - 1
@@ -122,8 +127,7 @@ def test_first_difference_stops_the_run(ops: list[Any], liar: type[Model], aspec
 def test_difference_shows_the_operation_the_answers_and_the_maps() -> None:
     # |SSSS|aaaaaa|....| b |      the port takes chunk 2, which is fuller, the liar chunk 1
     ops = [("alloc", i, size, 4) for i, size in enumerate([960, 512, 896, 16])]
-    difference = lockstep(against(LastFit), Trace.from_ops(ops, TINY))
-    text = str(difference)
+    text = str(lockstep(against(LastFit), Trace.from_ops(ops, TINY), compare=RESULTS))
     for words in (
         "pointers differ after operation 3, ('alloc', 3, 16, 4)",
         "cpus=2, static_size=64, page_size=64, memory='none'",
@@ -341,7 +345,7 @@ def test_end_of_a_party_does_not_hide_what_was_found() -> None:
             raise BufferError
 
     ops = [("alloc", i, size, 4) for i, size in enumerate([960, 512, 896, 16])]
-    difference = lockstep(against(Both), Trace.from_ops(ops, TINY))
+    difference = lockstep(against(Both), Trace.from_ops(ops, TINY), compare=RESULTS)
     assert difference
     assert difference.aspect == "pointers"
 
