@@ -84,16 +84,14 @@ void pcpu_depopulate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 /* take one frame for each CPU */
 static int populate_page(struct pcpu *pcpu, struct pcpu_chunk *chunk, int page)
 {
-	int cpu;
+	int cpu = 0;
 
-	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
-		if (!fake_alloc_page(&pcpu->kernel, cpu))
-			return -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE);
-		chunk->populated[page]++;
-		pcpu->nr_pages++;
-		pcpu_count(&pcpu->work->pages_populated, 1);
-	}
-	return 0;
+	while (cpu < pcpu->geo.cpus && fake_alloc_page(&pcpu->kernel, cpu))
+		cpu++;
+	chunk->populated[page] = (uint32_t)cpu;
+	pcpu->nr_pages += cpu;
+	pcpu_count(&pcpu->work->pages_populated, cpu);
+	return cpu < pcpu->geo.cpus ? -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE) : 0;
 }
 
 /*

@@ -2,11 +2,10 @@
 #
 # instructions.mk - instructions of fixed workloads, counted by callgrind.
 #
-# The port is built as the extension is, as one translation unit, but with -O2:
-# that counts the work as it is written, before the compiler unrolls its loops.
-# The flags are fixed, also those that distributions set: others, another count.
+# The port is built as the extension is, as one translation unit with -O3.  The
+# flags are fixed, also those that distributions set: others, another count.
 
-COUNT_FLAGS := -std=c11 -O2 -fPIE -fno-stack-protector -U_FORTIFY_SOURCE -pthread
+COUNT_FLAGS := -std=c11 -O3 -fPIE -fno-stack-protector -U_FORTIFY_SOURCE -pthread
 COUNTED := $(BUILD)/instructions/workloads
 COUNTED_LEAN := $(BUILD)/instructions/lean/workloads
 COUNTING := $(PYTHON) tests/instructions/counting.py
