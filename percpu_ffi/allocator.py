@@ -143,7 +143,7 @@ class Allocator(PerCpu):
             error = _free(self._pcpu, ptr)
         except (TypeError, OverflowError):
             error = _free(self._pcpu, pointer(ptr))
-        if error:
+        if error != 0:  # faster than the truth of an int
             raise self._error(error, ptr=ptr)
 
     def locate(self, ptr: int) -> Location:
