@@ -222,7 +222,6 @@ class Allocator(PerCpu):
             raise self._error(error, ptr=_item(data, width, at[0]) if n else 0)
 
     def replay(self, trace: Trace, progress: Callable[[int], object] | None = None) -> Replay:
-        # the run is cut into several calls into C when somebody wants to see progress
         return replay_in_c(self._pcpu, trace, self._error, progress)
 
     def close(self) -> None:

@@ -298,6 +298,8 @@ class PerCpu(ABC):
         """Run a whole trace through the allocator.
 
         Areas that the trace does not free stay allocated; faults that it sets stay set.
+        A trace of more than 65,536 operations goes in parts: between two of them Ctrl-C is
+        heard and other threads have their turn.  What was done until then stays.
 
         Args:
             trace: the operations.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STEP", "Failure", "Replay"]
 
-# operations between two calls of progress: some milliseconds in C
+# operations between two looks at the world: some milliseconds in C
 STEP = 1 << 16
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A trace, run through the allocator in C: one call, or a few with progress between."""
+"""A trace, run through the allocator in C: one call, or more if it is long.
+
+Between two calls the interpreter comes to its own: a Ctrl-C is heard, progress is told.
+"""
 
 from __future__ import annotations
 
@@ -44,13 +47,12 @@ def replay_in_c(
     run = ffi.new("struct pcpu_replay *", inputs)
     before = _info(pcpu, to_error)
     # one call looks at all of them itself, several at their own part
-    error = lib.pcpu_replay_check(run, n) if progress else 0
+    error = lib.pcpu_replay_check(run, n) if n > STEP else 0
     if error:
         raise to_error(error)
 
-    step = STEP if progress else max(n, 1)
-    for start in range(0, n, step):
-        end = min(start + step, n)
+    for start in range(0, n, STEP):
+        end = min(start + STEP, n)
         error = lib.pcpu_replay(pcpu, run, start, end)
         if error:
             raise to_error(error)

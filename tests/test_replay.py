@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import signal
 import threading
+import time
 
 import pytest
 from conftest import SAMPLES, Kind, Make
@@ -152,6 +155,23 @@ def test_area_that_is_looked_at_is_not_freed(kind: Kind, monkeypatch: pytest.Mon
         assert all(isinstance(failure.error, BufferError) for failure in result.failures)
         assert hex(first) in str(result.failures[0].error)
         views.pop().release()
+
+
+def test_ctrl_c_is_heard_in_a_long_replay() -> None:
+    # nobody asked for progress, and the whole would take a good part of a second
+    few = Trace.from_ops([("alloc", 1, 64, 8), ("free", 1)])
+    many = Trace(dataclasses.replace(few._data, ops=few._data.ops * 5_000_000))
+
+    def interrupt(a: Allocator) -> None:
+        while not a.work().alloc.operations:
+            time.sleep(0.001)
+        signal.raise_signal(signal.SIGINT)
+
+    with Allocator(memory="none") as a:
+        threading.Thread(target=interrupt, args=[a]).start()
+        with pytest.raises(KeyboardInterrupt):
+            a.replay(many)
+        assert 0 < a.work().alloc.operations < 5_000_000
 
 
 def test_progress_adds_up() -> None:

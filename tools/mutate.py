@@ -28,6 +28,8 @@ import exceptions
 
 EQUIVALENT = Path("tests/c/equivalent-mutants.txt")
 FILES = [
+    "csrc/edge.h",
+    "csrc/map_scan.c",
     "csrc/area_map.h",
     "csrc/area_map.c",
     "csrc/chunk.h",

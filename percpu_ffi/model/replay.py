@@ -25,12 +25,11 @@ def replay_in_model(model: Model, trace: Trace, progress: Callable[[int], object
     """Run ``trace`` through ``model``."""
     run = Run(model, trace)
     created, destroyed = model._created, model._destroyed
-    step = STEP if progress else max(len(trace), 1)
     started = time.perf_counter_ns()
-    for start in range(0, max(len(trace), 1), step):
+    for start in range(0, max(len(trace), 1), STEP):
         done = len(run.pointers)
         with model._entry:
-            for row in OP.iter_unpack(trace.ops[start * OP.size : (start + step) * OP.size]):
+            for row in OP.iter_unpack(trace.ops[start * OP.size : (start + STEP) * OP.size]):
                 run.step(*row)
         if progress:
             progress(len(run.pointers) - done)

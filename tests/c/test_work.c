@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_work.c - what the 2009 file had to do, on maps that can be drawn.
+ *
+ * The unit is that of small.h: 1 KiB, of which 128 bytes are static; slots 1 to
+ * 9, empty chunks in the last.  The first chunk, with 896 bytes free, is in
+ * slot 7.
+ */
+#include "small.h"
+
+#include "chunk.h"
+
+static struct pcpu_work alloc_work, free_work;
+
+/* the work since the last look is left in alloc_work and free_work */
+static void look(struct pcpu *pcpu)
+{
+	static struct pcpu_work alloc_before, free_before;
+	uint64_t *word = (uint64_t *)&alloc_work;
+	struct pcpu_work alloc_now, free_now;
+
+	CHECK(!pcpu_work(pcpu, &alloc_now, &free_now));
+	if (!alloc_now.operations && !free_now.operations) {
+		memset(&alloc_before, 0, sizeof(alloc_before));
+		memset(&free_before, 0, sizeof(free_before));
+	}
+	for (size_t i = 0; i < sizeof(alloc_work) / sizeof(*word); i++) {
+		word[i] = ((uint64_t *)&alloc_now)[i] -
+			  ((uint64_t *)&alloc_before)[i];
+		((uint64_t *)&free_work)[i] = ((uint64_t *)&free_now)[i] -
+					      ((uint64_t *)&free_before)[i];
+	}
+	alloc_before = alloc_now;
+	free_before = free_now;
+}
+
+static struct pcpu *fresh(int64_t cpus)
+{
+	struct pcpu *pcpu = small(cpus);
+
+	look(pcpu);
+	return pcpu;
+}
+
+static int64_t alloc(struct pcpu *pcpu, int64_t size, int64_t align)
+{
+	int64_t ptr = pcpu_alloc(pcpu, size, align);
+
+	look(pcpu);
+	return ptr;
+}
+
+static void release(struct pcpu *pcpu, int64_t ptr)
+{
+	CHECK(!pcpu_free(pcpu, ptr));
+	look(pcpu);
+}
+
+TEST(there_is_none_at_first)
+{
+	struct pcpu *pcpu = fresh(2);
+
+	CHECK(!alloc_work.operations && !alloc_work.tree_steps &&
+	      !alloc_work.pages_populated);
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_refused_request_takes_none)
+{
+	struct pcpu *pcpu = fresh(1);
+
+	CHECK(alloc(pcpu, 8, 3) == -PCPU_E_ALIGN);
+	CHECK(!alloc_work.operations);
+	CHECK(pcpu_free(pcpu, 200) == -PCPU_E_NOT_LIVE);
+	CHECK(!pcpu_free(pcpu, 0));
+	look(pcpu);
+	CHECK(!free_work.operations && !free_work.tree_steps);
+	pcpu_destroy(pcpu);
+}
+
+/*
+ *	|#######|aaa|bbb|............|	entries 0 to 3
+ *	0      128 136 144         1024
+ */
+TEST(an_allocation_looks_at_entries_up_to_its_own)
+{
+	struct pcpu *pcpu = fresh(1);
+
+	alloc(pcpu, 8, 8);
+	CHECK(alloc_work.operations == 1);
+	CHECK(alloc_work.entries_scanned == 2);
+	CHECK(alloc_work.entries_moved == 1 && alloc_work.bytes_moved == 4);
+	alloc(pcpu, 8, 8);
+	CHECK(alloc_work.entries_scanned == 3);
+	CHECK(alloc_work.entries_moved == 1);
+	pcpu_destroy(pcpu);
+}
+
+/* slots 1 (8 bytes) to 7, where the first chunk is */
+TEST(an_allocation_looks_at_slots_up_to_that_of_its_chunk)
+{
+	struct pcpu *pcpu = fresh(1);
+
+	alloc(pcpu, 8, 8);
+	CHECK(alloc_work.slots_visited == 7 && alloc_work.chunks_visited == 1);
+	alloc(pcpu, 600, 8);
+	CHECK(alloc_work.slots_visited == 1);
+	pcpu_destroy(pcpu);
+}
+
+/* slots 7 to 9; chunk 0 is met in the first, the one that is made on none */
+TEST(an_allocation_without_a_place_looks_at_all_slots)
+{
+	struct pcpu *pcpu = fresh(1);
+
+	alloc(pcpu, UNIT - 4, 8);
+	CHECK(alloc_work.slots_visited == 3 && alloc_work.chunks_visited == 1);
+	CHECK(alloc_work.tree_steps == 1);
+	CHECK(alloc_work.entries_scanned == 1);
+	CHECK(alloc_work.entries_moved == 1);
+	CHECK(alloc_work.pages_populated == 16);
+	pcpu_destroy(pcpu);
+}
+
+/*
+ *	|#######|aa|..|bb|..|cc|..........|	holes of 4 bytes, aligned to 4
+ *	0      128 132 136 140 144      1024
+ */
+TEST(a_chunk_where_nothing_fits_is_looked_at_to_its_end)
+{
+	struct pcpu *pcpu = fresh(1);
+	int64_t rest;
+
+	alloc(pcpu, 4, 8);
+	alloc(pcpu, 4, 8);
+	rest = alloc(pcpu, 880, 8);
+	CHECK(rest == BASE + 144);
+	CHECK(alloc_work.entries_scanned == 5);
+	alloc(pcpu, 4, 8);	/* -128 -4 +4 -4 +4 -880 */
+	CHECK(alloc_work.chunks_visited == 1);
+	CHECK(alloc_work.entries_scanned == 6 + 1);
+	pcpu_destroy(pcpu);
+}
+
+/*
+ *	|#######|aaa|bbb|ccc|........|
+ *	0      128 136 144 152     1024
+ */
+TEST(a_free_looks_at_entries_up_to_its_own_and_moves_the_rest)
+{
+	struct pcpu *pcpu = fresh(1);
+	int64_t a = alloc(pcpu, 8, 8);
+	int64_t b = alloc(pcpu, 8, 8);
+	int64_t c = alloc(pcpu, 8, 8);
+
+	release(pcpu, b);
+	CHECK(free_work.operations == 1 && free_work.tree_steps == 1);
+	CHECK(free_work.entries_scanned == 3 && free_work.entries_moved == 0);
+	release(pcpu, a);
+	CHECK(free_work.entries_scanned == 2);
+	CHECK(free_work.entries_moved == 2 && free_work.bytes_moved == 8);
+	release(pcpu, c);
+	CHECK(free_work.entries_scanned == 3);
+	CHECK(free_work.entries_moved == 1 + 0);
+	pcpu_destroy(pcpu);
+}
+
+/* |#######|a|b|c| ... |p|.....|: the 16th entry is the rest, the map is full */
+TEST(a_map_that_grows_is_copied)
+{
+	struct pcpu *pcpu = fresh(1);
+
+	for (int i = 0; i < 14; i++)
+		alloc(pcpu, 8, 8);
+	CHECK(alloc_work.map_reallocations == 0);
+	alloc(pcpu, 8, 8);
+	CHECK(alloc_work.map_reallocations == 1);
+	CHECK(alloc_work.entries_moved == 1);
+	CHECK(alloc_work.bytes_moved == 4 + 16 * 4);
+	pcpu_destroy(pcpu);
+}
+
+/* two empty chunks: the one that was there before goes */
+TEST(a_free_that_empties_a_chunk_looks_for_another_empty_one)
+{
+	struct pcpu *pcpu = fresh(2);
+	int64_t a = alloc(pcpu, UNIT, 8);
+	int64_t b = alloc(pcpu, UNIT, 8);
+
+	CHECK(alloc_work.tree_steps == 2);
+	release(pcpu, a);
+	CHECK(free_work.slots_visited == 1 && free_work.chunks_visited == 1);
+	CHECK(free_work.pages_depopulated == 0);
+	release(pcpu, b);
+	CHECK(free_work.slots_visited == 1 && free_work.chunks_visited == 2);
+	CHECK(free_work.pages_depopulated == 32);
+	pcpu_destroy(pcpu);
+}
+
+/* frame 3 of 2 pages on 2 CPUs is not to be had */
+TEST(a_populate_that_fails_counts_what_it_did)
+{
+	struct pcpu *pcpu = fresh(2);
+
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 4);
+	CHECK(alloc(pcpu, 128, 64) == NOMEM(ALLOC_PAGE));
+	CHECK(alloc_work.operations == 1);
+	CHECK(alloc_work.pages_populated == 3);
+	CHECK(alloc_work.pages_depopulated == 3);
+	CHECK(alloc_work.entries_scanned == 2 + 2); /* taken and given back */
+	CHECK(alloc_work.entries_moved == 1 + 0);
+	CHECK(!free_work.operations);
+	pcpu_destroy(pcpu);
+}
+
+TEST(looking_at_pointers_is_no_work)
+{
+	struct pcpu *pcpu = fresh(1);
+	int64_t ptr = alloc(pcpu, 8, 8);
+	struct pcpu_location location;
+
+	CHECK(!pcpu_locate(pcpu, ptr, &location));
+	look(pcpu);
+	CHECK(!alloc_work.tree_steps && !free_work.tree_steps);
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_closed_allocator_tells_nothing)
+{
+	struct pcpu *pcpu = fresh(1);
+
+	pcpu_close(pcpu);
+	CHECK(pcpu_work(pcpu, &alloc_work, &free_work) == -PCPU_E_CLOSED);
+	pcpu_destroy(pcpu);
+}
