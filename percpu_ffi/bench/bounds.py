@@ -179,7 +179,7 @@ def trace_reader(_results: Results) -> list[BoundResult]:
     """``Trace.load`` of plain text, events a second."""
     return [
         _load(f"events a second, text of {name}", path) for name, path in samples().items()
-    ] or [BoundResult("events a second", 2e6, False, why=NO_SAMPLES)]
+    ] or [BoundResult("events a second", 2_000_000, False, why=NO_SAMPLES)]
 
 
 def _load(what: str, path: Path) -> BoundResult:
@@ -193,7 +193,7 @@ def _load(what: str, path: Path) -> BoundResult:
             start = time.perf_counter()
             trace = Trace.load(file.name)
             rates.append(trace.stats.events / (time.perf_counter() - start))
-    return BoundResult(what, 2e6, False, rates)
+    return BoundResult(what, 2_000_000, False, rates)
 
 
 BOUNDS: tuple[Callable[[Results], list[BoundResult]], ...] = (

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from percpu_ffi.errors import ConfigError
@@ -20,16 +21,16 @@ ROW = 0.28  # inches
 def need_matplotlib() -> None:
     """Look for matplotlib, so that nobody measures for minutes in vain.
 
+    It is not loaded yet: that starts threads, and among threads the port takes its lock.
+
     Raises:
         ConfigError: it is not installed.
 
     """
-    try:
-        import matplotlib  # noqa: F401, PLC0415 - an extra
-    except ImportError:
+    if find_spec("matplotlib") is None:
         raise ConfigError(
             "--plot needs matplotlib, the extra 'plot': pip install 'percpu_ffi[plot]'"
-        ) from None
+        )
 
 
 def plot(results: Results, path: str | Path) -> None:
