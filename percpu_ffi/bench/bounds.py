@@ -157,7 +157,7 @@ def _replay(what: str, path: Path) -> BoundResult:
     workload = Workload("", "", (), kinds, trace.slots)
     ratios = []
     for _ in range(ROUNDS):
-        with Allocator(**workload.setup) as a:
+        with Allocator(**workload.geometry.setup) as a:
             ours = a.replay(trace).elapsed_ns
         with CONTENDERS["port"].open(workload) as session:
             ratios.append(ours / session.run(ops))

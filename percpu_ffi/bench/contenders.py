@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from percpu_ffi.bench.workload import Workload
-    from percpu_ffi.face import PerCpu
 
 __all__ = ["CONTENDERS", "Contender", "Latencies", "Session", "choose_contenders"]
 
@@ -124,11 +123,11 @@ class InPython(Session):
 
     Args:
         workload: what is to be run.
-        allocator: who runs it.
+        allocator: who runs it; anything with ``alloc``, ``free`` and ``close``.
 
     """
 
-    def __init__(self, workload: Workload, allocator: PerCpu) -> None:
+    def __init__(self, workload: Workload, allocator: Any) -> None:
         self._kinds = workload.kinds
         self._allocator = allocator
         self._ptrs = [0] * workload.slots
@@ -176,7 +175,11 @@ class Contender(NamedTuple):
 
 
 def _port(workload: Workload) -> Session:
-    allocator = Allocator(**workload.setup)
+    return _in_c(workload, workload.geometry.setup)
+
+
+def _in_c(workload: Workload, setup: dict[str, Any]) -> Session:
+    allocator = Allocator(**setup)
     contender = {
         "alloc": ffi.addressof(lib, "pcpu_alloc"),
         "free": ffi.addressof(lib, "pcpu_free"),
@@ -186,25 +189,20 @@ def _port(workload: Workload) -> Session:
 
 
 def _mapped(workload: Workload) -> Session:
-    page_size = max(workload.setup["page_size"], mmap.PAGESIZE)
-    setup = {**workload.setup, "memory": "mapped", "page_size": page_size}
-    return _port(_with_setup(workload, setup))
-
-
-def _with_setup(workload: Workload, setup: dict[str, Any]) -> Workload:
-    return type(workload)(**{**vars(workload), "setup": setup})
+    page_size = max(workload.geometry.page, mmap.PAGESIZE)
+    return _in_c(workload, {**workload.geometry.setup, "memory": "mapped", "page_size": page_size})
 
 
 def _model(workload: Workload) -> Session:
-    return InPython(workload, Model(**workload.setup))
+    return InPython(workload, Model(**workload.geometry.setup))
 
 
 def _upstream(workload: Workload) -> Session:
-    percpu_c, setup = percpu_c_named(), workload.setup
+    percpu_c, geometry = percpu_c_named(), workload.geometry
     assert percpu_c, "it was asked before whether it can be had"
-    if setup["first_chunk"] != "4k" or setup["page_size"] != PAGE:
-        raise ConfigError(f"upstream runs with first_chunk='4k', pages of {PAGE} bytes only")
-    file = Upstream(percpu_c, setup["cpus"], setup["static_size"])
+    if geometry.page != PAGE:
+        raise ConfigError(f"upstream: it has pages of {PAGE} bytes only")
+    file = Upstream(percpu_c, geometry.cpus, geometry.static)
     return InC(workload, file.contender(), file)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from percpu_ffi.bench.geometry import CPUS, PAGE, STATIC, UNIT, per_chunk, whole_chunks
+from percpu_ffi.bench.geometry import USUAL, Geometry
 from percpu_ffi.bench.workload import Expected, Phase, Workload, allocs, frees
 
 if TYPE_CHECKING:
@@ -20,12 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["GALLERY", "aligned", "border", "lying_hint", "pinned"]
 
-UNIT_PAGES = UNIT // PAGE
-
 MOST_ALIGNED = 1 << 14  # objects; the work grows with their square
 
 
-def aligned(objects: int) -> Workload:
+def aligned(objects: int, geometry: Geometry = USUAL) -> Workload:
     """4-byte objects at 8-byte alignment: each leaves a hole that fits, but is never used.
 
     Each allocation scans all maps that are full of such holes, since their hints say 4:
@@ -37,7 +35,7 @@ def aligned(objects: int) -> Workload:
     """
     size, align = 4, 8
     n = min(objects, MOST_ALIGNED)
-    n0, n1 = per_chunk(align)
+    n0, n1 = geometry.per_chunk(align)
     here = min(n, n0)
     scanned = here * here + 1
     behind = 1 + 2 * n0  # entries of the full chunks before the one being filled
@@ -53,6 +51,7 @@ def aligned(objects: int) -> Workload:
         phases=(Phase("alloc", allocs(range(n))), Phase("in order", frees(range(n)))),
         kinds=((size, align),),
         slots=n,
+        geometry=geometry,
         expected=(
             Expected(
                 "alloc",
@@ -65,20 +64,20 @@ def aligned(objects: int) -> Workload:
     )
 
 
-def pinned(objects: int) -> Workload:
+def pinned(objects: int, geometry: Geometry = USUAL) -> Workload:
     """One survivor in each chunk keeps all of its pages.
 
     Reported in 2021 ("percpu: partial chunk depopulation", Roman Gushchin): memory cgroups
     die, but a few percpu areas of each chunk live on.  C chunks hold all their pages until
     the last area goes, and one empty chunk is always kept.
     """
-    size = 256
-    n = whole_chunks(min(objects, 1 << 12), size)
-    n0, n1 = per_chunk(size)
-    survivors = [0, *range(n0, n, n1)]
+    size = 64
+    n = geometry.whole_chunks(min(objects, 1 << 14), size)
+    survivors = geometry.starts(n, size)
     chunks = len(survivors)
     gone = sorted(set(range(n)) - set(survivors))
-    frames = UNIT_PAGES * CPUS
+    cpus, page, static, unit = geometry.cpus, geometry.page, geometry.static, geometry.unit
+    frames = unit // page * cpus
     return Workload(
         name="pinned-chunks",
         what=f"{chunks} chunks full of {size}-byte objects; all but one of each are freed",
@@ -89,12 +88,13 @@ def pinned(objects: int) -> Workload:
         ),
         kinds=((size, 4),),
         slots=n,
+        geometry=geometry,
         expected=(
             Expected(
                 "fill",
                 "pages_populated",
                 "(C U - S) / P, on each CPU",
-                (chunks * UNIT - STATIC) // PAGE * CPUS,
+                (chunks * unit - static) // page * cpus,
             ),
             Expected("free others", "pages_depopulated", "0: every chunk is pinned", 0),
             Expected(
@@ -107,7 +107,7 @@ def pinned(objects: int) -> Workload:
     )
 
 
-def border(objects: int) -> Workload:
+def border(objects: int, geometry: Geometry = USUAL) -> Workload:
     """Chunks made and killed at the border of what fits.
 
     The first chunk is full.  One area more, allocated and freed R times: the chunk that it
@@ -118,7 +118,8 @@ def border(objects: int) -> Workload:
     rounds = min(objects, 1 << 12)
     one = (allocs([1], 1) + frees([1])) * rounds
     two = (allocs([1, 2], 2) + frees([1, 2])) * rounds
-    frames = UNIT_PAGES * CPUS
+    cpus, page, static, unit = geometry.cpus, geometry.page, geometry.static, geometry.unit
+    frames = unit // page * cpus
     return Workload(
         name="border-thrash",
         what=f"a full chunk; {rounds:,} times one area more, then two units more",
@@ -127,25 +128,26 @@ def border(objects: int) -> Workload:
             Phase("one more", one),
             Phase("two more", two),
         ),
-        kinds=((UNIT - STATIC, 4), (8, 8), (UNIT, 4)),
+        kinds=((unit - static, 4), (8, 8), (unit, 4)),
         slots=3,
+        geometry=geometry,
         expected=(
             Expected("one more", "entries_scanned", "2 R", 2 * rounds),
-            Expected("one more", "pages_populated", "1, on each CPU", CPUS),
+            Expected("one more", "pages_populated", "1, on each CPU", cpus),
             Expected("one more", "pages_depopulated", "0: the empty chunk is kept", 0),
             Expected("two more", "entries_scanned", "4 R", 4 * rounds),
             Expected(
                 "two more",
                 "pages_populated",
                 "(R + 1) U / P - 1, on each CPU",
-                (rounds + 1) * frames - CPUS,
+                (rounds + 1) * frames - cpus,
             ),
             Expected("two more", "pages_depopulated", "R U / P, on each CPU", rounds * frames),
         ),
     )
 
 
-def lying_hint(objects: int) -> Workload:
+def lying_hint(objects: int, geometry: Geometry = USUAL) -> Workload:
     """The hint promises room, the alignment has the last word.
 
     C full chunks of 32-byte objects, two neighbours freed in each, so that every hint says
@@ -159,10 +161,9 @@ def lying_hint(objects: int) -> Workload:
     """
     size, chunks = 32, 8
     rounds = min(objects, 1 << 10)
-    n0, n1 = per_chunk(size)
+    n0, n1 = geometry.per_chunk(size)
     n = n0 + (chunks - 1) * n1
-    starts = [0, *range(n0, n, n1)]
-    holes = [start + k for start in starts for k in (1, 2)]
+    holes = [start + k for start in geometry.starts(n, size) for k in (1, 2)]
     in_vain = n0 + (chunks - 1) * (n1 - 1)
     return Workload(
         name="lying-hint",
@@ -174,6 +175,7 @@ def lying_hint(objects: int) -> Workload:
         ),
         kinds=((size, 4), (64, 64), (64, 4)),
         slots=n + 1,
+        geometry=geometry,
         expected=(
             Expected(
                 "aligned to 64",
@@ -186,7 +188,7 @@ def lying_hint(objects: int) -> Workload:
     )
 
 
-GALLERY: dict[str, Callable[[int], Workload]] = {
+GALLERY: dict[str, Callable[..., Workload]] = {
     "aligned-4": aligned,
     "pinned-chunks": pinned,
     "border-thrash": border,

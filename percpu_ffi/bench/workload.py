@@ -9,32 +9,22 @@ million operations are made in some milliseconds.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
+from percpu_ffi.bench.geometry import USUAL, Geometry
 from percpu_ffi.trace.operations import FREE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["SETUP", "Expected", "Kind", "Phase", "Workload", "allocs", "frees", "replacements"]
+__all__ = ["Expected", "Kind", "Phase", "Workload", "allocs", "frees", "replacements"]
 
 WORDS = 4  # of an operation
 SLOT, KIND = 2, 3  # which of them
 
-# the machine, unless a workload has a reason for another: pages as in the kernels of 2009
-SETUP: dict[str, Any] = {
-    "cpus": 4,
-    "static_size": 8192,
-    "first_chunk": "4k",
-    "page_size": 4096,
-    "memory": "none",
-}
-
 Kind = tuple[int, int]
 """Size and alignment of an allocation, bytes."""
-
-Ops = array  # of unsigned 32-bit words
 
 
 class Expected(NamedTuple):
@@ -74,8 +64,7 @@ class Workload:
     """Most areas alive at one time."""
     contenders: tuple[str, ...] = ("port", "upstream", "malloc", "empty")
     """Who takes part unless somebody says otherwise."""
-    setup: dict[str, Any] = field(default_factory=lambda: dict(SETUP))
-    """Arguments of an allocator."""
+    geometry: Geometry = USUAL
     expected: tuple[Expected, ...] = ()
 
     @property

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from percpu_ffi.bench import gallery
-from percpu_ffi.bench.geometry import first_objects, whole_chunks
+from percpu_ffi.bench.geometry import USUAL, Geometry
 from percpu_ffi.bench.workload import Phase, Workload, allocs, frees, replacements
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.trace import Trace
@@ -75,10 +75,10 @@ def objects(size: int, options: Options) -> Workload:
     )
 
 
-def half_full(size: int, options: Options) -> Workload:
+def half_full(size: int, options: Options, geometry: Geometry = USUAL) -> Workload:
     """Refill the first halves of chunks whose second halves are full."""
-    n = whole_chunks(options.objects, size)
-    first_halves = first_objects(n, size, share=2)
+    n = geometry.whole_chunks(options.objects, size)
+    first_halves = geometry.first_halves(n, size)
     return Workload(
         name=f"half-full-{size}",
         what=f"{size} bytes; the second half of each chunk is full (second table there)",
@@ -90,6 +90,7 @@ def half_full(size: int, options: Options) -> Workload:
         ),
         kinds=((size, 4),),
         slots=n,
+        geometry=geometry,
     )
 
 
