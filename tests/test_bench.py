@@ -141,7 +141,7 @@ class TestWorkloads:
         assert make().kinds == ((24, 8),)
         Trace.from_ops([("inject", "map", {"nth": 1})]).save(path)
         with pytest.raises(ConfigError, match="sets faults"):
-            make()
+            make_workloads([], [path], FEW)
 
     @pytest.mark.parametrize("options", [{"objects": 0}, {"live": 0}, {"objects": 1 << 25}])
     def test_options_out_of_range(self, options: dict[str, int]) -> None:
@@ -251,6 +251,11 @@ class TestContenders:
                 with pytest.warns(match="illegal size"):
                     session.run(ops)
                 assert session.failures == 1
+
+    def test_short_workloads_are_repeated_more_often(self) -> None:
+        for repeat, seconds in ((2, 0.0), (1, 0.05)):
+            result = measure(WORKLOADS["objects-64"](FEW), ["empty"], repeat, seconds)
+            assert result.whole_repetitions > 10 if seconds else result.whole_repetitions == 2
 
     def test_each_call_is_timed(self) -> None:
         phase = WORKLOADS["churn"](FEW).phases[-1]
@@ -434,7 +439,9 @@ class TestReport:
 
 
 def bench(*args: str) -> int:
-    return main(["bench", "--objects", "200", "--live", "20", "--repeat", "2", *args])
+    return main(
+        ["bench", "--objects", "200", "--live", "20", "--repeat", "2", "--seconds", "0", *args]
+    )
 
 
 class TestCommand:
@@ -444,7 +451,7 @@ class TestCommand:
         out = tmp_path / "a.json"
         assert bench("churn", "pinned-chunks", "--json", str(out)) == 0
         text = capsys.readouterr().out
-        for words in ("churn: 20 objects", "latency", "(C - 2) U / P", "compiler", "seed 2,009"):
+        for words in ("churn: 20 objects", "latency", "(C - 2) U / P", "compiler", "seed 2009"):
             assert words in text
         results = load(out)
         assert [each.name for each in results.workloads] == ["churn", "pinned-chunks"]
@@ -565,6 +572,7 @@ class TestCommand:
             (["dance"], "workload 'dance': there are objects-4,"),
             (["--contender", "slub"], "contender 'slub': there are port,"),
             (["--repeat", "0"], "--repeat 0: from 1"),
+            (["--seconds", "-1"], "--seconds -1.0: from 0"),
             (["--live", "0"], "--live 0: from 1"),
             (["--json", "nowhere/a.json"], "--json nowhere/a.json: a file"),
             (["--trace", "nowhere"], "No such file"),

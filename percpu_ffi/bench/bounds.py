@@ -166,7 +166,7 @@ def _replay(what: str, path: Path) -> BoundResult:
 
 def model_speed(results: Results) -> list[BoundResult]:
     """How much faster than the model in Python."""
-    options = Options(MODEL_OBJECTS, results.options["live"], results.options["seed"])
+    options = Options(MODEL_OBJECTS, int(results.options["live"]), int(results.options["seed"]))
     measured = measure(WORKLOADS["churn"](options), ("port", "model"), MODEL_ROUNDS)
     if measured.partial:
         raise KeyboardInterrupt

@@ -8,8 +8,10 @@ time of every call.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import asdict
+from itertools import count
 from typing import TYPE_CHECKING
 
 from percpu_ffi.bench.contenders import CONTENDERS
@@ -25,7 +27,7 @@ __all__ = ["measure", "turns"]
 
 
 def turns(contenders: int, repeat: int) -> int:
-    """Tell how many turns :func:`measure` takes."""
+    """Tell how many turns :func:`measure` takes at least."""
     return contenders * (repeat + 1)
 
 
@@ -33,15 +35,18 @@ def measure(
     workload: Workload,
     contenders: Sequence[str],
     repeat: int,
+    seconds: float = 0,
     progress: Callable[[int], object] | None = None,
 ) -> WorkloadResult:
-    """Run a workload ``repeat`` times through all contenders, and once for the latencies.
+    """Run a workload through all contenders, again and again, and once for the latencies.
 
     Args:
         workload: what to run.
         contenders: keys of :data:`CONTENDERS`.
-        repeat: repetitions, from 1.
-        progress: called with the number of turns done since its last call.
+        repeat: repetitions at least, from 1.
+        seconds: repeat for so long at least: short workloads need more of it.
+        progress: called with the number of turns done since its last call, of those that
+            :func:`turns` tells.
 
     Returns: figures for the timed phases.  When it is interrupted, those of the whole
         repetitions, perhaps none, and ``partial`` is set.
@@ -49,12 +54,15 @@ def measure(
     """
     chosen = [CONTENDERS[name] for name in contenders]
     result = _blank(workload, contenders)
+    end = time.monotonic() + seconds
     try:
-        for i in range(repeat):
+        for i in count():
+            if i >= repeat and time.monotonic() >= end:
+                break
             at = i % len(chosen)
             for contender in chosen[at:] + chosen[:at]:
                 _take_turn(workload, contender, result)
-                if progress:
+                if progress and i < repeat:
                     progress(1)
         for contender in chosen:
             _take_latencies(workload, contender, result)

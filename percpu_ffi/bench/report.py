@@ -56,7 +56,7 @@ def spread(values: Sequence[float]) -> float:
 
 def machine_lines(results: Results) -> list[str]:
     """Say what the figures were taken on."""
-    options = ", ".join(f"{name} {value:,}" for name, value in results.options.items())
+    options = ", ".join(f"{name} {value}" for name, value in results.options.items())
     return [
         *(f"{name:<12}{value}" for name, value in results.machine.items()),
         f"{'options':<12}{options}",

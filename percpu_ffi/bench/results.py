@@ -131,7 +131,7 @@ class Results:
     """Everything from one run."""
 
     machine: dict[str, str]
-    options: dict[str, int]
+    options: dict[str, float]
     workloads: list[WorkloadResult] = field(default_factory=list)
     bounds: list[BoundResult] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -35,9 +35,11 @@ class Plan:
     contenders: Sequence[str]
     """Names; none: those that a workload names itself, as far as they can be had."""
     options: Options
-    repeat: int = 15
-    """Repetitions of each workload."""
-    bounds: bool = True
+    repeat: int
+    """Repetitions of each workload, at least."""
+    seconds: float
+    """How long to repeat each, at least."""
+    bounds: bool
     """Look at the bounds at the end."""
 
 
@@ -56,7 +58,7 @@ def run(
     """
     results = Results(
         describe_machine(),
-        {**asdict(plan.options), "repeat": plan.repeat},
+        {**asdict(plan.options), "repeat": plan.repeat, "seconds": plan.seconds},
         notes=_left_out(plan),
     )
     try:
@@ -83,7 +85,7 @@ def _measured(workload: Workload, plan: Plan, bar: Bar) -> WorkloadResult:
         name for name in workload.contenders if not CONTENDERS[name].missing()
     ]
     with bar(workload.name, turns(len(contenders), plan.repeat), "turn") as progress:
-        return measure(workload, contenders, plan.repeat, progress)
+        return measure(workload, contenders, plan.repeat, plan.seconds, progress)
 
 
 def _left_out(plan: Plan) -> list[str]:

@@ -61,7 +61,7 @@ def objects(size: int, options: Options) -> Workload:
     fill = allocs(range(n))
     return Workload(
         name=f"objects-{size}",
-        what=f"{n:,} objects of {size} bytes, freed in three orders (Linux 40064aeca35c)",
+        what=f"{n:,} objects of {size:,} bytes, freed in three orders (Linux 40064aeca35c)",
         phases=(
             Phase("alloc", fill),
             Phase("in order", frees(range(n))),
@@ -81,7 +81,7 @@ def half_full(size: int, options: Options, geometry: Geometry = USUAL) -> Worklo
     first_halves = geometry.first_halves(n, size)
     return Workload(
         name=f"half-full-{size}",
-        what=f"{size} bytes; the second half of each chunk is full (second table there)",
+        what=f"{n:,} objects of {size} bytes; the first half of each chunk is refilled (likewise)",
         phases=(
             Phase("fill", allocs(range(n)), timed=False),
             Phase("empty", frees(first_halves), timed=False),
@@ -189,9 +189,11 @@ def make_workloads(
             raise ConfigError(f"workload {name!r}: there are {', '.join(WORKLOADS)}")
         if name in RECORDINGS and name not in samples():
             _sample(name, options)  # it says what to do
+    # at once, so that a bad one is told before anything is measured
+    recorded = [recording(path.name.partition(".")[0], path, options) for path in traces]
     if not names and not traces:
         names = [name for name in WORKLOADS if name not in RECORDINGS or name in samples()]
     return [
         *(partial(WORKLOADS[name], options) for name in dict.fromkeys(names)),
-        *(partial(recording, path.name.partition(".")[0], path, options) for path in traces),
+        *(partial(lambda made: made, made) for made in recorded),
     ]

@@ -15,7 +15,7 @@ from percpu_ffi.bench.plot import need_matplotlib, plot
 from percpu_ffi.bench.report import LEGEND, bounds_table, machine_lines, workload_tables
 from percpu_ffi.bench.results import load, save
 from percpu_ffi.bench.run import Plan, run
-from percpu_ffi.bench.workloads import WORKLOADS, Options, make_workloads
+from percpu_ffi.bench.workloads import Options, make_workloads
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
 
@@ -27,6 +27,7 @@ __all__ = ["add_parser"]
 MISSED = 1  # exit status
 INTERRUPTED = 130  # what shells use for SIGINT
 MOST_REPETITIONS = 10_000
+MOST_SECONDS = 86_400
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -68,7 +69,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parser.add_argument(f"--{name}", type=int, default=value, metavar="N",
                             help=f"{what} (default: %(default)s)")  # fmt: skip
     parser.add_argument(
-        "--repeat", type=int, default=15, metavar="N", help="repetitions (default: %(default)s)"
+        "--repeat",
+        type=int,
+        default=15,
+        metavar="N",
+        help="repetitions of each workload, at least (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=2.0,
+        metavar="S",
+        help="how long to repeat each, at least (default: %(default)s)",
     )
     parser.add_argument(
         "--bounds",
@@ -93,7 +105,7 @@ def _run(args: argparse.Namespace) -> int:
         print("\n".join(compare(*map(load, args.compare))))
         return 0
     if args.list:
-        print("\n".join(_list()))
+        print("\n".join(_list(_options(args))))
         return 0
     plan = _plan(args)
     for option, path in (("--json", args.json), ("--plot", args.plot)):
@@ -116,15 +128,22 @@ def _run(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> Plan:
     if not 1 <= args.repeat <= MOST_REPETITIONS:
         raise ConfigError(f"--repeat {args.repeat}: from 1 to {MOST_REPETITIONS:,}")
-    options = Options(args.objects, args.live, args.seed)
+    if not 0 <= args.seconds <= MOST_SECONDS:
+        raise ConfigError(f"--seconds {args.seconds}: from 0 to {MOST_SECONDS:,}")
+    options = _options(args)
     some = bool(args.workloads or args.traces or args.contenders)
     return Plan(
         make_workloads(args.workloads, args.traces, options),
         list(choose_contenders(args.contenders)),
         options,
         args.repeat,
+        args.seconds,
         bounds=not some if args.bounds is None else args.bounds,
     )
+
+
+def _options(args: argparse.Namespace) -> Options:
+    return Options(args.objects, args.live, args.seed)
 
 
 def _check_writable(option: str, path: str | None) -> None:
@@ -136,15 +155,17 @@ def _check_writable(option: str, path: str | None) -> None:
         raise ConfigError(f"{option} {path}: a file in a folder that can be written is needed")
 
 
-def _list() -> list[str]:
+def _list(options: Options) -> list[str]:
     lines = ["workloads"]
-    lines += [f"  {name}" for name in WORKLOADS]
-    lines += ["contenders"]
+    for make in make_workloads([], [], options):
+        workload = make()
+        lines.append(f"  {workload.name:<16}{workload.what}")
+    lines += ["", "contenders"]
     for contender in CONTENDERS.values():
         why = contender.missing()
-        lines.append(f"  {contender.name:<10}{contender.what}")
+        lines.append(f"  {contender.name:<16}{contender.what}")
         if why:
-            lines.append(f"  {'':<10}not to be had: {why}")
+            lines.append(f"  {'':<16}not to be had: {why}")
     return lines
 
 
