@@ -424,7 +424,7 @@ class TestReport:
                 BoundResult("other", 1.0, True, why="no file"),
             ]
         )[1:]
-        assert held.split() == ["ratio", "0.60", "0.50", "0.70", "at", "most", "1.0", "holds"]
+        assert held.split() == ["ratio", "0.600", "0.500", "0.700", "at", "most", "1.0", "holds"]
         assert "1,000,000" in missed
         assert missed.endswith("MISSED")
         assert unknown.endswith("not measured: no file")

@@ -164,7 +164,7 @@ def bounds_table(bounds: Sequence[BoundResult]) -> list[str]:
         if not bound.values:
             rows.append((bound.what, "", "", "", *limit, f"not measured: {bound.why}"))
             continue
-        digits = 2 if bound.limit < 10 else 0
+        digits = 3 if bound.limit < 10 else 0
         figures = (statistics.median(bound.values), min(bound.values), max(bound.values))
         rows.append(
             (
