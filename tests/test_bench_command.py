@@ -9,6 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import SANITIZED
 
 from percpu_ffi.bench import bounds, contenders
 from percpu_ffi.bench import run as run_module
@@ -243,6 +244,7 @@ class TestCommand:
         assert "B, interrupted" in out
         assert "only in A, all or some of it: objects-4" in out
 
+    @pytest.mark.skipif(SANITIZED, reason="matplotlib's C++ exceptions end the process there")
     def test_chart(self, tmp_path: Path) -> None:
         pytest.importorskip("matplotlib")
         chart = tmp_path / "a.svg"
