@@ -81,7 +81,7 @@ def half_full(size: int, options: Options, geometry: Geometry = USUAL) -> Worklo
     first_halves = geometry.first_halves(n, size)
     return Workload(
         name=f"half-full-{size}",
-        what=f"{n:,} objects of {size:,} bytes; the first half of each chunk is refilled (likewise)",
+        what=f"{n:,} objects of {size:,} bytes; the first halves of chunks are refilled (likewise)",
         phases=(
             Phase("fill", allocs(range(n)), timed=False),
             Phase("empty", frees(first_halves), timed=False),
