@@ -5,8 +5,8 @@
 #             the same, held against the kernel's own file of 2009
 # make coverage  branches of csrc/ not taken        make mutate    changes not noticed
 # make sanitize  all tests under sanitizers         make fuzz      FUZZ_SECONDS=60
-# make bench  ratios to what the work costs at least
 # make instructions  counts those of fixed workloads anew, for make test to compare
+# make bench  the port beside the 2009 file (PERCPU_C=...), malloc and others
 # make lint   format, types, strict C               make lib    the C library alone
 # make dist   sdist and wheel                       V=1 shows the commands
 
@@ -46,8 +46,9 @@ check-upstream: $(VENV)/.test
 	$(BIN)/python tests/upstream/check.py '$(PERCPU_C)' --operations $(OPERATIONS) \
 		$(if $(RESUME),--resume $(RESUME))
 
-bench: $(VENV)/.test $(BUILD)/bench/.built
-	$(BIN)/python bench/run.py
+# BENCH="churn --repeat 5" for some of it, BENCH="--json all.json" to keep the figures
+bench: $(VENV)/.test
+	PERCPU_C='$(PERCPU_C)' $(BIN)/percpu-ffi bench $(BENCH)
 
 lint: $(VENV)/.lint lib
 	$(BIN)/ruff format --check .
@@ -136,12 +137,7 @@ coverage: $(COVERING)
 mutate:
 	@$(PYTHON) tools/mutate.py $(MUTATE)
 
-# --- benchmark and packages
-
-$(BUILD)/bench/.built: bench/floor.c bench/build_floor.py csrc/percpu.h $(VENV)/.test
-	@mkdir -p $(@D)
-	$(BIN)/python bench/build_floor.py
-	touch $@
+# --- packages
 
 dist: $(VENV)/.dist
 	rm -rf dist

@@ -13,7 +13,12 @@ from pathlib import Path
 from cffi import FFI
 
 ROOT = Path(__file__).resolve().parent
-HEADERS = ("csrc/percpu.h", "csrc/trace/percpu_trace.h")
+HEADERS = (
+    "csrc/percpu.h",
+    "csrc/trace/percpu_trace.h",
+    "csrc/bench/measure.h",
+    "csrc/kernel/rbtree.h",  # the benchmark hands it to the 2009 file
+)
 
 # Called by C when a WARN fires; Python installs the function.
 CALLBACKS = """

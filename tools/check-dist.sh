@@ -10,6 +10,7 @@ wheel=$(ls dist/*.whl)
 
 listing=$(tar tzf "$sdist")
 for part in csrc/percpu.h csrc/allocator.c csrc/kernel/vmalloc.h csrc/trace/reader.c \
+	csrc/bench/measure.h percpu_ffi/bench/upstream.c \
 	build_ffi.py setup.py LICENSE tests/conftest.py Makefile; do
 	echo "$listing" | grep -q "/$part\$" || {
 		echo "$sdist lacks $part" >&2
@@ -24,6 +25,11 @@ case $wheel in
 	;;
 esac
 
+"$python" -m zipfile -l "$wheel" | grep -q 'percpu_ffi/bench/upstream\.c' || {
+	echo "$wheel lacks percpu_ffi/bench/upstream.c" >&2
+	exit 1
+}
+
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 "$python" -m venv "$scratch/venv"
@@ -32,4 +38,6 @@ trace=$PWD/samples/netns_churn.ftrace.xz
 cd "$scratch"
 venv/bin/percpu-ffi replay "$trace" --json >report.json
 venv/bin/python -c 'import json; assert json.load(open("report.json"))["failures"] == 0'
+venv/bin/percpu-ffi bench churn --trace "$trace" --objects 1000 --live 100 --repeat 2 >bench.txt
+grep -q '^netns_churn: ' bench.txt
 echo "$wheel: installed and ran"

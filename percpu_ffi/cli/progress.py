@@ -24,5 +24,7 @@ def progress_bar(what: str, total: int, unit: str) -> Iterator[Callable[[int], o
     if not sys.stderr.isatty():
         yield None
         return
+    # its monitor is a thread, and among threads every call of the port takes a lock
+    tqdm.monitor_interval = 0
     with tqdm(desc=what, total=total, unit=unit, unit_scale=True, leave=False) as bar:
         yield bar.update

@@ -20,10 +20,11 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent))
 
 from percpu_ffi import Allocator, Model, Trace  # noqa: E402
+from percpu_ffi.bench.percpu_c import CannotCompile, WrongFile  # noqa: E402
 from percpu_ffi.cli.progress import progress_bar  # noqa: E402
 from percpu_ffi.lockstep import Campaign, Totals, lockstep, shorten  # noqa: E402
 from percpu_ffi.lockstep.campaign import WorkerPool  # noqa: E402
-from upstream.witness import WitnessFactory, WrongFile, build  # noqa: E402
+from upstream.witness import WitnessFactory, build  # noqa: E402
 
 ROLLBACK = {"quirks": ["rollback"]}  # the one defect that the port can be told to keep
 
@@ -40,7 +41,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         try:
             witness = WitnessFactory(build(args.percpu_c, Path(directory)))
-        except (OSError, WrongFile, RuntimeError) as error:
+        except (OSError, WrongFile, CannotCompile) as error:
             print(f"the witness cannot be built: {error}", file=sys.stderr)
             return 1
         two = Campaign(

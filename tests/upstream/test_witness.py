@@ -21,10 +21,11 @@ from percpu_ffi import (
     PercpuMemoryError,
     Trace,
 )
+from percpu_ffi.bench.percpu_c import BLOB, WrongFile
 from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.lockstep import Campaign, lockstep
 from percpu_ffi.testing import oom_sweep
-from upstream.witness import BLOB, KernelBug, Witness, WitnessFactory, WrongFile, build
+from upstream.witness import KernelBug, Witness, WitnessFactory, build
 
 if TYPE_CHECKING:
     from collections.abc import Callable

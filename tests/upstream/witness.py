@@ -9,12 +9,10 @@ errors of the port; the ``raw`` methods let everything through.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import operator
 import os
 import shlex
 import shutil
-import subprocess
 import tempfile
 from array import array
 from ctypes import c_bool, c_char_p, c_double, c_int, c_int64, c_uint64
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from percpu_ffi import ChunkState, Location, PerCpu, State, Work, WorkByCall, errors
+from percpu_ffi.bench.percpu_c import compile_with
 from percpu_ffi.config import SERVICES, Config, FaultPlan
 from percpu_ffi.face import integer_buffer, integers
 
@@ -33,9 +32,8 @@ if TYPE_CHECKING:
     from percpu_ffi.replay import Replay
     from percpu_ffi.trace import Trace
 
-__all__ = ["KernelBug", "Undefined", "Witness", "WitnessFactory", "WrongFile", "build"]
+__all__ = ["KernelBug", "Undefined", "Witness", "WitnessFactory", "build"]
 
-BLOB = "9ac01980cce084f51cde78edd5e0fec534f19023"
 HERE = Path(__file__).resolve().parent
 SOURCES = ("witness.c", "fakes.c", "faults.c", "rbtree.c")
 FLAGS = (
@@ -50,21 +48,12 @@ CALLS = ("alloc", "free", "other")  # enum fake_call
 STOP_NO_MEMORY, STOP_BUG = 1, 2
 
 
-class WrongFile(ValueError):
-    """The file is not the one of 2009."""
-
-
 class KernelBug(Exception):
     """A BUG_ON or a panic of the 2009 file fired; the message is its condition."""
 
 
 class Undefined(Exception):
     """The 2009 file was stopped before a step that C does not define."""
-
-
-def blob_id(data: bytes) -> str:
-    """Name some bytes as git does."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
 def build(percpu_c: Path, directory: Path) -> Path:
@@ -78,29 +67,18 @@ def build(percpu_c: Path, directory: Path) -> Path:
 
     Raises:
         WrongFile: it is another file.
-        RuntimeError: it does not compile.
+        CannotCompile: it does not compile.
 
     """
-    given = blob_id(percpu_c.read_bytes())
-    if given != BLOB:
-        raise WrongFile(
-            f"{percpu_c} is git blob {given}; the witness is mm/percpu.c as it came with Linux "
-            f"commit 8d408b4be37b, blob {BLOB}: 'git show {BLOB}' prints it in a clone of Linux"
-        )
-    library = directory / "libwitness.so"
-    command = [
-        *shlex.split(os.environ.get("CC") or "cc"),
-        *FLAGS,
-        *shlex.split(os.environ.get("CFLAGS", "")),
-        f'-DWITNESS_PERCPU_C="{percpu_c.resolve()}"',
-        *("-I", str(HERE), "-I", str(HERE / "include")),
-        *(str(HERE / source) for source in SOURCES),
-        *("-o", str(library)),
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise RuntimeError(f"{shlex.join(command)}\n{result.stderr}")
-    return library
+    flags = (*FLAGS, *shlex.split(os.environ.get("CFLAGS", "")))
+    includes = ("-I", str(HERE), "-I", str(HERE / "include"))
+    return compile_with(
+        percpu_c,
+        "WITNESS_PERCPU_C",
+        [*flags, *includes],
+        [HERE / source for source in SOURCES],
+        directory / "libwitness.so",
+    )
 
 
 class _Settings(ctypes.Structure):

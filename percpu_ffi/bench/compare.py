@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Two files of results side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from percpu_ffi.bench.report import machine_lines, spread, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from percpu_ffi.bench.results import Figures, Results
+
+__all__ = ["compare"]
+
+Key = tuple[str, str, str]
+
+
+def compare(a: Results, b: Results) -> list[str]:
+    """Set two runs side by side, figure by figure.
+
+    A figure counts as changed when the two ranges of repetitions do not overlap.  The
+    machine may have changed between the runs: the contender that does nothing tells.
+    """
+    first, second = dict(_figures(a)), dict(_figures(b))
+    rows: list[Sequence[str]] = [("", "", "", "A, ns", "", "B, ns", "", "B / A", "")]
+    rows += [
+        (
+            *key,
+            *(f"{first[key].median:,.1f}", f"+-{spread(first[key].ns):.0%}"),
+            *(f"{second[key].median:,.1f}", f"+-{spread(second[key].ns):.0%}"),
+            f"{second[key].median / first[key].median:.2f}",
+            _change(first[key], second[key]),
+        )
+        for key in first
+        if key in second
+    ]
+    lines = [*_head("A", a), *_head("B", b), ""]
+    lines += table(rows, indent="") if len(rows) > 1 else ["they have no figure in common"]
+    for name, own, other in (("A", first, second), ("B", second, first)):
+        alone = dict.fromkeys(key[0] for key in own if key not in other)
+        if alone:
+            lines.append(f"only in {name}, all or some of it: {', '.join(alone)}")
+    return lines
+
+
+def _figures(results: Results) -> Iterator[tuple[Key, Figures]]:
+    for workload in results.workloads:
+        for phase in workload.phases:
+            for name, figures in phase.contenders.items():
+                yield (workload.name, phase.name, name), figures
+
+
+def _change(a: Figures, b: Figures) -> str:
+    if min(b.ns) > max(a.ns):
+        return "slower"
+    return "faster" if max(b.ns) < min(a.ns) else ""
+
+
+def _head(name: str, results: Results) -> list[str]:
+    partial = ", interrupted" if results.partial else ""
+    return [f"{name}{partial}", *(f"  {line}" for line in machine_lines(results))]

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Who is measured.
+
+A contender opens a :class:`Session` for each repetition of a workload: a fresh allocator,
+which runs phase after phase.  All but the model run in the same loop in C.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+from abc import ABC, abstractmethod
+from array import array
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from percpu_ffi._core import ffi, lib
+from percpu_ffi.allocator import Allocator
+from percpu_ffi.bench.histogram import Histogram
+from percpu_ffi.bench.upstream import PAGE, Upstream, percpu_c_named
+from percpu_ffi.errors import ConfigError, PercpuError
+from percpu_ffi.model import Model
+from percpu_ffi.trace.operations import FREE, OP, ORPHAN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from typing_extensions import Self
+
+    from percpu_ffi.bench.workload import Workload
+
+__all__ = ["CONTENDERS", "Contender", "Latencies", "Session", "choose_contenders"]
+
+
+class Latencies(NamedTuple):
+    """How long the calls of a phase took, nanoseconds."""
+
+    alloc: Histogram
+    free: Histogram
+
+
+class Session(ABC):
+    """One allocator while it runs a workload."""
+
+    failures = 0
+    """Operations that failed so far."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def run(self, ops: array[int]) -> int:
+        """Run operations; gives the nanoseconds in all."""
+
+    def run_timed(self, ops: array[int]) -> Latencies | None:
+        """Run operations and take the time of each; None where that cannot be done."""
+        self.run(ops)
+        return None
+
+    def work(self) -> Any:
+        """Tell the work so far, as ``allocator.work()``; None where nobody counts."""
+        return None
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give all memory back."""
+
+
+class InC(Session):
+    """Runs in the loop of ``csrc/bench/measure.c``.
+
+    Args:
+        workload: what is to be run.
+        contender: a ``struct pcpu_contender``.
+        allocator: what is behind it, if that has to be closed.
+
+    """
+
+    def __init__(self, workload: Workload, contender: Any, allocator: Any = None) -> None:
+        self._drain = workload.drain
+        self._allocator = allocator
+        self._kinds = ffi.new("struct pcpu_kind[]", list(workload.kinds))
+        self._ptrs = ffi.new("int64_t[]", workload.slots)
+        self._bench = ffi.new(
+            "struct pcpu_bench *",
+            {"contender": contender, "kinds": self._kinds, "ptrs": self._ptrs},
+        )
+        self._contender = contender
+
+    @property
+    def failures(self) -> int:  # type: ignore[override]
+        return int(self._bench.failures)
+
+    def run(self, ops: array[int]) -> int:
+        data = ffi.from_buffer("struct pcpu_op[]", ops)
+        return int(lib.pcpu_bench_run(self._bench, data, len(data)))
+
+    def run_timed(self, ops: array[int]) -> Latencies | None:
+        counts = [array("Q", bytes(8 * lib.PCPU_LATENCY_BUCKETS)) for _ in range(2)]
+        alloc, free = (ffi.from_buffer("uint64_t[]", count) for count in counts)
+        latency = ffi.new("struct pcpu_latency *", [self._contender, alloc, free])
+        self._bench.contender = lib.pcpu_contender_timed(latency)
+        try:
+            self.run(ops)
+        finally:
+            self._bench.contender = self._contender
+        return Latencies(*map(Histogram.of_all, counts))
+
+    def work(self) -> Any:
+        return work_of(self._allocator)
+
+    def close(self) -> None:
+        if self._allocator is None:
+            self.run(self._drain)  # the C library's memory is everybody's
+        else:
+            self._allocator.close()
+
+
+class InPython(Session):
+    """Runs in a loop of Python: for the model.
+
+    Args:
+        workload: what is to be run.
+        allocator: who runs it; anything with ``alloc``, ``free`` and ``close``.
+
+    """
+
+    def __init__(self, workload: Workload, allocator: Any) -> None:
+        self._kinds = workload.kinds
+        self._allocator = allocator
+        self._ptrs = [0] * workload.slots
+
+    def run(self, ops: array[int]) -> int:
+        alloc, free, ptrs, kinds = (
+            *(self._allocator.alloc, self._allocator.free),
+            *(self._ptrs, self._kinds),
+        )
+        start = time.perf_counter_ns()
+        for _key, slot, kind in OP.iter_unpack(ops):
+            if slot == ORPHAN:
+                continue
+            if ptrs[slot]:
+                free(ptrs[slot])
+                ptrs[slot] = 0
+            if kind != FREE:
+                try:
+                    ptrs[slot] = alloc(*kinds[kind])
+                except PercpuError:
+                    self.failures += 1
+        return time.perf_counter_ns() - start
+
+    def work(self) -> Any:
+        return work_of(self._allocator)
+
+    def close(self) -> None:
+        self._allocator.close()
+
+
+def work_of(allocator: Any) -> Any:
+    """Ask an allocator for its work; None from one that does not count."""
+    count = getattr(allocator, "work", None)
+    return count() if count else None
+
+
+class Contender(NamedTuple):
+    """Who can be measured."""
+
+    name: str
+    what: str
+    open: Callable[[Workload], Session]
+    missing: Callable[[], str] = lambda: ""
+    """Why it cannot be had; empty: it can."""
+
+
+def _port(workload: Workload) -> Session:
+    return _in_c(workload, workload.geometry.setup)
+
+
+def _in_c(workload: Workload, setup: dict[str, Any]) -> Session:
+    allocator = Allocator(**setup)
+    contender = {
+        "alloc": ffi.addressof(lib, "pcpu_alloc"),
+        "free": ffi.addressof(lib, "pcpu_free"),
+        "pcpu": allocator._pcpu,
+    }
+    return InC(workload, ffi.new("struct pcpu_contender *", contender)[0], allocator)
+
+
+def _mapped(workload: Workload) -> Session:
+    page_size = max(workload.geometry.page, mmap.PAGESIZE)
+    return _in_c(workload, {**workload.geometry.setup, "memory": "mapped", "page_size": page_size})
+
+
+def _model(workload: Workload) -> Session:
+    return InPython(workload, Model(**workload.geometry.setup))
+
+
+def _upstream(workload: Workload) -> Session:
+    percpu_c, geometry = percpu_c_named(), workload.geometry
+    assert percpu_c, "it was asked before whether it can be had"
+    if geometry.page != PAGE:
+        raise ConfigError(f"upstream: it has pages of {PAGE} bytes only")
+    file = Upstream(percpu_c, geometry.cpus, geometry.static)
+    return InC(workload, file.contender(), file)
+
+
+def _why_no_upstream() -> str:
+    if percpu_c_named():
+        return ""
+    return "the kernel's file of 2009 is not part of the project: set PERCPU_C to your copy"
+
+
+def _malloc(workload: Workload) -> Session:
+    return InC(workload, lib.pcpu_contender_malloc())
+
+
+def _empty(workload: Workload) -> Session:
+    return InC(workload, lib.pcpu_contender_empty())
+
+
+CONTENDERS = {
+    contender.name: contender
+    for contender in (
+        Contender("port", "the port, bookkeeping only", _port),
+        Contender("mapped", "the port with real memory", _mapped),
+        Contender("model", "the model in Python; a hundred times slower and more", _model),
+        Contender(
+            "upstream",
+            "mm/percpu.c of 2009 itself on the cheapest machine, where PERCPU_C names it",
+            _upstream,
+            _why_no_upstream,
+        ),
+        Contender("malloc", "malloc and free of the C library: one block, not one a CPU", _malloc),
+        Contender("empty", "two functions that do nothing: loop and calls", _empty),
+    )
+}
+
+
+def choose_contenders(names: Sequence[str]) -> dict[str, Contender]:
+    """Find contenders by name, in the order of :data:`CONTENDERS`.
+
+    Raises:
+        ConfigError: there is no such contender, or it cannot be had.
+
+    """
+    for name in names:
+        if name not in CONTENDERS:
+            raise ConfigError(f"contender {name!r}: there are {', '.join(CONTENDERS)}")
+        if why := CONTENDERS[name].missing():
+            raise ConfigError(f"contender {name}: {why}")
+    return {name: contender for name, contender in CONTENDERS.items() if name in names}

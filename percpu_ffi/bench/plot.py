@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A chart of results; matplotlib is the extra ``plot``."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from percpu_ffi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from percpu_ffi.bench.results import Results
+
+__all__ = ["need_matplotlib", "plot"]
+
+ROW = 0.28  # inches
+
+
+def need_matplotlib() -> None:
+    """Look for matplotlib, so that nobody measures for minutes in vain.
+
+    It is not loaded yet: that starts threads, and among threads the port takes its lock.
+
+    Raises:
+        ConfigError: it is not installed.
+
+    """
+    if find_spec("matplotlib") is None:
+        raise ConfigError(
+            "--plot needs matplotlib, the extra 'plot': pip install 'percpu_ffi[plot]'"
+        )
+
+
+def plot(results: Results, path: str | Path) -> None:
+    """Draw one row for each phase: a point for each contender, a line for its range.
+
+    Args:
+        results: what was measured.
+        path: where to; its suffix says in which format, such as ``.svg``.
+
+    Raises:
+        ConfigError: matplotlib is missing, or knows no such format.
+        OSError: the file cannot be written.
+
+    """
+    need_matplotlib()
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    rows = [(workload, phase) for workload in results.workloads for phase in workload.phases]
+    names = list(dict.fromkeys(name for _, phase in rows for name in phase.contenders))
+    figure = Figure(figsize=(9, 1.5 + ROW * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for number, name in enumerate(names):
+        found = [
+            (y, phase.contenders[name].ns, phase.contenders[name].median)
+            for y, (_, phase) in enumerate(rows)
+            if name in phase.contenders
+        ]
+        # beside each other, not upon each other
+        at = [y + 0.6 * ((number + 0.5) / len(names) - 0.5) for y, _, _ in found]
+        below = [median - min(ns) for _, ns, median in found]
+        above = [max(ns) - median for _, ns, median in found]
+        medians = [median for _, _, median in found]
+        axes.errorbar(medians, at, xerr=[below, above], fmt="o", markersize=3, label=name)
+    axes.set_xscale("log")
+    axes.set_xlabel("nanoseconds an operation: median and range of all repetitions")
+    axes.set_yticks(range(len(rows)), [f"{work.name}: {phase.name}" for work, phase in rows])
+    axes.invert_yaxis()
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_title(results.machine["cpu"] + (", interrupted" if results.partial else ""))
+    figure.legend(loc="outside lower center", ncols=max(len(names), 1))
+    try:
+        figure.savefig(path)
+    except ValueError as error:
+        raise ConfigError(f"--plot {path}: {error}") from None

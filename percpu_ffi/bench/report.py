@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Results as tables for a person; nothing is worked out here but medians and spreads."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from percpu_ffi.bench.histogram import Histogram
+    from percpu_ffi.bench.results import (
+        BoundResult,
+        Figures,
+        PhaseResult,
+        Results,
+        WorkloadResult,
+    )
+
+__all__ = ["LEGEND", "bounds_table", "machine_lines", "spread", "table", "workload_tables"]
+
+PERCENTILES = (50, 99, 99.9)
+
+LEGEND = """\
+ns      nanoseconds an operation: the median of all repetitions, +- half of the distance
+        between their quartiles; x: as many times the port's, median of the ratios taken
+        side by side
+latency nanoseconds of one call at p50, p99 and p99.9, the clock included: see "empty"
+work    what the port looked at and moved, for each operation"""
+
+
+def table(rows: Iterable[Sequence[str]], indent: str = "  ") -> list[str]:
+    """Align columns: the first to the left, the others to the right."""
+    lines = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        (
+            indent
+            + "  ".join(
+                cell.rjust(width) if column else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            )
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def spread(values: Sequence[float]) -> float:
+    """Tell half of the distance between the quartiles, as a share of the median."""
+    if len(values) < 2:
+        return 0.0
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return (high - low) / 2 / middle if middle else 0.0
+
+
+def machine_lines(results: Results) -> list[str]:
+    """Say what the figures were taken on."""
+    options = ", ".join(f"{name} {value}" for name, value in results.options.items())
+    return [
+        *(f"{name:<12}{value}" for name, value in results.machine.items()),
+        f"{'options':<12}{options}",
+    ]
+
+
+def workload_tables(result: WorkloadResult) -> list[str]:
+    """Tables of one workload."""
+    tables = (_times(result), _latencies(result), _work(result), _formulas(result))
+    lines = [f"{result.name}: {result.what}"]
+    for rows in tables:
+        if len(rows) > 1:  # more than the header
+            lines += table(rows)
+    lines += [
+        f"  {name}: {figures.failures:,} of {phase.operations:,} operations failed, {phase.name}"
+        for phase in result.phases
+        for name, figures in phase.contenders.items()
+        if figures.failures
+    ]
+    if result.partial:
+        lines.append(f"  interrupted after {result.whole_repetitions} repetitions")
+    return lines
+
+
+def _times(result: WorkloadResult) -> list[Sequence[str]]:
+    names = list(result.phases[0].contenders)
+    return [
+        ("ns", "operations", *names),
+        *(
+            (phase.name, f"{phase.operations:,}", *(_time(phase, name) for name in names))
+            for phase in result.phases
+        ),
+    ]
+
+
+def _time(phase: PhaseResult, name: str) -> str:
+    figures, port = phase.contenders[name], phase.contenders.get("port")
+    text = f"{figures.median:,.1f} +-{spread(figures.ns):3.0%}"
+    if port is None or port is figures:
+        return text
+    return f"{text} x{statistics.median(figures.ratios(port)):<5.2f}"
+
+
+def _latencies(result: WorkloadResult) -> list[Sequence[str]]:
+    names = list(result.phases[0].contenders)
+    rows: list[Sequence[str]] = [("latency", "", *names)]
+    for phase in result.phases:
+        for call in ("alloc", "free"):
+            cells = [_percentiles(phase.contenders[name], call) for name in names]
+            if any(cells):
+                rows.append((phase.name, call, *cells))
+    return rows
+
+
+def _percentiles(figures: Figures, call: str) -> str:
+    histogram: Histogram | None = getattr(figures, call)
+    if histogram is None or not histogram.calls:
+        return ""
+    return " / ".join(f"{histogram.percentile(share):,}" for share in PERCENTILES)
+
+
+def _work(result: WorkloadResult) -> list[Sequence[str]]:
+    counters = list(
+        dict.fromkeys(
+            name
+            for phase in result.phases
+            for name, count in (phase.work or {}).items()
+            if count and name != "operations"
+        )
+    )
+    rows: list[Sequence[str]] = [("work", *(name.replace("_", " ") for name in counters))]
+    for phase in result.phases:
+        if phase.work:
+            per = [phase.work[name] / phase.operations for name in counters]
+            rows.append((phase.name, *(f"{count:,.2f}" for count in per)))
+    return rows if counters else rows[:1]
+
+
+def _formulas(result: WorkloadResult) -> list[Sequence[str]]:
+    return [
+        ("formula", "work", "", "gives", "counted", ""),
+        *(
+            (
+                row.phase,
+                row.counter.replace("_", " "),
+                row.formula,
+                f"{row.value:,}",
+                "" if row.counted is None else f"{row.counted:,}",
+                _verdict(None if row.counted is None else row.counted == row.value, "equal", "OFF"),
+            )
+            for row in result.expected
+        ),
+    ]
+
+
+def _verdict(good: bool | None, yes: str, no: str) -> str:
+    return "not counted" if good is None else yes if good else no
+
+
+def bounds_table(bounds: Sequence[BoundResult]) -> list[str]:
+    """One line for each bound, and whether it holds."""
+    rows: list[Sequence[str]] = [("bound", "median", "lowest", "highest", "", "limit", "")]
+    for bound in bounds:
+        limit = ("at most" if bound.at_most else "at least", f"{bound.limit:,}")
+        if not bound.values:
+            rows.append((bound.what, "", "", "", *limit, f"not measured: {bound.why}"))
+            continue
+        digits = 3 if bound.limit < 10 else 0
+        figures = (statistics.median(bound.values), min(bound.values), max(bound.values))
+        rows.append(
+            (
+                bound.what,
+                *(f"{figure:,.{digits}f}" for figure in figures),
+                *limit,
+                "holds" if bound.holds else "MISSED",
+            )
+        )
+    return table(rows, indent="")

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel's own file of 2009 as a contender, compiled when it is first asked for.
+
+Same compiler, same flags as the port; around it the cheapest machine that it can run on
+(``upstream.c``).  Its state is global, as in a kernel: one allocator at a time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from percpu_ffi._core import ffi, lib
+from percpu_ffi.bench.machine import extension_flags
+from percpu_ffi.bench.percpu_c import compile_with
+from percpu_ffi.errors import ConfigError
+
+__all__ = ["Upstream", "percpu_c_named"]
+
+SOURCE = Path(__file__).resolve().with_name("upstream.c")
+PAGE = 4096  # bytes; known at compile time, as in a kernel
+
+
+def percpu_c_named() -> Path | None:
+    """Tell where the file is, if the user named it."""
+    named = os.environ.get("PERCPU_C")
+    return Path(named) if named else None
+
+
+@cache
+def _library(percpu_c: Path) -> ctypes.CDLL:
+    # kernels are built with the last two, and their code counts on it
+    flags = [*extension_flags(), "-std=gnu11", "-fno-strict-aliasing", "-w"]
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        for header in re.findall(rb"^#include <(\w+/\w+\.h)>", percpu_c.read_bytes(), re.M):
+            empty = directory / header.decode()
+            empty.parent.mkdir(exist_ok=True)
+            empty.touch()
+        shared = ["-shared", "-fPIC", "-fvisibility=hidden", "-I", name]
+        path = compile_with(
+            percpu_c, "UPSTREAM_PERCPU_C", [*flags, *shared], [SOURCE], directory / "upstream.so"
+        )
+        library = ctypes.CDLL(str(path))
+    library.upstream_start.restype = ctypes.c_int64
+    library.upstream_start.argtypes = [
+        *(ctypes.c_int64, ctypes.c_int64),
+        *(ctypes.c_void_p, ctypes.c_void_p),
+    ]
+    return library
+
+
+def _address(function: Any) -> int:
+    return int(ffi.cast("uintptr_t", function))
+
+
+class Upstream:
+    """An allocator of the file itself, bookkeeping only, first chunk ``4k``.
+
+    Args:
+        percpu_c: the file.
+        cpus: possible CPUs.
+        static_size: bytes of the static area.
+
+    Raises:
+        OSError, WrongFile, CannotCompile: it cannot be had.
+        ConfigError: another allocator of it is still open.
+
+    """
+
+    _open = False
+
+    def __init__(self, percpu_c: Path, cpus: int = 4, static_size: int = 8192) -> None:
+        if Upstream._open:
+            raise ConfigError("the 2009 file has one state: close its other allocator first")
+        self._library = _library(percpu_c)
+        self.unit_size: int = self._library.upstream_start(
+            cpus,
+            static_size,
+            _address(ffi.addressof(lib, "fake_rb_insert")),
+            _address(ffi.addressof(lib, "fake_rb_erase")),
+        )
+        self._chunk_size = self.unit_size * cpus
+        Upstream._open = True
+
+    def contender(self) -> Any:
+        """Give its functions to the benchmark's loop: a ``struct pcpu_contender``."""
+        functions = {
+            name: ffi.cast(
+                signature,
+                ctypes.cast(getattr(self._library, f"upstream_{name}"), ctypes.c_void_p).value,
+            )
+            for name, signature in (
+                ("alloc", "int64_t(*)(struct pcpu *, int64_t, int64_t)"),
+                ("free", "int(*)(struct pcpu *, int64_t)"),
+            )
+        }
+        return ffi.new("struct pcpu_contender *", functions)[0]
+
+    def locate(self, ptr: int) -> tuple[int, int]:
+        """Tell the ordinal of a chunk's creation, and the offset in it, of a pointer.
+
+        Addresses are never used again here, so they tell.
+        """
+        first_end = PAGE + self._chunk_size
+        if ptr < first_end:
+            return 0, ptr - PAGE
+        chunk, offset = divmod(ptr - first_end, self._chunk_size + PAGE)
+        return chunk + 1, offset
+
+    def close(self) -> None:
+        """Give its memory back."""
+        self._library.upstream_stop()
+        Upstream._open = False

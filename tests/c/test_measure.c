@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_measure.c - the benchmark's loop, its contenders and its buckets.
+ */
+#include <stdalign.h>
+#include <string.h>
+
+#include "bench/measure.h"
+#include "small.h"
+
+#define SLOTS	4
+#define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
+
+/* a contender that writes down what it is asked: "a8/4=100 f100 ..." */
+struct scribe {
+	char text[TEXT];	/* what it was asked so far */
+	int64_t next;		/* the pointer that it gives next */
+};
+
+static int64_t scribe_alloc(struct pcpu *handle, int64_t size, int64_t align)
+{
+	struct scribe *scribe = (struct scribe *)(void *)handle;
+	char *end = scribe->text + strlen(scribe->text);
+
+	sprintf(end, "a%d/%d=%d ", (int)size, (int)align, (int)scribe->next);
+	return scribe->next > 0 ? scribe->next++ : scribe->next;
+}
+
+static int scribe_free(struct pcpu *handle, int64_t ptr)
+{
+	struct scribe *scribe = (struct scribe *)(void *)handle;
+
+	sprintf(scribe->text + strlen(scribe->text), "f%d ", (int)ptr);
+	return ptr == 13 ? -PCPU_E_PINNED : 0;
+}
+
+static const struct pcpu_kind kinds[] = { { 8, 4 }, { 64, 32 } };
+static int64_t ptrs[SLOTS];
+static struct scribe scribe;
+
+static struct pcpu_bench start(int64_t next)
+{
+	struct pcpu_bench bench = {
+		.contender = { scribe_alloc, scribe_free,
+			       (struct pcpu *)(void *)&scribe },
+		.kinds = kinds,
+		.ptrs = ptrs,
+	};
+
+	memset(ptrs, 0, sizeof(ptrs));
+	scribe = (struct scribe){ .next = next };
+	return bench;
+}
+
+TEST(operations_come_in_order)
+{
+	const struct pcpu_op ops[] = {
+		{ 0, 0, 0 }, { 0, 1, 1 }, { 0, 0, PCPU_OP_FREE },
+	};
+	struct pcpu_bench bench = start(10);
+
+	CHECK(pcpu_bench_run(&bench, ops, COUNT(ops)) > 0);
+	CHECK(!strcmp(scribe.text, "a8/4=10 a64/32=11 f10 "));
+	CHECK(ptrs[0] == 0 && ptrs[1] == 11);
+	CHECK(bench.failures == 0);
+}
+
+TEST(a_slot_in_use_is_freed_first)
+{
+	const struct pcpu_op ops[] = { { 0, 2, 0 }, { 0, 2, 1 } };
+	struct pcpu_bench bench = start(10);
+
+	pcpu_bench_run(&bench, ops, COUNT(ops));
+	CHECK(!strcmp(scribe.text, "a8/4=10 f10 a64/32=11 "));
+}
+
+TEST(there_is_nothing_to_free_in_empty_slots_and_orphans)
+{
+	const struct pcpu_op ops[] = {
+		{ 0, 3, PCPU_OP_FREE }, { 0, PCPU_OP_ORPHAN, PCPU_OP_FREE },
+	};
+	struct pcpu_bench bench = start(10);
+
+	pcpu_bench_run(&bench, ops, COUNT(ops));
+	CHECK(!strcmp(scribe.text, ""));
+}
+
+TEST(failures_are_counted_and_leave_the_slot_empty)
+{
+	const struct pcpu_op ops[] = { { 0, 0, 0 }, { 0, 0, PCPU_OP_FREE } };
+	struct pcpu_bench bench = start(0);
+
+	pcpu_bench_run(&bench, ops, COUNT(ops));
+	CHECK(bench.failures == 1);
+	bench = start(-PCPU_E_SIZE);
+	pcpu_bench_run(&bench, ops, COUNT(ops));
+	CHECK(!strcmp(scribe.text, "a8/4=-1 "));
+	CHECK(bench.failures == 1);
+	bench = start(13);
+	pcpu_bench_run(&bench, ops, COUNT(ops));
+	CHECK(!strcmp(scribe.text, "a8/4=13 f13 "));
+	CHECK(bench.failures == 1);
+	CHECK(ptrs[0] == 0);
+}
+
+TEST(the_port_needs_nothing_around_it)
+{
+	const struct pcpu_op ops[] = { { 0, 0, 0 }, { 0, 1, 1 } };
+	struct pcpu *pcpu = small(2);
+	struct pcpu_bench bench = start(0);
+
+	bench.contender = (struct pcpu_contender){ pcpu_alloc, pcpu_free, pcpu };
+	pcpu_bench_run(&bench, ops, COUNT(ops));
+	CHECK(ptrs[0] == BASE + STATIC);
+	CHECK_MAP(pcpu, 0, "-128 -8 24 -64 800 (free 824 hint 800)");
+	pcpu_destroy(pcpu);
+}
+
+TEST(malloc_aligns_also_more_than_it_does_by_itself)
+{
+	struct pcpu_contender libc = pcpu_contender_malloc();
+
+	for (int64_t align = 1; align <= 4096; align *= 2) {
+		int64_t ptr = libc.alloc(NULL, 24, align);
+
+		CHECK(ptr > 0 && ptr % align == 0);
+		memset((void *)(uintptr_t)ptr, 1, 24);
+		CHECK(libc.free(NULL, ptr) == 0);
+	}
+	CHECK(alignof(max_align_t) < 4096);
+}
+
+TEST(the_empty_one_always_succeeds)
+{
+	struct pcpu_contender empty = pcpu_contender_empty();
+
+	CHECK(empty.alloc(NULL, 8, 8) > 0);
+	CHECK(empty.free(NULL, 8) == 0);
+}
+
+/* every bucket follows on the one before, at most 1/16 of its values wide */
+TEST(buckets_are_narrow_and_without_gaps)
+{
+	for (uint64_t ns = 0; ns < 32; ns++)
+		CHECK(pcpu_latency_bucket(ns) == ns);
+	for (int octave = 5; octave < 64; octave++) {
+		uint64_t width = (uint64_t)1 << (octave - 4);
+
+		for (uint64_t i = 16; i < 32; i++) {
+			uint64_t first = i * width, last = first + width - 1;
+
+			CHECK(pcpu_latency_bucket(first) ==
+			      pcpu_latency_bucket(first - 1) + 1);
+			CHECK(pcpu_latency_bucket(first) ==
+			      pcpu_latency_bucket(last));
+		}
+	}
+	CHECK(pcpu_latency_bucket(UINT64_MAX) == PCPU_LATENCY_BUCKETS - 1);
+}
+
+static uint64_t allocs[PCPU_LATENCY_BUCKETS], frees[PCPU_LATENCY_BUCKETS];
+
+static uint64_t sum(const uint64_t *counts)
+{
+	uint64_t total = 0;
+
+	for (unsigned int i = 0; i < PCPU_LATENCY_BUCKETS; i++)
+		total += counts[i];
+	return total;
+}
+
+TEST(a_timed_contender_passes_on_and_counts_each_call)
+{
+	const struct pcpu_op ops[] = {
+		{ 0, 0, 0 }, { 0, 1, 0 }, { 0, 0, PCPU_OP_FREE }, { 0, 2, 1 },
+		{ 0, 2, PCPU_OP_FREE },
+	};
+	struct pcpu_bench bench = start(12);
+	struct pcpu_latency latency = { bench.contender, allocs, frees };
+
+	bench.contender = pcpu_contender_timed(&latency);
+	pcpu_bench_run(&bench, ops, COUNT(ops));
+	CHECK(!strcmp(scribe.text, "a8/4=12 a8/4=13 f12 a64/32=14 f14 "));
+	CHECK(sum(allocs) == 3);
+	CHECK(sum(frees) == 2);
+	CHECK(bench.failures == 0);
+	CHECK(bench.contender.free(bench.contender.pcpu, 13) == -PCPU_E_PINNED);
+}

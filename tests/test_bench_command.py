@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``percpu-ffi bench`` keeps, shows and compares what it measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import SANITIZED
+
+from percpu_ffi.bench import bounds, contenders
+from percpu_ffi.bench import run as run_module
+from percpu_ffi.bench.contenders import CONTENDERS
+from percpu_ffi.bench.histogram import Histogram
+from percpu_ffi.bench.machine import describe_machine
+from percpu_ffi.bench.report import bounds_table, workload_tables
+from percpu_ffi.bench.results import (
+    BoundResult,
+    Figures,
+    PhaseResult,
+    Results,
+    ResultsError,
+    WorkloadResult,
+    load,
+    save,
+)
+from percpu_ffi.bench.workloads import WORKLOADS
+from percpu_ffi.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from percpu_ffi.bench.workload import Workload
+
+
+def some_results() -> Results:
+    figures = {
+        "port": Figures([10.0, 12.0, 11.0], 0, Histogram({20: 5, 900: 1}), Histogram({})),
+        "upstream": Figures([20.0, 24.0, 11.0], 3),
+    }
+    work = {"entries_scanned": 5000, "chunks_visited": 0}
+    phases = [PhaseResult(name, 1000, work, figures) for name in bounds.CELLS]
+    return Results(
+        {"cpu": "abacus"},
+        {"live": 40, "seed": 1},
+        [WorkloadResult("objects-4", "objects", phases)],
+        [BoundResult("alloc", 1.0, True, [0.5, 0.7])],
+        ["model: too slow"],
+    )
+
+
+class TestResults:
+    def test_file_gives_the_same_back(self, tmp_path: Path) -> None:
+        save(some_results(), tmp_path / "a.json")
+        assert load(tmp_path / "a.json") == some_results()
+
+    def test_other_version_is_refused(self, tmp_path: Path) -> None:
+        save(some_results(), path := tmp_path / "a.json")
+        data = json.loads(path.read_text())
+        path.write_text(json.dumps({**data, "version": 99}))
+        with pytest.raises(ResultsError, match=r"a\.json: version 99 of the format.*reads 1"):
+            load(path)
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda data: data.pop("format"),
+            lambda data: data.pop("workloads"),
+            lambda data: data.update(workloads=7),
+            lambda data: data.update(surprise=7),
+            lambda data: data["workloads"][0]["phases"][0].pop("name"),
+            lambda data: data["workloads"][0]["phases"][0]["contenders"]["port"].update(ns=["1"]),
+            lambda data: data["workloads"][0]["phases"][0]["contenders"]["port"].update(ns=[]),
+            lambda data: data["workloads"][0]["phases"][0]["contenders"]["port"].update(alloc=[1]),
+        ],
+    )
+    def test_damaged_file_is_refused(self, tmp_path: Path, damage: Any) -> None:
+        save(some_results(), path := tmp_path / "a.json")
+        data = json.loads(path.read_text())
+        damage(data)
+        path.write_text(json.dumps(data))
+        with pytest.raises(ResultsError, match="that bench --json wrote"):
+            load(path)
+
+    @pytest.mark.parametrize("text", ["", "[]", "7", "{", "\udcff"])
+    def test_no_results(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "a.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+        with pytest.raises(ResultsError, match="that bench --json wrote"):
+            load(tmp_path / "a.json")
+
+    def test_machine_is_described_without_names(self) -> None:
+        told = " ".join(describe_machine().values())
+        assert socket.gethostname() not in told.split()
+        assert os.path.expanduser("~") not in told
+        assert "/" not in describe_machine()["flags"]
+
+
+class TestReport:
+    def test_figures_ratios_failures_and_work(self) -> None:
+        text = "\n".join(workload_tables(some_results().workloads[0]))
+        assert "11.0 +-" in text  # median of the port
+        assert "x2.00" in text  # median of 2, 2 and 1
+        assert "upstream: 3 of 1,000 operations failed" in text
+        assert "entries scanned" in text
+        assert "5.00" in text  # of 5,000 in 1,000 operations
+        assert "chunks visited" not in text  # there were none
+
+    def test_bounds(self) -> None:
+        held, missed, unknown = bounds_table(
+            [
+                BoundResult("ratio", 1.0, True, [0.5, 0.7]),
+                BoundResult("rate", 2_000_000, False, [1e6]),
+                BoundResult("other", 1.0, True, why="no file"),
+            ]
+        )[1:]
+        assert held.split() == ["ratio", "0.600", "0.500", "0.700", "at", "most", "1.0", "holds"]
+        assert "1,000,000" in missed
+        assert missed.endswith("MISSED")
+        assert unknown.endswith("not measured: no file")
+
+    def test_bound_is_the_median_of_ratios_side_by_side(self) -> None:
+        cells = {bound.what: bound for bound in bounds.cells(some_results())}
+        assert len(cells) == 20
+        cell = cells["port / upstream, alloc, 4 bytes"]
+        assert (cell.values, cell.limit, cell.holds) == ([0.5, 0.5, 1.0], 0.5, True)
+        assert cells["port / upstream, alloc, 64 bytes"].limit == 1.0
+        assert cells["port / upstream, reverse, 16 bytes"].why == "objects-16 was not run"
+
+
+def bench(*args: str) -> int:
+    return main(
+        ["bench", "--objects", "200", "--live", "20", "--repeat", "2", "--seconds", "0", *args]
+    )
+
+
+class TestCommand:
+    def test_run_is_printed_and_kept(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "a.json"
+        assert bench("churn", "pinned-chunks", "--json", str(out)) == 0
+        text = capsys.readouterr().out
+        for words in ("churn: 20 objects", "latency", "(C - 2) U / P", "compiler", "seed 2009"):
+            assert words in text
+        results = load(out)
+        assert [each.name for each in results.workloads] == ["churn", "pinned-chunks"]
+        figures = results.workloads[0].phase("churn").contenders
+        assert {"port", "mapped", "malloc", "empty"} <= figures.keys()
+        assert all(len(each.ns) == 2 for each in figures.values())
+        assert not results.partial
+
+    def test_contenders_are_chosen(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "a.json"
+        names = ("--contender", "model", "--contender", "port")
+        assert bench("objects-64", *names, "--json", str(out)) == 0
+        assert list(load(out).workloads[0].phases[0].contenders) == ["port", "model"]
+        assert "left out" not in capsys.readouterr().out
+
+    def test_list(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert bench("--list") == 0
+        assert {*WORKLOADS, *CONTENDERS} <= set(capsys.readouterr().out.split())
+
+    def test_all_bounds_are_measured_or_say_why(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for name, value in (("ROUNDS", 2), ("CALLS", 50), ("LOADS", 1), ("EVENTS", 1),
+                            ("MODEL_ROUNDS", 1), ("MODEL_OBJECTS", 100)):  # fmt: skip
+            monkeypatch.setattr(bounds, name, value)
+        assert bench("churn", "--bounds") in (0, 1)
+        rows = capsys.readouterr().out.partition("\nbound ")[2].splitlines()[1:]
+        assert len(rows) == 20 + 2 + 2 + 1 + 1 + 2
+        unknown = [row for row in rows if "not measured: objects-" in row]
+        assert len(unknown) == 20
+        assert all(row.endswith(("holds", "MISSED")) for row in rows if row not in unknown)
+
+    @pytest.mark.parametrize(("figure", "status"), [(0.5, 0), (1.5, 1)])
+    def test_status_tells_of_missed_bounds(
+        self, monkeypatch: pytest.MonkeyPatch, figure: float, status: int
+    ) -> None:
+        monkeypatch.setattr(
+            run_module, "BOUNDS", [lambda _: [BoundResult("it", 1.0, True, [figure])]]
+        )
+        assert bench("objects-1024", "--bounds") == status
+
+    @pytest.mark.parametrize("turns", [0, 5, 9, 11])
+    def test_interrupted_run_keeps_whole_repetitions(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        turns: int,
+    ) -> None:
+        """Two contenders take turns; a number is a repetition, L the latencies.
+
+        objects-64  1 1 2 2 L L    objects-256  1 1 2 2 L L
+        stopped at  0         5                       9   11
+        """
+        left = turns
+        open_port, open_empty = CONTENDERS["port"].open, CONTENDERS["empty"].open
+
+        def until_stopped(open_: Any) -> Any:
+            def opener(workload: Workload) -> Any:
+                nonlocal left
+                if not left:
+                    raise KeyboardInterrupt
+                left -= 1
+                return open_(workload)
+
+            return opener
+
+        for name, open_ in (("port", open_port), ("empty", open_empty)):
+            stopping = CONTENDERS[name]._replace(open=until_stopped(open_))
+            monkeypatch.setitem(contenders.CONTENDERS, name, stopping)
+        out = tmp_path / "a.json"
+        chosen = ("--contender", "port", "--contender", "empty")
+        assert bench("objects-64", "objects-256", *chosen, "--json", str(out)) == 130
+        assert "interrupted" in capsys.readouterr().err
+        results = load(out)
+        assert results.partial
+        kept = {each.name: each.whole_repetitions for each in results.workloads}
+        expected = {0: {}, 5: {"objects-64": 2}, 9: {"objects-64": 2, "objects-256": 1},
+                    11: {"objects-64": 2, "objects-256": 2}}  # fmt: skip
+        assert kept == expected[turns]
+
+    def test_compare(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        a, b = str(tmp_path / "a.json"), str(tmp_path / "b.json")
+        save(some_results(), a)
+        other = some_results()
+        del other.workloads[0].phases[1:]
+        figures = other.workloads[0].phases[0].contenders
+        figures["port"].ns = [30.0, 33.0, 40.0]
+        del figures["upstream"]
+        other.partial = True
+        save(other, b)
+        assert bench("--compare", a, b) == 0
+        out = capsys.readouterr().out
+        row = next(line for line in out.splitlines() if line.startswith("objects-4 "))
+        assert row.split()[2:] == ["port", "11.0", "+-5%", "33.0", "+-8%", "3.00", "slower"]
+        assert "B, interrupted" in out
+        assert "only in A, all or some of it: objects-4" in out
+
+    @pytest.mark.skipif(SANITIZED, reason="matplotlib's C++ exceptions end the process there")
+    def test_chart(self, tmp_path: Path) -> None:
+        pytest.importorskip("matplotlib")
+        chart = tmp_path / "a.svg"
+        assert bench("churn", "--plot", str(chart)) == 0
+        assert "<svg" in chart.read_text()
+        assert bench("churn", "--plot", str(tmp_path / "a.dance")) == 2
+
+    def test_chart_needs_an_extra(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("percpu_ffi.bench.plot.find_spec", lambda _: None)
+        assert bench("churn", "--plot", "a.svg") == 2
+        assert "pip install 'percpu_ffi[plot]'" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("args", "words"),
+        [
+            (["dance"], "workload 'dance': there are objects-4,"),
+            (["--contender", "slub"], "contender 'slub': there are port,"),
+            (["--repeat", "0"], "--repeat 0: from 1"),
+            (["--seconds", "-1"], "--seconds -1.0: from 0"),
+            (["--live", "0"], "--live 0: from 1"),
+            (["--json", "nowhere/a.json"], "--json nowhere/a.json: a file"),
+            (["--trace", "nowhere"], "No such file"),
+            (["--compare", __file__, __file__], "that bench --json wrote"),
+        ],
+    )
+    def test_errors_are_one_sentence(
+        self, capsys: pytest.CaptureFixture[str], args: list[str], words: str
+    ) -> None:
+        assert bench(*args) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("percpu-ffi: ")
+        assert words in err
+        assert err.count("\n") == 1
