@@ -13,8 +13,8 @@
 #define likely(x)	__builtin_expect(!!(x), 1)
 #define unlikely(x)	__builtin_expect(!!(x), 0)
 
-#define noinline	__attribute__((noinline))
-#define always_inline	inline __attribute__((always_inline))
-#define flatten		__attribute__((flatten))
+#define noinline	__attribute__((__noinline__))
+#define always_inline	inline __attribute__((__always_inline__))
+#define flatten		__attribute__((__flatten__))
 
 #endif /* PCPU_COMPILER_H */

@@ -6,17 +6,8 @@
  * are used again when an area dies, so that a table finds the pointer.
  */
 #define _GNU_SOURCE 1	/* clock_gettime */
-#include <time.h>
-
 #include "allocator.h"
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
+#include "clock.h"
 
 /* each field is read once: what was checked is what is used */
 static struct pcpu_op read_op(const struct pcpu_op *op)
@@ -129,7 +120,7 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 		err = pcpu_lock(pcpu);
 	if (err)
 		return err;
-	start = now_ns();
+	start = pcpu_now_ns();
 	for (i = from; i < to; i++) {
 		struct pcpu_op op = read_op(&replay->ops[i]);
 		int64_t ptr = 0;
@@ -149,7 +140,7 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 		if (replay->pointers)
 			replay->pointers[i] = ptr;
 	}
-	replay->elapsed_ns += now_ns() - start;
+	replay->elapsed_ns += pcpu_now_ns() - start;
 	pcpu_unlock(pcpu);
 	return err;
 }

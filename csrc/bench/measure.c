@@ -8,15 +8,9 @@
 
 #include <stdalign.h>
 #include <stdlib.h>
-#include <time.h>
 
-static uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
+#include "../clock.h"
+#include "../compiler.h"
 
 static void free_slot(struct pcpu_bench *bench, int64_t *ptr)
 {
@@ -40,7 +34,7 @@ uint64_t pcpu_bench_run(struct pcpu_bench *bench, const struct pcpu_op *ops,
 			size_t n)
 {
 	const struct pcpu_op *op;
-	uint64_t start = clock_ns();
+	uint64_t start = pcpu_now_ns();
 
 	for (op = ops; op < ops + n; op++) {
 		int64_t *ptr;
@@ -53,7 +47,7 @@ uint64_t pcpu_bench_run(struct pcpu_bench *bench, const struct pcpu_op *ops,
 		if (op->kind != PCPU_OP_FREE)
 			alloc_slot(bench, ptr, &bench->kinds[op->kind]);
 	}
-	return clock_ns() - start;
+	return pcpu_now_ns() - start;
 }
 
 /* --- the C library */
@@ -82,8 +76,8 @@ struct pcpu_contender pcpu_contender_malloc(void)
 
 /* --- nothing; not inlined, since a call is what is to be measured */
 
-__attribute__((noinline)) int64_t pcpu_empty_alloc(struct pcpu *pcpu,
-						   int64_t size, int64_t align)
+noinline int64_t pcpu_empty_alloc(struct pcpu *pcpu, int64_t size,
+				  int64_t align)
 {
 	(void)pcpu;
 	(void)size;
@@ -91,7 +85,7 @@ __attribute__((noinline)) int64_t pcpu_empty_alloc(struct pcpu *pcpu,
 	return 12288;
 }
 
-__attribute__((noinline)) int pcpu_empty_free(struct pcpu *pcpu, int64_t ptr)
+noinline int pcpu_empty_free(struct pcpu *pcpu, int64_t ptr)
 {
 	(void)pcpu;
 	(void)ptr;
@@ -118,20 +112,20 @@ unsigned int pcpu_latency_bucket(uint64_t ns)
 static int64_t timed_alloc(struct pcpu *handle, int64_t size, int64_t align)
 {
 	struct pcpu_latency *latency = (struct pcpu_latency *)(void *)handle;
-	uint64_t start = clock_ns();
+	uint64_t start = pcpu_now_ns();
 	int64_t ptr = latency->of.alloc(latency->of.pcpu, size, align);
 
-	latency->alloc[pcpu_latency_bucket(clock_ns() - start)]++;
+	latency->alloc[pcpu_latency_bucket(pcpu_now_ns() - start)]++;
 	return ptr;
 }
 
 static int timed_free(struct pcpu *handle, int64_t ptr)
 {
 	struct pcpu_latency *latency = (struct pcpu_latency *)(void *)handle;
-	uint64_t start = clock_ns();
+	uint64_t start = pcpu_now_ns();
 	int error = latency->of.free(latency->of.pcpu, ptr);
 
-	latency->free[pcpu_latency_bucket(clock_ns() - start)]++;
+	latency->free[pcpu_latency_bucket(pcpu_now_ns() - start)]++;
 	return error;
 }
 
