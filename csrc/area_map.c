@@ -138,18 +138,34 @@ static void move(uint32_t *to, const uint32_t *from, int n)
 	}
 }
 
-/* move the edges before or behind @at, whichever are fewer, to get @n more */
+/* have @before edges of room in front of the row */
+static noinline void slide(struct pcpu_area_map *map, int before)
+{
+	uint32_t *edge = map->room + before;
+
+	memmove(edge, map->edge, (size_t)(map->used + 1) * sizeof(*edge));
+	map->edge = edge;
+}
+
+/*
+ * Move the edges before or behind @at, whichever are fewer, to get @n more.
+ * Where there is no room on that side it gets half of all: enough, thanks to
+ * the edge to spare, and not soon used up if there is much.
+ */
 static void open_gap(struct pcpu_area_map *map, int at, int n)
 {
-	uint32_t *edge = map->edge;
-	int before = (int)(edge - map->room);
-	int behind = map->capacity + PCPU_MAP_EXTRA - 1 - map->used - before;
+	int room = map->capacity + PCPU_MAP_EXTRA - 1 - map->used;
+	int before = (int)(map->edge - map->room);
 
-	if (at <= map->used - at ? before >= n : behind < n) {
-		move(edge - n, edge, at);
+	if (at <= map->used - at) {
+		if (unlikely(before < n))
+			slide(map, room - room / 2);
+		move(map->edge - n, map->edge, at);
 		map->edge -= n;
 	} else {
-		move(edge + at + n, edge + at, map->used + 1 - at);
+		if (unlikely(room - before < n))
+			slide(map, room / 2);
+		move(map->edge + at + n, map->edge + at, map->used + 1 - at);
 	}
 	map->used += n;
 }

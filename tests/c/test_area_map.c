@@ -441,22 +441,39 @@ TEST(the_row_grows_behind_where_it_is_nearer_its_end)
 	EXPECT(8, -8, -8, -8, -4, 4, -8);
 }
 
-TEST(the_row_grows_behind_where_there_is_no_room_in_front)
+/* half of the room goes where it is needed, so that this is rare */
+TEST(the_row_slides_back_where_there_is_no_room_in_front)
 {
 	GIVEN_WITH_ROOM(1, 28, -4, 28, -8, -8, -8, -8);
+	map.capacity = 11;	/* one edge in front, 5 behind */
 	CHECK(alloc(8, 16) == 16);	/* a head and a tail: two more */
-	CHECK(map.edge == room + 1);
+	CHECK(map.edge == room + 3 - 2);
 	EXPECT(28, -4, 12, -8, 8, -8, -8, -8, -8);
 }
 
-/* room for 5 in all: one to spare in front, none behind */
-TEST(the_row_grows_in_front_where_there_is_no_room_behind)
+/* room for 5 in all: two in front, none behind */
+TEST(the_row_slides_forward_where_there_is_no_room_behind)
 {
 	GIVEN_WITH_ROOM(2, 8, -8, -8, -8, 8);
 	map.capacity = 5;
 	CHECK(alloc(4, 4) == 24);
 	CHECK(map.edge == room + 1);
 	EXPECT(4, -8, -8, -8, -4, 4);
+}
+
+/* 3 edges of room, one in front: two go there, and both are needed */
+TEST(the_last_room_is_enough_for_two_entries)
+{
+	GIVEN_WITH_ROOM(1, 28, -4, 28, -8, -8);
+	map.capacity = 6;
+	CHECK(alloc(8, 16) == 16);
+	CHECK(map.edge == room && map.used == map.capacity);
+	EXPECT(28, -4, 12, -8, 8, -8, -8);
+	GIVEN_WITH_ROOM(2, 24, -8, -8, -4, 32);
+	map.capacity = 6;
+	CHECK(alloc(8, 16) == 32);
+	CHECK(map.edge == room + 1 && map.used == map.capacity);
+	EXPECT(12, -8, -8, -4, 12, -8, 12);
 }
 
 TEST(the_row_shrinks_at_its_nearer_end)
