@@ -63,12 +63,10 @@ void pcpu_depopulate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 
 	for (page = start; page < end; page++) {
 		int held = (int)chunk->populated[page];
-		int cpu;
 
 		if (!held)
 			continue;
-		for (cpu = 0; cpu < held; cpu++)
-			fake_free_page(&pcpu->kernel, cpu);
+		fake_free_pages(&pcpu->kernel, held);
 		pcpu->nr_pages -= held;
 		pcpu_count(&pcpu->work->pages_depopulated, held);
 		chunk->populated[page] = 0;
@@ -84,14 +82,12 @@ void pcpu_depopulate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 /* take one frame for each CPU */
 static int populate_page(struct pcpu *pcpu, struct pcpu_chunk *chunk, int page)
 {
-	int cpu = 0;
+	int got = fake_alloc_pages(&pcpu->kernel, pcpu->geo.cpus);
 
-	while (cpu < pcpu->geo.cpus && fake_alloc_page(&pcpu->kernel, cpu))
-		cpu++;
-	chunk->populated[page] = (uint32_t)cpu;
-	pcpu->nr_pages += cpu;
-	pcpu_count(&pcpu->work->pages_populated, cpu);
-	return cpu < pcpu->geo.cpus ? -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE) : 0;
+	chunk->populated[page] = (uint32_t)got;
+	pcpu->nr_pages += got;
+	pcpu_count(&pcpu->work->pages_populated, got);
+	return got < pcpu->geo.cpus ? -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE) : 0;
 }
 
 /*

@@ -35,6 +35,23 @@ bool fake_alloc_page(struct fake_kernel *kernel, int64_t cpu)
 	return true;
 }
 
+int fake_alloc_pages(struct fake_kernel *kernel, int cpus)
+{
+	struct fake_pages *pages = &kernel->pages;
+	int cpu = 0;
+
+	/* nothing stands in the way: they can be counted in one go */
+	if (pages->nodes == 1 && !pages->limit &&
+	    !kernel->faults.plan[PCPU_ALLOC_PAGE].armed) {
+		kernel->faults.calls[PCPU_ALLOC_PAGE] += (uint64_t)cpus;
+		pages->held[0] += cpus;
+		return cpus;
+	}
+	while (cpu < cpus && fake_alloc_page(kernel, cpu))
+		cpu++;
+	return cpu;
+}
+
 void fake_free_page(struct fake_kernel *kernel, int64_t cpu)
 {
 	struct fake_pages *pages = &kernel->pages;
@@ -42,4 +59,17 @@ void fake_free_page(struct fake_kernel *kernel, int64_t cpu)
 	fake_count(&kernel->faults, PCPU_FREE_PAGE);
 	/* below 0 where a boot-time frame is freed: it joins what there is */
 	pages->held[fake_cpu_to_node(pages, cpu)]--;
+}
+
+void fake_free_pages(struct fake_kernel *kernel, int cpus)
+{
+	int cpu;
+
+	if (kernel->pages.nodes == 1) {
+		kernel->faults.calls[PCPU_FREE_PAGE] += (uint64_t)cpus;
+		kernel->pages.held[0] -= cpus;
+		return;
+	}
+	for (cpu = 0; cpu < cpus; cpu++)
+		fake_free_page(kernel, cpu);
 }

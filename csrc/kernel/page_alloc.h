@@ -43,8 +43,7 @@ void fake_pages_exit(struct fake_pages *pages);
 static inline int64_t fake_cpu_to_node(const struct fake_pages *pages,
 				       int64_t cpu)
 {
-	/* a division costs more than the rest */
-	return pages->nodes == 1 ? 0 : cpu * pages->nodes / pages->cpus;
+	return cpu * pages->nodes / pages->cpus;
 }
 
 /**
@@ -57,10 +56,26 @@ static inline int64_t fake_cpu_to_node(const struct fake_pages *pages,
 bool fake_alloc_page(struct fake_kernel *kernel, int64_t cpu);
 
 /**
+ * fake_alloc_pages - take a frame for each of the first CPUs
+ * @kernel: the kernel
+ * @cpus: how many
+ *
+ * Return: how many got one; the rest did not ask after the first that did not.
+ */
+int fake_alloc_pages(struct fake_kernel *kernel, int cpus);
+
+/**
  * fake_free_page - give one frame back
  * @kernel: the kernel
  * @cpu: for whom it was taken
  */
 void fake_free_page(struct fake_kernel *kernel, int64_t cpu);
+
+/**
+ * fake_free_pages - give the frames of the first CPUs back
+ * @kernel: the kernel
+ * @cpus: how many
+ */
+void fake_free_pages(struct fake_kernel *kernel, int cpus);
 
 #endif /* FAKE_PAGE_ALLOC_H */

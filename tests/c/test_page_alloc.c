@@ -110,3 +110,47 @@ TEST(a_page_that_a_fault_took_is_not_held)
 	CHECK(fake_alloc_page(&kernel, 0));
 	end();
 }
+
+static int64_t calls(enum pcpu_service service)
+{
+	return (int64_t)kernel.faults.calls[service];
+}
+
+/* one node without a limit, two nodes, a limit that is not reached, a fault
+ * that does not strike: all is counted as one by one
+ */
+TEST(pages_for_several_cpus_are_counted_like_single_ones)
+{
+	struct pcpu_fault late = { 100, 1, 1, 1.0, 0 };
+
+	for (int way = 0; way < 4; way++) {
+		start(4, way == 1 ? 2 : 1, way == 2 ? 9 : 0);
+		if (way == 3)
+			CHECK(!fake_fault_arm(&kernel.faults, PCPU_ALLOC_PAGE,
+					      &late));
+		CHECK(fake_alloc_pages(&kernel, 4) == 4);
+		CHECK(calls(PCPU_ALLOC_PAGE) == 4);
+		CHECK(kernel.pages.held[0] == (way == 1 ? 2 : 4));
+		fake_free_pages(&kernel, 3);
+		CHECK(calls(PCPU_FREE_PAGE) == 3);
+		CHECK(kernel.pages.held[0] == (way == 1 ? 0 : 1));
+		end();
+	}
+}
+
+TEST(after_the_first_cpu_without_a_page_no_other_asks)
+{
+	struct pcpu_fault third = { 3, 1, 1, 1.0, 0 };
+
+	start(4, 1, 2);
+	CHECK(fake_alloc_pages(&kernel, 4) == 2);
+	CHECK(calls(PCPU_ALLOC_PAGE) == 3);
+	CHECK(kernel.pages.held[0] == 2);
+	end();
+
+	start(4, 1, 0);
+	CHECK(!fake_fault_arm(&kernel.faults, PCPU_ALLOC_PAGE, &third));
+	CHECK(fake_alloc_pages(&kernel, 4) == 2);
+	CHECK(calls(PCPU_ALLOC_PAGE) == 3);
+	end();
+}
