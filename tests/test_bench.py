@@ -13,12 +13,13 @@ from conftest import SAMPLES, Kind
 
 from percpu_ffi import Allocator, ConfigError, PerCpu, Trace
 from percpu_ffi._core import lib
-from percpu_ffi.bench import bounds, gallery, workloads
+from percpu_ffi.bench import bounds, contenders, gallery, percpu_c, workloads
 from percpu_ffi.bench.contenders import CONTENDERS, InPython, choose_contenders
 from percpu_ffi.bench.geometry import Geometry
 from percpu_ffi.bench.histogram import Histogram, bucket_end
+from percpu_ffi.bench.machine import describe_machine
 from percpu_ffi.bench.measure import measure
-from percpu_ffi.bench.percpu_c import WrongFile
+from percpu_ffi.bench.percpu_c import CannotCompile, WrongFile, compile_with
 from percpu_ffi.bench.results import Results
 from percpu_ffi.bench.upstream import Upstream, percpu_c_named
 from percpu_ffi.bench.workload import Workload
@@ -126,6 +127,29 @@ class TestWorkloads:
         Trace.from_ops([("inject", "map", {"nth": 1})]).save(path)
         with pytest.raises(ConfigError, match="sets faults"):
             make_workloads([], [path], FEW)
+
+    @pytest.mark.parametrize(
+        ("ops", "why"),
+        [
+            ([], "without operations"),
+            ([("alloc", 1, 8, 0)], "an alignment of 0; what is measured has powers of two"),
+            ([("alloc", 1, 8, 24)], "an alignment of 24"),
+        ],
+    )
+    def test_recordings_that_cannot_be_measured(
+        self, tmp_path: Path, ops: list[Any], why: str
+    ) -> None:
+        Trace.from_ops(ops).save(path := tmp_path / "mine.trace")
+        with pytest.raises(ConfigError, match=why):
+            make_workloads([], [path], FEW)
+
+    def test_names_differ(self, tmp_path: Path) -> None:
+        """Results are kept by name: a second workload of it would hide behind the first."""
+        Trace.from_ops([("alloc", 1, 24, 8)]).save(path := tmp_path / "churn.trace")
+        for names, paths in ((["churn"], [path]), ([], [path, path])):
+            with pytest.raises(ConfigError, match="another workload churn"):
+                make_workloads(names, paths, FEW)
+        assert len(make_workloads(["objects-4"], [path], FEW)) == 2
 
     @pytest.mark.parametrize("options", [{"objects": 0}, {"live": 0}, {"objects": 1 << 25}])
     def test_options_out_of_range(self, options: dict[str, int]) -> None:
@@ -263,18 +287,50 @@ class TestContenders:
         with pytest.raises(WrongFile, match="is git blob"):
             CONTENDERS["upstream"].open(WORKLOADS["churn"](FEW))
 
+    def test_no_file_is_no_upstream(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("PERCPU_C", str(tmp_path / "percpu.c"))
+        with pytest.raises(ConfigError, match=r"PERCPU_C=.*no such file.*or unset it"):
+            choose_contenders(["upstream"])
+
+    def test_long_phases_are_run_in_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Between them Python comes to its own, and so does Ctrl-C; nothing else changes."""
+        workload = WORKLOADS["churn"](FEW)
+        states = []
+        for step in (1 << 16, 7):
+            monkeypatch.setattr(contenders, "STEP", step)
+            with CONTENDERS["port"].open(workload) as session:
+                for phase in workload.phases:
+                    assert session.run(phase.ops) > 0
+                states.append((state_of(session), session.work()))
+        assert states[0] == states[1]
+
+    def test_clock_may_stand_still(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(contenders.InC, "run", lambda _self, _ops: 0)
+        figures = measure(WORKLOADS["objects-4"](FEW), ["port", "empty"], 2).phases[0].contenders
+        assert figures["empty"].ratios(figures["port"]) == [1, 1]
+
 
 def state_of(session: Any) -> Any:
     return session._allocator.state()
+
+
+@pytest.mark.parametrize("cc", ["/nowhere/cc", '"'])
+def test_compiler_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cc: str) -> None:
+    (tmp_path / "percpu.c").touch()
+    monkeypatch.setattr(percpu_c, "BLOB", percpu_c.blob_id(b""))
+    monkeypatch.setenv("CC", cc)
+    with pytest.raises(CannotCompile, match=r"no C compiler.*install gcc, or set CC"):
+        compile_with(tmp_path / "percpu.c", "FILE", [], [], tmp_path / "a.so")
+    assert "none found" in describe_machine()["compiler"]
 
 
 @pytest.mark.skipif(not percpu_c_named(), reason="PERCPU_C names no file of 2009")
 class TestUpstream:
     @pytest.fixture
     def upstream(self) -> Iterator[Upstream]:
-        percpu_c = percpu_c_named()
-        assert percpu_c
-        file = Upstream(percpu_c)
+        named = percpu_c_named()
+        assert named
+        file = Upstream(named)
         yield file
         file.close()
 
@@ -298,10 +354,10 @@ class TestUpstream:
             assert a.state().chunks[-1].id > 50
 
     def test_there_is_one_at_a_time(self, upstream: Upstream) -> None:
-        percpu_c = percpu_c_named()
-        assert percpu_c
+        named = percpu_c_named()
+        assert named
         with pytest.raises(ConfigError, match="one state"):
-            Upstream(percpu_c)
+            Upstream(named)
 
 
 class TestHistogram:

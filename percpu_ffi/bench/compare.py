@@ -36,7 +36,7 @@ def compare(a: Results, b: Results) -> list[str]:
         for key in first
         if key in second
     ]
-    lines = [*_head("A", a), *_head("B", b), ""]
+    lines = [*_head("A", a), *_head("B", b), *_other_work(a, b), ""]
     lines += table(rows, indent="") if len(rows) > 1 else ["they have no figure in common"]
     for name, own, other in (("A", first, second), ("B", second, first)):
         alone = dict.fromkeys(key[0] for key in own if key not in other)
@@ -56,6 +56,16 @@ def _change(a: Figures, b: Figures) -> str:
     if min(b.ns) > max(a.ns):
         return "slower"
     return "faster" if max(b.ns) < min(a.ns) else ""
+
+
+def _other_work(a: Results, b: Results) -> list[str]:
+    """Warn of options that make two workloads of one name different ones."""
+    return [
+        f"{name} {a.options.get(name)} in A, {b.options.get(name)} in B: "
+        "what has the same name is not the same work"
+        for name in ("objects", "live", "seed")
+        if a.options.get(name) != b.options.get(name)
+    ]
 
 
 def _head(name: str, results: Results) -> list[str]:

@@ -19,6 +19,7 @@ from percpu_ffi.bench.histogram import Histogram
 from percpu_ffi.bench.upstream import PAGE, Upstream, percpu_c_named
 from percpu_ffi.errors import ConfigError, PercpuError
 from percpu_ffi.model import Model
+from percpu_ffi.replay import STEP
 from percpu_ffi.trace.operations import FREE, OP, ORPHAN
 
 if TYPE_CHECKING:
@@ -95,7 +96,10 @@ class InC(Session):
 
     def run(self, ops: array[int]) -> int:
         data = ffi.from_buffer("struct pcpu_op[]", ops)
-        return int(lib.pcpu_bench_run(self._bench, data, len(data)))
+        n, ns = len(data), 0
+        for start in range(0, n, STEP):  # between two of them a Ctrl-C is heard
+            ns += lib.pcpu_bench_run(self._bench, data + start, min(STEP, n - start))
+        return ns
 
     def run_timed(self, ops: array[int]) -> Latencies | None:
         counts = [array("Q", bytes(8 * lib.PCPU_LATENCY_BUCKETS)) for _ in range(2)]
@@ -171,7 +175,7 @@ class Contender(NamedTuple):
     what: str
     open: Callable[[Workload], Session]
     missing: Callable[[], str] = lambda: ""
-    """Why it cannot be had; empty: it can."""
+    """Why it cannot be had; empty: it can.  Raises ConfigError when what was named is wrong."""
 
 
 def _port(workload: Workload) -> Session:
@@ -207,7 +211,12 @@ def _upstream(workload: Workload) -> Session:
 
 
 def _why_no_upstream() -> str:
-    if percpu_c_named():
+    if percpu_c := percpu_c_named():
+        if not percpu_c.is_file():
+            raise ConfigError(
+                f"PERCPU_C={percpu_c}: there is no such file; name your copy of mm/percpu.c of "
+                "2009, or unset it to do without"
+            )
         return ""
     return "the kernel's file of 2009 is not part of the project: set PERCPU_C to your copy"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from percpu_ffi import __version__
 
-__all__ = ["describe_machine", "extension_flags"]
+__all__ = ["compiler", "describe_machine", "extension_flags"]
 
 # what build_ffi.py adds; of several the last one counts
 OPTIMISE = "-O3"
@@ -24,6 +24,16 @@ def extension_flags() -> list[str]:
     given = shlex.split(sysconfig.get_config_var("CFLAGS") or "")
     code = re.compile(r"-(m[\w.=-]+|f[\w=-]+|D\w+(=\w*)?)")
     return [*(flag for flag in given if code.fullmatch(flag)), OPTIMISE]
+
+
+def compiler() -> list[str]:
+    """Tell the command of the C compiler, ``$CC``, with its arguments.
+
+    Raises:
+        ValueError: it has a quotation mark too many.
+
+    """
+    return shlex.split(os.environ.get("CC") or "cc")
 
 
 def describe_machine() -> dict[str, str]:
@@ -51,10 +61,10 @@ def _cpu() -> str:
 
 
 def _compiler() -> str:
-    command = [*shlex.split(os.environ.get("CC") or "cc"), "--version"]
     try:
+        command = [*compiler(), "--version"]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, ValueError, subprocess.CalledProcessError):
         return "none found; the package may have been built elsewhere"
     return said.partition("\n")[0]
 

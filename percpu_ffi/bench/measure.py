@@ -114,7 +114,8 @@ def _take_turn(workload: Workload, contender: Contender, result: WorkloadResult)
                 work.setdefault(phase.name, Counter()).update(done)
     for measured in result.phases:
         figures = measured.contenders[contender.name]
-        figures.ns.append(ns[measured.name] / measured.operations)
+        # a coarse clock may stand still
+        figures.ns.append(max(ns[measured.name], 1) / measured.operations)
         figures.failures = failures[measured.name]
         if measured.name in work:
             measured.work = dict(work[measured.name])  # the same for all who count

@@ -8,11 +8,11 @@ It is known by its git blob.  Both who measure it and who take it as a witness
 from __future__ import annotations
 
 import hashlib
-import os
 import shlex
 import subprocess
 from typing import TYPE_CHECKING
 
+from percpu_ffi.bench.machine import compiler
 from percpu_ffi.errors import ConfigError, PercpuError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class WrongFile(ConfigError):
 
 
 class CannotCompile(PercpuError, RuntimeError):
-    """The compiler refused; the message has its command and what it said."""
+    """There is no compiler, or it refused; the message has its command and what it said."""
 
 
 def blob_id(data: bytes) -> str:
@@ -54,7 +54,7 @@ def compile_with(
     Raises:
         OSError: the file cannot be read.
         WrongFile: it is another file.
-        CannotCompile: it does not compile.
+        CannotCompile: it does not compile, or there is no compiler.
 
     """
     given = blob_id(percpu_c.read_bytes())
@@ -63,14 +63,19 @@ def compile_with(
             f"{percpu_c} is git blob {given}; what is needed is mm/percpu.c as it came with Linux "
             f"commit 8d408b4be37b, blob {BLOB}: 'git show {BLOB}' prints it in a clone of Linux"
         )
-    command = [
-        *shlex.split(os.environ.get("CC") or "cc"),
+    arguments = [
         *flags,
         f'-D{define}="{percpu_c.resolve()}"',
         *map(str, sources),
         *("-o", str(library)),
     ]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        command = [*compiler(), *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    except (OSError, ValueError) as error:
+        raise CannotCompile(
+            f"there is no C compiler to compile {percpu_c} with: {error}; install gcc, or set CC"
+        ) from None
     if result.returncode:
         raise CannotCompile(f"{shlex.join(command)}\n{result.stderr}")
     return library

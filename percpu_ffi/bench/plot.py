@@ -4,29 +4,32 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from percpu_ffi.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from percpu_ffi.bench.results import Results
 
-__all__ = ["need_matplotlib", "plot"]
+__all__ = ["check_plot", "plot"]
 
 ROW = 0.28  # inches
+FORMATS = (".svg", ".png", ".pdf")
 
 
-def need_matplotlib() -> None:
-    """Look for matplotlib, so that nobody measures for minutes in vain.
+def check_plot(path: str | Path) -> None:
+    """Look whether a chart can be drawn, so that nobody measures for minutes in vain.
 
-    It is not loaded yet: that starts threads, and among threads the port takes its lock.
+    matplotlib is not loaded yet: that starts threads, and among threads the port takes its
+    lock.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: it is not installed, or the file's suffix is none of ``FORMATS``.
 
     """
+    if Path(path).suffix not in FORMATS:
+        raise ConfigError(f"--plot {path}: a file that ends in {', '.join(FORMATS)} is needed")
     if find_spec("matplotlib") is None:
         raise ConfigError(
             "--plot needs matplotlib, the extra 'plot': pip install 'percpu_ffi[plot]'"
@@ -38,14 +41,14 @@ def plot(results: Results, path: str | Path) -> None:
 
     Args:
         results: what was measured.
-        path: where to; its suffix says in which format, such as ``.svg``.
+        path: where to; its suffix says in which of the ``FORMATS``.
 
     Raises:
-        ConfigError: matplotlib is missing, or knows no such format.
+        ConfigError: as :func:`check_plot`.
         OSError: the file cannot be written.
 
     """
-    need_matplotlib()
+    check_plot(path)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     rows = [(workload, phase) for workload in results.workloads for phase in workload.phases]
@@ -71,7 +74,4 @@ def plot(results: Results, path: str | Path) -> None:
     axes.grid(axis="x", alpha=0.3)
     axes.set_title(results.machine["cpu"] + (", interrupted" if results.partial else ""))
     figure.legend(loc="outside lower center", ncols=max(len(names), 1))
-    try:
-        figure.savefig(path)
-    except ValueError as error:
-        raise ConfigError(f"--plot {path}: {error}") from None
+    figure.savefig(path)

@@ -127,12 +127,16 @@ def _work(result: WorkloadResult) -> list[Sequence[str]]:
             if count and name != "operations"
         )
     )
-    rows: list[Sequence[str]] = [("work", *(name.replace("_", " ") for name in counters))]
+    # one word above the other, or the table is wider than a screen
+    rows: list[Sequence[str]] = [
+        ("work", *(name.partition("_")[0] for name in counters)),
+        ("", *(name.partition("_")[2] for name in counters)),
+    ]
     for phase in result.phases:
         if phase.work:
             per = [phase.work[name] / phase.operations for name in counters]
             rows.append((phase.name, *(f"{count:,.2f}" for count in per)))
-    return rows if counters else rows[:1]
+    return rows if counters else []
 
 
 def _formulas(result: WorkloadResult) -> list[Sequence[str]]:

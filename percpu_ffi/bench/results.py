@@ -8,6 +8,7 @@ fields of :class:`Results`, one level for each class below it.
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -171,7 +172,7 @@ def load(path: str | Path) -> Results:
     """
     try:
         data = json.loads(Path(path).read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, f"no JSON: {error}") from None
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
         raise _damaged(path, f"no results of '{FORMAT}'")
@@ -203,7 +204,13 @@ def _results(data: dict[str, Any]) -> Results:
         for workload in data["workloads"]
     ]
     bounds = [BoundResult(**bound) for bound in data["bounds"]]
-    return Results(**{**data, "workloads": workloads, "bounds": bounds})
+    results = Results(**{**data, "workloads": workloads, "bounds": bounds})
+    texts = [*results.machine.values(), *(name for name, _ in results.options.items())]
+    for workload in workloads:
+        texts += [workload.name, *(phase.name for phase in workload.phases)]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("names that are no text")
+    return results
 
 
 def _phase(data: dict[str, Any]) -> PhaseResult:
@@ -213,8 +220,8 @@ def _phase(data: dict[str, Any]) -> PhaseResult:
 
 def _figures(data: dict[str, Any]) -> Figures:
     figures = Figures(**data)
-    if not figures.ns or not all(isinstance(ns, float | int) for ns in figures.ns):
-        raise ValueError("figures that are no numbers")
+    if not figures.ns or not all(0 < ns < math.inf for ns in figures.ns):
+        raise ValueError("figures that are no times")
     for name in ("alloc", "free"):
         if data[name] is not None:
             counts = {int(bucket): int(count) for bucket, count in data[name].items()}

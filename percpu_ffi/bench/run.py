@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Bar = Callable[[str, int, str], AbstractContextManager[Callable[[int], object] | None]]
 
-__all__ = ["Plan", "run"]
+__all__ = ["Plan", "run", "start"]
 
 
 @dataclass(frozen=True)
@@ -43,24 +43,31 @@ class Plan:
     """Look at the bounds at the end."""
 
 
+def start(plan: Plan) -> Results:
+    """Make the results of a run that has yet to come; they are partial until it is over."""
+    return Results(
+        describe_machine(),
+        {**asdict(plan.options), "repeat": plan.repeat, "seconds": plan.seconds},
+        notes=_left_out(plan),
+        partial=True,
+    )
+
+
 def run(
     plan: Plan,
+    results: Results,
     bar: Bar = lambda _what, _total, _unit: nullcontext(),
     done: Callable[[WorkloadResult], object] = lambda _result: None,
-) -> Results:
-    """Run a plan; when it is interrupted, keep what is whole and say so.
+) -> None:
+    """Run a plan; whatever ends it, what is whole is kept.  An interrupt ends it quietly.
 
     Args:
         plan: what to run.
+        results: where the figures go, from :func:`start`.
         bar: makes a progress bar, as ``percpu_ffi.cli.progress.progress_bar``.
         done: called with each workload's figures as soon as they are there.
 
     """
-    results = Results(
-        describe_machine(),
-        {**asdict(plan.options), "repeat": plan.repeat, "seconds": plan.seconds},
-        notes=_left_out(plan),
-    )
     try:
         for make in plan.workloads:
             result = _measured(make(), plan, bar)
@@ -68,16 +75,16 @@ def run(
                 results.workloads.append(result)
                 done(result)
             if result.partial:
-                raise KeyboardInterrupt
+                return
         if plan.bounds:
             with bar("bounds", len(BOUNDS), "bound") as progress:
                 for bound in BOUNDS:
                     results.bounds += bound(results)
                     if progress:
                         progress(1)
+        results.partial = False
     except KeyboardInterrupt:
-        results.partial = True
-    return results
+        return
 
 
 def _measured(workload: Workload, plan: Plan, bar: Bar) -> WorkloadResult:

@@ -125,6 +125,14 @@ def recording(name: str, path: Path, options: Options) -> Workload:
     trace = Trace.load(path)
     if trace.faults:
         raise ConfigError(f"{path}: a trace that sets faults cannot be measured")
+    if not len(trace):
+        raise ConfigError(f"{path}: a trace without operations cannot be measured")
+    for kind in trace.kinds:
+        if kind.align < 1 or kind.align & (kind.align - 1):
+            raise ConfigError(
+                f"{path}: an alignment of {kind.align}; what is measured has powers of two, since "
+                "the 2009 file does not check it (docs/errata.md, 'align')"
+            )
     ops = array("I", bytes(trace.ops))
     times = max(-(-options.objects // len(trace)), 1)
     return Workload(
@@ -181,7 +189,8 @@ def make_workloads(
         options: how large they are to be.
 
     Raises:
-        ConfigError: there is no such workload, or no such recording.
+        ConfigError: there is no such workload or recording, one that cannot be measured, or
+            two of one name.
 
     """
     for name in names:
@@ -189,11 +198,18 @@ def make_workloads(
             raise ConfigError(f"workload {name!r}: there are {', '.join(WORKLOADS)}")
         if name in RECORDINGS and name not in samples():
             _sample(name, options)  # it says what to do
+    names = list(dict.fromkeys(names))
     # at once, so that a bad one is told before anything is measured
     recorded = [recording(path.name.partition(".")[0], path, options) for path in traces]
+    for i, made in enumerate(recorded):
+        if made.name in [*names, *(other.name for other in recorded[:i])]:
+            raise ConfigError(
+                f"--trace {traces[i]}: there is another workload {made.name}, and results are "
+                "kept by name; give the file another one"
+            )
     if not names and not traces:
         names = [name for name in WORKLOADS if name not in RECORDINGS or name in samples()]
     return [
-        *(partial(WORKLOADS[name], options) for name in dict.fromkeys(names)),
+        *(partial(WORKLOADS[name], options) for name in names),
         *(partial(lambda made: made, made) for made in recorded),
     ]

@@ -40,13 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         status: int = args.run(args)
-        sys.stdout.flush()
+        if sys.stdout:  # None when the shell closed it
+            sys.stdout.flush()
     except BrokenPipeError:
         # the reader has gone: no more output, also not at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except (PercpuError, OSError) as error:
-        print(f"percpu-ffi: {error}", file=sys.stderr)
+    except (PercpuError, OSError, MemoryError) as error:
+        print(f"percpu-ffi: {str(error) or 'out of memory'}", file=sys.stderr)
         return TROUBLE
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from percpu_ffi.bench.compare import compare
 from percpu_ffi.bench.contenders import CONTENDERS, choose_contenders
-from percpu_ffi.bench.plot import need_matplotlib, plot
+from percpu_ffi.bench.plot import check_plot, plot
 from percpu_ffi.bench.report import LEGEND, bounds_table, machine_lines, workload_tables
 from percpu_ffi.bench.results import load, save
-from percpu_ffi.bench.run import Plan, run
+from percpu_ffi.bench.run import Plan, run, start
 from percpu_ffi.bench.workloads import Options, make_workloads
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
@@ -58,7 +58,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=[],
         type=Path,
         metavar="FILE",
-        help="a recording as one more workload; may be given several times",
+        help="a recording as one more workload, on the machine of all others; may be given "
+        "several times",
     )
     for name, what in (
         ("objects", "objects to allocate; the published measurement has 1048576"),
@@ -89,7 +90,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--json", metavar="OUT", help="write all figures to a file")
     parser.add_argument(
-        "--plot", metavar="OUT.svg", help="draw a chart; needs the extra 'plot' (matplotlib)"
+        "--plot",
+        metavar="OUT.svg",
+        help="draw a chart, also .png or .pdf; needs the extra 'plot' (matplotlib)",
     )
     parser.add_argument(
         "--compare",
@@ -111,12 +114,15 @@ def _run(args: argparse.Namespace) -> int:
     for option, path in (("--json", args.json), ("--plot", args.plot)):
         _check_writable(option, path)
     if args.plot:
-        need_matplotlib()
-    print(f"{LEGEND}\n", flush=True)
-    results = run(plan, progress_bar, _show)
-    print("\n".join(_end(results)), flush=True)
-    if args.json:
-        save(results, args.json)
+        check_plot(args.plot)
+    results = start(plan)
+    try:
+        print(f"{LEGEND}\n\n{_how_long(plan)}\n", flush=True)
+        run(plan, results, progress_bar, _show)
+        print("\n".join(_end(results)), flush=True)
+    finally:  # also when who reads the output has gone
+        if args.json and results.workloads:
+            save(results, args.json)
     if args.plot and results.workloads:
         plot(results, args.plot)
     if results.partial:
@@ -150,8 +156,9 @@ def _check_writable(option: str, path: str | None) -> None:
     """Look beforehand, so that nobody measures for minutes in vain."""
     if path is None:
         return
-    folder = Path(path).resolve().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(path).is_dir():
+    target, folder = Path(path), Path(path).resolve().parent
+    writable = os.access(target if target.exists() else folder, os.W_OK)
+    if not writable or not folder.is_dir() or target.is_dir():
         raise ConfigError(f"{option} {path}: a file in a folder that can be written is needed")
 
 
@@ -167,6 +174,15 @@ def _list(options: Options) -> list[str]:
         if why:
             lines.append(f"  {'':<16}not to be had: {why}")
     return lines
+
+
+def _how_long(plan: Plan) -> str:
+    """Tell how long it takes at least, so that nobody wonders."""
+    n = len(plan.workloads)
+    return (
+        f"{n} workload{'s' * (n != 1)}, each {plan.repeat:,} times and {plan.seconds:g} s at least"
+        + (", then the bounds" if plan.bounds else "")
+    )
 
 
 def _show(result: WorkloadResult) -> None:
