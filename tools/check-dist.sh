@@ -25,7 +25,8 @@ case $wheel in
 	;;
 esac
 
-"$python" -m zipfile -l "$wheel" | grep -q 'percpu_ffi/bench/upstream\.c' || {
+listing=$("$python" -m zipfile -l "$wheel")
+echo "$listing" | grep -q 'percpu_ffi/bench/upstream\.c' || {
 	echo "$wheel lacks percpu_ffi/bench/upstream.c" >&2
 	exit 1
 }

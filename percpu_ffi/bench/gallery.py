@@ -6,6 +6,8 @@ prints them beside what was counted.  In all of them
 
     P, S, U   bytes of a page, of the static area, of a unit
     n0, n1    objects in the first chunk when it is full, and in a later one
+    m0, m     objects that are in the first chunk, and in a later one
+    C, R      chunks, rounds
 """
 
 from __future__ import annotations
@@ -56,10 +58,10 @@ def aligned(objects: int, geometry: Geometry = USUAL) -> Workload:
             Expected(
                 "alloc",
                 "entries_scanned",
-                "m0^2 + 1, and for each later chunk m(m-1) + 1 + m(entries of all before it)",
+                "m0^2 + 1; each later chunk m(m-1) + 1 + m(entries before it)",
                 scanned,
             ),
-            Expected("in order", "entries_scanned", "3 m0 - 1, and 2m - 1 for each later", freed),
+            Expected("in order", "entries_scanned", "3 m0 - 1; each later chunk 2m - 1", freed),
         ),
     )
 

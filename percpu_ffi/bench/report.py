@@ -27,7 +27,9 @@ ns      nanoseconds an operation: the median of all repetitions, +- half of the 
         between their quartiles; x: as many times the port's, median of the ratios taken
         side by side
 latency nanoseconds of one call at p50, p99 and p99.9, the clock included: see "empty"
-work    what the port looked at and moved, for each operation"""
+work    what the file of 2009 looks at and moves, for each operation; the port may be spared it
+formula C chunks, R rounds; P, S, U bytes of a page, the static area, a unit; m0, m objects in the
+        first chunk, in a later one; n0, n1 the same when they are full"""
 
 
 def table(rows: Iterable[Sequence[str]], indent: str = "  ") -> list[str]:

@@ -68,7 +68,7 @@ class PhaseResult:
     operations: int
     """Of one repetition."""
     work: dict[str, int] | None = None
-    """What the port had to do, by the names of ``Work``; None: nobody counted."""
+    """What the 2009 file has to do, by the names of ``Work``; None: nobody counted."""
     contenders: dict[str, Figures] = field(default_factory=dict)
 
 

@@ -126,7 +126,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.plot and results.workloads:
         plot(results, args.plot)
     if results.partial:
-        print("percpu-ffi: interrupted; what is above is whole, but not all", file=sys.stderr)
+        kept = "what is above is whole, but not all" if results.workloads else "nothing is whole"
+        print(f"percpu-ffi: interrupted; {kept}", file=sys.stderr)
         return INTERRUPTED
     return MISSED if results.missed else 0
 
