@@ -328,8 +328,7 @@ struct pcpu_replay {
  * @replay: the operations
  * @n: how many
  *
- * pcpu_replay() looks at those that it is to run; this is for a run that is
- * cut into several calls.
+ * pcpu_replay() would find out on the way, with the operations before done.
  * Return: 0 or -PCPU_E_TRACE.
  */
 int pcpu_replay_check(const struct pcpu_replay *replay, size_t n);
@@ -345,8 +344,8 @@ int pcpu_replay_check(const struct pcpu_replay *replay, size_t n);
  * empty slot does nothing.  An operation that fails, also one that sets an
  * impossible fault, is noted and the run goes on.  A run may be cut into
  * several calls.
- * Return: 0, -PCPU_E_CLOSED, or -PCPU_E_TRACE: with nothing done, unless
- * somebody writes to the operations meanwhile.
+ * Return: 0, -PCPU_E_CLOSED, or -PCPU_E_TRACE where an operation does not fit
+ * what it refers to: it and those behind it are not done.
  */
 int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 		size_t to);

@@ -90,22 +90,17 @@ static int64_t arm(struct pcpu *pcpu, struct pcpu_replay *replay,
 	return err;
 }
 
-static int check_range(const struct pcpu_replay *replay, size_t from, size_t to)
+int pcpu_replay_check(const struct pcpu_replay *replay, size_t n)
 {
 	size_t i;
 
-	for (i = from; i < to; i++) {
+	for (i = 0; i < n; i++) {
 		struct pcpu_op op = read_op(&replay->ops[i]);
 
 		if (!op_is_valid(replay, &op))
 			return -PCPU_E_TRACE;
 	}
 	return 0;
-}
-
-int pcpu_replay_check(const struct pcpu_replay *replay, size_t n)
-{
-	return check_range(replay, 0, n);
 }
 
 int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
@@ -115,9 +110,7 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 	size_t i;
 	int err;
 
-	err = check_range(replay, from, to);
-	if (!err)
-		err = pcpu_lock(pcpu);
+	err = pcpu_lock(pcpu);
 	if (err)
 		return err;
 	start = pcpu_now_ns();
@@ -125,7 +118,7 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 		struct pcpu_op op = read_op(&replay->ops[i]);
 		int64_t ptr = 0;
 
-		/* again: somebody may have written there since */
+		/* perhaps somebody wrote there since it was looked at */
 		if (unlikely(!op_is_valid(replay, &op))) {
 			err = -PCPU_E_TRACE;
 			break;

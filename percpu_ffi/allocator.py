@@ -204,7 +204,7 @@ class Allocator(PerCpu):
 
     def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
         data, width, n = _integers(sizes, "sizes", errors.InvalidRequest)
-        ptrs = array("q", bytes(8 * n))
+        ptrs = array("q", [0]) * n
         at = ffi.new("size_t *")
         alignment = integer(align)
         if alignment is None:

@@ -31,7 +31,7 @@ def replay_in_c(
     """Run ``trace`` through the C allocator ``pcpu``."""
     ops = ffi.from_buffer("struct pcpu_op[]", trace.ops)  # its length is the buffer's own
     n, slots = len(ops), trace.slots
-    pointers = array("q", bytes(8 * n))
+    pointers = array("q", [0]) * n
     sizes_and_aligns = [(kind.size, kind.align) for kind in trace.kinds]
     faults = [_fault(site, FaultPlan.check(**plan)) for site, plan in trace.faults]
     inputs = {  # alive as long as C looks at them
@@ -46,8 +46,7 @@ def replay_in_c(
     }
     run = ffi.new("struct pcpu_replay *", inputs)
     before = _info(pcpu, to_error)
-    # one call looks at all of them itself, several at their own part
-    error = lib.pcpu_replay_check(run, n) if n > STEP else 0
+    error = lib.pcpu_replay_check(run, n)
     if error:
         raise to_error(error)
 

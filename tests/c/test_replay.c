@@ -267,13 +267,13 @@ TEST(an_invalid_operation_is_refused_with_nothing_done)
 		struct pcpu *pcpu = small(2);
 
 		start(ops);
-		CHECK(pcpu_replay(pcpu, &replay, 0, 2) == -PCPU_E_TRACE);
 		CHECK(pcpu_replay_check(&replay, 2) == -PCPU_E_TRACE);
 		CHECK(!pcpu_replay_check(&replay, 1));
-		CHECK(slots[1].ptr == 0);
-		CHECK(calls_of(pcpu, PCPU_KMALLOC) == 0);
 		/* outside of what is asked for it does no harm */
 		CHECK(!pcpu_replay(pcpu, &replay, 0, 1));
+		CHECK(slots[1].ptr == BASE + STATIC);
+		CHECK(pcpu_replay(pcpu, &replay, 1, 2) == -PCPU_E_TRACE);
+		CHECK_MAP(pcpu, 0, "-128 -8 888 (free 888 hint 888)");
 		pcpu_destroy(pcpu);
 	}
 }

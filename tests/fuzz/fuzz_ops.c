@@ -712,8 +712,10 @@ static bool do_replay(struct run *run)
 	run->replay.ops = ops;
 	run->replay.pointers = pointers;
 	memcpy(slots, run->slots, sizeof(slots));
-	MUST(pcpu_replay(run->o.pcpu, &run->replay, 0, (size_t)n) ==
+	MUST(pcpu_replay_check(&run->replay, (size_t)n) ==
 	     (valid ? 0 : -PCPU_E_TRACE));
+	if (valid)
+		MUST(!pcpu_replay(run->o.pcpu, &run->replay, 0, (size_t)n));
 	for (int i = 0; i < n && valid; i++) {
 		if (ops[i].slot == PCPU_OP_ORPHAN)
 			MUST(pointers[i] == 0);
