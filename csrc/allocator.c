@@ -91,7 +91,8 @@ static void copy_static_image(struct pcpu *pcpu,
 	if (!pcpu->kernel.vmalloc.host || !config->static_image_size)
 		return;
 	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
-		uint64_t addr = pcpu_chunk_addr(pcpu, pcpu->first_chunk, cpu, 0);
+		uint64_t addr = pcpu_chunk_addr(pcpu, pcpu->first_chunk, cpu,
+						0);
 
 		memcpy(fake_host(&pcpu->kernel.vmalloc, addr),
 		       config->static_image, config->static_image_size);
@@ -117,7 +118,7 @@ static int build(struct pcpu *pcpu, const struct pcpu_config *config)
 		return err;
 
 	pcpu->quirks = config->quirks;
-	pcpu->work = &pcpu->alloc_work;	/* all zero again once it is built */
+	pcpu->work = &pcpu->alloc_work;	/* to build takes none */
 	fake_log_init(&kernel->log, config->warn, config->warn_arg);
 	if (!fake_pages_init(&kernel->pages, geo->cpus,
 			     config->nodes ? config->nodes : 1,
@@ -230,9 +231,9 @@ int pcpu_check_request(struct pcpu *pcpu, int64_t size, int64_t align)
  * chunk that it looked at to another list; the walk goes on with the one that
  * stood next on this.
  */
-static struct pcpu_chunk *find_in_slot(struct pcpu *pcpu, struct list_head *slot,
-				       int size, int align, int *offset,
-				       int *error)
+static struct pcpu_chunk *find_in_slot(struct pcpu *pcpu,
+				       struct list_head *slot, int size,
+				       int align, int *offset, int *error)
 {
 	struct list_head *pos, *next;
 
@@ -436,7 +437,8 @@ int pcpu_locate(struct pcpu *pcpu, int64_t ptr, struct pcpu_location *location)
 }
 
 /* bytes of an area that lie in pages which are held */
-static int64_t touchable(const struct pcpu *pcpu, const struct pcpu_found *found)
+static int64_t touchable(const struct pcpu *pcpu,
+			 const struct pcpu_found *found)
 {
 	const struct pcpu_geometry *geo = &pcpu->geo;
 	int64_t end = (int64_t)found->offset + found->size;
@@ -497,7 +499,7 @@ int pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, struct pcpu_pin *pin)
 	if (address < 0) {
 		err = (int)address;
 	} else if (pcpu->quirks & PCPU_QUIRK_ROLLBACK) {
-		/* a failing neighbour takes pages away: no pin could hold them */
+		/* a failing neighbour takes pages away from any pin */
 		err = -PCPU_E_ROLLBACK;
 	} else {
 		pin->address = address;

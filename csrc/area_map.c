@@ -17,9 +17,8 @@
  * the end makes it exact; one that stops early can only keep or raise it.
  *
  * The 2009 file keeps the sizes and walks from the start to know an offset.
- * Here stand the offsets, as in the kernel since commit 723ad1d90b56 (Al Viro,
- * 2014), each shifted to the left by one, with a bit that is set for an entry
- * in use.  The decisions are the same, but entries are looked at by the block,
+ * Here stand the offsets, each with a bit that says whether it is in use, see
+ * edge.h.  The decisions are the same, but entries are looked at by the block,
  * an offset is found by halves, and the row grows and shrinks at its nearer
  * end.
  */
@@ -235,7 +234,7 @@ int pcpu_map_find(const struct pcpu_area_map *map, int offset)
 	if (!map->used || wanted >= edge[map->used])
 		return -PCPU_E_WILD;
 
-	/* areas are often freed in the order that they came in, or in reverse */
+	/* areas are often freed in the order that they came in, or back */
 	if (last < map->used) {
 		if (edge[last] == wanted)
 			return last;
@@ -254,7 +253,7 @@ int pcpu_map_release(struct pcpu_area_map *map, int index)
 {
 	uint32_t *edge = map->edge + index;
 	bool before = index > 0 && pcpu_edge_is_free(edge[-1]);
-	bool behind = pcpu_edge_is_free(edge[1]);	/* the end is no free one */
+	bool behind = pcpu_edge_is_free(edge[1]);	/* the end is not */
 	int start = pcpu_edge_offset(edge[-before]);
 	int end = pcpu_edge_offset(edge[1 + behind]);
 	int moved = 0;

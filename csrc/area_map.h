@@ -28,16 +28,16 @@ struct pcpu_area_map {
 	int capacity;		/* entries that there is room for */
 	int first_free;		/* no entry before it is free */
 	int last;		/* an entry near the last change */
-	int failed_size;	/* such a request found no place since the last */
-	int failed_align;	/* change, so no larger one will */
-	uint32_t *edge;		/* where each entry starts, times 2, plus 1 if it
-				   is in use; and the end as one more in use */
+	int failed_size;	/* such a request found no place since the */
+	int failed_align;	/* last change, so no larger one will */
+	uint32_t *edge;		/* where each entry starts, see edge.h; and the
+				   end as one more in use */
 	uint32_t *room;		/* capacity + PCPU_MAP_EXTRA of them, or NULL */
 };
 
 /* a place found for an area, not yet taken */
 struct pcpu_fit {
-	int index;		/* the free entry; when none fits, their number */
+	int index;		/* the free entry; none fits: their number */
 	int offset;		/* where the area is to start */
 	int head;		/* bytes left free before it */
 	int tail;		/* bytes left free behind it */

@@ -88,7 +88,7 @@ static void map_room_free(struct pcpu *pcpu, uint32_t *room, int capacity)
 
 /* give a map room for @capacity entries: always a new block */
 static noinline int map_resize(struct pcpu *pcpu, struct pcpu_area_map *map,
-		      int capacity)
+			       int capacity)
 {
 	uint32_t *room, *old_room = map->room;
 	size_t size = ((size_t)capacity + PCPU_MAP_EXTRA) * sizeof(*room);
@@ -130,7 +130,8 @@ static int map_grow(struct pcpu *pcpu, struct pcpu_area_map *map, int extra)
 	if (err)
 		return err;
 	pcpu_count(&pcpu->work->map_reallocations, 1);
-	pcpu_count(&pcpu->work->bytes_moved, old * PCPU_MAP_ENTRY_SIZE);
+	pcpu_count(&pcpu->work->bytes_moved,
+		   (int64_t)old * PCPU_MAP_ENTRY_SIZE);
 	return 0;
 }
 
@@ -159,7 +160,7 @@ int pcpu_alloc_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int size,
 	if (extra) {
 		err = map_grow(pcpu, map, extra);
 		if (unlikely(err)) {
-			/* it stays where it is, but 2009 will not know */
+			/* it stays on its list, but 2009 forgets that */
 			chunk->slot = pcpu_chunk_slot(pcpu, chunk);
 			pcpu->nr_half_done += map->free_size != free_size;
 			return err;

@@ -43,7 +43,7 @@ struct pcpu_geometry {
 struct pcpu_chunk {
 	struct list_head list;	/* in one of pcpu.slots */
 	struct pcpu_area_map map; /* its areas, free size and hint */
-	int slot;		/* where it belonged after the last change, or -1 */
+	int slot;		/* where it last belonged, or -1 */
 	struct rb_node rb_node;	/* in pcpu.chunks, key is addr */
 	uint64_t addr;		/* where it lies */
 	struct fake_vm_area *vm; /* the address space there */
@@ -67,7 +67,7 @@ struct pcpu {
 	int64_t nr_created;	/* chunks ever, the first not counted */
 	int64_t nr_destroyed;	/* chunks given back */
 	int64_t nr_pages;	/* page frames that the chunks hold */
-	int64_t nr_half_done;	/* allocations that gave a gap away, then failed */
+	int64_t nr_half_done;	/* gave a gap away, then failed */
 	struct pcpu_work alloc_work; /* what the 2009 file had to do so far, but
 				       bytes_moved for longer maps only */
 	struct pcpu_work free_work; /* the same for frees */
@@ -77,8 +77,8 @@ struct pcpu {
 	struct fake_kernel kernel; /* what it runs on */
 };
 
-/* add to a work counter; without PCPU_NO_WORK one can see what that costs */
-static inline void pcpu_count(uint64_t *counter, int n)
+/* add to a work counter; PCPU_NO_WORK is there to see what that costs */
+static inline void pcpu_count(uint64_t *counter, int64_t n)
 {
 #ifndef PCPU_NO_WORK
 	*counter += (uint64_t)n;

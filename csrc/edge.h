@@ -4,7 +4,9 @@
  *
  * The offset, shifted to the left by one; the lowest bit is set for an entry
  * in use.  The next edge is where it ends.  As in the kernel since commit
- * 723ad1d90b56 (Al Viro, 2014).
+ * 723ad1d90b56 (Al Viro, 2014), but for the shift: there offsets are even.
+ *
+ * Units have 1 GiB at the most, so 31 bits are enough.
  */
 #ifndef PCPU_EDGE_H
 #define PCPU_EDGE_H
@@ -43,7 +45,10 @@ static inline int pcpu_align_up(int offset, int align)
 	return (offset + align - 1) & -align;
 }
 
-/* whether an entry is free and an aligned area fits into it */
+/*
+ * Whether an entry is free and an aligned area fits into it.  The sum is below
+ * 2^31: no start is above 1 GiB, and no size but in an empty unit is that.
+ */
 static inline bool pcpu_edge_holds(const uint32_t *edge, int size, int align)
 {
 	int start = pcpu_align_up(pcpu_edge_offset(edge[0]), align);

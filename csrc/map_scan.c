@@ -31,7 +31,7 @@ static always_inline int pass_blocks(const uint32_t *edge, int i, int used,
 		int j;
 
 		for (j = i; j < i + BLOCK; j++) {
-			int free = (int)(edge[j] & 1) - 1; /* all bits or none */
+			int free = (int)(edge[j] & 1) - 1; /* all bits, or 0 */
 			int start = pcpu_edge_offset(edge[j]);
 			int end = pcpu_edge_offset(edge[j + 1]);
 			int fits = pcpu_align_up(start, align) + size <= end;

@@ -46,10 +46,11 @@ static void unmap_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
 		     "pages are unmapped from an immutable chunk");
 	if (flush)
 		fake_count(&kernel->faults, PCPU_FLUSH_CACHE_VUNMAP);
-	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++)
-		fake_unmap_kernel_range(kernel,
-					pcpu_chunk_addr(pcpu, chunk, cpu, start),
-					size);
+	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
+		uint64_t addr = pcpu_chunk_addr(pcpu, chunk, cpu, start);
+
+		fake_unmap_kernel_range(kernel, addr, size);
+	}
 	if (flush)
 		fake_count(&kernel->faults, PCPU_FLUSH_TLB);
 }

@@ -24,7 +24,7 @@ struct pcpu_contender {
 struct pcpu_bench {
 	struct pcpu_contender contender; /* who runs it */
 	const struct pcpu_kind *kinds;	/* what the kinds stand for */
-	int64_t *ptrs;			/* by slot, zeroed before the first run */
+	int64_t *ptrs;			/* by slot, zeroed at first */
 	uint64_t failures;		/* operations that failed, added up */
 };
 
@@ -46,16 +46,23 @@ uint64_t pcpu_bench_run(struct pcpu_bench *bench, const struct pcpu_op *ops,
 
 /**
  * pcpu_contender_malloc - the C library: one block, not one for each CPU
+ *
+ * Return: the contender.
  */
 struct pcpu_contender pcpu_contender_malloc(void);
 
 /**
  * pcpu_contender_empty - does nothing: what the loop and the calls cost
+ *
+ * Return: the contender.
  */
 struct pcpu_contender pcpu_contender_empty(void);
 
 /**
  * pcpu_empty_alloc - does nothing, with the signature of pcpu_alloc()
+ * @pcpu: not looked at
+ * @size: likewise
+ * @align: likewise
  *
  * Return: a number like a pointer.
  */
@@ -63,6 +70,8 @@ int64_t pcpu_empty_alloc(struct pcpu *pcpu, int64_t size, int64_t align);
 
 /**
  * pcpu_empty_free - does nothing, with the signature of pcpu_free()
+ * @pcpu: not looked at
+ * @ptr: likewise
  *
  * Return: 0.
  */
@@ -92,6 +101,7 @@ struct pcpu_latency {
  *
  * Reading the clock is part of each latency: that of the empty contender
  * shows how much.
+ * Return: the contender.
  */
 struct pcpu_contender pcpu_contender_timed(struct pcpu_latency *latency);
 

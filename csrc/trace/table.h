@@ -51,6 +51,8 @@ void table_del(struct table *table, uint64_t key);
 /**
  * table_hash - mix the bits of a key
  * @key: the key
+ *
+ * Return: its hash.
  */
 static inline uint64_t table_hash(uint64_t key)
 {

@@ -75,6 +75,40 @@ TEST(a_large_unit_does_not_make_larger_requests_good)
 	pcpu_destroy(pcpu);
 }
 
+/*
+ * Offsets are ints.  In the largest unit a hint may promise nearly all of it
+ * when there is half of it, and the last hole, aligned up to a page, starts at
+ * the end: that place and the largest request end 20 bytes below 2^31.
+ *
+ *	|#|######|................|#|...|
+ *	0 1    512 MiB-19    1 GiB-19  1 GiB
+ */
+TEST(sums_of_offsets_stay_in_range_in_the_largest_unit)
+{
+	const int64_t gib = (int64_t)1 << 30, page = gib / 16;
+	struct pcpu_config config = {
+		.cpus = 1,
+		.static_size = 1,
+		.page_size = page,
+		.memory = PCPU_MEMORY_NONE,
+	};
+	struct pcpu *pcpu = create(&config);
+	int64_t large = pcpu_alloc(pcpu, gib - 20, 1);
+
+	CHECK(large == page + 1);
+	CHECK(pcpu_alloc(pcpu, 3, 1) == page + gib - 19);
+	CHECK(!pcpu_free(pcpu, large));
+	CHECK(pcpu_alloc(pcpu, gib / 2 - 20, 1) == large);
+	CHECK_MAP(pcpu, 0, "-1 -536870892 536870912 -3 16 "
+			   "(free 536870928 hint 1073741804)");
+	CHECK(pcpu_alloc(pcpu, gib - 20, page) == page + gib);
+	/* it was looked at: the hint is exact */
+	CHECK_MAP(pcpu, 0, "-1 -536870892 536870912 -3 16 "
+			   "(free 536870928 hint 536870912)");
+	CHECK(pcpu_alloc(pcpu, gib, page) == page + 2 * gib + page);
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_size_out_of_range_is_refused_and_warned_about)
 {
 	static const int64_t sizes[] = { 0, -1, UNIT + 1, INT64_MIN, INT64_MAX,
