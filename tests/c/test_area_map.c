@@ -82,6 +82,22 @@ static int alloc(int size, int align)
 	return fit.offset;
 }
 
+/* whatever the map was before
+ *
+ *	|####|####|....|		-> |####|............|
+ *	0    8   16   64		   0    8           64
+ */
+TEST(a_map_that_is_started_knows_nothing_of_earlier_entries)
+{
+	GIVEN(56, -8, 56);
+	CHECK(alloc(8, 4) == 8);
+	CHECK(alloc(64, 4) == -1);
+	map.contig_hint = map.free_size = 56;
+	pcpu_map_start(&map, 8, 56);
+	EXPECT(56, -8, 56);
+	CHECK(alloc(56, 4) == 8);
+}
+
 /*
  *	|................|
  *	0               64
@@ -433,6 +449,15 @@ TEST(the_row_grows_at_its_nearer_end)
 	EXPECT(8, -4, 4, -8, -8, -8, -8);
 }
 
+/* two edges before the gap, three behind it: the end is one too */
+TEST(the_row_grows_in_front_when_as_many_entries_stand_before_as_behind)
+{
+	GIVEN_WITH_ROOM(2, 8, -8, 8, -8, -8);
+	CHECK(alloc(4, 4) == 8);
+	CHECK(map.edge == room + 1);
+	EXPECT(8, -8, -4, 4, -8, -8);
+}
+
 TEST(the_row_grows_behind_where_it_is_nearer_its_end)
 {
 	GIVEN_WITH_ROOM(2, 8, -8, -8, -8, 8, -8);
@@ -509,21 +534,21 @@ TEST(many_entries_can_be_moved)
 
 /* what was not found is not there until something changes
  *
- *	|####|....|####|....|####|
- *	0    4   12   20   28   32
+ *	|####|....|########|....|####|
+ *	0    4   12       24   32   36
  */
 TEST(a_search_that_failed_is_not_done_again)
 {
-	GIVEN(8, -4, 8, -8, 8, -4);
+	GIVEN(8, -4, 8, -12, 8, -4);
 	CHECK(alloc(8, 16) == -1);
 	CHECK(map.failed_size == 8 && map.failed_align == 16);
-	map.edge[2] = pcpu_free_from(12);	/* nobody looks */
+	map.edge[2] = pcpu_free_from(12);	/* 16 to 24, but nobody looks */
 	CHECK(alloc(8, 16) == -1 && fit.index == 5);
 	CHECK(alloc(9, 32) == -1 && fit.index == 5);
 	map.edge[2] = pcpu_in_use_from(12);
-	CHECK(alloc(8, 8) == -1);	/* easier to please: looked for */
-	CHECK(alloc(4, 16) == -1);
-	CHECK(alloc(4, 4) == 4);
+	CHECK(alloc(4, 16) == -1);	/* easier to please: looked for */
+	CHECK(map.failed_size == 4);
+	CHECK(alloc(8, 8) == 24);
 }
 
 TEST(a_release_lets_a_search_be_done_again)
@@ -534,14 +559,60 @@ TEST(a_release_lets_a_search_be_done_again)
 	CHECK(alloc(16, 4) == 4);
 }
 
-/* the hint may have risen since the search made it exact */
+/* there is less room than the search found, so the hint is not exact any more
+ *
+ *	|####|....|####|		-> |####|##|..|####|
+ *	0    4   12   20		   0    4  8 12   20
+ */
 TEST(an_allocation_lets_a_search_be_done_again)
 {
-	GIVEN(8, -4, 8, -8, 8, -4);
+	GIVEN(99, -4, 8, -8);
 	CHECK(alloc(8, 16) == -1);
 	CHECK(alloc(4, 4) == 4);
+	EXPECT(8, -4, -4, 4, -8);
 	CHECK(alloc(8, 16) == -1);
-	EXPECT(8, -4, -4, 4, -8, 8, -4);
+	EXPECT(4, -4, -4, 4, -8);
+}
+
+/*
+ *	|####|...................|	-> |######|................|
+ *	0   13                  64	   0     16               64
+ */
+TEST(a_head_that_is_parked_lets_a_search_be_done_again)
+{
+	GIVEN(99, -13, 51);
+	CHECK(alloc(60, 4) == -1);
+	CHECK(pcpu_map_fit(&map, 8, 16, &fit));
+	EXPECT(51, -16, 48);
+	CHECK(alloc(60, 4) == -1);
+	EXPECT(48, -16, 48);
+}
+
+/*
+ *	|####|####|####|................|
+ *	0    8   16   24               64
+ */
+TEST(areas_before_the_first_hole_are_not_looked_at_again)
+{
+	GIVEN(40, -8, -8, -8, 40);
+	CHECK(alloc(8, 4) == 24);
+	CHECK(map.first_free == 4);	/* behind the new one */
+	CHECK(alloc(64, 4) == -1);
+	CHECK(map.first_free == 4);
+	pcpu_map_release(&map, 1);
+	CHECK(map.first_free == 1);
+	EXPECT(32, -8, 8, -8, -8, 32);
+}
+
+/* a search that fits nothing or not at once passes areas, too */
+TEST(a_search_learns_where_the_first_hole_is)
+{
+	GIVEN(8, -8, -8, 8, -8);
+	CHECK(map.first_free == 0);
+	CHECK(alloc(8, 32) == -1);
+	CHECK(map.first_free == 0);	/* a hole was passed */
+	CHECK(alloc(8, 8) == 16);
+	CHECK(map.first_free == 3);
 }
 
 /*
@@ -563,6 +634,8 @@ TEST(find_returns_the_entry_of_an_area)
 TEST(find_does_not_depend_on_what_was_touched_last)
 {
 	GIVEN(8, -8, 8, -8, -8, 8, -8);
+	/* behind the end, left by a longer row */
+	map.edge[map.used + 1] = pcpu_in_use_from(16);
 	for (map.last = 0; map.last <= map.used; map.last++) {
 		CHECK(pcpu_map_find(&map, 0) == 0);
 		CHECK(pcpu_map_find(&map, 8) == -PCPU_E_NOT_LIVE);
@@ -572,6 +645,39 @@ TEST(find_does_not_depend_on_what_was_touched_last)
 		CHECK(pcpu_map_find(&map, 41) == -PCPU_E_INTERIOR);
 		CHECK(pcpu_map_find(&map, 48) == -PCPU_E_WILD);
 	}
+}
+
+/*
+ *	|####|................|####|
+ *	0    8               40   48
+ */
+TEST(what_was_touched_last_is_remembered)
+{
+	GIVEN(32, -8, 32, -8);
+	CHECK(alloc(8, 8) == 8 && map.last == 1);
+	CHECK(alloc(8, 32) == 32 && map.last == 3);	/* behind a head */
+	pcpu_map_release(&map, 1);
+	CHECK(map.last == 1);
+	pcpu_map_release(&map, 2);	/* merges with the hole before it */
+	CHECK(map.last == 1);
+	EXPECT(32, -8, 32, -8);
+}
+
+/* in reverse no search by halves finds the areas, only a look at them does
+ *
+ *	edges	| 32 | 24 | 16 |  8 |  0 | end 40
+ *	                    last
+ */
+TEST(find_looks_at_what_was_touched_last_and_beside_it_first)
+{
+	GIVEN(0, -8, -8, -8, -8, -8);
+	for (int i = 0; i < 5; i++)
+		map.edge[i] = pcpu_in_use_from(32 - 8 * i);
+	map.last = 2;
+	CHECK(pcpu_map_find(&map, 16) == 2);
+	CHECK(pcpu_map_find(&map, 8) == 3);
+	CHECK(pcpu_map_find(&map, 24) == 1);
+	CHECK(pcpu_map_find(&map, 0) == -PCPU_E_INTERIOR);	/* missed */
 }
 
 /*

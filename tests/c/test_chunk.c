@@ -445,6 +445,35 @@ TEST(a_head_stays_parked_when_the_map_cannot_grow)
 	pcpu_destroy(pcpu);
 }
 
+/*
+ * Part of "half-done": the parked bytes take the chunk to another slot, but it
+ * stays on its list, also after the next request, which changes no slot.
+ *
+ *	|####| ... |####|............|####|	16 entries: the map is full
+ *	0         224  229          263 1024
+ */
+TEST(a_head_that_is_parked_in_vain_leaves_the_chunk_on_the_wrong_list)
+{
+	struct pcpu *pcpu = small(2);
+	int64_t ptr;
+
+	for (int i = 0; i < 12; i++)
+		pcpu_alloc(pcpu, 8, 8);
+	pcpu_alloc(pcpu, 5, 1);
+	ptr = pcpu_alloc(pcpu, 34, 1);
+	pcpu_alloc(pcpu, 761, 1);
+	CHECK(!pcpu_free(pcpu, ptr));
+	CHECK_SLOTS(pcpu, "3:0");	/* 34 bytes */
+	fail_at(pcpu, PCPU_VMALLOC, 1);
+	CHECK(pcpu_alloc(pcpu, 8, 8) == NOMEM(VMALLOC));
+	CHECK_SLOTS(pcpu, "3:0");	/* 31, which is slot 2 */
+	CHECK(pcpu_alloc(pcpu, 8, 8) == BASE + 232);
+	CHECK_SLOTS(pcpu, "3:0");	/* 23, slot 2 as before */
+	CHECK(pcpu_alloc(pcpu, 8, 8) == BASE + 240);
+	CHECK_SLOTS(pcpu, "1:0");	/* 15 */
+	pcpu_destroy(pcpu);
+}
+
 /* an error that is not "nothing fits" ends the walk */
 TEST(out_of_memory_in_one_chunk_does_not_ask_the_next)
 {

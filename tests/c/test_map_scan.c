@@ -13,6 +13,8 @@
 #undef PCPU_MAP_SCAN_H
 #include "map_scan.h"
 
+#include <stdlib.h>
+
 #include "harness.h"
 #include "pick.h"
 
@@ -94,4 +96,17 @@ TEST(a_place_is_found_wherever_it_stands_in_a_block)
 		CHECK(pcpu_map_scan(edge, 0, MOST, 8, 4, &largest) == place);
 		CHECK(largest == (place > 1 ? 4 : 0));
 	}
+}
+
+/* the sanitizer sees a look behind the end of a row that is one whole block */
+TEST(nothing_behind_the_end_of_a_row_is_read)
+{
+	uint32_t *row = malloc((BLOCK + 1) * sizeof(*row));
+	int largest = 0;
+
+	for (int i = 0; i <= BLOCK; i++)
+		row[i] = pcpu_in_use_from(i);
+	CHECK(pcpu_map_scan(row, 0, BLOCK, 1, 1, &largest) == BLOCK);
+	CHECK(plain_scan(row, 0, BLOCK, 1, 1, &largest) == BLOCK);
+	free(row);
 }

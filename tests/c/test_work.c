@@ -197,6 +197,25 @@ TEST(a_free_that_empties_a_chunk_looks_for_another_empty_one)
 	pcpu_destroy(pcpu);
 }
 
+/*
+ *	   chunk 1
+ *	   /     \
+ *	chunk 0  chunk 2
+ */
+TEST(the_search_for_a_chunk_ends_at_its_very_start)
+{
+	struct pcpu *pcpu = fresh(1);
+	int64_t a = alloc(pcpu, 960, 8);
+	int64_t b = alloc(pcpu, 64, 8);
+
+	alloc(pcpu, UNIT, 8);
+	release(pcpu, b);	/* inside chunk 1: perhaps it begins further on */
+	CHECK(free_work.tree_steps == 2);
+	release(pcpu, a);
+	CHECK(free_work.tree_steps == 1);
+	pcpu_destroy(pcpu);
+}
+
 /* frame 3 of 2 pages on 2 CPUs is not to be had */
 TEST(a_populate_that_fails_counts_what_it_did)
 {
