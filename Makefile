@@ -27,13 +27,13 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 	-Wwrite-strings -Wundef
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: run test check-c check-python check-upstream coverage mutate bench lint lib dist clean
+.PHONY: run test check-c check-lib check-python check-upstream coverage mutate bench lint lib dist clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.cli
 	@$(BIN)/percpu-ffi replay $(TRACE)
 
-test: check-c check-fuzz check-instructions check-python
+test: check-c check-lib check-fuzz check-instructions check-python
 
 check-python: $(VENV)/.test
 	$(BIN)/python -m pytest
@@ -83,6 +83,15 @@ $(BUILD)/libpercpu.so: $(OBJECTS)
 $(BUILD)/libpercpu.a: $(OBJECTS)
 	@echo '  AR $@'
 	$(Q)$(AR) rcs $@ $^
+
+# what an embedder sees: percpu.h, and one of the two
+check-lib: $(BUILD)/embedded-so $(BUILD)/embedded-a
+	@for program in $^; do $$program || { echo "$$program failed" >&2; exit 1; }; done
+
+$(BUILD)/embedded-%: tests/c/embedder.c $(BUILD)/libpercpu.%
+	@echo '  CC $@'
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -fvisibility=hidden -pthread -I csrc $^ \
+		-Wl,-rpath,$(abspath $(BUILD)) -o $@
 
 # --- C tests: each test_*.c is a program, under sanitizers
 

@@ -47,6 +47,8 @@ ffibuilder.set_source(
     # relative to the project's folder, where setuptools and cffi both run
     include_dirs=["."],
     depends=[*C_FILES, *HEADER_FILES],
+    # calls of the C library are the extension's own, and nobody else's
+    define_macros=[("PCPU_HIDDEN", None)],
     extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-pthread"],
     extra_link_args=["-pthread"],
     py_limited_api=True,

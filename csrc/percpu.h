@@ -26,6 +26,11 @@
 extern "C" {
 #endif
 
+/* libpercpu.so shows what is declared here, and nothing else */
+#ifndef PCPU_HIDDEN
+#pragma GCC visibility push(default)
+#endif
+
 struct pcpu;
 
 /**
@@ -476,6 +481,10 @@ const char *pcpu_service_name(int service);
  * Return: a constant string.
  */
 const char *pcpu_strerror(int error);
+
+#ifndef PCPU_HIDDEN
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }

@@ -19,6 +19,11 @@
 extern "C" {
 #endif
 
+/* as in percpu.h */
+#ifndef PCPU_HIDDEN
+#pragma GCC visibility push(default)
+#endif
+
 struct pcpu_trace_reader;
 
 /* why a line was refused */
@@ -134,6 +139,10 @@ void pcpu_trace_stats(const struct pcpu_trace_reader *reader,
  */
 void pcpu_trace_stop(const struct pcpu_trace_reader *reader,
 		     struct pcpu_trace_stop *stop);
+
+#ifndef PCPU_HIDDEN
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }
