@@ -445,6 +445,33 @@ TEST(a_head_stays_parked_when_the_map_cannot_grow)
 	pcpu_destroy(pcpu);
 }
 
+/*
+ * The same across the border of two slots: the chunk keeps its place, and as
+ * its former slot is worked out from what is free by then, it keeps it until
+ * it belongs to yet another.
+ */
+TEST(a_chunk_whose_head_was_parked_stays_in_the_higher_slot)
+{
+	struct pcpu *pcpu = small(2);
+
+	pcpu_alloc(pcpu, 5, 1);
+	for (int i = 0; i < 12; i++)
+		pcpu_alloc(pcpu, 8, 1);
+	pcpu_alloc(pcpu, 288, 1);
+	CHECK(!pcpu_free(pcpu, BASE + STATIC));
+	CHECK_MAP(pcpu, 0, "-128 5 -8 -8 -8 -8 -8 -8 -8 -8 -8 -8 -8 -8 -288 507 "
+		  "(free 512 hint 507)");
+	fail_at(pcpu, PCPU_VMALLOC, 1);
+	CHECK(pcpu_alloc(pcpu, 8, 8) == NOMEM(VMALLOC));
+	CHECK(info_of(pcpu).half_done == 1);
+	CHECK_SLOTS(pcpu, "7:0");	/* with 509 bytes free */
+	CHECK(pcpu_alloc(pcpu, 8, 8) == BASE + 520);
+	CHECK_SLOTS(pcpu, "7:0");	/* 501: from slot 6 to slot 6 */
+	CHECK(pcpu_alloc(pcpu, 248, 8) == BASE + 528);
+	CHECK_SLOTS(pcpu, "5:0");
+	pcpu_destroy(pcpu);
+}
+
 /* an error that is not "nothing fits" ends the walk */
 TEST(out_of_memory_in_one_chunk_does_not_ask_the_next)
 {
