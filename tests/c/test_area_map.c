@@ -616,6 +616,34 @@ TEST(a_search_learns_where_the_first_hole_is)
 }
 
 /*
+ *	|####|......|####|....|####|
+ *	0    4     16   24   32   36
+ */
+TEST(after_an_allocation_a_search_makes_the_hint_exact_again)
+{
+	GIVEN(12, -4, 12, -8, 8, -4);
+	CHECK(alloc(12, 16) == -1);
+	CHECK(alloc(12, 4) == 4);
+	EXPECT(12, -4, -12, -8, 8, -4);
+	CHECK(alloc(12, 16) == -1);
+	EXPECT(8, -4, -12, -8, 8, -4);
+}
+
+/* the same where the area was not taken after all
+ *
+ *	|#####|......|####|...|##|
+ *	0     5     16   24  30 32
+ */
+TEST(after_a_head_was_parked_a_search_makes_the_hint_exact_again)
+{
+	GIVEN(11, -5, 11, -8, 6, -2);
+	CHECK(alloc(32, 4) == -1);
+	CHECK(pcpu_map_fit(&map, 8, 8, &fit));
+	CHECK(alloc(32, 4) == -1);
+	EXPECT(8, -8, 8, -8, 6, -2);
+}
+
+/*
  *	|####|....|####|
  *	0    8   24   32
  */

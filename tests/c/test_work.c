@@ -165,6 +165,23 @@ TEST(a_free_looks_at_entries_up_to_its_own_and_moves_the_rest)
 	pcpu_destroy(pcpu);
 }
 
+/* the address tree of three chunks: 1 on top, 0 and 2 below it */
+TEST(a_free_goes_down_the_tree_until_the_address_is_that_of_a_chunk)
+{
+	struct pcpu *pcpu = fresh(1);
+	int64_t first, second;
+
+	alloc(pcpu, UNIT - STATIC, 8);
+	first = alloc(pcpu, 8, 8);
+	second = alloc(pcpu, 8, 8);
+	alloc(pcpu, UNIT, 8);
+	release(pcpu, first);
+	CHECK(free_work.tree_steps == 1);
+	release(pcpu, second);	/* not at a chunk's start: 2 was asked too */
+	CHECK(free_work.tree_steps == 2);
+	pcpu_destroy(pcpu);
+}
+
 /* |#######|a|b|c| ... |p|.....|: the 16th entry is the rest, the map is full */
 TEST(a_map_that_grows_is_copied)
 {
