@@ -35,6 +35,31 @@ def declarations(header: str) -> str:
     return text + "".join(f"#define {name} ...\n" for name in constants)
 
 
+# cffi makes an integer of whatever has __int__: Decimal("64.5") is 64 to it.  Here a 64-bit
+# argument needs __index__, as everywhere else in Python; that is also quicker to find out.
+STRICT_INTEGERS = """
+#ifndef _cffi_to_c_i64
+#error "this cffi converts arguments by other names: see STRICT_INTEGERS in build_ffi.py"
+#endif
+#undef _cffi_to_c_i64
+#define _cffi_to_c_i64 percpu_ffi_int64
+
+static int64_t percpu_ffi_int64(PyObject *object)
+{
+	PyObject *index;
+	int64_t value;
+
+	if (PyLong_Check(object))
+		return PyLong_AsLongLong(object);
+	index = PyNumber_Index(object);
+	if (!index)
+		return -1;
+	value = PyLong_AsLongLong(index);
+	Py_DECREF(index);
+	return value;
+}
+"""
+
 HEADER_FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("csrc/**/*.h"))
 C_FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("csrc/**/*.c"))
 
@@ -43,7 +68,7 @@ ffibuilder.cdef("\n".join(declarations(header) for header in HEADERS) + CALLBACK
 ffibuilder.set_source(
     "percpu_ffi._core",
     # one translation unit: the compiler sees through all layers of a call
-    "\n".join(f'#include "{file}"' for file in C_FILES),
+    STRICT_INTEGERS + "\n".join(f'#include "{file}"' for file in C_FILES),
     # relative to the project's folder, where setuptools and cffi both run
     include_dirs=["."],
     depends=[*C_FILES, *HEADER_FILES],

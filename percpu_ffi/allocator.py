@@ -126,25 +126,18 @@ class Allocator(PerCpu):
 
     def alloc(self, size: int, align: int = 8) -> int:
         try:
-            # cffi cuts decimals and some floats down to integers; & refuses them
-            size & align
             ptr = _alloc(self._pcpu, size, align)
         except (TypeError, OverflowError):
-            # what is left: objects that are integers by __index__ alone
-            bytes_, alignment = integer(size), integer(align)
-            if bytes_ is None or alignment is None:
-                raise self._bad_request(size, align) from None
-            ptr = _alloc(self._pcpu, bytes_, alignment)
+            raise self._bad_request(size, align) from None
         if ptr > 0:
             return ptr
         raise self._error(ptr, size=size, align=align)
 
     def free(self, ptr: int) -> None:
         try:
-            ptr & 0
             error = _free(self._pcpu, ptr)
         except (TypeError, OverflowError):
-            error = _free(self._pcpu, pointer(ptr))
+            raise errors.not_a_pointer(ptr) from None
         if error != 0:  # faster than the truth of an int
             raise self._error(error, ptr=ptr)
 

@@ -69,7 +69,7 @@ def test_numbers_too_long_to_be_printed(kind: Kind, small: PerCpu) -> None:
 
 
 @pytest.mark.parametrize(
-    "size", [None, [8], np.array([8, 8]), decimal.Decimal("8.5"), np.float32(8.5), b"8"]
+    "size", [None, [8], np.array([8, 8]), decimal.Decimal("8.5"), np.float32(8.5), np.True_, b"8"]
 )
 def test_size_that_is_no_integer(small: PerCpu, unchanged: Remember, size: Any) -> None:
     check = unchanged(small)

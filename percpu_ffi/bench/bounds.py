@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["BOUNDS"]
 
 ROUNDS = 41
-CALLS = 3000  # of each contender in each round
+CALLS = 1000  # of each contender in a round of single calls
+CALL_ROUNDS = 200
 LOADS = 7
 EVENTS = 500_000  # that a plain text to be loaded has at least
 MODEL_ROUNDS = 3
@@ -83,58 +84,56 @@ def _of_workload(
 
 
 def single_calls(_results: Results) -> list[BoundResult]:
-    """``Allocator.alloc`` and ``.free`` against empty cffi calls of the same signatures."""
+    """``Allocator.alloc`` and ``.free`` against empty cffi calls of the same signatures.
+
+    Loops of each take turns; the loop itself is taken off both.
+    """
     allocs, frees = [], []
     with Allocator(memory="none") as a:
-        a.free(a.alloc(64, 8))  # page and map are there from now on
-        for _ in range(ROUNDS):
-            clock = _clock_ns()
+        _our_ns(a)  # pages and map are there from now on
+        for _ in range(CALL_ROUNDS):
+            loop = _loop_ns()
             floor_alloc, floor_free = _floor_ns()
             our_alloc, our_free = _our_ns(a)
-            allocs.append((our_alloc - clock) / (floor_alloc - clock))
-            frees.append((our_free - clock) / (floor_free - clock))
+            allocs.append((our_alloc - loop) / (floor_alloc - loop))
+            frees.append((our_free - loop) / (floor_free - loop))
     return [
         BoundResult("Allocator.alloc / empty cffi call", 1.3, True, allocs),
         BoundResult("Allocator.free / empty cffi call", 1.3, True, frees),
     ]
 
 
-def _clock_ns() -> float:
-    """Nanoseconds that reading the clock takes, to be taken off what lies between."""
-    clock = time.perf_counter_ns
-    spent = 0
-    for _ in range(CALLS):
-        start = clock()
-        spent += clock() - start
-    return spent / CALLS
+def _loop_ns() -> int:
+    """Nanoseconds of a loop over pointers that calls nothing."""
+    ptrs = [0] * CALLS
+    start = time.perf_counter_ns()
+    for i in range(CALLS):
+        ptrs[i] = i
+    return time.perf_counter_ns() - start
 
 
-def _our_ns(a: Allocator) -> tuple[float, float]:
-    """Nanoseconds of one ``alloc`` and of one ``free`` of the same warm area."""
-    clock = time.perf_counter_ns
-    in_alloc = in_free = 0
-    for _ in range(CALLS):
-        start = clock()
-        ptr = a.alloc(64, 8)
-        middle = clock()
-        a.free(ptr)
-        in_free += clock() - middle
-        in_alloc += middle - start
-    return in_alloc / CALLS, in_free / CALLS
+def _our_ns(a: Allocator) -> tuple[int, int]:
+    """Nanoseconds of allocating some areas, and of freeing them in order."""
+    ptrs = [0] * CALLS
+    start = time.perf_counter_ns()
+    for i in range(CALLS):
+        ptrs[i] = a.alloc(64, 8)
+    middle = time.perf_counter_ns()
+    for i in range(CALLS):
+        a.free(ptrs[i])
+    return middle - start, time.perf_counter_ns() - middle
 
 
-def _floor_ns() -> tuple[float, float]:
+def _floor_ns() -> tuple[int, int]:
     """The same with functions that do nothing, looked up in ``lib`` as callers do."""
-    clock, null = time.perf_counter_ns, ffi.cast("struct pcpu *", 0)
-    in_alloc = in_free = 0
-    for _ in range(CALLS):
-        start = clock()
-        ptr = lib.pcpu_empty_alloc(null, 64, 8)
-        middle = clock()
-        lib.pcpu_empty_free(null, ptr)
-        in_free += clock() - middle
-        in_alloc += middle - start
-    return in_alloc / CALLS, in_free / CALLS
+    ptrs, null = [0] * CALLS, ffi.cast("struct pcpu *", 0)
+    start = time.perf_counter_ns()
+    for i in range(CALLS):
+        ptrs[i] = lib.pcpu_empty_alloc(null, 64, 8)
+    middle = time.perf_counter_ns()
+    for i in range(CALLS):
+        lib.pcpu_empty_free(null, ptrs[i])
+    return middle - start, time.perf_counter_ns() - middle
 
 
 # --- many in one call
