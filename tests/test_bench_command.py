@@ -276,7 +276,7 @@ class TestCommand:
         def gone(_: object) -> None:
             raise BrokenPipeError
 
-        monkeypatch.setattr("percpu_ffi.cli.bench._show", gone)
+        monkeypatch.setattr("percpu_ffi.cli.bench.workload_tables", gone)
         args = argparse.ArgumentParser()
         add_parser(args.add_subparsers())
         out = tmp_path / "a.json"

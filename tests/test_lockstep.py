@@ -149,6 +149,16 @@ def test_difference_shows_the_counts_that_differ() -> None:
     assert text.count("port") == 2  # nothing else differs
 
 
+def test_work_of_another_kind_is_shown_as_it_is() -> None:
+    class Plain(Model):
+        def work(self) -> Any:
+            return {"steps": 3}
+
+    text = str(lockstep(against(Plain), Trace.from_ops([], TINY)))
+    assert "work differs after the set-up" in text
+    assert "liar {'steps': 3}" in text
+
+
 def test_comparing_less() -> None:
     # an allocator with a policy of its own still has to serve and to refuse the same
     ops = [("alloc", i, size, 4) for i, size in enumerate([960, 512, 896, 16, 5000])]

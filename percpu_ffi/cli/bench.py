@@ -116,13 +116,18 @@ def _run(args: argparse.Namespace) -> int:
     if args.plot:
         check_plot(args.plot)
     results = start(plan)
-    try:
-        print(f"{LEGEND}\n\n{_how_long(plan)}\n", flush=True)
-        run(plan, results, progress_bar, _show)
-        print("\n".join(_end(results)), flush=True)
-    finally:  # also when who reads the output has gone
-        if args.json and results.workloads:
+
+    def keep(result: WorkloadResult) -> None:
+        """Save what is whole so far, marked as partial: nothing that comes can take it away."""
+        if args.json:
             save(results, args.json)
+        print("\n".join([*workload_tables(result), ""]), flush=True)
+
+    print(f"{LEGEND}\n\n{_how_long(plan)}\n", flush=True)
+    run(plan, results, progress_bar, keep)
+    if args.json and results.workloads:
+        save(results, args.json)
+    print("\n".join(_end(results)), flush=True)
     if args.plot and results.workloads:
         plot(results, args.plot)
     if results.partial:
@@ -184,10 +189,6 @@ def _how_long(plan: Plan) -> str:
         f"{n} workload{'s' * (n != 1)}, each {plan.repeat:,} times and {plan.seconds:g} s at least"
         + (", then the bounds" if plan.bounds else "")
     )
-
-
-def _show(result: WorkloadResult) -> None:
-    print("\n".join([*workload_tables(result), ""]), flush=True)
 
 
 def _end(results: Results) -> list[str]:

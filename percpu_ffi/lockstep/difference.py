@@ -8,13 +8,13 @@ from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
 from percpu_ffi.draw import LEGEND, map_window
+from percpu_ffi.work import WorkByCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from percpu_ffi.state import ChunkState, State
     from percpu_ffi.trace import Trace
-    from percpu_ffi.work import WorkByCall
 
 __all__ = ["Difference"]
 
@@ -84,6 +84,9 @@ class Difference:
                 yield self._row(f"calls of {service}", [*calls])
 
     def _differing_work(self) -> Iterator[str]:
+        if not all(isinstance(work, WorkByCall) for work in self.work):
+            yield self._row("work", [*self.work])
+            return
         for call in ("alloc", "free"):
             works = [asdict(getattr(work, call)) for work in self.work]
             for name in works[0] if works else ():
