@@ -486,6 +486,17 @@ TEST(the_row_slides_forward_where_there_is_no_room_behind)
 	EXPECT(4, -8, -8, -8, -4, 4);
 }
 
+TEST(room_that_is_just_enough_is_used)
+{
+	GIVEN_WITH_ROOM(2, 28, -4, 28, -8, -8, -8, -8);
+	CHECK(alloc(8, 16) == 16);
+	CHECK(map.edge == room);
+	GIVEN_WITH_ROOM(2, 8, -8, -8, -8, 8);
+	map.capacity = 6;	/* one edge of room behind */
+	CHECK(alloc(4, 4) == 24);
+	CHECK(map.edge == room + 2);
+}
+
 /* 3 edges of room, one in front: two go there, and both are needed */
 TEST(the_last_room_is_enough_for_two_entries)
 {
