@@ -99,7 +99,7 @@ bool pcpu_map_fit(struct pcpu_area_map *map, int size, int align,
 	int start, offset, tail;
 
 	fit->max_contig = 0;
-	if (!pcpu_edge_holds(edge + i, size, align)) {
+	if (unlikely(!pcpu_edge_holds(edge + i, size, align))) {
 		i = search(map, size, align, &fit->max_contig);
 		fit->index = i;
 		if (i == map->used)
@@ -110,7 +110,7 @@ bool pcpu_map_fit(struct pcpu_area_map *map, int size, int align,
 	/* offset 0 is aligned to anything: a gap has an area before it */
 	start = pcpu_edge_offset(edge[i]);
 	offset = pcpu_align_up(start, align);
-	if (offset - start < PCPU_SMALL && offset != start) {
+	if (unlikely(offset != start) && offset - start < PCPU_SMALL) {
 		edge[i] = pcpu_free_from(offset);
 		map->free_size -= offset - start;
 		forget_failure(map);
@@ -199,11 +199,11 @@ void pcpu_map_take(struct pcpu_area_map *map, const struct pcpu_fit *fit)
 
 	end = pcpu_edge_offset(map->edge[i + 1]) - fit->tail;
 	map->free_size -= end - fit->offset;
-	if (extra)
+	if (likely(extra))
 		open_gap(map, i + 1, extra);
-	if (fit->tail)
+	if (likely(fit->tail))
 		map->edge[i + extra] = pcpu_free_from(end);
-	if (fit->head)
+	if (unlikely(fit->head))
 		i++;
 	else if (map->first_free == i)
 		map->first_free++;

@@ -122,10 +122,10 @@ static int map_grow(struct pcpu *pcpu, struct pcpu_area_map *map, int extra)
 	int capacity = old;
 	int err;
 
+	if (likely(map->used + extra <= old))
+		return 0;
 	while (capacity < map->used + extra)
 		capacity *= 2;
-	if (likely(capacity == old))
-		return 0;
 	err = map_resize(pcpu, map, capacity);
 	if (err)
 		return err;
@@ -152,12 +152,12 @@ int pcpu_alloc_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int size,
 	free_size = map->free_size;
 	found = pcpu_map_fit(map, size, align, &fit);
 	pcpu_count(&pcpu->work->entries_scanned, fit.index + found);
-	if (!found) {
+	if (unlikely(!found)) {
 		pcpu_chunk_relocate(pcpu, chunk);
 		return PCPU_NO_SPACE;
 	}
 	extra = pcpu_fit_extra(&fit);
-	if (extra) {
+	if (likely(extra)) {
 		err = map_grow(pcpu, map, extra);
 		if (unlikely(err)) {
 			/* it stays on its list, but 2009 forgets that */
