@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import signal
 import threading
-import time
 
 import pytest
 from conftest import SAMPLES, Kind, Make
@@ -162,16 +161,21 @@ def test_ctrl_c_is_heard_in_a_long_replay() -> None:
     few = Trace.from_ops([("alloc", 1, 64, 8), ("free", 1)])
     many = Trace(dataclasses.replace(few._data, ops=few._data.ops * 5_000_000))
 
-    def interrupt(a: Allocator) -> None:
-        while not a.work().alloc.operations:
-            time.sleep(0.001)
-        signal.raise_signal(signal.SIGINT)
+    def press_ctrl_c(*_: object) -> None:
+        if a.work().alloc.operations:  # it has begun
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
 
-    with Allocator(memory="none") as a:
-        threading.Thread(target=interrupt, args=[a]).start()
-        with pytest.raises(KeyboardInterrupt):
-            a.replay(many)
-        assert 0 < a.work().alloc.operations < 5_000_000
+    before = signal.signal(signal.SIGALRM, press_ctrl_c)
+    try:
+        with Allocator(memory="none") as a:
+            signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+            with pytest.raises(KeyboardInterrupt):
+                a.replay(many)
+            assert 0 < a.work().alloc.operations < 5_000_000
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_progress_adds_up() -> None:
