@@ -60,15 +60,45 @@ static int64_t percpu_ffi_int64(PyObject *object)
 }
 """
 
+# A negative 64-bit result is an error code: it comes as a LookupError with the code, so that
+# nobody has to look at each result.  So that frees can do the same, they have 64 bits too.
+RAISED_ERRORS = """
+#undef _cffi_from_c_int
+#define _cffi_from_c_int(value, type) _Generic((type)0, \\
+	int64_t: percpu_ffi_result, \\
+	uint64_t: PyLong_FromUnsignedLongLong, \\
+	unsigned int: PyLong_FromUnsignedLong, \\
+	int: PyLong_FromLong)(value)
+
+static PyObject *percpu_ffi_result(int64_t value)
+{
+	PyObject *code = PyLong_FromLongLong(value);
+
+	if (value >= 0 || !code)
+		return code;
+	PyErr_SetObject(PyExc_LookupError, code);
+	Py_DECREF(code);
+	return NULL;
+}
+"""
+FREE = "int64_t percpu_ffi_free(struct pcpu *pcpu, int64_t ptr)"
+
 HEADER_FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("csrc/**/*.h"))
 C_FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("csrc/**/*.c"))
 
 ffibuilder = FFI()
-ffibuilder.cdef("\n".join(declarations(header) for header in HEADERS) + CALLBACKS)
+ffibuilder.cdef("\n".join(declarations(header) for header in HEADERS) + CALLBACKS + FREE + ";")
 ffibuilder.set_source(
     "percpu_ffi._core",
     # one translation unit: the compiler sees through all layers of a call
-    STRICT_INTEGERS + "\n".join(f'#include "{file}"' for file in C_FILES),
+    "\n".join(
+        [
+            STRICT_INTEGERS,
+            RAISED_ERRORS,
+            *(f'#include "{file}"' for file in C_FILES),
+            f"static {FREE} {{ return pcpu_free(pcpu, ptr); }}",
+        ]
+    ),
     # relative to the project's folder, where setuptools and cffi both run
     include_dirs=["."],
     depends=[*C_FILES, *HEADER_FILES],

@@ -52,7 +52,7 @@ _PLAIN_ERRORS: dict[int, Callable[[], Exception]] = {
 
 # bound once: looking a function up in lib costs a quarter of calling it
 _alloc = lib.pcpu_alloc
-_free = lib.pcpu_free
+_free = lib.percpu_ffi_free
 
 
 @ffi.def_extern()
@@ -126,20 +126,19 @@ class Allocator(PerCpu):
 
     def alloc(self, size: int, align: int = 8) -> int:
         try:
-            ptr = _alloc(self._pcpu, size, align)
+            return _alloc(self._pcpu, size, align)
+        except LookupError as refused:
+            raise self._refused(refused, size=size, align=align) from None
         except (TypeError, OverflowError):
             raise self._bad_request(size, align) from None
-        if ptr > 0:
-            return ptr
-        raise self._error(ptr, size=size, align=align)
 
     def free(self, ptr: int) -> None:
         try:
-            error = _free(self._pcpu, ptr)
+            _free(self._pcpu, ptr)
+        except LookupError as refused:
+            raise self._refused(refused, ptr=ptr) from None
         except (TypeError, OverflowError):
             raise errors.not_a_pointer(ptr) from None
-        if error != 0:  # faster than the truth of an int
-            raise self._error(error, ptr=ptr)
 
     def locate(self, ptr: int) -> Location:
         location = ffi.new("struct pcpu_location *")
@@ -150,10 +149,10 @@ class Allocator(PerCpu):
 
     def address(self, ptr: int, cpu: int) -> int:
         number = self._checked_cpu(cpu)
-        address = lib.pcpu_address(self._pcpu, pointer(ptr), number)
-        if address < 0:
-            raise self._error(address, ptr=ptr)
-        return address
+        try:
+            return lib.pcpu_address(self._pcpu, pointer(ptr), number)
+        except LookupError as refused:
+            raise self._refused(refused, ptr=ptr) from None
 
     def view(self, ptr: int, cpu: int) -> memoryview:
         # the pin's end is in place before the pin, and no Python runs in it: a signal that
@@ -238,6 +237,12 @@ class Allocator(PerCpu):
         if error:
             raise self._error(error)
         return info
+
+    def _refused(self, error: LookupError, **details: Any) -> Exception:
+        """Make the exception for what RAISED_ERRORS in build_ffi.py raised; others pass."""
+        if type(error) is not LookupError:
+            return error
+        return self._error(error.args[0], **details)
 
     def _error(self, code: int, *, size: Any = 0, align: Any = 0, ptr: int = 0) -> Exception:
         """Make the exception for an error code of C, the one place where this is done."""

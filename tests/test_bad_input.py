@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from conftest import Kind, Make
+from conftest import TINY, Kind, Make
 
 from percpu_ffi import (
     ClosedError,
@@ -76,6 +76,18 @@ def test_size_that_is_no_integer(small: PerCpu, unchanged: Remember, size: Any) 
     with pytest.raises(InvalidRequest, match="as an integer"):
         small.alloc(size)
     check()
+
+
+def test_error_of_a_strange_integer_is_its_own(kind: Kind) -> None:
+    class Strange:
+        def __index__(self) -> int:
+            raise KeyError("mine")
+
+    strange: Any = Strange()
+    with kind(**TINY) as a:
+        for call in (a.alloc, a.free):
+            with pytest.raises(KeyError, match="mine"):
+                call(strange)
 
 
 class Index:
