@@ -31,6 +31,8 @@ _FIRST_CHUNKS = {
 }
 _MEMORIES = {"mapped": lib.PCPU_MEMORY_MAPPED, "none": lib.PCPU_MEMORY_NONE}
 
+_COUNTS = len(fields(Work))  # numbers in a struct pcpu_work
+
 # errors that a pointer alone explains
 _POINTER_ERRORS: dict[int, Callable[[int], Exception]] = {
     lib.PCPU_E_WILD: errors.wild_pointer,
@@ -185,7 +187,7 @@ class Allocator(PerCpu):
         return dict(zip(SERVICES, ffi.unpack(calls, len(SERVICES)), strict=True))
 
     def work(self) -> WorkByCall:
-        n = len(fields(Work))
+        n = _COUNTS
         counts = ffi.new("uint64_t[]", 2 * n)
         work = ffi.cast("struct pcpu_work *", counts)
         error = lib.pcpu_work(self._pcpu, work, work + 1)

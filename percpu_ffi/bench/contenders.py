@@ -137,10 +137,8 @@ class InPython(Session):
         self._ptrs = [0] * workload.slots
 
     def run(self, ops: array[int]) -> int:
-        alloc, free, ptrs, kinds = (
-            *(self._allocator.alloc, self._allocator.free),
-            *(self._ptrs, self._kinds),
-        )
+        alloc, free = self._allocator.alloc, self._allocator.free
+        ptrs, kinds = self._ptrs, self._kinds
         start = time.perf_counter_ns()
         for _key, slot, kind in OP.iter_unpack(ops):
             if slot == ORPHAN:

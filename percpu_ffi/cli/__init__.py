@@ -27,7 +27,7 @@ BROKEN_PIPE = 141  # and for SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; errors become one sentence and a status of 1."""
+    """Run the command line; errors become one sentence and a status of 2."""
     parser = argparse.ArgumentParser(
         prog="percpu-ffi",
         description="The first dynamic per-CPU allocator of Linux, in userspace.",

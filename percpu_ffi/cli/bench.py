@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 MISSED = 1  # exit status
-INTERRUPTED = 130  # what shells use for SIGINT
 MOST_REPETITIONS = 10_000
 MOST_SECONDS = 86_400
 
@@ -133,7 +132,7 @@ def _run(args: argparse.Namespace) -> int:
     if results.partial:
         kept = "what is above is whole, but not all" if results.workloads else "nothing is whole"
         print(f"percpu-ffi: interrupted; {kept}", file=sys.stderr)
-        return INTERRUPTED
+        raise KeyboardInterrupt
     return MISSED if results.missed else 0
 
 
