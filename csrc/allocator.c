@@ -363,7 +363,7 @@ int pcpu_find_freeable(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found)
 /* a chunk became empty: give back another one that is, if there is one */
 static void kill_spare_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
-	struct list_head *slot = &pcpu->slots[pcpu_chunk_slot(pcpu, chunk)];
+	struct list_head *slot = &pcpu->slots[chunk->slot];
 	struct list_head *pos;
 
 	pcpu_count(&pcpu->work->slots_visited, 1);

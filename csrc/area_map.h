@@ -47,8 +47,7 @@ struct pcpu_fit {
 /* bytes of an entry */
 static inline int pcpu_map_size(const struct pcpu_area_map *map, int index)
 {
-	return pcpu_edge_offset(map->edge[index + 1]) -
-	       pcpu_edge_offset(map->edge[index]);
+	return pcpu_edge_size(map->edge + index);
 }
 
 /**

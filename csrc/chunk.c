@@ -115,18 +115,15 @@ static noinline int give_first_map(struct pcpu *pcpu, struct pcpu_area_map *map)
 	return 0;
 }
 
-/* double the capacity until @extra more entries fit */
+/* double the capacity when @extra more entries, one or two, do not fit */
 static int map_grow(struct pcpu *pcpu, struct pcpu_area_map *map, int extra)
 {
 	int old = map->capacity;
-	int capacity = old;
 	int err;
 
 	if (likely(map->used + extra <= old))
 		return 0;
-	while (capacity < map->used + extra)
-		capacity *= 2;
-	err = map_resize(pcpu, map, capacity);
+	err = map_resize(pcpu, map, 2 * old);
 	if (err)
 		return err;
 	pcpu_count(&pcpu->work->map_reallocations, 1);
