@@ -22,7 +22,7 @@ HEADERS = (
 
 # Called by C when a WARN fires; Python installs the function.
 CALLBACKS = """
-extern "Python" void percpu_ffi_warn(void *arg, const char *text);
+extern "Python" void percpu_ffi_log(void *arg, int about, const char *text);
 """
 
 
@@ -30,7 +30,8 @@ def declarations(header: str) -> str:
     """What a header declares, without what only a preprocessor understands."""
     text = (ROOT / header).read_text(encoding="utf-8")
     text = re.sub(r"^#ifdef __cplusplus$.*?^#endif$", "", text, flags=re.M | re.S)
-    constants = re.findall(r"^#define\s+(\w+)\s+0x[0-9a-f]+u", text, flags=re.M)
+    constants = re.findall(r"^#define\s+(\w+)\s+[(\d]", text, flags=re.M)
+    text = re.sub(r"\\\n", "", text)
     text = re.sub(r"^#.*$", "", text, flags=re.M)
     return text + "".join(f"#define {name} ...\n" for name in constants)
 

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE 1	/* sysconf */
 #include "allocator.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,9 @@
 #include "first_chunk.h"
 #include "pin.h"
 #include "populate.h"
+
+#define VERSION_TEXT(...)	VERSION_TEXT_(__VA_ARGS__)
+#define VERSION_TEXT_(major, minor, patch)	#major "." #minor "." #patch
 
 #define MAX_CPUS	65536
 
@@ -46,7 +50,7 @@ void pcpu_unlock(struct pcpu *pcpu)
 	pcpu_lock_drop(&pcpu->lock);
 	/* without the lock: the sink may call us */
 	if (unlikely(text))
-		log->sink(log->arg, text);
+		fake_log_text(log, PCPU_LOG_WARN, text);
 }
 
 /* the part of the geometry that the first chunk has no say in */
@@ -119,7 +123,7 @@ static int build(struct pcpu *pcpu, const struct pcpu_config *config)
 
 	pcpu->quirks = config->quirks;
 	pcpu->work = &pcpu->alloc_work;	/* to build takes none */
-	fake_log_init(&kernel->log, config->warn, config->warn_arg);
+	fake_log_init(&kernel->log, config->log, config->arg);
 	if (!fake_pages_init(&kernel->pages, geo->cpus,
 			     config->nodes ? config->nodes : 1,
 			     config->page_limit))
@@ -158,10 +162,41 @@ static void tear_down(struct pcpu *pcpu)
 	pcpu->closed = true;
 }
 
+const char *pcpu_version(void)
+{
+	return VERSION_TEXT(PCPU_VERSION_MAJOR, PCPU_VERSION_MINOR,
+			    PCPU_VERSION_PATCH);
+}
+
+/* a caller that was built with another header may have other structures */
+static bool is_our_version(const struct pcpu_config *config)
+{
+	uint64_t theirs = config->version;
+	struct fake_log log;
+	char text[128];
+
+	if (theirs >> 8 == PCPU_VERSION >> 8)	/* patches change no header */
+		return true;
+	if (theirs >> 32 == PCPU_VERSION >> 32) {
+		snprintf(text, sizeof(text), "percpu.h is of version %d.%d.%d, "
+			 "the library of %s: use the header that came with it",
+			 (int)(theirs >> 16 & 0xffff), (int)(theirs >> 8 & 0xff),
+			 (int)(theirs & 0xff), pcpu_version());
+		fake_log_init(&log, config->log, config->arg);
+		fake_log_text(&log, PCPU_LOG_REFUSED, text);
+	}
+	return false;
+}
+
 struct pcpu *pcpu_create(const struct pcpu_config *config, int *error)
 {
-	struct pcpu *pcpu = calloc(1, sizeof(*pcpu));
+	struct pcpu *pcpu;
 
+	if (!is_our_version(config)) {
+		*error = -PCPU_E_VERSION;
+		return NULL;
+	}
+	pcpu = calloc(1, sizeof(*pcpu));
 	if (!pcpu) {
 		*error = -PCPU_E_HOST;
 		return NULL;

@@ -31,6 +31,24 @@ extern "C" {
 #pragma GCC visibility push(default)
 #endif
 
+/*
+ * The version of this header.  A library whose major or minor number is another
+ * has other structures, and refuses to create an allocator.  The upper half says
+ * that this is a version at all: "pcpu".
+ */
+#define PCPU_VERSION_MAJOR	0
+#define PCPU_VERSION_MINOR	1
+#define PCPU_VERSION_PATCH	0
+#define PCPU_VERSION		(0x7063707500000000 | PCPU_VERSION_MAJOR << 16 | \
+				 PCPU_VERSION_MINOR << 8 | PCPU_VERSION_PATCH)
+
+/**
+ * pcpu_version - the version of the library
+ *
+ * Return: a constant string, as in "0.1.0".
+ */
+const char *pcpu_version(void);
+
 struct pcpu;
 
 /**
@@ -80,6 +98,10 @@ enum pcpu_error {
 	PCPU_E_SITE,		/* this service cannot fail */
 	PCPU_E_TRACE,		/* an operation names a slot or kind out of range */
 	PCPU_E_HOST,		/* the host has no memory for the call itself */
+	PCPU_E_VERSION,		/* config.version is not that of the library */
+	PCPU_E_NULL,		/* a pointer that is needed is NULL */
+	PCPU_E_BUSY,		/* called from within: by a hook, a signal handler */
+	PCPU_E_HOOKS,		/* some hooks come together, and not all are there */
 	PCPU_E_NOMEM = 32	/* + enum pcpu_service */
 };
 
@@ -99,13 +121,25 @@ enum pcpu_quirk {
 	PCPU_QUIRK_ROLLBACK = 1	/* a failed populate frees its whole range */
 };
 
+/* what a text that goes to the log is about */
+enum pcpu_log {
+	PCPU_LOG_WARN,		/* a WARN of the 2009 file; PCPU_WARN counts it */
+	PCPU_LOG_REFUSED	/* why pcpu_create() gives nothing */
+};
+
 /**
  * struct pcpu_config - how to build an allocator
  *
- * All zero but cpus and static_size is a good start: 4k first chunk, sizes by
- * the set-up's own rule, the host's page, real memory.
+ * All zero but version, cpus and static_size is a good start: 4k first chunk,
+ * sizes by the set-up's own rule, the host's page, real memory.
  */
 struct pcpu_config {
+	/* these three stay where they are in every version */
+	uint64_t version;		/* PCPU_VERSION */
+	/* sink for texts, which live as long as the call; NULL: stderr */
+	void (*log)(void *arg, int about, const char *text);
+	void *arg;			/* handed to log */
+
 	int64_t cpus;			/* possible CPUs, 1 to 65,536 */
 	int64_t static_size;		/* bytes of the static area, > 0 */
 	int64_t unit_size;		/* bytes of a unit; 0: the set-up's rule */
@@ -118,8 +152,6 @@ struct pcpu_config {
 	unsigned int quirks;		/* set of enum pcpu_quirk */
 	const void *static_image;	/* first bytes of each static area, or NULL */
 	size_t static_image_size;	/* how many */
-	void (*warn)(void *arg, const char *text); /* sink for WARN; NULL: stderr */
-	void *warn_arg;			/* handed to warn */
 };
 
 /**
@@ -134,8 +166,10 @@ struct pcpu_config {
  *	embed	max(pages(static + 24 KiB), 16 pages)	unit - static
  *	remap	2 MiB				pages(static + 24 KiB) - static
  *
- * Return: the allocator, or NULL with @error one of -PCPU_E_CONFIG,
- * -PCPU_E_HOST, or -(PCPU_E_NOMEM + PCPU_MAP).
+ * A header and a library of different versions are both named in the log.
+ *
+ * Return: the allocator, or NULL with @error one of -PCPU_E_VERSION,
+ * -PCPU_E_CONFIG, -PCPU_E_HOST, or -(PCPU_E_NOMEM + PCPU_MAP).
  */
 struct pcpu *pcpu_create(const struct pcpu_config *config, int *error);
 
@@ -489,5 +523,7 @@ const char *pcpu_strerror(int error);
 #ifdef __cplusplus
 }
 #endif
+
+#include "trace/percpu_trace.h"	/* the other part: what kernels print */
 
 #endif /* PERCPU_H */

@@ -48,6 +48,8 @@ class _Lib:
     PCPU_E_HOST: Final[int]
     PCPU_E_TRACE: Final[int]
     PCPU_E_NOMEM: Final[int]
+    PCPU_VERSION: Final[int]
+    PCPU_LOG_WARN: Final[int]
     PCPU_LATENCY_BUCKETS: Final[int]
     PCPU_T_MISSING: Final[int]
     PCPU_T_NUMBER: Final[int]
@@ -56,8 +58,9 @@ class _Lib:
     PCPU_T_BINARY: Final[int]
     PCPU_T_TOO_MANY: Final[int]
     PCPU_T_HOST: Final[int]
-    percpu_ffi_warn: Final[_C]
+    percpu_ffi_log: Final[_C]
 
+    def pcpu_version(self) -> _C: ...
     def percpu_ffi_free(self, pcpu: _C, ptr: int, /) -> int: ...
     def pcpu_create(self, config: _C, error: _C, /) -> _C: ...
     def pcpu_close(self, pcpu: _C, /) -> int: ...

@@ -58,9 +58,10 @@ _free = lib.percpu_ffi_free
 
 
 @ffi.def_extern()
-def percpu_ffi_warn(_arg: Any, text: Any) -> None:
-    """Deliver a WARN of C."""
-    warn(ffi.string(text).decode())
+def percpu_ffi_log(_arg: Any, about: int, text: Any) -> None:
+    """Deliver a WARN of C; what else is told there, exceptions tell here."""
+    if about == lib.PCPU_LOG_WARN:
+        warn(ffi.string(text).decode())
 
 
 def _integers(given: Any, what: str, error: type[Exception]) -> tuple[Any, int, int]:
@@ -86,6 +87,8 @@ class Allocator(PerCpu):
         request = ffi.new(
             "struct pcpu_config *",
             {
+                "version": lib.PCPU_VERSION,
+                "log": lib.percpu_ffi_log,
                 "cpus": config.cpus,
                 "static_size": config.static_size,
                 "unit_size": config.unit_size,
@@ -98,7 +101,6 @@ class Allocator(PerCpu):
                 "quirks": lib.PCPU_QUIRK_ROLLBACK if "rollback" in config.quirks else 0,
                 "static_image": image,
                 "static_image_size": len(config.static_image),
-                "warn": lib.percpu_ffi_warn,
             },
         )
         error = ffi.new("int *")

@@ -65,6 +65,7 @@ def test_errors_are_one_tree() -> None:
 def test_version_is_told_once() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f'version = "{percpu_ffi.__version__}"' in project
+    assert ffi.string(lib.pcpu_version()).decode() == percpu_ffi.__version__
 
 
 def test_core_needs_cffi_alone() -> None:

@@ -6,18 +6,25 @@
 
 #include "kernel.h"
 
-static void print_warning(void *arg, const char *text)
+static void print_text(void *arg, int about, const char *text)
 {
 	(void)arg;
-	fprintf(stderr, "percpu: WARNING: %s\n", text);
+	fprintf(stderr, "percpu: %s%s\n",
+		about == PCPU_LOG_WARN ? "WARNING: " : "", text);
 }
 
 void fake_log_init(struct fake_log *log,
-		   void (*sink)(void *arg, const char *text), void *arg)
+		   void (*sink)(void *arg, int about, const char *text),
+		   void *arg)
 {
 	log->pending = NULL;
-	log->sink = sink ? sink : print_warning;
+	log->sink = sink ? sink : print_text;
 	log->arg = arg;
+}
+
+void fake_log_text(struct fake_log *log, int about, const char *text)
+{
+	log->sink(log->arg, about, text);
 }
 
 void fake_warn(struct fake_kernel *kernel, const char *text)

@@ -15,18 +15,29 @@ struct fake_kernel;
 
 struct fake_log {
 	const char *pending;	/* first text not yet delivered, or NULL */
-	void (*sink)(void *arg, const char *text); /* who gets it */
+	void (*sink)(void *arg, int about, const char *text); /* who gets it */
 	void *arg;		/* handed to the sink */
 };
 
 /**
  * fake_log_init - choose the sink
  * @log: the log
- * @sink: who gets the texts; NULL: stderr
+ * @sink: who gets texts, and what they are about; NULL: stderr
  * @arg: handed to the sink
  */
 void fake_log_init(struct fake_log *log,
-		   void (*sink)(void *arg, const char *text), void *arg);
+		   void (*sink)(void *arg, int about, const char *text),
+		   void *arg);
+
+/**
+ * fake_log_text - hand a text to the sink, at once
+ * @log: the log
+ * @about: enum pcpu_log
+ * @text: the text, good for the time of the call
+ *
+ * The sink may call the allocator: nobody is inside, and it holds no lock.
+ */
+void fake_log_text(struct fake_log *log, int about, const char *text);
 
 /**
  * fake_warn - count a warning and note its text

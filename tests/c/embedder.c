@@ -9,7 +9,7 @@
 
 int main(void)
 {
-	struct pcpu_config config = { .cpus = 2, .static_size = 64 };
+	struct pcpu_config config = { .version = PCPU_VERSION, .cpus = 2, .static_size = 64 };
 	int error;
 	struct pcpu *pcpu = pcpu_create(&config, &error);
 	int64_t ptr;

@@ -30,6 +30,7 @@
 static inline struct pcpu_config small_config(int64_t cpus)
 {
 	struct pcpu_config config = {
+		.version = PCPU_VERSION,
 		.cpus = cpus,
 		.static_size = STATIC,
 		.page_size = PAGE,
@@ -42,7 +43,7 @@ static inline struct pcpu_config small_config(int64_t cpus)
 /* the same with real memory: pages of the host */
 static inline struct pcpu_config mapped_config(int64_t cpus)
 {
-	struct pcpu_config config = { .cpus = cpus, .static_size = STATIC };
+	struct pcpu_config config = { .version = PCPU_VERSION, .cpus = cpus, .static_size = STATIC };
 
 	return config;
 }

@@ -11,8 +11,9 @@
 static int warnings;
 static char last_warning[128];
 
-static void note_warning(void *arg, const char *text)
+static void note_warning(void *arg, int about, const char *text)
 {
+	(void)about;
 	(void)arg;
 	warnings++;
 	snprintf(last_warning, sizeof(last_warning), "%s", text);
@@ -22,7 +23,7 @@ static struct pcpu *small_with_sink(void)
 {
 	struct pcpu_config config = small_config(2);
 
-	config.warn = note_warning;
+	config.log = note_warning;
 	warnings = 0;
 	last_warning[0] = '\0';
 	return create(&config);
@@ -68,7 +69,7 @@ TEST(a_large_unit_does_not_make_larger_requests_good)
 	struct pcpu *pcpu;
 
 	config.unit_size = 4 * UNIT;
-	config.warn = note_warning;
+	config.log = note_warning;
 	pcpu = create(&config);
 	CHECK(pcpu_alloc(pcpu, 16 * PAGE, 8) == BASE + STATIC);
 	CHECK(pcpu_alloc(pcpu, 16 * PAGE + 1, 8) == -PCPU_E_SIZE);
@@ -87,6 +88,7 @@ TEST(sums_of_offsets_stay_in_range_in_the_largest_unit)
 {
 	const int64_t gib = (int64_t)1 << 30, page = gib / 16;
 	struct pcpu_config config = {
+		.version = PCPU_VERSION,
 		.cpus = 1,
 		.static_size = 1,
 		.page_size = page,
@@ -392,6 +394,7 @@ TEST(real_memory_and_none_give_the_same_pointers)
 TEST(a_thousand_cpus_with_units_of_two_mib)
 {
 	struct pcpu_config config = {
+		.version = PCPU_VERSION,
 		.cpus = 1024,
 		.static_size = 8192,
 		.page_size = 4096,
@@ -491,12 +494,62 @@ TEST(inject_refuses_what_cannot_fail)
 	pcpu_destroy(pcpu);
 }
 
+static char last_text[160];
+
+static void note_refusal(void *arg, int about, const char *text)
+{
+	(void)arg;
+	CHECK(about == PCPU_LOG_REFUSED);
+	snprintf(last_text, sizeof(last_text), "%s", text);
+}
+
+/* its structures may be others: nothing behind the first three fields is read */
+TEST(a_header_of_another_version_is_refused_and_both_are_named)
+{
+	struct pcpu_config config = small_config(2);
+	char want[160];
+	int error = 0;
+
+	config.log = note_refusal;
+	config.version = (PCPU_VERSION & ~(uint64_t)0xffffff) | 0x020304;
+	last_text[0] = 0;
+	CHECK(!pcpu_create(&config, &error));
+	CHECK(error == -PCPU_E_VERSION);
+	snprintf(want, sizeof(want), "percpu.h is of version 2.3.4, the library "
+		 "of %s: use the header that came with it", pcpu_version());
+	CHECK(!strcmp(last_text, want));
+}
+
+/* forgotten, or a header from before there were versions: who knows the sink? */
+TEST(no_version_is_refused_without_a_text)
+{
+	struct pcpu_config config = small_config(2);
+	int error = 0;
+
+	config.log = note_refusal;
+	config.version = 0;
+	last_text[0] = 0;
+	CHECK(!pcpu_create(&config, &error));
+	CHECK(error == -PCPU_E_VERSION);
+	CHECK(!last_text[0]);
+}
+
+/* 0.1.0 and 0.1.7 have the same structures */
+TEST(a_header_of_another_patch_is_welcome)
+{
+	struct pcpu_config config = small_config(2);
+
+	config.version = PCPU_VERSION ^ 7;
+	pcpu_destroy(create(&config));
+}
+
 /* what a sink finds out when it asks the allocator that warns */
 static struct pcpu *asked;
 static struct pcpu_info answer;
 
-static void ask_back(void *arg, const char *text)
+static void ask_back(void *arg, int about, const char *text)
 {
+	(void)about;
 	(void)text;
 	++*(int *)arg;
 	CHECK(!pcpu_info(asked, &answer));
@@ -508,8 +561,8 @@ TEST(the_sink_is_called_without_the_lock)
 	struct pcpu_config config = small_config(2);
 	int calls = 0;
 
-	config.warn = ask_back;
-	config.warn_arg = &calls;
+	config.log = ask_back;
+	config.arg = &calls;
 	asked = create(&config);
 	CHECK(pcpu_alloc(asked, 0, 8) == -PCPU_E_SIZE);
 	CHECK(calls == 1);

@@ -9,8 +9,9 @@
 
 static int warnings;
 
-static void count_warning(void *arg, const char *text)
+static void count_warning(void *arg, int about, const char *text)
 {
+	(void)about;
 	(void)arg;
 	(void)text;
 	warnings++;
@@ -20,7 +21,7 @@ static struct pcpu *quiet(void)
 {
 	struct pcpu_config config = small_config(2);
 
-	config.warn = count_warning;
+	config.log = count_warning;
 	warnings = 0;
 	return create(&config);
 }
@@ -86,7 +87,7 @@ TEST(the_sign_of_a_width_is_minded)
 	size_t at;
 
 	config.page_size = 65536;
-	config.warn = count_warning;
+	config.log = count_warning;
 	pcpu = create(&config);
 	CHECK(!pcpu_alloc_many(pcpu, &byte, 1, 1, 8, &ptr, &at));
 	CHECK(pcpu_alloc_many(pcpu, &byte, -1, 1, 8, &ptr, &at) ==
@@ -112,6 +113,7 @@ TEST(the_sign_of_a_width_is_minded)
 TEST(pointers_above_two_gib_need_an_unsigned_width)
 {
 	struct pcpu_config config = {
+		.version = PCPU_VERSION,
 		.cpus = 1024,
 		.static_size = 2 << 20,
 		.page_size = 4096,

@@ -519,8 +519,9 @@ TEST(the_address_tree_finds_the_chunk_below_but_not_across_a_gap)
 	pcpu_destroy(pcpu);
 }
 
-static void swallow(void *arg, const char *text)
+static void swallow(void *arg, int about, const char *text)
 {
+	(void)about;
 	*(const char **)arg = text;
 }
 
@@ -533,8 +534,8 @@ TEST(killing_an_immutable_chunk_is_warned_about)
 	struct pcpu *pcpu;
 	int error;
 
-	config.warn = swallow;
-	config.warn_arg = &text;
+	config.log = swallow;
+	config.arg = &text;
 	pcpu = create(&config);
 	chunk = pcpu_chunk_create(pcpu, &error);
 	CHECK(chunk && chunk->id == 1);

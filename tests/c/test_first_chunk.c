@@ -19,6 +19,7 @@ static struct pcpu_config config_of(int first_chunk, int64_t static_size,
 				    int64_t page_size)
 {
 	struct pcpu_config config = {
+		.version = PCPU_VERSION,
 		.cpus = 2,
 		.static_size = static_size,
 		.page_size = page_size,

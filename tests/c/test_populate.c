@@ -496,8 +496,9 @@ TEST(embed_takes_no_pages_in_its_first_chunk)
 	pcpu_destroy(pcpu);
 }
 
-static void swallow(void *arg, const char *text)
+static void swallow(void *arg, int about, const char *text)
 {
+	(void)about;
 	*(const char **)arg = text;
 }
 
@@ -509,8 +510,8 @@ TEST(touching_an_immutable_chunk_is_warned_about)
 	struct pcpu *pcpu;
 
 	config.first_chunk = PCPU_FIRST_EMBED;
-	config.warn = swallow;
-	config.warn_arg = &text;
+	config.log = swallow;
+	config.arg = &text;
 	pcpu = create(&config);
 	CHECK(!pcpu_map_pages(pcpu, pcpu->first_chunk, 0, 1));
 	CHECK(calls_of(pcpu, PCPU_WARN) == 1);
@@ -529,8 +530,8 @@ TEST(of_several_warnings_in_one_call_the_first_is_told)
 	const char *text = NULL;
 	struct pcpu *pcpu;
 
-	config.warn = swallow;
-	config.warn_arg = &text;
+	config.log = swallow;
+	config.arg = &text;
 	pcpu = create(&config);
 	fake_warn(&pcpu->kernel, "first");
 	fake_warn(&pcpu->kernel, "second");

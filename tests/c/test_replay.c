@@ -31,8 +31,9 @@ static void start(const struct pcpu_op *ops)
 	};
 }
 
-static void swallow(void *arg, const char *text)
+static void swallow(void *arg, int about, const char *text)
 {
+	(void)about;
 	(void)arg;
 	(void)text;
 }
@@ -115,7 +116,7 @@ TEST(a_failed_operation_is_noted_and_the_run_goes_on)
 	struct pcpu_config config = small_config(2);
 	struct pcpu *pcpu;
 
-	config.warn = swallow;
+	config.log = swallow;
 	pcpu = create(&config);
 	fail_at(pcpu, PCPU_GET_VM_AREA, 1);
 	start(ops);

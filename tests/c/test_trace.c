@@ -622,7 +622,7 @@ TEST(a_reader_that_read_nothing_can_be_freed)
 /* what was read is what pcpu_replay() runs */
 TEST(operations_can_be_replayed)
 {
-	struct pcpu_config config = { .cpus = 2, .static_size = 128,
+	struct pcpu_config config = { .version = PCPU_VERSION, .cpus = 2, .static_size = 128,
 		.page_size = 4096, .memory = PCPU_MEMORY_NONE };
 	struct pcpu_kind kinds[2];
 	struct pcpu_replay_slot slots[2] = { { 0, 0 } };

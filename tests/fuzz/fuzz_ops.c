@@ -39,8 +39,9 @@ struct run {
 	struct pcpu_replay replay; /* figures over all replays */
 };
 
-static void swallow(void *arg, const char *text)
+static void swallow(void *arg, int about, const char *text)
 {
+	(void)about;
 	(void)arg;
 	MUST(text);
 }
@@ -97,6 +98,7 @@ static void pick_config(struct run *run, struct pcpu_config *config)
 {
 	static uint8_t image[4096];
 
+	config->version = PCPU_VERSION;
 	config->cpus = 1 + below(run, 4);
 	config->nodes = below(run, config->cpus + 1);
 	/* pages of a few bytes: chunks that are full of tiny areas */
@@ -116,7 +118,7 @@ static void pick_config(struct run *run, struct pcpu_config *config)
 	config->static_image_size = (size_t)
 		below(run, (config->static_size < 4096 ? config->static_size :
 							 4096) + 1);
-	config->warn = swallow;
+	config->log = swallow;
 }
 
 /* bytes behind the static area, as documented for the three set-ups */

@@ -169,8 +169,9 @@ static void check_ops(const struct result *result)
 	free(busy);
 }
 
-static void swallow(void *arg, const char *text)
+static void swallow(void *arg, int about, const char *text)
 {
+	(void)about;
 	(void)arg;
 	(void)text;
 }
@@ -194,11 +195,12 @@ static struct pcpu_kind *kinds_of(const struct result *result)
 static void replay(const struct result *result)
 {
 	const struct pcpu_config config = {
+		.version = PCPU_VERSION,
 		.cpus = 2,
 		.static_size = 128,
 		.page_size = MAX_SIZE / 16,
 		.memory = PCPU_MEMORY_NONE,
-		.warn = swallow,
+		.log = swallow,
 	};
 	size_t n = result->nr_ops < MAX_REPLAY ? result->nr_ops : MAX_REPLAY;
 	struct pcpu_kind *kinds = kinds_of(result);

@@ -176,7 +176,7 @@ void counted(struct pcpu *pcpu, const struct op *op, const struct op *end)
 
 static void run(const struct workload *workload)
 {
-	struct pcpu_config config = { .cpus = workload->cpus,
+	struct pcpu_config config = { .version = PCPU_VERSION, .cpus = workload->cpus,
 				      .static_size = workload->page_size,
 				      .page_size = workload->page_size,
 				      .memory = PCPU_MEMORY_NONE };
