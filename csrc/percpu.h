@@ -524,6 +524,7 @@ const char *pcpu_strerror(int error);
 }
 #endif
 
-#include "trace/percpu_trace.h"	/* the other part: what kernels print */
+#include "percpu_counter.h"	/* the other parts: a use of it, */
+#include "trace/percpu_trace.h"	/* and what kernels print */
 
 #endif /* PERCPU_H */
