@@ -164,8 +164,6 @@ int pcpu_counter_init(struct pcpu_counter *counter, struct pcpu *pcpu,
 	if (!counter)
 		return -PCPU_E_NULL;
 	memset(counter, 0, sizeof(*counter));
-	if (!pcpu)
-		return -PCPU_E_NULL;
 	err = pcpu_info(pcpu, &info);
 	if (err)
 		return err;

@@ -379,6 +379,34 @@ TEST(what_somebody_else_pinned_cannot_exit)
 
 /* --- what is refused */
 
+static struct pcpu_counter from_within;
+static int exit_from_within;
+
+static void add_and_exit(void *arg, const struct pcpu_event *event)
+{
+	(void)arg;
+	if (event->kind != PCPU_EVENT_ALLOC || event->size != 16)
+		return;
+	CHECK(!pcpu_counter_add(&from_within, 1));
+	exit_from_within = pcpu_counter_exit(&from_within);
+}
+
+TEST(a_hook_may_add_but_not_exit)
+{
+	struct pcpu_hooks hooks = { .event = add_and_exit };
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu;
+
+	config.hooks = &hooks;
+	pcpu = create(&config);
+	CHECK(!pcpu_counter_init(&from_within, pcpu, 0));
+	CHECK(pcpu_alloc(pcpu, 16, 8) > 0);
+	CHECK(exit_from_within == -PCPU_E_BUSY);
+	CHECK(sum_of(&from_within) == 1);
+	CHECK(!pcpu_counter_exit(&from_within));
+	pcpu_destroy(pcpu);
+}
+
 static void check_dead(struct pcpu_counter *counter)
 {
 	int64_t sum;
