@@ -8,13 +8,13 @@
  * which one it is, once for all its threads.
  *
  * Where the C library registers threads for restartable sequences, an add is
- * such a sequence: find the copy, add to it, the latter a single instruction.
- * If the thread is interrupted before that one, by being moved, by another
- * thread on its CPU or by a signal, the kernel lets it go on at the abort
- * handler.  So
+ * such a sequence: find the copy, add to it, the last instruction being the one
+ * that stores the result.  If the thread is interrupted before that, by being
+ * moved, by another thread on its CPU or by a signal, the kernel lets it go on
+ * at the abort handler.  So
  *
- *   - only threads on a CPU touch its copy, one after the other, each with an
- *     instruction that an interrupt cannot split: no atomic one is needed;
+ *   - only threads on a CPU write to its copy, one after the other, each without
+ *     an interruption: no atomic instruction is needed;
  *   - who was interrupted, has a CPU without a copy, or is not registered, adds
  *     to elsewhere, atomically.  No attempt is repeated: an add is of bounded
  *     length even under a debugger that steps through it;
@@ -39,7 +39,7 @@
 #include <string.h>
 
 #include "compiler.h"
-#include "this_cpu.h"
+#include "rseq/rseq.h"
 
 /* one CPU's copy: a unit is the same for all, and they lie side by side */
 static uint64_t *copy_of(const struct pcpu_counter *counter, int64_t cpu)
@@ -65,89 +65,22 @@ static noinline void add_atomically(struct pcpu_counter *counter,
 				   __ATOMIC_RELAXED);
 }
 
-#ifdef __has_feature
-#if __has_feature(thread_sanitizer)
-#define COUNTER_TSAN	1	/* clang */
-#endif
-#endif
-#ifdef __SANITIZE_THREAD__
-#define COUNTER_TSAN	1	/* gcc */
-#endif
-
-#if defined(__x86_64__) && defined(__LP64__) && !defined(COUNTER_TSAN)
-
-/*
- * Add to this CPU's copy, as a restartable sequence.  False, and nothing added:
- * the sequence was interrupted, or there is no such copy.
- *
- * 11 is the descriptor, a struct rseq_cs: version and flags, both 0, where the
- * sequence starts, its length, and where a thread goes on that was interrupted.
- * Before that place the kernel wants to see the four bytes with which the C
- * library registered the thread; as the operand of a ud1 they do not confuse a
- * disassembler.
- *
- * The store that announces the sequence is the last instruction before it.  One
- * more between them, and a kernel that finds the thread there would forget the
- * announcement.  It is taken back in the end, so that the library may be
- * unloaded: the kernel would look at the descriptor later.
- */
-static bool add_in_sequence(struct pcpu_counter *counter,
-			    struct pcpu_rseq *rseq, uint64_t amount)
-{
-	uint64_t offset;
-	int added;
-
-	__asm__ __volatile__(
-		".pushsection .data.rel.ro, \"aw\", @progbits\n\t"
-		".balign 32\n"
-	"11:\t"	".long 0, 0\n\t"
-		".quad 12f, 13f - 12f, 14f\n\t"
-		".popsection\n\t"
-
-		"xorl %[added], %[added]\n\t"
-		"leaq 11b(%%rip), %[offset]\n\t"
-		"movq %[offset], %[rseq_cs]\n"
-	"12:\t"	"movl %[cpu_id], %k[offset]\n\t"
-		"cmpl %k[cpus], %k[offset]\n\t" /* unsigned: also below 0 */
-		"jae 15f\n\t"
-		"imulq %[stride], %[offset]\n\t"
-		"addq %[amount], (%[copies], %[offset])\n"
-	"13:\t"	"incl %[added]\n"
-	"15:\t"	"movq $0, %[rseq_cs]\n\t"
-
-		/* a section that no function is in: this must not be run into */
-		".pushsection .text.pcpu_counter_abort, \"ax\", @progbits\n\t"
-		".byte 0x0f, 0xb9, 0x3d\n\t"
-		".long 0x53053053\n"
-	"14:\t"	"jmp 15b\n\t"
-		".popsection"
-		: [offset] "=&r"(offset), [added] "=&r"(added),
-		  [rseq_cs] "=m"(rseq->rseq_cs)
-		: [cpu_id] "m"(rseq->cpu_id), [cpus] "r"(counter->cpus),
-		  [stride] "r"(counter->stride),
-		  [copies] "r"(counter->pin.address), [amount] "r"(amount)
-		: "memory", "cc");
-	return added;
-}
-
 static void counter_add(struct pcpu_counter *counter, uint64_t amount)
 {
+#ifdef PCPU_RSEQ_ADD
+	const struct pcpu_rseq_copies copies = {
+		counter->pin.address, counter->stride, counter->cpus
+	};
 	struct pcpu_rseq *rseq = pcpu_rseq_area();
 
-	if (unlikely(!rseq))
-		add_atomically(counter, amount);
-	else if (unlikely(!add_in_sequence(counter, rseq, amount)))
-		add_elsewhere(counter, amount);
-}
-
-#else
-
-static void counter_add(struct pcpu_counter *counter, uint64_t amount)
-{
+	if (likely(rseq)) {
+		if (unlikely(!pcpu_rseq_add(rseq, &copies, amount)))
+			add_elsewhere(counter, amount);
+		return;
+	}
+#endif
 	add_atomically(counter, amount);
 }
-
-#endif
 
 static bool is_set_up(const struct pcpu_counter *counter)
 {

@@ -10,13 +10,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
-#include "this_cpu.h"
+#include "rseq/rseq.h"
 
 #define WITHOUT_RSEQ	"glibc.pthread.rseq=0"
 

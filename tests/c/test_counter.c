@@ -22,7 +22,7 @@
 /* whether adds are restartable sequences here */
 static bool has_sequences(void)
 {
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#ifdef PCPU_RSEQ_ADD
 	return pcpu_rseq_area();
 #else
 	return false;
