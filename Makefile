@@ -85,12 +85,18 @@ $(BUILD)/libpercpu.a: $(OBJECTS)
 	$(Q)$(AR) rcs $@ $^
 
 # what an embedder sees: percpu.h, and one of the two
-check-lib: $(BUILD)/embedded-so $(BUILD)/embedded-a
+check-lib: $(BUILD)/embedded-so $(BUILD)/embedded-a $(BUILD)/counters
 	@for program in $^; do $$program || { echo "$$program failed" >&2; exit 1; }; done
 
 $(BUILD)/embedded-%: tests/c/embedder.c $(BUILD)/libpercpu.%
 	@echo '  CC $@'
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -fvisibility=hidden -pthread -I csrc $^ \
+		-Wl,-rpath,$(abspath $(BUILD)) -o $@
+
+# the examples are such programs too
+$(BUILD)/%: examples/%.c $(BUILD)/libpercpu.so
+	@echo '  CC $@'
+	$(Q)$(CC) -std=c11 -O2 -Wall -Wextra -Wpedantic -Werror -pthread -I csrc $^ \
 		-Wl,-rpath,$(abspath $(BUILD)) -o $@
 
 # --- C tests: each test_*.c is a program, under sanitizers
@@ -109,6 +115,7 @@ $(BUILD)/sanitized.a: $(SANITIZED)
 # calls to the host that tests/c/host_faults.h answers
 HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise
 %/test_host: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
+%/test_this_cpu: WRAP := -Wl,--wrap=sched_getcpu
 
 $(C_TESTS): $(BUILD)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) $(BUILD)/sanitized.a
 	@mkdir -p $(@D)

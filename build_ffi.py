@@ -15,6 +15,7 @@ from cffi import FFI
 ROOT = Path(__file__).resolve().parent
 HEADERS = (
     "csrc/percpu.h",
+    "csrc/percpu_counter.h",
     "csrc/percpu_hooks.h",
     "csrc/trace/percpu_trace.h",
     "csrc/bench/measure.h",

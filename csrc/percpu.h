@@ -543,6 +543,7 @@ const char *pcpu_strerror(int error);
 #endif
 
 /* the other parts */
+#include "percpu_counter.h"
 #include "percpu_hooks.h"
 #include "trace/percpu_trace.h"
 

@@ -74,7 +74,10 @@ def test_core_needs_cffi_alone() -> None:
 
 
 def test_every_source_file_names_its_licence() -> None:
-    for pattern in ("csrc/**/*.[ch]", "percpu_ffi/**/*.py*", "tests/**/*.py", "tests/**/*.[ch]"):
+    for pattern in (
+        "csrc/**/*.[ch]", "percpu_ffi/**/*.py*", "tests/**/*.py", "tests/**/*.[ch]",
+        "examples/*.c",
+    ):  # fmt: skip
         for path in ROOT.glob(pattern):
             if path.suffix in (".c", ".h", ".py", ".pyi") and path.name != "_core.c":
                 assert "SPDX-License-Identifier: GPL-2.0-only" in path.read_text("utf-8"), path
