@@ -395,7 +395,7 @@ static bool says_something(const char *text, size_t n)
 int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 {
 	const char *text;
-	uint64_t events;
+	uint64_t before;
 	int digits, err;
 	size_t n;
 
@@ -403,7 +403,7 @@ int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 		return -PCPU_T_NULL;
 	text = reader->rest.data;
 	n = reader->rest.used;
-	events = reader->stats.events;
+	before = reader->stats.events;
 	digits = reader->ptr_digits;
 	if (reader->stop.error || !n)
 		return -reader->stop.error;
@@ -411,7 +411,7 @@ int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 	err = read_line(reader, text, n);
 	if (err == -PCPU_T_MISSING || err == -PCPU_T_NUMBER ||
 	    (!err && reader->ptr_digits < digits) ||
-	    (!err && events && reader->stats.events == events &&
+	    (!err && before && reader->stats.events == before &&
 	     says_something(text, n)))
 		err = stop_at(reader, PCPU_T_CUT, reader->stop.field);
 	return err;
