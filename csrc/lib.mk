@@ -37,7 +37,7 @@ $(BUILD)/percpu.o: $(AMALGAMATION)/percpu.c $(AMALGAMATION)/percpu.h
 
 $(BUILD)/libpercpu.a: $(BUILD)/percpu.o
 	@echo '  AR $@'
-	$(Q)$(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/$(SHARED): $(BUILD)/percpu.o csrc/libpercpu.map
 	@echo '  LD $@'

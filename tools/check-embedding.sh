@@ -74,7 +74,7 @@ shared=$(pkg-config --cflags --libs percpu)
 static="$(pkg-config --cflags percpu) $(pkg-config --variable=libdir percpu)/libpercpu.a
 	$(pkg-config --static --libs-only-other percpu)"
 
-# COMPILER SOURCE: twice, and both say the same
+# COMPILER SOURCE: twice, and both say the same, but for what they measure
 example() {
 	compiler=$1
 	file=$2
@@ -90,7 +90,9 @@ example() {
 	LD_LIBRARY_PATH=$prefix/lib "$scratch/shared" >"$scratch/shared.txt"
 	"$scratch/static" >"$scratch/static.txt"
 	[ -s "$scratch/shared.txt" ] || fail "$file said nothing"
-	diff "$scratch/shared.txt" "$scratch/static.txt"
+	diff "$scratch/shared.txt" "$scratch/static.txt" >"$scratch/diff" ||
+		[ "$(tr -d 0-9. <"$scratch/shared.txt")" = "$(tr -d 0-9. <"$scratch/static.txt")" ] ||
+		fail "$file: $(cat "$scratch/diff")"
 	ok "$file: $(head -n 1 "$scratch/shared.txt")"
 }
 for file in examples/*.c; do

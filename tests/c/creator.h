@@ -9,7 +9,7 @@
 #ifndef TEST_CREATOR_H
 #define TEST_CREATOR_H
 
-#define _GNU_SOURCE	/* memfd_create, MAP_NORESERVE, fallocate */
+#define _GNU_SOURCE 1	/* memfd_create, MAP_NORESERVE, fallocate */
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>

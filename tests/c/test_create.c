@@ -2,7 +2,7 @@
 /*
  * test_create.c - what an allocator is made from, and what is refused.
  */
-#define _GNU_SOURCE	/* sysconf, memfd_create */
+#define _GNU_SOURCE 1	/* sysconf, memfd_create */
 #include <sys/mman.h>
 #include <unistd.h>
 

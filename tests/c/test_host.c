@@ -6,7 +6,7 @@
  * What leaks on the way the sanitizer sees, but for reservations: those are
  * counted here.
  */
-#define _GNU_SOURCE	/* sysconf */
+#define _GNU_SOURCE 1	/* sysconf */
 #include <limits.h>
 #include <unistd.h>
 
