@@ -71,7 +71,7 @@ static inline bool fake_should_fail(struct fake_faults *faults,
 {
 	faults->calls[s]++;
 	return unlikely(faults->plan[s].armed) &&
-	       fake_fault_strikes(faults, s);
+	       fake_fault_strikes(faults, (int)s);
 }
 
 #endif /* FAKE_FAULT_H */
