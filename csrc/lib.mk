@@ -70,7 +70,7 @@ uninstall:
 
 # --- what an embedder sees: percpu.h, and one of the two libraries
 
-check-lib: $(BUILD)/embedded-so $(BUILD)/embedded-a
+check-lib: $(BUILD)/embedded-so $(BUILD)/embedded-a $(BUILD)/lifetimes
 	@tools/check-lib.sh $(BUILD)/libpercpu.so $(BUILD)/libpercpu.a $(AMALGAMATION)/percpu.h
 	@for program in $^; do $$program || { echo "$$program failed" >&2; exit 1; }; done
 
@@ -78,6 +78,10 @@ $(BUILD)/embedded-%: tests/c/embedder.c $(BUILD)/libpercpu.%
 	@echo '  CC $@'
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -fvisibility=hidden -pthread \
 		-I $(AMALGAMATION) $^ -Wl,-rpath,$(abspath $(BUILD)) -o $@
+
+$(BUILD)/lifetimes: tests/c/lifetimes.c $(BUILD)/libpercpu.a
+	@echo '  CC $@'
+	$(Q)$(CC) -std=c11 -O2 -Wall -Wextra -Werror -pthread -I $(AMALGAMATION) $^ -o $@
 
 check-embedding: lib
 	MAKE='$(MAKE)' PYTHON='$(PYTHON)' BUILD='$(BUILD)' tools/check-embedding.sh
