@@ -129,15 +129,13 @@ flatten int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size,
 	pcpu->work = &pcpu->alloc_work;
 	pcpu_count(&pcpu->work->operations, 1);
 	chunk = find_area(pcpu, (int)size, (int)align, &offset, &error);
-	if (likely(chunk)) {
-		error = pcpu_populate_chunk(pcpu, chunk, offset, (int)size);
-		if (unlikely(error))
-			pcpu_free_area(pcpu, chunk,
-				       pcpu_map_find(&chunk->map, offset));
-	}
+	if (unlikely(!chunk))
+		return pcpu_tell_failure(pcpu, size, align, error);
+	error = pcpu_populate_chunk(pcpu, chunk, offset, (int)size);
 	if (unlikely(error)) {
-		pcpu_tell_failure(pcpu, size, align, error);
-		return error;
+		pcpu_free_area(pcpu, chunk,
+			       pcpu_map_find(&chunk->map, offset));
+		return pcpu_tell_failure(pcpu, size, align, error);
 	}
 	pcpu_tell(pcpu, PCPU_EVENT_ALLOC, chunk, offset, size, align);
 	return (int64_t)chunk->addr + offset;

@@ -42,7 +42,7 @@
 #include "rseq/rseq.h"
 
 /* one CPU's copy: a unit is the same for all, and they lie side by side */
-static uint64_t *copy_of(const struct pcpu_counter *counter, int64_t cpu)
+static uint64_t *counter_copy(const struct pcpu_counter *counter, int64_t cpu)
 {
 	return (uint64_t *)(uintptr_t)(counter->pin.address +
 				       cpu * counter->stride);
@@ -61,7 +61,7 @@ static noinline void add_atomically(struct pcpu_counter *counter,
 	if (cpu >= counter->cpus)	/* errors are above all others */
 		add_elsewhere(counter, amount);
 	else
-		__atomic_fetch_add(copy_of(counter, cpu), amount,
+		__atomic_fetch_add(counter_copy(counter, cpu), amount,
 				   __ATOMIC_RELAXED);
 }
 
@@ -135,7 +135,7 @@ int pcpu_counter_sum(const struct pcpu_counter *counter, int64_t *sum)
 		return -PCPU_E_NOT_LIVE;
 	total = __atomic_load_n(&counter->elsewhere, __ATOMIC_RELAXED);
 	for (cpu = 0; cpu < counter->cpus; cpu++)
-		total += __atomic_load_n(copy_of(counter, cpu),
+		total += __atomic_load_n(counter_copy(counter, cpu),
 					 __ATOMIC_RELAXED);
 	*sum = (int64_t)total;
 	return 0;

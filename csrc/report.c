@@ -33,8 +33,8 @@ noinline void pcpu_report(struct pcpu *pcpu, int kind,
 	report(pcpu, &event);
 }
 
-noinline void pcpu_report_failure(struct pcpu *pcpu, int64_t size,
-				  int64_t align, int error)
+noinline int pcpu_tell_failure(struct pcpu *pcpu, int64_t size, int64_t align,
+			       int error)
 {
 	struct pcpu_event event = {
 		.kind = PCPU_EVENT_ALLOC_FAIL,
@@ -43,7 +43,9 @@ noinline void pcpu_report_failure(struct pcpu *pcpu, int64_t size,
 		.align = align,
 	};
 
-	report(pcpu, &event);
+	if (pcpu->kernel.host.hooks.event)
+		report(pcpu, &event);
+	return error;
 }
 
 /* one chunk's; the static area, entry 0 of the first chunk, is nobody's leak */

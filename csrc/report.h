@@ -20,14 +20,16 @@ void pcpu_report(struct pcpu *pcpu, int kind, const struct pcpu_chunk *chunk,
 		 int offset, int64_t size, int64_t align);
 
 /**
- * pcpu_report_failure - tell of an allocation that failed; somebody listens
+ * pcpu_tell_failure - tell of an allocation that failed, if somebody listens
  * @pcpu: the allocator, locked
  * @size: bytes
  * @align: bytes
  * @error: why
+ *
+ * Return: @error.
  */
-void pcpu_report_failure(struct pcpu *pcpu, int64_t size, int64_t align,
-			 int error);
+int pcpu_tell_failure(struct pcpu *pcpu, int64_t size, int64_t align,
+		      int error);
 
 /* tell of an event, if somebody listens */
 static inline void pcpu_tell(struct pcpu *pcpu, int kind,
@@ -36,14 +38,6 @@ static inline void pcpu_tell(struct pcpu *pcpu, int kind,
 {
 	if (unlikely(pcpu->kernel.host.hooks.event))
 		pcpu_report(pcpu, kind, chunk, offset, size, align);
-}
-
-/* tell of an allocation that failed, if somebody listens */
-static inline void pcpu_tell_failure(struct pcpu *pcpu, int64_t size,
-				     int64_t align, int error)
-{
-	if (pcpu->kernel.host.hooks.event)
-		pcpu_report_failure(pcpu, size, align, error);
 }
 
 /* areas that live on when an allocator is closed */

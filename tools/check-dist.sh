@@ -10,7 +10,8 @@ wheel=$(ls dist/*.whl)
 
 listing=$(tar tzf "$sdist")
 for part in csrc/percpu.h csrc/allocator.c csrc/kernel/vmalloc.h csrc/trace/reader.c \
-	csrc/bench/measure.h percpu_ffi/bench/upstream.c \
+	csrc/bench/measure.h csrc/lib.mk csrc/libpercpu.map csrc/percpu.pc.in \
+	tools/amalgamate.py examples/first.cpp percpu_ffi/bench/upstream.c \
 	build_ffi.py setup.py LICENSE tests/conftest.py Makefile; do
 	echo "$listing" | grep -q "/$part\$" || {
 		echo "$sdist lacks $part" >&2

@@ -10,7 +10,7 @@
 #define MAX_AREAS	32768u
 
 /* leave address space to others, but have room for a few areas of any size */
-#define MAX_RESERVED	((uint64_t)1 << 40)
+#define MAX_RESERVED	((uint64_t)1 << (SIZE_MAX > UINT32_MAX ? 40 : 28))
 #define MIN_AREAS	4u
 
 /* without memory nothing but arithmetic is in the way */
