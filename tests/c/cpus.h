@@ -6,6 +6,7 @@
 #ifndef TEST_CPUS_H
 #define TEST_CPUS_H
 
+#include <fcntl.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -78,7 +79,7 @@ static inline void check_all_without_rseq(void)
 	pid = fork();
 	if (!pid) {
 		setenv("GLIBC_TUNABLES", WITHOUT_RSEQ, 1);
-		dup2(STDERR_FILENO, STDOUT_FILENO);
+		dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
 		execl("/proc/self/exe", test_name, (char *)NULL);
 		_exit(127);
 	}
