@@ -80,7 +80,7 @@ $(BUILD)/embedded-%: tests/c/embedder.c $(BUILD)/libpercpu.%
 		-I $(AMALGAMATION) $^ -Wl,-rpath,$(abspath $(BUILD)) -o $@
 
 check-embedding: lib
-	$(Q)MAKE='$(MAKE)' PYTHON='$(PYTHON)' BUILD='$(BUILD)' tools/check-embedding.sh
+	$(Q)PYTHON='$(PYTHON)' BUILD='$(BUILD)' tools/check-embedding.sh
 
 # --- the C tests on percpu.c: it holds all that they include, and is one unit
 # with the test, which sees what is static.  A test that answers calls to the
