@@ -5,7 +5,7 @@
 # library, build and run the examples through pkg-config against the shared and
 # the static one, compile percpu.c by itself.  Called by make check-embedding.
 set -eu
-make=${MAKE:-make}
+unset MAKEFLAGS MAKELEVEL # of the make that called us
 python=${PYTHON:-python3}
 warnings='-Wall -Wextra -Wpedantic -Werror'
 strict="$warnings -Wshadow -Wconversion"
@@ -66,7 +66,7 @@ by_itself clang clang++
 # --- an installed library; its folder comes through pkg-config alone
 
 make_here() {
-	"$make" --no-print-directory "$1" PREFIX="$prefix" BUILD="${BUILD:-build}"
+	make --no-print-directory "$1" PREFIX="$prefix" BUILD="${BUILD:-build}"
 }
 make_here install >"$scratch/install.txt"
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
