@@ -5,9 +5,15 @@
  * A struct pcpu is one per-CPU allocator: the dynamic allocator that entered
  * Linux with commit 8d408b4be37b (mm/percpu.c, Tejun Heo, February 2009),
  * together with a small fake of the kernel that it runs on.  A process may
- * hold any number of them; one lock in each serialises the calls, so every
- * function here may be called from several threads unless it says otherwise.
- * A fork waits until nobody is inside; the child has a copy of its own.
+ * hold any number of them.
+ *
+ * Threads: one lock in each allocator serialises the calls, so every function
+ * here may be called from any thread unless it says otherwise.  A fork waits
+ * until nobody is inside; the child has a copy of its own, but with a creator's
+ * hooks what they make of it.  Signal handlers must not call an allocator.
+ *
+ * Costs are told as what grows with what; "cheap" is some ten nanoseconds, the
+ * lock included.
  *
  * A per-CPU pointer is an address in the allocator's own address space, the
  * address of CPU 0's copy.  It is greater than 0 and the same in every run.
@@ -22,8 +28,8 @@
  *	-PCPU_E_CLOSED	the allocator was closed
  *	-PCPU_E_BUSY	the thread is inside this allocator already
  *
- * The last is a help, no promise: a signal handler must not call an allocator,
- * nor may a hook call the one that it serves.
+ * The last is a help, no promise: neither a signal handler nor a hook of the
+ * allocator may call it.
  */
 #ifndef PERCPU_H
 #define PERCPU_H
@@ -184,6 +190,8 @@ struct pcpu_config {
  * A header and a library of different versions are both named in the log, and
  * so are the hooks that a table lacks.
  *
+ * Threads: any.  Cost: some 40 microseconds with real memory, most of it the
+ * host's for address space; the static area's pages on top.
  * Return: the allocator, or NULL with @error one of -PCPU_E_NULL,
  * -PCPU_E_VERSION, -PCPU_E_HOOKS, -PCPU_E_CONFIG, -PCPU_E_HOST,
  * -(PCPU_E_NOMEM + PCPU_MAP), or with hooks -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE).
@@ -195,7 +203,8 @@ struct pcpu *pcpu_create(const struct pcpu_config *config, int *error);
  * @pcpu: the allocator
  *
  * Live areas go with it: each is told as PCPU_EVENT_LEAK, and their sum to the
- * log.  Closing twice is allowed.
+ * log.  Closing twice is allowed.  Cost: grows with the chunks and areas left,
+ * and with the memory that was touched.
  * Return: 0, or -PCPU_E_PINNED with nothing done.
  */
 int pcpu_close(struct pcpu *pcpu);
@@ -206,7 +215,8 @@ int pcpu_close(struct pcpu *pcpu);
  *
  * While pins are left, all stays as it is but pcpu_unpin() must be called for
  * each: the last one destroys.  So whoever looks at an area need not know who
- * owns the allocator.
+ * owns the allocator.  Threads: no other one may be inside, or come later, but
+ * for pcpu_unpin().  Cost: as pcpu_close().
  */
 void pcpu_destroy(struct pcpu *pcpu);
 
@@ -216,6 +226,9 @@ void pcpu_destroy(struct pcpu *pcpu);
  * @size: bytes, 1 to 16 pages
  * @align: a power of two, up to a page
  *
+ * Cost: a search among the free entries of the fullest chunks that may hold it,
+ * and clearing @size bytes for each CPU; seldom a page to be mapped, or a whole
+ * chunk.
  * Return: the per-CPU pointer, or -PCPU_E_SIZE, -PCPU_E_ALIGN,
  * -PCPU_E_CLOSED, or -(PCPU_E_NOMEM + the service that failed).
  */
@@ -226,6 +239,8 @@ int64_t pcpu_alloc(struct pcpu *pcpu, int64_t size, int64_t align);
  * @pcpu: the allocator
  * @ptr: what pcpu_alloc() gave, or 0, which does nothing
  *
+ * Cost: grows with the logarithm of the chunks and of the areas in one; seldom a
+ * whole chunk is given back.
  * Return: 0, or -PCPU_E_WILD, -PCPU_E_OTHER_UNIT, -PCPU_E_STATIC,
  * -PCPU_E_INTERIOR, -PCPU_E_NOT_LIVE, -PCPU_E_PINNED, -PCPU_E_CLOSED.
  */
@@ -244,7 +259,9 @@ struct pcpu_location {
  * @ptr: a live area's pointer, or that of the static area
  * @location: the answer
  *
- * Return: 0, or the errors of pcpu_free() but -PCPU_E_PINNED.
+ * Cost: as the search of pcpu_free().
+ * Return: 0, or the errors of pcpu_free() but -PCPU_E_PINNED and, at its start,
+ * -PCPU_E_STATIC.
  */
 int pcpu_locate(struct pcpu *pcpu, int64_t ptr, struct pcpu_location *location);
 
@@ -254,7 +271,9 @@ int pcpu_locate(struct pcpu *pcpu, int64_t ptr, struct pcpu_location *location);
  * @ptr: a live area's pointer, or that of the static area
  * @cpu: 0 to cpus - 1
  *
- * The address stays good until the area is freed; see pcpu_pin().
+ * The address stays good until the area is freed; see pcpu_pin().  From one
+ * CPU's copy to the next one's it is pcpu_info.unit_size bytes.
+ * Cost: as pcpu_locate().
  * Return: the address, or the errors of pcpu_locate(), -PCPU_E_CPU,
  * -PCPU_E_NO_MEMORY_MAPPED.
  */
@@ -277,14 +296,17 @@ struct pcpu_pin {
  * @pin: says where the copy is; stays where it is until pcpu_unpin()
  *
  * As long as an area has a pin, freeing it and closing the allocator return
- * -PCPU_E_PINNED.
+ * -PCPU_E_PINNED.  Cost: as pcpu_locate(), and the logarithm of the pins.
  * Return: 0, the errors of pcpu_address(), or -PCPU_E_ROLLBACK.
  */
 int pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, struct pcpu_pin *pin);
 
 /**
  * pcpu_unpin - take a pin away
- * @pin: from pcpu_pin(), or one that pins nothing
+ * @pin: from pcpu_pin(), or one that pins nothing, or NULL
+ *
+ * In a hook of the same allocator it does nothing.  Cost: the logarithm of the
+ * pins; the last one may have to destroy.
  */
 void pcpu_unpin(struct pcpu_pin *pin);
 
@@ -299,7 +321,8 @@ void pcpu_unpin(struct pcpu_pin *pin);
  * @at: index of the size that was refused or failed
  *
  * All or none: every size is looked at before anything changes, and when an
- * allocation fails the earlier ones are freed again, newest first.
+ * allocation fails the earlier ones are freed again, newest first.  Nobody else
+ * gets in between.  Cost: that of the allocations, the lock once.
  * Return: 0, the errors of pcpu_alloc(), or -PCPU_E_CONFIG for another width.
  */
 int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
@@ -314,7 +337,8 @@ int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
  * @at: index of the pointer that was refused
  *
  * All or none: every pointer is looked at, also for doubles among themselves,
- * before anything changes.
+ * before anything changes.  Cost: that of the frees, and sorting @n pointers if
+ * they are in no order.
  * Return: 0, the errors of pcpu_free(), -PCPU_E_HOST, or -PCPU_E_CONFIG for
  * another width.
  */
@@ -386,6 +410,7 @@ struct pcpu_replay {
  * @n: how many
  *
  * pcpu_replay() would find out on the way, with the operations before done.
+ * Cost: a nanosecond or two each.
  * Return: 0 or -PCPU_E_TRACE.
  */
 int pcpu_replay_check(const struct pcpu_replay *replay, size_t n);
@@ -400,7 +425,7 @@ int pcpu_replay_check(const struct pcpu_replay *replay, size_t n);
  * An allocation into a slot that is in use frees that area first; freeing an
  * empty slot does nothing.  An operation that fails, also one that sets an
  * impossible fault, is noted and the run goes on.  A run may be cut into
- * several calls.
+ * several calls.  Cost: that of the operations, with the lock held throughout.
  * Return: 0, -PCPU_E_CLOSED, or -PCPU_E_TRACE where an operation does not fit
  * what it refers to: it and those behind it are not done.
  */
@@ -433,8 +458,9 @@ struct pcpu_snapshot {
 /**
  * pcpu_snapshot_take - copy the state out
  * @pcpu: the allocator
- * @error: where the reason goes when NULL is returned
+ * @error: where the reason goes when NULL is returned, or NULL
  *
+ * Cost: grows with all map entries and pages of a unit; the lock is held.
  * Return: the snapshot, or NULL with -PCPU_E_CLOSED or -PCPU_E_HOST.
  */
 struct pcpu_snapshot *pcpu_snapshot_take(struct pcpu *pcpu, int *error);
@@ -442,6 +468,8 @@ struct pcpu_snapshot *pcpu_snapshot_take(struct pcpu *pcpu, int *error);
 /**
  * pcpu_snapshot_free - free a snapshot
  * @snapshot: what pcpu_snapshot_take() gave, or NULL
+ *
+ * The allocator may be gone by then.  Threads: one for each snapshot.  Cheap.
  */
 void pcpu_snapshot_free(struct pcpu_snapshot *snapshot);
 
@@ -465,6 +493,7 @@ struct pcpu_info {
  * @pcpu: the allocator
  * @info: the answer
  *
+ * Cheap.
  * Return: 0 or -PCPU_E_CLOSED.
  */
 int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info);
@@ -474,6 +503,7 @@ int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info);
  * @pcpu: the allocator
  * @calls: room for PCPU_NR_SERVICES numbers
  *
+ * Cheap.
  * Return: 0 or -PCPU_E_CLOSED.
  */
 int pcpu_counters(struct pcpu *pcpu, uint64_t *calls);
@@ -503,6 +533,7 @@ struct pcpu_work {
  * @free: what frees took
  *
  * What is refused takes none; what fails, for want of memory, all up to there.
+ * Cheap.
  * Return: 0 or -PCPU_E_CLOSED.
  */
 int pcpu_work(struct pcpu *pcpu, struct pcpu_work *alloc,
@@ -514,6 +545,7 @@ int pcpu_work(struct pcpu *pcpu, struct pcpu_work *alloc,
  * @site: one of the five services that can fail
  * @fault: when, or NULL for never
  *
+ * Cheap.
  * Return: 0, -PCPU_E_SITE, -PCPU_E_CONFIG or -PCPU_E_CLOSED.
  */
 int pcpu_inject(struct pcpu *pcpu, int site, const struct pcpu_fault *fault);
@@ -522,6 +554,7 @@ int pcpu_inject(struct pcpu *pcpu, int site, const struct pcpu_fault *fault);
  * pcpu_service_name - the name of a service, as in "alloc_page"
  * @service: enum pcpu_service
  *
+ * Threads: any, signal handlers too.  Costs nothing.
  * Return: a constant string, or NULL.
  */
 const char *pcpu_service_name(int service);
@@ -530,6 +563,7 @@ const char *pcpu_service_name(int service);
  * pcpu_strerror - what an error code means, in a few words
  * @error: what a call returned
  *
+ * Threads: any, signal handlers too.  Costs nothing.
  * Return: a constant string.
  */
 const char *pcpu_strerror(int error);

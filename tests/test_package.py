@@ -97,5 +97,20 @@ def test_examples_in_documents(monkeypatch: pytest.MonkeyPatch) -> None:
         assert result.failed == 0, path
 
 
+def test_one_allocation_names_functions_where_they_are() -> None:
+    """Each `function()` in a row of its tables stands in one of the files that the row names."""
+    text = (ROOT / "docs/one-allocation.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d+ \|.*", text, flags=re.M)
+    assert len(rows) > 20
+    for row in rows:
+        step, where = row.rsplit("|", 2)[:2]
+        files = re.findall(r"`([\w/.]+)`", where)
+        assert files, row
+        sources = "".join((ROOT / file).read_text(encoding="utf-8") for file in files)
+        for name in re.findall(r"`(?:Allocator\.)?(\w+)\(\)`", step):
+            if name not in {"kmalloc", "malloc", "mprotect"}:  # the kernel's, the C library's
+                assert re.search(rf"\b{name}\(", sources), f"{name}() is not in {where}"
+
+
 def test_python_that_runs_this_is_one_that_is_supported() -> None:
     assert sys.version_info >= (3, 10)
