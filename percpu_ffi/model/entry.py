@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-from weakref import WeakSet
 
 from percpu_ffi import errors
 from percpu_ffi.face import warn
@@ -24,12 +23,14 @@ class Entry:
     inside to those who leave.
     """
 
+    # one for all models: a fork has nothing to look for, and two threads in which views of
+    # each other's model end do not wait for each other.  The thread that is inside may come
+    # again: a view can end at any moment
+    lock = threading.RLock()
+
     def __init__(self) -> None:
-        # the thread that is inside may come again: a view can end at any moment
-        self.lock = threading.RLock()
         self.closed = False
         self.warning = ""
-        _all.add(self)
 
     def __enter__(self) -> None:
         self.lock.acquire()
@@ -44,19 +45,8 @@ class Entry:
             warn(text)
 
 
-_all: WeakSet[Entry] = WeakSet()
-_held: list[Entry] = []  # during a fork
-
-
-def _before_fork() -> None:
-    for entry in list(_all):
-        entry.lock.acquire()
-        _held.append(entry)
-
-
-def _after_fork() -> None:
-    while _held:
-        _held.pop().lock.release()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+os.register_at_fork(
+    before=Entry.lock.acquire,
+    after_in_parent=Entry.lock.release,
+    after_in_child=Entry.lock.release,
+)
