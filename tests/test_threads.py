@@ -481,6 +481,19 @@ def test_many_may_ask_for_the_same_name_first() -> None:
     ) == "True"  # fmt: skip
 
 
+def test_model_runs_in_an_interpreter_of_its_own() -> None:
+    # the port does not: cffi loads in the main interpreter, or in one that shares its lock
+    pytest.importorskip("_interpreters", reason="Python 3.13 and later")
+    assert run(
+        "import _interpreters\n"
+        "program = (\n"
+        "    'from percpu_ffi import Model\\n'\n"
+        "    'with Model() as model: model.free(model.alloc(8))'\n"
+        ")\n"
+        "print(_interpreters.exec(_interpreters.create('isolated'), program))"
+    ) == "None"  # fmt: skip
+
+
 @pytest.mark.skipif(not FREE_THREADED, reason="this interpreter has a lock of its own")
 def test_import_leaves_the_interpreters_lock_off() -> None:
     assert run(
