@@ -57,10 +57,11 @@ _alloc = lib.pcpu_alloc
 _free = lib.percpu_ffi_free
 
 
+# an allocator may outlive the globals of this module at the interpreter's end, not a default
 @ffi.def_extern()
-def percpu_ffi_log(_arg: Any, about: int, text: Any) -> None:
+def percpu_ffi_log(_arg: Any, about: int, text: Any, a_warn: int = lib.PCPU_LOG_WARN) -> None:
     """Deliver a WARN of C; what else is told there, exceptions tell here."""
-    if about == lib.PCPU_LOG_WARN:
+    if about == a_warn:
         warn(ffi.string(text).decode())
 
 
