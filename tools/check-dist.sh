@@ -11,7 +11,8 @@ wheel=$(ls dist/*.whl)
 listing=$(tar tzf "$sdist")
 for part in csrc/percpu.h csrc/allocator.c csrc/kernel/vmalloc.h csrc/trace/reader.c \
 	csrc/bench/measure.h percpu_ffi/bench/upstream.c \
-	build_ffi.py setup.py LICENSE tests/conftest.py Makefile; do
+	build_ffi.py setup.py tools/amalgamate.py LICENSE tests/conftest.py Makefile \
+	examples/percpu_sums/sums.c noxfile.py; do
 	echo "$listing" | grep -q "/$part\$" || {
 		echo "$sdist lacks $part" >&2
 		exit 1
@@ -26,10 +27,12 @@ case $wheel in
 esac
 
 listing=$("$python" -m zipfile -l "$wheel")
-echo "$listing" | grep -q 'percpu_ffi/bench/upstream\.c' || {
-	echo "$wheel lacks percpu_ffi/bench/upstream.c" >&2
-	exit 1
-}
+for part in bench/upstream.c embed/percpu.h embed/percpu.c embed/libpercpu.so.[0-9]; do
+	echo "$listing" | grep -q "percpu_ffi/$part" || {
+		echo "$wheel lacks percpu_ffi/$part" >&2
+		exit 1
+	}
+done
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Write the whole C library as two files, percpu.c and percpu.h.
+
+``python tools/amalgamate.py OUTDIR`` reads ``csrc/`` beside this script's folder.  Headers that
+``csrc/percpu.h`` includes are public and become part of it; all others go into percpu.c, before
+the C files.  What percpu.h does not declare is static there: a private header's prototypes say so,
+and a definition has the linkage of its prototype.
+
+The same sources give the same bytes.  ``csrc/bench/`` measures the library and is no part of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CSRC = Path(__file__).resolve().parent.parent / "csrc"
+PUBLIC = CSRC / "percpu.h"
+FOLDERS = (".", "kernel", "trace")
+
+INCLUDE = re.compile(r'\s*#\s*include\s+(?:"([^"]+)"|(<[^>]+>))')
+FEATURE_MACRO = re.compile(r"#define _GNU_SOURCE\b")
+# from the start of a line, where neither a definition nor a member of a struct ends in ");"
+PROTOTYPE = re.compile(r"^(?!static\b|typedef\b)(?=[a-z][\w \t*\n]*\([^;{}]*\);)", flags=re.M)
+
+ORIGIN = """\
+ *
+ * Generated from the sources of percpu_ffi: change those, not this file.
+ *
+ * The first dynamic per-CPU allocator of Linux in userspace: the design and the
+ * decisions are those of mm/percpu.c as it entered Linux with commit
+ * 8d408b4be37b (Tejun Heo, February 2009); every line here was written anew.
+ * Licence: GNU General Public License, version 2 only.
+"""
+HEAD_H = """\
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * percpu.h %(version)s - the interface of percpu.c, which is the library.
+%(origin)s *
+ * For C11 and C++11, or later ones of each.
+ */
+"""
+HEAD_C = """\
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * percpu.c %(version)s - the library in one file, with percpu.h beside it.
+%(origin)s *
+ *	cc -O3 -c percpu.c
+ *
+ * C11 or later, gcc or clang, Linux; a program that links it needs -pthread
+ * where the C library keeps threads apart (glibc before 2.34).  All global
+ * names begin with pcpu_ and are declared in percpu.h.  Inside a shared library
+ * of yours, -DPCPU_HIDDEN -fvisibility=hidden keeps them there.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1	/* mmap's flags, madvise, sysconf, clocks, memmem */
+#endif
+"""
+
+
+def resolve(name: str, file: Path) -> Path:
+    """The project's header that an include means: beside the includer, or in csrc/."""
+    beside = (file.parent / name).resolve()
+    return beside if beside.exists() else CSRC / name
+
+
+def body(file: Path) -> str:
+    """A file without its licence line."""
+    return re.sub(r"\A(//|/\*) SPDX[^\n]*\n", "", file.read_text("utf-8"))
+
+
+def replace_includes(
+    file: Path, text: str, local: Callable[[Path], str], system: Callable[[str], str]
+) -> str:
+    """A file's text, with what `local` and `system` give for the header in place of each include.
+
+    A system header below an #if, other than the include guard's, stays where it is.
+    """
+    outside = 1 if file.suffix == ".h" else 0
+    depth = 0
+    lines = []
+    for line in text.splitlines(keepends=True):
+        depth += bool(re.match(r"\s*#\s*if", line)) - bool(re.match(r"\s*#\s*endif", line))
+        include = INCLUDE.match(line)
+        if include and include[1]:
+            lines.append(local(resolve(include[1], file)))
+        elif include and depth == outside:
+            lines.append(system(include[2]))
+        elif not FEATURE_MACRO.match(line):
+            lines.append(line)
+    return "".join(lines)
+
+
+def title(file: Path) -> str:
+    """The line that says which source begins here."""
+    name = f" csrc/{file.relative_to(CSRC).as_posix()} "
+    return f"\n/* {name:-^72} */\n\n"
+
+
+def interface() -> tuple[str, set[Path]]:
+    """percpu.h with the other public headers in it, and which files these are."""
+    public: set[Path] = set()
+    system_headers: set[str] = set()
+
+    def system(name: str) -> str:
+        if name in system_headers:
+            return ""
+        system_headers.add(name)
+        return f"#include {name}\n"
+
+    def local(file: Path) -> str:
+        if file in public:
+            return ""
+        public.add(file)
+        start = "" if file == PUBLIC else title(file)
+        return start + replace_includes(file, body(file), local, system)
+
+    return local(PUBLIC), public
+
+
+def library(public: set[Path]) -> str:
+    """The system's headers, then the private ones in an order that they need, then all C files."""
+    seen = set(public)
+    system_headers: set[str] = set()
+    private = []
+
+    def system(name: str) -> str:
+        system_headers.add(name)
+        return ""
+
+    def local(file: Path) -> str:
+        if file not in seen:
+            seen.add(file)
+            text = replace_includes(file, body(file), local, system)
+            private.append(title(file) + PROTOTYPE.sub("static ", text))
+        return ""
+
+    files = sorted(file for folder in FOLDERS for file in (CSRC / folder).glob("*.c"))
+    code = [title(file) + replace_includes(file, body(file), local, system) for file in files]
+    includes = [f"#include {name}\n" for name in sorted(system_headers)]
+    return "".join(['#include "percpu.h"\n\n', *includes, *private, *code])
+
+
+def version() -> str:
+    """The version that percpu.h has, as in "0.1.0"."""
+    numbers = re.findall(r"#define PCPU_VERSION_(?:MAJOR|MINOR|PATCH)\s+(\d+)", body(PUBLIC))
+    return ".".join(numbers)
+
+
+def main() -> None:
+    """Write the two files."""
+    parser = argparse.ArgumentParser(description="Write the C library as percpu.c and percpu.h.")
+    parser.add_argument("outdir", type=Path, help="the folder, made if it is not there")
+    outdir: Path = parser.parse_args().outdir
+    outdir.mkdir(parents=True, exist_ok=True)
+    header, public = interface()
+    origin = {"version": version(), "origin": ORIGIN}
+    for name, text in (
+        ("percpu.h", HEAD_H % origin + header),
+        ("percpu.c", HEAD_C % origin + library(public)),
+    ):
+        (outdir / name).write_text(re.sub(r"\n{3,}", "\n\n", text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
