@@ -20,7 +20,10 @@ nox.options.sessions = ["build", "audit", "wheel"]
 
 ROOT = Path(__file__).resolve().parent
 # what tests read; without percpu_ffi/, so that the one that is installed is tested
-SUITE = ("csrc", "docs", "examples", "samples", "tests", "LICENSE", "README.md", "pyproject.toml")
+SUITE = (
+    *("csrc", "docs", "examples", "samples", "tests", "tools"),
+    *("LICENSE", "README.md", "pyproject.toml"),
+)
 
 # cffi knows free-threaded ones from 3.14 on
 TELL = """
