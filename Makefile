@@ -7,8 +7,11 @@
 # make sanitize  all tests under sanitizers         make fuzz      FUZZ_SECONDS=60
 # make instructions  counts those of fixed workloads anew, for make test to compare
 # make bench  the port beside the 2009 file (PERCPU_C=...), malloc and others
-# make lint   format, types, strict C               make lib    the C library alone
-# make dist   sdist and wheel                       V=1 shows the commands
+# make lint   format, types, strict C               make dist   sdist and wheel
+# make lib    the C library alone; make install PREFIX=/usr/local, make uninstall
+# make amalgamation  the same as two files: build/amalgamation/percpu.c and .h
+# make check-embedding  examples/ against an installed library, percpu.c by itself
+#                                                   V=1 shows the commands
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -27,13 +30,13 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 	-Wwrite-strings -Wundef
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: run test check-c check-lib check-python check-upstream coverage mutate bench lint lib dist clean
+.PHONY: run test check-c check-python check-upstream coverage mutate bench lint strict dist clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.cli
 	@$(BIN)/percpu-ffi replay $(TRACE)
 
-test: check-c check-lib check-fuzz check-instructions check-python
+test: check-c check-lib check-amalgamation check-fuzz check-instructions check-python
 
 check-python: $(VENV)/.test
 	$(BIN)/python -m pytest
@@ -50,10 +53,20 @@ check-upstream: $(VENV)/.test
 bench: $(VENV)/.test
 	PERCPU_C='$(PERCPU_C)' $(BIN)/percpu-ffi bench $(BENCH)
 
-lint: $(VENV)/.lint lib
+lint: $(VENV)/.lint strict
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# each C file by itself
+STRICT_OBJECTS := $(CSRC:%.c=$(BUILD)/strict/%.o)
+
+strict: $(STRICT_OBJECTS)
+
+$(STRICT_OBJECTS): $(BUILD)/strict/%.o: %.c $(HEADERS)
+	@mkdir -p $(@D)
+	@echo '  CC $< (strict)'
+	$(Q)$(CC) $(STRICT) -O3 -pthread -c $< -o $@
 
 # --- the virtual environment, with the package and what a target needs beside it
 
@@ -64,34 +77,6 @@ $(BIN)/python:
 $(VENV)/.cli $(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(BIN)/python $(CSRC) $(HEADERS) $(PACKAGING)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	touch $@
-
-# --- the C library alone
-
-lib: $(BUILD)/libpercpu.so $(BUILD)/libpercpu.a
-
-OBJECTS := $(CSRC:%.c=$(BUILD)/%.o)
-
-$(OBJECTS): $(BUILD)/%.o: %.c $(HEADERS)
-	@mkdir -p $(@D)
-	@echo '  CC $<'
-	$(Q)$(CC) $(STRICT) -O3 -fPIC -fvisibility=hidden -pthread $(CFLAGS) -c $< -o $@
-
-$(BUILD)/libpercpu.so: $(OBJECTS)
-	@echo '  LD $@'
-	$(Q)$(CC) -shared -pthread $(LDFLAGS) $^ -o $@
-
-$(BUILD)/libpercpu.a: $(OBJECTS)
-	@echo '  AR $@'
-	$(Q)$(AR) rcs $@ $^
-
-# what an embedder sees: percpu.h, and one of the two
-check-lib: $(BUILD)/embedded-so $(BUILD)/embedded-a
-	@for program in $^; do $$program || { echo "$$program failed" >&2; exit 1; }; done
-
-$(BUILD)/embedded-%: tests/c/embedder.c $(BUILD)/libpercpu.%
-	@echo '  CC $@'
-	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -fvisibility=hidden -pthread -I csrc $^ \
-		-Wl,-rpath,$(abspath $(BUILD)) -o $@
 
 # --- C tests: each test_*.c is a program, under sanitizers
 
@@ -120,6 +105,7 @@ check-c: $(C_TESTS)
 	@for test in $(C_TESTS); do said=$$($$test) || exit 1; echo "$$test: $$said"; done
 
 include tests/fuzz/fuzz.mk
+include csrc/lib.mk
 include tests/sanitize.mk
 include tests/instructions/instructions.mk
 

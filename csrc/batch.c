@@ -7,7 +7,7 @@
 #include "allocator.h"
 
 /* the @i-th of an array of integers of any width, negative when signed */
-static int64_t get(const void *array, int width, size_t i)
+static int64_t nth(const void *array, int width, size_t i)
 {
 	switch (width) {
 	case 1:
@@ -62,10 +62,10 @@ int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
 	err = pcpu_check_request(pcpu, 1, align);
 	for (i = 0; i < n && !err; i++) {
 		*at = i;
-		err = pcpu_check_request(pcpu, get(sizes, width, i), align);
+		err = pcpu_check_request(pcpu, nth(sizes, width, i), align);
 	}
 	for (i = 0; i < n && !err; i++) {
-		ptrs[i] = pcpu_alloc_locked(pcpu, get(sizes, width, i), align);
+		ptrs[i] = pcpu_alloc_locked(pcpu, nth(sizes, width, i), align);
 		if (ptrs[i] < 0) {
 			err = (int)ptrs[i];
 			*at = i;
@@ -125,7 +125,7 @@ static size_t collect(struct ref *refs, const void *ptrs, int width, size_t n)
 	size_t i, used = 0;
 
 	for (i = 0; i < n; i++) {
-		int64_t ptr = get(ptrs, width, i);
+		int64_t ptr = nth(ptrs, width, i);
 
 		if (!ptr)
 			continue;
@@ -157,7 +157,7 @@ int pcpu_free_many(struct pcpu *pcpu, const void *ptrs, int width, size_t n,
 	if (!err) {
 		err = check_all(pcpu, refs, used, at);
 		for (i = err ? n : 0; i < n; i++)
-			pcpu_free_locked(pcpu, get(ptrs, width, i));
+			pcpu_free_locked(pcpu, nth(ptrs, width, i));
 		pcpu_unlock(pcpu);
 	}
 	free(refs);

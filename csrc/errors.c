@@ -39,8 +39,8 @@ static const char *const meanings[] = {
 	[PCPU_E_SITE] = "this service cannot fail",
 	[PCPU_E_TRACE] = "an operation names a slot or kind out of range",
 	[PCPU_E_HOST] = "the host has no memory",
-	[PCPU_E_VERSION] = "config.version is not the library's: set it to PCPU_VERSION, "
-			   "and use the percpu.h that came with the library",
+	[PCPU_E_VERSION] = ("config.version is not the library's: set it to PCPU_VERSION, "
+			    "and use the percpu.h that came with the library"),
 	[PCPU_E_NULL] = "a pointer that is needed is NULL",
 	[PCPU_E_BUSY] = "called from within a call, by a hook or a signal handler",
 	[PCPU_E_HOOKS] = "hooks that come together are not all there",

@@ -6,7 +6,7 @@
 SANITIZED_TREE := $(BUILD)/sanitize/tree
 SANITIZED_BIN := $(abspath $(BUILD)/sanitize/venv/bin)
 # what the suite needs of the project; a copy, so that the extension in use stays
-SUITE := csrc percpu_ffi tests samples docs examples README.md LICENSE $(PACKAGING)
+SUITE := csrc percpu_ffi tests tools samples docs examples README.md LICENSE $(PACKAGING)
 
 .PHONY: sanitize check-threads check-python-sanitized
 

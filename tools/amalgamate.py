@@ -26,7 +26,7 @@ FOLDERS = (".", "kernel", "trace")
 INCLUDE = re.compile(r'\s*#\s*include\s+(?:"([^"]+)"|(<[^>]+>))')
 FEATURE_MACRO = re.compile(r"#define _GNU_SOURCE\b")
 # from the start of a line, where neither a definition nor a member of a struct ends in ");"
-PROTOTYPE = re.compile(r"^(?!static\b|typedef\b)(?=[a-z][\w \t*\n]*\([^;{}]*\);)", flags=re.M)
+PROTOTYPE = re.compile(r"^(?!static\b|typedef\b)[a-z_][\w \t*\n]*\([^;{}]*\);", flags=re.M)
 
 ORIGIN = """\
  *
@@ -137,7 +137,7 @@ def library(public: set[Path]) -> str:
         if file not in seen:
             seen.add(file)
             text = replace_includes(file, body(file), local, system)
-            private.append(title(file) + PROTOTYPE.sub("static ", text))
+            private.append(title(file) + PROTOTYPE.sub(r"static \g<0>", text))
         return ""
 
     files = sorted(file for folder in FOLDERS for file in (CSRC / folder).glob("*.c"))

@@ -10,9 +10,9 @@ wheel=$(ls dist/*.whl)
 
 listing=$(tar tzf "$sdist")
 for part in csrc/percpu.h csrc/allocator.c csrc/kernel/vmalloc.h csrc/trace/reader.c \
-	csrc/bench/measure.h percpu_ffi/bench/upstream.c \
-	build_ffi.py setup.py tools/amalgamate.py LICENSE tests/conftest.py Makefile \
-	examples/percpu_sums/sums.c noxfile.py; do
+	csrc/bench/measure.h csrc/lib.mk csrc/libpercpu.map csrc/percpu.pc.in \
+	tools/amalgamate.py percpu_ffi/bench/upstream.c build_ffi.py setup.py noxfile.py \
+	examples/first.cpp examples/percpu_sums/sums.c LICENSE tests/conftest.py Makefile; do
 	echo "$listing" | grep -q "/$part\$" || {
 		echo "$sdist lacks $part" >&2
 		exit 1

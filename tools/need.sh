@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# need.sh python|clang PROGRAM - make sure that a Python can make virtual
-# environments and build extensions, or that a clang can build fuzzers.  Debian
-# splits these parts off; root gets the packages installed.
+# need.sh python|clang|program PROGRAM - make sure that a Python can make virtual
+# environments and build extensions, that a clang can build fuzzers, or that a
+# program is there, whose package has its name.  Debian splits these parts off;
+# root gets the packages installed.
 set -eu
 what=$1
 program=$2
@@ -25,6 +26,10 @@ int LLVMFuzzerTestOneInput(const char *data, unsigned long n) { return data + n 
 		"$program" -fsanitize=fuzzer,address,undefined -x c - -o "$scratch/fuzzer" \
 			2>/dev/null || echo "clang"
 	rm -r "$scratch"
+}
+
+missing_program() {
+	command -v "$program" >/dev/null || echo "$program"
 }
 
 packages=$("missing_$what")

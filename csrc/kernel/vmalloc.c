@@ -25,7 +25,7 @@
 #define MAX_AREAS	32768u
 
 /* leave address space to others, but have room for a few areas of any size */
-#define MAX_RESERVED	((uint64_t)1 << 40)
+#define MAX_RESERVED	((uint64_t)1 << (SIZE_MAX > UINT32_MAX ? 40 : 28))
 #define MIN_AREAS	4u
 
 /* without memory nothing but arithmetic is in the way */
@@ -59,11 +59,12 @@ static bool reserve(struct fake_vmalloc *vmalloc, uint64_t area_size)
 	for (; areas; areas /= 2) {
 		uint64_t end = vmalloc->start + areas * area_size;
 		/* mmap knows the host's pages only, ours may be larger */
-		size_t size = end + page;
-		void *mem = mmap(NULL, size, PROT_NONE,
-				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-				 -1, 0);
+		uint64_t size = end + page;
+		void *mem = MAP_FAILED;
 
+		if (size <= SIZE_MAX)	/* not all, where it has 32 bits */
+			mem = mmap(NULL, size, PROT_NONE, MAP_PRIVATE |
+				   MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (mem == MAP_FAILED)
 			continue;
 		vmalloc->reserved = mem;

@@ -391,7 +391,7 @@ int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 {
 	const char *text = reader->rest.data;
 	size_t n = reader->rest.used;
-	uint64_t events = reader->stats.events;
+	uint64_t before = reader->stats.events;
 	int digits = reader->ptr_digits;
 	int err;
 
@@ -401,7 +401,7 @@ int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 	err = read_line(reader, text, n);
 	if (err == -PCPU_T_MISSING || err == -PCPU_T_NUMBER ||
 	    (!err && reader->ptr_digits < digits) ||
-	    (!err && events && reader->stats.events == events &&
+	    (!err && before && reader->stats.events == before &&
 	     says_something(text, n)))
 		err = stop_at(reader, PCPU_T_CUT, reader->stop.field);
 	return err;

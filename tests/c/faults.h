@@ -7,7 +7,7 @@
 #ifndef TEST_FAULTS_H
 #define TEST_FAULTS_H
 
-#define _GNU_SOURCE	/* fork, setrlimit */
+#define _GNU_SOURCE 1	/* fork, setrlimit */
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/resource.h>

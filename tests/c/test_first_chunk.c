@@ -3,7 +3,7 @@
  * test_first_chunk.c - pcpu_create(): the sizes, pages and first map of the
  * three set-ups, and every geometry that is refused.
  */
-#define _GNU_SOURCE	/* sysconf */
+#define _GNU_SOURCE 1	/* sysconf */
 #include <string.h>
 #include <unistd.h>
 

@@ -84,7 +84,7 @@ TEST(a_host_that_refuses_a_reservation_is_asked_for_half)
 	pcpu_destroy(pcpu);
 	host_fail(HOST_MMAP, 0, 3);
 	pcpu = create(&config);
-	CHECK(host_reserved > whole / 8 && host_reserved < whole / 7);
+	CHECK(host_reserved > whole / 9 && host_reserved < whole / 7);
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
 	pcpu_destroy(pcpu);
 	CHECK(host_reserved == 0);
@@ -173,19 +173,19 @@ TEST(many_frees_need_memory_and_free_nothing_without)
 }
 
 /* each takes memory of its own: an area, its site and chunk, a freed slot */
-static const char events[] =
+static const char recorded[] =
 	"x-1 [000] ..... 1.0: percpu_alloc_percpu: call_site=f size=8 align=8 "
 	"base_addr=a off=8 ptr=b\n"
 	"x-1 [000] ..... 1.0: percpu_free_percpu: base_addr=a off=8 ptr=b\n";
 
 static int read_events(struct pcpu_trace_reader *reader)
 {
-	const size_t half = sizeof(events) / 2;
-	int err = pcpu_trace_feed(reader, events, half);
+	const size_t half = sizeof(recorded) / 2;
+	int err = pcpu_trace_feed(reader, recorded, half);
 
 	if (!err)
-		err = pcpu_trace_feed(reader, events + half,
-				      sizeof(events) - 1 - half);
+		err = pcpu_trace_feed(reader, recorded + half,
+				      sizeof(recorded) - 1 - half);
 	return err;
 }
 

@@ -6,6 +6,10 @@
  * so that both ways are seen wherever this runs.
  */
 #define pcpu_map_scan plain_scan
+#define pass_blocks plain_blocks
+#define pass_blocks_avx2 plain_blocks_avx2
+#undef FOR_AVX2
+#undef HAS_AVX2
 #define PCPU_NO_AVX2
 #include "map_scan.c"
 #undef pcpu_map_scan

@@ -2,7 +2,7 @@
 /*
  * test_pin.c - an area that somebody looks at is not freed.
  */
-#define _GNU_SOURCE	/* sysconf, mincore */
+#define _GNU_SOURCE 1	/* sysconf, mincore */
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -5,7 +5,7 @@
  * `make sanitize` runs it under ThreadSanitizer too, with a million operations:
  * areas that overlap, or memory that is cleared too late, are races then.
  */
-#define _GNU_SOURCE	/* fork, alarm, mincore */
+#define _GNU_SOURCE 1	/* fork, alarm, mincore */
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -359,7 +359,7 @@ static void *do_all(void *arg)
 
 /* --- nothing is lost */
 
-static int by_ptr(const void *a, const void *b)
+static int by_held_ptr(const void *a, const void *b)
 {
 	const struct held *x = a, *y = b;
 
@@ -367,7 +367,7 @@ static int by_ptr(const void *a, const void *b)
 }
 
 /* what all threads hold in the end, by pointer */
-static int collect(struct held *all)
+static int gather(struct held *all)
 {
 	int n = 0;
 
@@ -382,7 +382,7 @@ static int collect(struct held *all)
 							  w->slots[j].size };
 		}
 	}
-	qsort(all, (size_t)n, sizeof(*all), by_ptr);
+	qsort(all, (size_t)n, sizeof(*all), by_held_ptr);
 	return n;
 }
 
@@ -412,7 +412,7 @@ TEST(many_threads_lose_nothing)
 	start(do_all, pcpu);
 	finish();
 
-	n = collect(all);
+	n = gather(all);
 	CHECK(n > 0 && areas_in_use(pcpu) == n);
 	for (int i = 1; i < n; i++)
 		CHECK(all[i - 1].ptr + all[i - 1].size <= all[i].ptr);

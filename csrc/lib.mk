@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# lib.mk - what an embedder takes: percpu.c and percpu.h, which hold all of the
+# library, and the shared and the static library built from them.
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+
+VERSION := $(shell awk '/define PCPU_VERSION_(MAJOR|MINOR|PATCH)[ \t]/ \
+	{ printf "%s%s", dot, $$3; dot = "." }' csrc/percpu.h)
+# in 0.x another minor number may be another ABI
+SONAME := libpercpu.so.$(basename $(VERSION))
+SHARED := libpercpu.so.$(VERSION)
+
+AMALGAMATION := $(BUILD)/amalgamation
+LIB_TESTS := $(filter-out %/test_measure,$(C_TESTS))
+
+.PHONY: lib amalgamation install uninstall check-lib check-amalgamation check-embedding $(BUILD)/percpu.pc
+
+lib: $(BUILD)/libpercpu.so $(BUILD)/libpercpu.a
+
+# --- the library in one file: the compiler sees through all layers of a call
+
+amalgamation: $(AMALGAMATION)/percpu.c $(AMALGAMATION)/percpu.h
+
+$(AMALGAMATION)/percpu.c: tools/amalgamate.py $(filter-out csrc/bench/%,$(CSRC) $(HEADERS))
+	@echo '  GEN $@'
+	$(Q)$(PYTHON) tools/amalgamate.py $(@D)
+
+$(AMALGAMATION)/percpu.h: $(AMALGAMATION)/percpu.c ;
+
+$(BUILD)/percpu.o: $(AMALGAMATION)/percpu.c $(AMALGAMATION)/percpu.h
+	@echo '  CC $<'
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Wpedantic -Werror -O3 -fPIC \
+		-fno-semantic-interposition -pthread $(CFLAGS) -c $< -o $@
+
+$(BUILD)/libpercpu.a: $(BUILD)/percpu.o
+	@echo '  AR $@'
+	$(Q)$(AR) rcs $@ $^
+
+$(BUILD)/$(SHARED): $(BUILD)/percpu.o csrc/libpercpu.map
+	@echo '  LD $@'
+	$(Q)$(CC) -shared -pthread -Wl,-soname,$(SONAME) \
+		-Wl,--version-script=csrc/libpercpu.map $(LDFLAGS) $< -o $@
+
+$(BUILD)/libpercpu.so: $(BUILD)/$(SHARED)
+	$(Q)ln -sf $(SHARED) $(BUILD)/$(SONAME)
+	$(Q)ln -sf $(SONAME) $@
+
+# --- installed; always made anew, since the folders may be others each time
+
+$(BUILD)/percpu.pc: csrc/percpu.pc.in
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' \
+		-e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
+		-e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|' $< >$@
+
+install: lib $(BUILD)/percpu.pc
+	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)'
+	install -m 644 $(AMALGAMATION)/percpu.h '$(DESTDIR)$(INCLUDEDIR)'
+	install -m 644 $(BUILD)/percpu.pc '$(DESTDIR)$(LIBDIR)/pkgconfig'
+	install -m 644 $(BUILD)/libpercpu.a '$(DESTDIR)$(LIBDIR)'
+	install -m 755 $(BUILD)/$(SHARED) '$(DESTDIR)$(LIBDIR)'
+	ln -sf $(SHARED) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
+	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/libpercpu.so'
+
+uninstall:
+	cd '$(DESTDIR)$(LIBDIR)' && rm -f $(SHARED) $(SONAME) libpercpu.so libpercpu.a pkgconfig/percpu.pc
+	rm -f '$(DESTDIR)$(INCLUDEDIR)/percpu.h'
+
+# --- what an embedder sees: percpu.h, and one of the two libraries
+
+check-lib: $(BUILD)/embedded-so $(BUILD)/embedded-a
+	@tools/check-lib.sh $(BUILD)/libpercpu.so $(BUILD)/libpercpu.a $(AMALGAMATION)/percpu.h
+	@for program in $^; do $$program || { echo "$$program failed" >&2; exit 1; }; done
+
+$(BUILD)/embedded-%: tests/c/embedder.c $(BUILD)/libpercpu.%
+	@echo '  CC $@'
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -fvisibility=hidden -pthread \
+		-I $(AMALGAMATION) $^ -Wl,-rpath,$(abspath $(BUILD)) -o $@
+
+check-embedding: lib
+	MAKE='$(MAKE)' PYTHON='$(PYTHON)' BUILD='$(BUILD)' tools/check-embedding.sh
+
+# --- the C tests on percpu.c: it holds all that they include, and is one unit
+# with the test, which sees what is static.  A test that answers calls to the
+# host is linked: the compiler knows what malloc() does inside of a unit.
+
+WITH_CC := $(LIB_TESTS:$(BUILD)/tests/%=$(BUILD)/amalgamated/cc/%)
+WITH_CLANG := $(if $(shell command -v $(CLANG) 2>/dev/null), \
+	$(LIB_TESTS:$(BUILD)/tests/%=$(BUILD)/amalgamated/clang/%))
+
+check-amalgamation: $(WITH_CC) $(WITH_CLANG)
+	@for test in $^; do said=$$($$test) || exit 1; echo "$$test: $$said"; done
+
+define compile_with_percpu_c
+	@mkdir -p $(@D)
+	@echo '  $(1) $< (amalgamation)'
+	$(Q)$(1) -std=c11 -Wall -Wextra -Werror -O0 -pthread -I csrc \
+		$(if $(WRAP),$(WRAP) $(BUILD)/percpu.o,-include $(AMALGAMATION)/percpu.c) $< -o $@
+endef
+
+$(WITH_CC) $(WITH_CLANG): $(wildcard tests/c/*.h) $(BUILD)/percpu.o
+$(WITH_CC): $(BUILD)/amalgamated/cc/%: tests/c/%.c
+	$(call compile_with_percpu_c,$(CC))
+$(WITH_CLANG): $(BUILD)/amalgamated/clang/%: tests/c/%.c
+	$(call compile_with_percpu_c,$(CLANG))
