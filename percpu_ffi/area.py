@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import operator
+import threading
 from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
@@ -21,7 +22,8 @@ class Area:
     """A per-CPU area: ``len(area)`` copies, ``area[cpu]`` a writable view of one.
 
     Made by :meth:`Allocator.area <percpu_ffi.Allocator.area>`.  It is freed by
-    :meth:`free` or at the end of a ``with`` block, not when it is forgotten.
+    :meth:`free` or at the end of a ``with`` block, not when it is forgotten.  Threads may
+    share it: one of those that free it does, the others are told that it was freed.
     """
 
     __slots__ = ("_allocator", "_freed", "ptr", "size")
@@ -29,12 +31,13 @@ class Area:
     def __init__(self, allocator: PerCpu, ptr: int, size: int) -> None:
         """Take over a pointer that ``allocator.alloc(size)`` gave."""
         self._allocator = allocator
-        self._freed = False
+        # a flag that only one thread can set; nobody ever waits for it
+        self._freed = threading.Lock()
         self.ptr = ptr
         self.size = size
 
     def __repr__(self) -> str:
-        freed = ", freed" if self._freed else ""
+        freed = ", freed" if self._freed.locked() else ""
         return f"<Area {self.ptr:#x}, {self.size} bytes on {len(self)} CPUs{freed}>"
 
     def __len__(self) -> int:
@@ -55,7 +58,10 @@ class Area:
         if not -cpus <= number < cpus:
             raise IndexError(f"cpu {number}: this area has CPUs 0 to {cpus - 1}")
         # the map may have rounded a few bytes into the area: not the caller's
-        return self._allocator.view(self.ptr, number % cpus)[: self.size]
+        view = self._allocator.view(self.ptr, number % cpus)[: self.size]
+        # from now on nobody can free the area; until now somebody could
+        self._check()
+        return view
 
     def __iter__(self) -> Iterator[memoryview]:
         """Look at the copies, CPU 0 first."""
@@ -70,8 +76,8 @@ class Area:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if not self._freed:
-            self.free()
+        if self._freed.acquire(blocking=False):
+            self._give_back()
 
     def free(self) -> None:
         """Free the area.
@@ -81,11 +87,19 @@ class Area:
             DoubleFree: it was freed before.
 
         """
-        self._check()
-        self._allocator.free(self.ptr)
-        self._freed = True
+        if not self._freed.acquire(blocking=False):
+            raise errors.double_free(self.ptr)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Free the area, which this thread alone has marked as freed."""
+        try:
+            self._allocator.free(self.ptr)
+        except (errors.PercpuError, BufferError):
+            self._freed.release()
+            raise
 
     def _check(self) -> None:
         """The pointer of a freed area may stand for somebody else's by now."""
-        if self._freed:
+        if self._freed.locked():
             raise errors.double_free(self.ptr)

@@ -43,7 +43,7 @@ class PerCpu(ABC):
     """A dynamic per-CPU allocator.
 
     Pointers are integers above 0, the same in every run; sizes and alignments are in
-    bytes.  Threads may share an allocator.
+    bytes.  Threads may share an allocator: docs/threads.md.
 
     Args:
         cpus: possible CPUs, 1 to 65,536.
@@ -322,7 +322,8 @@ class PerCpu(ABC):
         the slot of its free size, and once in the address tree; each page is held by all CPUs
         or none, and those of areas are held.
 
-        No other thread may change the allocator meanwhile.
+        It looks at the state of one moment, so other threads may work meanwhile, unless
+        ``live`` is given.
 
         Args:
             live: all live areas by pointer, with their size in bytes, or with what each

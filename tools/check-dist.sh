@@ -20,6 +20,7 @@ for part in csrc/percpu.h csrc/allocator.c csrc/kernel/vmalloc.h csrc/trace/read
 done
 case $wheel in
 *-cp310-abi3-*) ;;
+*-cp3??-cp3??t-*) ;;	# free-threaded, which has no stable ABI before 3.15
 *)
 	echo "$wheel is not for the stable ABI of 3.10" >&2
 	exit 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from weakref import WeakSet
+import weakref
 
 from percpu_ffi import errors
 from percpu_ffi.face import warn
@@ -29,7 +29,7 @@ class Entry:
         self.lock = threading.RLock()
         self.closed = False
         self.warning = ""
-        _all.add(self)
+        _all.add(weakref.ref(self, _all.discard))
 
     def __enter__(self) -> None:
         self.lock.acquire()
@@ -44,19 +44,25 @@ class Entry:
             warn(text)
 
 
-_all: WeakSet[Entry] = WeakSet()
+# a plain set: it can be copied in one step while other threads make models, a WeakSet cannot
+_all: set[weakref.ref[Entry]] = set()
 _held: list[Entry] = []  # during a fork
+_forking = threading.RLock()  # two threads that fork would wait for each other's models
 
 
 def _before_fork() -> None:
-    for entry in list(_all):
-        entry.lock.acquire()
-        _held.append(entry)
+    _forking.acquire()
+    for reference in list(_all):
+        entry = reference()
+        if entry:
+            entry.lock.acquire()
+            _held.append(entry)
 
 
 def _after_fork() -> None:
     while _held:
         _held.pop().lock.release()
+    _forking.release()
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -101,9 +101,9 @@ class Model(PerCpu):
         return self._config.unit_size * self._config.cpus
 
     def close(self) -> None:
-        if self._entry.closed:
-            return
-        with self._entry:
+        with self._entry.lock:
+            if self._entry.closed:
+                return
             if self._pins:
                 raise errors.viewed_on_close()
             self._entry.closed = True

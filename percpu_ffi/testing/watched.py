@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Hashable, Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
@@ -25,7 +26,8 @@ class Watched:
 
     Each area is filled with a pattern of its own on every CPU, which :meth:`check` expects to
     find again; what is written over it on purpose is told by :meth:`wrote`.  Everything
-    that is not told here is passed on to the allocator.
+    that is not told here is passed on to the allocator.  Threads may share it: the record
+    and the allocator change together.
 
     Args:
         allocator: with the methods of :class:`percpu_ffi.PerCpu`, or ``alloc``, ``free``,
@@ -43,6 +45,7 @@ class Watched:
         """Live areas: bytes that were asked for, by pointer."""
         self._patterns: dict[int, list[bytes]] = {}  # one for each CPU
         self._numbers = count(1)
+        self._lock = threading.RLock()
 
     def __enter__(self) -> Watched:
         return self
@@ -63,37 +66,41 @@ class Watched:
 
         Raises: as the allocator does; AssertionError where memory is not zeroed.
         """
-        ptr: int = self.allocator.alloc(size, align)
-        self._born(ptr, size)
-        return ptr
+        with self._lock:
+            ptr: int = self.allocator.alloc(size, align)
+            self._born(ptr, size)
+            return ptr
 
     def free(self, ptr: int) -> None:
         """Check an area's contents and free it.
 
         Raises: as the allocator does; AssertionError where the contents have changed.
         """
-        self._check_contents(ptr)
-        self.allocator.free(ptr)
-        self._dead(ptr)
+        with self._lock:
+            self._check_contents(ptr)
+            self.allocator.free(ptr)
+            self._dead(ptr)
 
     def alloc_many(self, sizes: Iterable[int], align: int = 8) -> array[int]:
         """Allocate many areas, as :meth:`alloc`."""
         given = list(sizes) if isinstance(sizes, Iterator) else sizes
-        ptrs: array[int] = self.allocator.alloc_many(given, align)
-        asked = integers(integer_buffer(given, "sizes", TypeError))
-        for ptr, size in zip(ptrs, asked, strict=True):
-            self._born(ptr, size)
-        return ptrs
+        with self._lock:
+            ptrs: array[int] = self.allocator.alloc_many(given, align)
+            asked = integers(integer_buffer(given, "sizes", TypeError))
+            for ptr, size in zip(ptrs, asked, strict=True):
+                self._born(ptr, size)
+            return ptrs
 
     def free_many(self, ptrs: Iterable[int]) -> None:
         """Free many areas, as :meth:`free`."""
         given = list(ptrs) if isinstance(ptrs, Iterator) else ptrs
         numbers = integers(integer_buffer(given, "pointers", InvalidPointer))
-        for ptr in numbers:
-            self._check_contents(ptr)
-        self.allocator.free_many(given)
-        for ptr in numbers:
-            self._dead(ptr)
+        with self._lock:
+            for ptr in numbers:
+                self._check_contents(ptr)
+            self.allocator.free_many(given)
+            for ptr in numbers:
+                self._dead(ptr)
 
     def area(self, size: int, align: int = 8) -> Area:
         """Allocate an area as an object, as :meth:`alloc`."""
@@ -101,8 +108,10 @@ class Watched:
 
     def wrote(self, ptr: int) -> None:
         """Take what an area contains now for what it has to contain."""
-        if ptr in self._patterns:
-            self._patterns[ptr] = [self._read(ptr, cpu) for cpu in range(self.allocator.cpus)]
+        with self._lock:
+            if ptr in self._patterns:
+                cpus = range(self.allocator.cpus)
+                self._patterns[ptr] = [self._read(ptr, cpu) for cpu in cpus]
 
     def free_all(self) -> None:
         """Free every live area, newest first."""
@@ -118,8 +127,9 @@ class Watched:
         """
         if not hasattr(self.allocator, "validate"):
             return
-        live: dict[int, int | Sequence[bytes]] = {**self.sizes, **self._patterns}
-        self.allocator.validate(live)
+        with self._lock:
+            live: dict[int, int | Sequence[bytes]] = {**self.sizes, **self._patterns}
+            self.allocator.validate(live)
 
     def check_nothing_left(self) -> None:
         """Check that nothing is alive: no area, and no chunk but the first and an empty one.
