@@ -94,6 +94,7 @@ $(BUILD)/sanitized.a: $(SANITIZED)
 # calls to the host that tests/c/host_faults.h answers
 HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise
 %/test_host: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
+%/test_this_cpu: WRAP := -Wl,--wrap=sched_getcpu
 
 $(C_TESTS): $(BUILD)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) $(BUILD)/sanitized.a
 	@mkdir -p $(@D)

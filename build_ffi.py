@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent
 
 HEADERS = (
     "csrc/percpu.h",
+    "csrc/percpu_counter.h",
+    "csrc/percpu_hooks.h",
     "csrc/trace/percpu_trace.h",
     "csrc/bench/measure.h",
     "csrc/kernel/rbtree.h",  # the benchmark hands it to the 2009 file

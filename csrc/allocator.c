@@ -1,39 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * allocator.c - the outermost functions; the lock.
+ * allocator.c - the outermost functions between creation and end; the lock.
  *
  * One lock for each allocator is taken here and nowhere below.  Everything
  * that the 2009 file asserts about its callers is checked here, before
  * anything changes.
  */
-#define _GNU_SOURCE 1	/* sysconf */
 #include "allocator.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "first_chunk.h"
+#include "create.h"
 #include "pin.h"
 #include "populate.h"
-
-#define VERSION_TEXT(...)	VERSION_TEXT_(__VA_ARGS__)
-#define VERSION_TEXT_(major, minor, patch)	#major "." #minor "." #patch
-
-#define MAX_CPUS	65536
-
-/* 16 of them are a unit, and a unit is at most 1 GiB */
-#define MAX_PAGE_SIZE	((int64_t)64 << 20)
-
-static bool is_power_of_two(int64_t n)
-{
-	return n > 0 && !(n & (n - 1));
-}
+#include "report.h"
 
 int pcpu_lock(struct pcpu *pcpu)
 {
-	pcpu_lock_take(&pcpu->lock);
+	if (unlikely(!pcpu))
+		return -PCPU_E_NULL;
+	if (unlikely(!pcpu_lock_take(&pcpu->lock)))
+		return -PCPU_E_BUSY;
 	if (likely(!pcpu->closed))
 		return 0;
 	pcpu_lock_drop(&pcpu->lock);
@@ -53,205 +40,13 @@ void pcpu_unlock(struct pcpu *pcpu)
 		fake_log_text(log, PCPU_LOG_WARN, text);
 }
 
-/* the part of the geometry that the first chunk has no say in */
-static int page_geometry(const struct pcpu_config *config,
-			 struct pcpu_geometry *geo)
-{
-	int64_t host = sysconf(_SC_PAGESIZE);
-	int64_t page = config->page_size ? config->page_size : host;
-
-	if (config->cpus < 1 || config->cpus > MAX_CPUS ||
-	    !is_power_of_two(page) || page > MAX_PAGE_SIZE)
-		return -PCPU_E_CONFIG;
-	/* real pages can be joined, not cut */
-	if (config->memory == PCPU_MEMORY_MAPPED && page < host)
-		return -PCPU_E_CONFIG;
-
-	geo->cpus = (int)config->cpus;
-	geo->page_size = (int)page;
-	geo->page_shift = pcpu_fls((unsigned int)page) - 1;
-	geo->min_unit_size = PCPU_MIN_UNIT_PAGES << geo->page_shift;
-	return 0;
-}
-
-static int check_config(const struct pcpu_config *config)
-{
-	if (config->nodes < 0 || config->nodes > config->cpus ||
-	    config->page_limit < 0 ||
-	    (config->memory != PCPU_MEMORY_MAPPED &&
-	     config->memory != PCPU_MEMORY_NONE) ||
-	    config->quirks & ~(unsigned int)PCPU_QUIRK_ROLLBACK ||
-	    config->static_image_size > (uint64_t)config->static_size ||
-	    (config->static_image_size && !config->static_image))
-		return -PCPU_E_CONFIG;
-	return 0;
-}
-
-static void copy_static_image(struct pcpu *pcpu,
-			      const struct pcpu_config *config)
-{
-	int cpu;
-
-	if (!pcpu->kernel.vmalloc.host || !config->static_image_size)
-		return;
-	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
-		uint64_t addr = pcpu_chunk_addr(pcpu, pcpu->first_chunk, cpu,
-						0);
-
-		memcpy(fake_host(&pcpu->kernel.vmalloc, addr),
-		       config->static_image, config->static_image_size);
-	}
-}
-
-static int build(struct pcpu *pcpu, const struct pcpu_config *config)
-{
-	struct fake_kernel *kernel = &pcpu->kernel;
-	struct pcpu_geometry *geo = &pcpu->geo;
-	struct pcpu_setup setup;
-	uint64_t block;
-	int err;
-
-	err = page_geometry(config, geo);
-	if (!err)
-		err = check_config(config);
-	if (!err)
-		err = pcpu_first_chunk_plan(config, geo, &setup);
-	if (!err)
-		err = pcpu_first_chunk_geometry(&setup, geo);
-	if (err)
-		return err;
-
-	pcpu->quirks = config->quirks;
-	pcpu->work = &pcpu->alloc_work;	/* to build takes none */
-	fake_log_init(&kernel->log, config->log, config->arg);
-	if (!fake_pages_init(&kernel->pages, geo->cpus,
-			     config->nodes ? config->nodes : 1,
-			     config->page_limit))
-		return -PCPU_E_HOST;
-	block = setup.has_block ? (uint64_t)geo->chunk_size : 0;
-	if (!fake_vmalloc_init(&kernel->vmalloc, (uint64_t)geo->page_size,
-			       block, (uint64_t)geo->chunk_size,
-			       config->memory == PCPU_MEMORY_MAPPED))
-		return -PCPU_E_HOST;
-
-	err = pcpu_setup_first_chunk(pcpu, &setup);
-	if (!err)
-		copy_static_image(pcpu, config);
-	return err;
-}
-
-/* free all that build() and later calls took; works on a half-built one too */
-static void tear_down(struct pcpu *pcpu)
-{
-	while (pcpu->chunks.node) {
-		struct pcpu_chunk *chunk = pcpu_rb_chunk(pcpu->chunks.node);
-
-		fake_rb_erase(&pcpu->chunks, &chunk->rb_node);
-		free(chunk->map.room);
-		if (chunk == pcpu->first_chunk)
-			continue;
-		free(chunk->vm);
-		free(chunk);
-	}
-	free(pcpu->first_chunk);
-	pcpu->first_chunk = NULL;
-	free(pcpu->slots);
-	pcpu->slots = NULL;
-	fake_vmalloc_exit(&pcpu->kernel.vmalloc);
-	fake_pages_exit(&pcpu->kernel.pages);
-	pcpu->closed = true;
-}
-
-const char *pcpu_version(void)
-{
-	return VERSION_TEXT(PCPU_VERSION_MAJOR, PCPU_VERSION_MINOR,
-			    PCPU_VERSION_PATCH);
-}
-
-/* a caller that was built with another header may have other structures */
-static bool is_our_version(const struct pcpu_config *config)
-{
-	uint64_t theirs = config->version;
-	struct fake_log log;
-	char text[128];
-
-	if (theirs >> 8 == PCPU_VERSION >> 8)	/* patches change no header */
-		return true;
-	if (theirs >> 32 == PCPU_VERSION >> 32) {
-		snprintf(text, sizeof(text), "percpu.h is of version %d.%d.%d, "
-			 "the library of %s: use the header that came with it",
-			 (int)(theirs >> 16 & 0xffff), (int)(theirs >> 8 & 0xff),
-			 (int)(theirs & 0xff), pcpu_version());
-		fake_log_init(&log, config->log, config->arg);
-		fake_log_text(&log, PCPU_LOG_REFUSED, text);
-	}
-	return false;
-}
-
-struct pcpu *pcpu_create(const struct pcpu_config *config, int *error)
-{
-	struct pcpu *pcpu;
-
-	if (!is_our_version(config)) {
-		*error = -PCPU_E_VERSION;
-		return NULL;
-	}
-	pcpu = calloc(1, sizeof(*pcpu));
-	if (!pcpu) {
-		*error = -PCPU_E_HOST;
-		return NULL;
-	}
-	pcpu_lock_init(&pcpu->lock);
-	*error = build(pcpu, config);
-	if (*error) {
-		pcpu_destroy(pcpu);
-		return NULL;
-	}
-	return pcpu;
-}
-
-int pcpu_close(struct pcpu *pcpu)
-{
-	if (pcpu_lock(pcpu))
-		return 0;
-	if (pcpu->nr_pins) {
-		pcpu_unlock(pcpu);
-		return -PCPU_E_PINNED;
-	}
-	tear_down(pcpu);
-	pcpu_unlock(pcpu);
-	return 0;
-}
-
-static void destroy_now(struct pcpu *pcpu)
-{
-	if (!pcpu->closed)
-		tear_down(pcpu);
-	pcpu_lock_exit(&pcpu->lock);
-	free(pcpu);
-}
-
-void pcpu_destroy(struct pcpu *pcpu)
-{
-	bool wait;
-
-	if (!pcpu)
-		return;
-	pcpu_lock_take(&pcpu->lock);
-	wait = pcpu->nr_pins > 0;
-	pcpu->destroyed = true;
-	pcpu_lock_drop(&pcpu->lock);
-	if (!wait)
-		destroy_now(pcpu);
-}
-
 int pcpu_check_request(struct pcpu *pcpu, int64_t size, int64_t align)
 {
 	int max_size = pcpu->geo.min_unit_size;
 	int page = pcpu->geo.page_size;
 
 	if (likely(size >= 1 && size <= max_size && align <= page &&
-		   is_power_of_two(align)))
+		   pcpu_is_power_of_two(align)))
 		return 0;
 
 	/* the 2009 file warned about some, and let the rest do damage */
@@ -334,14 +129,15 @@ flatten int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size,
 	pcpu->work = &pcpu->alloc_work;
 	pcpu_count(&pcpu->work->operations, 1);
 	chunk = find_area(pcpu, (int)size, (int)align, &offset, &error);
-	if (!chunk)
-		return error;
+	if (unlikely(!chunk))
+		return pcpu_tell_failure(pcpu, size, align, error);
 	error = pcpu_populate_chunk(pcpu, chunk, offset, (int)size);
 	if (unlikely(error)) {
 		pcpu_free_area(pcpu, chunk,
 			       pcpu_map_find(&chunk->map, offset));
-		return error;
+		return pcpu_tell_failure(pcpu, size, align, error);
 	}
+	pcpu_tell(pcpu, PCPU_EVENT_ALLOC, chunk, offset, size, align);
 	return (int64_t)chunk->addr + offset;
 }
 
@@ -426,6 +222,8 @@ flatten int pcpu_free_locked(struct pcpu *pcpu, int64_t ptr)
 	pcpu->work = &pcpu->free_work;
 	pcpu_count(&pcpu->work->operations, 1);
 	pcpu_count(&pcpu->work->tree_steps, found.tree_steps);
+	pcpu_tell(pcpu, PCPU_EVENT_FREE, found.chunk, found.offset, found.size,
+		  0);
 	pcpu_free_area(pcpu, found.chunk, found.index);
 	if (found.chunk->map.free_size == pcpu->geo.unit_size)
 		kill_spare_chunk(pcpu, found.chunk);
@@ -457,7 +255,7 @@ int pcpu_free(struct pcpu *pcpu, int64_t ptr)
 int pcpu_locate(struct pcpu *pcpu, int64_t ptr, struct pcpu_location *location)
 {
 	struct pcpu_found found;
-	int err = pcpu_lock(pcpu);
+	int err = location ? pcpu_lock(pcpu) : -PCPU_E_NULL;
 
 	if (err)
 		return err;
@@ -526,7 +324,7 @@ int64_t pcpu_address(struct pcpu *pcpu, int64_t ptr, int64_t cpu)
 int pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, struct pcpu_pin *pin)
 {
 	int64_t address;
-	int err = pcpu_lock(pcpu);
+	int err = pin ? pcpu_lock(pcpu) : -PCPU_E_NULL;
 
 	if (err)
 		return err;
@@ -548,24 +346,23 @@ int pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, struct pcpu_pin *pin)
 
 void pcpu_unpin(struct pcpu_pin *pin)
 {
-	struct pcpu *pcpu = pin->pcpu;
+	struct pcpu *pcpu = pin ? pin->pcpu : NULL;
 	bool last;
 
-	if (!pcpu)
-		return;
 	/* with a pin left the allocator cannot have been closed */
-	pcpu_lock_take(&pcpu->lock);
+	if (!pcpu || pcpu_lock(pcpu))
+		return;
 	pin->pcpu = NULL;
 	pcpu_pin_remove(pcpu, pin);
 	last = pcpu->destroyed && !pcpu->nr_pins;
 	pcpu_unlock(pcpu);
 	if (last)
-		destroy_now(pcpu);
+		pcpu_destroy_now(pcpu);
 }
 
 int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
 {
-	int err = pcpu_lock(pcpu);
+	int err = info ? pcpu_lock(pcpu) : -PCPU_E_NULL;
 
 	if (err)
 		return err;
@@ -586,7 +383,7 @@ int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
 
 int pcpu_counters(struct pcpu *pcpu, uint64_t *calls)
 {
-	int err = pcpu_lock(pcpu);
+	int err = calls ? pcpu_lock(pcpu) : -PCPU_E_NULL;
 
 	if (err)
 		return err;
@@ -599,7 +396,7 @@ int pcpu_counters(struct pcpu *pcpu, uint64_t *calls)
 int pcpu_work(struct pcpu *pcpu, struct pcpu_work *alloc,
 	      struct pcpu_work *free)
 {
-	int err = pcpu_lock(pcpu);
+	int err = alloc && free ? pcpu_lock(pcpu) : -PCPU_E_NULL;
 
 	if (err)
 		return err;

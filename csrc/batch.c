@@ -51,6 +51,8 @@ int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
 	size_t i;
 	int err;
 
+	if (!at || (n && (!sizes || !ptrs)))
+		return -PCPU_E_NULL;
 	*at = 0;
 	if (!width_is_known(width))
 		return -PCPU_E_CONFIG;
@@ -145,21 +147,25 @@ int pcpu_free_many(struct pcpu *pcpu, const void *ptrs, int width, size_t n,
 	size_t i, used;
 	int err;
 
+	if (!at || (n && !ptrs))
+		return -PCPU_E_NULL;
 	*at = 0;
 	if (!width_is_known(width))
 		return -PCPU_E_CONFIG;
-	refs = malloc((n ? n : 1) * sizeof(*refs));
-	if (!refs)
-		return -PCPU_E_HOST;
-	used = collect(refs, ptrs, width, n);
-
 	err = pcpu_lock(pcpu);
-	if (!err) {
+	if (err)
+		return err;
+
+	refs = host_alloc(&pcpu->kernel.host, (n ? n : 1) * sizeof(*refs));
+	if (refs) {
+		used = collect(refs, ptrs, width, n);
 		err = check_all(pcpu, refs, used, at);
 		for (i = err ? n : 0; i < n; i++)
 			pcpu_free_locked(pcpu, nth(ptrs, width, i));
-		pcpu_unlock(pcpu);
+	} else {
+		err = -PCPU_E_HOST;
 	}
-	free(refs);
+	host_free(&pcpu->kernel.host, refs);
+	pcpu_unlock(pcpu);
 	return err;
 }

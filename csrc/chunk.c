@@ -15,6 +15,7 @@
 
 #include "kernel/slab.h"
 #include "populate.h"
+#include "report.h"
 
 #define DEFAULT_MAP_ENTRIES	16	/* capacity that a map starts with */
 
@@ -224,6 +225,7 @@ noinline struct pcpu_chunk *pcpu_chunk_create(struct pcpu *pcpu, int *error)
 	chunk->slot = -1;
 	pcpu_chunk_relocate(pcpu, chunk);
 	pcpu_chunk_addr_insert(pcpu, chunk);
+	pcpu_tell(pcpu, PCPU_EVENT_CREATE_CHUNK, chunk, 0, 0, 0);
 	return chunk;
 }
 
@@ -231,6 +233,7 @@ noinline void pcpu_kill_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
 	fake_warn_on(&pcpu->kernel, chunk->immutable,
 		     "an immutable chunk is killed");
+	pcpu_tell(pcpu, PCPU_EVENT_DESTROY_CHUNK, chunk, 0, 0, 0);
 	pcpu_depopulate_chunk(pcpu, chunk, 0, pcpu->geo.unit_pages, false);
 	list_del(&chunk->list);
 	fake_rb_erase(&pcpu->chunks, &chunk->rb_node);

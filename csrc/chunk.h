@@ -114,6 +114,11 @@ static inline int pcpu_pfn_up(const struct pcpu_geometry *geo, int64_t bytes)
 	return (int)((bytes + geo->page_size - 1) >> geo->page_shift);
 }
 
+static inline bool pcpu_is_power_of_two(int64_t n)
+{
+	return n > 0 && !(n & (n - 1));
+}
+
 static inline int pcpu_fls(unsigned int n)
 {
 	return n ? 32 - __builtin_clz(n) : 0;

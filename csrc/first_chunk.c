@@ -11,8 +11,6 @@
  */
 #include "first_chunk.h"
 
-#include <stdlib.h>
-
 #include "populate.h"
 
 /* x86: what modules and early users may want beside the static area */
@@ -129,16 +127,21 @@ static int bring_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 	uint64_t size = (uint64_t)pages << pcpu->geo.page_shift;
 	int i, cpu;
 
-	for (i = 0; i < pages; i++)
-		chunk->populated[i] = (uint32_t)pcpu->geo.cpus;
-	pcpu->nr_pages = (int64_t)pages * pcpu->geo.cpus;
+	for (i = 0; i < pages; i++) {
+		int got = fake_alloc_boot_pages(&pcpu->kernel, pcpu->geo.cpus);
+
+		chunk->populated[i] = (uint32_t)got;
+		pcpu->nr_pages += got;
+		if (got < pcpu->geo.cpus)
+			return -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE);
+	}
 
 	if (setup->populate_pte)
 		return pcpu_map_pages(pcpu, chunk, 0, pages);
 	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
 		uint64_t addr = pcpu_chunk_addr(pcpu, chunk, cpu, 0);
 
-		if (!fake_map_boot(&pcpu->kernel.vmalloc, addr, size))
+		if (!fake_map_boot(&pcpu->kernel, addr, size, cpu))
 			return -(PCPU_E_NOMEM + PCPU_MAP);
 	}
 	return 0;
@@ -146,15 +149,17 @@ static int bring_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 
 int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 {
+	const struct host *host = &pcpu->kernel.host;
 	struct pcpu_geometry *geo = &pcpu->geo;
 	struct pcpu_chunk *chunk;
 	int i, err;
 
 	/* boot-time memory: not counted */
-	pcpu->slots = calloc((size_t)geo->nr_slots, sizeof(*pcpu->slots));
-	chunk = calloc(1, geo->chunk_struct_size);
+	pcpu->slots = host_alloc(host, (size_t)geo->nr_slots *
+				       sizeof(*pcpu->slots));
+	chunk = host_zalloc(host, geo->chunk_struct_size);
 	if (!pcpu->slots || !chunk) {
-		free(chunk);
+		host_free(host, chunk);
 		return -PCPU_E_HOST;
 	}
 	for (i = 0; i < geo->nr_slots; i++)
@@ -169,8 +174,8 @@ int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 	chunk->map.contig_hint = chunk->map.free_size;
 
 	if (setup->has_block) {
-		/* below the areas, see fake_vmalloc_init() */
-		chunk->vm->addr = (uint64_t)geo->page_size;
+		/* below the areas, see struct fake_vmalloc */
+		chunk->vm->addr = pcpu->kernel.vmalloc.base;
 		chunk->vm->size = (uint64_t)geo->chunk_size;
 		chunk->immutable = true;
 		list_init(&chunk->vm->list);

@@ -50,7 +50,8 @@ int pcpu_first_chunk_geometry(const struct pcpu_setup *setup,
  * @pcpu: the allocator, geometry and kernel ready
  * @setup: the set-up
  *
- * Return: 0, -PCPU_E_HOST, or -(PCPU_E_NOMEM + PCPU_MAP).
+ * Return: 0, -PCPU_E_HOST, -(PCPU_E_NOMEM + PCPU_MAP), or with hooks
+ * -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE).
  */
 int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup);
 

@@ -5,6 +5,7 @@
  * A child has the forking thread alone: a lock that another one held would
  * never be dropped.  So a fork waits until nobody is inside any allocator.
  */
+#define _GNU_SOURCE 1	/* PTHREAD_MUTEX_ERRORCHECK */
 #include "lock.h"
 
 static pthread_mutex_t all_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -15,6 +16,20 @@ static struct pcpu_lock *link_to_lock(struct list_head *link)
 	return list_entry(link, struct pcpu_lock, list);
 }
 
+/*
+ * A mutex that its owner takes again reports it.  It also reports an owner that
+ * is no such thread, as in a child, which therefore gets new ones.
+ */
+static void mutex_init(pthread_mutex_t *mutex)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
+	pthread_mutex_init(mutex, &attr);
+	pthread_mutexattr_destroy(&attr);
+}
+
 static void before_fork(void)
 {
 	struct list_head *pos;
@@ -22,6 +37,15 @@ static void before_fork(void)
 	pthread_mutex_lock(&all_mutex);
 	list_for_each(pos, &all_locks)
 		pthread_mutex_lock(&link_to_lock(pos)->mutex);
+}
+
+static void after_fork_in_child(void)
+{
+	struct list_head *pos;
+
+	list_for_each(pos, &all_locks)
+		mutex_init(&link_to_lock(pos)->mutex);
+	pthread_mutex_unlock(&all_mutex);
 }
 
 static void after_fork(void)
@@ -39,13 +63,13 @@ static void after_fork(void)
  */
 __attribute__((constructor)) static void watch_forks(void)
 {
-	pthread_atfork(before_fork, after_fork, after_fork);
+	pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
 void pcpu_lock_init(struct pcpu_lock *lock)
 {
-	pthread_mutex_init(&lock->mutex, NULL);
-	lock->taken = false;
+	mutex_init(&lock->mutex);
+	lock->held = PCPU_HELD_NOT;
 	pthread_mutex_lock(&all_mutex);
 	list_add(&lock->list, &all_locks);
 	pthread_mutex_unlock(&all_mutex);
@@ -57,4 +81,17 @@ void pcpu_lock_exit(struct pcpu_lock *lock)
 	list_del(&lock->list);
 	pthread_mutex_unlock(&all_mutex);
 	pthread_mutex_destroy(&lock->mutex);
+}
+
+bool pcpu_lock_wait(struct pcpu_lock *lock)
+{
+	if (pthread_mutex_lock(&lock->mutex))
+		return false;
+	if (unlikely(lock->held)) {
+		/* by a hook's caller, who was alone until the hook made a thread */
+		pthread_mutex_unlock(&lock->mutex);
+		return false;
+	}
+	lock->held = PCPU_HELD_MUTEX;
+	return true;
 }

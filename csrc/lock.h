@@ -3,7 +3,8 @@
  * lock.h - one allocator's lock: a mutex that costs nothing without threads.
  *
  * As long as the process has a single thread, which the C library knows, there
- * is nobody to wait for, and nobody can appear while that thread is in here.
+ * is nobody to wait for.  A thread that is inside already is turned away: it
+ * comes from a hook or from a signal handler, and would wait for itself.
  */
 #ifndef PCPU_LOCK_H
 #define PCPU_LOCK_H
@@ -11,6 +12,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "compiler.h"
 #include "kernel/list.h"
 
 #ifdef __has_include
@@ -23,9 +25,16 @@
 #define PCPU_SINGLE_THREADED	false
 #endif
 
+/* whether somebody is inside, and how they got in */
+enum pcpu_held {
+	PCPU_HELD_NOT,
+	PCPU_HELD_ALONE,	/* the only thread */
+	PCPU_HELD_MUTEX		/* one of several */
+};
+
 struct pcpu_lock {
 	pthread_mutex_t mutex;	/* taken if there are other threads */
-	bool taken;		/* it was, whatever the C library says by now */
+	enum pcpu_held held;	/* whatever the C library says by now */
 	struct list_head list;	/* all locks, for a fork to wait for */
 };
 
@@ -41,18 +50,31 @@ void pcpu_lock_init(struct pcpu_lock *lock);
  */
 void pcpu_lock_exit(struct pcpu_lock *lock);
 
-static inline void pcpu_lock_take(struct pcpu_lock *lock)
-{
-	bool alone = PCPU_SINGLE_THREADED;
+/**
+ * pcpu_lock_wait - take a lock where there may be other threads
+ * @lock: the lock
+ *
+ * Return: false when this thread holds it, or one that was alone when it came.
+ */
+bool pcpu_lock_wait(struct pcpu_lock *lock);
 
-	if (!alone)
-		pthread_mutex_lock(&lock->mutex);
-	lock->taken = !alone;
+/* false: this thread holds it already */
+static inline bool pcpu_lock_take(struct pcpu_lock *lock)
+{
+	if (!PCPU_SINGLE_THREADED)
+		return pcpu_lock_wait(lock);
+	if (unlikely(lock->held))
+		return false;
+	lock->held = PCPU_HELD_ALONE;
+	return true;
 }
 
 static inline void pcpu_lock_drop(struct pcpu_lock *lock)
 {
-	if (lock->taken)
+	bool mutex = lock->held == PCPU_HELD_MUTEX;
+
+	lock->held = PCPU_HELD_NOT;
+	if (mutex)
 		pthread_mutex_unlock(&lock->mutex);
 }
 

@@ -11,10 +11,19 @@
  *
  * A per-CPU pointer is an address in the allocator's own address space, the
  * address of CPU 0's copy.  It is greater than 0 and the same in every run.
- * pcpu_address() turns it into a real address.
+ * pcpu_address() turns it into a real address.  Two allocators give the same
+ * pointers, unless pcpu_config.first_ptr tells them apart.
  *
  * Functions that return int or int64_t return a negative enum pcpu_error when
- * they refuse or fail; a refusal leaves the allocator's state as it was.
+ * they refuse or fail; a refusal leaves the allocator's state as it was.  Each
+ * may return, beside what it names itself:
+ *
+ *	-PCPU_E_NULL	a pointer that it needs is NULL
+ *	-PCPU_E_CLOSED	the allocator was closed
+ *	-PCPU_E_BUSY	the thread is inside this allocator already
+ *
+ * The last is a help, no promise: a signal handler must not call an allocator,
+ * nor may a hook call the one that it serves.
  */
 #ifndef PERCPU_H
 #define PERCPU_H
@@ -50,6 +59,7 @@ extern "C" {
 const char *pcpu_version(void);
 
 struct pcpu;
+struct pcpu_hooks;
 
 /**
  * enum pcpu_service - what the allocator asks of its kernel
@@ -124,6 +134,7 @@ enum pcpu_quirk {
 /* what a text that goes to the log is about */
 enum pcpu_log {
 	PCPU_LOG_WARN,		/* a WARN of the 2009 file; PCPU_WARN counts it */
+	PCPU_LOG_LEAK,		/* areas were left when the allocator was closed */
 	PCPU_LOG_REFUSED	/* why pcpu_create() gives nothing */
 };
 
@@ -136,9 +147,10 @@ enum pcpu_log {
 struct pcpu_config {
 	/* these three stay where they are in every version */
 	uint64_t version;		/* PCPU_VERSION */
-	/* sink for texts, which live as long as the call; NULL: stderr */
+	/* sink for texts, which live as long as the call; NULL: stderr, but
+	   for PCPU_LOG_LEAK */
 	void (*log)(void *arg, int about, const char *text);
-	void *arg;			/* handed to log */
+	void *arg;			/* handed to log and to hooks */
 
 	int64_t cpus;			/* possible CPUs, 1 to 65,536 */
 	int64_t static_size;		/* bytes of the static area, > 0 */
@@ -147,17 +159,20 @@ struct pcpu_config {
 	int64_t page_size;		/* bytes, a power of two; 0: the host's */
 	int64_t nodes;			/* NUMA nodes, CPUs in even blocks; 0: one */
 	int64_t page_limit;		/* page frames a node; 0: no limit */
+	int64_t first_ptr;		/* lowest pointer, whole pages; 0: one page */
+	int64_t address_space;		/* bytes to reserve at most; 0: 1 TiB */
 	int first_chunk;		/* enum pcpu_first_chunk */
 	int memory;			/* enum pcpu_memory */
 	unsigned int quirks;		/* set of enum pcpu_quirk */
 	const void *static_image;	/* first bytes of each static area, or NULL */
 	size_t static_image_size;	/* how many */
+	const struct pcpu_hooks *hooks;	/* services of one's own, or NULL */
 };
 
 /**
  * pcpu_create - make an allocator and set up its first chunk
  * @config: what to build; not kept
- * @error: where the reason goes when NULL is returned
+ * @error: where the reason goes when NULL is returned, or NULL
  *
  * The three set-ups are those of x86 in February 2009:
  *
@@ -166,10 +181,12 @@ struct pcpu_config {
  *	embed	max(pages(static + 24 KiB), 16 pages)	unit - static
  *	remap	2 MiB				pages(static + 24 KiB) - static
  *
- * A header and a library of different versions are both named in the log.
+ * A header and a library of different versions are both named in the log, and
+ * so are the hooks that a table lacks.
  *
- * Return: the allocator, or NULL with @error one of -PCPU_E_VERSION,
- * -PCPU_E_CONFIG, -PCPU_E_HOST, or -(PCPU_E_NOMEM + PCPU_MAP).
+ * Return: the allocator, or NULL with @error one of -PCPU_E_NULL,
+ * -PCPU_E_VERSION, -PCPU_E_HOOKS, -PCPU_E_CONFIG, -PCPU_E_HOST,
+ * -(PCPU_E_NOMEM + PCPU_MAP), or with hooks -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE).
  */
 struct pcpu *pcpu_create(const struct pcpu_config *config, int *error);
 
@@ -177,7 +194,8 @@ struct pcpu *pcpu_create(const struct pcpu_config *config, int *error);
  * pcpu_close - give back all memory; later calls return -PCPU_E_CLOSED
  * @pcpu: the allocator
  *
- * Live areas go with it.  Closing twice is allowed.
+ * Live areas go with it: each is told as PCPU_EVENT_LEAK, and their sum to the
+ * log.  Closing twice is allowed.
  * Return: 0, or -PCPU_E_PINNED with nothing done.
  */
 int pcpu_close(struct pcpu *pcpu);
@@ -524,6 +542,9 @@ const char *pcpu_strerror(int error);
 }
 #endif
 
-#include "trace/percpu_trace.h"	/* the other part: what kernels print */
+/* the other parts */
+#include "percpu_counter.h"
+#include "percpu_hooks.h"
+#include "trace/percpu_trace.h"
 
 #endif /* PERCPU_H */

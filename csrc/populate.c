@@ -27,7 +27,7 @@ int pcpu_map_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
 	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
 		uint64_t addr = pcpu_chunk_addr(pcpu, chunk, cpu, start);
 
-		if (!fake_map_kernel_range(kernel, addr, size))
+		if (!fake_map_kernel_range(kernel, addr, size, cpu))
 			return -(PCPU_E_NOMEM + PCPU_MAP);
 	}
 	/* once for all CPUs: a flush costs more than it covers */
@@ -49,7 +49,7 @@ static void unmap_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
 	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
 		uint64_t addr = pcpu_chunk_addr(pcpu, chunk, cpu, start);
 
-		fake_unmap_kernel_range(kernel, addr, size);
+		fake_unmap_kernel_range(kernel, addr, size, cpu);
 	}
 	if (flush)
 		fake_count(&kernel->faults, PCPU_FLUSH_TLB);

@@ -94,6 +94,8 @@ int pcpu_replay_check(const struct pcpu_replay *replay, size_t n)
 {
 	size_t i;
 
+	if (!replay)
+		return -PCPU_E_NULL;
 	for (i = 0; i < n; i++) {
 		struct pcpu_op op = read_op(&replay->ops[i]);
 
@@ -110,7 +112,7 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 	size_t i;
 	int err;
 
-	err = pcpu_lock(pcpu);
+	err = replay ? pcpu_lock(pcpu) : -PCPU_E_NULL;
 	if (err)
 		return err;
 	start = pcpu_now_ns();

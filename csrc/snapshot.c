@@ -12,6 +12,7 @@
 /* the block, while it is filled */
 struct block {
 	struct pcpu_snapshot head;	/* what the caller sees */
+	struct host host;		/* who gave the memory */
 	struct pcpu_chunk_info *chunks;	/* nr_chunks, by id */
 	int64_t *slot_len;		/* nr_slots */
 	int64_t *slot_ids;		/* nr_chunks */
@@ -33,13 +34,15 @@ static struct block *block_alloc(struct pcpu *pcpu)
 		nr_entries += (size_t)pcpu_rb_chunk(node)->map.used;
 
 	/* widest members first, so that each array is aligned */
-	block = malloc(sizeof(*block) + nr_chunks * sizeof(*block->chunks) +
-		       nr_slots * sizeof(*block->slot_len) +
-		       nr_chunks * sizeof(*block->slot_ids) +
-		       nr_pages * sizeof(*block->populated) +
-		       nr_entries * sizeof(*block->map));
+	block = host_alloc(&pcpu->kernel.host,
+			   sizeof(*block) + nr_chunks * sizeof(*block->chunks) +
+			   nr_slots * sizeof(*block->slot_len) +
+			   nr_chunks * sizeof(*block->slot_ids) +
+			   nr_pages * sizeof(*block->populated) +
+			   nr_entries * sizeof(*block->map));
 	if (!block)
 		return NULL;
+	block->host = pcpu->kernel.host;
 	block->chunks = (struct pcpu_chunk_info *)(void *)(block + 1);
 	block->slot_len = (int64_t *)(void *)(block->chunks + nr_chunks);
 	block->slot_ids = block->slot_len + nr_slots;
@@ -106,9 +109,12 @@ static void copy_chunks(struct pcpu *pcpu, struct block *block)
 struct pcpu_snapshot *pcpu_snapshot_take(struct pcpu *pcpu, int *error)
 {
 	struct block *block;
+	int err = pcpu_lock(pcpu);
 
-	*error = pcpu_lock(pcpu);
-	if (*error)
+	if (!error)
+		error = &err;
+	*error = err;
+	if (err)
 		return NULL;
 	block = block_alloc(pcpu);
 	if (block) {
@@ -129,6 +135,12 @@ struct pcpu_snapshot *pcpu_snapshot_take(struct pcpu *pcpu, int *error)
 
 void pcpu_snapshot_free(struct pcpu_snapshot *snapshot)
 {
-	if (snapshot)
-		free(container_of(snapshot, struct block, head));
+	struct block *block;
+	struct host host;
+
+	if (!snapshot)
+		return;
+	block = container_of(snapshot, struct block, head);
+	host = block->host;
+	host_free(&host, block);
 }

@@ -12,10 +12,12 @@ SUITE := csrc percpu_ffi tests tools samples docs examples README.md LICENSE $(P
 
 sanitize: check-c check-fuzz check-threads check-python-sanitized
 
-check-threads: $(BUILD)/tests/tsan_threads
-	@said=$$($<) || exit 1; echo "$<: $$said"
+TSAN_TESTS := $(BUILD)/tests/tsan_threads $(BUILD)/tests/tsan_counter
 
-$(BUILD)/tests/tsan_threads: tests/c/test_threads.c $(wildcard tests/c/*.h) $(CSRC) $(HEADERS)
+check-threads: $(TSAN_TESTS)
+	@for test in $^; do said=$$($$test) || exit 1; echo "$$test: $$said"; done
+
+$(TSAN_TESTS): $(BUILD)/tests/tsan_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(CSRC) $(HEADERS)
 	@mkdir -p $(@D)
 	@echo '  CC $< (ThreadSanitizer)'
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g -fsanitize=thread -pthread -I csrc \

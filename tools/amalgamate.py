@@ -26,7 +26,7 @@ FOLDERS = (".", "kernel", "trace")
 INCLUDE = re.compile(r'\s*#\s*include\s+(?:"([^"]+)"|(<[^>]+>))')
 FEATURE_MACRO = re.compile(r"#define _GNU_SOURCE\b")
 # from the start of a line, where neither a definition nor a member of a struct ends in ");"
-PROTOTYPE = re.compile(r"^(?!static\b|typedef\b)[a-z_][\w \t*\n]*\([^;{}]*\);", flags=re.M)
+PROTOTYPE = re.compile(r"^(?!static\b|typedef\b|extern\b)[a-z_][\w \t*\n]*\([^;{}]*\);", flags=re.M)
 
 ORIGIN = """\
  *
@@ -75,11 +75,12 @@ def body(file: Path) -> str:
 
 
 def replace_includes(
-    file: Path, text: str, local: Callable[[Path], str], system: Callable[[str], str]
+    file: Path, text: str, local: Callable[[Path, bool], str], system: Callable[[str], str]
 ) -> str:
     """A file's text, with what `local` and `system` give for the header in place of each include.
 
-    A system header below an #if, other than the include guard's, stays where it is.
+    A system header below an #if, other than the include guard's, stays where it is; `local` is
+    told whether it is below one.
     """
     outside = 1 if file.suffix == ".h" else 0
     depth = 0
@@ -88,7 +89,7 @@ def replace_includes(
         depth += bool(re.match(r"\s*#\s*if", line)) - bool(re.match(r"\s*#\s*endif", line))
         include = INCLUDE.match(line)
         if include and include[1]:
-            lines.append(local(resolve(include[1], file)))
+            lines.append(local(resolve(include[1], file), depth > outside))
         elif include and depth == outside:
             lines.append(system(include[2]))
         elif not FEATURE_MACRO.match(line):
@@ -113,7 +114,7 @@ def interface() -> tuple[str, set[Path]]:
         system_headers.add(name)
         return f"#include {name}\n"
 
-    def local(file: Path) -> str:
+    def local(file: Path, _conditional: bool = False) -> str:
         if file in public:
             return ""
         public.add(file)
@@ -133,11 +134,15 @@ def library(public: set[Path]) -> str:
         system_headers.add(name)
         return ""
 
-    def local(file: Path) -> str:
-        if file not in seen:
-            seen.add(file)
-            text = replace_includes(file, body(file), local, system)
-            private.append(title(file) + PROTOTYPE.sub(r"static \g<0>", text))
+    def local(file: Path, conditional: bool) -> str:
+        if file in seen:
+            return ""
+        seen.add(file)
+        text = title(file) + replace_includes(file, body(file), local, system)
+        text = PROTOTYPE.sub(r"static \g<0>", text)
+        if conditional:
+            return text
+        private.append(text)
         return ""
 
     files = sorted(file for folder in FOLDERS for file in (CSRC / folder).glob("*.c"))

@@ -46,6 +46,7 @@ int fake_fault_arm(struct fake_faults *faults, int site,
 	plan = &faults->plan[site];
 	if (!fault) {
 		memset(plan, 0, sizeof(*plan));
+		plan->armed = faults->decide;
 		return 0;
 	}
 
@@ -56,6 +57,7 @@ int fake_fault_arm(struct fake_faults *faults, int site,
 		return -PCPU_E_CONFIG;
 
 	plan->armed = true;
+	plan->planned = true;
 	plan->wait = fault->nth - 1;
 	plan->interval = fault->interval;
 	plan->times = fault->times;
@@ -66,7 +68,19 @@ int fake_fault_arm(struct fake_faults *faults, int site,
 	return 0;
 }
 
-bool fake_fault_strikes(struct fake_fault *fault)
+void fake_fault_ask(struct fake_faults *faults,
+		    int (*decide)(void *arg, int service), void *arg)
+{
+	int site;
+
+	faults->decide = decide;
+	faults->arg = arg;
+	for (site = 0; site < PCPU_NR_SERVICES; site++)
+		if (can_fail(site))
+			faults->plan[site].armed |= decide != NULL;
+}
+
+static bool plan_strikes(struct fake_fault *fault)
 {
 	if (fault->wait) {
 		fault->wait--;
@@ -76,6 +90,18 @@ bool fake_fault_strikes(struct fake_fault *fault)
 	if ((next_random(&fault->random) >> 32) >= fault->threshold)
 		return false;
 	if (fault->times > 0 && --fault->times == 0)
-		fault->armed = false;
+		fault->planned = false;
 	return true;
+}
+
+bool fake_fault_strikes(struct fake_faults *faults, int site)
+{
+	struct fake_fault *plan = &faults->plan[site];
+	bool strikes = plan->planned && plan_strikes(plan);
+
+	plan->armed = plan->planned || faults->decide;
+	/* asked in any case: it may count too */
+	if (faults->decide && faults->decide(faults->arg, site))
+		strikes = true;
+	return strikes;
 }

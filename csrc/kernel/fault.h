@@ -15,7 +15,8 @@
 
 /* the plan of one site */
 struct fake_fault {
-	bool armed;		/* a plan is set and not used up */
+	bool armed;		/* a call may fail: by plan, or somebody decides */
+	bool planned;		/* a plan is set and not used up */
 	uint64_t wait;		/* calls to let pass before the next candidate */
 	uint64_t interval;	/* distance of the candidates */
 	int64_t times;		/* failures left, -1: no limit */
@@ -26,6 +27,8 @@ struct fake_fault {
 struct fake_faults {
 	uint64_t calls[PCPU_NR_SERVICES];	/* made so far */
 	struct fake_fault plan[PCPU_NR_SERVICES]; /* of the sites that can fail */
+	int (*decide)(void *arg, int service); /* the creator's word, or NULL */
+	void *arg;				/* handed to it */
 };
 
 /**
@@ -41,10 +44,20 @@ int fake_fault_arm(struct fake_faults *faults, int site,
 		   const struct pcpu_fault *fault);
 
 /**
- * fake_fault_strikes - whether this call, to an armed site, fails
- * @fault: the plan
+ * fake_fault_ask - let somebody else decide too
+ * @faults: the kernel's faults
+ * @decide: asked at each call to a site; anything but 0 is a failure
+ * @arg: handed to it
  */
-bool fake_fault_strikes(struct fake_fault *fault);
+void fake_fault_ask(struct fake_faults *faults,
+		    int (*decide)(void *arg, int service), void *arg);
+
+/**
+ * fake_fault_strikes - whether this call, to an armed site, fails
+ * @faults: the kernel's faults
+ * @site: enum pcpu_service
+ */
+bool fake_fault_strikes(struct fake_faults *faults, int site);
 
 /* count a call to a service that cannot fail */
 static inline void fake_count(struct fake_faults *faults, enum pcpu_service s)
@@ -58,7 +71,7 @@ static inline bool fake_should_fail(struct fake_faults *faults,
 {
 	faults->calls[s]++;
 	return unlikely(faults->plan[s].armed) &&
-	       fake_fault_strikes(&faults->plan[s]);
+	       fake_fault_strikes(faults, (int)s);
 }
 
 #endif /* FAKE_FAULT_H */

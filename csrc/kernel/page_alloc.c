@@ -2,27 +2,47 @@
 /*
  * page_alloc.c - page frames, counted by NUMA node against a limit.
  */
-#include <stdlib.h>
-
 #include "kernel.h"
 
-bool fake_pages_init(struct fake_pages *pages, int64_t cpus, int64_t nodes,
+bool fake_pages_init(struct fake_kernel *kernel, int64_t cpus, int64_t nodes,
 		     int64_t limit)
 {
+	struct fake_pages *pages = &kernel->pages;
+
 	pages->cpus = cpus;
 	pages->nodes = nodes;
 	pages->limit = limit;
-	pages->held = calloc((size_t)nodes, sizeof(*pages->held));
+	pages->held = host_zalloc(&kernel->host,
+				  (size_t)nodes * sizeof(*pages->held));
 	return pages->held;
 }
 
-void fake_pages_exit(struct fake_pages *pages)
+void fake_pages_exit(struct fake_kernel *kernel)
 {
-	free(pages->held);
-	pages->held = NULL;
+	host_free(&kernel->host, kernel->pages.held);
+	kernel->pages.held = NULL;
 }
 
-bool fake_alloc_page(struct fake_kernel *kernel, int64_t cpu)
+/* ask the host for a frame, if it keeps accounts */
+static bool host_gives(struct fake_kernel *kernel, int cpu)
+{
+	const struct host *host = &kernel->host;
+
+	return !host->hooks.alloc_page ||
+	       !host->hooks.alloc_page(host->arg, cpu, (int)
+				       fake_cpu_to_node(&kernel->pages, cpu));
+}
+
+static void host_takes(struct fake_kernel *kernel, int cpu)
+{
+	const struct host *host = &kernel->host;
+
+	if (host->hooks.free_page)
+		host->hooks.free_page(host->arg, cpu, (int)
+				      fake_cpu_to_node(&kernel->pages, cpu));
+}
+
+bool fake_alloc_page(struct fake_kernel *kernel, int cpu)
 {
 	struct fake_pages *pages = &kernel->pages;
 	int64_t *held = &pages->held[fake_cpu_to_node(pages, cpu)];
@@ -30,6 +50,8 @@ bool fake_alloc_page(struct fake_kernel *kernel, int64_t cpu)
 	if (fake_should_fail(&kernel->faults, PCPU_ALLOC_PAGE))
 		return false;
 	if (pages->limit && *held >= pages->limit)
+		return false;
+	if (!host_gives(kernel, cpu))
 		return false;
 	++*held;
 	return true;
@@ -42,6 +64,7 @@ int fake_alloc_pages(struct fake_kernel *kernel, int cpus)
 
 	/* nothing stands in the way: they can be counted in one go */
 	if (pages->nodes == 1 && !pages->limit &&
+	    !kernel->host.hooks.alloc_page &&
 	    !kernel->faults.plan[PCPU_ALLOC_PAGE].armed) {
 		kernel->faults.calls[PCPU_ALLOC_PAGE] += (uint64_t)cpus;
 		pages->held[0] += cpus;
@@ -52,24 +75,42 @@ int fake_alloc_pages(struct fake_kernel *kernel, int cpus)
 	return cpu;
 }
 
-void fake_free_page(struct fake_kernel *kernel, int64_t cpu)
+int fake_alloc_boot_pages(struct fake_kernel *kernel, int cpus)
+{
+	int cpu = 0;
+
+	while (cpu < cpus && host_gives(kernel, cpu))
+		cpu++;
+	return cpu;
+}
+
+void fake_free_page(struct fake_kernel *kernel, int cpu)
 {
 	struct fake_pages *pages = &kernel->pages;
 
 	fake_count(&kernel->faults, PCPU_FREE_PAGE);
 	/* below 0 where a boot-time frame is freed: it joins what there is */
 	pages->held[fake_cpu_to_node(pages, cpu)]--;
+	host_takes(kernel, cpu);
 }
 
 void fake_free_pages(struct fake_kernel *kernel, int cpus)
 {
 	int cpu;
 
-	if (kernel->pages.nodes == 1) {
+	if (kernel->pages.nodes == 1 && !kernel->host.hooks.free_page) {
 		kernel->faults.calls[PCPU_FREE_PAGE] += (uint64_t)cpus;
 		kernel->pages.held[0] -= cpus;
 		return;
 	}
 	for (cpu = 0; cpu < cpus; cpu++)
 		fake_free_page(kernel, cpu);
+}
+
+void fake_drop_pages(struct fake_kernel *kernel, int cpus)
+{
+	int cpu;
+
+	for (cpu = 0; cpu < cpus; cpu++)
+		host_takes(kernel, cpu);
 }

@@ -23,21 +23,21 @@ struct fake_pages {
 
 /**
  * fake_pages_init - an empty page allocator
- * @pages: what to set up
+ * @kernel: the kernel, its host ready
  * @cpus: possible CPUs
  * @nodes: NUMA nodes, 1 to @cpus
  * @limit: frames a node, 0: no limit
  *
  * Return: false when the host has no memory.
  */
-bool fake_pages_init(struct fake_pages *pages, int64_t cpus, int64_t nodes,
+bool fake_pages_init(struct fake_kernel *kernel, int64_t cpus, int64_t nodes,
 		     int64_t limit);
 
 /**
  * fake_pages_exit - free what the page allocator itself holds
- * @pages: the page allocator
+ * @kernel: the kernel
  */
-void fake_pages_exit(struct fake_pages *pages);
+void fake_pages_exit(struct fake_kernel *kernel);
 
 /* the node that a CPU stands on */
 static inline int64_t fake_cpu_to_node(const struct fake_pages *pages,
@@ -53,7 +53,7 @@ static inline int64_t fake_cpu_to_node(const struct fake_pages *pages,
  *
  * Return: false when the node is at its limit or a fault strikes.
  */
-bool fake_alloc_page(struct fake_kernel *kernel, int64_t cpu);
+bool fake_alloc_page(struct fake_kernel *kernel, int cpu);
 
 /**
  * fake_alloc_pages - take a frame for each of the first CPUs
@@ -65,11 +65,20 @@ bool fake_alloc_page(struct fake_kernel *kernel, int64_t cpu);
 int fake_alloc_pages(struct fake_kernel *kernel, int cpus);
 
 /**
+ * fake_alloc_boot_pages - the same at boot time: not counted, no limit
+ * @kernel: the kernel
+ * @cpus: how many
+ *
+ * Return: how many got one.
+ */
+int fake_alloc_boot_pages(struct fake_kernel *kernel, int cpus);
+
+/**
  * fake_free_page - give one frame back
  * @kernel: the kernel
  * @cpu: for whom it was taken
  */
-void fake_free_page(struct fake_kernel *kernel, int64_t cpu);
+void fake_free_page(struct fake_kernel *kernel, int cpu);
 
 /**
  * fake_free_pages - give the frames of the first CPUs back
@@ -77,5 +86,12 @@ void fake_free_page(struct fake_kernel *kernel, int64_t cpu);
  * @cpus: how many
  */
 void fake_free_pages(struct fake_kernel *kernel, int cpus);
+
+/**
+ * fake_drop_pages - the same at the very end: not counted
+ * @kernel: the kernel
+ * @cpus: how many
+ */
+void fake_drop_pages(struct fake_kernel *kernel, int cpus);
 
 #endif /* FAKE_PAGE_ALLOC_H */

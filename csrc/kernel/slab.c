@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * slab.c - kmalloc and kfree, over the C library's heap.
+ * slab.c - kmalloc and kfree, over the host's memory.
  */
 #include "slab.h"
-
-#include <stdlib.h>
 
 #include "kernel.h"
 
@@ -17,14 +15,14 @@ void *fake_kmalloc(struct fake_kernel *kernel, size_t size)
 		return &zero_size;
 	if (fake_should_fail(&kernel->faults, PCPU_KMALLOC))
 		return NULL;
-	return malloc(size);
+	return host_alloc(&kernel->host, size);
 }
 
 void *fake_kzalloc(struct fake_kernel *kernel, size_t size)
 {
 	if (fake_should_fail(&kernel->faults, PCPU_KMALLOC))
 		return NULL;
-	return calloc(1, size);
+	return host_zalloc(&kernel->host, size);
 }
 
 void fake_kfree(struct fake_kernel *kernel, void *ptr)
@@ -32,5 +30,5 @@ void fake_kfree(struct fake_kernel *kernel, void *ptr)
 	if (!ptr || ptr == &zero_size)
 		return;
 	fake_count(&kernel->faults, PCPU_KFREE);
-	free(ptr);
+	host_free(&kernel->host, ptr);
 }

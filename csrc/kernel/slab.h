@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * slab.h - kmalloc and kfree, over the C library's heap.
+ * slab.h - kmalloc and kfree, over the host's memory.
  */
 #ifndef FAKE_SLAB_H
 #define FAKE_SLAB_H

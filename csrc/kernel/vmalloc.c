@@ -1,23 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * vmalloc.c - one allocator's kernel address space, and vmalloc itself.
- *
- * The space is one reservation without access rights.  Mapping a page gives it
- * rights, unmapping takes them and the contents away; so touching a page that
- * is not mapped faults, as in the kernel.
- *
- * The host allows some 65,530 mappings a process (vm.max_map_count), and the
- * pages of an area are mapped one by one, in any order.  Neighbours become one
- * mapping again only if they share their anon_vma, the host kernel's record of
- * who may hold a copy of a page.  Pages touched far apart would each get their
- * own and never merge.  So one page is touched right after the reservation,
- * while all of it is a single mapping: everything cut off later inherits that
- * one record, and a fully mapped area costs two mappings, itself and its guard.
  */
-#define _GNU_SOURCE 1	/* MAP_NORESERVE, madvise */
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "kernel.h"
 
@@ -31,73 +16,73 @@
 /* without memory nothing but arithmetic is in the way */
 #define UNMAPPED_END	((uint64_t)1 << 62)
 
-static uint64_t page_align(uint64_t n, uint64_t align)
+/* areas that may be asked for, no matter what the host has */
+static uint64_t wanted_areas(uint64_t first_block, uint64_t area_size,
+			     uint64_t limit)
 {
-	return (n + align - 1) & ~(align - 1);
-}
+	uint64_t areas = MAX_RESERVED / area_size;
 
-/* one page gets an anon_vma and the rest inherits it, see above */
-static bool prime(char *page, size_t size)
-{
-	if (mprotect(page, size, PROT_READ | PROT_WRITE))
-		return false;
-	*(volatile char *)page = 0;
-	return !mprotect(page, size, PROT_NONE) &&
-	       !madvise(page, size, MADV_DONTNEED);
+	if (areas < MIN_AREAS)
+		areas = MIN_AREAS;
+	if (limit)
+		areas = (limit - first_block) / area_size;
+	return areas < MAX_AREAS ? areas : MAX_AREAS;
 }
 
 /* reserve real addresses for as many areas as the host lets us have */
-static bool reserve(struct fake_vmalloc *vmalloc, uint64_t area_size)
+static bool reserve(struct fake_kernel *kernel, const struct fake_space *space)
 {
-	uint64_t page = vmalloc->page_size;
-	uint64_t areas = MAX_RESERVED / area_size;
+	struct fake_vmalloc *vmalloc = &kernel->vmalloc;
+	uint64_t area_size = space->area_size + space->page_size;
+	uint64_t areas = wanted_areas(space->first_block, area_size,
+				      space->limit);
+	/* the first chunk lies in the first block, or is an area itself */
+	uint64_t least = space->first_block ? 0 : 1;
 
-	if (areas > MAX_AREAS)
-		areas = MAX_AREAS;
-	if (areas < MIN_AREAS)
-		areas = MIN_AREAS;
-	for (; areas; areas /= 2) {
-		uint64_t end = vmalloc->start + areas * area_size;
-		/* mmap knows the host's pages only, ours may be larger */
-		uint64_t size = end + page;
-		void *mem = MAP_FAILED;
+	for (;; areas /= 2) {
+		uint64_t size = space->first_block + areas * area_size;
 
-		if (size <= SIZE_MAX)	/* not all, where it has 32 bits */
-			mem = mmap(NULL, size, PROT_NONE, MAP_PRIVATE |
-				   MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		if (mem == MAP_FAILED)
-			continue;
-		vmalloc->reserved = mem;
-		vmalloc->reserved_size = size;
-		vmalloc->host = (char *)(uintptr_t)page_align((uintptr_t)mem, page);
-		vmalloc->end = end;
-		if (prime(vmalloc->host, page))
+		if (size <= SIZE_MAX)
+			vmalloc->host = host_reserve(&kernel->host, (size_t)size,
+						     (size_t)space->page_size);
+		if (vmalloc->host) {
+			vmalloc->reserved = (size_t)size;
+			vmalloc->end = vmalloc->base + size;
 			return true;
-		munmap(mem, size);
-		break;
+		}
+		if (areas == least)
+			return false;
 	}
-	vmalloc->reserved = NULL;
-	vmalloc->host = NULL;
-	return false;
 }
 
-bool fake_vmalloc_init(struct fake_vmalloc *vmalloc, uint64_t page_size,
-		       uint64_t first_block, uint64_t area_size, bool mapped)
+bool fake_vmalloc_init(struct fake_kernel *kernel,
+		       const struct fake_space *space)
 {
+	struct fake_vmalloc *vmalloc = &kernel->vmalloc;
+
 	memset(vmalloc, 0, sizeof(*vmalloc));
 	list_init(&vmalloc->areas);
 	vmalloc->hint = &vmalloc->areas;
-	vmalloc->page_size = page_size;
-	vmalloc->start = page_size + first_block;
+	vmalloc->page_size = space->page_size;
+	vmalloc->base = space->base;
+	vmalloc->start = space->base + space->first_block;
 	vmalloc->end = UNMAPPED_END;
-	return !mapped || reserve(vmalloc, area_size + page_size);
+	if (!space->mapped)
+		return true;
+	if (!reserve(kernel, space))
+		return false;
+	if (host_prime(&kernel->host, vmalloc->host, (size_t)space->page_size))
+		return true;
+	fake_vmalloc_exit(kernel);
+	return false;
 }
 
-void fake_vmalloc_exit(struct fake_vmalloc *vmalloc)
+void fake_vmalloc_exit(struct fake_kernel *kernel)
 {
-	if (vmalloc->reserved)
-		munmap(vmalloc->reserved, vmalloc->reserved_size);
-	vmalloc->reserved = NULL;
+	struct fake_vmalloc *vmalloc = &kernel->vmalloc;
+
+	if (vmalloc->host)
+		host_release(&kernel->host, vmalloc->host, vmalloc->reserved);
 	vmalloc->host = NULL;
 }
 
@@ -159,7 +144,7 @@ struct fake_vm_area *fake_get_vm_area(struct fake_kernel *kernel, uint64_t size)
 	pos = find_hole(vmalloc, size, &addr);
 	if (!pos)
 		return NULL;
-	area = malloc(sizeof(*area));
+	area = host_alloc(&kernel->host, sizeof(*area));
 	if (!area)
 		return NULL;
 	area->addr = addr;
@@ -179,39 +164,51 @@ void fake_free_vm_area(struct fake_kernel *kernel, struct fake_vm_area *area)
 	    area->addr < area_end(vmalloc->hint))
 		vmalloc->hint = prev;
 	list_del(&area->list);
-	free(area);
+	host_free(&kernel->host, area);
 }
 
-bool fake_map_boot(struct fake_vmalloc *vmalloc, uint64_t addr, uint64_t size)
+static struct host_range range_of(const struct fake_kernel *kernel,
+				  uint64_t addr, uint64_t size, int cpu)
 {
-	if (!vmalloc->host)
+	struct host_range range = {
+		.addr = fake_host(&kernel->vmalloc, addr),
+		.size = (size_t)size,
+		.cpu = cpu,
+		.node = (int)fake_cpu_to_node(&kernel->pages, cpu),
+	};
+
+	return range;
+}
+
+bool fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
+		   int cpu)
+{
+	struct host_range range;
+
+	if (!kernel->vmalloc.host)
 		return true;
-	return !mprotect(fake_host(vmalloc, addr), size,
-			 PROT_READ | PROT_WRITE);
+	range = range_of(kernel, addr, size, cpu);
+	return host_map(&kernel->host, &range);
 }
 
 bool fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
-			   uint64_t size)
+			   uint64_t size, int cpu)
 {
 	if (fake_should_fail(&kernel->faults, PCPU_MAP))
 		return false;
-	return fake_map_boot(&kernel->vmalloc, addr, size);
+	return fake_map_boot(kernel, addr, size, cpu);
 }
 
 void fake_unmap_kernel_range(struct fake_kernel *kernel, uint64_t addr,
-			     uint64_t size)
+			     uint64_t size, int cpu)
 {
-	bool failed;
-	char *host;
+	struct host_range range;
 
 	fake_count(&kernel->faults, PCPU_UNMAP);
 	if (!kernel->vmalloc.host)
 		return;
-	host = fake_host(&kernel->vmalloc, addr);
-	/* contents first: that never needs a new mapping */
-	failed = madvise(host, size, MADV_DONTNEED);
-	failed |= mprotect(host, size, PROT_NONE);
-	fake_warn_on(kernel, failed,
+	range = range_of(kernel, addr, size, cpu);
+	fake_warn_on(kernel, !host_unmap(&kernel->host, &range),
 		     "the host left pages accessible: too many mappings");
 }
 
@@ -219,11 +216,11 @@ void *fake_vmalloc(struct fake_kernel *kernel, size_t size)
 {
 	if (fake_should_fail(&kernel->faults, PCPU_VMALLOC))
 		return NULL;
-	return malloc(size);
+	return host_alloc(&kernel->host, size);
 }
 
 void fake_vfree(struct fake_kernel *kernel, void *ptr)
 {
 	fake_count(&kernel->faults, PCPU_VFREE);
-	free(ptr);
+	host_free(&kernel->host, ptr);
 }

@@ -2,13 +2,13 @@
 /*
  * vmalloc.h - one allocator's kernel address space, and vmalloc itself.
  *
- * An address is a number that starts at the first page of the space, so it is
- * the same in every run; fake_host() adds where the space really lies.
+ * An address is a number that starts at the base of the space, so it is the
+ * same in every run; fake_host() adds where the space really lies.
  *
- *	0      page          first_block           areas, lowest first
- *	|------|--------------------------|---------|-|---------|-|-------
- *	 never   block that a boot-time     area     ^  area     ^
- *	 used    caller mapped, if any               guard page  guard page
+ *	base          first_block           areas, lowest first
+ *	|--------------------------|---------|-|---------|-|-------
+ *	  block that a boot-time     area     ^  area     ^
+ *	  caller mapped, if any               guard page  guard page
  */
 #ifndef FAKE_VMALLOC_H
 #define FAKE_VMALLOC_H
@@ -34,31 +34,39 @@ struct fake_vmalloc {
 	struct list_head *hint;	/* no hole of hint_size starts before it */
 	uint64_t hint_size;	/* what the last search looked for */
 	uint64_t page_size;	/* bytes */
+	uint64_t base;		/* lowest address of all */
 	uint64_t start;		/* lowest address of an area */
 	uint64_t end;		/* behind the highest one */
-	char *host;		/* real address of address 0; NULL: no memory */
-	void *reserved;		/* what mmap gave, to be unmapped */
-	size_t reserved_size;	/* bytes of it */
+	char *host;		/* real address of the base; NULL: no memory */
+	size_t reserved;	/* bytes from there */
+};
+
+/* what a space is to be like */
+struct fake_space {
+	uint64_t page_size;	/* bytes, a power of two */
+	uint64_t base;		/* lowest address, above 0, whole pages */
+	uint64_t first_block;	/* bytes there for a boot-time caller's block */
+	uint64_t area_size;	/* bytes of the areas to come, without guard page */
+	uint64_t limit;		/* bytes of real addresses at most, enough for a
+				   first chunk; 0: no limit */
+	bool mapped;		/* reserve real addresses */
 };
 
 /**
  * fake_vmalloc_init - reserve an address space
- * @vmalloc: what to set up
- * @page_size: bytes, a power of two
- * @first_block: bytes below the areas for a boot-time caller's own block
- * @area_size: bytes of the areas to come, guard page not included
- * @mapped: reserve real address space
+ * @kernel: the kernel, its host ready
+ * @space: what it is to be like
  *
  * Return: false when the host refuses the reservation.
  */
-bool fake_vmalloc_init(struct fake_vmalloc *vmalloc, uint64_t page_size,
-		       uint64_t first_block, uint64_t area_size, bool mapped);
+bool fake_vmalloc_init(struct fake_kernel *kernel,
+		       const struct fake_space *space);
 
 /**
  * fake_vmalloc_exit - give the whole space back, with all areas
- * @vmalloc: the address space
+ * @kernel: the kernel
  */
-void fake_vmalloc_exit(struct fake_vmalloc *vmalloc);
+void fake_vmalloc_exit(struct fake_kernel *kernel);
 
 /**
  * fake_vm_area_register_early - take the lowest addresses, before all others
@@ -91,37 +99,41 @@ void fake_free_vm_area(struct fake_kernel *kernel, struct fake_vm_area *area);
  * @kernel: the kernel
  * @addr: page-aligned address
  * @size: bytes, whole pages
+ * @cpu: whose unit they are in
  *
  * Return: false when page tables cannot be had.
  */
 bool fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
-			   uint64_t size);
+			   uint64_t size, int cpu);
 
 /**
  * fake_unmap_kernel_range - take pages away, and their contents
  * @kernel: the kernel
  * @addr: page-aligned address
  * @size: bytes, whole pages; some may not be mapped
+ * @cpu: whose unit they are in
  */
 void fake_unmap_kernel_range(struct fake_kernel *kernel, uint64_t addr,
-			     uint64_t size);
+			     uint64_t size, int cpu);
 
 /**
  * fake_map_boot - map pages at boot time: not counted, never made to fail
- * @vmalloc: the address space
+ * @kernel: the kernel
  * @addr: page-aligned address
  * @size: bytes, whole pages
+ * @cpu: whose unit they are in
  *
  * Return: false when the host refuses.
  */
-bool fake_map_boot(struct fake_vmalloc *vmalloc, uint64_t addr, uint64_t size);
+bool fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
+		   int cpu);
 
 /**
  * fake_vmalloc - allocate memory larger than a page
  * @kernel: the kernel
  * @size: bytes
  *
- * Comes from the C library's heap and takes no addresses, so the pointers that
+ * Comes from the host's memory and takes no addresses, so the pointers that
  * an allocator gives do not depend on the length of its maps.
  * Return: the memory, or NULL.
  */
@@ -137,7 +149,7 @@ void fake_vfree(struct fake_kernel *kernel, void *ptr);
 /* the real address of an address; only with real memory */
 static inline char *fake_host(const struct fake_vmalloc *vmalloc, uint64_t addr)
 {
-	return vmalloc->host + addr;
+	return vmalloc->host + (addr - vmalloc->base);
 }
 
 #endif /* FAKE_VMALLOC_H */

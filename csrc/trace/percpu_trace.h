@@ -5,7 +5,7 @@
  * The text of the five tracepoints percpu:percpu_* as ftrace or perf script
  * print it is fed in pieces of any size.  A reader holds one unfinished line,
  * the pointers that live, and the operations not yet taken; it is not to be
- * shared between threads.
+ * shared between threads.  Its memory comes from malloc().
  */
 #ifndef PERCPU_TRACE_H
 #define PERCPU_TRACE_H
@@ -34,7 +34,8 @@ enum pcpu_trace_error {
 	PCPU_T_CUT,		/* the last line has no end */
 	PCPU_T_BINARY,		/* a zero byte, or a line without end */
 	PCPU_T_TOO_MANY,	/* more than 2^32 - 2 pointers live or kinds */
-	PCPU_T_HOST		/* the host has no memory */
+	PCPU_T_HOST,		/* the host has no memory */
+	PCPU_T_NULL		/* a pointer that is needed is NULL */
 };
 
 /* where reading stopped */
@@ -118,7 +119,8 @@ void pcpu_trace_take(struct pcpu_trace_reader *reader);
  * @kind: size and alignment
  * @length: bytes of the call site, 0: the kernel did not tell
  *
- * Return: the call site, without a zero behind it; good while the reader is.
+ * Return: the call site, without a zero behind it, good while the reader is; or
+ * NULL where there is no such kind.
  */
 const char *pcpu_trace_kind(const struct pcpu_trace_reader *reader,
 			    size_t index, struct pcpu_kind *kind,

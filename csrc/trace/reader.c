@@ -351,10 +351,15 @@ static int keep(struct pcpu_trace_reader *reader, const char *text, size_t n)
 int pcpu_trace_feed(struct pcpu_trace_reader *reader, const char *text,
 		    size_t n)
 {
-	const char *end = text + n;
-	const char *feed;
-	int err = -reader->stop.error;
+	const char *end, *feed;
+	int err;
 
+	if (!reader || (n && !text))
+		return -PCPU_T_NULL;
+	if (!n)
+		return -reader->stop.error;
+	end = text + n;
+	err = -reader->stop.error;
 	while (!err && text < end &&
 	       (feed = memchr(text, '\n', (size_t)(end - text)))) {
 		if (reader->rest.used) {
@@ -389,12 +394,17 @@ static bool says_something(const char *text, size_t n)
  */
 int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 {
-	const char *text = reader->rest.data;
-	size_t n = reader->rest.used;
-	uint64_t before = reader->stats.events;
-	int digits = reader->ptr_digits;
-	int err;
+	const char *text;
+	uint64_t before;
+	int digits, err;
+	size_t n;
 
+	if (!reader)
+		return -PCPU_T_NULL;
+	text = reader->rest.data;
+	n = reader->rest.used;
+	before = reader->stats.events;
+	digits = reader->ptr_digits;
 	if (reader->stop.error || !n)
 		return -reader->stop.error;
 	reader->rest.used = 0;
@@ -410,21 +420,25 @@ int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 const struct pcpu_op *pcpu_trace_ops(const struct pcpu_trace_reader *reader,
 				     size_t *n)
 {
-	*n = reader->ops.used;
-	return reader->ops.data;
+	*n = reader ? reader->ops.used : 0;
+	return reader ? reader->ops.data : NULL;
 }
 
 void pcpu_trace_take(struct pcpu_trace_reader *reader)
 {
-	reader->ops.used = 0;
+	if (reader)
+		reader->ops.used = 0;
 }
 
 const char *pcpu_trace_kind(const struct pcpu_trace_reader *reader,
 			    size_t index, struct pcpu_kind *kind,
 			    size_t *length)
 {
-	const struct kind *found = (const struct kind *)reader->kinds.data + index;
+	const struct kind *found;
 
+	if (!reader || index >= reader->kinds.used)
+		return NULL;
+	found = (const struct kind *)reader->kinds.data + index;
 	*kind = found->ask;
 	*length = found->site_len;
 	return (const char *)reader->texts.data + found->site;
@@ -433,12 +447,16 @@ const char *pcpu_trace_kind(const struct pcpu_trace_reader *reader,
 void pcpu_trace_stats(const struct pcpu_trace_reader *reader,
 		      struct pcpu_trace_stats *stats)
 {
-	*stats = reader->stats;
-	stats->kinds = reader->kinds.used;
+	const struct pcpu_trace_stats none = { 0 };
+
+	*stats = reader ? reader->stats : none;
+	stats->kinds = reader ? reader->kinds.used : 0;
 }
 
 void pcpu_trace_stop(const struct pcpu_trace_reader *reader,
 		     struct pcpu_trace_stop *where)
 {
-	*where = reader->stop;
+	const struct pcpu_trace_stop none = { PCPU_T_NULL, 0, NULL };
+
+	*where = reader ? reader->stop : none;
 }

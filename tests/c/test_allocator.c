@@ -494,55 +494,6 @@ TEST(inject_refuses_what_cannot_fail)
 	pcpu_destroy(pcpu);
 }
 
-static char last_text[160];
-
-static void note_refusal(void *arg, int about, const char *text)
-{
-	(void)arg;
-	CHECK(about == PCPU_LOG_REFUSED);
-	snprintf(last_text, sizeof(last_text), "%s", text);
-}
-
-/* its structures may be others: nothing behind the first three fields is read */
-TEST(a_header_of_another_version_is_refused_and_both_are_named)
-{
-	struct pcpu_config config = small_config(2);
-	char want[160];
-	int error = 0;
-
-	config.log = note_refusal;
-	config.version = (PCPU_VERSION & ~(uint64_t)0xffffff) | 0x020304;
-	last_text[0] = 0;
-	CHECK(!pcpu_create(&config, &error));
-	CHECK(error == -PCPU_E_VERSION);
-	snprintf(want, sizeof(want), "percpu.h is of version 2.3.4, the library "
-		 "of %s: use the header that came with it", pcpu_version());
-	CHECK(!strcmp(last_text, want));
-}
-
-/* forgotten, or a header from before there were versions: who knows the sink? */
-TEST(no_version_is_refused_without_a_text)
-{
-	struct pcpu_config config = small_config(2);
-	int error = 0;
-
-	config.log = note_refusal;
-	config.version = 0;
-	last_text[0] = 0;
-	CHECK(!pcpu_create(&config, &error));
-	CHECK(error == -PCPU_E_VERSION);
-	CHECK(!last_text[0]);
-}
-
-/* 0.1.0 and 0.1.7 have the same structures */
-TEST(a_header_of_another_patch_is_welcome)
-{
-	struct pcpu_config config = small_config(2);
-
-	config.version = PCPU_VERSION ^ 7;
-	pcpu_destroy(create(&config));
-}
-
 /* what a sink finds out when it asks the allocator that warns */
 static struct pcpu *asked;
 static struct pcpu_info answer;
@@ -568,7 +519,7 @@ TEST(the_sink_is_called_without_the_lock)
 	CHECK(calls == 1);
 	CHECK(answer.unit_size == UNIT);
 	/* it was delivered: the next call has nothing to say */
-	CHECK(pcpu_alloc(asked, 8, 8) > 0);
+	CHECK(!pcpu_free(asked, pcpu_alloc(asked, 8, 8)));
 	CHECK(calls == 1);
 	pcpu_destroy(asked);
 }

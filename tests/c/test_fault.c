@@ -209,7 +209,7 @@ static unsigned int failed_services(struct fake_kernel *kernel)
 	failed |= (unsigned int)(!small && !zeroed) << PCPU_KMALLOC;
 	failed |= (unsigned int)!large << PCPU_VMALLOC;
 	failed |= (unsigned int)!fake_alloc_page(kernel, 0) << PCPU_ALLOC_PAGE;
-	failed |= (unsigned int)!fake_map_kernel_range(kernel, 4096, 4096)
+	failed |= (unsigned int)!fake_map_kernel_range(kernel, 4096, 4096, 0)
 		  << PCPU_MAP;
 	if (area)
 		fake_free_vm_area(kernel, area);
@@ -225,16 +225,18 @@ TEST(only_the_named_service_fails)
 	static const int sites[] = { PCPU_KMALLOC, PCPU_VMALLOC,
 		PCPU_GET_VM_AREA, PCPU_ALLOC_PAGE, PCPU_MAP };
 	struct pcpu_fault fault = { 1, 1, -1, 1.0, 0 };
+	const struct fake_space space = { .page_size = 4096, .base = 4096,
+		.area_size = 4096 };
 	struct fake_kernel kernel;
 
 	memset(&kernel, 0, sizeof(kernel));
-	CHECK(fake_pages_init(&kernel.pages, 1, 1, 0));
-	CHECK(fake_vmalloc_init(&kernel.vmalloc, 4096, 0, 4096, false));
+	CHECK(fake_pages_init(&kernel, 1, 1, 0));
+	CHECK(fake_vmalloc_init(&kernel, &space));
 	CHECK(failed_services(&kernel) == 0);
 	for (size_t i = 0; i < sizeof(sites) / sizeof(sites[0]); i++) {
 		CHECK(!fake_fault_arm(&kernel.faults, sites[i], &fault));
 		CHECK(failed_services(&kernel) == 1u << sites[i]);
 		CHECK(!fake_fault_arm(&kernel.faults, sites[i], NULL));
 	}
-	fake_pages_exit(&kernel.pages);
+	fake_pages_exit(&kernel);
 }

@@ -6,7 +6,9 @@
  * What leaks on the way the sanitizer sees, but for reservations: those are
  * counted here.
  */
+#define _GNU_SOURCE 1	/* sysconf */
 #include <limits.h>
+#include <unistd.h>
 
 #include "host_faults.h"
 #include "small.h"
@@ -98,6 +100,100 @@ TEST(a_host_that_refuses_every_reservation_ends_the_creation)
 	host_fail(HOST_MMAP, 0, INT_MAX);
 	CHECK(!pcpu_create(&config, &error) && error == -PCPU_E_HOST);
 	host_fail(HOST_MMAP, 0, 0);
+}
+
+/* an array, handed out from the front and never taken back */
+static _Alignas(16) char records[1 << 16];
+static size_t records_used;
+
+static void *take_record(void *arg, size_t size)
+{
+	void *record = records + records_used;
+
+	(void)arg;
+	records_used += (size + 15) & ~(size_t)15;
+	return records_used <= sizeof(records) ? record : NULL;
+}
+
+static void forget_record(void *arg, void *ptr)
+{
+	(void)arg;
+	(void)ptr;
+}
+
+/* two chunks of 2 units of 16 pages and their guards */
+static _Alignas(4096) char units[2 * 33 * 4096];
+
+static void *take_units(void *arg, size_t size, size_t align)
+{
+	(void)arg;
+	return size <= sizeof(units) && align <= 4096 ? units : NULL;
+}
+
+static void forget_units(void *arg, void *addr, size_t size)
+{
+	(void)arg;
+	CHECK(addr == units && size == sizeof(units));
+}
+
+static int clear_units(void *arg, void *addr, size_t size, int cpu, int node)
+{
+	(void)arg;
+	(void)cpu;
+	(void)node;
+	memset(addr, 0, size);
+	return 0;
+}
+
+static void leave_units(void *arg, void *addr, size_t size, int cpu, int node)
+{
+	(void)arg;
+	(void)addr;
+	(void)size;
+	(void)cpu;
+	(void)node;
+}
+
+TEST(an_allocator_may_live_in_two_arrays_and_need_nothing_else)
+{
+	static const struct pcpu_hooks arrays = {
+		.alloc = take_record,
+		.free = forget_record,
+		.reserve = take_units,
+		.release = forget_units,
+		.map = clear_units,
+		.unmap = leave_units,
+	};
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu_snapshot *snapshot;
+	struct pcpu *pcpu;
+	int64_t ptrs[40];
+	size_t at;
+
+	if (sysconf(_SC_PAGESIZE) != 4096)
+		return;
+	config.hooks = &arrays;
+	for (int call = 0; call < NR_HOST_CALLS; call++)
+		host_fail(call, 0, INT_MAX);
+	pcpu = create(&config);
+	for (int i = 0; i < 40; i++) {
+		char *copy;
+
+		ptrs[i] = pcpu_alloc(pcpu, 1000, 8);
+		copy = (char *)(uintptr_t)pcpu_address(pcpu, ptrs[i], 1);
+		CHECK(copy > units && copy < units + sizeof(units));
+		CHECK(!copy[0] && !copy[999]);
+		memset(copy, 0xff, 1000);
+	}
+	CHECK(pcpu_alloc(pcpu, 65536, 8) > 0);
+	CHECK(pcpu_alloc(pcpu, 65536, 8) == NOMEM(GET_VM_AREA));
+	snapshot = pcpu_snapshot_take(pcpu, NULL);
+	CHECK(snapshot->nr_chunks == 2);
+	pcpu_snapshot_free(snapshot);
+	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 40, &at));
+	pcpu_destroy(pcpu);
+	for (int call = 0; call < NR_HOST_CALLS; call++)
+		host_fail(call, 0, 0);
 }
 
 /* a new chunk: its struct, its map, its place in the address space */

@@ -12,12 +12,12 @@ static struct fake_kernel kernel;
 static void start(int64_t cpus, int64_t nodes, int64_t limit)
 {
 	memset(&kernel, 0, sizeof(kernel));
-	CHECK(fake_pages_init(&kernel.pages, cpus, nodes, limit));
+	CHECK(fake_pages_init(&kernel, cpus, nodes, limit));
 }
 
 static void end(void)
 {
-	fake_pages_exit(&kernel.pages);
+	fake_pages_exit(&kernel);
 }
 
 TEST(cpus_stand_on_nodes_in_even_blocks)

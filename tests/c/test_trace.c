@@ -647,3 +647,43 @@ TEST(operations_can_be_replayed)
 	pcpu_destroy(pcpu);
 	done();
 }
+
+TEST(a_null_reader_is_an_error_and_has_nothing)
+{
+	struct pcpu_trace_stats stats;
+	struct pcpu_trace_stop stop;
+	struct pcpu_kind kind;
+	size_t n = 1;
+
+	CHECK(pcpu_trace_feed(NULL, "x", 1) == -PCPU_T_NULL);
+	CHECK(pcpu_trace_finish(NULL) == -PCPU_T_NULL);
+	CHECK(!pcpu_trace_ops(NULL, &n) && n == 0);
+	CHECK(!pcpu_trace_kind(NULL, 0, &kind, &n));
+	pcpu_trace_take(NULL);
+	pcpu_trace_stats(NULL, &stats);
+	CHECK(stats.lines == 0 && stats.kinds == 0);
+	pcpu_trace_stop(NULL, &stop);
+	CHECK(stop.error == PCPU_T_NULL);
+	pcpu_trace_reader_free(NULL);
+}
+
+TEST(no_text_is_fine_unless_some_was_promised)
+{
+	struct pcpu_trace_reader *reader = pcpu_trace_reader_new();
+
+	CHECK(!pcpu_trace_feed(reader, NULL, 0));
+	CHECK(pcpu_trace_feed(reader, NULL, 1) == -PCPU_T_NULL);
+	CHECK(!pcpu_trace_feed(reader, "\n", 1));
+	CHECK(!pcpu_trace_finish(reader));
+	pcpu_trace_reader_free(reader);
+}
+
+TEST(a_kind_that_was_not_read_is_none)
+{
+	struct pcpu_trace_reader *reader = pcpu_trace_reader_new();
+	struct pcpu_kind kind;
+	size_t n;
+
+	CHECK(!pcpu_trace_kind(reader, 0, &kind, &n));
+	pcpu_trace_reader_free(reader);
+}

@@ -18,9 +18,17 @@ static struct fake_kernel kernel;
 static void start_with(struct fake_kernel *k, uint64_t block, uint64_t pages,
 		       bool mapped)
 {
+	struct fake_space space = {
+		.page_size = PAGE,
+		.base = PAGE,
+		.first_block = block * PAGE,
+		.area_size = pages * PAGE,
+		.mapped = mapped,
+	};
+
 	memset(k, 0, sizeof(*k));
-	CHECK(fake_vmalloc_init(&k->vmalloc, PAGE, block * PAGE, pages * PAGE,
-				mapped));
+	CHECK(fake_pages_init(k, 1, 1, 0));
+	CHECK(fake_vmalloc_init(k, &space));
 }
 
 static void start(bool mapped)
@@ -44,7 +52,8 @@ static void end(void)
 	while (!list_empty(&kernel.vmalloc.areas))
 		put(list_entry(kernel.vmalloc.areas.next, struct fake_vm_area,
 			       list));
-	fake_vmalloc_exit(&kernel.vmalloc);
+	fake_vmalloc_exit(&kernel);
+	fake_pages_exit(&kernel);
 }
 
 static char *host(uint64_t addr)
@@ -99,7 +108,8 @@ TEST(an_early_area_has_no_guard_page)
 	CHECK(a->addr == 4 * PAGE);
 	put(a);
 	list_del(&early.list);
-	fake_vmalloc_exit(&kernel.vmalloc);
+	fake_vmalloc_exit(&kernel);
+	fake_pages_exit(&kernel);
 }
 
 /*
@@ -284,7 +294,8 @@ TEST(two_spaces_give_the_same_addresses)
 		fake_free_vm_area(&other,
 				  list_entry(other.vmalloc.areas.next,
 					     struct fake_vm_area, list));
-	fake_vmalloc_exit(&other.vmalloc);
+	fake_vmalloc_exit(&other);
+	fake_pages_exit(&other);
 }
 
 TEST(nothing_is_mapped_in_a_new_area)
@@ -295,7 +306,7 @@ TEST(nothing_is_mapped_in_a_new_area)
 	area = get(2);
 	CHECK(faults(host(area->addr)));
 	CHECK(faults(host(area->addr + 2 * PAGE - 1)));
-	CHECK(faults(host(0)));
+	CHECK(faults(host(area->addr + 2 * PAGE)));
 	end();
 }
 
@@ -306,7 +317,7 @@ TEST(mapped_pages_are_zero_and_hold_what_is_written)
 
 	start(true);
 	area = get(2);
-	CHECK(fake_map_kernel_range(&kernel, area->addr, 2 * PAGE));
+	CHECK(fake_map_kernel_range(&kernel, area->addr, 2 * PAGE, 0));
 	for (i = 0; i < 2 * PAGE; i++)
 		sum += *host(area->addr + i) != 0;
 	CHECK(sum == 0);
@@ -321,7 +332,7 @@ TEST(the_guard_page_faults_beside_mapped_pages)
 
 	start(true);
 	area = get(2);
-	CHECK(fake_map_kernel_range(&kernel, area->addr, 2 * PAGE));
+	CHECK(fake_map_kernel_range(&kernel, area->addr, 2 * PAGE, 0));
 	CHECK(!faults(host(area->addr + 2 * PAGE - 1)));
 	CHECK(faults(host(area->addr + 2 * PAGE)));
 	end();
@@ -333,7 +344,7 @@ TEST(only_the_named_pages_are_mapped)
 
 	start(true);
 	area = get(3);
-	CHECK(fake_map_kernel_range(&kernel, area->addr + PAGE, PAGE));
+	CHECK(fake_map_kernel_range(&kernel, area->addr + PAGE, PAGE, 0));
 	CHECK(faults(host(area->addr)));
 	CHECK(!faults(host(area->addr + PAGE)));
 	CHECK(faults(host(area->addr + 2 * PAGE)));
@@ -346,9 +357,9 @@ TEST(an_unmapped_page_faults_and_its_neighbours_stay)
 
 	start(true);
 	area = get(3);
-	CHECK(fake_map_kernel_range(&kernel, area->addr, 3 * PAGE));
+	CHECK(fake_map_kernel_range(&kernel, area->addr, 3 * PAGE, 0));
 	memset(host(area->addr), 0x5a, 3 * PAGE);
-	fake_unmap_kernel_range(&kernel, area->addr + PAGE, PAGE);
+	fake_unmap_kernel_range(&kernel, area->addr + PAGE, PAGE, 0);
 	CHECK(*host(area->addr + PAGE - 1) == 0x5a);
 	CHECK(faults(host(area->addr + PAGE)));
 	CHECK(faults(host(area->addr + 2 * PAGE - 1)));
@@ -362,10 +373,10 @@ TEST(a_page_that_is_mapped_again_is_zero)
 
 	start(true);
 	area = get(1);
-	CHECK(fake_map_kernel_range(&kernel, area->addr, PAGE));
+	CHECK(fake_map_kernel_range(&kernel, area->addr, PAGE, 0));
 	memset(host(area->addr), 0x5a, PAGE);
-	fake_unmap_kernel_range(&kernel, area->addr, PAGE);
-	CHECK(fake_map_kernel_range(&kernel, area->addr, PAGE));
+	fake_unmap_kernel_range(&kernel, area->addr, PAGE, 0);
+	CHECK(fake_map_kernel_range(&kernel, area->addr, PAGE, 0));
 	CHECK(*host(area->addr) == 0);
 	CHECK(*host(area->addr + PAGE - 1) == 0);
 	end();
@@ -377,9 +388,9 @@ TEST(mapping_is_counted_a_call_at_a_time)
 
 	start(true);
 	area = get(4);
-	CHECK(fake_map_kernel_range(&kernel, area->addr, 4 * PAGE));
-	fake_unmap_kernel_range(&kernel, area->addr, 2 * PAGE);
-	fake_unmap_kernel_range(&kernel, area->addr, 4 * PAGE);
+	CHECK(fake_map_kernel_range(&kernel, area->addr, 4 * PAGE, 0));
+	fake_unmap_kernel_range(&kernel, area->addr, 2 * PAGE, 0);
+	fake_unmap_kernel_range(&kernel, area->addr, 4 * PAGE, 0);
 	CHECK(kernel.faults.calls[PCPU_MAP] == 1);
 	CHECK(kernel.faults.calls[PCPU_UNMAP] == 2);
 	CHECK(kernel.faults.calls[PCPU_WARN] == 0);
@@ -394,7 +405,7 @@ TEST(a_failed_map_maps_nothing)
 	start(true);
 	area = get(1);
 	CHECK(!fake_fault_arm(&kernel.faults, PCPU_MAP, &fault));
-	CHECK(!fake_map_kernel_range(&kernel, area->addr, PAGE));
+	CHECK(!fake_map_kernel_range(&kernel, area->addr, PAGE, 0));
 	CHECK(faults(host(area->addr)));
 	CHECK(kernel.faults.calls[PCPU_MAP] == 1);
 	end();
@@ -406,7 +417,7 @@ TEST(mapping_at_boot_time_is_not_counted_and_never_fails)
 
 	start_with(&kernel, 2, 1, true);
 	CHECK(!fake_fault_arm(&kernel.faults, PCPU_MAP, &fault));
-	CHECK(fake_map_boot(&kernel.vmalloc, PAGE, 2 * PAGE));
+	CHECK(fake_map_boot(&kernel, PAGE, 2 * PAGE, 0));
 	CHECK(!faults(host(PAGE)));
 	CHECK(!faults(host(3 * PAGE - 1)));
 	CHECK(faults(host(3 * PAGE)));
@@ -421,21 +432,24 @@ TEST(an_unmap_that_the_host_refuses_is_a_warning)
 	start(true);
 	area = get(1);
 	/* not at a page's start */
-	fake_unmap_kernel_range(&kernel, area->addr + 1, PAGE);
+	fake_unmap_kernel_range(&kernel, area->addr + 1, PAGE, 0);
 	CHECK(kernel.faults.calls[PCPU_WARN] == 1);
 	CHECK(kernel.log.pending);
 	end();
 }
 
-/* the host's mappings inside the space */
+/* the host's mappings inside the space, or where it was */
 static int host_mappings(void)
 {
-	uintptr_t from = (uintptr_t)kernel.vmalloc.reserved;
-	uintptr_t to = from + kernel.vmalloc.reserved_size;
+	static uintptr_t from;
+	uintptr_t to;
 	FILE *maps = fopen("/proc/self/maps", "r");
 	char line[512];
 	int n = 0;
 
+	if (kernel.vmalloc.host)
+		from = (uintptr_t)kernel.vmalloc.host;
+	to = from + kernel.vmalloc.reserved;
 	while (maps && fgets(line, sizeof(line), maps)) {
 		uintptr_t start = strtoull(line, NULL, 16);
 
@@ -469,13 +483,13 @@ TEST(pages_mapped_in_any_order_cost_two_mappings_an_area)
 		page[j] = tmp;
 	}
 	for (i = 0; i < ALL; i++) {
-		CHECK(fake_map_kernel_range(&kernel, page[i], PAGE));
+		CHECK(fake_map_kernel_range(&kernel, page[i], PAGE, 0));
 		*host(page[i]) = 1;
 	}
 	CHECK(host_mappings() >= 2 * AREAS);
 	CHECK(host_mappings() <= 2 * AREAS + 2);
 	for (i = 0; i < ALL; i++)
-		fake_unmap_kernel_range(&kernel, page[i], PAGE);
+		fake_unmap_kernel_range(&kernel, page[i], PAGE, 0);
 	CHECK(host_mappings() <= 2);
 	CHECK(kernel.faults.calls[PCPU_WARN] == 0);
 	end();
@@ -488,20 +502,28 @@ TEST(leaving_gives_the_whole_space_back)
 	end();
 	CHECK(host_mappings() == 0);
 	CHECK(!kernel.vmalloc.host);
-	fake_vmalloc_exit(&kernel.vmalloc);	/* twice is allowed */
+	fake_vmalloc_exit(&kernel);	/* twice is allowed */
 }
 
 TEST(a_page_may_be_several_of_the_host)
 {
 	struct fake_vm_area *area;
 
+	struct fake_space space = {
+		.page_size = 4 * PAGE,
+		.base = 4 * PAGE,
+		.area_size = 16 * PAGE,
+		.mapped = true,
+	};
+
 	memset(&kernel, 0, sizeof(kernel));
-	CHECK(fake_vmalloc_init(&kernel.vmalloc, 4 * PAGE, 0, 16 * PAGE, true));
+	CHECK(fake_pages_init(&kernel, 1, 1, 0));
+	CHECK(fake_vmalloc_init(&kernel, &space));
 	CHECK((uintptr_t)kernel.vmalloc.host % (4 * PAGE) == 0);
 	area = fake_get_vm_area(&kernel, 8 * PAGE);
 	CHECK(area->addr == 4 * PAGE);
 	CHECK(area->size == 12 * PAGE);
-	CHECK(fake_map_kernel_range(&kernel, area->addr, 8 * PAGE));
+	CHECK(fake_map_kernel_range(&kernel, area->addr, 8 * PAGE, 0));
 	CHECK(!faults(host(area->addr + 8 * PAGE - 1)));
 	CHECK(faults(host(area->addr + 8 * PAGE)));
 	end();
@@ -509,11 +531,16 @@ TEST(a_page_may_be_several_of_the_host)
 
 TEST(a_space_that_the_host_cannot_reserve_is_refused)
 {
+	struct fake_space space = {
+		.page_size = PAGE,
+		.base = PAGE,
+		.area_size = (uint64_t)1 << 48,
+		.mapped = true,
+	};
+
 	memset(&kernel, 0, sizeof(kernel));
-	CHECK(!fake_vmalloc_init(&kernel.vmalloc, PAGE, 0, (uint64_t)1 << 48,
-				 true));
+	CHECK(!fake_vmalloc_init(&kernel, &space));
 	CHECK(!kernel.vmalloc.host);
-	CHECK(!kernel.vmalloc.reserved);
 }
 
 TEST(without_memory_only_addresses_and_counts_are_left)
@@ -525,8 +552,8 @@ TEST(without_memory_only_addresses_and_counts_are_left)
 	/* 2^50 bytes: no host has them */
 	area = fake_get_vm_area(&kernel, (uint64_t)1 << 50);
 	CHECK(area && area->addr == PAGE);
-	CHECK(fake_map_kernel_range(&kernel, area->addr, PAGE));
-	fake_unmap_kernel_range(&kernel, area->addr, PAGE);
+	CHECK(fake_map_kernel_range(&kernel, area->addr, PAGE, 0));
+	fake_unmap_kernel_range(&kernel, area->addr, PAGE, 0);
 	CHECK(kernel.faults.calls[PCPU_MAP] == 1);
 	CHECK(kernel.faults.calls[PCPU_UNMAP] == 1);
 	CHECK(kernel.faults.calls[PCPU_WARN] == 0);

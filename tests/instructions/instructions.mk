@@ -5,7 +5,7 @@
 # The port is built as the extension is, as one translation unit with -O3.  The
 # flags are fixed, also those that distributions set: others, another count.
 
-COUNT_FLAGS := -std=c11 -O3 -fPIE -fno-stack-protector -U_FORTIFY_SOURCE -pthread
+COUNT_FLAGS := -std=c11 -D_GNU_SOURCE=1 -O3 -fPIE -fno-stack-protector -U_FORTIFY_SOURCE -pthread
 COUNTED := $(BUILD)/instructions/workloads
 COUNTED_LEAN := $(BUILD)/instructions/lean/workloads
 COUNTING := $(PYTHON) tests/instructions/counting.py

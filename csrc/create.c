@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * create.c - an allocator's beginning and end.
+ */
+#define _GNU_SOURCE 1	/* sysconf */
+#include "create.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "allocator.h"
+#include "first_chunk.h"
+#include "report.h"
+
+#define VERSION_TEXT(...)	VERSION_TEXT_(__VA_ARGS__)
+#define VERSION_TEXT_(major, minor, patch)	#major "." #minor "." #patch
+
+#define MAX_CPUS	65536
+
+/* 16 of them are a unit, and a unit is at most 1 GiB */
+#define MAX_PAGE_SIZE	((int64_t)64 << 20)
+
+/* addresses are below 2^62, see UNMAPPED_END; leave half of that to chunks */
+#define MAX_FIRST_PTR	((int64_t)1 << 61)
+
+/* the part of the geometry that the first chunk has no say in */
+static int page_geometry(const struct pcpu_config *config,
+			 struct pcpu_geometry *geo)
+{
+	int64_t host = sysconf(_SC_PAGESIZE);
+	int64_t page = config->page_size ? config->page_size : host;
+
+	if (config->cpus < 1 || config->cpus > MAX_CPUS ||
+	    !pcpu_is_power_of_two(page) || page > MAX_PAGE_SIZE)
+		return -PCPU_E_CONFIG;
+	/* real pages can be joined, not cut */
+	if (config->memory == PCPU_MEMORY_MAPPED && page < host)
+		return -PCPU_E_CONFIG;
+
+	geo->cpus = (int)config->cpus;
+	geo->page_size = (int)page;
+	geo->page_shift = pcpu_fls((unsigned int)page) - 1;
+	geo->min_unit_size = PCPU_MIN_UNIT_PAGES << geo->page_shift;
+	return 0;
+}
+
+static int check_config(const struct pcpu_config *config,
+			const struct pcpu_geometry *geo)
+{
+	if (config->first_ptr < 0 || config->first_ptr > MAX_FIRST_PTR ||
+	    config->first_ptr & (geo->page_size - 1) ||
+	    config->address_space < 0 ||
+	    config->nodes < 0 || config->nodes > config->cpus ||
+	    config->page_limit < 0 ||
+	    (config->memory != PCPU_MEMORY_MAPPED &&
+	     config->memory != PCPU_MEMORY_NONE) ||
+	    config->quirks & ~(unsigned int)PCPU_QUIRK_ROLLBACK ||
+	    config->static_image_size > (uint64_t)config->static_size ||
+	    (config->static_image_size && !config->static_image))
+		return -PCPU_E_CONFIG;
+	return 0;
+}
+
+static void copy_static_image(struct pcpu *pcpu,
+			      const struct pcpu_config *config)
+{
+	int cpu;
+
+	if (!pcpu->kernel.vmalloc.host || !config->static_image_size)
+		return;
+	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
+		uint64_t addr = pcpu_chunk_addr(pcpu, pcpu->first_chunk, cpu,
+						0);
+
+		memcpy(fake_host(&pcpu->kernel.vmalloc, addr),
+		       config->static_image, config->static_image_size);
+	}
+}
+
+/* the first chunk lies in a block of its own, or is the first area */
+static bool has_room(const struct fake_space *space)
+{
+	uint64_t least = space->first_block;
+
+	if (!least)
+		least = space->area_size + space->page_size;
+	return !space->limit || space->limit >= least;
+}
+
+static int build(struct pcpu *pcpu, const struct pcpu_config *config)
+{
+	struct fake_kernel *kernel = &pcpu->kernel;
+	struct pcpu_geometry *geo = &pcpu->geo;
+	struct pcpu_setup setup;
+	struct fake_space space;
+	int err;
+
+	err = page_geometry(config, geo);
+	if (!err)
+		err = check_config(config, geo);
+	if (!err)
+		err = pcpu_first_chunk_plan(config, geo, &setup);
+	if (!err)
+		err = pcpu_first_chunk_geometry(&setup, geo);
+	if (err)
+		return err;
+
+	pcpu->quirks = config->quirks;
+	pcpu->work = &pcpu->alloc_work;	/* to build takes none */
+	fake_fault_ask(&kernel->faults, kernel->host.hooks.should_fail,
+		       config->arg);
+	space = (struct fake_space){
+		.page_size = (uint64_t)geo->page_size,
+		.base = (uint64_t)(config->first_ptr ? config->first_ptr :
+						       geo->page_size),
+		.first_block = setup.has_block ? (uint64_t)geo->chunk_size : 0,
+		.area_size = (uint64_t)geo->chunk_size,
+		.limit = (uint64_t)config->address_space,
+		.mapped = config->memory == PCPU_MEMORY_MAPPED,
+	};
+	if (!has_room(&space))
+		return -PCPU_E_CONFIG;
+	if (!fake_pages_init(kernel, geo->cpus,
+			     config->nodes ? config->nodes : 1,
+			     config->page_limit) ||
+	    !fake_vmalloc_init(kernel, &space))
+		return -PCPU_E_HOST;
+
+	err = pcpu_setup_first_chunk(pcpu, &setup);
+	if (!err)
+		copy_static_image(pcpu, config);
+	return err;
+}
+
+/* free a chunk's own memory, but for the first one's area */
+static void drop_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
+{
+	struct fake_kernel *kernel = &pcpu->kernel;
+	int page;
+
+	for (page = 0; page < pcpu->geo.unit_pages; page++)
+		fake_drop_pages(kernel, (int)chunk->populated[page]);
+	host_free(&kernel->host, chunk->map.room);
+	if (chunk != pcpu->first_chunk)
+		host_free(&kernel->host, chunk->vm);
+	host_free(&kernel->host, chunk);
+}
+
+/* free all that build() and later calls took; works on a half-built one too */
+static void tear_down(struct pcpu *pcpu)
+{
+	struct fake_kernel *kernel = &pcpu->kernel;
+
+	while (pcpu->chunks.node) {
+		struct pcpu_chunk *chunk = pcpu_rb_chunk(pcpu->chunks.node);
+
+		fake_rb_erase(&pcpu->chunks, &chunk->rb_node);
+		if (chunk != pcpu->first_chunk)
+			drop_chunk(pcpu, chunk);
+	}
+	/* it may not have got into the tree */
+	if (pcpu->first_chunk)
+		drop_chunk(pcpu, pcpu->first_chunk);
+	pcpu->first_chunk = NULL;
+	host_free(&kernel->host, pcpu->slots);
+	pcpu->slots = NULL;
+	fake_vmalloc_exit(kernel);
+	fake_pages_exit(kernel);
+	pcpu->closed = true;
+}
+
+const char *pcpu_version(void)
+{
+	return VERSION_TEXT(PCPU_VERSION_MAJOR, PCPU_VERSION_MINOR,
+			    PCPU_VERSION_PATCH);
+}
+
+/*
+ * A caller that was built with another header may have other structures: only
+ * the first three fields are looked at.
+ */
+static int check_version(const struct pcpu_config *config, char *text,
+			 size_t size)
+{
+	uint64_t theirs = config->version;
+
+	if (theirs >> 8 == PCPU_VERSION >> 8)	/* patches change no header */
+		return 0;
+	if (theirs >> 32 == PCPU_VERSION >> 32)
+		snprintf(text, size, "percpu.h is of version %d.%d.%d, "
+			 "the library of %s: use the header that came with it",
+			 (int)(theirs >> 16 & 0xffff), (int)(theirs >> 8 & 0xff),
+			 (int)(theirs & 0xff), pcpu_version());
+	return -PCPU_E_VERSION;
+}
+
+static int check_hooks(const struct pcpu_config *config, char *text,
+		       size_t size)
+{
+	const char *missing = NULL;
+
+	if (config->hooks)
+		missing = host_missing_hook(config->hooks);
+	if (!missing)
+		return 0;
+	snprintf(text, size, "the table of hooks has no %s, but others that need "
+		 "it: see struct pcpu_hooks", missing);
+	return -PCPU_E_HOOKS;
+}
+
+/* whether a configuration can be read at all */
+static int check_creator(const struct pcpu_config *config)
+{
+	char text[128] = "";
+	struct fake_log log;
+	int err;
+
+	if (!config)
+		return -PCPU_E_NULL;
+	err = check_version(config, text, sizeof(text));
+	if (!err)
+		err = check_hooks(config, text, sizeof(text));
+	if (text[0]) {
+		fake_log_init(&log, config->log, config->arg);
+		fake_log_text(&log, PCPU_LOG_REFUSED, text);
+	}
+	return err;
+}
+
+struct pcpu *pcpu_create(const struct pcpu_config *config, int *error)
+{
+	struct host host = { .arg = NULL };
+	struct pcpu *pcpu;
+	int err = check_creator(config);
+
+	if (!error)
+		error = &err;
+	*error = err;
+	if (err)
+		return NULL;
+
+	if (config->hooks)
+		host.hooks = *config->hooks;
+	host.arg = config->arg;
+	pcpu = host_zalloc(&host, sizeof(*pcpu));
+	if (!pcpu) {
+		*error = -PCPU_E_HOST;
+		return NULL;
+	}
+	pcpu_lock_init(&pcpu->lock);
+	pcpu->kernel.host = host;
+	fake_log_init(&pcpu->kernel.log, config->log, config->arg);
+	pcpu_lock_take(&pcpu->lock);
+	*error = build(pcpu, config);
+	pcpu_lock_drop(&pcpu->lock);
+	if (*error) {
+		pcpu_destroy(pcpu);
+		return NULL;
+	}
+	return pcpu;
+}
+
+/* close, and say what was left; the lock is held, and then no more */
+static void close_locked(struct pcpu *pcpu)
+{
+	struct pcpu_leaks leaks = pcpu_tell_leaks(pcpu);
+
+	tear_down(pcpu);
+	pcpu_unlock(pcpu);
+	pcpu_log_leaks(pcpu, &leaks);
+}
+
+int pcpu_close(struct pcpu *pcpu)
+{
+	int err = pcpu_lock(pcpu);
+
+	if (err)
+		return err == -PCPU_E_CLOSED ? 0 : err;
+	if (pcpu->nr_pins) {
+		pcpu_unlock(pcpu);
+		return -PCPU_E_PINNED;
+	}
+	close_locked(pcpu);
+	return 0;
+}
+
+void pcpu_destroy_now(struct pcpu *pcpu)
+{
+	struct host host = pcpu->kernel.host;
+
+	if (!pcpu_lock(pcpu))
+		close_locked(pcpu);
+	pcpu_lock_exit(&pcpu->lock);
+	host_free(&host, pcpu);
+}
+
+void pcpu_destroy(struct pcpu *pcpu)
+{
+	bool wait;
+
+	if (!pcpu || !pcpu_lock_take(&pcpu->lock))
+		return;
+	wait = pcpu->nr_pins > 0;
+	pcpu->destroyed = true;
+	pcpu_lock_drop(&pcpu->lock);
+	if (!wait)
+		pcpu_destroy_now(pcpu);
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * creator.h - a creator that brings all services along, keeps accounts, and
+ * lets any of them fail.
+ *
+ * The space is a file in memory, mapped a second time: what an allocator's
+ * user writes there can be read beside it.
+ */
+#ifndef TEST_CREATOR_H
+#define TEST_CREATOR_H
+
+#define _GNU_SOURCE 1	/* memfd_create, MAP_NORESERVE, fallocate */
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "small.h"
+
+#define NODES	2	/* as many as CPUs */
+
+struct creator {
+	struct pcpu_hooks hooks; /* those that its allocator gets */
+	int nodes;		/* that its CPUs stand on */
+	int blocks;		/* pieces of memory that are out */
+	int no_memory_at;	/* fail the so manieth, from 1 */
+	int file;		/* the pages */
+	char *space;		/* where the allocator has them */
+	char *mirror;		/* where we see them */
+	size_t size;		/* bytes of both */
+	int refusals;		/* reservations to be refused first */
+	int releases;		/* of the space */
+	size_t mapped;		/* bytes that are mapped, each counted once */
+	int no_map_at;		/* fail the so manieth */
+	int frames[NODES];	/* page frames that are out */
+	int no_frame_at;	/* fail the so manieth */
+	int fail;		/* service that fails, or -1 */
+	int asked[PCPU_NR_SERVICES]; /* how often it was asked about each */
+	char log[1024];		/* what was told, a line each */
+	struct pcpu *ask;	/* allocator to be called from hooks, or NULL */
+	int answers;		/* that were -PCPU_E_BUSY */
+	int other_answers;	/* that were not */
+};
+
+/* the n-th time, from 1, counting down; 0: never */
+static inline bool is_due(int *at)
+{
+	return *at && !--*at;
+}
+
+static inline void call_back(struct creator *creator)
+{
+	if (!creator->ask)
+		return;
+	if (pcpu_alloc(creator->ask, 8, 8) == -PCPU_E_BUSY)
+		creator->answers++;
+	else
+		creator->other_answers++;
+}
+
+/* a node for each CPU, or one for all */
+static inline int node_of(const struct creator *creator, int cpu)
+{
+	return creator->nodes == 1 ? 0 : cpu;
+}
+
+static inline void *creator_alloc(void *arg, size_t size)
+{
+	struct creator *creator = arg;
+
+	call_back(creator);
+	if (is_due(&creator->no_memory_at))
+		return NULL;
+	creator->blocks++;
+	/* not zeroed, as malloc() does not promise that */
+	return memset(malloc(size), 0xa5, size);
+}
+
+static inline void creator_free(void *arg, void *ptr)
+{
+	struct creator *creator = arg;
+
+	call_back(creator);
+	creator->blocks--;
+	free(ptr);
+}
+
+static inline void *creator_reserve(void *arg, size_t size, size_t align)
+{
+	struct creator *creator = arg;
+
+	CHECK(align == (size_t)sysconf(_SC_PAGESIZE) && size % align == 0);
+	if (creator->refusals) {
+		creator->refusals--;
+		return NULL;
+	}
+	creator->file = memfd_create("units", 0);
+	CHECK(!ftruncate(creator->file, (off_t)size));
+	creator->space = mmap(NULL, size, PROT_NONE, MAP_SHARED | MAP_NORESERVE,
+			      creator->file, 0);
+	creator->mirror = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_NORESERVE,
+			       creator->file, 0);
+	creator->size = size;
+	return creator->space;
+}
+
+static inline void creator_release(void *arg, void *addr, size_t size)
+{
+	struct creator *creator = arg;
+
+	CHECK(addr == creator->space && size == creator->size);
+	munmap(creator->space, size);
+	munmap(creator->mirror, size);
+	close(creator->file);
+	creator->releases++;
+	creator->mapped = 0;
+}
+
+/* whether a page can be touched; pages are looked up in what we mapped */
+static inline int creator_map(void *arg, void *addr, size_t size, int cpu,
+			      int node)
+{
+	struct creator *creator = arg;
+
+	call_back(creator);
+	CHECK((char *)addr >= creator->space &&
+	      (char *)addr + size <= creator->space + creator->size);
+	CHECK(node == node_of(creator, cpu));
+	if (is_due(&creator->no_map_at))
+		return -1;
+	creator->mapped += size;
+	return mprotect(addr, size, PROT_READ | PROT_WRITE);
+}
+
+static inline void creator_unmap(void *arg, void *addr, size_t size, int cpu,
+				 int node)
+{
+	struct creator *creator = arg;
+
+	CHECK(node == node_of(creator, cpu));
+	creator->mapped -= size;
+	CHECK(!fallocate(creator->file, FALLOC_FL_PUNCH_HOLE |
+			 FALLOC_FL_KEEP_SIZE,
+			 (char *)addr - creator->space, (off_t)size));
+	CHECK(!mprotect(addr, size, PROT_NONE));
+}
+
+static inline int creator_alloc_page(void *arg, int cpu, int node)
+{
+	struct creator *creator = arg;
+
+	CHECK(node == node_of(creator, cpu));
+	if (is_due(&creator->no_frame_at))
+		return -1;
+	creator->frames[node]++;
+	return 0;
+}
+
+static inline void creator_free_page(void *arg, int cpu, int node)
+{
+	struct creator *creator = arg;
+
+	CHECK(node == node_of(creator, cpu));
+	creator->frames[node]--;
+}
+
+static inline int creator_should_fail(void *arg, int service)
+{
+	struct creator *creator = arg;
+
+	creator->asked[service]++;
+	return service == creator->fail;
+}
+
+static inline void creator_event(void *arg, const struct pcpu_event *event)
+{
+	static const char *const names[] = {
+		"alloc", "free", "fail", "create", "destroy", "leak",
+	};
+	struct creator *creator = arg;
+	size_t used = strlen(creator->log);
+
+	call_back(creator);
+	snprintf(creator->log + used, sizeof(creator->log) - used,
+		 "%s %d+%d ptr %d size %d align %d error %d\n",
+		 names[event->kind], (int)event->chunk, (int)event->offset,
+		 (int)event->ptr, (int)event->size, (int)event->align,
+		 event->error);
+}
+
+static inline void creator_log(void *arg, int about, const char *text)
+{
+	struct creator *creator = arg;
+	size_t used = strlen(creator->log);
+
+	snprintf(creator->log + used, sizeof(creator->log) - used, "%d: %s\n",
+		 about, text);
+}
+
+/* a config whose hooks are those in creator->hooks */
+static inline struct pcpu_config config_by(struct creator *creator, int memory)
+{
+	struct pcpu_config config = memory == PCPU_MEMORY_NONE ?
+		small_config(NODES) : mapped_config(NODES);
+
+	config.nodes = creator->nodes;
+	config.log = creator_log;
+	config.arg = creator;
+	config.hooks = &creator->hooks;
+	return config;
+}
+
+#define MEMORY_HOOKS	.alloc = creator_alloc, .free = creator_free
+#define SPACE_HOOKS	.reserve = creator_reserve, .release = creator_release, \
+			.map = creator_map, .unmap = creator_unmap
+#define PAGE_HOOKS	.alloc_page = creator_alloc_page, \
+			.free_page = creator_free_page
+
+#define CREATOR(...)	{ .hooks = { __VA_ARGS__ }, .nodes = NODES, .fail = -1 }
+
+#endif /* TEST_CREATOR_H */

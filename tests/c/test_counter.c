@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_counter.c - a counter loses nothing, whatever happens to the threads that
+ * add.
+ *
+ * Each test runs a second time, in a process without restartable sequences.
+ * `make sanitize` runs them under ThreadSanitizer too.
+ */
+#define _GNU_SOURCE 1	/* sched_setaffinity, timer_create */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "cpus.h"
+#include "small.h"
+
+#define THREADS	4		/* more than there are CPUs, on a small machine */
+#define MOVES	4000
+#define SIGNALS	2000
+
+/* whether adds are restartable sequences here */
+static bool has_sequences(void)
+{
+#ifdef PCPU_RSEQ_ADD
+	return pcpu_rseq_area();
+#else
+	return false;
+#endif
+}
+
+static struct pcpu *counting(struct pcpu_counter *counter, int64_t cpus)
+{
+	struct pcpu_config config = mapped_config(cpus);
+	struct pcpu *pcpu = create(&config);
+
+	CHECK(!pcpu_counter_init(counter, pcpu, 0));
+	return pcpu;
+}
+
+static void done(struct pcpu_counter *counter, struct pcpu *pcpu)
+{
+	CHECK(!pcpu_counter_exit(counter));
+	CHECK(!pcpu_close(pcpu));
+	pcpu_destroy(pcpu);
+}
+
+static int64_t sum_of(const struct pcpu_counter *counter)
+{
+	int64_t sum = -1;
+
+	CHECK(!pcpu_counter_sum(counter, &sum));
+	return sum;
+}
+
+static int64_t copy_at(const struct pcpu_counter *counter, int cpu)
+{
+	int64_t copy = pcpu_address(counter->pin.pcpu, counter->pin.ptr, cpu);
+
+	CHECK(copy > 0);
+	return *(int64_t *)(uintptr_t)copy;
+}
+
+/* --- one thread */
+
+TEST(a_counter_says_what_was_added)
+{
+	struct pcpu_counter counter;
+	struct pcpu *pcpu = counting(&counter, all_cpus());
+
+	CHECK(sum_of(&counter) == 0);
+	CHECK(!pcpu_counter_add(&counter, 5));
+	CHECK(!pcpu_counter_add(&counter, -7));
+	CHECK(sum_of(&counter) == -2);
+	done(&counter, pcpu);
+}
+
+TEST(a_counter_starts_with_an_amount)
+{
+	struct pcpu_counter counter;
+	struct pcpu_config config = mapped_config(1);
+	struct pcpu *pcpu = create(&config);
+
+	CHECK(!pcpu_counter_init(&counter, pcpu, -40));
+	CHECK(!pcpu_counter_add(&counter, 1));
+	CHECK(sum_of(&counter) == -39);
+	done(&counter, pcpu);
+}
+
+TEST(sums_wrap)
+{
+	struct pcpu_counter counter;
+	struct pcpu *pcpu = counting(&counter, all_cpus());
+
+	CHECK(!pcpu_counter_add(&counter, INT64_MAX));
+	CHECK(!pcpu_counter_add(&counter, 2));
+	CHECK(sum_of(&counter) == INT64_MIN + 1);
+	done(&counter, pcpu);
+}
+
+static void *add_on_each_cpu(void *arg)
+{
+	struct pcpu_counter *counter = arg;
+
+	for (int i = 0; i < usable_cpus(); i++) {
+		int cpu = usable_cpu(i);
+
+		move_to(0, cpu);
+		for (int n = 0; n < 1000; n++)
+			CHECK(!pcpu_counter_add(counter, 1));
+		/* an interrupt may send a few of them elsewhere */
+		CHECK(copy_at(counter, cpu) > 500);
+		CHECK(copy_at(counter, cpu) <= 1000);
+		CHECK(sum_of(counter) == 1000 * (i + 1));
+	}
+	return NULL;
+}
+
+TEST(the_copy_that_grows_is_that_of_the_threads_cpu)
+{
+	struct pcpu_counter counter;
+	struct pcpu *pcpu = counting(&counter, all_cpus());
+	pthread_t thread;
+
+	CHECK(!pthread_create(&thread, NULL, add_on_each_cpu, &counter));
+	pthread_join(thread, NULL);
+	done(&counter, pcpu);
+}
+
+static void *add_unregistered(void *counter)
+{
+	bool registered = pcpu_rseq_area();
+
+	CHECK(unregister_thread() == registered);
+	CHECK(!pcpu_counter_add(counter, 3));
+	return NULL;
+}
+
+/* with atomic adds to copies it is as good as any other thread */
+TEST(a_thread_that_is_not_registered_adds_elsewhere)
+{
+	struct pcpu_counter counter;
+	struct pcpu *pcpu = counting(&counter, all_cpus());
+	pthread_t thread;
+
+	CHECK(!pthread_create(&thread, NULL, add_unregistered, &counter));
+	pthread_join(thread, NULL);
+	CHECK(sum_of(&counter) == 3);
+	CHECK(counter.elsewhere == (has_sequences() ? 3 : 0));
+	done(&counter, pcpu);
+}
+
+/* --- many threads */
+
+struct adder {
+	pthread_t thread;	/* who adds */
+	_Atomic pid_t tid;	/* the system's name for it, 0: not yet there */
+	int64_t added;		/* how much */
+	struct pcpu_counter *counter; /* to what */
+};
+
+static struct adder adders[THREADS];
+static atomic_bool stop;
+
+static void *add_until_stop(void *arg)
+{
+	struct adder *adder = arg;
+
+	atomic_store(&adder->tid, (pid_t)syscall(SYS_gettid));
+	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
+		pcpu_counter_add(adder->counter, 3);
+		adder->added += 3;
+	}
+	return NULL;
+}
+
+static void start_adders(struct pcpu_counter *counter)
+{
+	atomic_store(&stop, false);
+	for (int i = 0; i < THREADS; i++) {
+		adders[i] = (struct adder){ .counter = counter };
+		CHECK(!pthread_create(&adders[i].thread, NULL, add_until_stop,
+				      &adders[i]));
+	}
+	for (int i = 0; i < THREADS; i++)
+		while (!atomic_load(&adders[i].tid))
+			sched_yield();
+}
+
+static int64_t stop_adders(void)
+{
+	int64_t added = 0;
+
+	atomic_store(&stop, true);
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(adders[i].thread, NULL);
+		added += adders[i].added;
+	}
+	return added;
+}
+
+/*
+ * Moved by another thread, so in the middle of whatever they do; 3 is added, so
+ * that a half of it would be seen.
+ */
+static void move_adders(int moves)
+{
+	for (int i = 0; i < moves; i++)
+		move_to(atomic_load(&adders[i % THREADS].tid),
+			usable_cpu(i / THREADS + i % 3));
+}
+
+static void check_moved_adders(int64_t cpus)
+{
+	struct pcpu_counter counter;
+	struct pcpu *pcpu = counting(&counter, cpus);
+	int64_t added;
+
+	start_adders(&counter);
+	move_adders(MOVES);
+	added = stop_adders();
+	CHECK(sum_of(&counter) == added);
+	done(&counter, pcpu);
+}
+
+TEST(threads_that_are_moved_in_the_middle_of_an_add_lose_nothing)
+{
+	check_moved_adders(all_cpus());
+}
+
+TEST(an_allocator_of_one_cpu_loses_nothing)
+{
+	check_moved_adders(1);
+}
+
+static struct pcpu_counter *signalled;
+static atomic_int signals;
+
+static void add_in_handler(int signal)
+{
+	(void)signal;
+	pcpu_counter_add(signalled, 1000000);
+	atomic_fetch_add(&signals, 1);
+}
+
+/* a signal came in the middle of a sequence: what it interrupted went elsewhere */
+static bool was_interrupted(const struct pcpu_counter *counter)
+{
+	return counter->elsewhere != 0;
+}
+
+/* a signal to this thread, again and again after @ns */
+static timer_t start_signals(long ns)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
+	struct itimerspec often = { { 0, ns }, { 0, ns } };
+	struct sigaction action = { .sa_handler = add_in_handler };
+	timer_t timer;
+
+	CHECK(!sigaction(SIGALRM, &action, NULL));
+	CHECK(!timer_create(CLOCK_MONOTONIC, &event, &timer));
+	CHECK(!timer_settime(timer, 0, &often, NULL));
+	return timer;
+}
+
+TEST(a_signal_handler_may_add_in_the_middle_of_an_add)
+{
+	struct pcpu_counter counter;
+	struct pcpu *pcpu = counting(&counter, all_cpus());
+	int64_t added = 0;
+	timer_t timer;
+
+	signalled = &counter;
+	atomic_store(&signals, 0);
+	timer = start_signals(20000);
+	/* until it has happened; on a busy machine that may take a while */
+	while (signals < SIGNALS || (has_sequences() && signals < 100 * SIGNALS &&
+				     !was_interrupted(&counter))) {
+		pcpu_counter_add(&counter, 1);
+		added++;
+	}
+	CHECK(!timer_delete(timer));
+	CHECK(sum_of(&counter) == added + 1000000 * (int64_t)signals);
+	CHECK(was_interrupted(&counter) == has_sequences());
+	done(&counter, pcpu);
+}
+
+TEST(a_sum_while_others_add_is_between)
+{
+	struct pcpu_counter counter;
+	struct pcpu *pcpu = counting(&counter, all_cpus());
+	int64_t last = 0;
+
+	start_adders(&counter);
+	for (int i = 0; i < 10000; i++) {
+		int64_t sum = sum_of(&counter);
+
+		CHECK(sum >= last && sum % 3 == 0);
+		last = sum;
+	}
+	CHECK(last <= stop_adders());
+	done(&counter, pcpu);
+}
+
+TEST(after_a_fork_each_process_counts_for_itself)
+{
+	struct pcpu_counter counter;
+	struct pcpu *pcpu = counting(&counter, all_cpus());
+	int status = -1;
+	pid_t pid;
+
+	CHECK(!pcpu_counter_add(&counter, 1));
+	pid = fork();
+	if (!pid) {
+		pcpu_counter_add(&counter, 10);
+		_exit((int)sum_of(&counter));
+	}
+	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 11);
+	CHECK(sum_of(&counter) == 1);
+	done(&counter, pcpu);
+}
+
+/* --- its memory */
+
+TEST(a_living_counter_keeps_its_memory)
+{
+	struct pcpu_counter counter;
+	struct pcpu *pcpu = counting(&counter, 2);
+
+	CHECK(pcpu_free(pcpu, counter.pin.ptr) == -PCPU_E_PINNED);
+	CHECK(pcpu_close(pcpu) == -PCPU_E_PINNED);
+	CHECK(!pcpu_counter_add(&counter, 1));
+	CHECK(sum_of(&counter) == 1);
+	done(&counter, pcpu);
+}
+
+TEST(an_exit_gives_the_memory_back)
+{
+	struct pcpu_counter counter;
+	struct pcpu *pcpu = counting(&counter, 2);
+	int64_t ptr = counter.pin.ptr;
+
+	CHECK(!pcpu_counter_exit(&counter));
+	CHECK(pcpu_free(pcpu, ptr) == -PCPU_E_NOT_LIVE);
+	CHECK(!pcpu_close(pcpu));
+	pcpu_destroy(pcpu);
+}
+
+/* the sanitizer sees whether the exit uses what it has just destroyed */
+TEST(a_destroyed_allocator_goes_with_its_last_counter)
+{
+	struct pcpu_counter first, second;
+	struct pcpu *pcpu = counting(&first, 2);
+
+	CHECK(!pcpu_counter_init(&second, pcpu, 7));
+	pcpu_destroy(pcpu);
+	CHECK(!pcpu_counter_exit(&first));
+	CHECK(!pcpu_counter_add(&second, 1));
+	CHECK(sum_of(&second) == 8);
+	CHECK(!pcpu_counter_exit(&second));
+}
+
+TEST(what_somebody_else_pinned_cannot_exit)
+{
+	struct pcpu_counter counter;
+	struct pcpu *pcpu = counting(&counter, 2);
+	struct pcpu_pin pin = { 0 };
+
+	CHECK(!pcpu_pin(pcpu, counter.pin.ptr, 1, &pin));
+	CHECK(pcpu_counter_exit(&counter) == -PCPU_E_PINNED);
+	/* nothing was done: it still counts */
+	CHECK(!pcpu_counter_add(&counter, 1));
+	CHECK(sum_of(&counter) == 1);
+	pcpu_unpin(&pin);
+	CHECK(pcpu_free(pcpu, counter.pin.ptr) == -PCPU_E_PINNED);
+	done(&counter, pcpu);
+}
+
+/* --- what is refused */
+
+static struct pcpu_counter from_within;
+static int exit_from_within;
+
+static void add_and_exit(void *arg, const struct pcpu_event *event)
+{
+	(void)arg;
+	if (event->kind != PCPU_EVENT_ALLOC || event->size != 16)
+		return;
+	CHECK(!pcpu_counter_add(&from_within, 1));
+	exit_from_within = pcpu_counter_exit(&from_within);
+}
+
+TEST(a_hook_may_add_but_not_exit)
+{
+	struct pcpu_hooks hooks = { .event = add_and_exit };
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu;
+
+	config.hooks = &hooks;
+	pcpu = create(&config);
+	CHECK(!pcpu_counter_init(&from_within, pcpu, 0));
+	CHECK(pcpu_alloc(pcpu, 16, 8) > 0);
+	CHECK(exit_from_within == -PCPU_E_BUSY);
+	CHECK(sum_of(&from_within) == 1);
+	CHECK(!pcpu_counter_exit(&from_within));
+	pcpu_destroy(pcpu);
+}
+
+static void check_dead(struct pcpu_counter *counter)
+{
+	int64_t sum;
+
+	CHECK(pcpu_counter_add(counter, 1) == -PCPU_E_NOT_LIVE);
+	CHECK(pcpu_counter_sum(counter, &sum) == -PCPU_E_NOT_LIVE);
+	CHECK(pcpu_counter_exit(counter) == -PCPU_E_NOT_LIVE);
+}
+
+TEST(a_counter_that_is_not_set_up_is_refused)
+{
+	struct pcpu_counter counter = { 0 };
+	struct pcpu *pcpu;
+
+	check_dead(&counter);
+	pcpu = counting(&counter, 2);
+	done(&counter, pcpu);
+	check_dead(&counter);
+}
+
+TEST(null_is_refused)
+{
+	struct pcpu_counter counter;
+	struct pcpu *pcpu = counting(&counter, 2);
+	int64_t sum;
+
+	CHECK(pcpu_counter_init(NULL, pcpu, 0) == -PCPU_E_NULL);
+	CHECK(pcpu_counter_add(NULL, 1) == -PCPU_E_NULL);
+	CHECK(pcpu_counter_sum(NULL, &sum) == -PCPU_E_NULL);
+	CHECK(pcpu_counter_sum(&counter, NULL) == -PCPU_E_NULL);
+	CHECK(pcpu_counter_exit(NULL) == -PCPU_E_NULL);
+	done(&counter, pcpu);
+	CHECK(pcpu_counter_init(&counter, NULL, 0) == -PCPU_E_NULL);
+	check_dead(&counter);
+}
+
+/* what pcpu_counter_init() says; it must leave nothing behind */
+static int refused(const struct pcpu_config *config, bool close, int site)
+{
+	struct pcpu *pcpu = create(config);
+	struct pcpu_counter counter;
+	int err;
+
+	if (close)
+		CHECK(!pcpu_close(pcpu));
+	if (site)
+		fail_at(pcpu, site, 1);
+	err = pcpu_counter_init(&counter, pcpu, 0);
+	check_dead(&counter);
+	if (!close)	/* what would come first is not there */
+		CHECK(pcpu_free(pcpu, info_of(pcpu).static_ptr +
+				config->static_size) == -PCPU_E_NOT_LIVE);
+	CHECK(!pcpu_close(pcpu));
+	pcpu_destroy(pcpu);
+	return err;
+}
+
+TEST(a_counter_needs_memory_that_stays)
+{
+	struct pcpu_config config = mapped_config(2);
+
+	CHECK(refused(&config, true, 0) == -PCPU_E_CLOSED);
+	config.static_size = sysconf(_SC_PAGESIZE); /* the next page is not there */
+	CHECK(refused(&config, false, PCPU_ALLOC_PAGE) == NOMEM(ALLOC_PAGE));
+	config.quirks = PCPU_QUIRK_ROLLBACK;
+	CHECK(refused(&config, false, 0) == -PCPU_E_ROLLBACK);
+	config = small_config(2);
+	CHECK(refused(&config, false, 0) == -PCPU_E_NO_MEMORY_MAPPED);
+}
+
+TEST(all_this_holds_without_restartable_sequences)
+{
+	check_all_without_rseq();
+}
