@@ -5,7 +5,11 @@
 # `make dist` made, as the users of an installed package do, and run them.
 set -eu
 python=${1:-python3}
-wheel=$(ls "$PWD"/dist/*.whl)
+wheel=$(echo "$PWD"/dist/*.whl)
+[ -e "$wheel" ] || {
+	echo "dist/ does not hold one wheel: make dist" >&2
+	exit 1
+}
 examples=$PWD/examples
 
 scratch=$(mktemp -d)
