@@ -23,7 +23,7 @@ OPERATIONS ?= 1000000
 BIN := $(VENV)/bin
 CSRC := $(sort $(wildcard csrc/*.c csrc/*/*.c))
 HEADERS := $(sort $(wildcard csrc/*.h csrc/*/*.h))
-PACKAGING := pyproject.toml setup.py build_ffi.py
+PACKAGING := pyproject.toml setup.py build_ffi.py tools/amalgamate.py percpu_ffi/embed/builder.py
 
 STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
@@ -144,4 +144,5 @@ $(VENV)/.dist: $(BIN)/python
 	touch $@
 
 clean:
-	rm -rf $(BUILD) dist *.egg-info percpu_ffi/*.so percpu_ffi/_core.c
+	rm -rf $(BUILD) dist *.egg-info percpu_ffi/*.so percpu_ffi/_core.c \
+		percpu_ffi/embed/percpu.[ch] percpu_ffi/embed/*.so.*

@@ -2,17 +2,24 @@
 """Build ``percpu_ffi._core`` with cffi in API mode.
 
 The declarations are those of the C headers that embedders include, so there
-is no second list to keep in step.
+is no second list to keep in step.  The allocator itself is not compiled here: the
+module is linked to the library in ``percpu_ffi/embed/``, which setup.py builds, so
+that all who use it in one process share one copy.
 """
 
 from __future__ import annotations
 
-import re
+import sys
 from pathlib import Path
 
 from cffi import FFI
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # builds run without it
+
+from percpu_ffi.embed.builder import declarations
+
 ROOT = Path(__file__).resolve().parent
+
 HEADERS = (
     "csrc/percpu.h",
     "csrc/percpu_counter.h",
@@ -28,14 +35,9 @@ extern "Python" void percpu_ffi_log(void *arg, int about, const char *text);
 """
 
 
-def declarations(header: str) -> str:
-    """What a header declares, without what only a preprocessor understands."""
-    text = (ROOT / header).read_text(encoding="utf-8")
-    text = re.sub(r"^#ifdef __cplusplus$.*?^#endif$", "", text, flags=re.M | re.S)
-    constants = re.findall(r"^#define\s+(\w+)\s+[(\d]", text, flags=re.M)
-    text = re.sub(r"\\\n", "", text)
-    text = re.sub(r"^#.*$", "", text, flags=re.M)
-    return text + "".join(f"#define {name} ...\n" for name in constants)
+def read(header: str) -> str:
+    """Give the text of a header."""
+    return (ROOT / header).read_text(encoding="utf-8")
 
 
 # cffi makes an integer of whatever has __int__: Decimal("64.5") is 64 to it.  Here a 64-bit
@@ -87,13 +89,15 @@ static PyObject *percpu_ffi_result(int64_t value)
 FREE = "int64_t percpu_ffi_free(struct pcpu *pcpu, int64_t ptr)"
 
 HEADER_FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("csrc/**/*.h"))
-C_FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("csrc/**/*.c"))
+# the library has the rest; its tree is its own, so the benchmark gets another
+C_FILES = ["csrc/bench/measure.c", "csrc/kernel/rbtree.c"]
 
 ffibuilder = FFI()
-ffibuilder.cdef("\n".join(declarations(header) for header in HEADERS) + CALLBACKS + FREE + ";")
+ffibuilder.cdef(
+    "\n".join(declarations(read(header)) for header in HEADERS) + CALLBACKS + FREE + ";"
+)
 ffibuilder.set_source(
     "percpu_ffi._core",
-    # one translation unit: the compiler sees through all layers of a call
     "\n".join(
         [
             STRICT_INTEGERS,
@@ -105,9 +109,8 @@ ffibuilder.set_source(
     # relative to the project's folder, where setuptools and cffi both run
     include_dirs=["."],
     depends=[*C_FILES, *HEADER_FILES],
-    # calls of the C library are the extension's own, and nobody else's
-    define_macros=[("PCPU_HIDDEN", None)],
-    extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-pthread"],
-    extra_link_args=["-pthread"],
+    extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-fno-plt"],
+    # the library that setup.py puts there
+    runtime_library_dirs=["$ORIGIN/embed"],
     py_limited_api=True,
 )

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from percpu_ffi.allocator import Allocator
     from percpu_ffi.area import Area
+    from percpu_ffi.embed import get_include, get_library, get_sources
+    from percpu_ffi.embed.builder import get_ffibuilder
     from percpu_ffi.errors import (
         ClosedError,
         ConfigError,
@@ -71,6 +73,10 @@ __all__ = [
     "WildPointer",
     "Work",
     "WorkByCall",
+    "get_ffibuilder",
+    "get_include",
+    "get_library",
+    "get_sources",
 ]
 
 __version__ = "0.1.0"
@@ -81,6 +87,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "allocator": "Allocator",
     "area": "Area",
+    "embed": "get_include get_library get_sources",
+    "embed.builder": "get_ffibuilder",
     "errors": "ClosedError ConfigError DoubleFree InteriorPointer InvalidPointer InvalidRequest "
     "InvariantError OtherUnitPointer PercpuError PercpuMemoryError PercpuWarning StaticPointer "
     "TraceError WildPointer",

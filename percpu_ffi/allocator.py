@@ -129,6 +129,15 @@ class Allocator(PerCpu):
     def static_ptr(self) -> int:
         return self._static_ptr
 
+    @property
+    def handle(self) -> Any:
+        """The ``struct pcpu *`` of C, for modules of your own: see :mod:`percpu_ffi.embed`.
+
+        It is good as long as this object or the handle itself is there.  Once :meth:`close` was
+        called, each function of ``percpu.h`` refuses it with ``-PCPU_E_CLOSED``.
+        """
+        return self._owner
+
     def alloc(self, size: int, align: int = 8) -> int:
         try:
             return _alloc(self._pcpu, size, align)

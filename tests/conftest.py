@@ -35,6 +35,14 @@ Make = Callable[..., PerCpu]
 TINY: dict[str, Any] = {"cpus": 2, "static_size": 64, "page_size": 64, "memory": "none"}
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _recordings() -> Iterator[None]:
+    """Recordings for the benchmark, also where it came in a wheel, which has none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("percpu_ffi.bench.workloads.SAMPLES", SAMPLES)
+        yield
+
+
 @pytest.fixture(params=[Allocator, Model], ids=["port", "model"])
 def kind(request: pytest.FixtureRequest) -> Kind:
     """A class of allocators."""

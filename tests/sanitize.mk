@@ -6,7 +6,7 @@
 SANITIZED_TREE := $(BUILD)/sanitize/tree
 SANITIZED_BIN := $(abspath $(BUILD)/sanitize/venv/bin)
 # what the suite needs of the project; a copy, so that the extension in use stays
-SUITE := csrc percpu_ffi tests tools samples docs README.md LICENSE $(PACKAGING)
+SUITE := csrc percpu_ffi tests tools samples docs examples README.md LICENSE $(PACKAGING)
 
 .PHONY: sanitize check-threads check-python-sanitized
 
@@ -38,7 +38,7 @@ $(BUILD)/sanitize/.built: $(CSRC) $(HEADERS) $(PACKAGING) $(wildcard percpu_ffi/
 	tools/need.sh python $(PYTHON)
 	@rm -rf $(SANITIZED_TREE)
 	@mkdir -p $(SANITIZED_TREE)
-	tar cf - --exclude='*.so' --exclude=_core.c --exclude=__pycache__ $(SUITE) | \
+	tar cf - --exclude='*.so*' --exclude=_core.c --exclude=__pycache__ $(SUITE) | \
 		tar xf - -C $(SANITIZED_TREE)
 	[ -x $(SANITIZED_BIN)/python ] || $(PYTHON) -m venv $(BUILD)/sanitize/venv
 	cd $(SANITIZED_TREE) && CC="$(CC)" CFLAGS="-g $(SANITIZE)" LDFLAGS="$(SANITIZE)" \

@@ -11,8 +11,8 @@ wheel=$(ls dist/*.whl)
 listing=$(tar tzf "$sdist")
 for part in csrc/percpu.h csrc/allocator.c csrc/kernel/vmalloc.h csrc/trace/reader.c \
 	csrc/bench/measure.h csrc/lib.mk csrc/libpercpu.map csrc/percpu.pc.in \
-	tools/amalgamate.py examples/first.cpp percpu_ffi/bench/upstream.c \
-	build_ffi.py setup.py LICENSE tests/conftest.py Makefile; do
+	tools/amalgamate.py percpu_ffi/bench/upstream.c build_ffi.py setup.py noxfile.py \
+	examples/first.cpp examples/percpu_sums/sums.c LICENSE tests/conftest.py Makefile; do
 	echo "$listing" | grep -q "/$part\$" || {
 		echo "$sdist lacks $part" >&2
 		exit 1
@@ -28,10 +28,12 @@ case $wheel in
 esac
 
 listing=$("$python" -m zipfile -l "$wheel")
-echo "$listing" | grep -q 'percpu_ffi/bench/upstream\.c' || {
-	echo "$wheel lacks percpu_ffi/bench/upstream.c" >&2
-	exit 1
-}
+for part in bench/upstream.c embed/percpu.h embed/percpu.c embed/libpercpu.so.[0-9]; do
+	echo "$listing" | grep -q "percpu_ffi/$part" || {
+		echo "$wheel lacks percpu_ffi/$part" >&2
+		exit 1
+	}
+done
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

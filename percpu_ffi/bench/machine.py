@@ -15,7 +15,7 @@ from percpu_ffi import __version__
 
 __all__ = ["compiler", "describe_machine", "extension_flags"]
 
-# what build_ffi.py adds; of several the last one counts
+# what setup.py adds; of several the last one counts
 OPTIMISE = "-O3"
 
 

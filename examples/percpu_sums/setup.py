@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What cffi needs; everything else is in pyproject.toml."""
+
+from setuptools import setup
+
+setup(cffi_modules=["build_sums.py:ffibuilder"])

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tell cffi what ``percpu.h`` declares: for our own module, and for those that include it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cffi import FFI
+
+from percpu_ffi.embed import get_include
+
+__all__ = ["declarations", "get_ffibuilder"]
+
+
+def declarations(header: str) -> str:
+    """Take what only a preprocessor understands out of the text of a header."""
+    text = re.sub(r"^#ifdef __cplusplus$.*?^#endif$", "", header, flags=re.M | re.S)
+    constants = re.findall(r"^#define\s+(\w+)\s+[(\d]", text, flags=re.M)
+    text = re.sub(r"\\\n", "", text)
+    text = re.sub(r"^#.*$", "", text, flags=re.M)
+    return text + "".join(f"#define {name} ...\n" for name in constants)
+
+
+def get_ffibuilder() -> FFI:
+    """Make what ``FFI.include()`` wants when another module is built on this one.
+
+    A module whose builder includes it knows all of ``percpu.h``: ``struct pcpu *`` is there the
+    type of :attr:`Allocator.handle <percpu_ffi.Allocator.handle>`, and its ``lib`` has the
+    functions too.  Its own C code has to ``#include "percpu.h"`` and to be linked to
+    :func:`get_library`.
+
+    The functions are those of ``percpu_ffi._core``: where C returns a negative 64-bit number
+    (``pcpu_alloc``, ``pcpu_address``) they raise ``LookupError(code)``, the code in
+    ``args[0]``; where it returns an ``int`` they return it.
+
+    >>> from cffi import FFI
+    >>> ffibuilder = FFI()
+    >>> ffibuilder.include(get_ffibuilder())
+    >>> ffibuilder.cdef("int64_t twice(struct pcpu *pcpu, int64_t ptr);")
+    """
+    ffibuilder = FFI()
+    header = Path(get_include(), "percpu.h").read_text(encoding="utf-8")
+    ffibuilder.cdef(declarations(header))
+    ffibuilder.set_source("percpu_ffi._core", '#include "percpu.h"')
+    return ffibuilder
