@@ -257,6 +257,11 @@ TEST(an_array_that_is_promised_and_not_there_is_refused)
 	static const struct pcpu_op ops[] = { { 0xa, 0, EIGHT } };
 	struct pcpu *pcpu = small(2);
 
+	/* nothing is promised */
+	replay = (struct pcpu_replay){ 0 };
+	CHECK(!pcpu_replay_check(&replay, 0));
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 0));
+
 	start(NULL);
 	CHECK(pcpu_replay_check(&replay, 1) == -PCPU_E_NULL);
 	CHECK(pcpu_replay(pcpu, &replay, 0, 1) == -PCPU_E_NULL);
