@@ -8,8 +8,8 @@
  * when it happened and where; it is not to be shared between threads.  Its
  * memory comes from malloc().
  *
- * A NULL reader is answered with -PCPU_T_NULL, or with nothing.  Feeding costs
- * some 150 nanoseconds a line; all else is cheap.
+ * NULL for the reader or an answer is answered with -PCPU_T_NULL, or with
+ * nothing.  Feeding costs some 150 nanoseconds a line; all else is cheap.
  */
 #ifndef PERCPU_TRACE_H
 #define PERCPU_TRACE_H

@@ -453,6 +453,8 @@ int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 const struct pcpu_op *pcpu_trace_ops(const struct pcpu_trace_reader *reader,
 				     size_t *n)
 {
+	if (!n)
+		return NULL;
 	*n = reader ? reader->ops.used : 0;
 	return reader ? reader->ops.data : NULL;
 }
@@ -478,7 +480,7 @@ const char *pcpu_trace_kind(const struct pcpu_trace_reader *reader,
 {
 	const struct kind *found;
 
-	if (!reader || index >= reader->kinds.used)
+	if (!reader || !kind || !length || index >= reader->kinds.used)
 		return NULL;
 	found = (const struct kind *)reader->kinds.data + index;
 	*kind = found->ask;
@@ -491,6 +493,8 @@ void pcpu_trace_stats(const struct pcpu_trace_reader *reader,
 {
 	const struct pcpu_trace_stats none = { 0 };
 
+	if (!stats)
+		return;
 	*stats = reader ? reader->stats : none;
 	stats->kinds = reader ? reader->kinds.used : 0;
 }
@@ -500,5 +504,6 @@ void pcpu_trace_stop(const struct pcpu_trace_reader *reader,
 {
 	const struct pcpu_trace_stop none = { PCPU_T_NULL, 0, NULL };
 
-	*where = reader ? reader->stop : none;
+	if (where)
+		*where = reader ? reader->stop : none;
 }

@@ -805,6 +805,26 @@ TEST(a_null_reader_is_an_error_and_has_nothing)
 	pcpu_trace_reader_free(NULL);
 }
 
+TEST(null_where_an_answer_should_go_gets_nothing)
+{
+	struct pcpu_trace_reader *reader = pcpu_trace_reader_new();
+	const char line[] = "a-1 [000] 1.0: percpu_alloc_percpu: reserved=0 "
+			    "is_atomic=0 size=8 align=8 base_addr=0x1000 "
+			    "off=0 ptr=0x1000\n";
+	struct pcpu_kind kind;
+	size_t n;
+
+	CHECK(!pcpu_trace_feed(reader, line, sizeof(line) - 1));
+	CHECK(pcpu_trace_ops(reader, &n) && n == 1);
+	CHECK(!pcpu_trace_ops(reader, NULL));
+	CHECK(pcpu_trace_kind(reader, 0, &kind, &n));
+	CHECK(!pcpu_trace_kind(reader, 0, NULL, &n));
+	CHECK(!pcpu_trace_kind(reader, 0, &kind, NULL));
+	pcpu_trace_stats(reader, NULL);
+	pcpu_trace_stop(reader, NULL);
+	pcpu_trace_reader_free(reader);
+}
+
 TEST(no_text_is_fine_unless_some_was_promised)
 {
 	struct pcpu_trace_reader *reader = pcpu_trace_reader_new();
