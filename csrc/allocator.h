@@ -12,7 +12,8 @@
  * pcpu_lock - enter the allocator
  * @pcpu: the allocator
  *
- * Return: 0 with the lock held, or -PCPU_E_CLOSED without.
+ * Return: 0 with the lock held; or without it -PCPU_E_NULL, -PCPU_E_BUSY or
+ * -PCPU_E_CLOSED.
  */
 int pcpu_lock(struct pcpu *pcpu);
 

@@ -116,9 +116,10 @@ static int build(struct pcpu *pcpu, const struct pcpu_config *config)
 						       geo->page_size),
 		.first_block = setup.has_block ? (uint64_t)geo->chunk_size : 0,
 		.area_size = (uint64_t)geo->chunk_size,
-		.limit = (uint64_t)config->address_space,
 		.mapped = config->memory == PCPU_MEMORY_MAPPED,
 	};
+	if (space.mapped)
+		space.limit = (uint64_t)config->address_space;
 	if (!has_room(&space))
 		return -PCPU_E_CONFIG;
 	if (!fake_pages_init(kernel, geo->cpus,

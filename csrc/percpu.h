@@ -166,7 +166,8 @@ struct pcpu_config {
 	int64_t nodes;			/* NUMA nodes, CPUs in even blocks; 0: one */
 	int64_t page_limit;		/* page frames a node; 0: no limit */
 	int64_t first_ptr;		/* lowest pointer, whole pages; 0: one page */
-	int64_t address_space;		/* bytes to reserve at most; 0: 1 TiB */
+	int64_t address_space;		/* bytes to reserve at most, with real memory;
+					   0: 1 TiB */
 	int first_chunk;		/* enum pcpu_first_chunk */
 	int memory;			/* enum pcpu_memory */
 	unsigned int quirks;		/* set of enum pcpu_quirk */
@@ -188,7 +189,8 @@ struct pcpu_config {
  *	remap	2 MiB				pages(static + 24 KiB) - static
  *
  * A header and a library of different versions are both named in the log, and
- * so are the hooks that a table lacks.
+ * so are the hooks that a table lacks.  Where version is no version at all,
+ * nobody knows where the log is, and nothing is told.
  *
  * Threads: any.  Cost: some 40 microseconds with real memory, most of it the
  * host's for address space; the static area's pages on top.
@@ -216,7 +218,8 @@ int pcpu_close(struct pcpu *pcpu);
  * While pins are left, all stays as it is but pcpu_unpin() must be called for
  * each: the last one destroys.  So whoever looks at an area need not know who
  * owns the allocator.  Threads: no other one may be inside, or come later, but
- * for pcpu_unpin().  Cost: as pcpu_close().
+ * for pcpu_unpin().  In a hook of the same allocator it does nothing.  Cost: as
+ * pcpu_close().
  */
 void pcpu_destroy(struct pcpu *pcpu);
 

@@ -88,9 +88,9 @@ int pcpu_counter_init(struct pcpu_counter *counter, struct pcpu *pcpu,
  * while pcpu_counter_init() or pcpu_counter_exit() run, and not in the child of
  * a vfork().  Never waits.  Cost: some 25 instructions, no atomic one, where
  * threads are registered for restartable sequences, on x86-64 and aarch64 with
- * glibc 2.35 and later; otherwise that of
- * sched_getcpu() and an atomic add to memory that other CPUs seldom touch, which
- * may be more than that of an atomic add to a shared number.
+ * glibc 2.35 and later; otherwise that of sched_getcpu() and an atomic add to
+ * memory that other CPUs seldom touch, which may be more than that of an atomic
+ * add to a shared number.
  *
  * Return: 0; -PCPU_E_NULL: @counter is NULL; -PCPU_E_NOT_LIVE: it is not set
  * up.

@@ -71,7 +71,8 @@ struct pcpu_hooks {
 	 *
 	 * @size is a multiple of @align, which is the page size and what the
 	 * result is aligned to.  When it is NULL, half the size is asked for,
-	 * as long as that holds a chunk; see pcpu_config.address_space.
+	 * as long as that holds a chunk; see pcpu_config.address_space.  One
+	 * that is not aligned is released at once, as if it were NULL.
 	 */
 	void *(*reserve)(void *arg, size_t size, size_t align);
 	void (*release)(void *arg, void *addr, size_t size);

@@ -229,6 +229,18 @@ TEST(the_address_space_may_be_small)
 	}
 }
 
+TEST(without_memory_nothing_is_reserved_and_no_limit_holds)
+{
+	struct pcpu_config config = small_config(2);
+	struct pcpu *pcpu;
+
+	config.address_space = 1;
+	pcpu = create(&config);
+	for (int i = 0; i < 10; i++)
+		CHECK(pcpu_alloc(pcpu, UNIT, 8) > 0);
+	pcpu_destroy(pcpu);
+}
+
 TEST(an_address_space_is_not_negative)
 {
 	struct pcpu_config config = small_config(2);
