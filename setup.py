@@ -11,7 +11,6 @@ All but ``_core`` lie in ``percpu_ffi/embed/``, for other extensions to build on
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 import sysconfig
 from pathlib import Path
@@ -41,6 +40,11 @@ def link_flags() -> list[str]:
 class BuildExt(build_ext):
     """Builds the library, then the extension, which is linked to it."""
 
+    def finalize_options(self) -> None:
+        """Build all anew: an extension that lies there may be linked to another library."""
+        super().finalize_options()
+        self.force = True
+
     def build_extensions(self) -> None:
         """Put the library where the package is built, and hand it to the extension."""
         embed = Path(self.build_lib, EMBED)
@@ -62,7 +66,8 @@ class BuildExt(build_ext):
         """For an editable install: the sources are the package."""
         super().copy_extensions_to_source()
         for name in ("percpu.h", "percpu.c", library_name()):
-            shutil.copy(Path(self.build_lib, EMBED, name), EMBED)
+            # a file of its own: whoever has loaded the one that is there keeps that
+            self.copy_file(str(Path(self.build_lib, EMBED, name)), str(EMBED / name))
 
 
 # One wheel for CPython 3.10 and up.  Free-threaded builds have no stable ABI before 3.15: each

@@ -46,6 +46,7 @@ _POINTER_ERRORS: dict[int, Callable[[int], Exception]] = {
 # errors that need no explanation
 _PLAIN_ERRORS: dict[int, Callable[[], Exception]] = {
     lib.PCPU_E_CLOSED: errors.closed,
+    lib.PCPU_E_BUSY: errors.busy,
     lib.PCPU_E_ROLLBACK: errors.no_view_with_rollback,
     lib.PCPU_E_NO_MEMORY_MAPPED: errors.nothing_mapped,
     lib.PCPU_E_TRACE: errors.damaged_trace,
@@ -233,8 +234,11 @@ class Allocator(PerCpu):
         return replay_in_c(self._pcpu, trace, self._error, progress)
 
     def close(self) -> None:
-        if lib.pcpu_close(self._pcpu):
+        error = lib.pcpu_close(self._pcpu)
+        if error == -lib.PCPU_E_PINNED:
             raise errors.viewed_on_close()
+        if error:
+            raise self._error(error)
 
     def _inject(self, site: str, plan: FaultPlan | None) -> None:
         fault = ffi.NULL if plan is None else ffi.new("struct pcpu_fault *", vars(plan))

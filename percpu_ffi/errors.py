@@ -248,6 +248,14 @@ def closed() -> ClosedError:
     return ClosedError("this allocator is closed and its areas are gone; create a new one")
 
 
+def busy() -> PercpuError:
+    """A call from within a call: by a hook, or by a signal handler in C."""
+    return PercpuError(
+        "this thread is inside this allocator already, called from a hook or a signal handler in "
+        "C; note down there what is to be done, and do it when the call has returned"
+    )
+
+
 def damaged_trace() -> TraceError:
     """The operations of a trace do not fit what they refer to."""
     return TraceError(

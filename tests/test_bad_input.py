@@ -12,6 +12,7 @@ import pytest
 from conftest import TINY, Kind, Make
 
 from percpu_ffi import (
+    Allocator,
     ClosedError,
     ConfigError,
     DoubleFree,
@@ -27,6 +28,7 @@ from percpu_ffi import (
     Trace,
     WildPointer,
 )
+from percpu_ffi._core import ffi, lib
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -371,3 +373,28 @@ def test_every_error_is_of_one_tree(tiny: Make) -> None:
             with pytest.raises(PercpuError) as caught:
                 bad()
             assert isinstance(caught.value, ValueError)
+
+
+def test_call_from_within_is_refused_as_what_it_is() -> None:
+    # close() took every refusal for a view that is alive, the others spoke of a configuration
+    @ffi.callback("void(void *, const struct pcpu_event *)")
+    def event(_arg: object, _event: object) -> None:
+        for call in (a.close, a.state, lambda: a.alloc(8), lambda: a.free(64)):
+            try:
+                call()
+            except Exception as error:
+                refusals.append(error)
+
+    refusals: list[Exception] = []
+    hooks = ffi.new("struct pcpu_hooks *", {"event": event})
+    request = {"version": lib.PCPU_VERSION, "cpus": 2, "static_size": 64, "hooks": hooks}
+    with Allocator(cpus=2) as a:
+        its_own = a._pcpu
+        a._pcpu = lib.pcpu_create(ffi.new("struct pcpu_config *", request), ffi.NULL)
+        a.alloc(8)
+        lib.pcpu_destroy(a._pcpu)
+        a._pcpu = its_own
+    assert len(refusals) >= 4
+    for error in refusals:
+        assert type(error) is PercpuError
+        assert "inside this allocator already" in str(error)

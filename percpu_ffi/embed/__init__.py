@@ -26,6 +26,8 @@ def get_sources() -> list[str]:
 
     What is built so has a copy of the library of its own.  An allocator belongs to the copy that
     made it: to work on those of :class:`~percpu_ffi.Allocator`, link to :func:`get_library`.
+    ``-DPCPU_HIDDEN -fvisibility=hidden`` keeps its names in; otherwise the loader may put a copy
+    that was loaded with ``RTLD_GLOBAL`` in its place.
     """
     return [str(HERE / "percpu.c")]
 
