@@ -143,7 +143,7 @@ static size_t collect(struct ref *refs, const void *ptrs, int width, size_t n)
 int pcpu_free_many(struct pcpu *pcpu, const void *ptrs, int width, size_t n,
 		   size_t *at)
 {
-	struct ref *refs;
+	struct ref *refs = NULL;
 	size_t i, used;
 	int err;
 
@@ -156,7 +156,9 @@ int pcpu_free_many(struct pcpu *pcpu, const void *ptrs, int width, size_t n,
 	if (err)
 		return err;
 
-	refs = host_alloc(&pcpu->kernel.host, (n ? n : 1) * sizeof(*refs));
+	if (n <= SIZE_MAX / sizeof(*refs))
+		refs = host_alloc(&pcpu->kernel.host,
+				  (n ? n : 1) * sizeof(*refs));
 	if (refs) {
 		used = collect(refs, ptrs, width, n);
 		err = check_all(pcpu, refs, used, at);

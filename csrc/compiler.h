@@ -13,6 +13,9 @@
 #define likely(x)	__builtin_expect(!!(x), 1)
 #define unlikely(x)	__builtin_expect(!!(x), 0)
 
+/* what is written above is in memory before what stands below */
+#define barrier()	__asm__ __volatile__("" : : : "memory")
+
 #define noinline	__attribute__((__noinline__))
 #define always_inline	inline __attribute__((__always_inline__))
 #define flatten		__attribute__((__flatten__))

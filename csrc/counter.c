@@ -90,6 +90,7 @@ static bool is_set_up(const struct pcpu_counter *counter)
 int pcpu_counter_init(struct pcpu_counter *counter, struct pcpu *pcpu,
 		      int64_t amount)
 {
+	struct pcpu_pin handle = { 0 };	/* keeps the allocator meanwhile */
 	struct pcpu_info info;
 	int64_t ptr;
 	int err;
@@ -98,16 +99,15 @@ int pcpu_counter_init(struct pcpu_counter *counter, struct pcpu *pcpu,
 		return -PCPU_E_NULL;
 	memset(counter, 0, sizeof(*counter));
 	err = pcpu_info(pcpu, &info);
+	if (!err)	/* refused before anything is allocated, if at all */
+		err = pcpu_pin(pcpu, info.static_ptr, 0, &handle);
 	if (err)
 		return err;
 	ptr = pcpu_alloc(pcpu, sizeof(uint64_t), sizeof(uint64_t));
-	if (ptr < 0)
-		return (int)ptr;
-	err = pcpu_pin(pcpu, ptr, 0, &counter->pin);
-	if (err) {
-		pcpu_free(pcpu, ptr);
+	err = ptr < 0 ? (int)ptr : pcpu_pin(pcpu, ptr, 0, &counter->pin);
+	pcpu_unpin(&handle);
+	if (err)
 		return err;
-	}
 	counter->stride = info.unit_size;
 	counter->cpus = info.cpus;
 	counter->elsewhere = (uint64_t)amount;

@@ -33,7 +33,7 @@ $(AMALGAMATION)/percpu.h: $(AMALGAMATION)/percpu.c ;
 $(BUILD)/percpu.o: $(AMALGAMATION)/percpu.c $(AMALGAMATION)/percpu.h
 	@echo '  CC $<'
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Wpedantic -O3 -fPIC \
-		-fno-semantic-interposition -pthread $(CFLAGS) -c $< -o $@
+		-fno-semantic-interposition -pthread $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
 $(BUILD)/libpercpu.a: $(BUILD)/percpu.o
 	@echo '  AR $@'
@@ -65,7 +65,8 @@ install: lib $(BUILD)/percpu.pc
 	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/libpercpu.so'
 
 uninstall:
-	cd '$(DESTDIR)$(LIBDIR)' && rm -f $(SHARED) $(SONAME) libpercpu.so libpercpu.a pkgconfig/percpu.pc
+	for file in $(SHARED) $(SONAME) libpercpu.so libpercpu.a pkgconfig/percpu.pc; do \
+		rm -f '$(DESTDIR)$(LIBDIR)'/$$file || exit 1; done
 	rm -f '$(DESTDIR)$(INCLUDEDIR)/percpu.h'
 
 # --- what an embedder sees: percpu.h, and one of the two libraries

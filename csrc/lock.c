@@ -35,6 +35,7 @@ static void before_fork(void)
 	struct list_head *pos;
 
 	pthread_mutex_lock(&all_mutex);
+	/* newest first: a hook of one may be about to use an older one */
 	list_for_each(pos, &all_locks)
 		pthread_mutex_lock(&link_to_lock(pos)->mutex);
 }

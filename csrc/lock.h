@@ -66,6 +66,7 @@ static inline bool pcpu_lock_take(struct pcpu_lock *lock)
 	if (unlikely(lock->held))
 		return false;
 	lock->held = PCPU_HELD_ALONE;
+	barrier();	/* a signal handler sees that before anything changes */
 	return true;
 }
 
@@ -73,6 +74,7 @@ static inline void pcpu_lock_drop(struct pcpu_lock *lock)
 {
 	bool mutex = lock->held == PCPU_HELD_MUTEX;
 
+	barrier();
 	lock->held = PCPU_HELD_NOT;
 	if (mutex)
 		pthread_mutex_unlock(&lock->mutex);

@@ -8,7 +8,12 @@
  * allocator's lock held, by the thread that made the call, and once at most at
  * a time for one allocator; it must not call that allocator, which is answered
  * with -PCPU_E_BUSY, must not fork, and must not leave with longjmp() or a C++
- * exception.
+ * exception.  It may call allocators that were created before its own; if
+ * another thread may fork meanwhile it must not call newer ones, nor create or
+ * destroy any: fork and hook might wait for each other.
+ *
+ * pcpu_snapshot_free() calls free without the lock, perhaps beside any other
+ * hook, and after pcpu_destroy(): until then the hook and its argument stay.
  */
 #ifndef PERCPU_HOOKS_H
 #define PERCPU_HOOKS_H

@@ -90,11 +90,19 @@ static int64_t arm(struct pcpu *pcpu, struct pcpu_replay *replay,
 	return err;
 }
 
+/* what operations refer to; looking at them takes no slots */
+static bool has_inputs(const struct pcpu_replay *replay, size_t n)
+{
+	return replay && (replay->ops || !n) &&
+	       (replay->kinds || !replay->nr_kinds) &&
+	       (replay->faults || !replay->nr_faults);
+}
+
 int pcpu_replay_check(const struct pcpu_replay *replay, size_t n)
 {
 	size_t i;
 
-	if (!replay)
+	if (!has_inputs(replay, n))
 		return -PCPU_E_NULL;
 	for (i = 0; i < n; i++) {
 		struct pcpu_op op = read_op(&replay->ops[i]);
@@ -112,7 +120,9 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 	size_t i;
 	int err;
 
-	err = replay ? pcpu_lock(pcpu) : -PCPU_E_NULL;
+	if (!has_inputs(replay, from < to) || (replay->nr_slots && !replay->slots))
+		return -PCPU_E_NULL;
+	err = pcpu_lock(pcpu);
 	if (err)
 		return err;
 	start = pcpu_now_ns();

@@ -10,15 +10,14 @@ import os
 import struct
 import threading
 import tracemalloc
-from typing import TYPE_CHECKING, Any
+import zlib
+from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import SAMPLES
 
 from percpu_ffi import Trace, TraceError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FTRACE = """\
 # tracer: nop
@@ -246,7 +245,94 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert len(text) > 20e6
     assert len(trace.ops) == 16 * len(trace)
-    assert peak < 20 * len(trace) + 4e6
+    assert peak < 36 * len(trace) + 4e6
+
+
+UNTOLD = 0xFFFFFFFF  # a chunk that the recorder did not tell
+
+
+class TestNotes:
+    """When each operation happened, and where the recording kernel had the area."""
+
+    def test_times_are_nanoseconds(self, tmp_path: Path) -> None:
+        times = load(tmp_path, FTRACE).times
+        assert times is not None
+        assert times.tolist() == [522635392000, 522654654000, 522644762000, 522654700000]
+        assert (times.format, times.readonly) == ("Q", True)
+
+    def test_places_are_chunks_and_offsets(self, tmp_path: Path) -> None:
+        text = FTRACE.replace("94005a45 off=512", "94005a46 off=512")
+        places = load(tmp_path, text).places
+        assert places is not None
+        assert places.chunks.tolist() == [0, 0, 0, 1]
+        assert places.offsets.tolist() == [26848, 27008, 26848, 512]
+        assert (places.chunks.format, places.offsets.format) == ("I", "I")
+        assert places.chunks.readonly
+        assert places.offsets.readonly
+
+    def test_there_is_one_for_each_operation(self) -> None:
+        trace = Trace.load(SAMPLES / "fork_storm.perf.xz")
+        assert trace.times is not None
+        assert trace.places is not None
+        assert len(trace.times) == len(trace.places.chunks) == len(trace.places.offsets)
+        assert len(trace.times) == len(trace)
+        assert trace.times.tolist() == sorted(trace.times)
+
+    def test_a_clock_that_counts_ticks_tells_no_time(self, tmp_path: Path) -> None:
+        trace = load(tmp_path, FTRACE.replace("522.", "522"))
+        assert trace.times is None
+        assert trace.places is not None
+
+    def test_one_time_alone_is_enough(self, tmp_path: Path) -> None:
+        times = load(tmp_path, FTRACE.replace("522.6353", "5226353")).times
+        assert times is not None
+        assert times[:2].tolist() == [2**64 - 1, 522654654000]
+
+    def test_lines_without_a_place(self, tmp_path: Path) -> None:
+        text = FTRACE.replace(" base_addr=", " old_base=").replace(" off=", " old_off=")
+        trace = load(tmp_path, text)
+        assert trace.places is None
+        assert trace.times is not None
+
+    def test_an_offset_without_a_chunk(self, tmp_path: Path) -> None:
+        places = load(tmp_path, FTRACE.replace(" base_addr=", " old_base=")).places
+        assert places is not None
+        assert places.chunks.tolist() == [UNTOLD] * 4
+        assert places.offsets[0] == 26848
+
+    def test_by_hand_there_are_none(self) -> None:
+        trace = Trace.from_ops(TestOps.OPS)
+        assert trace.times is None
+        assert trace.places is None
+
+    def test_by_hand_with_times(self) -> None:
+        trace = Trace.from_ops(TestOps.OPS, times=range(7))
+        assert trace.times is not None
+        assert trace.times.tolist() == list(range(7))
+        assert trace.places is None
+
+    def test_times_of_one_trace_may_be_given_to_another(self) -> None:
+        trace = Trace.load(SAMPLES / "netns_churn.ftrace.xz")
+        assert Trace.from_ops(trace, times=trace.times).times == trace.times
+
+    @pytest.mark.parametrize("time", [-1, 2**64, 1.5, "now", None])
+    def test_no_time(self, time: Any) -> None:
+        with pytest.raises(TraceError, match="nanoseconds") as caught:
+            Trace.from_ops(TestOps.OPS[:3], times=[1, time, 3])
+        assert caught.value.line == 2
+        assert repr(time) in str(caught.value)
+
+    @pytest.mark.parametrize("n", [0, 6, 8])
+    def test_as_many_times_as_operations(self, n: int) -> None:
+        with pytest.raises(TraceError, match=f"{n} times for 7 operations"):
+            Trace.from_ops(TestOps.OPS, times=range(n))
+
+    def test_they_do_not_count_when_traces_are_compared(self) -> None:
+        trace = Trace.from_ops(TestOps.OPS)
+        assert Trace.from_ops(TestOps.OPS, times=range(7)) == trace
+        assert Trace.from_ops(TestOps.OPS, times=range(1, 8)) == Trace.from_ops(
+            TestOps.OPS, times=range(7)
+        )
 
 
 class TestOps:
@@ -331,7 +417,51 @@ class TestFile:
         again = Trace.load(saved)
         assert again == trace
         assert (again.kinds, again.slots, again.stats) == (trace.kinds, trace.slots, trace.stats)
+        assert (again.times, again.places) == (trace.times, trace.places)
+        assert again.times is not None
+        assert again.places is not None
         assert saved.stat().st_size < (SAMPLES / name).stat().st_size
+
+    @pytest.mark.parametrize(
+        "times",
+        [
+            [0] * 7,
+            [7, 6, 5, 4, 3, 2, 1],
+            [0, 2**64 - 1, 0, 2**64 - 2, 2**63, 1, 0],
+            [10**9, 2**64 - 1, 3 * 10**9, 2 * 10**9, 10**9, 0, 10**9],
+        ],
+        ids=["none passes", "backwards", "far apart", "one unknown"],
+    )
+    def test_round_trip_of_any_times(self, tmp_path: Path, times: list[int]) -> None:
+        Trace.from_ops(TestOps.OPS, times=times).save(tmp_path / "saved")
+        again = Trace.load(tmp_path / "saved").times
+        assert again is not None
+        assert again.tolist() == times
+
+    def test_of_the_format_before_times(self) -> None:
+        # saved from FTRACE by the version before, which knew no times
+        old = Path(__file__).parent / "format-1.trace"
+        assert old.read_bytes().startswith(b"PCPUTRC1")
+        trace = Trace.load(old)
+        assert list(trace) == [
+            ("alloc", 0x2BFC8874, 16, 8),
+            ("alloc", 0x653913A2, 260, 4),
+            ("free", 0x2BFC8874),
+            ("free", 0xDEADBEEF),
+        ]
+        assert trace.kinds[0].site == "mm_init+0x2bf/0x4d0"
+        assert trace.stats.kernel_extent == 27268
+        assert trace.times is None
+        assert trace.places is None
+
+    @pytest.mark.parametrize(
+        ("times", "magic"), [(None, b"PCPUTRC1"), (range(7), b"PCPUTRC2")], ids=["without", "with"]
+    )
+    def test_format_is_the_new_one_where_there_are_times(
+        self, tmp_path: Path, times: range | None, magic: bytes
+    ) -> None:
+        Trace.from_ops(TestOps.OPS, times=times).save(tmp_path / "saved")
+        assert (tmp_path / "saved").read_bytes()[:8] == magic
 
     def test_compressed_once_more(self, tmp_path: Path) -> None:
         trace = Trace.from_ops(TestOps.OPS)
@@ -349,22 +479,28 @@ class TestFile:
         assert len(Trace.load(saved)) == len(TestOps.OPS)
         assert list(tmp_path.iterdir()) == [saved]
 
+    @pytest.mark.parametrize("times", [None, range(7)], ids=["without times", "with times"])
     @pytest.mark.parametrize("keep", [8, 10, 12, 40, 150, -1, -10])
-    def test_cut(self, tmp_path: Path, keep: int) -> None:
+    def test_cut(self, tmp_path: Path, keep: int, times: range | None) -> None:
         saved = tmp_path / "saved"
-        Trace.from_ops(TestOps.OPS).save(saved)
+        Trace.from_ops(TestOps.OPS, times=times).save(saved)
         saved.write_bytes(saved.read_bytes()[:keep])
         with pytest.raises(TraceError, match="cut or damaged"):
             Trace.load(saved)
 
-    def test_every_single_damaged_byte_is_found_or_harmless(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("times", [None, range(7)], ids=["without times", "with times"])
+    def test_every_single_damaged_byte_is_found_or_harmless(
+        self, tmp_path: Path, times: range | None
+    ) -> None:
         saved = tmp_path / "saved"
-        Trace.from_ops(TestOps.OPS).save(saved)
+        Trace.from_ops(TestOps.OPS, times=times).save(saved)
         data = saved.read_bytes()
         for i in range(len(data)):
             saved.write_bytes(data[:i] + bytes([data[i] ^ 0x15]) + data[i + 1 :])
             with contextlib.suppress(TraceError):
-                list(Trace.load(saved))
+                trace = Trace.load(saved)
+                assert len(list(trace)) == len(trace)
+                assert trace.times is None or len(trace.times) == len(trace)
 
     @pytest.mark.parametrize(
         ("old", "new"),
@@ -383,11 +519,16 @@ class TestFile:
             ('"names":null', '"names":[null]'),
             ('"events":7', '"events":"7"'),
             ('"names":null', '"names":' + "[" * 50000 + "]" * 50000),
+            ('"tick":1000', '"tick":0'),
+            ('"tick":1000', '"tick":-1'),
+            ('"tick":1000', '"tick":1.5'),
+            ('"tick":1000', '"tick":18446744073709551616'),
+            ('"tick":1000', '"tick":18446744073709551615'),  # 6 of them are no 64-bit time
         ],
     )
     def test_head_that_was_edited(self, tmp_path: Path, old: str, new: str) -> None:
         saved = tmp_path / "saved"
-        Trace.from_ops(TestOps.OPS).save(saved)
+        Trace.from_ops(TestOps.OPS, times=range(0, 7000, 1000)).save(saved)
         data = saved.read_bytes()
         (length,) = struct.unpack_from("<I", data, 8)
         head = data[12 : 12 + length].decode()
@@ -396,6 +537,30 @@ class TestFile:
         saved.write_bytes(data[:8] + struct.pack("<I", len(edited)) + edited + data[12 + length :])
         with pytest.raises(TraceError, match="cut or damaged"):
             Trace.load(saved)
+
+    @pytest.mark.parametrize(("magic", "other"), [(b"1", b"2"), (b"2", b"1")])
+    def test_format_that_is_not_the_file_s(
+        self, tmp_path: Path, magic: bytes, other: bytes
+    ) -> None:
+        saved = tmp_path / "saved"
+        Trace.from_ops(TestOps.OPS, times=range(7) if magic == b"2" else None).save(saved)
+        saved.write_bytes(saved.read_bytes().replace(b"PCPUTRC" + magic, b"PCPUTRC" + other))
+        with pytest.raises(TraceError, match="cut or damaged"):
+            Trace.load(saved)
+
+    @pytest.mark.parametrize("format_", [1, 2])
+    def test_small_file_that_holds_far_more(self, tmp_path: Path, format_: int) -> None:
+        saved = tmp_path / "saved"
+        Trace.from_ops(TestOps.OPS, times=range(7) if format_ == 2 else None).save(saved)
+        data = saved.read_bytes()
+        (length,) = struct.unpack_from("<I", data, 8)
+        saved.write_bytes(data[: 12 + length] + zlib.compress(bytes(50_000_000)))
+        tracemalloc.start()
+        with pytest.raises(TraceError, match="cut or damaged"):
+            Trace.load(saved)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 5_000_000
 
     def test_kind_that_is_not_there(self, tmp_path: Path) -> None:
         trace = Trace.from_ops([("alloc", 1, 8, 8)])

@@ -15,6 +15,9 @@
 
 #include "percpu_trace.h"
 
+/* 2^64 nanoseconds are 584 years; what is above is no time */
+#define MAX_SECONDS	((UINT64_MAX - 1000000000) / 1000000000)
+
 /* a stretch of the line */
 struct span {
 	const char *at;		/* first byte */
@@ -169,18 +172,46 @@ static enum trace_event_type find_event(struct span *s, const char **name)
 	return best;
 }
 
-/* the CPU in brackets before the event's name */
-static void parse_cpu(struct span s, struct trace_line *line)
+/* the CPU in brackets before the event's name; returns what follows it */
+static const char *parse_cpu(struct span s, struct trace_line *line)
 {
 	const char *open = memrchr(s.at, '[', (size_t)(s.end - s.at));
 	const char *close;
 	uint64_t cpu;
 
 	if (!open)
-		return;
+		return s.at;
 	close = memchr(open, ']', (size_t)(s.end - open));
-	if (close && parse_decimal((struct span){ open + 1, close }, &cpu))
-		line->cpus = cpu + 1;
+	if (!close || !parse_decimal((struct span){ open + 1, close }, &cpu))
+		return s.at;
+	line->cpus = cpu + 1;
+	return close + 1;
+}
+
+/*
+ * The time between CPU and event's name: seconds, a point, up to 9 digits, a
+ * colon.  A whole number is none: it counts ticks of a length that nobody says.
+ */
+static void parse_time(struct span s, struct trace_line *line)
+{
+	const char *point = memrchr(s.at, '.', (size_t)(s.end - s.at));
+	const char *at = point;
+	uint64_t seconds, fraction = 0, unit = 1000000000;
+
+	if (!point)
+		return;
+	while (at > s.at && at[-1] != ' ')
+		at--;
+	if (!parse_decimal((struct span){ at, point }, &seconds) ||
+	    seconds > MAX_SECONDS)
+		return;
+	/* the name ends it, if nothing else */
+	for (at = point + 1; *at >= '0' && *at <= '9' && unit > 1; at++) {
+		fraction = fraction * 10 + (uint64_t)(*at - '0');
+		unit /= 10;
+	}
+	if (*at == ':' && at > point + 1)
+		line->time = seconds * 1000000000 + fraction * unit;
 }
 
 enum {
@@ -277,11 +308,12 @@ static int require(struct trace_line *line, unsigned int has, unsigned int need)
 int trace_line_parse(const char *text, size_t n, struct trace_line *line)
 {
 	struct span s = { text, text + n };
-	const char *name;
+	const char *name, *behind_cpu;
 	unsigned int has = 0;
 	int err;
 
 	memset(line, 0, sizeof(*line));
+	line->time = PCPU_NO_TIME;
 	if (n && s.end[-1] == '\r')
 		s.end--;
 	line->type = find_event(&s, &name);
@@ -289,13 +321,15 @@ int trace_line_parse(const char *text, size_t n, struct trace_line *line)
 		parse_other(s, line);
 		return 0;
 	}
-	parse_cpu((struct span){ text, name }, line);
+	behind_cpu = parse_cpu((struct span){ text, name }, line);
 	if (line->type != TRACE_ALLOC && line->type != TRACE_FREE)
 		return 0;
+	parse_time((struct span){ behind_cpu, name }, line);
 	err = parse_fields(s, line, &has);
 	if (err)
 		return err;
-	line->has_place = (has & HAS_BASE) && (has & HAS_OFFSET);
+	line->has_base = has & HAS_BASE;
+	line->has_offset = has & HAS_OFFSET;
 	return require(line, has, line->type == TRACE_FREE ? HAS_PTR :
 		       HAS_SIZE | HAS_ALIGN | HAS_PTR);
 }

@@ -28,10 +28,12 @@ struct trace_line {
 	uint64_t ptr;		/* ptr= */
 	uint64_t base;		/* base_addr=, the chunk */
 	uint64_t offset;	/* off=, bytes in the chunk's unit */
+	uint64_t time;		/* nanoseconds, or PCPU_NO_TIME */
 	const char *site;	/* call_site=, or NULL */
 	size_t site_len;	/* its bytes */
 	int ptr_digits;		/* digits that ptr= was printed with */
-	bool has_place;		/* base_addr= and off= are there */
+	bool has_base;		/* base_addr= is there */
+	bool has_offset;	/* off= is there */
 	const char *field;	/* on error: which one */
 };
 

@@ -4,11 +4,12 @@
  *
  * The text of the five tracepoints percpu:percpu_* as ftrace or perf script
  * print it is fed in pieces of any size.  A reader holds one unfinished line,
- * the pointers that live, and the operations not yet taken; it is not to be
- * shared between threads.  Its memory comes from malloc().
+ * the pointers that live, and the operations not yet taken, each with a note of
+ * when it happened and where; it is not to be shared between threads.  Its
+ * memory comes from malloc().
  *
- * A NULL reader is answered with -PCPU_T_NULL, or with nothing.  Feeding costs
- * some 150 nanoseconds a line; all else is cheap.
+ * NULL for the reader or an answer is answered with -PCPU_T_NULL, or with
+ * nothing.  Feeding costs some 150 nanoseconds a line; all else is cheap.
  */
 #ifndef PERCPU_TRACE_H
 #define PERCPU_TRACE_H
@@ -39,6 +40,16 @@ enum pcpu_trace_error {
 	PCPU_T_TOO_MANY,	/* more than 2^32 - 2 pointers live or kinds */
 	PCPU_T_HOST,		/* the host has no memory */
 	PCPU_T_NULL		/* a pointer that is needed is NULL */
+};
+
+#define PCPU_NO_TIME	0xffffffffffffffffu	/* the line tells no time */
+#define PCPU_NO_PLACE	0xffffffffu	/* the line tells no chunk, no offset */
+
+/* when an operation happened, and where the recording kernel's area is */
+struct pcpu_trace_note {
+	uint64_t time;		/* ns since the trace clock's zero, PCPU_NO_TIME */
+	uint32_t chunk;		/* base_addr=, numbered as they first appear */
+	uint32_t offset;	/* off=, bytes in the chunk's unit */
 };
 
 /* where reading stopped */
@@ -110,7 +121,21 @@ const struct pcpu_op *pcpu_trace_ops(const struct pcpu_trace_reader *reader,
 				     size_t *n);
 
 /**
- * pcpu_trace_take - forget the operations, the caller has them
+ * pcpu_trace_notes - what else the lines of these operations tell
+ * @reader: the reader
+ * @n: how many, as pcpu_trace_ops() says
+ *
+ * The n-th note belongs to the n-th operation.  A clock that counts ticks
+ * (ftrace's "counter" and "x86-tsc") tells no time.  A chunk is known by its
+ * address alone: one that comes later to the same address has the same number.
+ *
+ * Return: the notes; good until the reader is used again.
+ */
+const struct pcpu_trace_note *pcpu_trace_notes(
+	const struct pcpu_trace_reader *reader, size_t *n);
+
+/**
+ * pcpu_trace_take - forget operations and notes, the caller has them
  * @reader: the reader
  */
 void pcpu_trace_take(struct pcpu_trace_reader *reader);

@@ -34,6 +34,7 @@ struct kind {
 struct kernel_chunk {
 	uint64_t *pages;	/* bits */
 	size_t words;		/* of 64 bits */
+	bool used;		/* an area was placed there */
 };
 
 struct pcpu_trace_reader {
@@ -41,6 +42,7 @@ struct pcpu_trace_reader {
 	struct pcpu_trace_stop stop;	/* where reading stopped */
 	struct vec rest;		/* char: line not yet ended */
 	struct vec ops;			/* struct pcpu_op: not yet taken */
+	struct vec notes;		/* struct pcpu_trace_note: of these */
 	struct vec free_slots;		/* uint32_t: slots to be used again */
 	struct vec kinds;		/* struct kind */
 	struct vec texts;		/* char: call sites */
@@ -87,6 +89,7 @@ void pcpu_trace_reader_free(struct pcpu_trace_reader *reader)
 		free(chunks[i].pages);
 	free(reader->rest.data);
 	free(reader->ops.data);
+	free(reader->notes.data);
 	free(reader->free_slots.data);
 	free(reader->kinds.data);
 	free(reader->texts.data);
@@ -97,16 +100,49 @@ void pcpu_trace_reader_free(struct pcpu_trace_reader *reader)
 	free(reader);
 }
 
-static int add_op(struct pcpu_trace_reader *reader, uint64_t key, uint32_t slot,
+/* units of real kernels end long before this; a wild off= is not believed */
+#define MAX_EXTENT	((uint64_t)1 << 26)
+
+/* the number of the recording kernel's chunk that the line names */
+static int find_chunk(struct pcpu_trace_reader *reader,
+		      const struct trace_line *line, uint32_t *index)
+{
+	struct kernel_chunk *chunk;
+
+	*index = PCPU_NO_PLACE;
+	if (!line->has_base)
+		return 0;
+	*index = table_get(&reader->chunk_index, line->base);
+	if (*index != TABLE_NONE)
+		return 0;
+	if (reader->chunks.used >= PCPU_NO_PLACE)
+		return -PCPU_T_TOO_MANY;
+	*index = (uint32_t)reader->chunks.used;
+	chunk = vec_add(&reader->chunks, 1, sizeof(*chunk));
+	if (!chunk)
+		return -PCPU_T_HOST;
+	memset(chunk, 0, sizeof(*chunk));
+	return table_put(&reader->chunk_index, line->base, *index) ? 0 :
+	       -PCPU_T_HOST;
+}
+
+/* an operation and its note; an operation that has none does not count */
+static int add_op(struct pcpu_trace_reader *reader,
+		  const struct trace_line *line, uint32_t chunk, uint32_t slot,
 		  uint32_t kind)
 {
-	struct pcpu_op *op = vec_add(&reader->ops, 1, sizeof(*op));
+	struct pcpu_trace_note *note = vec_add(&reader->notes, 1, sizeof(*note));
+	struct pcpu_op *op = note ? vec_add(&reader->ops, 1, sizeof(*op)) : NULL;
 
 	if (!op)
 		return -PCPU_T_HOST;
-	op->key = key;
+	op->key = line->ptr;
 	op->slot = slot;
 	op->kind = kind;
+	note->time = line->time;
+	note->chunk = chunk;
+	note->offset = line->has_offset && line->offset <= MAX_EXTENT ?
+		       (uint32_t)line->offset : PCPU_NO_PLACE;
 	return 0;
 }
 
@@ -166,31 +202,21 @@ static int find_kind(struct pcpu_trace_reader *reader,
 	return 0;
 }
 
-/* units of real kernels end long before this; a wild off= is not believed */
-#define MAX_EXTENT	((uint64_t)1 << 26)
-
-/* note what the recording kernel itself used */
-static int note_place(struct pcpu_trace_reader *reader,
-		      const struct trace_line *line)
+/* count what the recording kernel itself used: chunks, pages, extent */
+static int count_place(struct pcpu_trace_reader *reader,
+		       const struct trace_line *line, uint32_t index)
 {
 	uint64_t end = line->offset + line->size;
-	uint32_t index = table_get(&reader->chunk_index, line->base);
 	struct kernel_chunk *chunk;
 	uint64_t page;
 
-	if (!line->has_place || end > MAX_EXTENT)
+	if (index == PCPU_NO_PLACE || !line->has_offset || end > MAX_EXTENT)
 		return 0;
-	if (index == TABLE_NONE) {
-		index = (uint32_t)reader->chunks.used;
-		chunk = vec_add(&reader->chunks, 1, sizeof(*chunk));
-		if (!chunk)
-			return -PCPU_T_HOST;
-		memset(chunk, 0, sizeof(*chunk));
-		if (!table_put(&reader->chunk_index, line->base, index))
-			return -PCPU_T_HOST;
+	chunk = (struct kernel_chunk *)reader->chunks.data + index;
+	if (!chunk->used) {
+		chunk->used = true;
 		reader->stats.kernel_chunks++;
 	}
-	chunk = (struct kernel_chunk *)reader->chunks.data + index;
 	if (end > chunk->words * 64 * 4096) {
 		size_t words = (size_t)(end / (64 * 4096) + 1);
 		uint64_t *pages = realloc(chunk->pages, words * sizeof(*pages));
@@ -232,13 +258,15 @@ static int on_alloc(struct pcpu_trace_reader *reader,
 		    const struct trace_line *line)
 {
 	uint32_t slot = table_get(&reader->live, line->ptr);
-	uint32_t kind;
+	uint32_t kind, chunk;
 	int err;
 
 	reader->stats.allocs++;
 	err = find_kind(reader, line, &kind);
 	if (!err)
-		err = note_place(reader, line);
+		err = find_chunk(reader, line, &chunk);
+	if (!err)
+		err = count_place(reader, line, chunk);
 	if (err)
 		return err;
 
@@ -251,7 +279,7 @@ static int on_alloc(struct pcpu_trace_reader *reader,
 		if (!table_put(&reader->live, line->ptr, slot))
 			return -PCPU_T_HOST;
 	}
-	return add_op(reader, line->ptr, slot, kind);
+	return add_op(reader, line, chunk, slot, kind);
 }
 
 static int on_free(struct pcpu_trace_reader *reader,
@@ -259,18 +287,23 @@ static int on_free(struct pcpu_trace_reader *reader,
 {
 	uint32_t slot = table_get(&reader->live, line->ptr);
 	uint32_t *freed;
+	uint32_t chunk;
+	int err;
 
 	reader->stats.frees++;
+	err = find_chunk(reader, line, &chunk);
+	if (err)
+		return err;
 	if (slot == TABLE_NONE) {
 		reader->stats.orphan_frees++;
-		return add_op(reader, line->ptr, PCPU_OP_ORPHAN, PCPU_OP_FREE);
+		return add_op(reader, line, chunk, PCPU_OP_ORPHAN, PCPU_OP_FREE);
 	}
 	freed = vec_add(&reader->free_slots, 1, sizeof(*freed));
 	if (!freed)
 		return -PCPU_T_HOST;
 	*freed = slot;
 	table_del(&reader->live, line->ptr);
-	return add_op(reader, line->ptr, slot, PCPU_OP_FREE);
+	return add_op(reader, line, chunk, slot, PCPU_OP_FREE);
 }
 
 static int on_event(struct pcpu_trace_reader *reader,
@@ -420,14 +453,25 @@ int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 const struct pcpu_op *pcpu_trace_ops(const struct pcpu_trace_reader *reader,
 				     size_t *n)
 {
+	if (!n)
+		return NULL;
 	*n = reader ? reader->ops.used : 0;
 	return reader ? reader->ops.data : NULL;
 }
 
+const struct pcpu_trace_note *pcpu_trace_notes(
+	const struct pcpu_trace_reader *reader, size_t *n)
+{
+	*n = reader ? reader->ops.used : 0;
+	return reader ? reader->notes.data : NULL;
+}
+
 void pcpu_trace_take(struct pcpu_trace_reader *reader)
 {
-	if (reader)
-		reader->ops.used = 0;
+	if (!reader)
+		return;
+	reader->ops.used = 0;
+	reader->notes.used = 0;
 }
 
 const char *pcpu_trace_kind(const struct pcpu_trace_reader *reader,
@@ -436,7 +480,7 @@ const char *pcpu_trace_kind(const struct pcpu_trace_reader *reader,
 {
 	const struct kind *found;
 
-	if (!reader || index >= reader->kinds.used)
+	if (!reader || !kind || !length || index >= reader->kinds.used)
 		return NULL;
 	found = (const struct kind *)reader->kinds.data + index;
 	*kind = found->ask;
@@ -449,6 +493,8 @@ void pcpu_trace_stats(const struct pcpu_trace_reader *reader,
 {
 	const struct pcpu_trace_stats none = { 0 };
 
+	if (!stats)
+		return;
 	*stats = reader ? reader->stats : none;
 	stats->kinds = reader ? reader->kinds.used : 0;
 }
@@ -458,5 +504,6 @@ void pcpu_trace_stop(const struct pcpu_trace_reader *reader,
 {
 	const struct pcpu_trace_stop none = { PCPU_T_NULL, 0, NULL };
 
-	*where = reader ? reader->stop : none;
+	if (where)
+		*where = reader ? reader->stop : none;
 }

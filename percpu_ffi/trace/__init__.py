@@ -5,7 +5,7 @@
 ``source`` opens files, ``trace`` is the class that users see.
 """
 
-from percpu_ffi.trace.operations import Key, Kind, Op, TraceStats
+from percpu_ffi.trace.operations import Key, Kind, Op, Places, TraceStats
 from percpu_ffi.trace.trace import Trace
 
-__all__ = ["Key", "Kind", "Op", "Trace", "TraceStats"]
+__all__ = ["Key", "Kind", "Op", "Places", "Trace", "TraceStats"]

@@ -5,6 +5,10 @@ Layout: the 8 bytes of MAGIC; the length of the head, 32 bits, little-endian; th
 JSON in UTF-8; the operations, compressed.  The operations are 16-byte structures whose
 n-th bytes are put side by side before compression: most of these rows are nearly
 constant, so they shrink to little.
+
+A trace with notes has NOTED in place of MAGIC, and 16 rows more in the same stream: the
+notes, in the same way, each time less the one before it, in ticks, modulo 2^64.  The
+head tells how many nanoseconds a tick is.
 """
 
 from __future__ import annotations
@@ -15,12 +19,17 @@ import secrets
 import struct
 import sys
 import zlib
+from array import array
 from dataclasses import asdict
+from functools import reduce
+from itertools import accumulate, chain, pairwise
+from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from percpu_ffi.errors import TraceError
 from percpu_ffi.trace.operations import (
+    NOTE,
     OP,
     Kind,
     Operations,
@@ -30,13 +39,18 @@ from percpu_ffi.trace.operations import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from percpu_ffi.trace.source import Blocks
 
-__all__ = ["MAGIC", "read_file", "write_file"]
+__all__ = ["MAGICS", "read_file", "write_file"]
 
 MAGIC = b"PCPUTRC1"
+NOTED = b"PCPUTRC2"
+MAGICS = MAGIC, NOTED
 LENGTH = struct.Struct("<I")
 MAX_ASK = 1 << 63  # sizes and alignments are 64-bit integers
+TIMES = 1 << 64
 
 
 def write_file(path: str | Path, operations: Operations) -> None:
@@ -46,6 +60,7 @@ def write_file(path: str | Path, operations: Operations) -> None:
         OSError: it cannot be written.
 
     """
+    tick = _tick(operations.notes)
     head = {
         "byteorder": sys.byteorder,
         "ops": len(operations.ops) // OP.size,
@@ -55,11 +70,15 @@ def write_file(path: str | Path, operations: Operations) -> None:
         "faults": operations.faults,
         "setup": operations.setup,
         "stats": asdict(operations.stats),
+        "tick": tick,
     }
     text = json.dumps(head, separators=(",", ":")).encode()
-    rows = b"".join(bytes(operations.ops[i :: OP.size]) for i in range(OP.size))
+    rows = _rows(operations.ops, OP.size)
+    if operations.notes:
+        rows += _rows(_differences(operations.notes, tick), NOTE.size)
 
-    data = MAGIC + LENGTH.pack(len(text)) + text + zlib.compress(rows, 9)
+    magic = NOTED if operations.notes else MAGIC
+    data = magic + LENGTH.pack(len(text)) + text + zlib.compress(rows, 9)
 
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():  # a pipe or a device: nothing to replace
@@ -84,19 +103,20 @@ def read_file(blocks: Blocks) -> Operations:
     """
     data = b"".join(blocks)
     start = len(MAGIC) + LENGTH.size
+    width = OP.size + NOTE.size if data.startswith(NOTED) else OP.size
     try:
         (length,) = LENGTH.unpack_from(data, len(MAGIC))
-        operations, n, byteorder = _read_head(data[start : start + length])
+        operations, n, tick, byteorder = _read_head(data[start : start + length])
         # no more than was promised: a small file can hold gigabytes of zeroes
         inflater = zlib.decompressobj()
-        rows = inflater.decompress(data[start + length :], n * OP.size + 1)
+        rows = inflater.decompress(data[start + length :], n * width + 1)
     except (struct.error, ValueError, LookupError, TypeError, RecursionError, zlib.error) as error:
         raise TraceError(
             f"the file is cut or damaged ({error}); save it again", blocks.name
         ) from error
-    if len(rows) != n * OP.size or not inflater.eof or inflater.unused_data:
+    if len(rows) != n * width or not inflater.eof or inflater.unused_data:
         raise TraceError(
-            f"the file is cut or damaged: {n} operations were saved, {len(rows) // OP.size} are "
+            f"the file is cut or damaged: {n} operations were saved, {len(rows) // width} are "
             "left; save it again",
             blocks.name,
         )
@@ -106,21 +126,70 @@ def read_file(blocks: Blocks) -> Operations:
             f"{sys.byteorder}-endian; load the kernel's text and save it here",
             blocks.name,
         )
-    operations.ops = bytearray(len(rows))
-    for i in range(OP.size):
-        operations.ops[i :: OP.size] = rows[i * n : (i + 1) * n]
+    operations.ops = _columns(rows[: n * OP.size], OP.size)
+    operations.notes = _columns(rows[n * OP.size :], NOTE.size)
+    try:
+        _sums(operations.notes, tick)
+    except OverflowError as error:
+        raise TraceError(
+            "the file is cut or damaged: a time has more than 64 bits; save it again", blocks.name
+        ) from error
     return operations
 
 
-def _read_head(text: bytes) -> tuple[Operations, int, str]:
-    """Read the head: everything but the operations, their number, and the byte order."""
+def _rows(data: bytearray, size: int) -> bytes:
+    """Put the n-th bytes of structures of ``size`` bytes side by side."""
+    return b"".join(bytes(data[i::size]) for i in range(size))
+
+
+def _columns(rows: bytes, size: int) -> bytearray:
+    """Undo :func:`_rows`."""
+    n = len(rows) // size
+    data = bytearray(len(rows))
+    for i in range(size):
+        data[i::size] = rows[i * n : (i + 1) * n]
+    return data
+
+
+def _tick(notes: bytearray) -> int:
+    """Give the nanoseconds that all times are multiples of: 1,000 for most recorders."""
+    return reduce(gcd, _times(notes), 0) or 1
+
+
+def _differences(notes: bytearray, tick: int) -> bytearray:
+    """Give the notes, each time in ticks and less the one before it."""
+    changed = notes.copy()
+    ticks = chain([0], (time // tick for time in _times(notes)))
+    _times(changed)[:] = _numbers((b - a) % TIMES for a, b in pairwise(ticks))
+    return changed
+
+
+def _sums(notes: bytearray, tick: int) -> None:
+    """Undo :func:`_differences`, in place; OverflowError: no times are behind these numbers."""
+    times = _times(notes)
+    times[:] = _numbers(ticks % TIMES * tick for ticks in accumulate(times))
+
+
+def _times(notes: bytearray) -> memoryview:
+    return memoryview(notes).cast("Q")[::2]
+
+
+def _numbers(numbers: Iterable[int]) -> memoryview:
+    return memoryview(array("Q", numbers))
+
+
+def _read_head(text: bytes) -> tuple[Operations, int, int, str]:
+    """Read the head: all but the operations; their number, a tick's length, the byte order."""
     head = json.loads(text)
     n, slots, names, byteorder = head["ops"], head["slots"], head["names"], head["byteorder"]
     kinds = [Kind(size, align, site) for size, align, site in head["kinds"]]
     stats = TraceStats(**head["stats"])
     faults = [(site, checked_fault(site, plan)) for site, plan in head.get("faults", [])]
     setup = checked_setup(head.get("setup", {}))
+    tick = head.get("tick", 1)
 
+    if type(tick) is not int or not 0 < tick < TIMES:
+        raise ValueError(f"a tick of {tick} nanoseconds")
     if type(n) is not int or type(slots) is not int or not 0 <= slots <= n:
         raise ValueError(f"{slots} slots for {n} operations")
     for kind in kinds:
@@ -133,4 +202,4 @@ def _read_head(text: bytes) -> tuple[Operations, int, str]:
     operations = Operations(
         kinds=kinds, faults=faults, setup=setup, slots=slots, names=names, stats=stats
     )
-    return operations, n, byteorder
+    return operations, n, tick, byteorder

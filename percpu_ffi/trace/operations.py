@@ -7,6 +7,9 @@ The slot is ours while the area lives; it is used again afterwards, so that a ta
 slots is as long as the most areas alive at one time.  The kind says what an allocation
 asks for, or that the operation frees.  A trace that was made by hand or found by a
 random campaign may also set faults, and tell the set-up that it belongs to.
+
+A recording has a note beside each operation, 16 bytes as ``struct pcpu_trace_note`` in
+percpu_trace.h: a 64-bit time, the kernel's chunk and the offset there, 32 bits each.
 """
 
 from __future__ import annotations
@@ -19,7 +22,21 @@ from typing import Any, Literal, NamedTuple
 from percpu_ffi.config import FAULT_SITES, FaultPlan
 from percpu_ffi.errors import ConfigError, bad_site, shown
 
-__all__ = ["FAULT", "FREE", "OP", "ORPHAN", "Key", "Kind", "Op", "Operations", "TraceStats"]
+__all__ = [
+    "FAULT",
+    "FREE",
+    "NOTE",
+    "NO_PLACE",
+    "NO_TIME",
+    "OP",
+    "ORPHAN",
+    "Key",
+    "Kind",
+    "Op",
+    "Operations",
+    "Places",
+    "TraceStats",
+]
 
 Key = int | str
 Op = (
@@ -33,6 +50,9 @@ FREE = 0xFFFFFFFF  # as a kind: the operation frees
 FAULT = 0xFFFFFFFE  # as a kind: the operation sets the fault at index slot
 ORPHAN = 0xFFFFFFFF  # as a slot: nothing to free
 
+NOTE = struct.Struct("=QII")
+NO_TIME = 0xFFFFFFFFFFFFFFFF
+NO_PLACE = 0xFFFFFFFF  # as a chunk or an offset
 
 # arguments of an allocator that a file can hold
 SETTINGS = frozenset(
@@ -60,6 +80,15 @@ class Kind(NamedTuple):
     """Bytes."""
     site: str
     """The kernel function that called, as printed; empty where the kernel did not tell."""
+
+
+class Places(NamedTuple):
+    """Where the recording kernel had the areas; an item for each operation."""
+
+    chunks: memoryview
+    """Chunks by order of first appearance, unsigned 32-bit integers; 2^32 - 1: not told."""
+    offsets: memoryview
+    """Bytes in a chunk's unit, unsigned 32-bit integers; 2^32 - 1: not told."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +129,8 @@ class Operations:
 
     ops: bytearray = field(default_factory=bytearray)
     """``OP`` structures, one behind the other."""
+    notes: bytearray = field(default_factory=bytearray, compare=False)
+    """``NOTE`` structures, one for each operation, or none at all."""
     kinds: list[Kind] = field(default_factory=list)
     """What the kinds stand for."""
     faults: list[tuple[str, dict[str, Any]]] = field(default_factory=list)

@@ -79,6 +79,8 @@ def _take(reader: Any, found: Operations, count: Any) -> None:
     ops = lib.pcpu_trace_ops(reader, count)
     if count[0]:
         found.ops += ffi.buffer(ops, count[0] * ffi.sizeof("struct pcpu_op"))
+        notes = lib.pcpu_trace_notes(reader, count)
+        found.notes += ffi.buffer(notes, count[0] * ffi.sizeof("struct pcpu_trace_note"))
         lib.pcpu_trace_take(reader)
 
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 
 import copy
 import operator
+from array import array
 from typing import TYPE_CHECKING, Any, overload
 
 from percpu_ffi.errors import ConfigError, TraceError, damaged_trace, shown
-from percpu_ffi.trace.file import MAGIC, read_file, write_file
+from percpu_ffi.trace.file import MAGICS, read_file, write_file
 from percpu_ffi.trace.operations import (
     FAULT,
     FREE,
+    NO_PLACE,
+    NO_TIME,
+    NOTE,
     OP,
     ORPHAN,
     Key,
     Kind,
     Op,
     Operations,
+    Places,
     TraceStats,
     checked_fault,
     checked_setup,
@@ -62,28 +67,37 @@ class Trace:
 
         """
         with open_source(path, progress) as blocks:
-            if blocks.head.startswith(MAGIC):
+            if blocks.head.startswith(MAGICS):
                 return cls(read_file(blocks))
             from percpu_ffi.trace.text import read_text  # noqa: PLC0415 - it alone needs the C code
 
             return cls(read_text(blocks))
 
     @classmethod
-    def from_ops(cls, ops: Iterable[tuple[Any, ...]], setup: dict[str, Any] | None = None) -> Trace:
+    def from_ops(
+        cls,
+        ops: Iterable[tuple[Any, ...]],
+        setup: dict[str, Any] | None = None,
+        times: Iterable[int] | None = None,
+    ) -> Trace:
         """Make a trace from tuples; iterating it gives the same tuples back.
 
         Args:
             ops: the operations.
             setup: arguments of the allocator that they were made for, which commands take
                 as their defaults.
+            times: when each operation happened, as :attr:`times` gives them.
 
         Raises:
-            TraceError: a tuple is no operation; ``line`` is its number, from 1.
+            TraceError: a tuple is no operation, or a time is none; ``line`` is its number,
+                from 1.  Or there are not as many times as operations.
             ConfigError: the set-up names something that is no argument.
 
         """
         data = _assemble(ops)
         data.setup = checked_setup(setup or {})
+        if times is not None:
+            data.notes = _notes(times, len(data.ops) // OP.size)
         return cls(data)
 
     def save(self, path: str | Path) -> None:
@@ -99,6 +113,28 @@ class Trace:
     def ops(self) -> memoryview:
         """The operations as C has them, 16 bytes each; read only."""
         return memoryview(self._data.ops).toreadonly()
+
+    @property
+    def times(self) -> memoryview | None:
+        """When each operation happened: nanoseconds since the zero of the recorder's clock.
+
+        Unsigned 64-bit integers, read only, without a copy; 2^64 - 1 where the recorder does
+        not tell.  None where it tells no time at all, and for traces made by hand without.
+        Clocks of ftrace that count ticks (``counter``, ``x86-tsc``) tell none.
+        """
+        times = memoryview(self._data.notes).toreadonly().cast("Q")[::2]
+        return times if _tells(times, NO_TIME) else None
+
+    @property
+    def places(self) -> Places | None:
+        """Where the recording kernel had the area of each operation; read only, without a copy.
+
+        A chunk is known by the address that the kernel prints: one that was made later at
+        the same address has the same number.  None where the recorder tells no place at all.
+        """
+        words = memoryview(self._data.notes).toreadonly().cast("I")
+        places = Places(words[2::4], words[3::4])
+        return places if any(_tells(column, NO_PLACE) for column in places) else None
 
     @property
     def kinds(self) -> list[Kind]:
@@ -133,6 +169,7 @@ class Trace:
         return len(self._data.ops) // OP.size
 
     def __eq__(self, other: object) -> bool:
+        """Whether the same is asked, under the same set-up; when and where does not count."""
         if not isinstance(other, Trace):
             return NotImplemented
         if self._data == other._data:
@@ -172,6 +209,32 @@ class Trace:
         except IndexError:
             raise damaged_trace() from None
         return ("alloc", name, ask.size, ask.align)
+
+
+def _tells(column: memoryview, nothing: int) -> bool:
+    """Whether a column of the notes has a value; most often its first item says so."""
+    if column and column[0] != nothing:
+        return True
+    return column.tobytes() != b"\xff" * column.nbytes
+
+
+def _notes(times: Iterable[int], n: int) -> bytearray:
+    """Make notes of times alone."""
+    column = array("Q")
+    for number, time in enumerate(times, 1):
+        try:
+            column.append(operator.index(time))
+        except (TypeError, OverflowError):
+            raise TraceError(
+                f"time {shown(time)}: an integer of 64 bits is needed, nanoseconds, from 0; "
+                f"{NO_TIME} where there is none",
+                line=number,
+            ) from None
+    if len(column) != n:
+        raise TraceError(f"{len(column)} times for {n} operations; give one for each")
+    notes = bytearray(b"\xff") * (n * NOTE.size)
+    memoryview(notes).cast("Q")[::2] = memoryview(column)
+    return notes
 
 
 class _Assembler:

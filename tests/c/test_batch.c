@@ -324,6 +324,19 @@ TEST(of_several_bad_pointers_the_first_given_is_named)
 	pcpu_destroy(pcpu);
 }
 
+/* more than the list of what is to be freed could ever hold */
+TEST(more_pointers_than_memory_has_bytes_are_refused)
+{
+	struct pcpu *pcpu = small(2);
+	int64_t ptr = pcpu_alloc(pcpu, 8, 8);
+	size_t at;
+
+	CHECK(pcpu_free_many(pcpu, &ptr, -8, SIZE_MAX / 16 + 2, &at) ==
+	      -PCPU_E_HOST);
+	CHECK(!pcpu_free(pcpu, ptr));
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_pinned_area_among_them_keeps_all)
 {
 	struct pcpu_config config = mapped_config(2);

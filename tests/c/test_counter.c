@@ -475,6 +475,24 @@ TEST(a_counter_needs_memory_that_stays)
 	CHECK(refused(&config, false, 0) == -PCPU_E_ROLLBACK);
 	config = small_config(2);
 	CHECK(refused(&config, false, 0) == -PCPU_E_NO_MEMORY_MAPPED);
+	config.page_size = 4;	/* less than a counter is aligned to */
+	config.static_size = 4;
+	CHECK(refused(&config, false, 0) == -PCPU_E_NO_MEMORY_MAPPED);
+}
+
+TEST(a_counter_that_is_refused_has_allocated_nothing)
+{
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu_work alloc, free;
+	struct pcpu_counter counter;
+	struct pcpu *pcpu;
+
+	config.quirks = PCPU_QUIRK_ROLLBACK;
+	pcpu = create(&config);
+	CHECK(pcpu_counter_init(&counter, pcpu, 0) == -PCPU_E_ROLLBACK);
+	CHECK(!pcpu_work(pcpu, &alloc, &free));
+	CHECK(alloc.operations == 0 && free.operations == 0);
+	pcpu_destroy(pcpu);
 }
 
 TEST(all_this_holds_without_restartable_sequences)

@@ -310,3 +310,29 @@ TEST(a_reader_that_gets_no_memory_stops_for_good)
 	CHECK(!pcpu_trace_finish(reader));
 	pcpu_trace_reader_free(reader);
 }
+
+/* of a recording that begins in mid-life: its chunk, its note, itself */
+TEST(a_free_in_a_chunk_never_seen_needs_memory)
+{
+	static const char text[] = "x-1 [000] ..... 1.0: percpu_free_percpu: "
+				   "base_addr=a off=8 ptr=b\n";
+	int n;
+
+	for (n = 0; ; n++) {
+		struct pcpu_trace_reader *reader = pcpu_trace_reader_new();
+		size_t nr_notes, nr_ops;
+		int err;
+
+		host_fail(HOST_ALLOC, n, 1);
+		err = pcpu_trace_feed(reader, text, sizeof(text) - 1);
+		host_fail(HOST_ALLOC, 0, 0);
+		pcpu_trace_ops(reader, &nr_ops);
+		pcpu_trace_notes(reader, &nr_notes);
+		CHECK(nr_ops == (size_t)!err && nr_notes == nr_ops);
+		pcpu_trace_reader_free(reader);
+		if (!err)
+			break;
+		CHECK(err == -PCPU_T_HOST);
+	}
+	CHECK(n == 4);
+}

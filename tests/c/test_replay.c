@@ -252,6 +252,41 @@ TEST(a_run_in_pieces_is_the_same_as_in_one)
 	pcpu_destroy(pieces);
 }
 
+TEST(an_array_that_is_promised_and_not_there_is_refused)
+{
+	static const struct pcpu_op ops[] = { { 0xa, 0, EIGHT } };
+	struct pcpu *pcpu = small(2);
+
+	/* nothing is promised */
+	replay = (struct pcpu_replay){ 0 };
+	CHECK(!pcpu_replay_check(&replay, 0));
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 0));
+
+	start(NULL);
+	CHECK(pcpu_replay_check(&replay, 1) == -PCPU_E_NULL);
+	CHECK(pcpu_replay(pcpu, &replay, 0, 1) == -PCPU_E_NULL);
+	CHECK(!pcpu_replay_check(&replay, 0));
+	CHECK(!pcpu_replay(pcpu, &replay, 1, 1));
+
+	start(ops);
+	replay.kinds = NULL;
+	CHECK(pcpu_replay_check(&replay, 1) == -PCPU_E_NULL);
+	CHECK(pcpu_replay(pcpu, &replay, 0, 1) == -PCPU_E_NULL);
+
+	start(ops);
+	replay.nr_faults = 1;
+	CHECK(pcpu_replay_check(&replay, 1) == -PCPU_E_NULL);
+	CHECK(pcpu_replay(pcpu, &replay, 0, 1) == -PCPU_E_NULL);
+
+	/* to look at operations takes no slots */
+	start(ops);
+	replay.slots = NULL;
+	CHECK(!pcpu_replay_check(&replay, 1));
+	CHECK(pcpu_replay(pcpu, &replay, 0, 1) == -PCPU_E_NULL);
+	CHECK(info_of(pcpu).pages == 4);	/* the static area's alone */
+	pcpu_destroy(pcpu);
+}
+
 TEST(an_invalid_operation_is_refused_with_nothing_done)
 {
 	const struct pcpu_op bad[] = {

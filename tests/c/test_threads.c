@@ -534,6 +534,40 @@ static void *create_and_destroy(void *arg)
 	return NULL;
 }
 
+static struct pcpu *older;
+
+static void use_older(void *arg, const struct pcpu_event *event)
+{
+	(void)arg;
+	(void)event;
+	serves(older);
+}
+
+/*
+ * A fork takes the locks of the newest allocators first, as a hook does that
+ * uses an older one.  The other way round, each may wait for the other.
+ */
+TEST(a_hook_may_use_an_older_allocator_beside_forks)
+{
+	struct pcpu_hooks hooks = { .event = use_older };
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu;
+	int forks = 0;
+
+	older = without_malloc();
+	config.hooks = &hooks;
+	pcpu = create(&config);
+	start(alloc_and_free, pcpu);
+	alarm(30);	/* ends us when they wait for one another */
+	while (forks < 10 * FORKS && fork_and_use(older))
+		forks++;
+	alarm(0);
+	CHECK(forks == 10 * FORKS);
+	finish();
+	pcpu_destroy(pcpu);
+	pcpu_destroy(older);
+}
+
 /* each fork takes the locks of all allocators; their number changes */
 TEST(allocators_come_and_go_beside_forks)
 {

@@ -33,13 +33,18 @@ static struct pcpu_trace_reader *reader;
 static struct pcpu_trace_stats stats;
 static struct pcpu_trace_stop stop;
 static const struct pcpu_op *ops;
+static const struct pcpu_trace_note *notes;
 static size_t nr_ops;
 
 static void look(void)
 {
+	size_t nr_notes;
+
 	pcpu_trace_stats(reader, &stats);
 	pcpu_trace_stop(reader, &stop);
 	ops = pcpu_trace_ops(reader, &nr_ops);
+	notes = pcpu_trace_notes(reader, &nr_notes);
+	CHECK(nr_notes == nr_ops);
 }
 
 /* read a whole text, in pieces of at most @piece bytes */
@@ -382,6 +387,130 @@ TEST(a_wild_offset_is_not_believed)
 	done();
 }
 
+static bool note_is(size_t i, uint64_t time, uint32_t chunk, uint32_t offset)
+{
+	return i < nr_ops && notes[i].time == time && notes[i].chunk == chunk &&
+	       notes[i].offset == offset;
+}
+
+/* ftrace prints microseconds, perf script --ns all digits */
+TEST(each_operation_has_its_time_in_nanoseconds)
+{
+	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=a\n"
+			 FT_FREE "ptr=a\n"));
+	CHECK(nr_ops == 2);
+	CHECK(notes[0].time == 522635392000 && notes[1].time == 522644762000);
+	CHECK(!read_text("wl2.sh 12685 [001]  1963.708252019:       "
+			 "percpu:percpu_free_percpu: ptr=a\n"));
+	CHECK(notes[0].time == 1963708252019);
+	done();
+}
+
+/* the time of the only event, with @head before its name */
+static uint64_t time_behind(const char *head)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "%spercpu_free_percpu: ptr=a\n", head);
+	CHECK(!read_text(text));
+	CHECK(nr_ops == 1);
+	return nr_ops ? notes[0].time : 0;
+}
+
+TEST(a_time_is_read_wherever_it_stands)
+{
+	CHECK(time_behind("5.25: ") == 5250000000);
+	CHECK(time_behind("[000]5.000001: ") == 5000001000);
+	CHECK(time_behind("x 1 [000] 0.000000: ") == 0);
+	CHECK(time_behind("x 1 5.5: percpu:") == 5500000000);
+	/* perf script -F +period */
+	CHECK(time_behind("x 1 [000] 5.5:    1 percpu:") == 5500000000);
+	/* not a command's name, which is before the CPU */
+	CHECK(time_behind("7.5: 1 [000] 5.5: ") == 5500000000);
+	CHECK(time_behind("7.5: 1 [000] ") == PCPU_NO_TIME);
+	CHECK(time_behind("18446744072.999999999: ") == 18446744072999999999u);
+	done();
+}
+
+/* ftrace's clocks "counter" and "x86-tsc" are whole numbers; -F without time */
+TEST(a_line_without_a_time_in_seconds_tells_none)
+{
+	CHECK(time_behind("") == PCPU_NO_TIME);
+	CHECK(time_behind("x-1 [000] d..1 123456789: ") == PCPU_NO_TIME);
+	CHECK(time_behind("x 1 [000] percpu:") == PCPU_NO_TIME);
+	done();
+}
+
+/* operations are worth more than their times */
+TEST(a_damaged_time_is_none)
+{
+	CHECK(time_behind("x5.5: ") == PCPU_NO_TIME);
+	CHECK(time_behind(".5: ") == PCPU_NO_TIME);
+	CHECK(time_behind("5.: ") == PCPU_NO_TIME);
+	CHECK(time_behind("5.x: ") == PCPU_NO_TIME);
+	CHECK(time_behind("5./: ") == PCPU_NO_TIME);
+	CHECK(time_behind("5.5 ") == PCPU_NO_TIME);
+	CHECK(time_behind("5.5x: ") == PCPU_NO_TIME);
+	CHECK(time_behind("5.1234567890: ") == PCPU_NO_TIME);
+	CHECK(time_behind("18446744073.0: ") == PCPU_NO_TIME);
+	CHECK(time_behind("1000000000000000000.0: ") == PCPU_NO_TIME);
+	done();
+}
+
+TEST(chunks_are_numbered_as_they_appear)
+{
+	CHECK(!read_text(
+		FT_FREE "base_addr=c off=16 ptr=9\n"
+		FT_ALLOC "size=8 align=8 base_addr=a off=64 ptr=1\n"
+		FT_ALLOC "size=8 align=8 base_addr=c off=0 ptr=2\n"
+		FT_FREE "base_addr=a off=64 ptr=1\n"
+		"x-1 [000] ..... 1.0: percpu_destroy_chunk: base_addr=a\n"
+		"x-1 [000] ..... 1.0: percpu_create_chunk: base_addr=a\n"
+		FT_ALLOC "size=8 align=8 base_addr=a off=8 ptr=1\n"));
+	CHECK(nr_ops == 5);
+	CHECK(note_is(0, 522644762000, 0, 16));
+	CHECK(note_is(1, 522635392000, 1, 64));
+	CHECK(note_is(2, 522635392000, 0, 0));
+	CHECK(note_is(3, 522644762000, 1, 64));
+	/* the address is all that is known */
+	CHECK(note_is(4, 522635392000, 1, 8));
+	done();
+}
+
+/* chunks count as used by allocations alone, as they always did */
+TEST(a_chunk_that_only_a_free_names_has_a_number_and_does_not_count)
+{
+	CHECK(!read_text(FT_FREE "base_addr=a off=16 ptr=9\n"
+			 FT_ALLOC "size=0 align=8 base_addr=b off=0 ptr=1\n"
+			 FT_ALLOC "size=0 align=8 base_addr=b off=0 ptr=1\n"));
+	CHECK(notes[0].chunk == 0 && notes[1].chunk == 1);
+	CHECK(stats.kernel_chunks == 1);
+	done();
+}
+
+TEST(a_place_that_is_not_told_is_unknown)
+{
+	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=1\n"
+			 FT_ALLOC "size=8 align=8 base_addr=a ptr=2\n"
+			 FT_FREE "off=64 ptr=1\n"));
+	CHECK(note_is(0, 522635392000, PCPU_NO_PLACE, PCPU_NO_PLACE));
+	CHECK(note_is(1, 522635392000, 0, PCPU_NO_PLACE));
+	CHECK(note_is(2, 522644762000, PCPU_NO_PLACE, 64));
+	CHECK(stats.kernel_chunks == 0);
+	done();
+}
+
+TEST(a_wild_offset_is_unknown)
+{
+	CHECK(!read_text(FT_FREE "base_addr=a off=67108864 ptr=1\n"
+			 FT_FREE "base_addr=a off=67108865 ptr=1\n"
+			 FT_FREE "base_addr=a off=4294967296 ptr=1\n"));
+	CHECK(notes[0].offset == 67108864);
+	CHECK(notes[1].offset == PCPU_NO_PLACE);
+	CHECK(notes[2].offset == PCPU_NO_PLACE);
+	done();
+}
+
 TEST(carriage_returns_are_dropped)
 {
 	CHECK(!read_text("# tracer: nop\r\n"
@@ -574,6 +703,7 @@ TEST(pieces_of_any_size_read_the_same)
 	static char text[300000];
 	size_t n = random_text(text), count;
 	struct pcpu_trace_stats at_once;
+	struct pcpu_trace_note *noted;
 	struct pcpu_op *expected;
 
 	CHECK(!read_pieces(text, n, n));
@@ -582,14 +712,19 @@ TEST(pieces_of_any_size_read_the_same)
 	count = nr_ops;
 	expected = malloc(count * sizeof(*expected));
 	memcpy(expected, ops, count * sizeof(*expected));
+	noted = malloc(count * sizeof(*noted));
+	memcpy(noted, notes, count * sizeof(*noted));
 	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
 		CHECK(!read_pieces(text, n, pieces[i]));
 		CHECK(!memcmp(&stats, &at_once, sizeof(stats)));
 		CHECK(nr_ops == count);
 		CHECK(nr_ops == count &&
 		      !memcmp(ops, expected, count * sizeof(*expected)));
+		CHECK(nr_ops == count &&
+		      !memcmp(notes, noted, count * sizeof(*noted)));
 	}
 	free(expected);
+	free(noted);
 	done();
 }
 
@@ -609,6 +744,7 @@ TEST(operations_that_were_taken_do_not_come_again)
 	look();
 	/* the slot is remembered */
 	CHECK(nr_ops == 1 && op_is(0, 0xa, 0, PCPU_OP_FREE));
+	CHECK(notes[0].time == 522644762000);
 	CHECK(stats.orphan_frees == 0);
 	done();
 }
@@ -658,6 +794,8 @@ TEST(a_null_reader_is_an_error_and_has_nothing)
 	CHECK(pcpu_trace_feed(NULL, "x", 1) == -PCPU_T_NULL);
 	CHECK(pcpu_trace_finish(NULL) == -PCPU_T_NULL);
 	CHECK(!pcpu_trace_ops(NULL, &n) && n == 0);
+	n = 1;
+	CHECK(!pcpu_trace_notes(NULL, &n) && n == 0);
 	CHECK(!pcpu_trace_kind(NULL, 0, &kind, &n));
 	pcpu_trace_take(NULL);
 	pcpu_trace_stats(NULL, &stats);
@@ -665,6 +803,26 @@ TEST(a_null_reader_is_an_error_and_has_nothing)
 	pcpu_trace_stop(NULL, &stop);
 	CHECK(stop.error == PCPU_T_NULL);
 	pcpu_trace_reader_free(NULL);
+}
+
+TEST(null_where_an_answer_should_go_gets_nothing)
+{
+	struct pcpu_trace_reader *reader = pcpu_trace_reader_new();
+	const char line[] = "a-1 [000] 1.0: percpu_alloc_percpu: reserved=0 "
+			    "is_atomic=0 size=8 align=8 base_addr=0x1000 "
+			    "off=0 ptr=0x1000\n";
+	struct pcpu_kind kind;
+	size_t n;
+
+	CHECK(!pcpu_trace_feed(reader, line, sizeof(line) - 1));
+	CHECK(pcpu_trace_ops(reader, &n) && n == 1);
+	CHECK(!pcpu_trace_ops(reader, NULL));
+	CHECK(pcpu_trace_kind(reader, 0, &kind, &n));
+	CHECK(!pcpu_trace_kind(reader, 0, NULL, &n));
+	CHECK(!pcpu_trace_kind(reader, 0, &kind, NULL));
+	pcpu_trace_stats(reader, NULL);
+	pcpu_trace_stop(reader, NULL);
+	pcpu_trace_reader_free(reader);
 }
 
 TEST(no_text_is_fine_unless_some_was_promised)

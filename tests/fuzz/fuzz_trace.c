@@ -6,8 +6,8 @@
  *
  * A byte 1 in the text stands for a long stretch, so that lines without end
  * come from short inputs.  Fed in one piece, and in pieces of sizes that the
- * first byte chooses, a text means the same: the same operations, kinds,
- * figures and error.  Then the operations run on a small allocator.
+ * first byte chooses, a text means the same: the same operations, notes,
+ * kinds, figures and error.  Then the operations run on a small allocator.
  */
 #include <string.h>
 
@@ -24,6 +24,7 @@ struct result {
 	struct pcpu_trace_reader *reader; /* still holds texts */
 	int error;		/* of the last call */
 	struct pcpu_op *ops;	/* all operations */
+	struct pcpu_trace_note *notes; /* theirs */
 	size_t nr_ops;		/* how many */
 	struct pcpu_trace_stats stats; /* figures */
 	struct pcpu_trace_stop stop; /* where it stopped */
@@ -32,16 +33,22 @@ struct result {
 /* move what the reader has to the result, as a caller in a loop does */
 static void take_ops(struct result *result)
 {
+	const struct pcpu_trace_note *notes;
 	const struct pcpu_op *ops;
-	size_t n;
+	size_t n, nr_notes;
 
 	ops = pcpu_trace_ops(result->reader, &n);
+	notes = pcpu_trace_notes(result->reader, &nr_notes);
+	MUST(nr_notes == n);
 	if (!n)
 		return;
 	result->ops = realloc(result->ops,
 			      (result->nr_ops + n) * sizeof(*ops));
-	MUST(result->ops);
+	result->notes = realloc(result->notes,
+				(result->nr_ops + n) * sizeof(*notes));
+	MUST(result->ops && result->notes);
 	memcpy(result->ops + result->nr_ops, ops, n * sizeof(*ops));
+	memcpy(result->notes + result->nr_ops, notes, n * sizeof(*notes));
 	result->nr_ops += n;
 	pcpu_trace_take(result->reader);
 }
@@ -110,6 +117,8 @@ static void check_same(const struct result *a, const struct result *b)
 	MUST(a->nr_ops == b->nr_ops);
 	MUST(!a->nr_ops ||
 	     !memcmp(a->ops, b->ops, a->nr_ops * sizeof(*a->ops)));
+	MUST(!a->nr_ops ||
+	     !memcmp(a->notes, b->notes, a->nr_ops * sizeof(*a->notes)));
 	for (size_t i = 0; i < a->stats.kinds; i++) {
 		struct pcpu_kind x, y;
 		size_t x_length, y_length;
@@ -167,6 +176,23 @@ static void check_ops(const struct result *result)
 	}
 	free(holds);
 	free(busy);
+}
+
+/* a chunk's number is at most one above those before; an offset is believable */
+static void check_notes(const struct result *result)
+{
+	uint32_t chunks = 0;
+
+	for (size_t i = 0; i < result->nr_ops; i++) {
+		const struct pcpu_trace_note *note = &result->notes[i];
+
+		MUST(note->offset == PCPU_NO_PLACE || note->offset <= 1 << 26);
+		if (note->chunk == PCPU_NO_PLACE)
+			continue;
+		MUST(note->chunk <= chunks);
+		chunks += note->chunk == chunks;
+	}
+	MUST(result->error || result->stats.kernel_chunks <= chunks);
 }
 
 static void swallow(void *arg, int about, const char *text)
@@ -239,6 +265,7 @@ static void result_free(struct result *result)
 {
 	pcpu_trace_reader_free(result->reader);
 	free(result->ops);
+	free(result->notes);
 }
 
 /* the text as it is read, in a block that ends where it ends */
@@ -277,6 +304,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_same(&whole, &pieces);
 	check_figures(&whole);
 	check_ops(&whole);
+	check_notes(&whole);
 	replay(&whole);
 	result_free(&whole);
 	result_free(&pieces);
