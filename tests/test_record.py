@@ -49,6 +49,18 @@ TEXT = "".join(
 )
 
 
+@pytest.fixture(autouse=True)
+def _heard_signals() -> Iterator[None]:
+    """Signals act, also where the tests run in the background of a script or under nohup."""
+    before = {number: signal.getsignal(number) for number in span.SIGNALS}
+    for number, handler in before.items():
+        if handler is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 class PlayedKernel:
     """A tracefs of files; ``left`` is what an instance held when it was removed."""
 
