@@ -22,6 +22,7 @@ __all__ = [
     "PercpuError",
     "PercpuMemoryError",
     "PercpuWarning",
+    "RecordError",
     "StaticPointer",
     "TraceError",
     "WildPointer",
@@ -82,6 +83,10 @@ class TraceError(PercpuError, ValueError):
         super().__init__(f"{place} {message}" if place else message)
         self.file = file
         self.line = line
+
+
+class RecordError(PercpuError):
+    """The running kernel cannot be recorded, or the recording cannot be kept."""
 
 
 class ClosedError(PercpuError):

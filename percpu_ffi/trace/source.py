@@ -8,19 +8,31 @@ import lzma
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from percpu_ffi.errors import TraceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["BLOCK", "Blocks", "open_source"]
+__all__ = ["BLOCK", "Blocks", "Source", "open_source"]
 
 BLOCK = 1 << 20
 
 GZIP_MAGIC = b"\x1f\x8b"
 XZ_MAGIC = b"\xfd7zXZ\0"
+
+
+class Source(Protocol):
+    """Where a reader takes a trace from: a name for its errors, and blocks."""
+
+    name: str
+    head: bytes
+    """The first block, to tell formats apart."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give ``head``, then the rest."""
+        ...
 
 
 class Blocks:

@@ -14,7 +14,7 @@ from percpu_ffi.errors import TraceError, host_out_of_memory
 from percpu_ffi.trace.operations import Kind, Operations, TraceStats
 
 if TYPE_CHECKING:
-    from percpu_ffi.trace.source import Blocks
+    from percpu_ffi.trace.source import Source
 
 __all__ = ["read_text"]
 
@@ -38,7 +38,7 @@ MESSAGES = {
 }
 
 
-def read_text(blocks: Blocks) -> Operations:
+def read_text(blocks: Source) -> Operations:
     """Read the text of a trace to the end.
 
     Raises:

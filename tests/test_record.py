@@ -1,0 +1,499 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Recording the running kernel: against one that is played by files, and against the real one.
+
+The played kernel fills an instance when it is made and takes its files away with it:
+
+    tracefs/events/percpu/                      the events exist
+    tracefs/instances/percpu-ffi-PID-XXXX/      made by mkdir, with
+        buffer_size_kb  trace_clock  trace_options  events/percpu/enable
+        per_cpu/cpu0/stats                      what was lost
+        trace_pipe                              a FIFO that holds the text
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from percpu_ffi import Trace
+from percpu_ffi.cli import main
+from percpu_ffi.errors import RecordError
+from percpu_ffi.record import find_tracefs, span, tracefs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ALLOC = (
+    "  ip-7  [001] .....  1.000{n}: percpu_alloc_percpu: call_site=mm_init+0x2bf/0x4d0 reserved=0 "
+    "is_atomic=0 size=16 align=8 base_addr=0000000094005a45 off={off} ptr=00000000{ptr:08x} "
+    "bytes_alloc=64 gfp_flags=GFP_KERNEL\n"
+)
+FREE = (
+    "  ip-7  [000] d..1.  1.000{n}: percpu_free_percpu: base_addr=0000000094005a45 off={off} "
+    "ptr=00000000{ptr:08x}\n"
+)
+TEXT = "".join(
+    line.format(n=100 + n, off=4096 + 16 * key, ptr=0x1000 + key)
+    for n, (line, key) in enumerate([(ALLOC, 1), (ALLOC, 2), (FREE, 1), (ALLOC, 3), (FREE, 9)])
+)
+
+
+@pytest.fixture(autouse=True)
+def _heard_signals() -> Iterator[None]:
+    """Signals act, also where the tests run in the background of a script or under nohup."""
+    before = {number: signal.getsignal(number) for number in span.SIGNALS}
+    for number, handler in before.items():
+        if handler is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class PlayedKernel:
+    """A tracefs of files; ``left`` is what an instance held when it was removed."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.instances = place / "instances"
+        self.text = TEXT
+        self.overrun = 0
+        self.signal: int | None = None  # sent to us when the instance is made
+        self.busy = False
+        self.left: dict[str, str] = {}
+        self._pipes: list[int] = []
+        self.instances.mkdir(parents=True)
+        (place / "events/percpu").mkdir(parents=True)
+
+    def fill(self, instance: Path) -> None:
+        for folder in ("events/percpu", "per_cpu/cpu0"):
+            (instance / folder).mkdir(parents=True)
+        for name in ("buffer_size_kb", "trace_clock", "trace_options", "events/percpu/enable"):
+            (instance / name).touch()
+        (instance / "per_cpu/cpu0/stats").write_text(
+            f"entries: 0\noverrun: {self.overrun}\ncommit overrun: 0\nnow ts: 1.5\n"
+            "dropped events: 0\nread events: 4\n"
+        )
+        os.mkfifo(instance / "trace_pipe")
+        self._pipes.append(os.open(instance / "trace_pipe", os.O_RDWR))
+        os.write(self._pipes[-1], self.text.encode())
+        if self.signal:
+            threading.Timer(0.05, os.kill, (os.getpid(), self.signal)).start()
+
+    def empty(self, instance: Path) -> None:
+        files = [path for path in instance.glob("**/*") if path.is_file()]
+        self.left = {str(path.relative_to(instance)): path.read_text() for path in files}
+        shutil.rmtree(instance)
+
+    def close(self) -> None:
+        for pipe in self._pipes:
+            os.close(pipe)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedKernel]:
+    played = PlayedKernel(tmp_path / "tracefs")
+    mkdir, rmdir = os.mkdir, os.rmdir
+
+    def make(path: Any, *args: Any) -> None:
+        mkdir(path, *args)
+        if Path(path).parent == played.instances:
+            played.fill(Path(path))
+
+    def remove(path: Any, **options: Any) -> None:
+        if options or Path(path).parent != played.instances:
+            rmdir(path, **options)
+        elif played.busy:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
+        else:
+            played.empty(Path(path))
+
+    monkeypatch.setattr(os, "mkdir", make)
+    monkeypatch.setattr(os, "rmdir", remove)
+    monkeypatch.setattr(tracefs, "BUSY_PAUSE", 0)
+    monkeypatch.chdir(tmp_path)
+    yield played
+    played.close()
+
+
+def record(kernel: PlayedKernel, *args: str) -> int:
+    """Run the command; its file is t.trace."""
+    status = main(["record", "-o", "t.trace", "--tracefs", str(kernel.place), *args])
+    if not kernel.busy:
+        assert list(kernel.instances.iterdir()) == []
+    return status
+
+
+def shell(script: str) -> tuple[str, ...]:
+    return ("--", "sh", "-c", script)
+
+
+class TestTrace:
+    def test_is_that_of_the_same_text(self, kernel: PlayedKernel) -> None:
+        assert record(kernel, "--", "true") == 0
+        Path("text").write_text(TEXT)
+        recorded, read = Trace.load("t.trace"), Trace.load("text")
+        assert list(recorded) == list(read)
+        assert recorded.kinds == read.kinds
+        assert recorded.kinds[0].site.startswith("mm_init+0x2bf")
+        assert recorded.stats.orphan_frees == 1
+
+    def test_names_all_cpus_also_the_idle_ones(self, kernel: PlayedKernel) -> None:
+        record(kernel, "--", "true")
+        assert Trace.load("t.trace").stats.cpus == max(2, os.sysconf("SC_NPROCESSORS_ONLN"))
+
+    @pytest.mark.parametrize("told", [3, 7])
+    def test_knows_what_was_lost_by_the_text_and_by_the_kernels_count(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str], told: int
+    ) -> None:
+        kernel.text = f"CPU:1 [LOST {told} EVENTS]\n{TEXT}"
+        kernel.overrun = 5
+        assert record(kernel, "--", "true") == 0
+        assert Trace.load("t.trace").stats.lost == max(told, 5)
+        assert "give a larger --buffer-kb" in capfd.readouterr().err
+
+    def test_replaces_an_older_one(self, kernel: PlayedKernel) -> None:
+        Path("t.trace").write_text("old")
+        record(kernel, "--", "true")
+        assert len(Trace.load("t.trace")) == 5
+
+
+class TestInstance:
+    def test_has_our_clock_and_buffer_and_its_events_are_off_at_the_end(
+        self, kernel: PlayedKernel
+    ) -> None:
+        record(kernel, "--buffer-kb", "123", "--", "true")
+        assert kernel.left["buffer_size_kb"] == "123"
+        assert kernel.left["trace_clock"] == "mono"
+        assert kernel.left["events/percpu/enable"] == "0"
+
+    def test_records_while_the_command_runs(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        record(kernel, *shell(f"cat {kernel.instances}/*/events/percpu/enable"))
+        assert capfd.readouterr().out == "1"
+
+    def test_of_a_killed_recorder_is_removed(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        with subprocess.Popen(["true"]) as gone:
+            pass
+        stale = kernel.instances / f"percpu-ffi-{gone.pid}-beef"
+        stale.mkdir()
+        record(kernel, "--", "true")
+        assert f"removed {stale}" in capfd.readouterr().err
+
+    def test_of_others_is_left_alone(self, kernel: PlayedKernel) -> None:
+        alive = kernel.instances / f"percpu-ffi-{os.getppid()}-beef"
+        foreign = kernel.instances / "percpu-ffi-mine"
+        alive.mkdir()
+        foreign.mkdir()
+        main(["record", "-o", "t.trace", "--tracefs", str(kernel.place), "--", "true"])
+        assert sorted(kernel.instances.iterdir()) == sorted([alive, foreign])
+
+    def test_that_cannot_be_removed_is_told_and_its_events_are_off(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        kernel.busy = True
+        assert record(kernel, "--", "true") == 0
+        (left,) = kernel.instances.iterdir()
+        assert f"rmdir {left}" in capfd.readouterr().err
+        assert (left / "events/percpu/enable").read_text() == "0"
+
+
+class TestCommand:
+    def test_keeps_its_output_and_its_status(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert record(kernel, *shell("echo out; echo err >&2; exit 3")) == 3
+        out, err = capfd.readouterr()
+        assert out == "out\n"
+        assert err.startswith("err\n")
+        assert "t.trace: 5 events in" in err
+        assert "sh ended with status 3" in err
+
+    def test_that_is_killed_counts_as_in_shells(self, kernel: PlayedKernel) -> None:
+        assert record(kernel, *shell("kill -KILL $$")) == 128 + signal.SIGKILL
+
+    def test_may_come_without_dashes_and_have_dashes_of_its_own(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert record(kernel, "echo", "-n", "--", "-o") == 0
+        assert capfd.readouterr().out == "-- -o"
+
+    def test_goes_on_when_the_time_is_over(self, kernel: PlayedKernel) -> None:
+        script = "while [ ! -s t.trace ]; do sleep 0.01; done; exit 4"
+        assert record(kernel, "--seconds", "0.01", *shell(script)) == 4
+
+    def test_that_is_not_there(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert record(kernel, "--", "no-such-command") == 2
+        assert "no-such-command: No such file" in capfd.readouterr().err
+        assert not Path("t.trace").exists()
+
+
+class TestSignals:
+    def test_ctrl_c_is_how_a_recording_without_an_end_ends(self, kernel: PlayedKernel) -> None:
+        kernel.signal = signal.SIGINT
+        assert record(kernel) == 0
+        assert len(Trace.load("t.trace")) == 5
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    def test_break_off_and_what_came_is_kept(
+        self, kernel: PlayedKernel, number: signal.Signals
+    ) -> None:
+        kernel.signal = number
+        assert record(kernel) == 128 + number
+        assert len(Trace.load("t.trace")) == 5
+
+    def test_ctrl_c_before_the_time_is_over_breaks_off(self, kernel: PlayedKernel) -> None:
+        kernel.signal = signal.SIGINT
+        assert record(kernel, "--seconds", "60") == 128 + signal.SIGINT
+        assert len(Trace.load("t.trace")) == 5
+
+    def test_are_passed_on_to_the_command_whose_end_is_waited_for(
+        self, kernel: PlayedKernel
+    ) -> None:
+        script = "trap 'exit 7' TERM; kill -TERM $PPID; while :; do sleep 0.01; done"
+        assert record(kernel, *shell(script)) == 7
+        assert len(Trace.load("t.trace")) == 5
+
+    def test_ctrl_c_that_the_command_did_not_hear_ends_it_a_little_later(
+        self, kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(span, "GRACE", 0.05)
+        script = "trap '' INT; kill -INT $PPID; exec sleep 60"
+        assert record(kernel, *shell(script)) == 128 + signal.SIGTERM
+        assert len(Trace.load("t.trace")) == 5
+
+    @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the process that is left alone
+    def test_leave_a_command_alone_that_does_not_end(
+        self,
+        kernel: PlayedKernel,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setattr(span, "GRACE", 0.05)
+        monkeypatch.setattr(span, "LAST", 0.05)
+        script = "trap '' TERM; echo $$; kill -TERM $PPID; exec sleep 60"
+        assert record(kernel, *shell(script)) == 128 + signal.SIGTERM
+        out, err = capfd.readouterr()
+        os.kill(int(out), signal.SIGKILL)
+        assert "does not end; it is left alone" in err
+
+    def test_that_were_ignored_stay_ignored(self, kernel: PlayedKernel) -> None:
+        """As under nohup, and for what a script puts into the background."""
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            assert record(kernel, *shell("kill -INT $PPID; kill -INT $$; exit 5")) == 5
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def test_before_the_command_is_there_do_not_start_it(
+        self, kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fill(path: Path, fill: Any = kernel.fill) -> None:
+            fill(path)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        monkeypatch.setattr(kernel, "fill", fill)
+        assert record(kernel, "--", "touch", "started") == 128 + signal.SIGTERM
+        assert not Path("started").exists()
+
+    def test_act_as_before_afterwards(self, kernel: PlayedKernel) -> None:
+        before = [signal.getsignal(number) for number in span.SIGNALS]
+        record(kernel, "--", "true")
+        assert [signal.getsignal(number) for number in span.SIGNALS] == before
+
+
+class TestTrouble:
+    """One sentence, status 2, nothing under the final name, no instance left."""
+
+    def check(self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str], *words: str) -> None:
+        assert record(kernel, "--", "touch", "started") == 2
+        err = capfd.readouterr().err
+        assert all(word in err for word in words), err
+        assert "Traceback" not in err
+        assert not Path("t.trace").exists()
+
+    def test_no_tracefs(self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]) -> None:
+        kernel.place = Path("nowhere")
+        self.check(kernel, capfd, "no tracefs", "mount -t tracefs", "perf record -e 'percpu:*'")
+        assert not Path("started").exists()
+
+    def test_no_percpu_events(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        (kernel.place / "events/percpu").rmdir()
+        self.check(kernel, capfd, "this kernel has no percpu events")
+
+    def test_no_root(
+        self,
+        kernel: PlayedKernel,
+        capfd: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def refuse(path: Path) -> None:
+            path.rmdir()
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+        monkeypatch.setattr(kernel, "fill", refuse)
+        self.check(kernel, capfd, "Permission denied", "sudo", "perf record", "perf script")
+        assert not Path("started").exists()
+
+    def test_no_memory_for_the_buffers(
+        self,
+        kernel: PlayedKernel,
+        capfd: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def fill(path: Path, fill: Any = kernel.fill) -> None:
+            fill(path)
+            (path / "buffer_size_kb").unlink()
+            (path / "buffer_size_kb").symlink_to("/dev/full")
+
+        monkeypatch.setattr(kernel, "fill", fill)
+        monkeypatch.setattr(kernel, "empty", shutil.rmtree)
+        self.check(kernel, capfd, "4096 KiB", "smaller --buffer-kb")
+        assert not Path("started").exists()
+
+    def test_no_event(self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]) -> None:
+        kernel.text = ""
+        self.check(kernel, capfd, "no percpu event came", "no file was written")
+
+    def test_text_that_is_not_understood(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        kernel.text = TEXT.replace("size=16", "size=?")
+        self.check(kernel, capfd, "trace_pipe:2:", "`size=`")
+
+    def test_disk_that_is_full_at_the_end(
+        self,
+        kernel: PlayedKernel,
+        capfd: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def full(path: Path, target: Path) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(Path, "replace", full)
+        self.check(kernel, capfd, "t.trace: No space left on device", "the recording is lost")
+        assert [path.name for path in Path().iterdir() if path.name.endswith(".tmp")] == []
+
+    @pytest.mark.parametrize(
+        ("output", "reason"), [("no/such/t.trace", "No such file"), (".", "a directory")]
+    )
+    def test_file_that_cannot_be_written_is_noticed_before_anything_starts(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str], output: str, reason: str
+    ) -> None:
+        assert record(kernel, "-o", output, "--", "touch", "started") == 2
+        assert reason in capfd.readouterr().err
+        assert not Path("started").exists()
+        assert kernel.left == {}  # there was no instance
+
+    @pytest.mark.parametrize(
+        "option",
+        ["--seconds=0", "--seconds=-1", "--seconds=inf", "--seconds=soon", "--buffer-kb=0"],
+    )
+    def test_numbers_that_make_no_sense(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str], option: str
+    ) -> None:
+        with pytest.raises(SystemExit, match="2"):
+            record(kernel, option)
+        assert f"{option.partition('=')[2]}: give" in capfd.readouterr().err
+
+
+# the real kernel
+
+
+@pytest.fixture
+def tracing() -> Path:
+    try:
+        place = find_tracefs()
+        probe = place / "instances" / f"percpu-ffi-test-{os.getpid()}"
+        probe.mkdir()
+        probe.rmdir()
+    except (RecordError, OSError) as error:
+        pytest.skip(f"no kernel to record here: {str(error).splitlines()[0]}")
+    return place
+
+
+def settings(tracing: Path) -> dict[str, str]:
+    """Everything that a recorder could disturb."""
+    names = ("tracing_on", "current_tracer", "set_event", "trace_clock", "trace_options")
+    return {name: (tracing / name).read_text() for name in (*names, "events/enable")}
+
+
+def ours(tracing: Path, process: subprocess.Popen[str]) -> list[Path]:
+    return list((tracing / "instances").glob(f"percpu-ffi-{process.pid}-*"))
+
+
+def start(*args: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "percpu_ffi", "record", *args],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+FORKS = "for i in 1 2 3 4 5 6 7 8 9; do /bin/true; done"
+FOREVER = "while :; do /bin/true; done"
+
+
+class TestRealKernel:
+    def test_is_recorded_and_replayed(self, tracing: Path, tmp_path: Path) -> None:
+        before = settings(tracing)
+        with start("-o", str(tmp_path / "t"), "--", "sh", "-c", FORKS) as recorder:
+            err = recorder.communicate()[1]
+        assert recorder.returncode == 0, err
+        assert settings(tracing) == before
+        assert ours(tracing, recorder) == []
+        trace = Trace.load(tmp_path / "t")
+        assert trace.stats.allocs >= 9
+        assert trace.stats.lost == 0
+        assert re.search(rf"{trace.stats.events:,} events in [\d.]+ s", err)
+        assert any("mm_init" in kind.site for kind in trace.kinds)
+        assert main(["replay", str(tmp_path / "t")]) == 0
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_is_as_before_after_a_signal(
+        self, tracing: Path, tmp_path: Path, number: signal.Signals
+    ) -> None:
+        before = settings(tracing)
+        script = f"touch {tmp_path / 'started'}; {FOREVER}"
+        with start("-o", str(tmp_path / "t"), "--", "sh", "-c", script) as recorder:
+            while not (tmp_path / "started").exists():
+                assert recorder.poll() is None
+                time.sleep(0.01)
+            time.sleep(0.1)
+            os.killpg(recorder.pid, number)  # as a terminal does
+            err = recorder.communicate()[1]
+        assert recorder.returncode == 128 + number, err
+        assert settings(tracing) == before
+        assert ours(tracing, recorder) == []
+        assert Trace.load(tmp_path / "t").stats.allocs
+
+    def test_is_tidied_up_after_a_recorder_that_was_killed(
+        self, tracing: Path, tmp_path: Path
+    ) -> None:
+        with start("-o", str(tmp_path / "t")) as recorder:
+            while not any((i / "trace_pipe").exists() for i in ours(tracing, recorder)):
+                assert recorder.poll() is None
+                time.sleep(0.01)
+            recorder.kill()
+        assert len(ours(tracing, recorder)) == 1
+        assert main(["record", "-o", str(tmp_path / "t"), *shell(FORKS)]) == 0
+        assert ours(tracing, recorder) == []
