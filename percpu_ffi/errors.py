@@ -23,6 +23,7 @@ __all__ = [
     "PercpuMemoryError",
     "PercpuWarning",
     "StaticPointer",
+    "StatsError",
     "TraceError",
     "WildPointer",
 ]
@@ -82,6 +83,10 @@ class TraceError(PercpuError, ValueError):
         super().__init__(f"{place} {message}" if place else message)
         self.file = file
         self.line = line
+
+
+class StatsError(TraceError):
+    """A dump of percpu_stats that cannot be read; ``file`` and ``line`` likewise."""
 
 
 class ClosedError(PercpuError):
