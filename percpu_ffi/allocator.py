@@ -13,8 +13,7 @@ from percpu_ffi.config import SERVICES
 from percpu_ffi.face import PerCpu, integer, integer_buffer, pointer, warn
 from percpu_ffi.record import RECORD, Record
 from percpu_ffi.replay_in_c import replay_in_c
-from percpu_ffi.state import ChunkState, Location, State
-from percpu_ffi.stats.figures import Peaks
+from percpu_ffi.state import ChunkState, Location, Peaks, State
 from percpu_ffi.work import Work, WorkByCall
 
 if TYPE_CHECKING:

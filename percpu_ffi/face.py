@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from percpu_ffi.config import Buffer, FirstChunk, Memory
     from percpu_ffi.record import Record
     from percpu_ffi.replay import Replay
-    from percpu_ffi.state import Location, State
-    from percpu_ffi.stats.figures import Peaks
+    from percpu_ffi.state import Location, Peaks, State
     from percpu_ffi.trace import Trace
     from percpu_ffi.tracing import Tracing
     from percpu_ffi.work import WorkByCall

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from percpu_ffi.draw import map_bar
 
-__all__ = ["ChunkState", "Location", "State"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ChunkState", "Location", "Peaks", "State"]
 
 MOST_ENTRIES = 8  # of a map, in a repr
 MOST_RUNS = 4  # of pages
@@ -117,6 +120,21 @@ class State:
         used = sum(1 for ids in self.slots if ids)
         title = f"{len(self.chunks):,} chunks in {used} of {len(self.slots)} slots"
         return picture(title, self.chunks, None, None)
+
+
+class Peaks(NamedTuple):
+    """What no state tells any more."""
+
+    areas: int
+    """Most live areas at one time."""
+    chunks: int
+    """Most chunks at one time."""
+    smallest: int
+    """Smallest area so far, bytes as asked; 0: none."""
+    largest: int
+    """Largest area so far, bytes as asked; 0: none."""
+    by_chunk: Mapping[int, int]
+    """The largest area that each chunk ever gave, by its id."""
 
 
 def _entries(sizes: tuple[int, ...]) -> str:

@@ -27,8 +27,7 @@ from percpu_ffi.model.replay import replay_in_model
 from percpu_ffi.model.tally import ENTRY, Tally
 from percpu_ffi.model.tree import Tree
 from percpu_ffi.record import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK, FREE, Record
-from percpu_ffi.state import ChunkState, Location, State
-from percpu_ffi.stats.figures import Peaks
+from percpu_ffi.state import ChunkState, Location, Peaks, State
 from percpu_ffi.work import WorkByCall
 
 if TYPE_CHECKING:

@@ -12,34 +12,17 @@ What each means here is told in docs/stats.md.  Most follow from the maps:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from percpu_ffi.stats.dump import FIRST, OTHER, Chunk, Dump
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from percpu_ffi.face import PerCpu
-    from percpu_ffi.state import ChunkState
+    from percpu_ffi.state import ChunkState, Peaks
 
-__all__ = ["WORD", "Peaks", "figures"]
+__all__ = ["WORD", "figures"]
 
 WORD = 4  # PCPU_MIN_ALLOC_SIZE of today: the bytes that a bit stands for
-
-
-class Peaks(NamedTuple):
-    """What no state tells any more."""
-
-    areas: int
-    """Most live areas at one time."""
-    chunks: int
-    """Most chunks at one time."""
-    smallest: int
-    """Smallest area so far, bytes as asked; 0: none."""
-    largest: int
-    """Largest area so far, bytes as asked; 0: none."""
-    by_chunk: Mapping[int, int]
-    """The largest area that each chunk ever gave, by its id."""
 
 
 def figures(allocator: PerCpu) -> Dump:
