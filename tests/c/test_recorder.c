@@ -11,7 +11,7 @@
 
 static struct pcpu_record records[ROOM];
 
-static size_t take(struct pcpu *pcpu, size_t room, uint64_t *lost)
+static size_t taken(struct pcpu *pcpu, size_t room, uint64_t *lost)
 {
 	size_t n = 1;
 
@@ -25,11 +25,11 @@ TEST(nothing_is_kept_before_the_start_and_after_the_stop)
 	uint64_t lost = 1;
 
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
-	CHECK(take(pcpu, ROOM, &lost) == 0 && lost == 0);
+	CHECK(taken(pcpu, ROOM, &lost) == 0 && lost == 0);
 	CHECK(!pcpu_record_start(pcpu) && !pcpu_record_start(pcpu));
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
 	CHECK(!pcpu_record_stop(pcpu) && !pcpu_record_stop(pcpu));
-	CHECK(take(pcpu, ROOM, &lost) == 0);
+	CHECK(taken(pcpu, ROOM, &lost) == 0);
 	CHECK(!pcpu->is_heard);
 	pcpu_destroy(pcpu);
 }
@@ -46,7 +46,7 @@ TEST(what_is_kept_tells_what_happened_when_and_who_did_it)
 	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
 	CHECK(pcpu_alloc(pcpu, 100, 16) == NOMEM(ALLOC_PAGE));
 
-	CHECK(take(pcpu, ROOM, &lost) == 3 && !lost);
+	CHECK(taken(pcpu, ROOM, &lost) == 3 && !lost);
 	CHECK(records[0].event.kind == PCPU_EVENT_ALLOC);
 	CHECK(records[0].event.ptr == ptr && records[0].event.align == 8);
 	CHECK(records[1].event.kind == PCPU_EVENT_FREE);
@@ -54,7 +54,7 @@ TEST(what_is_kept_tells_what_happened_when_and_who_did_it)
 	CHECK(records[0].ns && records[0].ns <= records[1].ns);
 	CHECK(records[0].cpu >= 0);
 	CHECK(records[0].tid == (int32_t)getpid());
-	CHECK(take(pcpu, ROOM, &lost) == 0);
+	CHECK(taken(pcpu, ROOM, &lost) == 0);
 	pcpu_destroy(pcpu);
 }
 
@@ -69,12 +69,12 @@ TEST(the_oldest_come_first_however_many_there_are)
 	for (int64_t i = 0; i < 1500; i++) {
 		pcpu_alloc(pcpu, i % 60 + 1, 1);
 		if (i == 1000) {
-			CHECK(take(pcpu, 10, &lost) == 10 && !lost);
+			CHECK(taken(pcpu, 10, &lost) == 10 && !lost);
 			CHECK(records[0].event.size == 1);
 			CHECK(records[9].event.size == 10);
 		}
 	}
-	n = take(pcpu, ROOM, &lost);
+	n = taken(pcpu, ROOM, &lost);
 	CHECK(n > 1490 && n < ROOM && !lost);
 	CHECK(records[0].event.size == 11);
 	CHECK(records[n - 1].event.size == 1499 % 60 + 1);
@@ -90,7 +90,7 @@ TEST(a_hook_for_events_hears_them_all_the_same)
 
 	pcpu_record_start(pcpu);
 	pcpu_alloc(pcpu, 8, 8);
-	CHECK(take(pcpu, ROOM, &lost) == 1);
+	CHECK(taken(pcpu, ROOM, &lost) == 1);
 	CHECK(!strncmp(creator.log, "alloc", 5));
 	CHECK(!pcpu_record_stop(pcpu));
 	creator.log[0] = '\0';
@@ -116,9 +116,9 @@ TEST(without_memory_events_are_lost_and_counted_and_nothing_fails)
 	creator.no_memory_at = 1;
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
-	CHECK(take(pcpu, ROOM, &lost) == 0 && lost == 2);
+	CHECK(taken(pcpu, ROOM, &lost) == 0 && lost == 2);
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
-	CHECK(take(pcpu, ROOM, &lost) == 1 && lost == 0);
+	CHECK(taken(pcpu, ROOM, &lost) == 1 && lost == 0);
 	pcpu_destroy(pcpu);
 	CHECK(creator.blocks == 0);
 }
