@@ -116,6 +116,20 @@ static struct pcpu_chunk *find_area(struct pcpu *pcpu, int size, int align,
 	return *error ? NULL : chunk;
 }
 
+/* an area was handed out; sizes beyond those before are rare */
+static inline void count_area(struct pcpu *pcpu, struct pcpu_chunk *chunk,
+			      int64_t size)
+{
+	pcpu->nr_areas++;
+	if (unlikely(size < pcpu->min_size))
+		pcpu->min_size = size;
+	if (unlikely(size > chunk->max_size)) {
+		chunk->max_size = size;
+		if (size > pcpu->max_size)
+			pcpu->max_size = size;
+	}
+}
+
 flatten int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size,
 				  int64_t align)
 {
@@ -137,6 +151,7 @@ flatten int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size,
 			       pcpu_map_find(&chunk->map, offset));
 		return pcpu_tell_failure(pcpu, size, align, error);
 	}
+	count_area(pcpu, chunk, size);
 	pcpu_tell(pcpu, PCPU_EVENT_ALLOC, chunk, offset, size, align);
 	return (int64_t)chunk->addr + offset;
 }
@@ -222,6 +237,9 @@ flatten int pcpu_free_locked(struct pcpu *pcpu, int64_t ptr)
 	pcpu->work = &pcpu->free_work;
 	pcpu_count(&pcpu->work->operations, 1);
 	pcpu_count(&pcpu->work->tree_steps, found.tree_steps);
+	if (pcpu->nr_areas > pcpu->max_areas)
+		pcpu->max_areas = pcpu->nr_areas;
+	pcpu->nr_areas--;
 	pcpu_tell(pcpu, PCPU_EVENT_FREE, found.chunk, found.offset, found.size,
 		  0);
 	pcpu_free_area(pcpu, found.chunk, found.index);
@@ -377,6 +395,12 @@ int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
 	info->chunks_destroyed = pcpu->nr_destroyed;
 	info->pages = pcpu->nr_pages;
 	info->half_done = pcpu->nr_half_done;
+	info->areas = pcpu->nr_areas;
+	info->max_areas = pcpu->nr_areas > pcpu->max_areas ? pcpu->nr_areas :
+							     pcpu->max_areas;
+	info->max_chunks = pcpu->max_chunks;
+	info->min_size = pcpu->max_size ? pcpu->min_size : 0;
+	info->max_size_seen = pcpu->max_size;
 	pcpu_unlock(pcpu);
 	return 0;
 }

@@ -222,6 +222,8 @@ noinline struct pcpu_chunk *pcpu_chunk_create(struct pcpu *pcpu, int *error)
 	chunk->addr = chunk->vm->addr;
 	chunk->id = ++pcpu->nr_created;
 	pcpu->nr_chunks++;
+	if (pcpu->nr_chunks > pcpu->max_chunks)
+		pcpu->max_chunks = pcpu->nr_chunks;
 	chunk->slot = -1;
 	pcpu_chunk_relocate(pcpu, chunk);
 	pcpu_chunk_addr_insert(pcpu, chunk);

@@ -49,6 +49,7 @@ struct pcpu_chunk {
 	struct fake_vm_area *vm; /* the address space there */
 	int64_t id;		/* ordinal of creation */
 	bool immutable;		/* the caller mapped it, pages stay */
+	int64_t max_size;	/* largest area it ever gave, as asked */
 	uint32_t populated[];	/* for each page of a unit: CPUs that hold it */
 };
 
@@ -68,6 +69,11 @@ struct pcpu {
 	int64_t nr_destroyed;	/* chunks given back */
 	int64_t nr_pages;	/* page frames that the chunks hold */
 	int64_t nr_half_done;	/* gave a gap away, then failed */
+	int64_t nr_areas;	/* live areas, the static one not counted */
+	int64_t max_areas;	/* most of them, before a free */
+	int64_t max_chunks;	/* most chunks at one time */
+	int64_t min_size;	/* smallest area ever, as asked; INT64_MAX */
+	int64_t max_size;	/* and the largest */
 	struct pcpu_work alloc_work; /* what the 2009 file had to do so far, but
 				       bytes_moved for longer maps only */
 	struct pcpu_work free_work; /* the same for frees */
@@ -75,6 +81,8 @@ struct pcpu {
 	struct rb_root pins;	/* areas that somebody looks at */
 	int64_t nr_pins;	/* pins in all */
 	struct fake_kernel kernel; /* what it runs on */
+	struct pcpu_recorder *recorder; /* keeps events, or NULL */
+	bool is_heard;		/* there is a hook for events, or a recorder */
 };
 
 /* add to a work counter; PCPU_NO_WORK is there to see what that costs */

@@ -11,6 +11,7 @@
 
 #include "allocator.h"
 #include "first_chunk.h"
+#include "recorder.h"
 #include "report.h"
 
 #define VERSION_TEXT(...)	VERSION_TEXT_(__VA_ARGS__)
@@ -166,6 +167,7 @@ static void tear_down(struct pcpu *pcpu)
 	pcpu->first_chunk = NULL;
 	host_free(&kernel->host, pcpu->slots);
 	pcpu->slots = NULL;
+	pcpu_recorder_free(pcpu);
 	fake_vmalloc_exit(kernel);
 	fake_pages_exit(kernel);
 	pcpu->closed = true;
@@ -251,6 +253,7 @@ struct pcpu *pcpu_create(const struct pcpu_config *config, int *error)
 	}
 	pcpu_lock_init(&pcpu->lock);
 	pcpu->kernel.host = host;
+	pcpu->is_heard = host.hooks.event;
 	fake_log_init(&pcpu->kernel.log, config->log, config->arg);
 	pcpu_lock_take(&pcpu->lock);
 	*error = build(pcpu, config);

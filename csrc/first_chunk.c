@@ -167,6 +167,8 @@ int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 
 	pcpu->first_chunk = chunk;
 	pcpu->nr_chunks = 1;
+	pcpu->max_chunks = 1;
+	pcpu->min_size = INT64_MAX;
 	list_init(&chunk->list);
 	chunk->vm = &pcpu->first_vm;
 	chunk->map.free_size = setup->free_size ? (int)setup->free_size :

@@ -441,6 +441,7 @@ struct pcpu_chunk_info {
 	int64_t ptr;		/* per-CPU pointer of offset 0 */
 	int64_t free_size;	/* free bytes in a unit */
 	int64_t contig_hint;	/* no free block is larger */
+	int64_t max_size;	/* largest area it ever gave, as asked */
 	int64_t map_alloc;	/* entries that the map has room for */
 	int64_t map_used;	/* entries in use */
 	const int *map;		/* signed sizes, > 0 free, < 0 in use */
@@ -489,6 +490,11 @@ struct pcpu_info {
 	int64_t chunks_destroyed; /* since creation */
 	int64_t pages;		/* page frames held now, boot-time ones included */
 	int64_t half_done;	/* allocations that gave a gap away, then failed */
+	int64_t areas;		/* live areas, the static one not counted */
+	int64_t max_areas;	/* most of them at one time */
+	int64_t max_chunks;	/* most chunks at one time, the first included */
+	int64_t min_size;	/* smallest area so far, as asked; 0: none */
+	int64_t max_size_seen;	/* largest area so far, as asked; 0: none */
 };
 
 /**

@@ -25,6 +25,12 @@
 extern "C" {
 #endif
 
+#ifndef PCPU_HIDDEN
+#pragma GCC visibility push(default)
+#endif
+
+struct pcpu;
+
 /* what an event tells of; the first five are the kernel's tracepoints */
 enum pcpu_event_kind {
 	PCPU_EVENT_ALLOC,		/* an area was allocated */
@@ -113,6 +119,53 @@ struct pcpu_hooks {
 	 */
 	void (*event)(void *arg, const struct pcpu_event *event);
 };
+
+/* an event that was kept, and who was there */
+struct pcpu_record {
+	struct pcpu_event event; /* what happened */
+	uint64_t ns;		/* when, by CLOCK_MONOTONIC */
+	int32_t cpu;		/* where the caller ran; -1: unknown */
+	int32_t tid;		/* its thread, by the kernel's number */
+};
+
+/**
+ * pcpu_record_start - keep events from now on, to be taken later
+ * @pcpu: the allocator
+ *
+ * A hook for events is called all the same.  What is kept needs memory, 64
+ * bytes an event; without any, events are lost, and counted.  Nothing is
+ * slower while nothing is kept.  Cheap.
+ * Return: 0, also where it was started before, or -PCPU_E_HOST,
+ * -PCPU_E_CLOSED.
+ */
+int pcpu_record_start(struct pcpu *pcpu);
+
+/**
+ * pcpu_record_take - take events that were kept, the oldest first
+ * @pcpu: the allocator
+ * @records: room for them
+ * @room: for how many
+ * @n: how many were taken; less than @room: there are no more
+ * @lost: how many were lost since the last call, all behind those kept
+ *
+ * Cost: copying.
+ * Return: 0 or -PCPU_E_CLOSED.
+ */
+int pcpu_record_take(struct pcpu *pcpu, struct pcpu_record *records,
+		     size_t room, size_t *n, uint64_t *lost);
+
+/**
+ * pcpu_record_stop - keep no more events, and forget what was kept
+ * @pcpu: the allocator
+ *
+ * Closing does it too.  Cheap.
+ * Return: 0 or -PCPU_E_CLOSED.
+ */
+int pcpu_record_stop(struct pcpu *pcpu);
+
+#ifndef PCPU_HIDDEN
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }

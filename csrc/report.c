@@ -10,11 +10,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "recorder.h"
+
 static void report(struct pcpu *pcpu, const struct pcpu_event *event)
 {
 	const struct host *host = &pcpu->kernel.host;
 
-	host->hooks.event(host->arg, event);
+	if (host->hooks.event)
+		host->hooks.event(host->arg, event);
+	if (pcpu->recorder)
+		pcpu_recorder_keep(pcpu, event);
 }
 
 noinline void pcpu_report(struct pcpu *pcpu, int kind,
@@ -43,7 +48,7 @@ noinline int pcpu_tell_failure(struct pcpu *pcpu, int64_t size, int64_t align,
 		.align = align,
 	};
 
-	if (pcpu->kernel.host.hooks.event)
+	if (pcpu->is_heard)
 		report(pcpu, &event);
 	return error;
 }

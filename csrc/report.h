@@ -36,7 +36,7 @@ static inline void pcpu_tell(struct pcpu *pcpu, int kind,
 			     const struct pcpu_chunk *chunk, int offset,
 			     int64_t size, int64_t align)
 {
-	if (unlikely(pcpu->kernel.host.hooks.event))
+	if (unlikely(pcpu->is_heard))
 		pcpu_report(pcpu, kind, chunk, offset, size, align);
 }
 

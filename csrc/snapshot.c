@@ -90,6 +90,7 @@ static void copy_chunks(struct pcpu *pcpu, struct block *block)
 		info->ptr = (int64_t)chunk->addr;
 		info->free_size = chunk->map.free_size;
 		info->contig_hint = chunk->map.contig_hint;
+		info->max_size = chunk->max_size;
 		info->map_alloc = chunk->map.capacity;
 		info->map_used = chunk->map.used;
 		info->map = map;

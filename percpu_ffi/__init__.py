@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         PercpuMemoryError,
         PercpuWarning,
         StaticPointer,
+        StatsError,
         TraceError,
         WildPointer,
     )
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from percpu_ffi.replay import Failure, Replay
     from percpu_ffi.state import ChunkState, Location, State
     from percpu_ffi.trace import Places, Trace, TraceStats
+    from percpu_ffi.tracing import Tracing
     from percpu_ffi.work import Work, WorkByCall
 
 __all__ = [
@@ -68,9 +70,11 @@ __all__ = [
     "Replay",
     "State",
     "StaticPointer",
+    "StatsError",
     "Trace",
     "TraceError",
     "TraceStats",
+    "Tracing",
     "WildPointer",
     "Work",
     "WorkByCall",
@@ -92,12 +96,13 @@ _HOMES = {
     "embed.builder": "get_ffibuilder",
     "errors": "ClosedError ConfigError DoubleFree InteriorPointer InvalidPointer InvalidRequest "
     "InvariantError OtherUnitPointer PercpuError PercpuMemoryError PercpuWarning StaticPointer "
-    "TraceError WildPointer",
+    "StatsError TraceError WildPointer",
     "face": "PerCpu",
     "model": "Model",
     "replay": "Failure Replay",
     "state": "ChunkState Location State",
     "trace": "Places Trace TraceStats",
+    "tracing": "Tracing",
     "work": "Work WorkByCall",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -11,8 +11,9 @@ from percpu_ffi import errors
 from percpu_ffi._core import ffi, lib
 from percpu_ffi.config import SERVICES
 from percpu_ffi.face import PerCpu, integer, integer_buffer, pointer, warn
+from percpu_ffi.record import RECORD, Record
 from percpu_ffi.replay_in_c import replay_in_c
-from percpu_ffi.state import ChunkState, Location, State
+from percpu_ffi.state import ChunkState, Location, Peaks, State
 from percpu_ffi.work import Work, WorkByCall
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _FIRST_CHUNKS = {
 }
 _MEMORIES = {"mapped": lib.PCPU_MEMORY_MAPPED, "none": lib.PCPU_MEMORY_NONE}
 
+_RECORDS = 256  # taken at a time
 _COUNTS = len(fields(Work))  # numbers in a struct pcpu_work
 
 # errors that a pointer alone explains
@@ -248,6 +250,36 @@ class Allocator(PerCpu):
 
     def _half_done(self) -> int:
         return int(self._info().half_done)
+
+    def _peaks(self) -> Peaks:
+        info, error = self._info(), ffi.new("int *")
+        snapshot = lib.pcpu_snapshot_take(self._pcpu, error)
+        if not snapshot:
+            raise self._error(error[0])
+        try:
+            chunks = (snapshot.chunks[i] for i in range(snapshot.nr_chunks))
+            largest = {chunk.id: chunk.max_size for chunk in chunks}
+        finally:
+            lib.pcpu_snapshot_free(snapshot)
+        return Peaks(info.max_areas, info.max_chunks, info.min_size, info.max_size_seen, largest)
+
+    def _record(self, *, on: bool) -> None:
+        error = (lib.pcpu_record_start if on else lib.pcpu_record_stop)(self._pcpu)
+        if error:
+            raise self._error(error)
+
+    def _recorded(self) -> tuple[Iterable[Record], int]:
+        found: list[Record] = []
+        records = ffi.new("struct pcpu_record[]", _RECORDS)
+        count, lost = ffi.new("size_t *"), ffi.new("uint64_t *")
+        while True:
+            error = lib.pcpu_record_take(self._pcpu, records, _RECORDS, count, lost)
+            if error:
+                raise self._error(error)
+            taken = ffi.buffer(records, count[0] * RECORD.size)
+            found += map(Record._make, RECORD.iter_unpack(taken))
+            if count[0] < _RECORDS:
+                return found, lost[0]
 
     def _info(self) -> Any:
         info = ffi.new("struct pcpu_info *")

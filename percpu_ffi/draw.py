@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from percpu_ffi.state import ChunkState
 
-__all__ = ["LEGEND", "map_bar", "map_window"]
+__all__ = ["FREE", "LEGEND", "MIXED", "NOTHING", "STATIC", "USED", "map_bar", "map_window"]
 
 STATIC, USED, MIXED, FREE, NOTHING = "S#+. "
 LEGEND = "S static   # in use   + in part   . free"

@@ -24,6 +24,7 @@ __all__ = [
     "PercpuWarning",
     "RecordError",
     "StaticPointer",
+    "StatsError",
     "TraceError",
     "WildPointer",
 ]
@@ -87,6 +88,10 @@ class TraceError(PercpuError, ValueError):
 
 class RecordError(PercpuError):
     """The running kernel cannot be recorded, or the recording cannot be kept."""
+
+
+class StatsError(TraceError):
+    """A dump of percpu_stats that cannot be read; ``file`` and ``line`` likewise."""
 
 
 class ClosedError(PercpuError):

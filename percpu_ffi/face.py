@@ -15,7 +15,7 @@ import threading
 import warnings
 from abc import ABC, abstractmethod
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from percpu_ffi import errors
 from percpu_ffi.area import Area
@@ -24,14 +24,17 @@ from percpu_ffi.invariants import violations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
 
     from percpu_ffi.config import Buffer, FirstChunk, Memory
+    from percpu_ffi.record import Record
     from percpu_ffi.replay import Replay
-    from percpu_ffi.state import Location, State
+    from percpu_ffi.state import Location, Peaks, State
     from percpu_ffi.trace import Trace
+    from percpu_ffi.tracing import Tracing
     from percpu_ffi.work import WorkByCall
 
 __all__ = ["PerCpu"]
@@ -64,7 +67,7 @@ class PerCpu(ABC):
 
     """
 
-    __slots__ = ("__weakref__", "_config")
+    __slots__ = ("__weakref__", "_config", "_tracing")
 
     def __init__(
         self,
@@ -94,6 +97,7 @@ class PerCpu(ABC):
             page_limit,
             quirks,
         )
+        self._tracing: Tracing | None = None
         self._open(self._config)
 
     def __enter__(self) -> Self:
@@ -112,6 +116,16 @@ class PerCpu(ABC):
             # the memory goes with the last of them
             if error is None:
                 raise
+
+    def _repr_html_(self) -> str:
+        """Draw the chunks, for notebooks; a closed allocator has none."""
+        from percpu_ffi.notebook import picture  # noqa: PLC0415 - notebooks alone need it
+
+        try:
+            chunks = self.state().chunks
+        except errors.ClosedError:
+            chunks = ()
+        return picture(repr(self), chunks, self.unit_size, self.static_size)
 
     @property
     def cpus(self) -> int:
@@ -314,6 +328,52 @@ class PerCpu(ABC):
 
         """
 
+    def percpu_stats(self) -> str:
+        """Tell the statistics as Linux does in ``/sys/kernel/debug/percpu_stats``.
+
+        The same fields in the same order and layout, so that whatever reads a kernel's can
+        read these: ``percpu_ffi.stats`` does, and ``percpu-ffi stats --diff``.  What each
+        means in an allocator of 2009 is told in docs/stats.md.  It is put together from
+        several looks at the allocator: with other threads busy they may differ by a call.
+
+        Raises:
+            ClosedError: the allocator is closed.
+
+        """
+        from percpu_ffi.stats import figures  # noqa: PLC0415 - few need it
+
+        return str(figures(self))
+
+    def trace_to(self, file: str | Path | IO[str]) -> Tracing:
+        """Write what happens from now on as the text of ftrace, until that is closed.
+
+        >>> import io
+        >>> from percpu_ffi import Allocator
+        >>> text = io.StringIO()
+        >>> with Allocator() as a, a.trace_to(text) as tracing:
+        ...     a.free(a.alloc(64))
+        >>> [line.split(": ")[1] for line in text.getvalue().splitlines() if line[0] == " "]
+        ['percpu_alloc_percpu', 'percpu_free_percpu']
+
+        Lines are those of a kernel 6.x, one for each event ``percpu:percpu_*``; call sites
+        are the Python functions that called, times count from now.  A line is there when its
+        call returns.  A forked child is not traced.
+
+        Args:
+            file: where to, a path or a file opened for text; a file stays open.
+
+        Returns: the trace, to be closed; closing the allocator does it too.
+
+        Raises:
+            OSError: the file cannot be opened.
+            ConfigError: a trace is being written already, or the file is a binary one.
+            ClosedError: the allocator is closed.
+
+        """
+        from percpu_ffi.tracing import start  # noqa: PLC0415 - few need it
+
+        return start(self, file)
+
     def validate(self, live: Mapping[int, int | Sequence[Buffer]] | None = None) -> None:
         """Check everything that must hold between two calls.
 
@@ -363,6 +423,18 @@ class PerCpu(ABC):
 
         Their chunk may stand in a higher slot than its free size says: docs/errata.md.
         """
+
+    def _peaks(self) -> Peaks:
+        """Tell the most and the largest that there ever was."""
+        raise NotImplementedError
+
+    def _record(self, *, on: bool) -> None:
+        """Keep events from now on, or no more."""
+        raise NotImplementedError
+
+    def _recorded(self) -> tuple[Iterable[Record], int]:
+        """Take the events that were kept, and tell how many were lost behind them."""
+        raise NotImplementedError
 
     def _checked_cpu(self, cpu: Any) -> int:
         number = integer(cpu)

@@ -4,9 +4,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ["ChunkState", "Location", "State"]
+from percpu_ffi.draw import map_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ChunkState", "Location", "Peaks", "State"]
+
+MOST_ENTRIES = 8  # of a map, in a repr
+MOST_RUNS = 4  # of pages
+MOST_CHUNKS = 12
 
 
 class Location(NamedTuple):
@@ -37,6 +47,52 @@ class ChunkState:
     populated: tuple[int, ...]
     """For each page of a unit, how many CPUs hold it."""
 
+    def bar(self, width: int = 64, unit_size: int | None = None) -> str:
+        """Draw the map on a line of ``width`` characters, from 1.
+
+        S static, # in use, + in part, . free, blank where the map says nothing: behind its
+        end, and all of the first chunk before its first request.
+
+        Args:
+            width: characters.
+            unit_size: bytes that the line stands for; None: what the map covers.
+
+        """
+        unit, static = self.extent(unit_size)
+        return map_bar(self, unit, static, width) if unit and self.map else " " * width
+
+    def extent(
+        self, unit_size: int | None = None, static_size: int | None = None
+    ) -> tuple[int, int]:
+        """Tell bytes of a unit and of the static area, from the map where they are not given."""
+        static = -self.map[0] if self.id == 0 and self.map else 0
+        return unit_size or sum(map(abs, self.map)), static_size or static
+
+    def summary(self) -> str:
+        """Tell the chunk in one line, whatever its size."""
+        areas = sum(size < 0 for size in self.map) - (self.id == 0 and bool(self.map))
+        held = sum(1 for cpus in self.populated if cpus)
+        fixed = ", immutable" if self.immutable else ""
+        return (
+            f"chunk {self.id}: {self.free_size:,} bytes free, largest hole up to "
+            f"{self.contig_hint:,}, {areas:,} areas, {held:,} of {len(self.populated):,} pages "
+            f"held{fixed}"
+        )
+
+    def __repr__(self) -> str:
+        # a short one can be evaluated; dots stand for the rest of a long one
+        return (
+            f"ChunkState(id={self.id!r}, free_size={self.free_size!r}, "
+            f"contig_hint={self.contig_hint!r}, map={_entries(self.map)}, "
+            f"map_alloc={self.map_alloc!r}, immutable={self.immutable!r}, "
+            f"populated={_runs(self.populated)})"
+        )
+
+    def _repr_html_(self) -> str:
+        from percpu_ffi.notebook import picture  # noqa: PLC0415 - notebooks alone need it
+
+        return picture("", [self], None, None)
+
 
 @dataclass(frozen=True)
 class State:
@@ -46,3 +102,52 @@ class State:
     """Chunk ids on each slot list, slot 0 first, in list order."""
     chunks: tuple[ChunkState, ...]
     """All chunks, by id."""
+
+    def __repr__(self) -> str:
+        most = max((sum(map(abs, chunk.map)) for chunk in self.chunks), default=0)
+        lines = [
+            f"[{chunk.bar(32, most)}] {chunk.summary()}" for chunk in self.chunks[:MOST_CHUNKS]
+        ]
+        left = len(self.chunks) - len(lines)
+        more = [f"and {left:,} more"] if left else []
+        used = sum(1 for ids in self.slots if ids)
+        head = f"<State, {len(self.chunks):,} chunks in {used} of {len(self.slots)} slots"
+        return "\n  ".join([head, *lines, *more]) + ">"
+
+    def _repr_html_(self) -> str:
+        from percpu_ffi.notebook import picture  # noqa: PLC0415 - notebooks alone need it
+
+        used = sum(1 for ids in self.slots if ids)
+        title = f"{len(self.chunks):,} chunks in {used} of {len(self.slots)} slots"
+        return picture(title, self.chunks, None, None)
+
+
+class Peaks(NamedTuple):
+    """What no state tells any more."""
+
+    areas: int
+    """Most live areas at one time."""
+    chunks: int
+    """Most chunks at one time."""
+    smallest: int
+    """Smallest area so far, bytes as asked; 0: none."""
+    largest: int
+    """Largest area so far, bytes as asked; 0: none."""
+    by_chunk: Mapping[int, int]
+    """The largest area that each chunk ever gave, by its id."""
+
+
+def _entries(sizes: tuple[int, ...]) -> str:
+    if len(sizes) <= MOST_ENTRIES:
+        return repr(sizes)
+    shown = ", ".join(map(repr, sizes[:MOST_ENTRIES]))
+    return f"({shown}, ... {len(sizes) - MOST_ENTRIES:,} more)"
+
+
+def _runs(populated: tuple[int, ...]) -> str:
+    """Write equal neighbours once: pages come in long runs."""
+    runs = ((len(list(pages)), cpus) for cpus, pages in groupby(populated))
+    shown = [f"({cpus},) * {n}" for n, cpus in islice(runs, MOST_RUNS)]
+    if next(runs, None):
+        shown.append("...")
+    return " + ".join(shown) or "()"

@@ -45,6 +45,7 @@ class Chunk:
         "immutable",
         "map",
         "map_alloc",
+        "max_size",
         "memory",
         "populated",
         "slot",
@@ -58,6 +59,7 @@ class Chunk:
         self.contig_hint = free_size  # no free entry is larger
         self.map: list[int] = []
         self.map_alloc = 0  # entries that there is room for
+        self.max_size = 0  # largest area it ever gave, as asked
         self.slot: int | None = None  # where it stands
         self.immutable = False  # pages never come or go
         self.populated = [0] * unit_pages  # for each page, how many CPUs hold it

@@ -26,7 +26,8 @@ from percpu_ffi.model.pages import depopulate, map_pages, pages_of, populate
 from percpu_ffi.model.replay import replay_in_model
 from percpu_ffi.model.tally import ENTRY, Tally
 from percpu_ffi.model.tree import Tree
-from percpu_ffi.state import ChunkState, Location, State
+from percpu_ffi.record import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK, FREE, Record
+from percpu_ffi.state import ChunkState, Location, Peaks, State
 from percpu_ffi.work import WorkByCall
 
 if TYPE_CHECKING:
@@ -55,8 +56,13 @@ class Model(PerCpu):
         "_first",
         "_free_work",
         "_gaps_given_away",
+        "_heard",
         "_kernel",
+        "_live",
+        "_most_areas",
+        "_most_chunks",
         "_pins",
+        "_sizes",
         "_slots",
     )
 
@@ -69,6 +75,10 @@ class Model(PerCpu):
         self._created = self._destroyed = self._gaps_given_away = 0
         self._kernel = Kernel(config, self._chunk_size)
         self._alloc_work, self._free_work = Tally(), Tally()
+        self._live = self._most_areas = 0  # areas
+        self._most_chunks = 1
+        self._sizes = (0, 0)  # smallest and largest area ever, as asked
+        self._heard: list[Record] | None = None  # events, while somebody listens
 
         # a list for each size, one below them for what is too small, one above for all
         self._slots: list[list[Chunk]] = [
@@ -154,10 +164,21 @@ class Model(PerCpu):
                 self._free_area(chunk, offset)
                 raise
         except ServiceFailed as failure:
+            self._tell(ALLOC_FAIL, size=size, align=align)
             raise errors.out_of_memory(failure.service, size, align) from None
+        self._count_area(chunk, size)
+        self._tell(ALLOC, chunk, offset, size, align)
         if chunk.memory:
             chunk.memory.fill(offset, bytes(size))
         return chunk.addr + offset
+
+    def _count_area(self, chunk: Chunk, size: int) -> None:
+        """Remember the most and the largest that there ever was."""
+        self._live += 1
+        self._most_areas = max(self._most_areas, self._live)
+        smallest, largest = self._sizes
+        self._sizes = min(smallest or size, size), max(largest, size)
+        chunk.max_size = max(chunk.max_size, size)
 
     def _begin(self, work: Tally) -> None:
         """Count all work from now on for an operation."""
@@ -222,6 +243,8 @@ class Model(PerCpu):
         chunk, offset = self._find_freeable(ptr)
         self._begin(self._free_work)
         self._free_work.tree_steps += self._chunks.steps
+        self._live -= 1
+        self._tell(FREE, chunk, offset)
         self._free_area(chunk, offset)
         if chunk.free_size == self.unit_size:
             self._kill_another(chunk)
@@ -347,6 +370,8 @@ class Model(PerCpu):
         self._relocate(chunk, None)
         self._chunks.insert(chunk.addr, chunk)
         kernel.work.tree_steps += self._chunks.steps
+        self._most_chunks = max(self._most_chunks, len(self._chunks))
+        self._tell(CREATE_CHUNK, chunk)
         return chunk
 
     def _free_chunk(self, chunk: Chunk) -> None:
@@ -359,6 +384,7 @@ class Model(PerCpu):
 
     def _kill_chunk(self, chunk: Chunk) -> None:
         """Give a chunk back (``pcpu_kill_chunk``)."""
+        self._tell(DESTROY_CHUNK, chunk)
         depopulate(self._kernel, chunk, range(len(chunk.populated)), flush=False)
         self._slots[-1].remove(chunk)
         self._chunks.erase(chunk.addr)
@@ -440,6 +466,30 @@ class Model(PerCpu):
 
     def _half_done(self) -> int:
         return self._gaps_given_away
+
+    def _peaks(self) -> Peaks:
+        with self._entry:
+            by_chunk = {chunk.id: chunk.max_size for chunk in self._chunks}
+            return Peaks(self._most_areas, self._most_chunks, *self._sizes, by_chunk)
+
+    def _record(self, *, on: bool) -> None:
+        with self._entry:
+            self._heard = [] if on else None
+
+    def _recorded(self) -> tuple[Iterable[Record], int]:
+        with self._entry:
+            heard = self._heard or []
+            if heard:
+                self._heard = []
+            return heard, 0
+
+    def _tell(
+        self, kind: int, chunk: Chunk | None = None, offset: int = 0, size: int = 0, align: int = 0
+    ) -> None:
+        """Keep an event, if somebody listens."""
+        if self._heard is not None:
+            ptr, number = (chunk.addr + offset, chunk.id) if chunk else (0, 0)
+            self._heard.append(Record.now(kind, ptr, number, offset, size, align))
 
     def _inject(self, site: str, plan: FaultPlan | None) -> None:
         with self._entry:

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``percpu-ffi stats``: what the kernel's ``percpu_stats`` tells, of a trace; or two compared."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from percpu_ffi.allocator import Allocator
+from percpu_ffi.cli.progress import progress_bar
+from percpu_ffi.cli.setup import add_setup, setup_of
+from percpu_ffi.errors import StatsError
+from percpu_ffi.stats import Dump, diff, diff_text, figures
+from percpu_ffi.trace import Trace
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["add_parser"]
+
+STDIN = "-"
+DIFFERENT = 1  # as diff
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the subcommand."""
+    parser = commands.add_parser(
+        "stats",
+        help="print or compare statistics as /sys/kernel/debug/percpu_stats has them",
+        description="Run a trace through the allocator and print its statistics, as a kernel does "
+        "in /sys/kernel/debug/percpu_stats; or line up two such texts, of either.",
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "trace", metavar="TRACE", nargs="?", help="text of ftrace or perf script, or our file"
+    )
+    what.add_argument(
+        "--diff",
+        nargs=2,
+        metavar=("A", "B"),
+        help="two texts to compare, - for standard input; status 1: they differ",
+    )
+    add_setup(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked for."""
+    if args.diff:
+        return _compare(*args.diff, as_json=args.json)
+    size = Path(args.trace).stat().st_size
+    with progress_bar("reading", size, "B") as progress:
+        trace = Trace.load(args.trace, progress)
+    with Allocator(**setup_of(args, trace)) as allocator:
+        with progress_bar("replaying", len(trace), "op") as progress:
+            allocator.replay(trace, progress)
+        dump = figures(allocator)
+    print(json.dumps(dump.to_json(), indent=2) if args.json else str(dump))
+    return 0
+
+
+def _compare(a: str, b: str, *, as_json: bool) -> int:
+    if a == b == STDIN:
+        raise StatsError("standard input is there once; give a file for the other one")
+    left, right = _read(a), _read(b)
+    print(json.dumps(diff(left, right), indent=2) if as_json else diff_text(left, right))
+    return DIFFERENT if left != right else 0
+
+
+def _read(name: str) -> Dump:
+    if name == STDIN:
+        return Dump.parse(sys.stdin.buffer.read().decode(errors="replace"), "standard input")
+    return Dump.parse(Path(name).read_text(encoding="utf-8", errors="replace"), name)

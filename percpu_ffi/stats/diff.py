@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Two dumps of ``percpu_stats``, field by field, chunks side by side by their order."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from percpu_ffi.stats.dump import ALLOCATION, CHUNKS, TOTALS, Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from percpu_ffi.stats.dump import Dump
+
+__all__ = ["diff", "diff_text"]
+
+NOTHING: Mapping[str, int] = {}
+
+
+def diff(a: Dump, b: Dump) -> dict[str, Any]:
+    """Line two dumps up, as plain values.
+
+    Returns: ``allocation``, ``totals`` and each of ``chunks``: what each field is in the first,
+        in the second, and the difference; None where one of them lacks it.
+
+    """
+    return {
+        "allocation": _fields(a.allocation, b.allocation),
+        "totals": _fields(a.totals, b.totals),
+        "chunks": [
+            {
+                "marks": [left and left.mark, right and right.mark],
+                **_fields(_of(left), _of(right)),
+            }
+            for left, right in zip_longest(a.chunks, b.chunks)
+        ],
+    }
+
+
+def diff_text(a: Dump, b: Dump) -> str:
+    """The same for a person: one line a field."""
+    return "\n".join(_lines(a, b))
+
+
+def _lines(a: Dump, b: Dump) -> Iterator[str]:
+    for title, left, right in (
+        (ALLOCATION, a.allocation, b.allocation),
+        (TOTALS, a.totals, b.totals),
+    ):
+        yield from (title, *_rows(left, right), "")
+    yield CHUNKS
+    for number, (one, other) in enumerate(zip_longest(a.chunks, b.chunks)):
+        yield f"Chunk {number}:{_marks(one, other)}"
+        yield from (*_rows(_of(one), _of(other)), "")
+
+
+def _fields(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, list[int | None]]:
+    """Each field that either has, in the order of the first."""
+    return {
+        name: [
+            a.get(name),
+            b.get(name),
+            b[name] - a[name] if name in a and name in b else None,
+        ]
+        for name in {**a, **b}
+    }
+
+
+def _rows(a: Mapping[str, int], b: Mapping[str, int]) -> Iterator[str]:
+    for name, (left, right, change) in _fields(a, b).items():
+        shown = "" if change is None or not change else f"{change:+}"
+        yield f"  {name:<20}: {_number(left):>12} {_number(right):>12} {shown:>12}".rstrip()
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _of(chunk: Chunk | None) -> Mapping[str, int]:
+    return chunk.fields if chunk else NOTHING
+
+
+def _marks(a: Chunk | None, b: Chunk | None) -> str:
+    marks = [chunk.mark if chunk else "not there" for chunk in (a, b)]
+    if marks[0] == marks[1]:
+        return f" {marks[0]}".rstrip()
+    return f" {marks[0] or 'no mark'} | {marks[1] or 'no mark'}"

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The figures of ``percpu_stats``, found in an allocator.
+
+What each means here is told in docs/stats.md.  Most follow from the maps:
+
+    |##########|..|###|.....|##|..................|
+     static     8  -16  20   -8   4000
+
+    nr_alloc 2, cur_min_alloc 8, cur_max_alloc 16; fragments, which are the holes before the
+    last area: sum_frag 28, max_frag 20; free_bytes 4028
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from percpu_ffi.stats.dump import FIRST, OTHER, Chunk, Dump
+
+if TYPE_CHECKING:
+    from percpu_ffi.face import PerCpu
+    from percpu_ffi.state import ChunkState, Peaks
+
+__all__ = ["WORD", "figures"]
+
+WORD = 4  # PCPU_MIN_ALLOC_SIZE of today: the bytes that a bit stands for
+
+
+def figures(allocator: PerCpu) -> Dump:
+    """Take a dump of an allocator.
+
+    Raises:
+        ClosedError: the allocator is closed.
+
+    """
+    state, freed, peaks = allocator.state(), allocator.work().free.operations, allocator._peaks()
+    config = allocator._config
+    by_id = {chunk.id: chunk for chunk in state.chunks}
+    chunks = [
+        _chunk(by_id[number], config.static_size, config.page_size, peaks)
+        for ids in state.slots
+        for number in ids
+    ]
+    live = sum(chunk.fields["nr_alloc"] for chunk in chunks)
+    return Dump(
+        allocation={
+            "unit_size": config.unit_size,
+            "static_size": config.static_size,
+            "reserved_size": 0,
+            "dyn_size": config.free_size,
+            # remap put each unit into a large page of its own
+            "atom_size": config.unit_size if config.first_chunk == "remap" else config.page_size,
+            "alloc_size": config.unit_size,
+        },
+        totals={
+            "nr_alloc": live + freed,
+            "nr_dealloc": freed,
+            "nr_cur_alloc": live,
+            "nr_max_alloc": peaks.areas,
+            "nr_chunks": len(chunks),
+            "nr_max_chunks": peaks.chunks,
+            "min_alloc_size": peaks.smallest or config.unit_size,
+            "max_alloc_size": peaks.largest,
+            "empty_pop_pages": sum(chunk.fields["empty_pop_pages"] for chunk in chunks),
+        },
+        chunks=tuple(chunks),
+    )
+
+
+def _chunk(chunk: ChunkState, static_size: int, page_size: int, peaks: Peaks) -> Chunk:
+    first = chunk.id == 0
+    # the first chunk has no map before its first request
+    sizes = chunk.map or (-static_size, chunk.free_size)
+    areas: list[int] = []
+    holes: list[tuple[int, int]] = []  # offset and size
+    offset = 0
+    for size in sizes:
+        if size > 0:
+            holes.append((offset, size))
+        elif offset or not first:
+            areas.append(-size)
+        offset += abs(size)
+    end = offset
+    # the hole behind the last area is no fragment: a bump of the pointer takes from it
+    fragments = [size for start, size in holes if start + size < end]
+    areas.sort()
+    return Chunk(
+        FIRST if first else OTHER,
+        {
+            "nr_alloc": len(areas),
+            "max_alloc_size": peaks.by_chunk.get(chunk.id, 0),
+            "empty_pop_pages": sum(
+                1
+                for start, size in holes
+                for cpus in chunk.populated[-(-start // page_size) : (start + size) // page_size]
+                if cpus
+            ),
+            "first_bit": (holes[0][0] if holes else end) // WORD,
+            "free_bytes": chunk.free_size,
+            "contig_bytes": chunk.contig_hint,
+            "sum_frag": sum(fragments),
+            "max_frag": max(fragments, default=0),
+            "cur_min_alloc": areas[0] if areas else 0,
+            "cur_med_alloc": areas[(len(areas) - 1) // 2] if areas else 0,
+            "cur_max_alloc": areas[-1] if areas else 0,
+        },
+    )

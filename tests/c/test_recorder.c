@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_recorder.c - events that are kept until somebody takes them, and the
+ * most and the largest that there ever was.
+ */
+#include "creator.h"
+
+#include "chunk.h"
+
+#define ROOM	4096
+
+static struct pcpu_record records[ROOM];
+
+static size_t taken(struct pcpu *pcpu, size_t room, uint64_t *lost)
+{
+	size_t n = 1;
+
+	CHECK(!pcpu_record_take(pcpu, records, room, &n, lost));
+	return n;
+}
+
+TEST(nothing_is_kept_before_the_start_and_after_the_stop)
+{
+	struct pcpu *pcpu = small(1);
+	uint64_t lost = 1;
+
+	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
+	CHECK(taken(pcpu, ROOM, &lost) == 0 && lost == 0);
+	CHECK(!pcpu_record_start(pcpu) && !pcpu_record_start(pcpu));
+	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
+	CHECK(!pcpu_record_stop(pcpu) && !pcpu_record_stop(pcpu));
+	CHECK(taken(pcpu, ROOM, &lost) == 0);
+	CHECK(!pcpu->is_heard);
+	pcpu_destroy(pcpu);
+}
+
+TEST(what_is_kept_tells_what_happened_when_and_who_did_it)
+{
+	struct pcpu *pcpu = small(1);
+	uint64_t lost;
+	int64_t ptr;
+
+	pcpu_record_start(pcpu);
+	ptr = pcpu_alloc(pcpu, 8, 8);
+	CHECK(!pcpu_free(pcpu, ptr));
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
+	CHECK(pcpu_alloc(pcpu, 100, 16) == NOMEM(ALLOC_PAGE));
+
+	CHECK(taken(pcpu, ROOM, &lost) == 3 && !lost);
+	CHECK(records[0].event.kind == PCPU_EVENT_ALLOC);
+	CHECK(records[0].event.ptr == ptr && records[0].event.align == 8);
+	CHECK(records[1].event.kind == PCPU_EVENT_FREE);
+	CHECK(records[2].event.kind == PCPU_EVENT_ALLOC_FAIL);
+	CHECK(records[0].ns && records[0].ns <= records[1].ns);
+	CHECK(records[0].cpu >= 0);
+	CHECK(records[0].tid == (int32_t)getpid());
+	CHECK(taken(pcpu, ROOM, &lost) == 0);
+	pcpu_destroy(pcpu);
+}
+
+/* room for 1,024 at first; some are taken before it is full */
+TEST(the_oldest_come_first_however_many_there_are)
+{
+	struct pcpu *pcpu = small(1);
+	uint64_t lost;
+	size_t n;
+
+	pcpu_record_start(pcpu);
+	for (int64_t i = 0; i < 1500; i++) {
+		pcpu_alloc(pcpu, i % 60 + 1, 1);
+		if (i == 1000) {
+			CHECK(taken(pcpu, 10, &lost) == 10 && !lost);
+			CHECK(records[0].event.size == 1);
+			CHECK(records[9].event.size == 10);
+		}
+	}
+	n = taken(pcpu, ROOM, &lost);
+	CHECK(n > 1490 && n < ROOM && !lost);
+	CHECK(records[0].event.size == 11);
+	CHECK(records[n - 1].event.size == 1499 % 60 + 1);
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_hook_for_events_hears_them_all_the_same)
+{
+	struct creator creator = CREATOR(.event = creator_event);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
+	struct pcpu *pcpu = create(&config);
+	uint64_t lost;
+
+	pcpu_record_start(pcpu);
+	pcpu_alloc(pcpu, 8, 8);
+	CHECK(taken(pcpu, ROOM, &lost) == 1);
+	CHECK(!strncmp(creator.log, "alloc", 5));
+	CHECK(!pcpu_record_stop(pcpu));
+	creator.log[0] = '\0';
+	pcpu_alloc(pcpu, 8, 8);
+	CHECK(!strncmp(creator.log, "alloc", 5));
+	pcpu_destroy(pcpu);
+}
+
+/* from the first that is lost on all are, until the kept ones are taken */
+TEST(without_memory_events_are_lost_and_counted_and_nothing_fails)
+{
+	struct creator creator = CREATOR(MEMORY_HOOKS);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
+	struct pcpu *pcpu = create(&config);
+	uint64_t lost;
+
+	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);	/* the map is there */
+	creator.no_memory_at = 1;
+	CHECK(pcpu_record_start(pcpu) == -PCPU_E_HOST);
+	CHECK(!pcpu->is_heard);
+	CHECK(!pcpu_record_start(pcpu));
+
+	creator.no_memory_at = 1;
+	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
+	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
+	CHECK(taken(pcpu, ROOM, &lost) == 0 && lost == 2);
+	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
+	CHECK(taken(pcpu, ROOM, &lost) == 1 && lost == 0);
+	pcpu_destroy(pcpu);
+	CHECK(creator.blocks == 0);
+}
+
+TEST(a_recorder_refuses_a_closed_allocator_and_lack_of_room)
+{
+	struct pcpu *pcpu = small(1);
+	uint64_t lost;
+	size_t n;
+
+	CHECK(pcpu_record_take(pcpu, NULL, 1, &n, &lost) == -PCPU_E_NULL);
+	CHECK(pcpu_record_take(pcpu, records, 1, NULL, &lost) == -PCPU_E_NULL);
+	CHECK(pcpu_record_take(pcpu, records, 1, &n, NULL) == -PCPU_E_NULL);
+	pcpu_record_start(pcpu);
+	pcpu_close(pcpu);
+	CHECK(pcpu_record_start(pcpu) == -PCPU_E_CLOSED);
+	CHECK(pcpu_record_stop(pcpu) == -PCPU_E_CLOSED);
+	CHECK(pcpu_record_take(pcpu, records, 1, &n, &lost) ==
+	      -PCPU_E_CLOSED);
+	pcpu_destroy(pcpu);
+}
+
+static int64_t largest_of(struct pcpu *pcpu, int chunk)
+{
+	struct pcpu_snapshot *snapshot = pcpu_snapshot_take(pcpu, NULL);
+	int64_t size = snapshot->chunks[chunk].max_size;
+
+	pcpu_snapshot_free(snapshot);
+	return size;
+}
+
+/* sizes are those asked for: the map rounds 6 up to 8, before a hole of 2 */
+TEST(the_smallest_and_the_largest_area_are_remembered)
+{
+	struct pcpu *pcpu = small(1);
+
+	CHECK(info_of(pcpu).min_size == 0 && info_of(pcpu).max_size_seen == 0);
+	CHECK(!pcpu_free(pcpu, pcpu_alloc(pcpu, 16, 8)));
+	CHECK(pcpu_alloc(pcpu, 6, 8) > 0);
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) > 0);
+	CHECK(info_of(pcpu).min_size == 6);
+	CHECK(info_of(pcpu).max_size_seen == UNIT);
+	CHECK(largest_of(pcpu, 0) == 16 && largest_of(pcpu, 1) == UNIT);
+	/* the largest of one chunk, but not of all */
+	CHECK(pcpu_alloc(pcpu, 100, 8) > 0);
+	CHECK(largest_of(pcpu, 0) == 100);
+	CHECK(info_of(pcpu).max_size_seen == UNIT);
+	pcpu_destroy(pcpu);
+}
+
+TEST(the_most_areas_and_chunks_are_remembered)
+{
+	struct pcpu *pcpu = small(1);
+	int64_t a = pcpu_alloc(pcpu, UNIT, 8), b = pcpu_alloc(pcpu, UNIT, 8);
+
+	CHECK(info_of(pcpu).areas == 2 && info_of(pcpu).max_areas == 2);
+	CHECK(!pcpu_free(pcpu, a) && !pcpu_free(pcpu, b));
+	CHECK(info_of(pcpu).areas == 0 && info_of(pcpu).max_areas == 2);
+	CHECK(info_of(pcpu).chunks == 2 && info_of(pcpu).max_chunks == 3);
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) > 0 && pcpu_alloc(pcpu, UNIT, 8) > 0);
+	CHECK(info_of(pcpu).max_chunks == 3);
+	/* one that fails is none */
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
+	CHECK(pcpu_alloc(pcpu, 100, 8) == NOMEM(ALLOC_PAGE));
+	CHECK(info_of(pcpu).areas == 2 && info_of(pcpu).max_areas == 2);
+	pcpu_destroy(pcpu);
+}

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What allocators and their states look like in a terminal and in a notebook."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from conftest import Kind, Make
+
+from percpu_ffi import ChunkState, State
+from percpu_ffi.notebook import picture
+
+LONG = ChunkState(1, 40_000, 4, (-4, 4) * 10_000, 32_768, False, (2,) * 20)
+
+
+def parsed(html: str) -> ElementTree.Element:
+    """Parse the HTML, which is XML as well but for one entity."""
+    return ElementTree.fromstring(html.replace("&nbsp;", " "))
+
+
+def test_a_short_chunk_can_be_evaluated() -> None:
+    chunk = ChunkState(0, 952, 952, (-64, -8, 952), 16, False, (2, 2) + (0,) * 14)
+    assert eval(repr(chunk)) == chunk
+    assert "map=(-64, -8, 952)" in repr(chunk)
+    assert "populated=(2,) * 2 + (0,) * 14" in repr(chunk)
+
+
+def test_a_long_map_is_cut_short() -> None:
+    assert len(repr(LONG)) < 300
+    assert "... 19,992 more" in repr(LONG)
+
+
+# |static|a|......|
+def test_a_bar_of_a_chunk() -> None:
+    chunk = ChunkState(0, 32, 32, (-16, -16, 32), 16, False, ())
+    assert chunk.bar(8) == "SS##...."
+    assert chunk.bar(8, unit_size=128) == "S#..    "
+    assert ChunkState(0, 960, 960, (), 0, False, ()).bar(8) == " " * 8
+
+
+def test_a_state_is_a_line_for_each_chunk(tiny: Make) -> None:
+    with tiny() as a:
+        a.alloc_many([1000] * 40)
+        text = repr(a.state())
+    assert text.startswith("<State, 41 chunks in ")
+    assert len(text.splitlines()) == 14
+    assert text.endswith("and 29 more>")
+    assert "1 areas, 16 of 16 pages held" in text
+
+
+def test_a_state_without_chunks() -> None:
+    assert repr(State((), ())) == "<State, 0 chunks in 0 of 0 slots>"
+
+
+def test_a_picture_has_a_bar_for_each_chunk(tiny: Make) -> None:
+    with tiny() as a:
+        a.alloc(8)
+        a.alloc(1000)
+        html = a._repr_html_()
+        state = a.state()
+    root = parsed(html)
+    assert len(root.findall("svg")) == 2
+    first = root.findall("svg")[0].findall("rect")
+    # static, in use, free; then the pages that are held, below; then the frame
+    assert [rect.get("fill") for rect in first[:2]] == ["#777777", "#3b75af"]
+    assert first[0].get("width") == str(640 // 16)
+    assert first[-2].get("y") == "17"
+    assert first[-2].get("width") == str(2 * 640 // 16)
+    assert parsed(state._repr_html_()).findall("svg")
+    assert parsed(state.chunks[0]._repr_html_()).findall("svg")
+
+
+def test_a_picture_stays_small() -> None:
+    many = State(((),), (LONG,) * 1000)
+    assert len(LONG._repr_html_()) < 4_000
+    assert len(many._repr_html_()) < 100_000
+    assert "and 976 more chunks" in many._repr_html_()
+    mixed = ChunkState(1, 0, 0, (-64, 64) * 512, 1024, False, (1, 0) * 5000)
+    assert len(mixed._repr_html_()) < 40_000
+
+
+def test_a_picture_needs_nothing_from_elsewhere(kind: Kind) -> None:
+    with kind() as a:
+        html = a._repr_html_()
+    assert not any(word in html for word in ("http", "<script", "<link", "url("))
+
+
+def test_a_title_is_escaped() -> None:
+    assert "<b>" not in picture("<b>&", [], None, None)
+
+
+def test_a_closed_allocator_is_shown_as_such(kind: Kind) -> None:
+    a = kind()
+    a.close()
+    assert f"&lt;{kind.__name__}, closed&gt;" in a._repr_html_()

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Statistics as a kernel tells them in percpu_stats: ours, a kernel's, and both side by side."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SAMPLES, Kind, Make
+
+from percpu_ffi import Allocator, ClosedError, Model, PercpuMemoryError, StatsError
+from percpu_ffi.cli import main
+from percpu_ffi.stats import Dump, diff, figures
+
+KERNEL = SAMPLES / "percpu_stats.txt"  # of Linux 6.18, 2 CPUs
+NETNS = str(SAMPLES / "netns_churn.ftrace.xz")
+
+
+def names(dump: Dump) -> list[list[str]]:
+    return [[*dump.allocation], [*dump.totals], *([*chunk.fields] for chunk in dump.chunks)]
+
+
+def test_layout_and_order_are_those_of_a_kernel(kind: Kind) -> None:
+    with kind() as a:
+        ours = a.percpu_stats()
+    kernel = KERNEL.read_text()
+    assert names(Dump.parse(ours)) == names(Dump.parse(kernel))[:3]
+    # the same lines, but for the numbers
+    head = [line.partition(":")[0] for line in kernel.splitlines()[:34]]
+    assert [line.partition(":")[0] for line in ours.splitlines()[:34]] == head
+    assert {len(line) for line in ours.splitlines() if " : " in line} == {36}
+
+
+def test_a_kernels_text_is_read_and_written_again() -> None:
+    text = KERNEL.read_text()
+    dump = Dump.parse(text)
+    assert str(dump) + "\n" == text
+    assert dump.totals["nr_alloc"] - dump.totals["nr_dealloc"] == dump.totals["nr_cur_alloc"]
+    assert [chunk.mark for chunk in dump.chunks] == ["<- First Chunk", ""]
+
+
+def test_our_own_text_is_read_again(kind: Kind) -> None:
+    with kind() as a:
+        a.alloc(8)
+        assert Dump.parse(a.percpu_stats()) == figures(a)
+
+
+@pytest.mark.parametrize("title", ["Chunk (to_depopulate)", "Chunk (sidelined):"])
+def test_marks_of_other_lists_are_kept(title: str) -> None:
+    text = KERNEL.read_text().replace("\nChunk:\n", f"\n{title}\n")
+    dump = Dump.parse(text)
+    assert dump.chunks[1].mark == title[6:].strip(" :")
+    assert str(dump) + "\n" == text
+
+
+# |static 64|a 8|..20..|b 16|..........|
+def test_figures_of_a_chunk(tiny: Make) -> None:
+    with tiny() as a:
+        a.alloc(8)
+        hole = a.alloc(20, align=4)
+        a.alloc(16, align=4)
+        a.free(hole)
+        assert figures(a).chunks[0].fields == {
+            "nr_alloc": 2,
+            "max_alloc_size": 20,
+            "empty_pop_pages": 0,
+            "first_bit": 72 // 4,
+            "free_bytes": 1024 - 64 - 8 - 16,
+            "contig_bytes": 1024 - 64 - 8 - 20 - 16,
+            "sum_frag": 20,  # the hole behind the last area is none
+            "max_frag": 20,
+            "cur_min_alloc": 8,
+            "cur_med_alloc": 8,
+            "cur_max_alloc": 16,
+        }
+
+
+def test_a_full_chunk_has_no_hole(tiny: Make) -> None:
+    with tiny() as a:
+        a.alloc(1024 - 64, align=4)
+        fields = figures(a).chunks[0].fields
+        assert (fields["first_bit"], fields["free_bytes"], fields["sum_frag"]) == (256, 0, 0)
+
+
+def test_figures_before_the_first_request(tiny: Make) -> None:
+    with tiny() as a:
+        dump = figures(a)
+        assert dump.totals["nr_alloc"] == dump.totals["max_alloc_size"] == 0
+        assert dump.totals["min_alloc_size"] == 1024  # a unit, as in a kernel that just booted
+        assert dump.chunks[0].fields["first_bit"] == 64 // 4
+        assert dump.chunks[0].fields["free_bytes"] == 960
+
+
+def test_totals(tiny: Make) -> None:
+    with tiny() as a:
+        ptrs = a.alloc_many([8] * 10 + [900, 900])
+        a.free_many(ptrs)
+        a.alloc(4)
+        assert figures(a).totals == {
+            "nr_alloc": 13,
+            "nr_dealloc": 12,
+            "nr_cur_alloc": 1,
+            "nr_max_alloc": 12,
+            "nr_chunks": 2,
+            "nr_max_chunks": 3,
+            "min_alloc_size": 4,
+            "max_alloc_size": 900,
+            "empty_pop_pages": figures(a).totals["empty_pop_pages"],
+        }
+
+
+# pages stay when their areas go: 900 bytes from 64 on lie in pages 1 to 15
+def test_pages_that_are_held_for_nothing(tiny: Make) -> None:
+    with tiny() as a:
+        a.free(a.alloc(900))
+        assert a.state().chunks[0].populated == (2,) * 16
+        assert figures(a).totals["empty_pop_pages"] == 15
+        a.alloc(4)
+        assert figures(a).totals["empty_pop_pages"] == 14
+
+
+def test_a_request_that_fails_is_none(tiny: Make) -> None:
+    with tiny() as a:
+        a.inject("alloc_page", nth=1)
+        with pytest.raises(PercpuMemoryError):
+            a.alloc(100)
+        totals = figures(a).totals
+        assert totals["nr_alloc"] == totals["nr_dealloc"] == totals["nr_max_alloc"] == 0
+
+
+@pytest.mark.parametrize(
+    ("first_chunk", "atom", "alloc", "dyn"),
+    [
+        ("4k", 4096, 65536, 65536 - 8192),
+        ("embed", 4096, 65536, 65536 - 8192),
+        ("remap", 2 << 20, 2 << 20, 24 << 10),
+    ],
+)
+def test_geometry(kind: Kind, first_chunk: Any, atom: int, alloc: int, dyn: int) -> None:
+    with kind(first_chunk=first_chunk, page_size=4096, memory="none") as a:
+        allocation = figures(a).allocation
+        assert allocation["atom_size"] == atom
+        assert allocation["alloc_size"] == allocation["unit_size"] == alloc
+        assert allocation["dyn_size"] == dyn
+        assert allocation["reserved_size"] == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_port_and_model_tell_the_same(seed: int) -> None:
+    rng = random.Random(seed)
+    setup: dict[str, Any] = {"cpus": 2, "static_size": 64, "page_size": 64, "memory": "none"}
+    with Allocator(**setup) as port, Model(**setup) as model:
+        live: list[int] = []
+        for a in (port, model):
+            a.inject("alloc_page", nth=20, times=-1, interval=50)
+        for _ in range(300):
+            if live and rng.random() < 0.45:
+                ptr = live.pop(rng.randrange(len(live)))
+                port.free(ptr)
+                model.free(ptr)
+                continue
+            size, align = rng.randint(1, 200), 1 << rng.randint(0, 6)
+            try:
+                live.append(port.alloc(size, align))
+            except PercpuMemoryError:
+                with pytest.raises(PercpuMemoryError):
+                    model.alloc(size, align)
+            else:
+                assert model.alloc(size, align) == live[-1]
+        assert port.percpu_stats() == model.percpu_stats()
+        dump = figures(port)
+        assert dump.totals["nr_cur_alloc"] == len(live)
+        for chunk in dump.chunks:
+            assert chunk.fields["max_alloc_size"] <= dump.totals["max_alloc_size"]
+
+
+def test_a_closed_allocator_tells_nothing(kind: Kind) -> None:
+    a = kind()
+    a.close()
+    with pytest.raises(ClosedError):
+        a.percpu_stats()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: "", "the file is empty"),
+        (lambda text: "hello\n", "there is no line 'Percpu Memory Statistics'"),
+        (lambda text: text[:200], "is cut"),
+        (lambda text: text[: text.index("Per Chunk")], "Per Chunk Stats: has no figures"),
+        (lambda text: text.replace("1048576", "lots"), ":4: .*is no line of percpu_stats"),
+        (lambda text: text + "Chunk:\n", "its last chunk has no figures"),
+        (lambda text: text + text, "a second dump begins here"),
+        (lambda text: text + "  nr_alloc : 3\n", "nr_alloc stands here twice"),
+        (lambda text: text.replace("Allocation Info:", ""), ":4: "),
+        (lambda text: text.replace("Chunk: <-", "Chunk: \x00"), "is no line of"),
+    ],
+)
+def test_what_is_no_dump_is_refused(change: Any, words: str) -> None:
+    with pytest.raises(StatsError, match=words) as caught:
+        Dump.parse(change(KERNEL.read_text()), "stats.txt")
+    assert str(caught.value).startswith("stats.txt:")
+
+
+def test_a_difference_is_taken_field_by_field() -> None:
+    text = KERNEL.read_text()
+    later = text.replace("nr_chunks           :            2", "nr_chunks           :            5")
+    found = diff(Dump.parse(text), Dump.parse(later))
+    assert found["totals"]["nr_chunks"] == [2, 5, 3]
+    assert found["allocation"]["unit_size"] == [1048576, 1048576, 0]
+
+
+def test_a_field_or_chunk_that_one_lacks_is_told() -> None:
+    text = KERNEL.read_text()
+    shorter = text[: text.index("Chunk:\n")].replace("  atom_size           :      2097152\n", "")
+    found = diff(Dump.parse(text), Dump.parse(shorter))
+    assert found["allocation"]["atom_size"] == [2097152, None, None]
+    assert found["chunks"][1]["marks"] == ["", None]
+    assert found["chunks"][1]["nr_alloc"][1:] == [None, None]
+
+
+# --- the command
+
+
+def test_command_prints_what_a_replay_leaves(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stats", NETNS, "--cpus", "2"]) == 0
+    totals = Dump.parse(capsys.readouterr().out).totals
+    assert totals["nr_alloc"] == 2305
+    assert totals["nr_chunks"] == 2
+
+
+def test_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stats", NETNS, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["totals"]["nr_alloc"] == 2305
+    assert {chunk["mark"] for chunk in found["chunks"]} == {"", "<- First Chunk"}
+
+
+def test_command_lines_two_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["stats", NETNS])
+    (tmp_path / "ours").write_text(capsys.readouterr().out)
+    assert main(["stats", "--diff", str(KERNEL), str(tmp_path / "ours")]) == 1
+    out = capsys.readouterr().out
+    assert "unit_size           :      1048576        65536      -983040" in out
+    assert "Chunk 1:" in out
+    assert main(["stats", "--diff", str(KERNEL), str(tmp_path / "ours"), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["allocation"]["unit_size"] == [1048576, 65536, -983040]
+
+
+def test_command_reads_standard_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(KERNEL.read_bytes())))
+    assert main(["stats", "--diff", "-", str(KERNEL)]) == 0
+    nr_alloc = Dump.parse(KERNEL.read_text()).totals["nr_alloc"]
+    assert f"nr_alloc            : {nr_alloc:>12} {nr_alloc:>12}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--diff", "-", "-"], "standard input is there once"),
+        (["--diff", "nowhere", str(KERNEL)], "No such file"),
+        (["--diff", __file__, str(KERNEL)], "test_stats.py: there is no line"),
+        (["nowhere"], "No such file"),
+        ([str(KERNEL)], "no percpu event"),
+    ],
+)
+def test_command_tells_what_is_wrong(
+    capsys: pytest.CaptureFixture[str], args: list[str], words: str
+) -> None:
+    assert main(["stats", *args]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert words in captured.err
+    assert len(captured.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("args", [[], [NETNS, "--diff", "a", "b"]])
+def test_command_does_one_thing(args: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["stats", *args])

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An allocator's run, written as the text that ftrace prints."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import random
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SAMPLES, Kind, Make
+
+from percpu_ffi import Allocator, ClosedError, ConfigError, Model, PerCpu, PercpuMemoryError, Trace
+
+# what a trace-cmd report or any other parser of ftrace's text goes by
+LINE = re.compile(
+    r" *(?P<comm>.+)-(?P<pid>\d+) +\[(?P<cpu>\d{3})\] (?P<flags>.{5}) +"
+    r"(?P<time>\d+\.\d{6}): (?P<event>\w+): (?P<fields>.*)"
+)
+
+
+def events(text: str) -> list[re.Match[str]]:
+    found = [LINE.fullmatch(line) for line in text.splitlines() if not line.startswith("#")]
+    assert all(found), text
+    return [line for line in found if line]
+
+
+def fields(line: re.Match[str]) -> dict[str, str]:
+    return dict(field.split("=") for field in line["fields"].split())
+
+
+def work(a: PerCpu, seed: int = 1) -> list[tuple[Any, ...]]:
+    """Do a hundred things in all ways there are; tell them as a trace would."""
+    rng, live = random.Random(seed), list[int]()
+    done: list[tuple[Any, ...]] = []
+    for _ in range(50):
+        size, align = rng.randint(1, 300), 1 << rng.randint(0, 4)
+        live.append(a.alloc(size, align))
+        done.append(("alloc", live[-1], size, align))
+        if rng.random() < 0.6:
+            done.append(("free", live.pop(rng.randrange(len(live)))))
+            a.free(done[-1][1])
+    ptrs = a.alloc_many([8, 16, 24], align=4)
+    done += [("alloc", ptr, size, 4) for ptr, size in zip(ptrs, (8, 16, 24), strict=True)]
+    a.free_many(ptrs[::-1])
+    done += [("free", ptr) for ptr in ptrs[::-1]]
+    # each needs a chunk of its own, and two of these are given back
+    for ptr in (big := [a.alloc(1000) for _ in range(3)]):
+        done.append(("alloc", ptr, 1000, 8))
+    for ptr in big:
+        a.free(ptr)
+        done.append(("free", ptr))
+    with a.area(8) as area:
+        done += [("alloc", area.ptr, 8, 8), ("free", area.ptr)]
+    return done
+
+
+def test_what_was_done_is_read_back(tiny: Make, tmp_path: Path) -> None:
+    with tiny() as a, a.trace_to(tmp_path / "t") as tracing:
+        done = work(a)
+    trace = Trace.load(tmp_path / "t")
+    assert list(trace) == done
+    assert trace.stats.lost == 0
+    assert trace.stats.cpus == 2
+    assert tracing.events == trace.stats.events
+    assert {kind.site for kind in trace.kinds} == {"work"}
+
+
+def test_port_and_model_write_the_same() -> None:
+    texts = []
+    for kind in (Allocator, Model):
+        text = io.StringIO()
+        with kind(cpus=2, static_size=64, page_size=64, memory="none") as a, a.trace_to(text):
+            work(a)
+        texts.append([(line["event"], line["fields"]) for line in events(text.getvalue())])
+    assert texts[0] == texts[1]
+    assert {event for event, _ in texts[0]} >= {"percpu_create_chunk", "percpu_destroy_chunk"}
+
+
+# a unit is 1 KiB; its first 64 bytes are static
+def test_fields_are_those_of_a_kernel(tiny: Make) -> None:
+    text = io.StringIO()
+    with tiny() as a, a.trace_to(text):
+        ptr = a.alloc(100, 16)
+        a.free(ptr)
+        base = ptr - 64
+        chunk = a.alloc(1024)
+        a.inject("get_vm_area", nth=1)
+        with pytest.raises(PercpuMemoryError):
+            a.alloc(1000, 32)
+    lines = [f"{line['event']}: {line['fields']}" for line in events(text.getvalue())]
+    site = "call_site=test_fields_are_those_of_a_kernel"
+    where = f"base_addr={base:016x} off=64 ptr={ptr:016x}"
+    assert lines[0] == (
+        f"percpu_alloc_percpu: {site} reserved=0 is_atomic=0 size=100 align=16 {where} "
+        "bytes_alloc=200 gfp_flags=GFP_KERNEL"
+    )
+    assert lines[1] == f"percpu_free_percpu: {where}"
+    assert lines[2] == f"percpu_create_chunk: base_addr={chunk:016x}"
+    assert lines[4] == "percpu_alloc_percpu_fail: reserved=0 is_atomic=0 size=1000 align=32"
+
+
+def test_head_and_lines_are_laid_out_as_in_tracefs(tiny: Make) -> None:
+    text = io.StringIO()
+    with tiny() as a, a.trace_to(text):
+        a.free(a.alloc(8))
+    head = text.getvalue().splitlines()[:12]
+    assert head[0] == "# tracer: nop"
+    assert re.fullmatch(r"# entries-in-buffer/entries-written: 2/2 +#P:2", head[2])
+    assert all(line.startswith("#") for line in head[:11])
+    alloc, free = events(text.getvalue())
+    assert int(alloc["pid"]) == threading.get_native_id()
+    assert 0 <= float(alloc["time"]) <= float(free["time"]) < 100
+    assert int(alloc["cpu"]) < 2
+
+
+def test_a_replay_is_written_too(kind: Kind, tmp_path: Path) -> None:
+    trace = Trace.load(SAMPLES / "fork_storm.perf.xz")
+    told: list[int] = []
+    with kind(cpus=2) as a:
+        with a.trace_to(tmp_path / "t"):
+            result = a.replay(trace, told.append)
+        assert sum(told) == len(trace)
+    again = Trace.load(tmp_path / "t")
+    # all but frees of pointers that were never seen: nothing happens there
+    done = [(op[0], ptr, *op[2:]) for op, ptr in zip(trace, result.pointers, strict=True) if ptr]
+    assert list(again) == done
+    assert len(done) > 13_000
+
+
+def test_a_batch_that_is_undone_is_told_as_it_happened(tiny: Make) -> None:
+    text = io.StringIO()
+    with tiny() as a, a.trace_to(text):
+        a.inject("get_vm_area", nth=1)
+        with pytest.raises(PercpuMemoryError):
+            a.alloc_many([500, 400, 300])
+    told = [line["event"].removeprefix("percpu_") for line in events(text.getvalue())]
+    assert told == [*["alloc_percpu"] * 2, "alloc_percpu_fail", *["free_percpu"] * 2]
+
+
+def test_nothing_is_in_the_way_before_and_after(kind: Kind) -> None:
+    with kind() as a:
+        with a.trace_to(io.StringIO()) as tracing:
+            assert isinstance(a, kind)
+            assert type(a) is not kind
+            a.alloc(8)
+        assert type(a) is kind
+        assert type(a).alloc is kind.alloc
+        a.alloc(8)
+    assert tracing.events == 1
+    assert tracing.closed
+
+
+def test_a_class_of_ones_own_keeps_its_ways(kind: Kind) -> None:
+    class Mine(kind):  # type: ignore[misc, valid-type]
+        def alloc(self, size: int, align: int = 8) -> int:
+            self.asked = size
+            return int(super().alloc(size, align))
+
+    text = io.StringIO()
+    with Mine() as a:
+        with a.trace_to(text):
+            a.alloc(24)
+            assert a.asked == 24
+        assert type(a) is Mine
+    assert fields(events(text.getvalue())[0])["size"] == "24"
+
+
+def test_one_trace_at_a_time_and_then_another(kind: Kind, tmp_path: Path) -> None:
+    with kind() as a:
+        with a.trace_to(io.StringIO()), pytest.raises(ConfigError, match="traced already"):
+            a.trace_to(tmp_path / "t")
+        assert not (tmp_path / "t").exists()
+        a.trace_to(tmp_path / "t").close()
+        assert (tmp_path / "t").exists()
+
+
+def test_closing_the_allocator_ends_the_trace(kind: Kind) -> None:
+    text = io.StringIO()
+    a = kind()
+    tracing = a.trace_to(text)
+    a.alloc(8)
+    a.close()
+    assert tracing.closed
+    assert len(events(text.getvalue())) == 1
+    assert not text.closed  # it is the caller's
+    tracing.close()
+    with pytest.raises(ClosedError):
+        a.trace_to(text)
+
+
+def test_a_file_that_cannot_be_rewound_has_no_head(kind: Kind) -> None:
+    reader, writer = os.pipe()
+    with kind() as a, open(writer, "w") as into, a.trace_to(into):
+        a.alloc(8)
+    with open(reader) as file:
+        assert len(events(file.read())) == 1
+
+
+def test_what_is_appended_stays_where_it_is(kind: Kind, tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("# before\n")
+    with kind() as a, (tmp_path / "t").open("a") as file, a.trace_to(file):
+        a.alloc(8)
+    lines = (tmp_path / "t").read_text().splitlines()
+    assert lines[0] == "# before"
+    assert len(lines) == 2
+
+
+# the areas are there, whatever becomes of the trace
+def test_a_full_disk_fails_no_call(kind: Kind) -> None:
+    with kind() as a:
+        full = Path("/dev/full").open("w")  # noqa: SIM115 - closing it fails too
+        tracing = a.trace_to(full)
+        a.free(a.alloc(8))
+        with pytest.raises(OSError, match="No space"):
+            tracing.close()
+        assert tracing.closed
+        assert tracing.events == 2
+        a.free(a.alloc(8))
+        with contextlib.suppress(OSError):
+            full.close()
+
+
+def test_a_trace_is_text(kind: Kind, tmp_path: Path) -> None:
+    with kind() as a:
+        with (tmp_path / "t").open("wb") as file, pytest.raises(ConfigError, match="without 'b'"):
+            a.trace_to(file)  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match="without 'b'"):
+            a.trace_to(io.BytesIO())  # type: ignore[arg-type]
+        with pytest.raises(FileNotFoundError):
+            a.trace_to(tmp_path / "no" / "t")
+        assert type(a) is kind
+
+
+def test_threads_are_told_apart_and_in_order(kind: Kind, tmp_path: Path) -> None:
+    with kind() as a:
+
+        def first() -> None:
+            a.free_many(a.alloc_many([8] * 50))
+
+        def second() -> None:
+            for _ in range(50):
+                a.free(a.alloc(16))
+
+        with a.trace_to(tmp_path / "t"):
+            threads = [threading.Thread(target=target) for target in (first, second)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    lines = events((tmp_path / "t").read_text())
+    assert len(lines) == 200
+    times = [float(line["time"]) for line in lines]
+    assert times == sorted(times)
+    for size, site in (("8", "first"), ("16", "second")):
+        told = [line for line in lines if fields(line).get("size") == size]
+        assert {fields(line)["call_site"] for line in told} == {site}
+        assert len({line["pid"] for line in told}) == 1
+    trace = Trace.load(tmp_path / "t")
+    assert trace.stats.orphan_frees == trace.stats.reallocs == 0
+
+
+def test_a_forked_child_writes_nothing(kind: Kind, tmp_path: Path) -> None:
+    with kind() as a:
+        tracing = a.trace_to(tmp_path / "t")
+        a.alloc(8)
+        child = os.fork()
+        if not child:
+            a.alloc(8)
+            tracing.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        tracing.close()
+    assert len(events((tmp_path / "t").read_text())) == 1
+    assert "1/1" in (tmp_path / "t").read_text()
+
+
+def test_lost_events_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    taken = Allocator._recorded
+    monkeypatch.setattr(Allocator, "_recorded", lambda self: (taken(self)[0], 7))
+    with Allocator() as a, a.trace_to(tmp_path / "t") as tracing:
+        a.alloc(8)
+        monkeypatch.undo()
+    assert tracing.lost == 7
+    assert "[LOST 7 EVENTS]" in (tmp_path / "t").read_text()
+    assert Trace.load(tmp_path / "t").stats.lost >= 7
