@@ -27,8 +27,12 @@ TITLES = {"site": "call site"}
 NO_SITES = (
     "the trace has no call sites, which kernels before 5.19 do not print: all callers are together"
 )
-SHORT = {"m": ("memory", SORT), "s": ("call site", "site"), "t": ("number of times", "-times"),
-         "a": ("time of the first allocation", "alloc_ts")}  # fmt: skip
+SHORT = {
+    "m": ("memory", SORT),
+    "s": ("call site", "site"),
+    "t": ("number of allocations", "-times"),
+    "a": ("time of the first allocation", "alloc_ts"),
+}
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -52,7 +52,7 @@ def gaps(stats: TraceStats) -> list[str]:
     if stats.reallocs:
         lines.append(
             f"{plural(stats.reallocs, 'allocation')} of pointers not seen freed: the old area "
-            "ended there at the latest, its lifetime is not counted"
+            "is taken to end there, its lifetime is unknown"
         )
     return lines
 
