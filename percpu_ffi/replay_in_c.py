@@ -67,9 +67,11 @@ def replay_in_c(
         peak_live_bytes=run.peak_live_bytes,
         pages_at_peak=run.pages_at_peak,
         peak_populated_pages=max(run.peak_pages, before.pages),
+        populated_pages=after.pages,
         chunks_created=after.chunks_created - before.chunks_created,
         chunks_destroyed=after.chunks_destroyed - before.chunks_destroyed,
         chunks=after.chunks,
+        peak_chunks=max(run.peak_chunks, before.chunks),
     )
 
 
