@@ -44,7 +44,7 @@ class Replay:
     peak_live_bytes: int
     """The most bytes asked for by areas that lived at one time."""
     pages_at_peak: int
-    """Page frames that the chunks held then, static ones included; 0 without live bytes."""
+    """Page frames that the chunks held then, static ones included; without any, at the start."""
     peak_populated_pages: int
     """The most page frames that the chunks held at one time."""
     populated_pages: int

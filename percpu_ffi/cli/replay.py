@@ -7,23 +7,29 @@ import json
 import shutil
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.allocator import Allocator
+from percpu_ffi.cli.given import (
+    add_setup,
+    add_trace,
+    given_setup,
+    load_trace,
+    name_of,
+    usual_setup,
+)
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.draw import LEGEND, map_bar
-from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
     import argparse
 
     from percpu_ffi.replay import Replay
     from percpu_ffi.state import State
+    from percpu_ffi.trace import Trace
 
 __all__ = ["add_parser"]
 
-DEFAULT_CPUS = 4  # when the trace names none
 MOST_REASONS = 5
 
 
@@ -34,22 +40,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="run a recorded trace through the allocator",
         description="Run what a kernel asked of its per-CPU allocator through that of 2009.",
     )
-    parser.add_argument("trace", metavar="TRACE", help="text of ftrace or perf script, or our file")
-    setup = parser.add_argument_group(
-        "set-up", "what is not given is taken from the trace, if that has it"
-    )
-    setup.add_argument("--cpus", type=int, help="possible CPUs (as many as were recorded, or 4)")
-    setup.add_argument(
-        "--first-chunk",
-        choices=("4k", "embed", "remap"),
-        help="who sets the first chunk up (4k)",
-    )
-    setup.add_argument("--static-size", type=int, metavar="BYTES", help="static area (8192)")
-    setup.add_argument("--unit-size", type=int, metavar="BYTES", help="unit of a CPU (0, auto)")
-    setup.add_argument(
-        "--free-size", type=int, metavar="BYTES", help="bytes behind the static area (0, auto)"
-    )
-    setup.add_argument(
+    add_trace(parser)
+    add_setup(parser).add_argument(
         "--memory", choices=("mapped", "none"), help="real memory or bookkeeping only (mapped)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
@@ -88,15 +80,13 @@ class Report:
 
 def run(args: argparse.Namespace) -> int:
     """Read the trace, run it, print the report."""
-    size = Path(args.trace).stat().st_size
-    with progress_bar("reading", size, "B") as progress:
-        trace = Trace.load(args.trace, progress)
+    trace = load_trace(args.trace)
     setup = _setup(args, trace)
     with Allocator(**setup) as allocator:
         with progress_bar("replaying", len(trace), "op") as progress:
             result = allocator.replay(trace, progress)
         report = Report(
-            name=Path(args.trace).name,
+            name=name_of(args.trace),
             trace=trace,
             geometry={
                 "cpus": allocator.cpus,
@@ -116,10 +106,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _setup(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
     """Arguments of the allocator: what was given, else what the trace has, else what is usual."""
-    usual = {"cpus": trace.stats.cpus or DEFAULT_CPUS, "first_chunk": "4k", "memory": "mapped"}
-    names = ("cpus", "first_chunk", "static_size", "unit_size", "free_size", "memory")
-    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    return {**usual, **trace.setup, **given}
+    setup = {"memory": "mapped", **usual_setup(trace), **given_setup(args)}
+    return {**setup, "memory": args.memory} if args.memory else setup
 
 
 def to_json(report: Report) -> dict[str, Any]:

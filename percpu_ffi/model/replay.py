@@ -68,8 +68,8 @@ class Run:
         self.held: dict[int, tuple[int, int]] = {}  # pointer and size, by slot
         self.pointers = array("q")
         self.failures: list[Failure] = []
-        self.live_bytes = self.peak_live_bytes = self.pages_at_peak = 0
-        self.peak_pages = model._pages()
+        self.live_bytes = self.peak_live_bytes = 0
+        self.peak_pages = self.pages_at_peak = model._pages()
         self.peak_chunks = len(model._chunks)
 
     def step(self, _key: int, slot: int, kind: int) -> None:
