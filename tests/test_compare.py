@@ -424,9 +424,12 @@ class TestTrouble:
         assert done.returncode == 2
         assert done.stderr == "percpu-ffi: [Errno 28] No space left on device\n"
 
-    def test_a_file_whose_name_is_no_text(self, tmp_path: Path) -> None:
-        done = self.shell(f"cd '{tmp_path}' && cp {NETNS} $'\\xff' && COMPARE $'\\xff' --csv")
+    @pytest.mark.parametrize(("name", "encoding"), [("$'\\xff'", "utf-8"), ("'é'", "ascii")])
+    def test_a_name_that_cannot_be_shown(self, tmp_path: Path, name: str, encoding: str) -> None:
+        run = f"PYTHONIOENCODING={encoding} COMPARE {name}"
+        done = self.shell(f"cd '{tmp_path}' && cp {NETNS} {name} && {run}")
         assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("?: 2,305 allocations")
 
 
 def test_replay_takes_sizes_with_a_suffix(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ A command takes one set-up, or lists of values for each of its parts.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +47,9 @@ def load_trace(path: str) -> Trace:
 
 
 def name_of(path: str) -> str:
-    """Name the file, also where its name is no text."""
-    return Path(path).name.encode(errors="replace").decode()
+    """Name the file, also where its name is no text, or none that the output can show."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return Path(path).name.encode(encoding, "replace").decode(encoding)
 
 
 def add_setup(parser: argparse.ArgumentParser, *, lists: bool = False) -> argparse._ArgumentGroup:
