@@ -405,6 +405,7 @@ struct pcpu_replay {
 	int64_t peak_live_bytes;	/* the highest of them */
 	int64_t pages_at_peak;		/* page frames held then */
 	int64_t peak_pages;		/* the most held after an allocation */
+	int64_t peak_chunks;		/* likewise, also after one that failed */
 };
 
 /**

@@ -63,6 +63,8 @@ static int64_t take(struct pcpu *pcpu, struct pcpu_replay *replay,
 			return ptr;
 	}
 	ptr = pcpu_alloc_locked(pcpu, kind->size, kind->align);
+	if (pcpu->nr_chunks > replay->peak_chunks)
+		replay->peak_chunks = pcpu->nr_chunks;
 	if (unlikely(ptr < 0)) {
 		replay->failures++;
 		return ptr;

@@ -13,7 +13,16 @@ from percpu_ffi.errors import ConfigError, shown
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["FAULT_SITES", "SERVICES", "Buffer", "Config", "FaultPlan", "FirstChunk", "Memory"]
+__all__ = [
+    "FAULT_SITES",
+    "FIRST_CHUNKS",
+    "SERVICES",
+    "Buffer",
+    "Config",
+    "FaultPlan",
+    "FirstChunk",
+    "Memory",
+]
 
 FirstChunk = Literal["4k", "embed", "remap"]
 Memory = Literal["mapped", "none"]

@@ -44,12 +44,16 @@ class Replay:
     peak_live_bytes: int
     """The most bytes asked for by areas that lived at one time."""
     pages_at_peak: int
-    """Page frames that the chunks held then, static ones included."""
+    """Page frames that the chunks held then, static ones included; without any, at the start."""
     peak_populated_pages: int
     """The most page frames that the chunks held at one time."""
+    populated_pages: int
+    """Page frames that they hold at the end."""
     chunks_created: int
     """Chunks made during the run."""
     chunks_destroyed: int
     """Chunks given back during the run."""
     chunks: int
     """Chunks at the end, the first one included."""
+    peak_chunks: int
+    """The most chunks at one time, the first one included."""

@@ -65,11 +65,13 @@ def replay_in_c(
         elapsed_ns=run.elapsed_ns,
         live_bytes=run.live_bytes,
         peak_live_bytes=run.peak_live_bytes,
-        pages_at_peak=run.pages_at_peak,
+        pages_at_peak=run.pages_at_peak if run.peak_live_bytes else before.pages,
         peak_populated_pages=max(run.peak_pages, before.pages),
+        populated_pages=after.pages,
         chunks_created=after.chunks_created - before.chunks_created,
         chunks_destroyed=after.chunks_destroyed - before.chunks_destroyed,
         chunks=after.chunks,
+        peak_chunks=max(run.peak_chunks, before.chunks),
     )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -52,8 +53,6 @@ def test_model_replays_a_recording_as_the_port_does() -> None:
     with Allocator(cpus=2, memory="none") as port, Model(cpus=2, memory="none") as model:
         ours, theirs = port.replay(trace), model.replay(trace)
         assert ours.pointers == theirs.pointers
-        figures = ["live_bytes", "peak_live_bytes", "pages_at_peak", "peak_populated_pages"]
-        for figure in (*figures, "failures", "chunks_created", "chunks_destroyed", "chunks"):
-            assert getattr(ours, figure) == getattr(theirs, figure), figure
+        assert dataclasses.replace(ours, elapsed_ns=0) == dataclasses.replace(theirs, elapsed_ns=0)
         assert port.state() == model.state()
         assert port.counters() == model.counters()

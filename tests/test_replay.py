@@ -100,6 +100,23 @@ def test_chunks_are_counted_for_the_run_alone(tiny: Make) -> None:
         assert (result.chunks_created, result.chunks_destroyed, result.chunks) == (3, 0, 5)
 
 
+def test_most_chunks_at_one_time(tiny: Make) -> None:
+    """Of two empty chunks one is given back: three at most, two at the end."""
+    ops = [("alloc", "a", 1024, 4), ("alloc", "b", 1024, 4), ("free", "a"), ("free", "b")]
+    with tiny() as a:
+        result = a.replay(Trace.from_ops(ops))
+        assert (result.peak_chunks, result.chunks) == (3, 2)
+
+
+def test_chunk_of_an_allocation_that_failed_counts(tiny: Make) -> None:
+    with tiny() as a:
+        a.inject("alloc_page", 1)
+        result = a.replay(Trace.from_ops([("alloc", "a", 1024, 4)]))
+        assert len(result.failures) == 1
+        assert (result.peak_chunks, result.chunks) == (2, 2)
+        assert result.populated_pages == 2  # the static area's
+
+
 def test_orphan_frees_are_skipped(tiny: Make) -> None:
     with tiny() as a:
         result = a.replay(Trace.from_ops([("free", 1), ("alloc", 2, 8, 8), ("free", 3)]))

@@ -7,20 +7,26 @@ import json
 import shutil
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.allocator import Allocator
+from percpu_ffi.cli.given import (
+    add_memory,
+    add_setup,
+    add_trace,
+    load_trace,
+    name_of,
+    setup_of,
+)
 from percpu_ffi.cli.progress import progress_bar
-from percpu_ffi.cli.setup import add_setup, setup_of
 from percpu_ffi.draw import LEGEND, map_bar
-from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
     import argparse
 
     from percpu_ffi.replay import Replay
     from percpu_ffi.state import State
+    from percpu_ffi.trace import Trace
 
 __all__ = ["add_parser"]
 
@@ -34,8 +40,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="run a recorded trace through the allocator",
         description="Run what a kernel asked of its per-CPU allocator through that of 2009.",
     )
-    parser.add_argument("trace", metavar="TRACE", help="text of ftrace or perf script, or our file")
-    add_setup(parser)
+    add_trace(parser)
+    add_memory(add_setup(parser))
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     parser.set_defaults(run=run)
 
@@ -72,15 +78,13 @@ class Report:
 
 def run(args: argparse.Namespace) -> int:
     """Read the trace, run it, print the report."""
-    size = Path(args.trace).stat().st_size
-    with progress_bar("reading", size, "B") as progress:
-        trace = Trace.load(args.trace, progress)
+    trace = load_trace(args.trace)
     setup = setup_of(args, trace)
     with Allocator(**setup) as allocator:
         with progress_bar("replaying", len(trace), "op") as progress:
             result = allocator.replay(trace, progress)
         report = Report(
-            name=Path(args.trace).name,
+            name=name_of(args.trace),
             trace=trace,
             geometry={
                 "cpus": allocator.cpus,

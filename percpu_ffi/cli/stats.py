@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from percpu_ffi.allocator import Allocator
+from percpu_ffi.cli.given import add_memory, add_setup, load_trace, setup_of
 from percpu_ffi.cli.progress import progress_bar
-from percpu_ffi.cli.setup import add_setup, setup_of
 from percpu_ffi.errors import StatsError
 from percpu_ffi.stats import Dump, diff, diff_text, figures
-from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
     import argparse
@@ -42,7 +41,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar=("A", "B"),
         help="two texts to compare, - for standard input; status 1: they differ",
     )
-    add_setup(parser)
+    add_memory(add_setup(parser))
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     parser.set_defaults(run=run)
 
@@ -51,9 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what was asked for."""
     if args.diff:
         return _compare(*args.diff, as_json=args.json)
-    size = Path(args.trace).stat().st_size
-    with progress_bar("reading", size, "B") as progress:
-        trace = Trace.load(args.trace, progress)
+    trace = load_trace(args.trace)
     with Allocator(**setup_of(args, trace)) as allocator:
         with progress_bar("replaying", len(trace), "op") as progress:
             allocator.replay(trace, progress)

@@ -41,9 +41,11 @@ def replay_in_model(model: Model, trace: Trace, progress: Callable[[int], object
         peak_live_bytes=run.peak_live_bytes,
         pages_at_peak=run.pages_at_peak,
         peak_populated_pages=run.peak_pages,
+        populated_pages=model._pages(),
         chunks_created=model._created - created,
         chunks_destroyed=model._destroyed - destroyed,
         chunks=len(model._chunks),
+        peak_chunks=run.peak_chunks,
     )
 
 
@@ -66,8 +68,9 @@ class Run:
         self.held: dict[int, tuple[int, int]] = {}  # pointer and size, by slot
         self.pointers = array("q")
         self.failures: list[Failure] = []
-        self.live_bytes = self.peak_live_bytes = self.pages_at_peak = 0
-        self.peak_pages = model._pages()
+        self.live_bytes = self.peak_live_bytes = 0
+        self.peak_pages = self.pages_at_peak = model._pages()
+        self.peak_chunks = len(model._chunks)
 
     def step(self, _key: int, slot: int, kind: int) -> None:
         """Do one operation; a failure is noted."""
@@ -96,7 +99,10 @@ class Run:
 
     def take(self, slot: int, size: int, align: int) -> int:
         """Allocate into an empty slot."""
-        ptr = self.model._alloc(size, align)
+        try:
+            ptr = self.model._alloc(size, align)
+        finally:  # one that fails may leave a new chunk behind
+            self.peak_chunks = max(self.peak_chunks, len(self.model._chunks))
         self.held[slot] = ptr, size
         self.live_bytes += size
         pages = self.model._pages()

@@ -191,6 +191,7 @@ TEST(figures_follow_live_bytes_and_pages)
 	start(ops);
 	CHECK(!pcpu_replay(pcpu, &replay, 0, 1));
 	CHECK(replay.peak_pages == 3 * 2);
+	CHECK(replay.peak_chunks == 1);
 	CHECK(!pcpu_replay(pcpu, &replay, 1, 3));
 	CHECK(replay.live_bytes == 100);
 	CHECK(replay.peak_live_bytes == 108);
@@ -200,6 +201,7 @@ TEST(figures_follow_live_bytes_and_pages)
 	CHECK(replay.peak_live_bytes == 1124);
 	CHECK(replay.pages_at_peak == 20 * 2);
 	CHECK(replay.peak_pages == 20 * 2);
+	CHECK(replay.peak_chunks == 2);
 	pcpu_destroy(pcpu);
 }
 
@@ -244,6 +246,7 @@ TEST(a_run_in_pieces_is_the_same_as_in_one)
 	CHECK(replay.peak_live_bytes == at_once.peak_live_bytes);
 	CHECK(replay.pages_at_peak == at_once.pages_at_peak);
 	CHECK(replay.peak_pages == at_once.peak_pages);
+	CHECK(replay.peak_chunks == at_once.peak_chunks);
 	strcpy(map, map_of(whole, 0));
 	CHECK_MAP(pieces, 0, map);
 	strcpy(map, slots_of(whole));
