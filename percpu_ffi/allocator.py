@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from percpu_ffi import errors
 from percpu_ffi._core import ffi, lib
 from percpu_ffi.config import SERVICES
+from percpu_ffi.event import RECORD, Record
 from percpu_ffi.face import PerCpu, integer, integer_buffer, pointer, warn
-from percpu_ffi.record import RECORD, Record
 from percpu_ffi.replay_in_c import replay_in_c
 from percpu_ffi.state import ChunkState, Location, Peaks, State
 from percpu_ffi.work import Work, WorkByCall

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from percpu_ffi.config import Buffer, FirstChunk, Memory
-    from percpu_ffi.record import Record
+    from percpu_ffi.event import Record
     from percpu_ffi.replay import Replay
     from percpu_ffi.state import Location, Peaks, State
     from percpu_ffi.trace import Trace

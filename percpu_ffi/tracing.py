@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from percpu_ffi import record
+from percpu_ffi import event
 from percpu_ffi.errors import ClosedError, ConfigError, shown
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
     from percpu_ffi.config import Buffer
+    from percpu_ffi.event import Record
     from percpu_ffi.face import PerCpu
     from percpu_ffi.model import Model as Base  # one of those that are traced
-    from percpu_ffi.record import Record
     from percpu_ffi.replay import Replay
     from percpu_ffi.trace import Trace
 else:
@@ -73,7 +73,7 @@ class Tracing:
         self._error: OSError | ValueError | None = None
         self._owner = os.getpid()
         self._started = time.monotonic_ns()
-        self._comm = "".join(c if c.isprintable() else "?" for c in record.own_name())
+        self._comm = "".join(c if c.isprintable() else "?" for c in event.own_name())
         self._sites: dict[int, str] = {}  # who called, by thread
         # a signal handler may come in between and use the allocator
         self._lock = threading.RLock()
@@ -180,7 +180,7 @@ class Tracing:
     def _line(self, one: Record) -> str:
         allocator = self._allocator
         us = (one.ns - self._started) // 1000
-        event, body = BODIES[one.kind]
+        name, body = BODIES[one.kind]
         text = body.format(
             site=self._sites.get(one.tid, NOBODY),
             base=one.ptr - one.offset,
@@ -190,7 +190,7 @@ class Tracing:
         # the machine may have more CPUs than the allocator, which goes for it here
         cpu = max(one.cpu, 0) % allocator.cpus
         seconds = f"{us // 1_000_000:5}.{us % 1_000_000:06}"
-        return f"{self._comm:>16}-{one.tid:<7} [{cpu:03}] ..... {seconds}: {event}: {text}\n"
+        return f"{self._comm:>16}-{one.tid:<7} [{cpu:03}] ..... {seconds}: {name}: {text}\n"
 
 
 def _is_passed_over(frame: FrameType) -> bool:
@@ -206,22 +206,22 @@ def _can_rewind(file: Any) -> bool:
 
 # the fields of Linux 6.x
 BODIES = {
-    record.ALLOC: (
+    event.ALLOC: (
         "percpu_alloc_percpu",
         "call_site={site} reserved=0 is_atomic=0 size={one.size} align={one.align} "
         "base_addr={base:016x} off={one.offset} ptr={one.ptr:016x} bytes_alloc={bytes} "
         "gfp_flags=GFP_KERNEL",
     ),
-    record.FREE: (
+    event.FREE: (
         "percpu_free_percpu",
         "base_addr={base:016x} off={one.offset} ptr={one.ptr:016x}",
     ),
-    record.ALLOC_FAIL: (
+    event.ALLOC_FAIL: (
         "percpu_alloc_percpu_fail",
         "reserved=0 is_atomic=0 size={one.size} align={one.align}",
     ),
-    record.CREATE_CHUNK: ("percpu_create_chunk", "base_addr={base:016x}"),
-    record.DESTROY_CHUNK: ("percpu_destroy_chunk", "base_addr={base:016x}"),
+    event.CREATE_CHUNK: ("percpu_create_chunk", "base_addr={base:016x}"),
+    event.DESTROY_CHUNK: ("percpu_destroy_chunk", "base_addr={base:016x}"),
 }
 
 

@@ -17,6 +17,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
+from percpu_ffi.event import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK, FREE, Record
 from percpu_ffi.face import PerCpu, integer, integer_buffer, integers, pointer
 from percpu_ffi.model.chunk import DEFAULT_MAP_ALLOC, SMALL, Chunk
 from percpu_ffi.model.entry import Entry
@@ -26,7 +27,6 @@ from percpu_ffi.model.pages import depopulate, map_pages, pages_of, populate
 from percpu_ffi.model.replay import replay_in_model
 from percpu_ffi.model.tally import ENTRY, Tally
 from percpu_ffi.model.tree import Tree
-from percpu_ffi.record import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK, FREE, Record
 from percpu_ffi.state import ChunkState, Location, Peaks, State
 from percpu_ffi.work import WorkByCall
 
