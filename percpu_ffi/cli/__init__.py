@@ -51,12 +51,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout:  # None when the shell closed it
             sys.stdout.flush()
     except BrokenPipeError:
-        # the reader has gone: no more output, also not at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()  # the reader has gone
         return BROKEN_PIPE
     except (PercpuError, OSError, MemoryError) as error:
         print(f"percpu-ffi: {str(error) or 'out of memory'}", file=sys.stderr)
+        try:
+            if sys.stdout:
+                sys.stdout.flush()
+        except OSError:
+            _forget_output()  # a disk is full, say
         return TROUBLE
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
+
+
+def _forget_output() -> None:
+    """Write nothing more, also not at exit: that would end with a status of its own."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
