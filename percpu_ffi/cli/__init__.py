@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from percpu_ffi import __version__
-from percpu_ffi.cli import bench, check, replay
+from percpu_ffi.cli import bench, check, replay, report
 from percpu_ffi.errors import PercpuError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     replay.add_parser(commands)
     check.add_parser(commands)
+    report.add_parser(commands)
     bench.add_parser(commands)
     args = parser.parse_args(argv)
     try:

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.progress import progress_bar
+from percpu_ffi.cli.setup import add_trace, geometry_of, load_trace, setup_of
 from percpu_ffi.draw import LEGEND, map_bar
-from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
     import argparse
 
     from percpu_ffi.replay import Replay
     from percpu_ffi.state import State
+    from percpu_ffi.trace import Trace
 
 __all__ = ["add_parser"]
 
-DEFAULT_CPUS = 4  # when the trace names none
 MOST_REASONS = 5
 
 
@@ -34,21 +34,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="run a recorded trace through the allocator",
         description="Run what a kernel asked of its per-CPU allocator through that of 2009.",
     )
-    parser.add_argument("trace", metavar="TRACE", help="text of ftrace or perf script, or our file")
-    setup = parser.add_argument_group(
-        "set-up", "what is not given is taken from the trace, if that has it"
-    )
-    setup.add_argument("--cpus", type=int, help="possible CPUs (as many as were recorded, or 4)")
-    setup.add_argument(
-        "--first-chunk",
-        choices=("4k", "embed", "remap"),
-        help="who sets the first chunk up (4k)",
-    )
-    setup.add_argument("--static-size", type=int, metavar="BYTES", help="static area (8192)")
-    setup.add_argument("--unit-size", type=int, metavar="BYTES", help="unit of a CPU (0, auto)")
-    setup.add_argument(
-        "--free-size", type=int, metavar="BYTES", help="bytes behind the static area (0, auto)"
-    )
+    setup = add_trace(parser)
     setup.add_argument(
         "--memory", choices=("mapped", "none"), help="real memory or bookkeeping only (mapped)"
     )
@@ -88,38 +74,21 @@ class Report:
 
 def run(args: argparse.Namespace) -> int:
     """Read the trace, run it, print the report."""
-    size = Path(args.trace).stat().st_size
-    with progress_bar("reading", size, "B") as progress:
-        trace = Trace.load(args.trace, progress)
-    setup = _setup(args, trace)
+    trace = load_trace(args)
+    setup = setup_of(args, trace)
     with Allocator(**setup) as allocator:
         with progress_bar("replaying", len(trace), "op") as progress:
             result = allocator.replay(trace, progress)
         report = Report(
             name=Path(args.trace).name,
             trace=trace,
-            geometry={
-                "cpus": allocator.cpus,
-                "first_chunk": setup["first_chunk"],
-                "static_size": allocator.static_size,
-                "unit_size": allocator.unit_size,
-                "page_size": allocator.page_size,
-                "memory": setup["memory"],
-            },
+            geometry=geometry_of(allocator, setup),
             result=result,
             state=allocator.state(),
             counters=allocator.counters(),
         )
     print(json.dumps(to_json(report), indent=2) if args.json else to_text(report))
     return 0
-
-
-def _setup(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
-    """Arguments of the allocator: what was given, else what the trace has, else what is usual."""
-    usual = {"cpus": trace.stats.cpus or DEFAULT_CPUS, "first_chunk": "4k", "memory": "mapped"}
-    names = ("cpus", "first_chunk", "static_size", "unit_size", "free_size", "memory")
-    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    return {**usual, **trace.setup, **given}
 
 
 def to_json(report: Report) -> dict[str, Any]:

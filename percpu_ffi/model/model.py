@@ -368,6 +368,16 @@ class Model(PerCpu):
     # --- looking at areas
 
     @property
+    def chunks(self) -> int:
+        with self._entry:
+            return len(self._chunks)
+
+    @property
+    def pages(self) -> int:
+        with self._entry:
+            return self._pages()
+
+    @property
     def static_ptr(self) -> int:
         return self._first.addr
 
@@ -487,5 +497,10 @@ class Model(PerCpu):
             for ptr in pointers:
                 self._free(ptr)
 
-    def replay(self, trace: Trace, progress: Callable[[int], object] | None = None) -> Replay:
-        return replay_in_model(self, trace, progress)
+    def replay(
+        self,
+        trace: Trace,
+        progress: Callable[[int], object] | None = None,
+        stops: Iterable[int] = (),
+    ) -> Replay:
+        return replay_in_model(self, trace, progress, stops)
