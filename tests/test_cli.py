@@ -167,6 +167,24 @@ def test_reader_that_goes_away() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("command", ["replay", "who", "sizes"])
+def test_disk_that_is_full(command: str) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "percpu_ffi", command, NETNS],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "percpu-ffi: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("options", [["who", "--csv"], ["sizes"], ["sizes", "--csv"]])
+def test_name_that_no_encoding_has(tmp_path: Path, options: list[str]) -> None:
+    Trace.from_ops([("alloc", "a", 8, 8)]).save(tmp_path / "t\udcff")
+    done = run(*options, os.fspath(tmp_path / "t\udcff"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_no_progress_bar_but_on_a_terminal() -> None:
     assert run("replay", NETNS).stderr == ""
 

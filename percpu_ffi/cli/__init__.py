@@ -8,12 +8,13 @@ the parsed arguments that returns the exit status.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
 
 from percpu_ffi import __version__
-from percpu_ffi.cli import bench, check, replay, report
+from percpu_ffi.cli import bench, check, replay, report, sizes, who
 from percpu_ffi.errors import PercpuError
 
 if TYPE_CHECKING:
@@ -36,9 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     replay.add_parser(commands)
     check.add_parser(commands)
+    who.add_parser(commands)
+    sizes.add_parser(commands)
     report.add_parser(commands)
     bench.add_parser(commands)
     args = parser.parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be any bytes
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status: int = args.run(args)
         if sys.stdout:  # None when the shell closed it

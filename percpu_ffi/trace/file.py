@@ -14,8 +14,6 @@ head tells how many nanoseconds a tick is.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import struct
 import sys
 import zlib
@@ -24,7 +22,6 @@ from dataclasses import asdict
 from functools import reduce
 from itertools import accumulate, chain, pairwise
 from math import gcd
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from percpu_ffi.errors import TraceError
@@ -37,9 +34,11 @@ from percpu_ffi.trace.operations import (
     checked_fault,
     checked_setup,
 )
+from percpu_ffi.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from percpu_ffi.trace.source import Blocks
 
@@ -79,19 +78,7 @@ def write_file(path: str | Path, operations: Operations) -> None:
 
     magic = NOTED if operations.notes else MAGIC
     data = magic + LENGTH.pack(len(text)) + text + zlib.compress(rows, 9)
-
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():  # a pipe or a device: nothing to replace
-        path.write_bytes(data)
-        return
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, data)
 
 
 def read_file(blocks: Blocks) -> Operations:

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A chart of sizes; matplotlib is the extra ``plot``."""
+
+from __future__ import annotations
+
+import io
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from percpu_ffi.bench.plot import check_plot
+from percpu_ffi.sight.words import printable
+from percpu_ffi.whole import write_whole
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Mapping
+
+    from percpu_ffi.sight.sizes import Ask, Distribution
+
+__all__ = ["plot_sizes"]
+
+MOST_NAMES = 12  # more do not fit into a legend
+
+
+def plot_sizes(named: Mapping[str, Distribution], path: str | Path) -> None:
+    """Draw which share of the areas is at most so large: allocated, and alive at the peak.
+
+    Args:
+        named: what to draw, by the name in the legend.
+        path: where to; its suffix says in which of the formats of ``bench --plot``.
+
+    Raises:
+        ConfigError: matplotlib is not installed, or there is no such format.
+        OSError: the file cannot be written.
+
+    """
+    check_plot(path)
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    left, right = figure.subplots(ncols=2, sharey=True)
+    for name, distribution in named.items():
+        label = printable(name).replace("$", r"\$").lstrip("_")  # both mean something there
+        for axes, counts in ((left, distribution.allocated), (right, distribution.at_peak)):
+            sizes, shares = _cumulative(counts)
+            axes.step(sizes, shares, where="post", label=label)
+    for axes, title in ((left, "allocations"), (right, "areas at the peak")):
+        axes.set_title(title)
+        axes.set_xscale("symlog", base=2, linthresh=1)  # a size of 0 has its place too
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_xlabel("bytes asked for, on one CPU")
+        axes.grid(alpha=0.3)
+    left.set_ylabel("share that is at most so large")
+    if len(named) <= MOST_NAMES:
+        handles, labels = left.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=Path(path).suffix[1:])
+    write_whole(path, drawn.getvalue())
+
+
+def _cumulative(counts: Counter[Ask]) -> tuple[list[int], list[float]]:
+    """Sizes, and the share of areas up to each; from nothing at 0."""
+    asks = sorted(counts)
+    so_far = accumulate(counts[ask] for ask in asks)
+    return [0, *(ask.size for ask in asks)], [0.0, *(count / counts.total() for count in so_far)]

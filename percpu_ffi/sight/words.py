@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What all reports on traces say in the same way."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from percpu_ffi.trace import TraceStats
+
+__all__ = ["csv_text", "duration", "gaps", "plural", "printable"]
+
+UNITS = (("s", 10**9), ("ms", 10**6), ("us", 10**3))
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 area``, ``2 areas``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def duration(ns: int) -> str:
+    """Give nanoseconds in the unit that suits them, three digits at least."""
+    for unit, size in UNITS:
+        if ns >= size:
+            value = ns / size
+            return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f} {unit}"
+    return f"{ns} ns"
+
+
+def printable(text: str) -> str:
+    """What a terminal can show of a name; what it would obey, or cannot show, becomes ``?``."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def gaps(stats: TraceStats) -> list[str]:
+    """Say in sentences what a recording has missed; nothing if it has missed nothing."""
+    lines = []
+    if stats.lost:
+        lines.append(
+            f"{plural(stats.lost, 'event')} lost by the recorder: areas may be missing, or seem "
+            "never freed"
+        )
+    if stats.orphan_frees:
+        lines.append(
+            f"{plural(stats.orphan_frees, 'free')} of pointers never seen: these areas are older "
+            "than the trace, and in no figure"
+        )
+    if stats.reallocs:
+        lines.append(
+            f"{plural(stats.reallocs, 'allocation')} of pointers not seen freed: the old area "
+            "is taken to end there, its lifetime is unknown"
+        )
+    return lines
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Comma-separated values, without the last line's end."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return file.getvalue().rstrip("\n")

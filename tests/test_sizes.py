@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``percpu-ffi sizes``: which sizes and alignments are asked for in traces.
+
+Two traces of a few operations, ``-`` alive, ``x`` freed:
+
+    few    a  16, 8   o-------x        many   d   3, 1   o-x
+           b  16, 4     o-------...           e  16, 8       o---...
+           c 100, 8       o-----...           f 200, 8         o-...
+    peak              here: a, b, c    peak                 here: e, f
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import SANITIZED
+
+from percpu_ffi import Trace
+from percpu_ffi.cli import main
+from percpu_ffi.sight.sizes import sizes, total
+from percpu_ffi.whole import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FEW = [("alloc", "a", 16, 8), ("alloc", "b", 16, 4), ("alloc", "c", 100, 8), ("free", "a")]
+MANY = [("alloc", "d", 3, 1), ("free", "d"), ("alloc", "e", 16, 8), ("alloc", "f", 200, 8)]
+
+
+@pytest.fixture
+def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    Trace.from_ops(FEW).save("few")
+    return "few"
+
+
+@pytest.fixture
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    Trace.from_ops(MANY).save("many")
+    return "many"
+
+
+def test_table_and_histogram(few: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sizes", few]) == 0
+    assert capsys.readouterr().out == (
+        """\
+bytes are those of one CPU's copies; at peak: alive when most bytes of the trace were; to here: \
+share of allocations so far down
+
+few: 3 allocations of 132 bytes, 3 areas of 132 bytes at peak
+
+                                              at peak
+  size  align  allocs  share  to here  bytes    areas  share  bytes
+    16      4       1  33.3%    33.3%     16        1  33.3%     16
+    16      8       1  33.3%    66.7%     16        1  33.3%     16
+   100      8       1  33.3%   100.0%    100        1  33.3%    100
+
+  sizes    allocs                                  at peak
+  9-16      66.7%  ##############################    66.7%  ##############################
+  17-32      0.0%                                     0.0%
+  33-64      0.0%                                     0.0%
+  65-128    33.3%  ###############                   33.3%  ###############
+"""
+    )
+
+
+def test_several_traces_are_added_up(
+    few: str, many: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sizes", few, many, "--csv"]) == 0
+    assert capsys.readouterr().out == (
+        """\
+trace,size,align,allocs,share,cumulative,bytes,peak_areas,peak_share,peak_bytes
+few,16,4,1,0.333333,0.333333,16,1,0.333333,16
+few,16,8,1,0.333333,0.666667,16,1,0.333333,16
+few,100,8,1,0.333333,1.0,100,1,0.333333,100
+many,3,1,1,0.333333,0.333333,3,0,0.0,0
+many,16,8,1,0.333333,0.666667,16,1,0.5,16
+many,200,8,1,0.333333,1.0,200,1,0.5,200
+total,3,1,1,0.166667,0.166667,3,0,0.0,0
+total,16,4,1,0.166667,0.333333,16,1,0.2,16
+total,16,8,2,0.333333,0.666667,32,2,0.4,32
+total,100,8,1,0.166667,0.833333,100,1,0.2,100
+total,200,8,1,0.166667,1.0,200,1,0.2,200
+"""
+    )
+
+
+def test_json(few: str, many: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sizes", few, many, "--json"]) == 0
+    parts = json.loads(capsys.readouterr().out)["parts"]
+    assert [part["trace"] for part in parts] == ["few", "many", None]
+    figures = {name: parts[2][name] for name in ("allocs", "bytes", "peak_areas", "peak_bytes")}
+    assert figures == {"allocs": 6, "bytes": 351, "peak_areas": 5, "peak_bytes": 348}
+    assert parts[0]["lost_events"] == parts[0]["orphan_frees"] == parts[0]["reallocs"] == 0
+    assert parts[0]["sizes"][2] == {
+        "size": 100,
+        "align": 8,
+        "allocs": 1,
+        "share": 0.333333,
+        "cumulative": 1.0,
+        "bytes": 100,
+        "peak_areas": 1,
+        "peak_share": 0.333333,
+        "peak_bytes": 100,
+    }
+    assert parts[0]["histogram"][0] == {
+        "from_size": 9,
+        "to_size": 16,
+        "allocs": 2,
+        "share": 0.666667,
+        "bytes": 32,
+        "peak_areas": 2,
+        "peak_share": 0.666667,
+        "peak_bytes": 32,
+    }
+
+
+def test_buckets_end_with_a_power_of_two() -> None:
+    """As caches of kmalloc do: what asks for 8 bytes goes with 5, not with 9."""
+    ops = [("alloc", size, size, 1) for size in (-3, 0, 1, 2, 3, 4, 5, 8, 9, 2**40)]
+    buckets = sizes(Trace.from_ops(ops)).histogram()
+    assert [(each.from_size, each.to_size, each.allocs) for each in buckets[:6]] == [
+        (0, 0, 2),
+        (1, 1, 1),
+        (2, 2, 1),
+        (3, 4, 2),
+        (5, 8, 2),
+        (9, 16, 1),
+    ]
+    assert buckets[-1].to_size == 2**40
+    assert len(buckets) == 42
+
+
+def test_callers_do_not_matter() -> None:
+    trace = Trace.from_ops(FEW)
+    trace.kinds[1] = trace.kinds[0]._replace(site="mm_init")
+    assert [(row.size, row.allocs) for row in sizes(trace).rows()] == [(16, 2), (100, 1)]
+
+
+def test_nothing_was_allocated(few: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Trace.from_ops([]).save("none")
+    assert main(["sizes", "none"]) == 0
+    out = capsys.readouterr().out
+    assert out.endswith("\nnone: 0 allocations of 0 bytes, 0 areas of 0 bytes at peak\n")
+    assert main(["sizes", "none", few]) == 0
+    assert not total([]).rows()
+    assert not total([]).histogram()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["nowhere"], "No such file"),
+        (["few", "empty"], "the file is empty"),
+        (["few", "--plot", "a.dance"], "--plot a.dance: a file that ends in .svg, .png, .pdf"),
+    ],
+)
+def test_errors_are_one_sentence(
+    few: str, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    write_whole("empty", b"")
+    assert few == "few"
+    assert main(["sizes", *options]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert words in captured.err
+    assert captured.err.count("\n") == 1
+
+
+class TestPlot:
+    @pytest.fixture(autouse=True)
+    def _matplotlib(self) -> None:
+        if SANITIZED:
+            pytest.skip("matplotlib's C++ exceptions end the process there")
+        pytest.importorskip("matplotlib")
+
+    @pytest.mark.parametrize(("suffix", "head"), [("svg", b"<?xml"), ("png", b"\x89PNG")])
+    def test_chart(self, few: str, many: str, tmp_path: Path, suffix: str, head: bytes) -> None:
+        chart = tmp_path / f"chart.{suffix}"
+        assert main(["sizes", few, many, "--plot", str(chart)]) == 0
+        assert chart.read_bytes().startswith(head)
+
+    def test_names_are_no_formulas(self, few: str, tmp_path: Path) -> None:
+        (tmp_path / few).rename(tmp_path / "_$\\frac$")
+        assert main(["sizes", "_$\\frac$", "--plot", "a.svg"]) == 0
+
+    def test_many_traces_have_no_legend(self, few: str, tmp_path: Path) -> None:
+        assert main(["sizes", *[few] * 13, "--plot", "a.svg"]) == 0
+        assert (tmp_path / "a.svg").stat().st_size
+
+    def test_chart_that_cannot_be_written(
+        self, few: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        before = sorted(tmp_path.iterdir())
+        assert main(["sizes", few, "--plot", "nowhere/a.svg"]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("percpu-ffi: [Errno 2] No such file or directory")
+        assert "nowhere/a.svg" in error
+        assert sorted(tmp_path.iterdir()) == before
+
+
+def test_files_appear_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is there stays when the new one cannot take its name; nothing else is left."""
+
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device", "some.tmp")
+
+    target = tmp_path / "chart.svg"
+    write_whole(target, b"old")
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    with pytest.raises(OSError, match=r"No space left on device: '.*chart.svg'"):
+        write_whole(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_csv_is_read_by_csv(few: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Trace.load(few).save('a,"b"')
+    assert main(["sizes", 'a,"b"', "--csv"]) == 0
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert {row[0] for row in rows[1:]} == {'a,"b"'}
+    assert {len(row) for row in rows} == {10}

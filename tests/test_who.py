@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``percpu-ffi who``: which call sites hold the memory in a trace.
+
+The trace that most tests look at, a line for each area, a column for each operation:
+
+    operation      0   1   2   3   4   5   6   7
+    at, us         0  10  20  30  50  60  70  80
+    A  16 bytes    o-----------x                      mm_init+0x10
+    B  64 bytes        o------------------------...   net_init+0x20
+    C  16 bytes            o-------x                  mm_init+0x10
+    D   8 bytes                        o-------:      net_init+0x44
+    ?                                      x          freed, but never seen allocated
+    D   4 bytes                                o...   mm_init+0x10, D's free was not seen
+    bytes alive   16  80  96  80  64  72  72  68      the peak is after operation 2
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import SAMPLES
+
+from percpu_ffi import Allocator, Trace, TraceError
+from percpu_ffi.cli import main
+from percpu_ffi.sight.lives import FREED, KEPT, LOST, lifetimes, lives_of
+from percpu_ffi.sight.who import who
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+A, B, C, D, UNSEEN = range(0x10, 0x15)
+
+
+def alloc(us: int, ptr: int, size: int, site: str = "") -> str:
+    told = f"call_site={site} " if site else ""
+    return (
+        f" ip-20 [000] .....  5.{us:06}: percpu_alloc_percpu: {told}reserved=0 is_atomic=0 "
+        f"size={size} align=4 base_addr=0000000094005a45 off=64 ptr={ptr:016x}\n"
+    )
+
+
+def free(us: int, ptr: int) -> str:
+    where = f"base_addr=0000000094005a45 off=64 ptr={ptr:016x}"
+    return f" ip-20 [000] .....  5.{us:06}: percpu_free_percpu: {where}\n"
+
+
+STORY = "".join(
+    [
+        alloc(0, A, 16, "mm_init+0x10"),
+        alloc(10, B, 64, "net_init+0x20"),
+        alloc(20, C, 16, "mm_init+0x10"),
+        free(30, A),
+        free(50, C),
+        alloc(60, D, 8, "net_init+0x44"),
+        free(70, UNSEEN),
+        alloc(80, D, 4, "mm_init+0x10"),
+    ]
+)
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> str:
+    path = tmp_path / "story.trace"
+    path.write_text(STORY)
+    return str(path)
+
+
+def rows_of(trace: str, *options: str, capsys: pytest.CaptureFixture[str]) -> list[Any]:
+    """First cells of the rows, in order."""
+    assert main(["who", trace, "--csv", *options]) == 0
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    return [row[0] for row in rows[1:]]
+
+
+class TestLives:
+    def test_each_area_has_a_life(self, story: str) -> None:
+        trace = Trace.load(story)
+        lives = lives_of(trace)
+        assert [trace.kinds[kind].size for kind in lives.kinds] == [16, 64, 16, 8, 4]
+        assert lives.born == [0, 1, 2, 5, 7]
+        assert lives.died == [3, 8, 4, 7, 8]
+        assert lives.fates == [FREED, KEPT, FREED, LOST, KEPT]
+        assert (lives.peak, lives.peak_bytes) == (2, 96)
+
+    def test_lifetimes_are_those_of_areas_seen_freed(self, story: str) -> None:
+        trace = Trace.load(story)
+        assert lifetimes(trace, lives_of(trace)) == [30_000, None, 30_000, None, None]
+
+    def test_without_times_they_are_in_operations(self, story: str) -> None:
+        trace = Trace.from_ops(Trace.load(story))
+        assert trace.times is None
+        assert lifetimes(trace, lives_of(trace)) == [3, None, 2, None, None]
+
+    def test_clock_that_runs_backwards_gives_no_negative_life(self) -> None:
+        ops = [("alloc", "a", 8, 8), ("free", "a")]
+        trace = Trace.from_ops(ops, times=[50, 40])
+        assert lifetimes(trace, lives_of(trace)) == [0]
+
+    def test_time_that_is_not_told_gives_no_lifetime(self) -> None:
+        ops = [("alloc", "a", 8, 8), ("free", "a"), ("alloc", "b", 8, 8), ("free", "b")]
+        trace = Trace.from_ops(ops, times=[50, 2**64 - 1, 60, 65])
+        assert lifetimes(trace, lives_of(trace)) == [None, 5]
+
+    def test_faults_on_the_way_are_passed_over(self) -> None:
+        trace = Trace.from_ops([("inject", "map", {"nth": 2}), ("alloc", "a", 8, 8)])
+        assert lives_of(trace).born == [1]
+
+    def test_first_of_equal_peaks_counts(self) -> None:
+        ops = [("alloc", "a", 8, 8), ("free", "a"), ("alloc", "b", 8, 8)]
+        assert lives_of(Trace.from_ops(ops)).peak == 0
+
+    def test_damaged_trace_is_refused(self) -> None:
+        trace = Trace.from_ops([("alloc", "a", 8, 8)])
+        trace.kinds.clear()
+        with pytest.raises(TraceError, match="damaged"):
+            lives_of(trace)
+
+    def test_size_that_nobody_grants_counts_no_bytes(self) -> None:
+        lives = lives_of(Trace.from_ops([("alloc", "a", -8, 8), ("alloc", "b", 8, 8)]))
+        assert (lives.peak, lives.peak_bytes) == (1, 8)
+
+
+def test_table(story: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["who", story]) == 0
+    assert capsys.readouterr().out == (
+        """\
+story.trace, recorded on 1 CPU: 5 allocations, 3 frees
+peak  96 bytes in 3 areas, after operation 3 of 8, 20.0 us after the first
+end   68 bytes in 2 areas, after operation 8 of 8, 80.0 us after the first
+bytes are those of one CPU's copies; lifetimes are in time
+1 free of pointers never seen: these areas are older than the trace, and in no figure
+1 allocation of pointers not seen freed: the old area is taken to end there, its lifetime is \
+unknown
+
+                 at peak         at end  never                   lived
+  call site        bytes  areas   bytes  freed  allocs  frees      p50      p99  sizes
+  net_init+0x20       64      1      64      1       1      0        -        -     64
+  mm_init+0x10        32      2       4      1       3      2  30.0 us  30.0 us   4-16
+  net_init+0x44        0      0       0      0       1      0        -        -      8
+  all                 96      3      68      2       5      2  30.0 us  30.0 us   4-64
+"""
+    )
+
+
+def test_json(story: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["who", story, "--json", "--limit", "1", "--site", "mm_init"]) == 0
+    figures = {
+        "peak_bytes": 32,
+        "peak_areas": 2,
+        "end_bytes": 4,
+        "never_freed": 1,
+        "allocs": 3,
+        "frees": 2,
+        "reallocs": 0,
+        "bytes": 36,
+        "life_p50": 30_000,
+        "life_p99": 30_000,
+        "min_size": 4,
+        "max_size": 16,
+        "common_size": 16,
+        "first_alloc": 5_000_000_000,
+        "last_free": 5_000_050_000,
+    }
+    assert json.loads(capsys.readouterr().out) == {
+        "trace": "story.trace",
+        "cpus": 1,
+        "orphan_frees": 1,
+        "reallocs": 1,
+        "lost_events": 0,
+        "sites_told": True,
+        "times_in": "ns",
+        "peak": {"operation": 2, "time": 5_000_020_000, "bytes": 96, "areas": 3},
+        "end": {"operation": 7, "time": 5_000_080_000, "bytes": 68, "areas": 2},
+        "culled_by": ["site"],
+        "rows": [{"site": "mm_init+0x10", **figures}],
+        "rows_left_out": 0,
+        "all": figures,
+    }
+
+
+def test_csv(story: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["who", story, "--csv", "--cull", "function,size", "--limit", "1"]) == 0
+    assert capsys.readouterr().out == (
+        "function,size,peak_bytes,peak_areas,end_bytes,never_freed,allocs,frees,reallocs,bytes,"
+        "life_p50,life_p99,min_size,max_size,common_size,first_alloc,last_free\n"
+        "net_init,64,64,1,64,1,1,0,0,64,,,64,64,64,5000010000,\n"
+    )
+
+
+def test_every_area_is_freed_lost_or_kept(story: str) -> None:
+    for owner in who(Trace.load(story), "txt").owners:
+        figures = owner.figures
+        assert figures.allocs == figures.frees + figures.reallocs + figures.never_freed
+
+
+@pytest.mark.parametrize("sample", ["fork_storm.perf.xz", "netns_churn.ftrace.xz"])
+def test_figures_are_those_of_a_replay(sample: str) -> None:
+    trace = Trace.load(SAMPLES / sample)
+    found = who(trace)
+    with Allocator(cpus=1, memory="none") as allocator:
+        result = allocator.replay(trace)
+    assert result.failures == ()
+    assert (found.peak.bytes, found.end.bytes) == (result.peak_live_bytes, result.live_bytes)
+    assert found.all is not None
+    assert (found.all.peak_bytes, found.all.peak_areas) == (found.peak.bytes, found.peak.areas)
+    stats = trace.stats
+    assert (found.all.allocs, found.all.reallocs) == (stats.allocs, stats.reallocs)
+    assert found.all.frees == stats.frees - stats.orphan_frees
+
+
+def test_kernels_before_5_19_have_no_call_sites(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "old").write_text(alloc(0, A, 16) + alloc(10, B, 64) + free(20, A))
+    assert main(["who", str(tmp_path / "old")]) == 0
+    assert capsys.readouterr().out == (
+        """\
+old, recorded on 1 CPU: 2 allocations, 1 free
+peak  80 bytes in 2 areas, after operation 2 of 3, 10.0 us after the first
+end   64 bytes in 1 area, after operation 3 of 3, 20.0 us after the first
+bytes are those of one CPU's copies; lifetimes are in time
+the trace has no call sites, which kernels before 5.19 do not print: all callers are together
+
+              at peak         at end  never                   lived
+  call site     bytes  areas   bytes  freed  allocs  frees      p50      p99  sizes
+  (not told)       80      2      64      1       2      1  20.0 us  20.0 us  16-64
+  all              80      2      64      1       2      1  20.0 us  20.0 us  16-64
+"""
+    )
+    assert main(["who", str(tmp_path / "old"), "--site", "mm_init"]) == 2
+    assert "no call site of the trace is told" in capsys.readouterr().err
+
+
+def test_trace_made_by_hand_tells_no_times(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Trace.from_ops([("alloc", "a", 8, 8), ("free", "a")]).save(tmp_path / "t")
+    assert main(["who", str(tmp_path / "t")]) == 0
+    out = capsys.readouterr().out
+    assert "lifetimes are in operations: the trace tells no times" in out
+    assert "after operation 1 of 2\n" in out
+
+
+def test_nothing_was_allocated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "frees").write_text(free(0, A))
+    assert main(["who", str(tmp_path / "frees")]) == 0
+    assert capsys.readouterr().out.endswith("\n\n  nothing was allocated\n")
+
+
+def test_lost_events_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "gap").write_text(f"{STORY}CPU:0 [LOST 7 EVENTS]\n")
+    assert main(["who", str(tmp_path / "gap")]) == 0
+    assert "7 events lost by the recorder: areas may be missing" in capsys.readouterr().out
+
+
+class TestOrder:
+    """In the words of the kernel's page_owner_sort."""
+
+    MM, NET, NET2 = "mm_init+0x10", "net_init+0x20", "net_init+0x44"
+
+    @pytest.mark.parametrize(
+        ("options", "order"),
+        [
+            ([], [NET, MM, NET2]),  # most bytes at the peak first
+            (["-m"], [NET, MM, NET2]),
+            (["-s"], [MM, NET, NET2]),
+            (["-t"], [MM, NET, NET2]),
+            (["-a"], [MM, NET, NET2]),
+            (["--sort=st"], [MM, NET, NET2]),
+            (["--sort=-stacktrace"], [NET2, NET, MM]),
+            (["--sort=+st"], [MM, NET, NET2]),
+            (["--sort=-T"], [NET2, NET, MM]),
+            (["--sort=-at"], [NET2, NET, MM]),
+            (["--sort=allocs,-max_size"], [NET, NET2, MM]),
+            (["--sort=allocs,max_size"], [NET2, NET, MM]),
+        ],
+    )
+    def test_sort(
+        self, story: str, capsys: pytest.CaptureFixture[str], options: list[str], order: list[str]
+    ) -> None:
+        assert rows_of(story, *options, capsys=capsys) == order
+
+    def test_what_is_not_told_comes_last_both_ways(
+        self, story: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        # only mm_init's areas were seen freed
+        for key in ("life_p50", "-life_p50", "ft", "-ft"):
+            assert rows_of(story, f"--sort={key}", capsys=capsys)[0] == self.MM
+
+    @pytest.mark.parametrize(
+        ("cull", "rows"),
+        [
+            ("site", [MM, NET, NET2]),
+            ("stacktrace", [MM, NET, NET2]),
+            ("function", ["mm_init", "net_init"]),
+            ("fn", ["mm_init", "net_init"]),
+            ("size", ["4", "8", "16", "64"]),
+            ("align", ["4"]),
+            ("txt", [MM, MM, NET, NET2]),
+            ("size,fn", ["4", "8", "16", "64"]),
+        ],
+    )
+    def test_cull(
+        self, story: str, capsys: pytest.CaptureFixture[str], cull: str, rows: list[str]
+    ) -> None:
+        assert rows_of(story, "--cull", cull, "--sort=T", capsys=capsys) == rows
+
+    @pytest.mark.parametrize("sites", ["net_init", "net_init+0x20,net_init+0x44", "net*"])
+    def test_site(self, story: str, capsys: pytest.CaptureFixture[str], sites: str) -> None:
+        assert rows_of(story, "--site", sites, capsys=capsys) == [self.NET, self.NET2]
+
+    def test_limit(self, story: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["who", story, "--limit", "1"]) == 0
+        *_, row, everything, left_out = capsys.readouterr().out.splitlines()
+        assert row.split()[:2] == [self.NET, "64"]
+        assert everything.split()[:2] == ["all", "96"]
+        assert left_out == "  2 rows left out, but in 'all'"
+
+
+def test_median_and_p99_are_lifetimes_that_there_were(tmp_path: Path) -> None:
+    """A hundred areas of one size live 1, 2, ... 100 ns: half of them live 50 ns at most."""
+    ops = [op for i in range(100) for op in (("alloc", i, 8, 8), ("free", i))]
+    times = [time for i in range(100) for time in (1000 * i, 1000 * i + i + 1)]
+    figures = who(Trace.from_ops(ops, times=times)).all
+    assert figures is not None
+    assert (figures.life_p50, figures.life_p99) == (50, 99)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--sort=colour"], "--sort colour: there is no key 'colour'; keys are txt, site, peak_"),
+        (["--sort=-pid"], "a trace does not keep 'pid'"),
+        (["--sort=size"], "rows are not culled by 'size'; add it to --cull"),
+        (["--sort="], "there is no key ''"),
+        (["--cull=name"], "--cull name: a trace does not keep 'name'; keys are site, function,"),
+        (["--cull=peak_bytes"], "there is no key 'peak_bytes'"),
+        (["--site=nobody*"], "--site nobody*: no call site of the trace matches"),
+        (["--limit=0"], "--limit 0: from 1"),
+    ],
+)
+def test_errors_are_one_sentence(
+    story: str, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    assert main(["who", story, *options]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert words in captured.err
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "the file is empty"),
+        (b"PCPUTRC1\0", "cut or damaged"),
+        (b"hello\n", "no percpu event"),
+    ],
+)
+def test_file_that_is_no_trace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, words: str
+) -> None:
+    (tmp_path / "t").write_bytes(content)
+    assert main(["who", str(tmp_path / "t")]) == 2
+    assert words in capsys.readouterr().err
+    assert main(["who", str(tmp_path / "nowhere")]) == 2
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_site_that_would_command_the_terminal_is_shown_as_marks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t").write_text(alloc(0, A, 16, "mm\x1b[2J"))
+    assert main(["who", str(tmp_path / "t")]) == 0
+    assert "mm?[2J" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("output", [[], ["--csv"], ["--json"]])
+def test_reader_that_goes_away(story: str, output: list[str]) -> None:
+    command = " ".join([sys.executable, "-m percpu_ffi who", story, *output, "| head -1"])
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
