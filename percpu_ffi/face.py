@@ -139,14 +139,14 @@ class PerCpu(ABC):
         return self._config.static_size
 
     @property
-    @abstractmethod
     def chunks(self) -> int:
         """Chunks now, the first one included."""
+        return len(self.state().chunks)
 
     @property
-    @abstractmethod
     def pages(self) -> int:
         """Page frames that the chunks hold now, of all CPUs, static ones included."""
+        return sum(sum(chunk.populated) for chunk in self.state().chunks)
 
     @property
     @abstractmethod

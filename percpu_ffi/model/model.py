@@ -368,16 +368,6 @@ class Model(PerCpu):
     # --- looking at areas
 
     @property
-    def chunks(self) -> int:
-        with self._entry:
-            return len(self._chunks)
-
-    @property
-    def pages(self) -> int:
-        with self._entry:
-            return self._pages()
-
-    @property
     def static_ptr(self) -> int:
         return self._first.addr
 

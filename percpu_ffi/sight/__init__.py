@@ -2,6 +2,8 @@
 """Look into a trace: who holds the memory, in which sizes, for how long.
 
 ``lives`` goes through a trace once and gives the life of each area.  ``who`` sums lives up
-by call site, ``sizes`` by what was asked; ``plot`` draws sizes.  ``words`` has what all
-reports say in the same way.
+by call site, ``sizes`` by what was asked; ``plot`` draws sizes.  ``timeline`` replays a trace
+and keeps what its chunks looked like: ``page`` (with ``charts`` and ``chunks``) makes a page of
+it, ``still`` a picture, ``explain`` sentences, ``tally`` sums, ``curves`` few points of many.
+``words`` has what all reports say in the same way.
 """

@@ -18,6 +18,7 @@ COLOURS = {
     "live": "#3b6fb6",
     "bad": "#d64545",
     "chunks": "#6b4fa0",
+    "second": "#e69f00",
     "peak": "#3b6fb6",
 }
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["FREE_SPACE", "PAGES", "STATIC", "Curves", "Moment", "Patch", "Timeline", "collect"]
 
 MOMENTS = 400
-MOST_PATCHES = 120_000  # a page with more of them is slow, and long
+MOST_LOOKS = 2_000_000  # at areas: a look costs a microsecond
+MOST_PATCHES = 300_000  # a page with more of them is slow, and long
 LOOKS = 1 << 16  # looks at the figures between two calls of progress
 
 # what a patch shows, beside the index of an area's kind
@@ -102,6 +103,8 @@ class Timeline:
     curves: Curves
     seconds: array[float] | None
     """When each item of the curves was, from the first operation; None: no times."""
+    alive: int
+    """Areas that live, on average."""
     moments: list[Moment]
     patches: dict[Patch, list[tuple[int, int]]] = field(default_factory=dict)
     """For each patch the first and the last moment, by index, of each of its stays."""
@@ -146,7 +149,8 @@ class Timeline:
 
     def areas(self) -> Iterator[tuple[Kind, int, int]]:
         """Each area that was got: its kind, its birth and its death; -1: it lived to the end."""
-        kinds, held = self.trace.kinds, {}
+        kinds = self.trace.kinds
+        held: dict[int, tuple[Kind, int]] = {}
         for index, slot, kind, ptr in _operations(self.trace, self.result):
             if slot in held and (kind != FREE or ptr):
                 yield (*held.pop(slot), index)
@@ -170,8 +174,9 @@ def collect(
         setup: arguments of the allocator; its memory is bookkeeping only.
         progress: called with the number of operations done since its last call, twice
             as many in all as the trace has.
-        moments: how often to look at the chunks; the peak and the worst moment are added.
-        most_patches: from here on every second moment is dropped.
+        moments: how often to look at the chunks, less often where many areas live; the
+            peak and the worst moment are added.
+        most_patches: where there are more, every second moment is dropped.
 
     Raises:
         TraceError: the trace is damaged.
@@ -195,6 +200,7 @@ def collect(
         )
     n = len(trace)
     special = {0, timeline.peak, timeline.worst, n}
+    moments = max(min(moments, MOST_LOOKS // max(timeline.alive, 1)), 1)
     spread = {round(n * i / moments) for i in range(moments + 1)}
     with Allocator(**setup) as allocator:
         _look(allocator, timeline, sorted(spread | special), progress)
@@ -245,6 +251,7 @@ def _figures(
 
     result = allocator.replay(trace, look, stops=range(1, n))
     changes = array("q", [0]) * (n + 1)
+    alive = 0
     held: dict[int, int] = {}
     for index, slot, kind, ptr in _operations(trace, result):
         if kind != FREE or ptr:
@@ -252,7 +259,12 @@ def _figures(
         if kind != FREE and ptr:
             held[slot] = trace.kinds[kind].size
             changes[index + 1] += held[slot]
-    return {"result": result, "curves": Curves(array("q", accumulate(changes)), pages, chunks)}
+        alive += len(held)
+    return {
+        "result": result,
+        "curves": Curves(array("q", accumulate(changes)), pages, chunks),
+        "alive": alive // max(n, 1),
+    }
 
 
 def _look(
