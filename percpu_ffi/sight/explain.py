@@ -7,12 +7,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from percpu_ffi.sight.timeline import FREE_SPACE, PAGES
-from percpu_ffi.sight.words import duration, plural
+from percpu_ffi.sight.words import duration, plural, printable
 
 if TYPE_CHECKING:
     from percpu_ffi.sight.timeline import Patch, Timeline
 
 __all__ = ["explain_worst", "when"]
+
+MOST_CHUNKS = 3
 
 
 def when(timeline: Timeline, done: int) -> str:
@@ -34,11 +36,12 @@ def explain_worst(timeline: Timeline) -> str:
         f"populated bytes in each CPU's units ({timeline.fragmentation(done):.1%}) were asked for "
         f"by nobody; {plural(chunks, 'chunk')} held {timeline.curves.live[done]:,} live bytes."
     )
-    return f"{text} {_blame(timeline, list(timeline.patches_at(timeline.moment_at(done))))}"
+    patches = list(timeline.patches_at(timeline.moment_at(done)))
+    return " ".join([text, *_blame(timeline, patches)])
 
 
-def _blame(timeline: Timeline, patches: list[Patch]) -> str:
-    """Name the chunk with the most stranded bytes, and what keeps its pages."""
+def _blame(timeline: Timeline, patches: list[Patch]) -> list[str]:
+    """Say of the chunks with the most stranded bytes what keeps their pages."""
     spare: Counter[int] = Counter()
     areas: dict[int, list[Patch]] = {}
     for patch in patches:
@@ -48,20 +51,28 @@ def _blame(timeline: Timeline, patches: list[Patch]) -> str:
             spare[patch.chunk] -= patch.end - patch.start
             if patch.born >= 0:
                 areas.setdefault(patch.chunk, []).append(patch)
-    ((chunk, size),) = spare.most_common(1)
-    text = f"Most of it, {size:,} bytes, lies in chunk {chunk}, "
-    if chunk == 0:
-        held = f"where {plural(len(areas[0]), 'area')} live" if areas.get(0) else "which is empty"
-        return f"{text}{held}; it is the first one, and never goes."
-    if chunk not in areas:
-        return f"{text}which is empty: one such chunk is kept for the next request."
-    oldest = min(areas[chunk], key=lambda patch: patch.born)
+    worst = [(chunk, size) for chunk, size in spare.most_common(MOST_CHUNKS) if size > 0]
+    return [
+        f"Chunk {chunk} has {size:,} of them: {_why(timeline, chunk, areas.get(chunk, []))}."
+        for chunk, size in worst
+    ]
+
+
+def _why(timeline: Timeline, chunk: int, areas: list[Patch]) -> str:
+    if not areas:
+        return (
+            "it is the first one, and never goes"
+            if chunk == 0
+            else ("it is empty, and kept for the next request")
+        )
+    many = plural(len(areas), "area")
+    used = sum(patch.end - patch.start for patch in areas)
+    oldest = min(areas, key=lambda patch: patch.born)
     kind = timeline.trace.kinds[oldest.kind]
-    site = f" from {kind.site}" if kind.site else ""
-    many = plural(len(areas[chunk]), "area")
-    used = sum(patch.end - patch.start for patch in areas[chunk])
+    site = f" by {printable(kind.site)}" if kind.site else ""
+    keeps = "is" if len(areas) == 1 else "are"  # the first one stays in any case
+    holds = "live there" if chunk == 0 else f"{keeps} all that keeps it"
     return (
-        f"{text}which {many} of {used:,} bytes in all {'keep' if many[:2] != '1 ' else 'keeps'} "
-        f"from being given back; the oldest{site} has {kind.size:,} bytes and was allocated by "
-        f"operation {oldest.born + 1:,}."
+        f"{many} of {used:,} bytes {holds}, the oldest one allocated{site} "
+        f"at operation {oldest.born + 1:,}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 from importlib.util import find_spec
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.errors import ConfigError
@@ -13,6 +14,7 @@ from percpu_ffi.sight.curves import thinned
 from percpu_ffi.sight.explain import explain_worst
 from percpu_ffi.sight.tally import by_site, by_size
 from percpu_ffi.sight.timeline import FREE_SPACE, PAGES, STATIC
+from percpu_ffi.sight.words import printable
 
 if TYPE_CHECKING:
     from percpu_ffi.sight.timeline import Timeline
@@ -69,7 +71,9 @@ def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
     _map(timeline, worst, lanes, colours, rows["map"])
     _sizes(timeline, rows["sizes"])
     _sites(sites, colours, rows["sites"])
-    figure.suptitle(f"{figures['trace']}\n{_folded(explain_worst(timeline))}", fontsize=10)
+    figure.suptitle(
+        _plain(figures["trace"]) + "\n" + fill(_plain(explain_worst(timeline)), LINE), fontsize=10
+    )
     out = io.BytesIO()
     # the same picture has the same bytes
     with mpl.rc_context({"svg.hashsalt": "percpu_ffi"}):
@@ -79,10 +83,9 @@ def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
     return out.getvalue()
 
 
-def _folded(text: str) -> str:
-    from textwrap import fill  # noqa: PLC0415
-
-    return fill(text, LINE)
+def _plain(text: str) -> str:
+    """Give text that matplotlib takes as it is: a dollar would begin a formula."""
+    return printable(text).replace("$", r"\$")
 
 
 def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
@@ -98,7 +101,8 @@ def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
     size.fill_between(x, [timeline.static_size + curves.live[i] for i in done], step="post",
                       color=COLOURS["live"], label="static and live", lw=0)  # fmt: skip
     size.set_ylabel("bytes a CPU")
-    size.yaxis.set_major_formatter(_bytes)
+    size.set_ylim(0, 1.15 * max(timeline.held(i) for i in done))
+    _count_bytes(size.yaxis, max(timeline.held(i) for i in done), 4)
     share.step(
         x, [100 * timeline.fragmentation(i) for i in done], where="post", color=COLOURS["bad"]
     )
@@ -118,6 +122,14 @@ def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
     size.legend(loc="upper left", fontsize=8, ncols=4)
 
 
+def _count_bytes(axis: Any, most: int, ticks: int) -> None:
+    """Set ticks at round numbers of bytes: powers of two apart."""
+    from matplotlib.ticker import FuncFormatter, MultipleLocator  # noqa: PLC0415
+
+    axis.set_major_locator(MultipleLocator(1 << max(most // ticks, 1).bit_length() - 1))
+    axis.set_major_formatter(FuncFormatter(_bytes))
+
+
 def _bytes(value: float, _position: int) -> str:
     for unit, size in (("MiB", 1 << 20), ("KiB", 1 << 10)):
         if value >= size:
@@ -130,7 +142,6 @@ def _map(
 ) -> None:
     """Draw the chunks at a moment, one below the other."""
     from matplotlib.collections import PolyCollection  # noqa: PLC0415
-    from matplotlib.ticker import FuncFormatter, MultipleLocator  # noqa: PLC0415
 
     kinds = timeline.trace.kinds
     fixed = {FREE_SPACE: COLOURS["free"], STATIC: COLOURS["static"], PAGES: COLOURS["pages"]}
@@ -153,8 +164,7 @@ def _map(
     axes.set_ylim(len(lanes), 0)
     axes.set_yticks([lane + 0.45 for lane in range(len(lanes))], [f"chunk {i}" for i in lanes])
     axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_locator(MultipleLocator(timeline.unit_size / 8))
-    axes.xaxis.set_major_formatter(FuncFormatter(_bytes))
+    _count_bytes(axes.xaxis, timeline.unit_size, 8)
     axes.set_title("the chunks at the worst moment, coloured by call site; populated pages below "
                    "each", fontsize=9, loc="left")  # fmt: skip
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -181,7 +191,7 @@ def _sites(rows: list[Any], colours: dict[str, str], axes: Any) -> None:
     top = rows[:MOST_SITES]
     axes.barh(range(len(top)), [row.at_peak for row in top],
               color=[colours.get(row.name, OTHERS) for row in top])  # fmt: skip
-    axes.set_yticks(range(len(top)), [row.name or "not told" for row in top], fontsize=8)
+    axes.set_yticks(range(len(top)), [_plain(row.name) or "not told" for row in top], fontsize=8)
     axes.invert_yaxis()
-    axes.xaxis.set_major_formatter(_bytes)
+    _count_bytes(axes.xaxis, max((row.at_peak for row in top), default=0), 5)
     axes.set_xlabel("bytes of live areas at the peak, by call site")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["FREE_SPACE", "PAGES", "STATIC", "Curves", "Moment", "Patch", "Timeline", "collect"]
 
 MOMENTS = 400
-MOST_LOOKS = 2_000_000  # at areas: a look costs a microsecond
+MOST_LOOKS = 1_200_000  # at areas: each costs some microseconds
 MOST_PATCHES = 300_000  # a page with more of them is slow, and long
 LOOKS = 1 << 16  # looks at the figures between two calls of progress
 
