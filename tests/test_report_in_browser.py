@@ -145,7 +145,7 @@ def check_moment(browser: Chrome, timeline: Timeline, moment: int) -> None:
 
 
 def errors(browser: Chrome) -> list[Any]:
-    log: list[dict[str, Any]] = browser.get_log("browser")
+    log: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
     return [entry for entry in log if entry["level"] not in ("INFO", "DEBUG")]
 
 

@@ -34,3 +34,4 @@ def dress(chart: Any) -> None:
     chart.axis.axis_label_text_font_size = "13px"
     chart.axis.major_label_text_font_size = "12px"
     chart.toolbar.autohide = True
+    chart.toolbar.logo = None
