@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from percpu_ffi.model import Model
     from percpu_ffi.replay import Failure, Replay
     from percpu_ffi.state import ChunkState, Location, State
-    from percpu_ffi.trace import Trace, TraceStats
+    from percpu_ffi.trace import Places, Trace, TraceStats
     from percpu_ffi.work import Work, WorkByCall
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "PercpuError",
     "PercpuMemoryError",
     "PercpuWarning",
+    "Places",
     "Replay",
     "State",
     "StaticPointer",
@@ -96,7 +97,7 @@ _HOMES = {
     "model": "Model",
     "replay": "Failure Replay",
     "state": "ChunkState Location State",
-    "trace": "Trace TraceStats",
+    "trace": "Places Trace TraceStats",
     "work": "Work WorkByCall",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -131,8 +131,8 @@ const struct pcpu_op *pcpu_trace_ops(const struct pcpu_trace_reader *reader,
  *
  * Return: the notes; good until the reader is used again.
  */
-const struct pcpu_trace_note *
-pcpu_trace_notes(const struct pcpu_trace_reader *reader, size_t *n);
+const struct pcpu_trace_note *pcpu_trace_notes(
+	const struct pcpu_trace_reader *reader, size_t *n);
 
 /**
  * pcpu_trace_take - forget operations and notes, the caller has them

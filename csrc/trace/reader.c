@@ -457,8 +457,8 @@ const struct pcpu_op *pcpu_trace_ops(const struct pcpu_trace_reader *reader,
 	return reader ? reader->ops.data : NULL;
 }
 
-const struct pcpu_trace_note *
-pcpu_trace_notes(const struct pcpu_trace_reader *reader, size_t *n)
+const struct pcpu_trace_note *pcpu_trace_notes(
+	const struct pcpu_trace_reader *reader, size_t *n)
 {
 	*n = reader ? reader->ops.used : 0;
 	return reader ? reader->notes.data : NULL;

@@ -146,7 +146,8 @@ def _size_table(rows: Sequence[SizeRow]) -> list[str]:
         )
         for row in rows
     ]
-    return table([(line[0].rjust(max(len(one[0]) for one in lines)), *line[1:]) for line in lines])
+    width = max(len(line[0]) for line in lines)  # its first column is to the left else
+    return table((line[0].rjust(width), *line[1:]) for line in lines)
 
 
 def _histogram(buckets: Sequence[Bucket]) -> list[str]:

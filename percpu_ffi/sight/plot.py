@@ -63,6 +63,6 @@ def plot_sizes(named: Mapping[str, Distribution], path: str | Path) -> None:
 
 def _cumulative(counts: Counter[Ask]) -> tuple[list[int], list[float]]:
     """Sizes, and the share of areas up to each; from nothing at 0."""
-    asks = sorted(counts)
+    asks, areas = sorted(counts), counts.total()
     so_far = accumulate(counts[ask] for ask in asks)
-    return [0, *(ask.size for ask in asks)], [0.0, *(count / counts.total() for count in so_far)]
+    return [0, *(ask.size for ask in asks)], [0.0, *(count / areas for count in so_far)]
