@@ -122,6 +122,13 @@ class TestTimeline:
             shown = [set(t.patches_at(t.moment_at(moment.done))) for t in (every, some)]
             assert shown[0] == shown[1]
 
+    def test_progress_adds_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("percpu_ffi.sight.timeline.LOOKS", 3)
+        steps: list[int] = []
+        tiny(*[("alloc", i, 4, 4) for i in range(7)], progress=steps.append)
+        assert steps[:3] == [3, 3, 1]
+        assert sum(steps) == 2 * 7
+
     def test_worst_moment_has_the_most_stranded_bytes(self) -> None:
         found = tiny(("alloc", 1, 640, 4), ("alloc", 2, 640, 4), ("free", 1), ("free", 2))
         # both units' pages stay: |S|..........|     |..........|
@@ -191,11 +198,14 @@ class TestFiles:
     def test_names_that_html_and_matplotlib_would_obey(self, tmp_path: Path) -> None:
         pytest.importorskip("bokeh")
         lines = Path(NETNS)
-        trace = tmp_path / "<b>$x^$ </script>.trace".replace("/", "_")
-        Trace.load(lines).save(trace)
+        trace = tmp_path / "<b>$x^$ </script>\udcff.trace".replace("/", "_")
+        found = Trace.load(lines)
+        found.kinds[:] = [kind._replace(site=f"<i>{kind.site}$^\ud800") for kind in found.kinds]
+        found.save(trace)
         assert report(trace, "-o", tmp_path / "a.html", "--png", tmp_path / "a.png") == 0
         text = (tmp_path / "a.html").read_text(encoding="utf-8")
         assert "<b>$x" not in text
+        assert "<i>" not in re.sub(r"<script\b.*?</script>", "", text, flags=re.S)
         assert "&lt;b&gt;$x^$" in text
 
     def test_trace_without_sites_and_times(self, tmp_path: Path) -> None:
@@ -248,6 +258,11 @@ class TestRefusals:
     def test_trace_without_operations(self, capsys: pytest.CaptureFixture[str]) -> None:
         Trace.from_ops([]).save("a.trace")
         assert "a.trace: no operations" in self.refused(capsys, "a.trace", "--svg", "a.svg")
+
+    def test_trace_is_not_written_over(self, capsys: pytest.CaptureFixture[str]) -> None:
+        Trace.from_ops([("alloc", 1, 8, 4)]).save("a.svg")
+        assert "that is the trace itself" in self.refused(capsys, "a.svg", "--svg", "./a.svg")
+        assert len(Trace.load("a.svg")) == 1
 
     def test_setup_that_cannot_be(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert "cpus" in self.refused(capsys, NETNS, "--svg", "a.svg", "--cpus", "0")

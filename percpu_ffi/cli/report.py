@@ -56,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     for option, path in outputs.items():
         check_page() if option == "-o" else check_still(option)
         _check_writable(option, path)
+        if os.path.realpath(path) == os.path.realpath(args.trace):
+            raise ConfigError(f"{option} {path}: that is the trace itself; name another file")
     trace = load_trace(args)
     if not trace:
         raise TraceError("no operations: there is nothing to show", args.trace)

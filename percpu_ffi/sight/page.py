@@ -83,7 +83,7 @@ def make_page(timeline: Timeline, figures: dict[str, Any]) -> str:
         resources=Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).render(),
         script=script,
         site_legend=_legend(colours),
-        sites=[(row, colours[row.name]) for row in sites[:MOST_SITES]],
+        sites=[(printable(row.name), row, colours[row.name]) for row in sites[:MOST_SITES]],
         title=printable(figures["trace"]),
         worst=explain_worst(timeline),
     )

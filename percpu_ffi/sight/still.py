@@ -163,7 +163,9 @@ def _map(
     axes.set_xlim(0, timeline.unit_size)
     axes.set_ylim(len(lanes), 0)
     axes.set_yticks([lane + 0.45 for lane in range(len(lanes))], [f"chunk {i}" for i in lanes])
-    axes.tick_params(axis="y", length=0)
+    # names as high as their lines
+    points = min(9.0, 0.8 * 72 * MOST_INCHES / len(lanes))
+    axes.tick_params(axis="y", length=0, labelsize=points)
     _count_bytes(axes.xaxis, timeline.unit_size, 8)
     axes.set_title("the chunks at the worst moment, coloured by call site; populated pages below "
                    "each", fontsize=9, loc="left")  # fmt: skip

@@ -246,8 +246,9 @@ def _figures(
             return
         pages.append(allocator.pages)
         chunks.append(allocator.chunks)
-        if progress and (len(pages) % LOOKS == 0 or len(pages) == n + 1):
-            progress((len(pages) - 1) % LOOKS + 1)
+        at = len(pages) - 1
+        if progress and (at % LOOKS == 0 or at == n):
+            progress(at % LOOKS or LOOKS)
 
     result = allocator.replay(trace, look, stops=range(1, n))
     changes = array("q", [0]) * (n + 1)
