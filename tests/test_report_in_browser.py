@@ -198,6 +198,22 @@ def test_areas_tell_size_site_and_age(page: Chrome, timeline: Timeline) -> None:
     assert all(re.fullmatch(r"[\d.]+ (s|ms|µs)", age) for age in ages - {"there from the start"})
 
 
+def test_pages_tell_of_their_chunk(page: Chrome, timeline: Timeline) -> None:
+    press(page, "peak")
+    moment = timeline.moment_at(timeline.peak)
+    check_moment(page, timeline, moment)
+    patches = list(timeline.patches_at(moment))
+    expected = {
+        (
+            chunk,
+            sum(p.kind >= 0 for p in patches if p.chunk == chunk),
+            sum(p.end - p.start for p in patches if p.chunk == chunk and p.kind == PAGES),
+        )
+        for chunk in {p.chunk for p in patches}
+    }
+    assert set(columns(page, "pages", "chunk", "count", "held")) == expected
+
+
 def test_colours_by_age(page: Chrome) -> None:
     before = {fill for (fill,) in columns(page, "areas", "fill")}
     press(page, "by age")

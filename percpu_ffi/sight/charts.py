@@ -93,7 +93,7 @@ class Charts:
         size.legend.margin = 0
         size.legend.label_text_font_size = "12px"
         size.y_range = Range1d(start=0, end=1.08 * max(self.source.data["held"].max(), 1))
-        size.yaxis.ticker = AdaptiveTicker(base=2, mantissas=[1], desired_num_ticks=4)
+        size.yaxis.ticker = AdaptiveTicker(base=2, mantissas=[1], desired_num_ticks=6)
         size.yaxis.formatter = CustomJSTickFormatter(code=BYTES)
 
         share = self._chart(120, "fragmentation", "share")

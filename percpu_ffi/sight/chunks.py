@@ -116,12 +116,12 @@ class Chunks:
         dress(chart)
         for source, columns in (
             (self.units, "left right bottom top y chunk used count held"),
-            (self.pages, "left right bottom top"),
+            (self.pages, "left right bottom top chunk used count held"),
             (self.areas, "left right bottom top fill size align site age chunk"),
         ):
             source.data = {name: [] for name in columns.split()}
-        below = chart.quad(**BOX, source=self.units, fill_color=COLOURS["free"])
-        chart.quad(**BOX, source=self.pages, fill_color=COLOURS["pages"])
+        chart.quad(**BOX, source=self.units, fill_color=COLOURS["free"])
+        below = chart.quad(**BOX, source=self.pages, fill_color=COLOURS["pages"])
         above = chart.quad(**BOX, source=self.areas, fill_color="fill")
         chart.add_tools(
             HoverTool(renderers=[above], tooltips=[

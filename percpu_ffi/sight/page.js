@@ -16,7 +16,7 @@ const clock = (value) =>
     value >= 1e-3 ? `${(value * 1e3).toFixed(2)} ms` : `${(value * 1e6).toFixed(0)} µs`
 
 const u = {left: [], right: [], bottom: [], top: [], y: [], chunk: [], used: [], count: [], held: []}
-const g = {left: [], right: [], bottom: [], top: []}
+const g = {left: [], right: [], bottom: [], top: [], chunk: []}
 const a = {left: [], right: [], bottom: [], top: [], fill: [], size: [], align: [], site: [], age: [],
            chunk: []}
 const row_of = new Map()  // chunk: its row in u
@@ -44,6 +44,7 @@ for (let i = 0; i < p.first.length; i++) {
     if (kind === PAGES) {
         u.held[row] += right - left
         g.left.push(left); g.right.push(right); g.top.push(top - 0.70); g.bottom.push(top - 0.84)
+        g.chunk.push(chunk)
         continue
     }
     u.used[row] += right - left
@@ -60,6 +61,8 @@ for (let i = 0; i < p.first.length; i++) {
     a.size.push(kind_size[kind]); a.align.push(`, aligned to ${number(kind_align[kind])}`)
     a.site.push(site_names[site]); a.age.push(timed ? clock(since) : `${number(since)} operations`)
 }
+for (const key of ["used", "count", "held"])
+    g[key] = g.chunk.map((chunk) => u[key][row_of.get(chunk)])
 units.data = u
 pages.data = g
 areas.data = a
