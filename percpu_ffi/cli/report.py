@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from percpu_ffi.errors import ConfigError, TraceError
 from percpu_ffi.sight.page import check_page, make_page
 from percpu_ffi.sight.still import check_still, make_still
 from percpu_ffi.sight.timeline import collect
-from percpu_ffi.whole import write_whole
+from percpu_ffi.whole import check_writable, write_whole
 
 if TYPE_CHECKING:
     import argparse
@@ -55,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("nothing to write: give -o OUT.html, --png OUT.png or --svg OUT.svg")
     for option, path in outputs.items():
         check_page() if option == "-o" else check_still(option)
-        _check_writable(option, path)
+        check_writable(option, path)
         if os.path.realpath(path) == os.path.realpath(args.trace):
             raise ConfigError(f"{option} {path}: that is the trace itself; name another file")
     trace = load_trace(args)
@@ -89,20 +88,3 @@ def _figures(timeline: Timeline, name: str) -> dict[str, Any]:
     )
     del figures["operations_per_second"]
     return figures
-
-
-def _check_writable(option: str, path: str) -> None:
-    """Try it beforehand, so that nobody waits in vain; what is there stays as it is."""
-    target = Path(os.path.realpath(path))
-    try:
-        if target.exists() and not target.is_file():  # a pipe or a device: nothing to replace
-            if target.is_dir() or not os.access(target, os.W_OK):
-                raise PermissionError
-            return
-        trial = target.with_name(f".{secrets.token_hex(8)}.tmp")
-        trial.touch(exist_ok=False)
-        trial.unlink()
-    except OSError:
-        raise ConfigError(
-            f"{option} {path}: a file in a folder that can be written is needed"
-        ) from None

@@ -11,11 +11,10 @@ same from one moment to another, an area for instance.  It is kept once.
 
 from __future__ import annotations
 
-import operator
 from array import array
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, compress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from percpu_ffi.allocator import Allocator
@@ -365,15 +364,11 @@ def _patches(
 def _thin(timeline: Timeline, special: set[int]) -> None:
     """Drop every second moment, and what was seen in these alone."""
     moments = timeline.moments
-    kept = [i for i, moment in enumerate(moments) if i % 2 == 0 or moment.done in special]
-    # for each old moment, how many kept ones are before it
-    before = [
-        0,
-        *accumulate(map(operator.contains, [set(kept)] * len(moments), range(len(moments)))),
-    ]
+    kept = [i % 2 == 0 or moment.done in special for i, moment in enumerate(moments)]
+    before = [0, *accumulate(map(int, kept))]  # for each moment, how many kept ones
     patches = {}
     for patch, stays in timeline.patches.items():
         moved = [(before[first], before[last + 1] - 1) for first, last in stays]
         if found := [(first, last) for first, last in moved if first <= last]:
             patches[patch] = found
-    timeline.moments, timeline.patches = [moments[i] for i in kept], patches
+    timeline.moments, timeline.patches = list(compress(moments, kept)), patches
