@@ -133,6 +133,14 @@ class Allocator(PerCpu):
         return self._static_ptr
 
     @property
+    def chunks(self) -> int:
+        return int(self._info().chunks)
+
+    @property
+    def pages(self) -> int:
+        return int(self._info().pages)
+
+    @property
     def handle(self) -> Any:
         """The ``struct pcpu *`` of C, for modules of your own: see :mod:`percpu_ffi.embed`.
 
@@ -232,8 +240,13 @@ class Allocator(PerCpu):
         if error:
             raise self._error(error, ptr=_item(data, width, at[0]) if n else 0)
 
-    def replay(self, trace: Trace, progress: Callable[[int], object] | None = None) -> Replay:
-        return replay_in_c(self._pcpu, trace, self._error, progress)
+    def replay(
+        self,
+        trace: Trace,
+        progress: Callable[[int], object] | None = None,
+        stops: Iterable[int] = (),
+    ) -> Replay:
+        return replay_in_c(self._pcpu, trace, self._error, progress, stops)
 
     def close(self) -> None:
         error = lib.pcpu_close(self._pcpu)

@@ -153,6 +153,16 @@ class PerCpu(ABC):
         return self._config.static_size
 
     @property
+    def chunks(self) -> int:
+        """Chunks now, the first one included."""
+        return len(self.state().chunks)
+
+    @property
+    def pages(self) -> int:
+        """Page frames that the chunks hold now, of all CPUs, static ones included."""
+        return sum(sum(chunk.populated) for chunk in self.state().chunks)
+
+    @property
     @abstractmethod
     def static_ptr(self) -> int:
         """Per-CPU pointer of the static area, for locate(), address() and view()."""
@@ -308,7 +318,12 @@ class PerCpu(ABC):
         """
 
     @abstractmethod
-    def replay(self, trace: Trace, progress: Callable[[int], object] | None = None) -> Replay:
+    def replay(
+        self,
+        trace: Trace,
+        progress: Callable[[int], object] | None = None,
+        stops: Iterable[int] = (),
+    ) -> Replay:
         """Run a whole trace through the allocator.
 
         Areas that the trace does not free stay allocated; faults that it sets stay set.
@@ -317,7 +332,10 @@ class PerCpu(ABC):
 
         Args:
             trace: the operations.
-            progress: called with the number of operations done since its last call.
+            progress: called with the number of operations done since its last call; it may
+                look at the allocator.
+            stops: after how many operations to call it too; what lies outside the trace is
+                passed over.
 
         Returns: pointers, failures and figures; an operation that fails is noted there
             and the run goes on.

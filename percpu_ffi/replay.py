@@ -8,13 +8,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from array import array
+    from collections.abc import Iterable, Iterator
 
     from percpu_ffi.trace import Op
 
-__all__ = ["STEP", "Failure", "Replay"]
+__all__ = ["STEP", "Failure", "Replay", "parts"]
 
 # operations between two looks at the world: some milliseconds in C
 STEP = 1 << 16
+
+
+def parts(n: int, stops: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Cut ``n`` operations at ``stops``, and where a part has more than ``STEP``.
+
+    Gives the first operation of each part and the one behind its last; one empty part where
+    there are no operations.
+    """
+    start = 0
+    for stop in (*sorted({stop for stop in stops if 0 < stop < n}), n):
+        while stop - start > STEP:
+            yield start, start + STEP
+            start += STEP
+        yield start, stop
+        start = stop
 
 
 @dataclass(frozen=True)

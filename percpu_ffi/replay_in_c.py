@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._core import ffi, lib
 from percpu_ffi.config import SERVICES, FaultPlan
-from percpu_ffi.replay import STEP, Failure, Replay
+from percpu_ffi.replay import Failure, Replay, parts
 from percpu_ffi.trace.operations import FAULT, FREE, OP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from percpu_ffi.trace import Trace
 
@@ -27,6 +27,7 @@ def replay_in_c(
     trace: Trace,
     to_error: Callable[..., Exception],
     progress: Callable[[int], object] | None,
+    stops: Iterable[int],
 ) -> Replay:
     """Run ``trace`` through the C allocator ``pcpu``."""
     ops = ffi.from_buffer("struct pcpu_op[]", trace.ops)  # its length is the buffer's own
@@ -50,8 +51,7 @@ def replay_in_c(
     if error:
         raise to_error(error)
 
-    for start in range(0, n, STEP):
-        end = min(start + STEP, n)
+    for start, end in parts(n, stops):
         error = lib.pcpu_replay(pcpu, run, start, end)
         if error:
             raise to_error(error)

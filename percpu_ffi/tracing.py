@@ -246,7 +246,12 @@ class _Traced(Base):
         with _Call(self._tracing):
             super().free_many(ptrs)
 
-    def replay(self, trace: Trace, progress: Callable[[int], object] | None = None) -> Replay:
+    def replay(
+        self,
+        trace: Trace,
+        progress: Callable[[int], object] | None = None,
+        stops: Iterable[int] = (),
+    ) -> Replay:
         with _Call(self._tracing) as call:
 
             def step(done: int) -> None:
@@ -254,7 +259,7 @@ class _Traced(Base):
                 if progress:
                     progress(done)
 
-            return super().replay(trace, step)
+            return super().replay(trace, step, stops)
 
     def close(self) -> None:
         tracing = self._tracing

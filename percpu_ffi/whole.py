@@ -7,7 +7,9 @@ import os
 import secrets
 from pathlib import Path
 
-__all__ = ["write_whole"]
+from percpu_ffi.errors import ConfigError
+
+__all__ = ["check_writable", "write_whole"]
 
 
 def write_whole(path: str | Path, data: bytes) -> None:
@@ -32,3 +34,31 @@ def write_whole(path: str | Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def check_writable(option: str, path: str | Path) -> None:
+    """Try beforehand whether :func:`write_whole` can, so that nobody waits in vain.
+
+    What is there stays as it is.
+
+    Args:
+        option: the option of a command that names it.
+        path: the file.
+
+    Raises:
+        ConfigError: it cannot.
+
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and not target.is_file():  # a pipe or a device
+            if target.is_dir() or not os.access(target, os.W_OK):
+                raise PermissionError
+            return
+        trial = target.with_name(f".{secrets.token_hex(8)}.tmp")
+        trial.touch(exist_ok=False)
+        trial.unlink()
+    except OSError:
+        raise ConfigError(
+            f"{option} {path}: a file in a folder that can be written is needed"
+        ) from None

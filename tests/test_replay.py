@@ -155,8 +155,7 @@ def test_service_that_fails_is_named(tiny: Make) -> None:
 
 
 def test_area_that_is_looked_at_is_not_freed(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("percpu_ffi.replay_in_c.STEP", "percpu_ffi.model.replay.STEP"):
-        monkeypatch.setattr(place, 100)
+    monkeypatch.setattr("percpu_ffi.replay.STEP", 100)
     ops = [("alloc", i, 4, 4) for i in range(100)] + [("free", 0), ("alloc", 0, 8, 8)]
 
     def look(_done: int) -> None:
@@ -249,10 +248,28 @@ def test_damaged_operations_are_refused(
 ) -> None:
     trace = Trace.from_ops([("alloc", 1, 8, 8), ("free", 1)])
     OP.pack_into(trace._data.ops, OP.size, *op)
-    monkeypatch.setattr("percpu_ffi.replay_in_c.STEP", 1)
+    monkeypatch.setattr("percpu_ffi.replay.STEP", 1)
     with tiny() as a:
         before = a.state()
         for progress in (None, lambda _n: None):
             with pytest.raises(TraceError, match="damaged"):
                 a.replay(trace, progress)
         assert a.state() == before
+
+
+def test_stops_let_one_look_on_the_way(tiny: Make) -> None:
+    trace = Trace.from_ops([*[("alloc", i, 512, 8) for i in range(4)], ("free", 3), ("free", 2)])
+    seen = []
+    with tiny() as a:
+        at = 0
+
+        def look(done: int) -> None:
+            nonlocal at
+            at += done
+            seen.append((at, a.chunks, a.pages))
+
+        a.replay(trace, look, stops=(4, 1, 1, 0, 99))
+    # 1 + 1 areas in two units of 1 KiB: 8 pages of 64 bytes an area on each of 2 CPUs
+    assert [at for at, _, _ in seen] == [1, 4, 6]
+    assert [chunks for _, chunks, _ in seen] == [1, 3, 3]
+    assert seen[0][2] == (1 + 8) * 2

@@ -3,7 +3,7 @@
 #
 # need.sh python|clang|program PROGRAM - make sure that a Python can make virtual
 # environments and build extensions, that a clang can build fuzzers, or that a
-# program is there, whose package has its name.  Debian splits these parts off;
+# program is there, by the package of Debian that has it.  Debian splits these parts off;
 # root gets the packages installed.
 set -eu
 what=$1
@@ -29,7 +29,10 @@ int LLVMFuzzerTestOneInput(const char *data, unsigned long n) { return data + n 
 }
 
 missing_program() {
-	command -v "$program" >/dev/null || echo "$program"
+	command -v "$program" >/dev/null || case $program in
+	chromedriver) echo "chromium-driver" ;;
+	*) echo "$program" ;;
+	esac
 }
 
 packages=$("missing_$what")

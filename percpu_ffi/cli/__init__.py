@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from percpu_ffi import __version__
-from percpu_ffi.cli import bench, check, compare, record, replay, sizes, stats, who
+from percpu_ffi.cli import bench, check, compare, record, replay, report, sizes, stats, who
 from percpu_ffi.errors import PercpuError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     compare.add_parser(commands)
     stats.add_parser(commands)
     check.add_parser(commands)
+    report.add_parser(commands)
     bench.add_parser(commands)
     args = parser.parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be any bytes

@@ -18,11 +18,15 @@ from percpu_ffi.trace import Trace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from percpu_ffi.face import PerCpu
+    from percpu_ffi.sight.timeline import Timeline
+
 __all__ = [
     "add_memory",
     "add_setup",
     "add_trace",
     "first_chunk",
+    "geometry_of",
     "given_setup",
     "load_trace",
     "name_of",
@@ -83,7 +87,20 @@ def add_memory(group: argparse._ArgumentGroup) -> None:
 def setup_of(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
     """Arguments of one allocator: what was given, else what the trace has, else what is usual."""
     setup = {"memory": "mapped", **usual_setup(trace), **given_setup(args)}
-    return {**setup, "memory": args.memory} if args.memory else setup
+    memory = getattr(args, "memory", None)
+    return {**setup, "memory": memory} if memory else setup
+
+
+def geometry_of(allocator: PerCpu | Timeline, setup: dict[str, Any]) -> dict[str, Any]:
+    """Tell what an allocator was made of, with what it chose itself."""
+    return {
+        "cpus": allocator.cpus,
+        "first_chunk": setup["first_chunk"],
+        "static_size": allocator.static_size,
+        "unit_size": allocator.unit_size,
+        "page_size": allocator.page_size,
+        "memory": setup["memory"],
+    }
 
 
 def usual_setup(trace: Trace) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from percpu_ffi.cli.given import (
     add_memory,
     add_setup,
     add_trace,
+    geometry_of,
     load_trace,
     name_of,
     setup_of,
 )
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.draw import LEGEND, map_bar
+from percpu_ffi.sight.words import plural
 
 if TYPE_CHECKING:
     import argparse
@@ -86,14 +88,7 @@ def run(args: argparse.Namespace) -> int:
         report = Report(
             name=name_of(args.trace),
             trace=trace,
-            geometry={
-                "cpus": allocator.cpus,
-                "first_chunk": setup["first_chunk"],
-                "static_size": allocator.static_size,
-                "unit_size": allocator.unit_size,
-                "page_size": allocator.page_size,
-                "memory": setup["memory"],
-            },
+            geometry=geometry_of(allocator, setup),
             result=result,
             state=allocator.state(),
             counters=allocator.counters(),
@@ -143,7 +138,7 @@ def to_text(report: Report) -> str:
 
 def _summary(report: Report) -> list[str]:
     stats, result, geometry = report.trace.stats, report.result, report.geometry
-    recorded = f", recorded on {_plural(stats.cpus, 'CPU')}" if stats.cpus else ""
+    recorded = f", recorded on {plural(stats.cpus, 'CPU')}" if stats.cpus else ""
     pages = result.peak_populated_pages
     rows = [
         ("events", stats.events, f"{stats.lost:,} lost by the recorder"),
@@ -161,20 +156,20 @@ def _summary(report: Report) -> list[str]:
         (
             "pages at peak",
             pages,
-            f"of {geometry['page_size']:,} bytes, on {_plural(geometry['cpus'], 'CPU')}; "
+            f"of {geometry['page_size']:,} bytes, on {plural(geometry['cpus'], 'CPU')}; "
             f"utilisation {report.utilisation:.1%}",
         ),
         (
             "kernel's own",
             stats.kernel_pages * geometry["cpus"],
-            f"pages touched, in {_plural(stats.kernel_chunks, 'chunk')}, offsets up to "
+            f"pages touched, in {plural(stats.kernel_chunks, 'chunk')}, offsets up to "
             f"{stats.kernel_extent:,}",
         ),
         ("speed", report.operations_per_second, "operations a second"),
     ]
     return [
         f"{report.name}{recorded}",
-        f"replayed on {_plural(geometry['cpus'], 'CPU')}, {geometry['first_chunk']}, "
+        f"replayed on {plural(geometry['cpus'], 'CPU')}, {geometry['first_chunk']}, "
         f"static area of {geometry['static_size']:,} bytes, "
         f"units of {geometry['unit_size']:,}, memory {geometry['memory']}",
         "",
@@ -183,10 +178,6 @@ def _summary(report: Report) -> list[str]:
             for name, value, note in rows
         ),
     ]
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _most(reasons: dict[str, int]) -> list[tuple[str, int]]:

@@ -537,5 +537,10 @@ class Model(PerCpu):
             for ptr in pointers:
                 self._free(ptr)
 
-    def replay(self, trace: Trace, progress: Callable[[int], object] | None = None) -> Replay:
-        return replay_in_model(self, trace, progress)
+    def replay(
+        self,
+        trace: Trace,
+        progress: Callable[[int], object] | None = None,
+        stops: Iterable[int] = (),
+    ) -> Replay:
+        return replay_in_model(self, trace, progress, stops)

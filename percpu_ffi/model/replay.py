@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
 from percpu_ffi.config import FaultPlan
-from percpu_ffi.replay import STEP, Failure, Replay
+from percpu_ffi.replay import Failure, Replay, parts
 from percpu_ffi.trace.operations import FAULT, FREE, OP, ORPHAN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from percpu_ffi.model.model import Model
     from percpu_ffi.trace import Trace
@@ -21,18 +21,22 @@ if TYPE_CHECKING:
 __all__ = ["replay_in_model"]
 
 
-def replay_in_model(model: Model, trace: Trace, progress: Callable[[int], object] | None) -> Replay:
+def replay_in_model(
+    model: Model,
+    trace: Trace,
+    progress: Callable[[int], object] | None,
+    stops: Iterable[int],
+) -> Replay:
     """Run ``trace`` through ``model``."""
     run = Run(model, trace)
     created, destroyed = model._created, model._destroyed
     started = time.perf_counter_ns()
-    for start in range(0, max(len(trace), 1), STEP):
-        done = len(run.pointers)
+    for start, end in parts(len(trace), stops):
         with model._entry:
-            for row in OP.iter_unpack(trace.ops[start * OP.size : (start + STEP) * OP.size]):
+            for row in OP.iter_unpack(trace.ops[start * OP.size : end * OP.size]):
                 run.step(*row)
         if progress:
-            progress(len(run.pointers) - done)
+            progress(end - start)
     return Replay(
         pointers=run.pointers,
         failures=tuple(run.failures),

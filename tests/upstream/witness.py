@@ -385,7 +385,12 @@ class Witness(PerCpu):
         self.address(ptr, cpu)
         raise AssertionError("address() always raises")
 
-    def replay(self, trace: Trace, progress: Callable[[int], object] | None = None) -> Replay:
+    def replay(
+        self,
+        trace: Trace,
+        progress: Callable[[int], object] | None = None,
+        stops: Iterable[int] = (),
+    ) -> Replay:
         raise NotImplementedError("drive it: percpu_ffi.lockstep")
 
     def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The page's curves over time, and how large areas are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from bokeh.layouts import column
+from bokeh.models import (
+    AdaptiveTicker,
+    ColumnDataSource,
+    CustomJS,
+    CustomJSTickFormatter,
+    HoverTool,
+    Label,
+    NumeralTickFormatter,
+    RadioButtonGroup,
+    Range1d,
+    Span,
+)
+from bokeh.plotting import figure
+from bokeh.transform import dodge
+
+from percpu_ffi.sight.colours import COLOURS
+from percpu_ffi.sight.curves import thinned
+from percpu_ffi.sight.frame import BYTES, LEFT, dress
+from percpu_ffi.sight.tally import by_size
+
+if TYPE_CHECKING:
+    from percpu_ffi.sight.timeline import Timeline
+
+__all__ = ["Charts", "columns_at", "size_chart"]
+
+AXES = ("seconds from the first operation", "operations done")
+
+# changes the axis: every column x becomes that of seconds or of operations
+TURN = """
+const key = axis.active === 0 && timed ? "seconds" : "done"
+for (const source of sources) source.data = {...source.data, x: source.data[key]}
+const x = sources[0].data.x, end = x[x.length - 1] || 1
+range.setv({bounds: [0, end], start: 0, end, reset_start: 0, reset_end: end})
+label.axis_label = axes[key === "seconds" ? 0 : 1]
+for (const mark of marks) {
+    const at = mark.tags[key === "seconds" ? 0 : 1], late = at > end / 2
+    if (mark.type !== "Label") { mark.location = at; continue }
+    mark.setv({x: at, text_align: late ? "right" : "left", x_offset: late ? -4 : 4})
+}
+"""
+
+
+def columns_at(timeline: Timeline, done: list[int]) -> dict[str, Any]:
+    """Give what the page tells of moments: x, which charts use, is one of the first two."""
+    curves, seconds = timeline.curves, timeline.seconds
+    data = {
+        "seconds": [0.0 if seconds is None else seconds[i] for i in done],
+        "done": [float(i) for i in done],
+        "live": [float(curves.live[i]) for i in done],
+        "asked": [float(timeline.static_size + curves.live[i]) for i in done],
+        "held": [float(timeline.held(i)) for i in done],
+        "stranded": [float(timeline.stranded(i)) for i in done],
+        "share": [timeline.fragmentation(i) for i in done],
+        "chunks": [float(curves.chunks[i]) for i in done],
+    }
+    columns = {name: np.array(values, dtype=np.float64) for name, values in data.items()}
+    return {"x": columns["done" if seconds is None else "seconds"], **columns}
+
+
+class Charts:
+    """Bytes, fragmentation and chunks over time, one below the other."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        """Draw them."""
+        self.timed = timeline.seconds is not None
+        self.source = ColumnDataSource(columns_at(timeline, thinned(timeline)), name="curves")
+        end = float(self.source.data["x"][-1]) or 1.0
+        self.range = Range1d(start=0, end=end, bounds=(0, end))
+        self.cursors: list[Any] = []
+        """Lines at the slider's moment."""
+        self.marks: list[Any] = []
+        """What stands at the peak and at the worst moment; tags: where, on each axis."""
+
+        size = self._chart(230, "bytes of a CPU", "held")
+        for key, colour, label in (
+            ("held", COLOURS["held"], "populated"),
+            ("asked", COLOURS["live"], "static and live"),
+        ):
+            size.varea_step("x", 0, key, source=self.source, step_mode="after", color=colour,
+                            legend_label=label)  # fmt: skip
+        size.add_layout(size.legend[0], "above")
+        size.legend.orientation = "horizontal"
+        size.legend.border_line_color = None
+        size.legend.margin = 0
+        size.legend.label_text_font_size = "12px"
+        size.y_range = Range1d(start=0, end=1.08 * max(self.source.data["held"].max(), 1))
+        size.yaxis.ticker = AdaptiveTicker(base=2, mantissas=[1], desired_num_ticks=6)
+        size.yaxis.formatter = CustomJSTickFormatter(code=BYTES)
+
+        share = self._chart(120, "fragmentation", "share")
+        share.step("x", "share", source=self.source, mode="after", color=COLOURS["bad"])
+        share.y_range = Range1d(start=0, end=1.04)
+        share.yaxis.ticker = [0, 0.5, 1]
+        share.yaxis.formatter = NumeralTickFormatter(format="0%")
+
+        chunks = self._chart(150, "chunks", "chunks")
+        chunks.step("x", "chunks", source=self.source, mode="after", color=COLOURS["chunks"])
+        chunks.y_range = Range1d(start=0, end=1.15 * self.source.data["chunks"].max() + 0.2)
+        chunks.yaxis.ticker = AdaptiveTicker(min_interval=1, desired_num_ticks=3)
+        chunks.xaxis.axis_label = AXES[0 if self.timed else 1]
+
+        self.charts = [size, share, chunks]
+        self._mark(timeline)
+        for chart in self.charts[:-1]:
+            chart.xaxis.major_label_text_font_size = "0px"
+            chart.xaxis.major_tick_line_color = None
+        self.column = column(*self.charts, sizing_mode="stretch_width")
+        self.axis = RadioButtonGroup(
+            labels=["by time", "by operations"], active=0 if self.timed else 1, name="axis"
+        )
+        self.axis.disabled = not self.timed
+
+    def turn_axis(self, moments: Any, show: Any) -> None:
+        """Let the axis be changed; of ``moments`` too, and ``show`` shows them again."""
+        args = {
+            "axis": self.axis, "sources": [self.source, moments], "range": self.range,
+            "marks": self.marks, "label": self.charts[-1].xaxis[0], "axes": AXES,
+            "timed": self.timed,
+        }  # fmt: skip
+        self.axis.js_on_change("active", CustomJS(args=args, code=TURN), show)
+
+    def go_on_tap(self, moments: Any, slider: Any) -> None:
+        """Let a click move the slider to the nearest moment."""
+        code = """
+        const x = moments.data.x
+        let best = 0
+        for (let i = 1; i < x.length; i++)
+            if (Math.abs(x[i] - cb_obj.x) < Math.abs(x[best] - cb_obj.x)) best = i
+        slider.value = best
+        """
+        for chart in self.charts:
+            go = CustomJS(args={"slider": slider, "moments": moments}, code=code)
+            chart.js_on_event("tap", go)
+
+    def _chart(self, height: int, label: str, key: str) -> Any:
+        """Make an empty chart; pointing at it tells everything about the moment."""
+        chart = figure(
+            height=height, x_range=self.range, y_axis_label=label, sizing_mode="stretch_width",
+            tools="xbox_zoom,xpan,reset", active_drag="xbox_zoom",
+        )  # fmt: skip
+        dress(chart)
+        chart.min_border_left = LEFT
+        chart.xaxis.formatter = NumeralTickFormatter(format="0,0.[000000]")
+        tooltips = [
+            *([("seconds", "@seconds{0,0.000000}")] if self.timed else []),
+            ("operations done", "@done{0,0}"),
+            ("live", "@live{0,0} bytes"),
+            ("populated", "@held{0,0} bytes"),
+            ("stranded", "@stranded{0,0} bytes"),
+            ("fragmentation", "@share{0.0 %}"),
+            ("chunks", "@chunks"),
+        ]
+        points = chart.scatter("x", key, source=self.source, size=6, alpha=0)
+        chart.add_tools(HoverTool(renderers=[points], mode="vline", tooltips=tooltips))
+        return chart
+
+    def _mark(self, timeline: Timeline) -> None:
+        """Draw lines at the peak, at the worst moment, and at that of the slider."""
+        top = self.charts[0].y_range.end
+        for done, text, colour, height in (
+            (timeline.peak, "peak", COLOURS["peak"], 0.86),
+            (timeline.worst, "worst", COLOURS["bad"], 0.70),
+        ):
+            seconds = timeline.seconds[done] if timeline.seconds else 0.0
+            at = seconds if self.timed else done
+            late = at > self.range.end / 2
+            look = {"tags": [seconds, done]}
+            for chart in self.charts:
+                span = Span(location=at, dimension="height", line_color=colour,
+                            line_dash="dashed", line_width=1.2, **look)  # fmt: skip
+                chart.add_layout(span)
+                self.marks.append(span)
+            label = Label(
+                x=at, y=height * top, text=text, text_color=colour, text_font_size="12px",
+                text_font_style="bold", background_fill_color="white", background_fill_alpha=0.75,
+                text_align="right" if late else "left", x_offset=-4 if late else 4, **look,
+            )  # fmt: skip
+            self.charts[0].add_layout(label)
+            self.marks.append(label)
+        for chart in self.charts:
+            cursor = Span(location=0, dimension="height", line_color="#111", line_width=1.4)
+            chart.add_layout(cursor)
+            self.cursors.append(cursor)
+
+
+def size_chart(timeline: Timeline) -> Any:
+    """Draw how large areas are."""
+    rows = by_size(timeline)
+    allocs = sum(row.allocs for row in rows) or 1
+    at_peak = sum(row.at_peak for row in rows) or 1
+    source = ColumnDataSource({
+        "size": [f"{int(row.name):,}" for row in rows],
+        "allocs": [row.allocs for row in rows],
+        "bytes": [row.at_peak for row in rows],
+        "share_allocs": [row.allocs / allocs for row in rows],
+        "share_bytes": [row.at_peak / at_peak for row in rows],
+    })  # fmt: skip
+    chart = figure(height=300, x_range=source.data["size"] or ["none"], sizing_mode="stretch_width",
+                   tools="", toolbar_location=None, x_axis_label="bytes, up to")  # fmt: skip
+    for shift, key, colour, label in (
+        (-0.19, "share_allocs", COLOURS["live"], "of all allocations"),
+        (0.19, "share_bytes", COLOURS["second"], "of live bytes at the peak"),
+    ):
+        chart.vbar(x=dodge("size", shift, range=chart.x_range), top=key, width=0.36, source=source,
+                   color=colour, legend_label=label)  # fmt: skip
+    chart.add_tools(HoverTool(tooltips=[
+        ("up to", "@size bytes"), ("allocations", "@allocs{0,0}"),
+        ("live bytes at the peak", "@bytes{0,0}"),
+    ]))  # fmt: skip
+    dress(chart)
+    chart.y_range.start = 0
+    chart.xgrid.grid_line_color = None
+    chart.xaxis.major_label_orientation = 0.6
+    chart.yaxis.formatter = NumeralTickFormatter(format="0%")
+    chart.add_layout(chart.legend[0], "above")
+    chart.legend.orientation = "horizontal"
+    chart.legend.border_line_color = None
+    chart.legend.label_text_font_size = "12px"
+    return chart

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Colours that the page and the still picture share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["AGES", "COLOURS", "OTHERS", "site_colours"]
+
+COLOURS = {
+    "static": "#37474f",
+    "free": "#e8ecf1",
+    "pages": "#2a9d8f",
+    "held": "#b7dcd6",
+    "live": "#3b6fb6",
+    "bad": "#d64545",
+    "chunks": "#6b4fa0",
+    "second": "#e69f00",
+    "peak": "#3b6fb6",
+}
+
+# told apart by most eyes, also without colour vision; by order of weight
+SITES = (
+    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a900", "#7a5195",
+    "#8c564b", "#17becf",
+)  # fmt: skip
+OTHERS = "#a3acb8"
+
+# young to old
+AGES = ("#fde725", "#a0da39", "#4ac16d", "#1fa187", "#277f8e", "#365c8d", "#46327e", "#440154")
+
+
+def site_colours(names: Sequence[str]) -> dict[str, str]:
+    """Give colours to call sites, the first ones their own."""
+    return {name: SITES[i] if i < len(SITES) else OTHERS for i, name in enumerate(names)}

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A timeline as a page that needs nothing but a browser: bokeh, the extra ``report``.
+
+``page.html`` is its frame.  ``charts`` draws the curves in it, ``chunks`` the chunks at the
+moment of a slider.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from percpu_ffi.errors import ConfigError
+from percpu_ffi.sight.colours import AGES, COLOURS, OTHERS, site_colours
+from percpu_ffi.sight.explain import explain_worst
+from percpu_ffi.sight.frame import text_of
+from percpu_ffi.sight.tally import by_site
+from percpu_ffi.sight.words import gaps, plural, printable
+
+if TYPE_CHECKING:
+    from percpu_ffi.sight.timeline import Timeline
+
+__all__ = ["check_page", "make_page"]
+
+MOST_SITES = 12  # in the table
+
+CARDS = (
+    ("events", "events recorded"),
+    ("allocs", "allocations"),
+    ("frees", "frees"),
+    ("failures", "failures in this replay"),
+    ("peak_live_bytes", "live bytes at the peak"),
+    ("live_bytes", "live bytes at the end"),
+    ("chunks_created", "chunks created"),
+    ("chunks_destroyed", "chunks given back"),
+    ("chunks", "chunks at the end"),
+    ("peak_populated_pages", "pages at most, of all CPUs"),
+    ("utilisation_at_peak", "in use at the peak of live bytes"),
+)
+
+
+def check_page() -> None:
+    """Look whether a page can be made, before the work.
+
+    Raises:
+        ConfigError: bokeh is not installed.
+
+    """
+    if find_spec("bokeh") is None:
+        raise ConfigError("-o needs bokeh, the extra 'report': pip install 'percpu_ffi[report]'")
+
+
+def make_page(timeline: Timeline, figures: dict[str, Any]) -> str:
+    """Make the page.
+
+    Args:
+        timeline: what is drawn.
+        figures: those of ``percpu-ffi replay --json``.
+
+    Raises:
+        ConfigError: bokeh is not installed.
+
+    """
+    check_page()
+    from bokeh.embed import components  # noqa: PLC0415
+    from bokeh.resources import Resources  # noqa: PLC0415
+    from jinja2 import Environment  # noqa: PLC0415
+
+    sites = by_site(timeline)
+    colours = site_colours([row.name for row in sites])
+    script, divs = components(_plots(timeline, colours))
+    frame = Environment(autoescape=True, trim_blocks=True).from_string(text_of("page.html"))
+    cards = [(key, _shown(figures[key]), what) for key, what in CARDS]
+    return frame.render(
+        about=_about(figures),
+        ages=AGES,
+        cards=[*cards, ("", f"{timeline.stranded(timeline.worst):,}", "bytes stranded at worst")],
+        colours=COLOURS,
+        divs=divs,
+        figures=figures,
+        more_sites=max(len(sites) - MOST_SITES, 0),
+        notes=_notes(timeline),
+        resources=Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).render(),
+        script=script,
+        site_legend=_legend(colours),
+        sites=[(printable(row.name), row, colours[row.name]) for row in sites[:MOST_SITES]],
+        title=printable(figures["trace"]),
+        worst=explain_worst(timeline),
+    )
+
+
+def _plots(timeline: Timeline, colours: dict[str, str]) -> dict[str, Any]:
+    """Make all that bokeh draws, by its name in the frame."""
+    from bokeh.document import Document  # noqa: PLC0415
+
+    from percpu_ffi.sight.charts import Charts, size_chart  # noqa: PLC0415 - it needs bokeh
+    from percpu_ffi.sight.chunks import Chunks  # noqa: PLC0415
+
+    charts = Charts(timeline)
+    chunks = Chunks(timeline, colours, charts)
+    plots = {
+        "axis": charts.axis,
+        "charts": charts.column,
+        "controls": chunks.controls,
+        "map": chunks.chart,
+        "sizes": size_chart(timeline),
+    }
+    document = Document()
+    for plot in plots.values():
+        document.add_root(plot)
+    document.js_on_event("document_ready", chunks.unpack)
+    return plots
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.1%}" if isinstance(value, float) else f"{value:,}"
+
+
+def _about(figures: dict[str, Any]) -> str:
+    geometry = figures["geometry"]
+    return (
+        "What a kernel asked of its per-CPU allocator, served by the allocator of February 2009 "
+        f"on {plural(geometry['cpus'], 'CPU')}: first chunk {geometry['first_chunk']}, static "
+        f"area of {geometry['static_size']:,} bytes, units of {geometry['unit_size']:,}, pages "
+        f"of {geometry['page_size']:,}."
+    )
+
+
+def _notes(timeline: Timeline) -> list[str]:
+    """Say what the trace does not tell."""
+    notes = []
+    if timeline.seconds is None:
+        notes.append("The trace tells no times: the axis counts operations.")
+    if not timeline.has_sites:
+        notes.append(
+            "The trace names no call sites, which kernels before 5.19 do not print: areas are "
+            "coloured by age."
+        )
+    notes += [f"{line[0].upper()}{line[1:]}." for line in gaps(timeline.trace.stats)]
+    if failures := timeline.result.failures:
+        notes.append(
+            f"{plural(len(failures), 'operation')} failed in this replay. The first, number "
+            f"{failures[0].index + 1:,}: {failures[0].error}"
+        )
+    return notes
+
+
+def _legend(colours: dict[str, str]) -> list[tuple[str, str]]:
+    own = [
+        (printable(name) or "call site not told", colour)
+        for name, colour in colours.items()
+        if colour != OTHERS
+    ]
+    others = len(colours) - len(own)
+    return own + ([(plural(others, "other call site"), OTHERS)] if others else [])

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A timeline as a still picture: curves, and the chunks at the worst moment; matplotlib."""
+
+from __future__ import annotations
+
+import io
+from importlib.util import find_spec
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+from percpu_ffi.errors import ConfigError
+from percpu_ffi.sight.colours import COLOURS, OTHERS, site_colours
+from percpu_ffi.sight.curves import thinned
+from percpu_ffi.sight.explain import explain_worst
+from percpu_ffi.sight.tally import by_site, by_size
+from percpu_ffi.sight.timeline import FREE_SPACE, PAGES, STATIC
+from percpu_ffi.sight.words import printable
+
+if TYPE_CHECKING:
+    from percpu_ffi.sight.timeline import Timeline
+
+__all__ = ["check_still", "make_still"]
+
+LANE = 0.34  # inches of a chunk's line, where there is room
+MOST_INCHES = 12.0
+MOST_SITES = 10
+LINE = 130  # characters
+
+
+def check_still(option: str) -> None:
+    """Look whether a picture can be drawn, before the work; matplotlib is not loaded yet.
+
+    Raises:
+        ConfigError: it is not installed.
+
+    """
+    if find_spec("matplotlib") is None:
+        raise ConfigError(
+            f"{option} needs matplotlib, the extra 'plot': pip install 'percpu_ffi[plot]'"
+        )
+
+
+def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
+    """Draw the picture.
+
+    Args:
+        timeline: what is drawn.
+        figures: those of ``percpu-ffi replay --json``.
+        kind: ``"png"`` or ``"svg"``.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+
+    """
+    check_still(f"--{kind}")
+    import matplotlib as mpl  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    sites = by_site(timeline)
+    colours = site_colours([row.name for row in sites])
+    worst = timeline.moment_at(timeline.worst)
+    lanes = sorted({patch.chunk for patch in timeline.patches_at(worst)})
+    height = min(max(LANE * len(lanes), 1.0), MOST_INCHES)
+    figure = Figure(figsize=(12, 8.6 + height), layout="constrained")
+    rows = figure.subplot_mosaic(
+        [["bytes", "bytes"], ["share", "share"], ["chunks", "chunks"], ["map", "map"],
+         ["sizes", "sites"]],
+        height_ratios=[2.2, 1, 1, height, 2.6],
+    )  # fmt: skip
+    _curves(timeline, rows["bytes"], rows["share"], rows["chunks"])
+    _map(timeline, worst, lanes, colours, rows["map"])
+    _sizes(timeline, rows["sizes"])
+    _sites(sites, colours, rows["sites"])
+    figure.suptitle(
+        _plain(figures["trace"]) + "\n" + fill(_plain(explain_worst(timeline)), LINE), fontsize=10
+    )
+    out = io.BytesIO()
+    # the same picture has the same bytes
+    with mpl.rc_context({"svg.hashsalt": "percpu_ffi"}):
+        figure.savefig(
+            out, format=kind, dpi=110, metadata={"Date": None} if kind == "svg" else None
+        )
+    return out.getvalue()
+
+
+def _plain(text: str) -> str:
+    """Give text that matplotlib takes as it is: a dollar would begin a formula."""
+    return printable(text).replace("$", r"\$")
+
+
+def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
+    done = thinned(timeline)
+    seconds, curves = timeline.seconds, timeline.curves
+
+    def along(items: list[int]) -> list[float]:
+        return [float(i) if seconds is None else seconds[i] for i in items]
+
+    x = along(done)
+    size.fill_between(x, [timeline.held(i) for i in done], step="post", color=COLOURS["held"],
+                      label="populated", lw=0)  # fmt: skip
+    size.fill_between(x, [timeline.static_size + curves.live[i] for i in done], step="post",
+                      color=COLOURS["live"], label="static and live", lw=0)  # fmt: skip
+    size.set_ylabel("bytes a CPU")
+    size.set_ylim(0, 1.15 * max(timeline.held(i) for i in done))
+    _count_bytes(size.yaxis, max(timeline.held(i) for i in done), 4)
+    share.step(
+        x, [100 * timeline.fragmentation(i) for i in done], where="post", color=COLOURS["bad"]
+    )
+    share.set_ylabel("fragmentation, %")
+    share.set_ylim(0, 104)
+    chunks.step(x, [curves.chunks[i] for i in done], where="post", color=COLOURS["chunks"])
+    chunks.set_ylabel("chunks")
+    chunks.set_ylim(0)
+    chunks.yaxis.get_major_locator().set_params(integer=True)
+    chunks.set_xlabel("operations done" if seconds is None else "seconds from the first operation")
+    peak, worst = along([timeline.peak, timeline.worst])
+    for axes in (size, share, chunks):
+        axes.set_xlim(x[0], x[-1] or 1)
+        axes.grid(alpha=0.3)
+        axes.axvline(peak, color=COLOURS["peak"], ls="--", lw=1, label="peak of live bytes")
+        axes.axvline(worst, color=COLOURS["bad"], ls="--", lw=1, label="worst moment")
+    size.legend(loc="upper left", fontsize=8, ncols=4)
+
+
+def _count_bytes(axis: Any, most: int, ticks: int) -> None:
+    """Set ticks at round numbers of bytes: powers of two apart."""
+    from matplotlib.ticker import FuncFormatter, MultipleLocator  # noqa: PLC0415
+
+    axis.set_major_locator(MultipleLocator(1 << max(most // ticks, 1).bit_length() - 1))
+    axis.set_major_formatter(FuncFormatter(_bytes))
+
+
+def _bytes(value: float, _position: int) -> str:
+    for unit, size in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if value >= size:
+            return f"{value / size:,.4g} {unit}"
+    return f"{value:g}"
+
+
+def _map(
+    timeline: Timeline, moment: int, lanes: list[int], colours: dict[str, str], axes: Any
+) -> None:
+    """Draw the chunks at a moment, one below the other."""
+    from matplotlib.collections import PolyCollection  # noqa: PLC0415
+
+    kinds = timeline.trace.kinds
+    fixed = {FREE_SPACE: COLOURS["free"], STATIC: COLOURS["static"], PAGES: COLOURS["pages"]}
+    below, above, below_colours, above_colours = [], [], [], []
+    for patch in timeline.patches_at(moment):
+        lane = lanes.index(patch.chunk)
+        top, bottom = (
+            (lane + 0.72, lane + 0.86) if patch.kind == PAGES else (lane + 0.1, lane + 0.68)
+        )
+        box = [(patch.start, top), (patch.end, top), (patch.end, bottom), (patch.start, bottom)]
+        if patch.kind == FREE_SPACE:
+            below.append(box)
+            below_colours.append(fixed[FREE_SPACE])
+        else:
+            above.append(box)
+            above_colours.append(fixed.get(patch.kind) or colours[kinds[patch.kind].site])
+    for boxes, filled in ((below, below_colours), (above, above_colours)):
+        axes.add_collection(PolyCollection(boxes, facecolors=filled, linewidths=0))
+    axes.set_xlim(0, timeline.unit_size)
+    axes.set_ylim(len(lanes), 0)
+    axes.set_yticks([lane + 0.45 for lane in range(len(lanes))], [f"chunk {i}" for i in lanes])
+    # names as high as their lines
+    points = min(9.0, 0.8 * 72 * MOST_INCHES / len(lanes))
+    axes.tick_params(axis="y", length=0, labelsize=points)
+    _count_bytes(axes.xaxis, timeline.unit_size, 8)
+    axes.set_title("the chunks at the worst moment, coloured by call site; populated pages below "
+                   "each", fontsize=9, loc="left")  # fmt: skip
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _sizes(timeline: Timeline, axes: Any) -> None:
+    rows = by_size(timeline)
+    for shift, values, colour, label in (
+        (-0.2, [row.allocs for row in rows], COLOURS["live"], "of all allocations"),
+        (0.2, [row.at_peak for row in rows], "#e69f00", "of live bytes at the peak"),
+    ):
+        total = sum(values) or 1
+        axes.bar([i + shift for i in range(len(rows))], [100 * value / total for value in values],
+                 0.38, color=colour, label=label)  # fmt: skip
+    axes.set_xticks(
+        range(len(rows)), [f"{int(row.name):,}" for row in rows], rotation=40, fontsize=8
+    )
+    axes.set_xlabel("bytes, up to")
+    axes.set_ylabel("%")
+    axes.legend(fontsize=8)
+
+
+def _sites(rows: list[Any], colours: dict[str, str], axes: Any) -> None:
+    top = rows[:MOST_SITES]
+    axes.barh(range(len(top)), [row.at_peak for row in top],
+              color=[colours.get(row.name, OTHERS) for row in top])  # fmt: skip
+    axes.set_yticks(range(len(top)), [_plain(row.name) or "not told" for row in top], fontsize=8)
+    axes.invert_yaxis()
+    _count_bytes(axes.xaxis, max((row.at_peak for row in top), default=0), 5)
+    axes.set_xlabel("bytes of live areas at the peak, by call site")

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Areas of a timeline, added up by call site and by size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from percpu_ffi.sight.timeline import Timeline
+
+__all__ = ["Row", "by_site", "by_size"]
+
+
+@dataclass
+class Row:
+    """Areas of one call site or of one range of sizes; bytes are those of one CPU's copies."""
+
+    name: str
+    """The call site, empty where the kernel told none; or the largest size, bytes."""
+    allocs: int = 0
+    """Allocations that were granted."""
+    bytes: int = 0
+    """Bytes that they asked for."""
+    at_peak: int = 0
+    """Bytes of areas that lived at the peak."""
+    left: int = 0
+    """Bytes of areas that lived at the end."""
+
+
+def by_site(timeline: Timeline) -> list[Row]:
+    """One row a call site, that with the most bytes at the peak first."""
+    rows: dict[str, Row] = {}
+    for kind, born, died in timeline.areas():
+        _add(rows.setdefault(kind.site, Row(kind.site)), timeline, kind.size, born, died)
+    return sorted(rows.values(), key=lambda row: (-row.at_peak, -row.bytes, row.name))
+
+
+def by_size(timeline: Timeline) -> list[Row]:
+    """One row for each power of two from the smallest area up to the largest."""
+    rows: dict[int, Row] = {}
+    for kind, born, died in timeline.areas():
+        power = (kind.size - 1).bit_length()
+        _add(rows.setdefault(power, Row(str(1 << power))), timeline, kind.size, born, died)
+    powers = range(min(rows), max(rows) + 1) if rows else ()
+    return [rows.get(power, Row(str(1 << power))) for power in powers]
+
+
+def _add(row: Row, timeline: Timeline, size: int, born: int, died: int) -> None:
+    row.allocs += 1
+    row.bytes += size
+    row.left += size * (died < 0)
+    row.at_peak += size * (born < timeline.peak and (died < 0 or died >= timeline.peak))

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``percpu-ffi report``: what an allocator went through, on one page."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SAMPLES
+
+from percpu_ffi import Allocator, Trace
+from percpu_ffi.cli import main
+from percpu_ffi.sight.curves import thinned
+from percpu_ffi.sight.explain import explain_worst
+from percpu_ffi.sight.tally import by_site, by_size
+from percpu_ffi.sight.timeline import FREE_SPACE, PAGES, STATIC, collect
+
+NETNS = str(SAMPLES / "netns_churn.ftrace.xz")
+FORK = str(SAMPLES / "fork_storm.perf.xz")
+
+# two CPUs, pages of 64 bytes, units of 1 KiB, one page of static area
+TINY: dict[str, Any] = {"cpus": 2, "static_size": 64, "page_size": 64, "first_chunk": "4k"}
+
+
+def report(*args: object) -> int:
+    return main(["report", *map(str, args)])
+
+
+def tiny(*ops: tuple[Any, ...], **options: Any) -> Any:
+    return collect(Trace.from_ops(ops), TINY, **options)
+
+
+class TestTimeline:
+    def test_figures_are_those_after_each_operation(self) -> None:
+        found = tiny(("alloc", 1, 60, 4), ("alloc", 2, 8, 4), ("free", 1), ("free", 2))
+        assert list(found.curves.live) == [0, 60, 68, 8, 0]
+        # a page of static area, then one for the first 60 bytes, and one for what lies behind
+        assert [pages // 2 for pages in found.curves.pages] == [1, 2, 3, 3, 3]
+        assert list(found.curves.chunks) == [1] * 5
+
+    def test_live_bytes_follow_failures_and_lost_frees(self) -> None:
+        ops = [
+            ("alloc", 1, 60, 4),
+            ("alloc", 1, 4, 4),  # its free was not seen
+            ("inject", "alloc_page", {"nth": 1}),
+            ("alloc", 2, 512, 4),  # fails
+            ("alloc", 1, 700, 3),  # frees the old one, then fails: no such alignment
+            ("free", 7),
+        ]
+        found = tiny(*ops)
+        assert list(found.curves.live) == [0, 60, 4, 4, 4, 0, 0]
+        assert found.curves.live[-1] == found.result.live_bytes
+        assert len(found.result.failures) == 2
+        assert [(kind.size, born, died) for kind, born, died in found.areas()] == [
+            (60, 0, 1),
+            (4, 1, 4),
+        ]
+
+    @pytest.mark.parametrize("path", [NETNS, FORK])
+    def test_curves_agree_with_the_replay(self, path: str) -> None:
+        trace = Trace.load(path)
+        found = collect(trace, {"cpus": 2}, moments=5)
+        with Allocator(cpus=2, memory="none") as a:
+            result = a.replay(trace)
+        assert max(found.curves.live) == result.peak_live_bytes
+        assert found.curves.live[-1] == result.live_bytes
+        assert max(found.curves.pages) == result.peak_populated_pages
+        assert found.curves.pages[found.peak] == result.pages_at_peak
+        assert found.curves.chunks[-1] == result.chunks
+
+    def test_moments_show_what_state_shows(self) -> None:
+        trace = Trace.load(FORK)
+        found = collect(trace, {"cpus": 2}, moments=7)
+        states: list[tuple[int, ...]] = []
+        with Allocator(cpus=2, memory="none") as a:
+            stops = [moment.done for moment in found.moments]
+            at = 0
+
+            def look(done: int) -> None:
+                nonlocal at
+                at += done
+                if at in stops:
+                    states.append(a.state().chunks[0].map)
+
+            look(0)
+            a.replay(trace, look, stops)
+        for moment, sizes in enumerate(states):
+            used = [-size for size in sizes if size < 0]
+            shown = [p for p in found.patches_at(moment) if p.kind >= 0 or p.kind == STATIC]
+            if sizes:  # none before the first request
+                assert [p.end - p.start for p in sorted(shown, key=lambda p: p.start)] == used
+
+    def test_area_is_known_by_its_birth(self) -> None:
+        # the second one lies where the first one lay: another area
+        found = tiny(("alloc", 1, 8, 4), ("free", 1), ("alloc", 2, 8, 4))
+        areas = {p: stays for p, stays in found.patches.items() if p.kind >= 0}
+        assert {(p.start, p.born): stays for p, stays in areas.items()} == {
+            (64, 0): [(1, 1)],
+            (64, 2): [(3, 3)],
+        }
+
+    def test_peak_and_worst_moment_are_always_among_the_moments(self) -> None:
+        ops: list[tuple[Any, ...]] = [("alloc", i, 500, 4) for i in range(9)]
+        ops += [("free", i) for i in range(9)] + [("alloc", 99, 4, 4), ("free", 99)] * 200
+        found = tiny(*ops, moments=3, most_patches=0)
+        dones = [moment.done for moment in found.moments]
+        assert found.peak == 9
+        assert {0, found.peak, found.worst, len(ops)} <= set(dones)
+        assert dones == sorted(dones)
+
+    def test_thinned_moments_show_the_same(self) -> None:
+        ops: list[tuple[Any, ...]] = []
+        for i in range(40):
+            ops += [("alloc", i, 8 + i, 4)] + ([("free", i - 3)] if i > 2 else [])
+        every, some = tiny(*ops, moments=80), tiny(*ops, moments=80, most_patches=30)
+        assert len(some.moments) < len(every.moments)
+        for moment in some.moments:
+            shown = [set(t.patches_at(t.moment_at(moment.done))) for t in (every, some)]
+            assert shown[0] == shown[1]
+
+    def test_progress_adds_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("percpu_ffi.sight.timeline.LOOKS", 3)
+        steps: list[int] = []
+        tiny(*[("alloc", i, 4, 4) for i in range(7)], progress=steps.append)
+        assert steps[:3] == [3, 3, 1]
+        assert sum(steps) == 2 * 7
+
+    def test_worst_moment_has_the_most_stranded_bytes(self) -> None:
+        found = tiny(("alloc", 1, 640, 4), ("alloc", 2, 640, 4), ("free", 1), ("free", 2))
+        # both units' pages stay: |S|..........|     |..........|
+        assert found.worst == 4
+        assert found.stranded(4) == 2 * 640
+        assert found.fragmentation(4) == 1280 / (1280 + 64)
+
+    def test_worst_moment_is_explained(self) -> None:
+        found = tiny(
+            ("alloc", 1, 900, 4), ("alloc", 2, 900, 4), ("alloc", 3, 60, 4), ("alloc", 4, 60, 4),
+            ("free", 2), ("free", 1),
+        )  # fmt: skip
+        text = explain_worst(found)
+        assert "after operation 6 of 6" in text
+        assert re.search(r"Chunk 1 has [\d,]+ of them: 1 area of 60 bytes is all that keeps", text)
+        assert "Chunk 0" in text
+
+    def test_nothing_to_explain(self) -> None:
+        assert "At no moment" in explain_worst(tiny(("alloc", 1, 64, 4)))
+
+    def test_times_never_go_back(self) -> None:
+        trace = Trace.from_ops(
+            [("alloc", 1, 8, 4), ("free", 1), ("alloc", 2, 8, 4)],
+            times=[5_000_000_000, 4_000_000_000, 6_000_000_000],
+        )
+        found = collect(trace, TINY)
+        assert found.seconds is not None
+        assert list(found.seconds) == [0.0, 1.0, 1.0, 2.0]
+
+    def test_populated_pages_are_stretches(self) -> None:
+        found = tiny(("alloc", 1, 8, 4))
+        pages = [p for p in found.patches_at(1) if p.kind == PAGES]
+        assert [(p.start, p.end) for p in pages] == [(0, 128)]
+        assert [p.end for p in found.patches_at(1) if p.kind == FREE_SPACE] == [1024]
+
+    def test_curves_with_few_points_keep_every_peak(self) -> None:
+        found = collect(Trace.load(NETNS), {"cpus": 2}, moments=2)
+        items = thinned(found, buckets=20)
+        assert len(items) < 20 * 9
+        assert max(found.curves.live[i] for i in items) == found.curves.live[found.peak]
+        assert max(map(found.stranded, items)) == found.stranded(found.worst)
+
+    def test_sums_by_site_and_by_size(self) -> None:
+        found = collect(Trace.load(NETNS), {"cpus": 2}, moments=2)
+        for rows in (by_site(found), by_size(found)):
+            assert sum(row.allocs for row in rows) == 2305
+            assert sum(row.at_peak for row in rows) == found.result.peak_live_bytes
+            assert sum(row.left for row in rows) == found.result.live_bytes
+
+
+class TestFiles:
+    def test_still_pictures(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        png, svg = tmp_path / "a.png", tmp_path / "a.svg"
+        assert report(NETNS, "--png", png, "--svg", svg) == 0
+        assert png.read_bytes().startswith(b"\x89PNG")
+        assert b"<svg" in svg.read_bytes()
+        assert str(png) in capsys.readouterr().out
+
+    def test_page_is_small_and_needs_no_network(self, tmp_path: Path) -> None:
+        pytest.importorskip("bokeh")
+        assert report(FORK, "-o", tmp_path / "a.html") == 0
+        text = (tmp_path / "a.html").read_text(encoding="utf-8")
+        assert len(text) < 4_000_000
+        tags = re.sub(r"(<script\b[^>]*>).*?</script>", r"\1", text, flags=re.S)
+        assert not re.search(r"<(script|link|img)\b[^>]*(src|href)=\"(?!data:)", tags)
+
+    def test_names_that_html_and_matplotlib_would_obey(self, tmp_path: Path) -> None:
+        pytest.importorskip("bokeh")
+        lines = Path(NETNS)
+        trace = tmp_path / "<b>$x^$ </script>\udcff.trace".replace("/", "_")
+        found = Trace.load(lines)
+        found.kinds[:] = [kind._replace(site=f"<i>{kind.site}$^\ud800") for kind in found.kinds]
+        found.save(trace)
+        assert report(trace, "-o", tmp_path / "a.html", "--png", tmp_path / "a.png") == 0
+        text = (tmp_path / "a.html").read_text(encoding="utf-8")
+        assert "<b>$x" not in text
+        assert "<i>" not in re.sub(r"<script\b.*?</script>", "", text, flags=re.S)
+        assert "&lt;b&gt;$x^$" in text
+
+    def test_trace_without_sites_and_times(self, tmp_path: Path) -> None:
+        pytest.importorskip("bokeh")
+        Trace.from_ops([("alloc", 1, 8, 4)]).save(tmp_path / "a.trace")
+        page = tmp_path / "a.html"
+        assert report(tmp_path / "a.trace", "-o", page, "--svg", tmp_path / "a.svg") == 0
+        text = page.read_text(encoding="utf-8")
+        assert "tells no times" in text
+        assert "no call sites" in text
+
+    def test_trace_that_got_nothing(self, tmp_path: Path) -> None:
+        pytest.importorskip("bokeh")
+        Trace.from_ops([("alloc", 1, 0, 4), ("free", 1)]).save(tmp_path / "a.trace")
+        outputs = ("-o", tmp_path / "a.html", "--svg", tmp_path / "a.svg")
+        with pytest.warns(match="illegal size"):
+            assert report(tmp_path / "a.trace", *outputs) == 0
+        assert "1 operation failed" in (tmp_path / "a.html").read_text(encoding="utf-8")
+
+
+class TestRefusals:
+    @pytest.fixture(autouse=True)
+    def _in_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+
+    def refused(self, capsys: pytest.CaptureFixture[str], *args: object) -> str:
+        before = sorted(Path.cwd().iterdir())
+        assert report(*args) == 2
+        assert sorted(Path.cwd().iterdir()) == before  # nothing half-written
+        return capsys.readouterr().err
+
+    def test_nothing_to_write(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert "give -o OUT.html" in self.refused(capsys, NETNS)
+
+    @pytest.mark.parametrize("option", ["-o", "--png", "--svg"])
+    @pytest.mark.parametrize("path", ["missing/a", "."])
+    def test_output_that_cannot_be_written_is_told_before_the_work(
+        self, capsys: pytest.CaptureFixture[str], option: str, path: str
+    ) -> None:
+        # the trace is not even looked for
+        assert f"{option} {path}: a file in a folder" in self.refused(
+            capsys, "no.trace", option, path
+        )
+
+    def test_trace_that_cannot_be_read(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert "no.trace" in self.refused(capsys, "no.trace", "--svg", "a.svg")
+        Path("some.txt").write_text("nothing of percpu\n", encoding="utf-8")
+        assert "some.txt" in self.refused(capsys, "some.txt", "--svg", "a.svg")
+
+    def test_trace_without_operations(self, capsys: pytest.CaptureFixture[str]) -> None:
+        Trace.from_ops([]).save("a.trace")
+        assert "a.trace: no operations" in self.refused(capsys, "a.trace", "--svg", "a.svg")
+
+    def test_trace_is_not_written_over(self, capsys: pytest.CaptureFixture[str]) -> None:
+        Trace.from_ops([("alloc", 1, 8, 4)]).save("a.svg")
+        assert "that is the trace itself" in self.refused(capsys, "a.svg", "--svg", "./a.svg")
+        assert len(Trace.load("a.svg")) == 1
+
+    def test_setup_that_cannot_be(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert "cpus" in self.refused(capsys, NETNS, "--svg", "a.svg", "--cpus", "0")
+
+    @pytest.mark.parametrize(
+        ("option", "library", "extra"),
+        [
+            ("-o", "bokeh", "report"),
+            ("--png", "matplotlib", "plot"),
+            ("--svg", "matplotlib", "plot"),
+        ],
+    )
+    def test_missing_library_names_its_extra(
+        self,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        option: str,
+        library: str,
+        extra: str,
+    ) -> None:
+        for module in ("page", "still"):
+            monkeypatch.setattr(
+                f"percpu_ffi.sight.{module}.find_spec", lambda name: None if name == library else 1
+            )
+        said = self.refused(capsys, NETNS, option, "a")
+        assert f"{option} needs {library}, the extra '{extra}'" in said
+
+    def test_file_that_is_there_stays_when_the_replay_fails(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        Path("a.svg").write_text("old", encoding="utf-8")
+        self.refused(capsys, "no.trace", "--svg", "a.svg")
+        assert Path("a.svg").read_text(encoding="utf-8") == "old"
+
+
+def test_command_needs_no_extra_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("bokeh", "numpy", "matplotlib"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in [name for name in sys.modules if name.startswith("percpu_ffi.sight")]:
+        monkeypatch.delitem(sys.modules, name)
+    __import__("percpu_ffi.sight.page")
+    __import__("percpu_ffi.sight.still")
+
+
+def figures_of(page: Path) -> dict[str, Any]:
+    text = page.read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text)
+    assert found
+    figures: dict[str, Any] = json.loads(found[1])
+    return figures
+
+
+def test_figures_of_the_page_are_those_of_replay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("bokeh")
+    setup = ("--cpus", "3", "--static-size", "20480", "--first-chunk", "embed")
+    assert report(NETNS, "-o", tmp_path / "a.html", *setup) == 0
+    capsys.readouterr()
+    assert main(["replay", NETNS, "--json", "--memory", "none", *setup]) == 0
+    expected = json.loads(capsys.readouterr().out)
+    del expected["operations_per_second"]
+    assert figures_of(tmp_path / "a.html") == expected
