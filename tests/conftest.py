@@ -8,6 +8,7 @@ C and against the model in Python.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,13 @@ def _recordings() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("percpu_ffi.bench.workloads.SAMPLES", SAMPLES)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interrupts() -> None:
+    """Ctrl-C is heard by what tests start, also where the shell put us into the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=[Allocator, Model], ids=["port", "model"])

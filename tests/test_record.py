@@ -117,7 +117,9 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedKe
         elif played.busy:
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
         else:
+            monkeypatch.setattr(os, "rmdir", rmdir)  # rmtree() of Python 3.10 comes here, too
             played.empty(Path(path))
+            monkeypatch.setattr(os, "rmdir", remove)
 
     monkeypatch.setattr(os, "mkdir", make)
     monkeypatch.setattr(os, "rmdir", remove)
