@@ -46,9 +46,9 @@ def add_trace(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", metavar="TRACE", help="text of ftrace or perf script, or our file")
 
 
-def load_trace(path: str) -> Trace:
-    """Read the trace, with a progress bar."""
-    with progress_bar("reading", Path(path).stat().st_size, "B") as progress:
+def load_trace(path: str, what: str = "reading") -> Trace:
+    """Read the trace, with a progress bar that says so."""
+    with progress_bar(what, Path(path).stat().st_size, "B") as progress:
         return Trace.load(path, progress)
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, astuple, dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.bench.plot import check_plot
 from percpu_ffi.bench.report import table
-from percpu_ffi.cli.progress import progress_bar
+from percpu_ffi.cli.given import load_trace
 from percpu_ffi.sight.plot import plot_sizes
 from percpu_ffi.sight.sizes import Distribution, SizeRow, sizes, total
 from percpu_ffi.sight.words import csv_text, gaps, plural, printable
-from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
     import argparse
@@ -86,8 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _read(path: str) -> Part:
     """Read one trace; of its operations nothing is kept."""
-    with progress_bar(f"reading {path}", Path(path).stat().st_size, "B") as progress:
-        trace = Trace.load(path, progress)
+    trace = load_trace(path, f"reading {path}")
     return Part(path, sizes(trace), trace.stats)
 
 

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.bench.report import table
-from percpu_ffi.cli.progress import progress_bar
+from percpu_ffi.cli.given import load_trace
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.sight.who import CULL, FIGURES, SORT, who
 from percpu_ffi.sight.words import csv_text, duration, gaps, plural, printable
-from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
     from percpu_ffi.sight.who import Figures, Moment, Who
+    from percpu_ffi.trace import Trace
 
 __all__ = ["add_parser"]
 
@@ -80,8 +80,7 @@ def run(args: argparse.Namespace) -> int:
     """Read the trace, sum it up, print it."""
     if args.limit is not None and args.limit < 1:
         raise ConfigError(f"--limit {args.limit}: from 1; leave it out for all rows")
-    with progress_bar("reading", Path(args.trace).stat().st_size, "B") as progress:
-        trace = Trace.load(args.trace, progress)
+    trace = load_trace(args.trace)
     found = who(trace, args.cull, args.sort, [site for site in args.sites.split(",") if site])
     name = Path(args.trace).name
     if args.json:
