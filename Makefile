@@ -10,6 +10,7 @@
 # make lint   format, types, strict C               make dist   sdist and wheel
 # make lib    the C library alone; make install PREFIX=/usr/local, make uninstall
 # make amalgamation  the same as two files: build/amalgamation/percpu.c and .h
+# make pictures  those of README.md and docs/, from the samples (with chromium)
 # make check-embedding  examples/ against an installed library, percpu.c by itself
 #                                                   V=1 shows the commands
 
@@ -30,7 +31,8 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 	-Wwrite-strings -Wundef
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: run test check-c check-python check-upstream coverage mutate bench lint strict dist clean
+.PHONY: run test check-c check-python check-upstream coverage mutate bench lint strict dist \
+	pictures clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.cli
@@ -52,6 +54,10 @@ check-upstream: $(VENV)/.test
 # BENCH="churn --repeat 5" for some of it, BENCH="--json all.json" to keep the figures
 bench: $(VENV)/.test
 	PERCPU_C='$(PERCPU_C)' $(BIN)/percpu-ffi bench $(BENCH)
+
+pictures: $(VENV)/.test
+	tools/need.sh program chromium
+	$(BIN)/python tools/pictures.py docs/pictures
 
 lint: $(VENV)/.lint strict
 	$(BIN)/ruff format --check .

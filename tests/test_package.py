@@ -9,8 +9,6 @@ import re
 import sys
 from pathlib import Path
 
-import pytest
-
 import percpu_ffi
 from percpu_ffi import config, errors, work
 from percpu_ffi._core import ffi, lib
@@ -87,34 +85,6 @@ def test_examples_in_docstrings() -> None:
         result = doctest.testmod(module)
         assert result.attempted
         assert not result.failed
-
-
-def test_examples_in_documents(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)  # they name the samples
-    for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")):
-        result = doctest.testfile(str(path), module_relative=False)
-        assert result.failed == 0, path
-
-
-def source(name: str) -> Path:
-    """Find a file of the project, also where the package is installed elsewhere."""
-    here = ROOT / name
-    return here if here.exists() else Path(percpu_ffi.__file__).parents[1] / name
-
-
-def test_one_allocation_names_functions_where_they_are() -> None:
-    """Each `function()` in a row of its tables stands in one of the files that the row names."""
-    text = (ROOT / "docs/one-allocation.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| \d+ \|.*", text, flags=re.M)
-    assert len(rows) > 20
-    for row in rows:
-        step, where = row.rsplit("|", 2)[:2]
-        files = re.findall(r"`([\w/.]+)`", where)
-        assert files, row
-        sources = "".join(source(file).read_text(encoding="utf-8") for file in files)
-        for name in re.findall(r"`(?:Allocator\.)?(\w+)\(\)`", step):
-            if name not in {"kmalloc", "malloc", "mprotect"}:  # the kernel's, the C library's
-                assert re.search(rf"\b{name}\(", sources), f"{name}() is not in {where}"
 
 
 def test_python_that_runs_this_is_one_that_is_supported() -> None:

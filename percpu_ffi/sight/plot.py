@@ -48,7 +48,8 @@ def plot_sizes(named: Mapping[str, Distribution], path: str | Path) -> None:
     for axes, title in ((left, "allocations"), (right, "areas at the peak")):
         axes.set_title(title)
         axes.set_xscale("symlog", base=2, linthresh=1)  # a size of 0 has its place too
-        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_major_formatter(_bytes)
+        axes.tick_params(axis="x", labelsize=8)  # powers of two up to 32K stand side by side
         axes.set_xlabel("bytes asked for, on one CPU")
         axes.grid(alpha=0.3)
     left.set_ylabel("share that is at most so large")
@@ -59,6 +60,10 @@ def plot_sizes(named: Mapping[str, Distribution], path: str | Path) -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, format=Path(path).suffix[1:])
     write_whole(path, drawn.getvalue())
+
+
+def _bytes(size: float, _position: int) -> str:
+    return f"{size:g}" if size < 1 << 10 else f"{size / (1 << 10):g}K"
 
 
 def _cumulative(counts: Counter[Ask]) -> tuple[list[int], list[float]]:

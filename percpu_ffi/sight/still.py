@@ -19,7 +19,7 @@ from percpu_ffi.sight.words import printable
 if TYPE_CHECKING:
     from percpu_ffi.sight.timeline import Timeline
 
-__all__ = ["check_still", "make_still"]
+__all__ = ["check_still", "draw_chunks", "make_still"]
 
 LANE = 0.34  # inches of a chunk's line, where there is room
 MOST_INCHES = 12.0
@@ -68,7 +68,9 @@ def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
         height_ratios=[2.2, 1, 1, height, 2.6],
     )  # fmt: skip
     _curves(timeline, rows["bytes"], rows["share"], rows["chunks"])
-    _map(timeline, worst, lanes, colours, rows["map"])
+    draw_chunks(timeline, worst, lanes, colours, rows["map"])
+    rows["map"].set_title("the chunks at the worst moment, coloured by call site; populated pages "
+                          "below each", fontsize=9, loc="left")  # fmt: skip
     _sizes(timeline, rows["sizes"])
     _sites(sites, colours, rows["sites"])
     figure.suptitle(
@@ -137,10 +139,19 @@ def _bytes(value: float, _position: int) -> str:
     return f"{value:g}"
 
 
-def _map(
+def draw_chunks(
     timeline: Timeline, moment: int, lanes: list[int], colours: dict[str, str], axes: Any
 ) -> None:
-    """Draw the chunks at a moment, one below the other."""
+    """Draw the chunks at a moment, one below the other.
+
+    Args:
+        timeline: what is drawn.
+        moment: index of one of its moments.
+        lanes: the chunks' ordinals, from above.
+        colours: those of the call sites, by name.
+        axes: where to, matplotlib's.
+
+    """
     from matplotlib.collections import PolyCollection  # noqa: PLC0415
 
     kinds = timeline.trace.kinds
@@ -167,8 +178,6 @@ def _map(
     points = min(9.0, 0.8 * 72 * MOST_INCHES / len(lanes))
     axes.tick_params(axis="y", length=0, labelsize=points)
     _count_bytes(axes.xaxis, timeline.unit_size, 8)
-    axes.set_title("the chunks at the worst moment, coloured by call site; populated pages below "
-                   "each", fontsize=9, loc="left")  # fmt: skip
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the documents show is what comes out, and what they point at is there."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import percpu_ffi
+from percpu_ffi.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+NOT_ALIKE = ("record", "report")  # what they print depends on the machine, on bokeh's version
+THIS_RUN = re.compile(r"^(  speed +)[\d,]+", flags=re.M)
+
+documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+
+
+def shown(path: Path) -> list[tuple[str, str]]:
+    """The commands of a document, behind a ``$``, and what it shows of their output."""
+    blocks = re.findall(r"^```\n(\$ .*?)^```", path.read_text("utf-8"), flags=re.M | re.S)
+    commands = []
+    for block in blocks:
+        command, _, output = block.partition("\n")
+        commands.append((command.removeprefix("$ "), output))
+    return commands
+
+
+def source(name: str) -> Path:
+    """Find a file of the project, also where the package is installed elsewhere."""
+    here = ROOT / name
+    return here if here.exists() else Path(percpu_ffi.__file__).parents[1] / name
+
+
+@documents
+def test_examples_in_python_give_what_is_shown(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)  # they name the samples
+    assert doctest.testfile(str(path), module_relative=False).failed == 0
+
+
+COMMANDS = [
+    pytest.param(command, output, id=f"{path.name}: {command}")
+    for path in DOCUMENTS
+    for command, output in shown(path)
+    if command == "make run" or command.split()[1] not in NOT_ALIKE
+]
+
+
+@pytest.mark.parametrize(("command", "output"), COMMANDS)
+def test_commands_print_what_is_shown(
+    command: str,
+    output: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A line of three dots stands for any others."""
+    monkeypatch.chdir(ROOT)
+    if command == "make run":
+        command = "percpu-ffi replay samples/netns_churn.ftrace.xz"
+    assert main(shlex.split(command)[1:]) == 0
+    printed = THIS_RUN.sub(r"\1N", capsys.readouterr().out)
+    wanted = re.escape(THIS_RUN.sub(r"\1N", output)).replace("\\.\\.\\.\\\n", "(?:.*\n)*")
+    assert re.fullmatch(wanted, printed), printed
+
+
+def test_commands_are_found() -> None:
+    assert len(COMMANDS) >= 8
+
+
+@documents
+def test_links_lead_somewhere(path: Path) -> None:
+    """Files are there, and headings that are named are in them."""
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", path.read_text("utf-8"))
+    for file, heading in links:
+        target = path.parent / file if file else path
+        assert target.exists(), file
+        if heading:
+            heads = re.findall(r"^#+ (.*)", target.read_text("utf-8"), flags=re.M)
+            anchors = {re.sub(r"[^\w\- ]", "", head).lower().replace(" ", "-") for head in heads}
+            assert heading in anchors, f"{file}#{heading}"
+
+
+def test_pictures_are_those_that_are_made() -> None:
+    made = set(re.findall(r'"([\w-]+\.png)"', (ROOT / "tools/pictures.py").read_text("utf-8")))
+    shown_ones = {
+        Path(picture).name
+        for path in DOCUMENTS
+        for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", path.read_text("utf-8"))
+    }
+    assert made == shown_ones == {path.name for path in (ROOT / "docs/pictures").iterdir()}
+
+
+def test_one_allocation_names_functions_where_they_are() -> None:
+    """Each `function()` in a row of its tables stands in one of the files that the row names."""
+    text = (ROOT / "docs/one-allocation.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d+ \|.*", text, flags=re.M)
+    assert len(rows) > 20
+    for row in rows:
+        step, where = row.rsplit("|", 2)[:2]
+        files = re.findall(r"`([\w/.]+)`", where)
+        assert files, row
+        sources = "".join(source(file).read_text(encoding="utf-8") for file in files)
+        for name in re.findall(r"`(?:Allocator\.)?(\w+)\(\)`", step):
+            if name not in {"kmalloc", "malloc", "mprotect"}:  # the kernel's, the C library's
+                assert re.search(rf"\b{name}\(", sources), f"{name}() is not in {where}"

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The pictures of README.md and docs/, made from the samples.
+
+Usage: pictures.py FOLDER
+
+``page.png`` is a photograph of the page, by Debian's chromium; ``sizes.png`` is what the
+command makes; those of the story of the pinned chunks are drawn here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from percpu_ffi import Allocator, Trace
+from percpu_ffi.cli import main
+from percpu_ffi.sight.colours import COLOURS, site_colours
+from percpu_ffi.sight.still import draw_chunks
+from percpu_ffi.sight.tally import by_site
+from percpu_ffi.sight.timeline import Timeline, collect
+from percpu_ffi.stats import figures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[1]
+PINNED = "samples/pinned_cgroups.trace"
+SAMPLES = ("samples/fork_storm.perf.xz", "samples/netns_churn.ftrace.xz", PINNED)
+SETUP: dict[str, Any] = {"cpus": 2, "memory": "none"}
+DPI = 80
+SITES = 4  # of the legend
+POINTS = 600  # of a curve
+WINDOW = "1280,1760"  # pixels of the photograph
+
+
+def two_moments(timeline: Timeline, path: Path) -> None:
+    """Draw all chunks when most bytes lived, and at the end."""
+    colours = site_colours([row.name for row in by_site(timeline)])
+    lanes = [chunk.id for chunk in timeline.state.chunks]
+    figure = Figure(figsize=(13, 5), layout="constrained")
+    moments = {"all groups are there": timeline.peak, "ten of eleven are gone": len(timeline.trace)}
+    for axes, (title, done) in zip(figure.subplots(1, 2), moments.items(), strict=True):
+        draw_chunks(timeline, timeline.moment_at(done), lanes, colours, axes)
+        live, held = timeline.curves.live[done], timeline.held(done)
+        axes.set_title(f"{title}: {live:,} bytes live, {held:,} held", fontsize=11, loc="left")
+    figure.legend(
+        handles=[Patch(color=colours[name], label=name) for name in list(colours)[:SITES]],
+        loc="outside lower center", ncols=SITES,
+    )  # fmt: skip
+    figure.savefig(path, dpi=DPI)
+
+
+def pages_held(trace: Trace, path: Path) -> None:
+    """Draw the pages held in 2009, with those without an area given back, and by lifetime."""
+    stays: set[object] = set()
+    for verb, key, *_ in trace:
+        (stays.add if verb == "alloc" else stays.discard)(key)
+    held, used = _pages(trace, lambda _: True)
+    long, short = (
+        _pages(trace, takes)[0] for takes in (stays.__contains__, lambda key: key not in stays)
+    )
+    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    axes = figure.subplots()
+    x = _stops(trace)
+    axes.plot(x, held, color=COLOURS["bad"], label="2009: a chunk goes as a whole")
+    axes.plot(x, used, color=COLOURS["pages"], label="2021: pages without an area go")
+    axes.plot(x, [a + b for a, b in zip(long, short, strict=True)], color=COLOURS["chunks"],
+              label="2009, those that stay in an allocator of their own")  # fmt: skip
+    axes.set_xlabel("operations done")
+    axes.set_ylabel("pages held, on 2 CPUs")
+    axes.set_xlim(len(trace) // 2, len(trace))
+    axes.set_ylim(0, 1.3 * max(held))
+    axes.grid(alpha=0.3)
+    axes.legend(ncols=3, loc="upper left")
+    figure.savefig(path, dpi=DPI)
+
+
+def _stops(trace: Trace) -> list[int]:
+    return [len(trace) * i // POINTS for i in range(1, POINTS + 1)]
+
+
+def _pages(trace: Trace, takes: Callable[[object], bool]) -> tuple[list[int], list[int]]:
+    """Run a part of a trace, and count pages at each stop: all, and those with an area."""
+    stops, held, used = set(_stops(trace)), [], []
+    areas: dict[object, int] = {}
+    with Allocator(**SETUP) as allocator:
+        for done, (verb, key, *request) in enumerate(trace, 1):
+            if takes(key):
+                if verb == "alloc":
+                    areas[key] = allocator.alloc(*request)
+                else:
+                    allocator.free(areas.pop(key))
+            if done in stops:
+                empty = figures(allocator).totals["empty_pop_pages"]
+                held.append(allocator.pages)
+                used.append(allocator.pages - allocator.cpus * empty)
+    return held, used
+
+
+def photograph(path: Path) -> None:
+    """Open the page in a browser without a window and take a picture of it."""
+    chromium = shutil.which("chromium") or sys.exit("no browser: apt-get install chromium")
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "page.html"
+        _run("report", PINNED, "-o", str(page))
+        command = [
+            chromium, "--headless=new", "--disable-dev-shm-usage", "--hide-scrollbars",
+            f"--user-data-dir={folder}/browser", f"--window-size={WINDOW}",
+            "--virtual-time-budget=30000", f"--screenshot={path}", page.as_uri(),
+        ]  # fmt: skip
+        if os.getuid() == 0:
+            command.append("--no-sandbox")  # Chromium asks for it
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+
+
+def _run(*arguments: str) -> None:
+    if status := main(arguments):
+        sys.exit(status)
+
+
+def make(folder: Path) -> None:
+    """Make all of them."""
+    folder.mkdir(exist_ok=True)
+    trace = Trace.load(PINNED)
+    two_moments(collect(trace, SETUP), folder / "pinned-chunks.png")
+    pages_held(trace, folder / "pinned-pages.png")
+    _run("sizes", *SAMPLES, "--plot", str(folder / "sizes.png"))
+    photograph(folder / "page.png")
+
+
+if __name__ == "__main__":
+    into = Path(sys.argv[1]).resolve()
+    os.chdir(ROOT)  # legends name the samples as they are named here
+    make(into)
