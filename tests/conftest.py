@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,26 @@ Make = Callable[..., PerCpu]
 #   |SSSS|............................................................|
 #   0    64                                                        1024
 TINY: dict[str, Any] = {"cpus": 2, "static_size": 64, "page_size": 64, "memory": "none"}
+
+
+def in_child(work: Callable[[], object], seconds: int = 10) -> int:
+    """Do some work in a forked process; one that hangs is ended.
+
+    Returns:
+        Its status, 0 where all went well; below 0 the signal that ended it.
+
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads
+        child = os.fork()
+    if child == 0:
+        signal.alarm(seconds)
+        try:
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @pytest.fixture(autouse=True, scope="session")

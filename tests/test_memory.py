@@ -6,17 +6,16 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import gc
-import os
+import operator
 import signal
 import threading
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from conftest import SANITIZED, Kind
+from conftest import SANITIZED, Kind, in_child
 
 from percpu_ffi import (
     Allocator,
@@ -231,22 +230,17 @@ def test_error_in_a_block_is_not_hidden_by_its_views(kind: Kind) -> None:
 def test_page_that_is_not_mapped_faults() -> None:
     with Allocator(cpus=1) as a:
         beyond = a.address(a.alloc(8), 0) + 8192  # same unit, page never populated
-        child = os.fork()
-        if child == 0:
+
+        def touch() -> None:
             faulthandler.disable()  # pytest's, which would tell of it
             ctypes.memset(beyond, 1, 1)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        assert os.WTERMSIG(status) == signal.SIGSEGV
+
+        assert in_child(touch) == -signal.SIGSEGV
 
 
 def test_forked_process_has_its_own_copy(real: PerCpu) -> None:
     view = real.view(real.alloc(8), 0)
-    child = os.fork()
-    if child == 0:
-        view[0] = 1
-        os._exit(0)
-    os.waitpid(child, 0)
+    assert in_child(lambda: operator.setitem(view, 0, 1)) == 0
     assert view[0] == 0
 
 
@@ -267,14 +261,7 @@ def test_child_forked_while_a_thread_is_inside_goes_on(kind: Kind) -> None:
         try:
             for _ in range(5):
                 time.sleep(0.003)  # the worker is inside, most of the time
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads
-                    child = os.fork()
-                if child == 0:
-                    signal.alarm(5)
-                    a.free(a.alloc(8))
-                    os._exit(0)
-                assert os.waitpid(child, 0)[1] == 0
+                assert in_child(lambda: a.free(a.alloc(8))) == 0
         finally:
             stop.set()
             worker.join()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -19,12 +18,13 @@ import warnings
 from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain, pairwise
 from subprocess import PIPE, STDOUT
 from typing import Any
 
 import pytest
-from conftest import SANITIZED, Kind, Make
+from conftest import SANITIZED, Kind, Make, in_child
 
 from percpu_ffi import (
     Allocator,
@@ -432,10 +432,13 @@ def test_faults_hit_whoever_comes(tiny: Make) -> None:
 def test_fork_while_models_come_and_go() -> None:
     # each model had a lock, and a fork walked the list of all while others grew it: the walk
     # ended with an error, and a child could be born with a lock that nobody would ever drop
+    def use(model: Model) -> None:
+        model.free(model.alloc(8))
+
     def work() -> None:
         while not stop.is_set():
             for model in [Model(memory="none") for _ in range(10)]:
-                model.free(model.alloc(8))
+                use(model)
 
     stop = threading.Event()
     models = [Model(memory="none") for _ in range(1000)]
@@ -444,14 +447,7 @@ def test_fork_while_models_come_and_go() -> None:
         worker.start()
     try:
         for model in models[:30]:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads
-                child = os.fork()
-            if child == 0:
-                signal.alarm(10)
-                model.free(model.alloc(8))
-                os._exit(0)
-            assert os.waitpid(child, 0)[1] == 0
+            assert in_child(partial(use, model)) == 0
     finally:
         stop.set()
         for worker in workers:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SAMPLES, Kind, Make
+from conftest import SAMPLES, Kind, Make, in_child
 
 from percpu_ffi import Allocator, ClosedError, ConfigError, Model, PerCpu, PercpuMemoryError, Trace
 
@@ -269,12 +269,12 @@ def test_a_forked_child_writes_nothing(kind: Kind, tmp_path: Path) -> None:
     with kind() as a:
         tracing = a.trace_to(tmp_path / "t")
         a.alloc(8)
-        child = os.fork()
-        if not child:
+
+        def go_on() -> None:
             a.alloc(8)
             tracing.close()
-            os._exit(0)
-        assert os.waitpid(child, 0)[1] == 0
+
+        assert in_child(go_on) == 0
         tracing.close()
     assert len(events((tmp_path / "t").read_text())) == 1
     assert "1/1" in (tmp_path / "t").read_text()
