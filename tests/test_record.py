@@ -391,6 +391,16 @@ class TestTrouble:
         kernel.text = TEXT.replace("size=16", "size=?")
         self.check(kernel, capfd, "trace_pipe:2:", "`size=`")
 
+    def test_while_the_command_goes_on_is_told_at_once(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """Nothing was recorded any more, and nobody heard of it before COMMAND had ended."""
+        kernel.text = TEXT.replace("size=16", "size=?")
+        assert record(kernel, *shell("sleep 0.3; echo the end >&2")) == 2
+        before = capfd.readouterr().err.partition("the end")[0]
+        assert "`size=`" in before
+        assert "sh goes on to its end, unrecorded" in before
+
     def test_disk_that_is_full_at_the_end(
         self,
         kernel: PlayedKernel,
