@@ -384,7 +384,8 @@ class PerCpu(ABC):
 
         Raises:
             OSError: the file cannot be opened.
-            ConfigError: a trace is being written already, or the file is a binary one.
+            ConfigError: a trace is being written already, or text cannot be written to the
+                file.
             ClosedError: the allocator is closed.
 
         """

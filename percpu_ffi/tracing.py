@@ -70,22 +70,15 @@ class Tracing:
         self.lost = 0
         """Events that are missing for want of memory; the trace says where."""
         self._allocator = allocator
-        self._error: OSError | ValueError | None = None
+        self._error: Exception | None = None
         self._owner = os.getpid()
         self._started = time.monotonic_ns()
         self._comm = "".join(c if c.isprintable() else "?" for c in event.own_name())
         self._sites: dict[int, str] = {}  # who called, by thread
         # a signal handler may come in between and use the allocator
         self._lock = threading.RLock()
-        self._ours = not hasattr(file, "write")
-        self._file: Any = file
-        if self._ours:
-            path: Any = file
-            self._file = Path(path).open(  # noqa: SIM115 - close() does it
-                "w", encoding="utf-8", errors="backslashreplace"
-            )
-        elif isinstance(file, io.RawIOBase | io.BufferedIOBase) or "b" in getattr(file, "mode", ""):
-            raise ConfigError(f"file {shown(file)}: a trace is text; open it without 'b'")
+        self._ours = isinstance(file, str | os.PathLike)
+        self._file: Any = _opened(file)
         self._head_at = self._file.tell() if _can_rewind(self._file) else None
         self._do(self._write_head)
 
@@ -98,7 +91,8 @@ class Tracing:
         """Write what is left, and end the trace; more than once does nothing.
 
         Raises:
-            OSError, ValueError: the file could not be written; it ends before that.
+            OSError, ValueError: the file could not be written; it ends before that.  A file
+                that is none of Python's own may raise others.
 
         """
         with self._lock:
@@ -161,7 +155,7 @@ class Tracing:
         if self._error is None:
             try:
                 write()
-            except (OSError, ValueError) as error:
+            except Exception as error:  # the file may be anybody's
                 self._error = error
 
     def _write_head(self) -> None:
@@ -193,9 +187,24 @@ class Tracing:
         return f"{self._comm:>16}-{one.tid:<7} [{cpu:03}] ..... {seconds}: {name}: {text}\n"
 
 
+def _opened(file: Any) -> Any:
+    """Open a path; look whether text can be written to a file, before anything is changed."""
+    if isinstance(file, str | os.PathLike):
+        return Path(file).open("w", encoding="utf-8", errors="backslashreplace")
+    if isinstance(file, io.RawIOBase | io.BufferedIOBase) or "b" in getattr(file, "mode", ""):
+        raise ConfigError(f"file {shown(file)}: a trace is text; open it without 'b'")
+    try:
+        if file.writable() and callable(file.write) and callable(file.flush):
+            file.seekable()
+            return file
+    except (AttributeError, ValueError):  # no file, or a closed one
+        pass
+    raise ConfigError(f"file {shown(file)}: a path, or a file open for writing text, is needed")
+
+
 def _is_passed_over(frame: FrameType) -> bool:
     """Tell whether a call comes from further out: from outside this package, from a function."""
-    package = frame.f_globals.get("__name__", "").partition(".")[0]
+    package = str(frame.f_globals.get("__name__")).partition(".")[0]
     return package == PACKAGE or frame.f_code.co_name in COMPREHENSIONS
 
 

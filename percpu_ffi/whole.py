@@ -19,10 +19,10 @@ def write_whole(path: str | Path, data: bytes) -> None:
         OSError: it cannot be written; the error names ``path``.
 
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():  # a pipe or a device: nothing to replace
-        target.write_bytes(data)
+    if is_special(path):  # nothing to replace
+        Path(path).write_bytes(data)
         return
+    target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -34,6 +34,14 @@ def write_whole(path: str | Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def is_special(path: str | Path) -> bool:
+    """Tell whether it is there and no file: a pipe, a device, a directory.
+
+    Asked of the path as it is given: ``/dev/stdout`` may lead to a pipe without a name.
+    """
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def check_writable(option: str, path: str | Path) -> None:
@@ -51,8 +59,8 @@ def check_writable(option: str, path: str | Path) -> None:
     """
     target = Path(os.path.realpath(path))
     try:
-        if target.exists() and not target.is_file():  # a pipe or a device
-            if target.is_dir() or not os.access(target, os.W_OK):
+        if is_special(path):
+            if target.is_dir() or not os.access(path, os.W_OK):
                 raise PermissionError
             return
         trial = target.with_name(f".{secrets.token_hex(8)}.tmp")

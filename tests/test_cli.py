@@ -178,6 +178,33 @@ def test_disk_that_is_full(command: str) -> None:
     assert done.stderr == "percpu-ffi: [Errno 28] No space left on device\n"
 
 
+# Python prints into the void then: the command said nothing, and that all was well
+def test_standard_output_that_is_closed() -> None:
+    command = f"{sys.executable} -m percpu_ffi who {NETNS} >&-"
+    done = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert "standard output is closed" in done.stderr
+
+
+# an error that nobody could read became a status of 1, or a line of the output
+@pytest.mark.parametrize("where", ["2>&-", "2>/dev/full"])
+def test_error_that_nobody_can_read(where: str) -> None:
+    command = f"{sys.executable} -m percpu_ffi who nowhere {where}"
+    done = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+@pytest.mark.parametrize("command", ["who", "compare", "replay", "sizes"])
+def test_name_that_would_command_the_terminal(tmp_path: Path, command: str) -> None:
+    Trace.from_ops([("alloc", "a", 8, 8)]).save(tmp_path / "\x1b[2J")
+    (tmp_path / "\x1b[31m").write_text("no trace")
+    shown = run(command, os.fspath(tmp_path / "\x1b[2J"))
+    refused = run(command, os.fspath(tmp_path / "\x1b[31m"))
+    assert "?[2J" in shown.stdout
+    assert "?[31m" in refused.stderr
+    assert "\x1b" not in shown.stdout + refused.stderr
+
+
 @pytest.mark.parametrize("options", [["who", "--csv"], ["sizes"], ["sizes", "--csv"]])
 def test_name_that_no_encoding_has(tmp_path: Path, options: list[str]) -> None:
     Trace.from_ops([("alloc", "a", 8, 8)]).save(tmp_path / "t\udcff")

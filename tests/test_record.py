@@ -19,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -225,6 +226,15 @@ class TestCommand:
         assert "t.trace: 5 events in" in err
         assert "sh ended with status 3" in err
 
+    def test_has_its_status_also_where_nobody_hears_of_it(
+        self, kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A summary that could not be printed made it 1: the terminal was gone."""
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            monkeypatch.setattr(sys, "stderr", full)
+            assert record(kernel, *shell("exit 3")) == 3
+        assert len(Trace.load("t.trace")) == 5
+
     def test_that_is_killed_counts_as_in_shells(self, kernel: PlayedKernel) -> None:
         assert record(kernel, *shell("kill -KILL $$")) == 128 + signal.SIGKILL
 
@@ -381,6 +391,16 @@ class TestTrouble:
         kernel.text = TEXT.replace("size=16", "size=?")
         self.check(kernel, capfd, "trace_pipe:2:", "`size=`")
 
+    def test_while_the_command_goes_on_is_told_at_once(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """Nothing was recorded any more, and nobody heard of it before COMMAND had ended."""
+        kernel.text = TEXT.replace("size=16", "size=?")
+        assert record(kernel, *shell("sleep 0.3; echo the end >&2")) == 2
+        before = capfd.readouterr().err.partition("the end")[0]
+        assert "`size=`" in before
+        assert "sh goes on to its end, unrecorded" in before
+
     def test_disk_that_is_full_at_the_end(
         self,
         kernel: PlayedKernel,
@@ -393,6 +413,38 @@ class TestTrouble:
         monkeypatch.setattr(Path, "replace", full)
         self.check(kernel, capfd, "t.trace: No space left on device", "the recording is lost")
         assert [path.name for path in Path().iterdir() if path.name.endswith(".tmp")] == []
+
+    def test_disk_that_is_full_where_the_file_was_to_be(
+        self,
+        kernel: PlayedKernel,
+        capfd: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+    ) -> None:
+        """An hour was recorded and thrown away; now it is kept where there is room."""
+        (tmp_path / "room").mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "room"))
+
+        def replace(path: Path, target: Path, replace: Any = Path.replace) -> Any:
+            if target.name == "t.trace":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return replace(path, target)
+
+        monkeypatch.setattr(Path, "replace", replace)
+        self.check(kernel, capfd, "t.trace: No space left", "the recording is in", "instead")
+        (spare,) = Path("room").iterdir()
+        assert len(Trace.load(spare)) == 5
+
+    def test_pipe_is_refused_and_its_reader_left_alone(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """To look whether it opens ended its reader; at the end the recorder waited, deaf."""
+        os.mkfifo("pipe")
+        reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+        assert record(kernel, "-o", "pipe", "--", "touch", "started") == 2
+        os.close(reader)
+        assert "pipe: that is a pipe" in capfd.readouterr().err
+        assert not Path("started").exists()
 
     @pytest.mark.parametrize(
         ("output", "reason"), [("no/such/t.trace", "No such file"), (".", "a directory")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,30 @@ class TestFiles:
         assert "<i>" not in re.sub(r"<script\b.*?</script>", "", text, flags=re.S)
         assert "&lt;b&gt;$x^$" in text
 
+    # The sentences were broken into lines after each dollar had got its backslash: a line that
+    # began with a dollar, and another one, were a formula to matplotlib, and a wrong one ended
+    # in a traceback.
+    def test_sentence_that_is_broken_beside_a_dollar_is_no_formula(self, tmp_path: Path) -> None:
+        found = Trace.from_ops([("alloc", 1, 100, 8)])
+        site = "a" * 15 + "$" + r"\frac{".ljust(128, "b") + "$"
+        found.kinds[:] = [kind._replace(site=site) for kind in found.kinds]
+        found.save(tmp_path / "t")
+        assert report(tmp_path / "t", "--svg", tmp_path / "a.svg", "--cpus", 2) == 0
+
+    # no room was left for bars, and matplotlib warned of it
+    def test_long_call_site_leaves_room_for_its_bar(self, tmp_path: Path) -> None:
+        found = Trace.from_ops([("alloc", 1, 100, 8)])
+        found.kinds[:] = [kind._replace(site="a" * 1000) for kind in found.kinds]
+        found.save(tmp_path / "t")
+        assert report(tmp_path / "t", "--svg", tmp_path / "a.svg") == 0
+
+    # realpath() of /dev/stdout is no file where that is a pipe
+    def test_page_into_a_pipe(self) -> None:
+        pytest.importorskip("bokeh")
+        command = [sys.executable, "-m", "percpu_ffi", "report", NETNS, "-o", "/dev/stdout"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.startswith("<!DOCTYPE html>")
+
     def test_trace_without_sites_and_times(self, tmp_path: Path) -> None:
         pytest.importorskip("bokeh")
         Trace.from_ops([("alloc", 1, 8, 4)]).save(tmp_path / "a.trace")
@@ -263,6 +288,11 @@ class TestRefusals:
         Trace.from_ops([("alloc", 1, 8, 4)]).save("a.svg")
         assert "that is the trace itself" in self.refused(capsys, "a.svg", "--svg", "./a.svg")
         assert len(Trace.load("a.svg")) == 1
+
+    # the second one was written over the first, and both were told to be there
+    def test_two_pictures_in_one_file(self, capsys: pytest.CaptureFixture[str]) -> None:
+        said = self.refused(capsys, NETNS, "--png", "a", "--svg", "./a")
+        assert "--svg ./a: that is the file of --png" in said
 
     def test_setup_that_cannot_be(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert "cpus" in self.refused(capsys, NETNS, "--svg", "a.svg", "--cpus", "0")

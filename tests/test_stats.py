@@ -199,6 +199,8 @@ def test_a_closed_allocator_tells_nothing(kind: Kind) -> None:
         (lambda text: text + "  nr_alloc : 3\n", "nr_alloc stands here twice"),
         (lambda text: text.replace("Allocation Info:", ""), ":4: "),
         (lambda text: text.replace("Chunk: <-", "Chunk: \x00"), "is no line of"),
+        # a terminal obeyed what --diff printed of a mark
+        (lambda text: text.replace("Chunk: <-", "Chunk: <- \x1b[2J"), "is no line of"),
     ],
 )
 def test_what_is_no_dump_is_refused(change: Any, words: str) -> None:
@@ -280,6 +282,14 @@ def test_command_tells_what_is_wrong(
     assert captured.out == ""
     assert words in captured.err
     assert len(captured.err.splitlines()) == 1
+
+
+def test_standard_input_that_is_closed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after `<&-`
+    assert main(["stats", "--diff", "-", str(KERNEL)]) == 2
+    assert "standard input is closed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("args", [[], [NETNS, "--diff", "a", "b"]])

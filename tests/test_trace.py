@@ -514,6 +514,10 @@ class TestFile:
             ('"slots":2', '"slots":"2"'),
             ('"kinds":[[64,8,""]', '"kinds":[[64,8]'),
             ('"kinds":[[64,8,""]', '"kinds":[[1.5,8,""]'),
+            # `who` sorted call sites that were none, and `"ops"` became a length in C
+            ('"kinds":[[64,8,""]', '"kinds":[[64,8,5]'),
+            ('"kinds":[[64,8,""]', '"kinds":[[64,8,null]'),
+            ('"ops":7', '"ops":9223372036854775808'),
             ('"kinds":[[64,8,""]', '"kinds":[[1180591620717411303424,8,""]'),
             ('"names":null', '"names":5'),
             ('"names":null', '"names":[null]'),

@@ -237,6 +237,51 @@ def test_a_trace_is_text(kind: Kind, tmp_path: Path) -> None:
         assert type(a) is kind
 
 
+class Bare:
+    """A file that can only be written."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+class Broken(io.StringIO):
+    """A file whose trouble is none of Python's own."""
+
+    def write(self, text: str) -> int:
+        raise RuntimeError("the connection is gone")
+
+
+# each of these was taken, and then alloc() raised for ever: the area was lost
+@pytest.mark.parametrize("what", ["bare", "closed", "for reading", "no file"])
+def test_what_text_cannot_be_written_to_is_refused(kind: Kind, tmp_path: Path, what: str) -> None:
+    (tmp_path / "t").touch()
+    with (tmp_path / "t").open() as reading:
+        closed = io.StringIO()
+        closed.close()
+        file: Any = {"bare": Bare(), "closed": closed, "for reading": reading, "no file": 3}[what]
+        with kind() as a:
+            with pytest.raises(ConfigError, match="a file open for writing text"):
+                a.trace_to(file)
+            assert type(a) is kind
+            a.free(a.alloc(8))
+
+
+def test_a_file_that_raises_anything_fails_no_call(kind: Kind) -> None:
+    with kind() as a:
+        tracing = a.trace_to(Broken())
+        a.free(a.alloc(8))
+        with pytest.raises(RuntimeError, match="connection"):
+            tracing.close()
+        assert type(a) is kind
+
+
+def test_a_caller_without_a_name_is_told_too(kind: Kind) -> None:
+    text = io.StringIO()
+    with kind() as a, a.trace_to(text):
+        exec("alloc(8)", {"alloc": a.alloc, "__name__": None})
+    assert len(events(text.getvalue())) == 1
+
+
 def test_threads_are_told_apart_and_in_order(kind: Kind, tmp_path: Path) -> None:
     with kind() as a:
 

@@ -381,6 +381,28 @@ def test_site_that_would_command_the_terminal_is_shown_as_marks(
     assert "mm?[2J" in capsys.readouterr().out
 
 
+# A call site is text that somebody else wrote: a spreadsheet took =cmd|'/C calc'!A0 for a
+# formula, and a terminal obeyed what --csv printed.
+@pytest.mark.parametrize(
+    ("site", "cell"),
+    [
+        ("=cmd|'/C'!A0", "'=cmd|'/C'!A0"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("mm\x1b[2J", "mm?[2J"),
+        ("mm_init+0x10", "mm_init+0x10"),
+    ],
+)
+def test_csv_holds_nothing_that_is_computed_or_obeyed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], site: str, cell: str
+) -> None:
+    (tmp_path / "t").write_text(alloc(0, A, 16, site))
+    assert main(["who", str(tmp_path / "t"), "--csv"]) == 0
+    _header, row = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert row[0] == cell
+
+
 @pytest.mark.parametrize("output", [[], ["--csv"], ["--json"]])
 def test_reader_that_goes_away(story: str, output: list[str]) -> None:
     command = " ".join([sys.executable, "-m percpu_ffi who", story, *output, "| head -1"])

@@ -8,13 +8,14 @@ the parsed arguments that returns the exit status.
 from __future__ import annotations
 
 import argparse
+import errno
 import io
-import os
 import sys
 from typing import TYPE_CHECKING
 
 from percpu_ffi import __version__
 from percpu_ffi.cli import bench, check, compare, record, replay, report, sizes, stats, who
+from percpu_ffi.cli.tell import silence, tell
 from percpu_ffi.errors import PercpuError
 
 if TYPE_CHECKING:
@@ -47,26 +48,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be any bytes
         sys.stdout.reconfigure(errors="backslashreplace")
+    sys.stdout = sys.stdout or _Closed()
     try:
         status: int = args.run(args)
-        if sys.stdout:  # None when the shell closed it
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
-        _forget_output()  # the reader has gone
+        silence(sys.stdout)  # the reader has gone
         return BROKEN_PIPE
     except (PercpuError, OSError, MemoryError) as error:
-        print(f"percpu-ffi: {str(error) or 'out of memory'}", file=sys.stderr)
+        tell(str(error) or "out of memory")
         try:
-            if sys.stdout:
-                sys.stdout.flush()
+            sys.stdout.flush()
         except OSError:
-            _forget_output()  # a disk is full, say
+            silence(sys.stdout)  # a disk is full, say
         return TROUBLE
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
 
 
-def _forget_output() -> None:
-    """Write nothing more, also not at exit: that would end with a status of its own."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+class _Closed(io.StringIO):
+    """Standard output that the shell closed; Python would drop what is printed, and say nothing."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.EBADF, "standard output is closed; leave it open, or give it a file")

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import itertools
 import json
 from dataclasses import dataclass, fields
@@ -31,6 +29,7 @@ from percpu_ffi.sight.compare import (
     to_plain,
 )
 from percpu_ffi.sight.side_by_side import KERNEL_PAGE, side_by_side
+from percpu_ffi.sight.words import csv_text
 from percpu_ffi.work import Work
 
 if TYPE_CHECKING:
@@ -164,11 +163,8 @@ def to_csv(report: Report) -> str:
     for row in rows:
         row["kernel_chunks"] = stats.kernel_chunks
         row["kernel_bytes_per_cpu"] = stats.kernel_pages * KERNEL_PAGE
-    lines = io.StringIO()
-    writer = csv.DictWriter(lines, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return lines.getvalue().rstrip("\n")
+    header = list(rows[0])
+    return csv_text(header, ([row[name] for name in header] for row in rows))
 
 
 def _flat(figures: dict[str, Any]) -> dict[str, Any]:

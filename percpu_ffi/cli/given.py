@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import FIRST_CHUNKS
+from percpu_ffi.sight.words import printable
 from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def load_trace(path: str, what: str = "reading") -> Trace:
 def name_of(path: str) -> str:
     """Name the file, also where its name is no text, or none that the output can show."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return Path(path).name.encode(encoding, "replace").decode(encoding)
+    return printable(Path(path).name).encode(encoding, "replace").decode(encoding)
 
 
 def add_setup(parser: argparse.ArgumentParser, *, lists: bool = False) -> argparse._ArgumentGroup:

@@ -6,14 +6,16 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import sys
+import secrets
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from percpu_ffi.cli.tell import tell
 from percpu_ffi.errors import RecordError
 from percpu_ffi.record import Instance, Span, find_tracefs, record
+from percpu_ffi.whole import is_special
 
 if TYPE_CHECKING:
     from percpu_ffi.trace import Trace
@@ -67,19 +69,14 @@ def run(args: argparse.Namespace) -> int:
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     _check_output(args.output)
     tracefs = find_tracefs(args.tracefs)
-    with Span(command, args.seconds, _tell) as span:
-        with Instance(tracefs, args.buffer_kb, _tell) as instance:
+    with Span(command, args.seconds, tell) as span:
+        with Instance(tracefs, args.buffer_kb, tell) as instance:
             if not command and args.seconds is None:
-                _tell("recording, until Ctrl-C")
+                tell("recording, until Ctrl-C")
             trace = record(instance, span)
         _save(trace, args.output)
-        _tell(_summary(args.output, trace, span.seconds))
+        tell(_summary(args.output, trace, span.seconds))
     return span.status
-
-
-def _tell(text: str) -> None:
-    """Say something beside the output of COMMAND, which is its own."""
-    print(f"percpu-ffi: {text}", file=sys.stderr)
 
 
 def _seconds(text: str) -> float:
@@ -100,14 +97,16 @@ def _kib(text: str) -> int:
 
 def _check_output(output: str) -> None:
     """Find out now, not after an hour, that a file cannot be written."""
-    path = Path(os.path.realpath(output))
+    path = Path(output)
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "that is a directory")
-        if path.exists() and not path.is_file():
+        if path.is_fifo():  # whoever reads it may be gone at the end
+            raise OSError(0, "that is a pipe, and a recording is written at its end")
+        if is_special(path):
             path.open("ab").close()
             return
-        with tempfile.TemporaryFile(dir=path.parent) as file:
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))) as file:
             file.write(bytes(ROOM))
     except OSError as error:
         raise RecordError(
@@ -116,12 +115,18 @@ def _check_output(output: str) -> None:
 
 
 def _save(trace: Trace, output: str) -> None:
+    """Write the recording, which nobody can make again: if not there, for temporary files."""
     try:
         trace.save(output)
     except OSError as error:
-        raise RecordError(
-            f"{output}: {error.strerror}; the recording is lost, make room or give another FILE"
-        ) from error
+        try:
+            spare = Path(tempfile.gettempdir(), f"percpu-{secrets.token_hex(4)}.trace")
+            trace.save(spare)
+        except OSError:
+            kept = "the recording is lost, make room or give another FILE"
+        else:
+            kept = f"the recording is in {spare} instead, move it where there is room"
+        raise RecordError(f"{output}: {error.strerror}; {kept}") from error
 
 
 def _summary(output: str, trace: Trace, seconds: float) -> str:

@@ -14,6 +14,7 @@ from percpu_ffi.errors import ConfigError, TraceError
 from percpu_ffi.sight.page import check_page, make_page
 from percpu_ffi.sight.still import check_still, make_still
 from percpu_ffi.sight.timeline import collect
+from percpu_ffi.sight.words import printable
 from percpu_ffi.whole import check_writable, write_whole
 
 if TYPE_CHECKING:
@@ -53,11 +54,13 @@ def run(args: argparse.Namespace) -> int:
     outputs = {option: path for option, path in outputs.items() if path is not None}
     if not outputs:
         raise ConfigError("nothing to write: give -o OUT.html, --png OUT.png or --svg OUT.svg")
+    taken = {os.path.realpath(args.trace): "the trace itself"}
     for option, path in outputs.items():
         check_page() if option == "-o" else check_still(option)
         check_writable(option, path)
-        if os.path.realpath(path) == os.path.realpath(args.trace):
-            raise ConfigError(f"{option} {path}: that is the trace itself; name another file")
+        if what := taken.get(os.path.realpath(path)):
+            raise ConfigError(f"{option} {path}: that is {what}; name another file")
+        taken[os.path.realpath(path)] = f"the file of {option}"
     trace = load_trace(args.trace)
     if not trace:
         raise TraceError("no operations: there is nothing to show", args.trace)
@@ -65,13 +68,15 @@ def run(args: argparse.Namespace) -> int:
     with progress_bar("replaying", 2 * len(trace), "op") as progress:
         timeline = collect(trace, setup, progress)
     figures = _figures(timeline, Path(args.trace).name)
+    written = []
     for option, path in outputs.items():
         if option == "-o":
             data = make_page(timeline, figures).encode()
         else:
             data = make_still(timeline, figures, option[2:])
         write_whole(path, data)
-        print(f"{path}: {len(data):,} bytes")
+        written.append(f"{printable(path)}: {len(data):,} bytes")
+    print("\n".join(written))
     return 0
 
 

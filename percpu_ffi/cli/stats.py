@@ -69,5 +69,7 @@ def _compare(a: str, b: str, *, as_json: bool) -> int:
 
 def _read(name: str) -> Dump:
     if name == STDIN:
+        if not sys.stdin:
+            raise StatsError("standard input is closed; give a file instead of -")
         return Dump.parse(sys.stdin.buffer.read().decode(errors="replace"), "standard input")
     return Dump.parse(Path(name).read_text(encoding="utf-8", errors="replace"), name)

@@ -66,6 +66,8 @@ class Span:
         trace: TracebackType | None,
     ) -> None:
         """Wait for the command, and let signals act as before."""
+        if error and self._child and self._child.poll() is None:  # that may take hours
+            self._tell(f"{error}\n{self._command[0]} goes on to its end, unrecorded")
         try:
             self.wait()
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 from importlib.util import find_spec
-from textwrap import fill
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.errors import ConfigError
@@ -25,6 +25,7 @@ LANE = 0.34  # inches of a chunk's line, where there is room
 MOST_INCHES = 12.0
 MOST_SITES = 10
 LINE = 130  # characters
+NAME = 60  # characters: longer ones leave no room for the bars
 
 
 def check_still(option: str) -> None:
@@ -73,9 +74,8 @@ def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
                           "below each", fontsize=9, loc="left")  # fmt: skip
     _sizes(timeline, rows["sizes"])
     _sites(sites, colours, rows["sites"])
-    figure.suptitle(
-        _plain(figures["trace"]) + "\n" + fill(_plain(explain_worst(timeline)), LINE), fontsize=10
-    )
+    title = [figures["trace"], *wrap(explain_worst(timeline), LINE)]
+    figure.suptitle("\n".join(map(_plain, title)), fontsize=10)
     out = io.BytesIO()
     # the same picture has the same bytes
     with mpl.rc_context({"svg.hashsalt": "percpu_ffi"}):
@@ -88,6 +88,10 @@ def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
 def _plain(text: str) -> str:
     """Give text that matplotlib takes as it is: a dollar would begin a formula."""
     return printable(text).replace("$", r"\$")
+
+
+def _short(name: str) -> str:
+    return _plain(name if len(name) <= NAME else f"{name[: NAME - 1]}\N{HORIZONTAL ELLIPSIS}")
 
 
 def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
@@ -202,7 +206,7 @@ def _sites(rows: list[Any], colours: dict[str, str], axes: Any) -> None:
     top = rows[:MOST_SITES]
     axes.barh(range(len(top)), [row.at_peak for row in top],
               color=[colours.get(row.name, OTHERS) for row in top])  # fmt: skip
-    axes.set_yticks(range(len(top)), [_plain(row.name) or "not told" for row in top], fontsize=8)
+    axes.set_yticks(range(len(top)), [_short(row.name) or "not told" for row in top], fontsize=8)
     axes.invert_yaxis()
     _count_bytes(axes.xaxis, max((row.at_peak for row in top), default=0), 5)
     axes.set_xlabel("bytes of live areas at the peak, by call site")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["csv_text", "duration", "gaps", "plural", "printable"]
 
+FORMULA = ("=", "+", "-", "@")  # what a spreadsheet computes begins so
 UNITS = (("s", 10**9), ("ms", 10**6), ("us", 10**3))
 
 
@@ -58,9 +59,20 @@ def gaps(stats: TraceStats) -> list[str]:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Comma-separated values, without the last line's end."""
+    """Comma-separated values, without the last line's end.
+
+    Names come from elsewhere: what a terminal would obey becomes ``?``, and a ``'`` is put
+    before what a spreadsheet would compute.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows(map(_cell, row) for row in rows)
     return file.getvalue().rstrip("\n")
+
+
+def _cell(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(FORMULA) else text

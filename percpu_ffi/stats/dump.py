@@ -24,7 +24,7 @@ RULE = "-" * 40
 FIRST, OTHER = "Chunk: <- First Chunk", "Chunk:"
 
 FIELD = re.compile(r"(\w+) *: *(-?\d{1,20})")
-CHUNK = re.compile(r"Chunk(:| ?\(\w+\):?)( <- .*)?")
+CHUNK = re.compile(r"Chunk(:| ?\(\w+\):?)( <- [ -~]*)?")
 
 HINT = "give what `cat /sys/kernel/debug/percpu_stats` or percpu_stats() prints"
 

@@ -50,6 +50,9 @@ MAGICS = MAGIC, NOTED
 LENGTH = struct.Struct("<I")
 MAX_ASK = 1 << 63  # sizes and alignments are 64-bit integers
 TIMES = 1 << 64
+DAMAGED = (  # what reading a file raises that holds anything
+    struct.error, ValueError, LookupError, TypeError, OverflowError, RecursionError, zlib.error,
+)  # fmt: skip
 
 
 def write_file(path: str | Path, operations: Operations) -> None:
@@ -97,7 +100,7 @@ def read_file(blocks: Blocks) -> Operations:
         # no more than was promised: a small file can hold gigabytes of zeroes
         inflater = zlib.decompressobj()
         rows = inflater.decompress(data[start + length :], n * width + 1)
-    except (struct.error, ValueError, LookupError, TypeError, RecursionError, zlib.error) as error:
+    except DAMAGED as error:
         raise TraceError(
             f"the file is cut or damaged ({error}); save it again", blocks.name
         ) from error
@@ -180,7 +183,8 @@ def _read_head(text: bytes) -> tuple[Operations, int, int, str]:
     if type(n) is not int or type(slots) is not int or not 0 <= slots <= n:
         raise ValueError(f"{slots} slots for {n} operations")
     for kind in kinds:
-        if not all(type(ask) is int and -MAX_ASK <= ask < MAX_ASK for ask in kind[:2]):
+        asks = all(type(ask) is int and -MAX_ASK <= ask < MAX_ASK for ask in kind[:2])
+        if not asks or not isinstance(kind.site, str):
             raise ValueError(f"{kind} is no kind")
     if names is not None and not all(isinstance(name, int | str) for name in list(names)):
         raise ValueError("a name is neither an integer nor a string")
