@@ -13,6 +13,7 @@ __all__ = ["AGES", "COLOURS", "OTHERS", "site_colours"]
 COLOURS = {
     "static": "#37474f",
     "free": "#e8ecf1",
+    "faint": "#c3cad3",
     "pages": "#2a9d8f",
     "held": "#b7dcd6",
     "live": "#3b6fb6",
@@ -29,7 +30,7 @@ SITES = (
 )  # fmt: skip
 OTHERS = "#a3acb8"
 
-# young to old
+# young to old, each up to twice as old as the one before it
 AGES = ("#fde725", "#a0da39", "#4ac16d", "#1fa187", "#277f8e", "#365c8d", "#46327e", "#440154")
 
 

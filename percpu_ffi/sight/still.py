@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import math
 from importlib.util import find_spec
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,8 @@ __all__ = ["check_still", "make_still"]
 LANE = 0.34  # inches of a chunk's line, where there is room
 MOST_INCHES = 12.0
 MOST_SITES = 10
-LINE = 130  # characters
+LINE = 150  # characters
+NAME = 9.0  # points of a chunk's name
 
 
 def check_still(option: str) -> None:
@@ -61,19 +63,21 @@ def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
     worst = timeline.moment_at(timeline.worst)
     lanes = sorted({patch.chunk for patch in timeline.patches_at(worst)})
     height = min(max(LANE * len(lanes), 1.0), MOST_INCHES)
-    figure = Figure(figsize=(12, 8.6 + height), layout="constrained")
+    lines = explain_worst(timeline)
+    figure = Figure(figsize=(12, 8.8 + height), layout="constrained")
     rows = figure.subplot_mosaic(
         [["bytes", "bytes"], ["share", "share"], ["chunks", "chunks"], ["map", "map"],
          ["sizes", "sites"]],
-        height_ratios=[2.2, 1, 1, height, 2.6],
+        height_ratios=[2.2, 1.2, 1, height, 2.6],
     )  # fmt: skip
     _curves(timeline, rows["bytes"], rows["share"], rows["chunks"])
     _map(timeline, worst, lanes, colours, rows["map"])
     _sizes(timeline, rows["sizes"])
     _sites(sites, colours, rows["sites"])
     figure.suptitle(
-        _plain(figures["trace"]) + "\n" + fill(_plain(explain_worst(timeline)), LINE), fontsize=10
-    )
+        "\n".join([_plain(figures["trace"]), *(fill(_plain(line), LINE) for line in lines)]),
+        x=0.01, ha="left", fontsize=10,
+    )  # fmt: skip
     out = io.BytesIO()
     # the same picture has the same bytes
     with mpl.rc_context({"svg.hashsalt": "percpu_ffi"}):
@@ -117,6 +121,7 @@ def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
     for axes in (size, share, chunks):
         axes.set_xlim(x[0], x[-1] or 1)
         axes.grid(alpha=0.3)
+        axes.xaxis.set_major_formatter("{x:,.10g}")
         axes.axvline(peak, color=COLOURS["peak"], ls="--", lw=1, label="peak of live bytes")
         axes.axvline(worst, color=COLOURS["bad"], ls="--", lw=1, label="worst moment")
     size.legend(loc="upper left", fontsize=8, ncols=4)
@@ -158,14 +163,16 @@ def _map(
         else:
             above.append(box)
             above_colours.append(fixed.get(patch.kind) or colours[kinds[patch.kind].site])
-    for boxes, filled in ((below, below_colours), (above, above_colours)):
-        axes.add_collection(PolyCollection(boxes, facecolors=filled, linewidths=0))
+    # the line keeps a small area visible: it may be all that pins its chunk
+    for boxes, filled, line in ((below, below_colours, 0), (above, above_colours, 0.6)):
+        axes.add_collection(
+            PolyCollection(boxes, facecolors=filled, edgecolors=filled, linewidths=line)
+        )
     axes.set_xlim(0, timeline.unit_size)
     axes.set_ylim(len(lanes), 0)
-    axes.set_yticks([lane + 0.45 for lane in range(len(lanes))], [f"chunk {i}" for i in lanes])
-    # names as high as their lines
-    points = min(9.0, 0.8 * 72 * MOST_INCHES / len(lanes))
-    axes.tick_params(axis="y", length=0, labelsize=points)
+    named = range(0, len(lanes), math.ceil(1.3 * NAME * len(lanes) / (72 * MOST_INCHES)))
+    axes.set_yticks([lane + 0.45 for lane in named], [f"chunk {lanes[lane]}" for lane in named])
+    axes.tick_params(axis="y", length=0, labelsize=NAME)
     _count_bytes(axes.xaxis, timeline.unit_size, 8)
     axes.set_title("the chunks at the worst moment, coloured by call site; populated pages below "
                    "each", fontsize=9, loc="left")  # fmt: skip
