@@ -16,6 +16,7 @@ from percpu_ffi import Allocator, Trace
 from percpu_ffi.cli import main
 from percpu_ffi.sight.curves import thinned
 from percpu_ffi.sight.explain import explain_worst
+from percpu_ffi.sight.still import _count_bytes
 from percpu_ffi.sight.tally import Keeper, by_site, by_size, keepers
 from percpu_ffi.sight.timeline import FREE_SPACE, PAGES, STATIC, _thin, collect
 
@@ -221,6 +222,16 @@ class TestFiles:
         assert png.read_bytes().startswith(b"\x89PNG")
         assert b"<svg" in svg.read_bytes()
         assert str(png) in capsys.readouterr().out
+
+    @pytest.mark.parametrize("most", [0, 1, 5, 4096, 65_536, 326_400, 327_681, 1 << 40])
+    def test_ticks_of_bytes_do_not_cover_each_other(self, most: int) -> None:
+        # 326,400 bytes had ten ticks instead of five, their names one above the other
+        figure = pytest.importorskip("matplotlib.figure").Figure()
+        axes = figure.subplots()
+        axes.set_xlim(0, most or 1)
+        _count_bytes(axes.xaxis, most, 5)
+        ticks = [tick for tick in axes.xaxis.get_majorticklocs() if 0 < tick <= (most or 1)]
+        assert len(ticks) in ((1, 2, 3, 4, 5) if most else (1,))
 
     def test_page_is_small_and_needs_no_network(self, tmp_path: Path) -> None:
         pytest.importorskip("bokeh")

@@ -105,8 +105,8 @@ def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
     size.fill_between(x, [timeline.static_size + curves.live[i] for i in done], step="post",
                       color=COLOURS["live"], label="static and live", lw=0)  # fmt: skip
     size.set_ylabel("bytes a CPU")
-    size.set_ylim(0, 1.15 * max(timeline.held(i) for i in done))
-    _count_bytes(size.yaxis, max(timeline.held(i) for i in done), 4)
+    size.set_ylim(0, 1.25 * max(timeline.held(i) for i in done))
+    _count_bytes(size.yaxis, max(timeline.held(i) for i in done), 5)
     share.step(
         x, [100 * timeline.fragmentation(i) for i in done], where="post", color=COLOURS["bad"]
     )
@@ -128,10 +128,10 @@ def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
 
 
 def _count_bytes(axis: Any, most: int, ticks: int) -> None:
-    """Set ticks at round numbers of bytes: powers of two apart."""
+    """Set at most so many ticks above 0, at round numbers of bytes: a power of two apart."""
     from matplotlib.ticker import FuncFormatter, MultipleLocator  # noqa: PLC0415
 
-    axis.set_major_locator(MultipleLocator(1 << max(most // ticks, 1).bit_length() - 1))
+    axis.set_major_locator(MultipleLocator(1 << (max(most - 1, 0) // ticks).bit_length()))
     axis.set_major_formatter(FuncFormatter(_bytes))
 
 
@@ -164,9 +164,11 @@ def _map(
             above.append(box)
             above_colours.append(fixed.get(patch.kind) or colours[kinds[patch.kind].site])
     # the line keeps a small area visible: it may be all that pins its chunk
-    for boxes, filled, line in ((below, below_colours, 0), (above, above_colours, 0.6)):
+    for boxes, filled, line in ((below, below_colours, 0), (above, above_colours, 0.8)):
         axes.add_collection(
-            PolyCollection(boxes, facecolors=filled, edgecolors=filled, linewidths=line)
+            PolyCollection(
+                boxes, facecolors=filled, edgecolors=filled, linewidths=line, clip_on=False
+            )
         )
     axes.set_xlim(0, timeline.unit_size)
     axes.set_ylim(len(lanes), 0)
