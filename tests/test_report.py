@@ -155,8 +155,8 @@ class TestTimeline:
             "Worst moment: after operation 6 of 6, 1,800 of the 1,984 populated bytes in each "
             "CPU's units (90.7%) were asked for by nobody; 2 chunks held 120 live bytes, which "
             "would fit into 1.",
-            "Chunk 0 has 900 of them: 1 area of 60 bytes lives there, allocated at operation 3.",
-            "Chunk 1 has 900 of them: 1 area of 60 bytes is all that keeps it, allocated at "
+            "Chunk 0 strands 900 bytes: 1 area of 60 bytes lives there, allocated at operation 3.",
+            "Chunk 1 strands 900 bytes: 1 area of 60 bytes is all that keeps it, allocated at "
             "operation 4.",
         ]
 
@@ -176,7 +176,10 @@ class TestTimeline:
         rows = keepers(found, found.patches_at(found.moment_at(found.worst)))
         assert rows == [Keeper("stat", 3, 1, 3, 1500), Keeper("ref", 2, 0, 2, 16)]
         _, keeping, *chunks = explain_worst(found)
-        assert keeping == "Areas in the most chunks: stat in 3 (1,500 bytes), ref in 2 (16 bytes)."
+        assert (
+            keeping
+            == "Who keeps the chunks: stat in 3 of 3 (1,500 bytes), ref in 2 of 3 (16 bytes)."
+        )
         assert "is all that keeps it, by stat, allocated at operation 7" in chunks[0]
         assert (
             "are all that keeps it, 500 of these bytes by stat, the oldest one since" in chunks[1]

@@ -54,13 +54,14 @@ def _enough(timeline: Timeline, patches: list[Patch]) -> int:
 def _keepers(timeline: Timeline, patches: list[Patch]) -> list[str]:
     """Say which call sites have areas in the most chunks, if there is a choice."""
     rows = [row for row in keepers(timeline, patches) if row.name]
-    if not rows or timeline.curves.chunks[timeline.worst] == 1:
+    chunks = timeline.curves.chunks[timeline.worst]
+    if not rows or chunks == 1:
         return []
     told = (
-        f"{printable(row.name)} in {row.chunks:,} ({row.bytes:,} bytes)"
+        f"{printable(row.name)} in {row.chunks:,} of {chunks:,} ({row.bytes:,} bytes)"
         for row in rows[:MOST_KEEPERS]
     )
-    return [f"Areas in the most chunks: {', '.join(told)}."]
+    return [f"Who keeps the chunks: {', '.join(told)}."]
 
 
 def _blame(timeline: Timeline, patches: list[Patch]) -> list[str]:
@@ -76,7 +77,7 @@ def _blame(timeline: Timeline, patches: list[Patch]) -> list[str]:
                 areas.setdefault(patch.chunk, []).append(patch)
     worst = [(chunk, size) for chunk, size in spare.most_common(MOST_CHUNKS) if size > 0]
     return [
-        f"Chunk {chunk} has {size:,} of them: {_why(timeline, chunk, areas.get(chunk, []))}."
+        f"Chunk {chunk} strands {size:,} bytes: {_why(timeline, chunk, areas.get(chunk, []))}."
         for chunk, size in worst
     ]
 
