@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["FREE", "LEGEND", "MIXED", "NOTHING", "STATIC", "USED", "map_bar", "map_window"]
 
 STATIC, USED, MIXED, FREE, NOTHING = "S#+. "
+ROUNDING = 1e-9  # of a cell
 LEGEND = "S static   # in use   + in part   . free"
 
 
@@ -61,7 +62,7 @@ def _spread(cells: list[float], first: float, last: float) -> None:
 def _cell(used: float, covered: float) -> str:
     if covered < 0.5:
         return NOTHING
-    # a sliver of either kind is not shown: a cell is one character
     if used > 0.95 * covered:
-        return USED
-    return MIXED if used > 0.05 * covered else FREE
+        return USED  # but for a sliver
+    # the smallest area may be all that pins its chunk
+    return MIXED if used > ROUNDING else FREE

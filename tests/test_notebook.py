@@ -38,6 +38,14 @@ def test_a_bar_of_a_chunk() -> None:
     assert ChunkState(0, 960, 960, (), 0, False, ()).bar(8) == " " * 8
 
 
+def test_the_smallest_area_is_seen() -> None:
+    # It may be all that pins its chunk, which looked empty in a terminal and in a notebook.
+    chunk = ChunkState(1, 65_528, 32_768, (32_760, -8, 32_768), 16, False, (2,) * 16)
+    assert chunk.bar(8) == "...+...."
+    fills = [e.get("fill") for e in parsed(picture("", [chunk], 65_536, 0)).iter("rect")]
+    assert len(set(fills[:3])) == 2  # free, the area, free
+
+
 def test_a_state_is_a_line_for_each_chunk(tiny: Make) -> None:
     with tiny() as a:
         a.alloc_many([1000] * 40)

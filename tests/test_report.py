@@ -17,8 +17,9 @@ from percpu_ffi import Allocator, Trace
 from percpu_ffi.cli import main
 from percpu_ffi.sight.curves import thinned
 from percpu_ffi.sight.explain import explain_worst
-from percpu_ffi.sight.tally import by_site, by_size
-from percpu_ffi.sight.timeline import FREE_SPACE, PAGES, STATIC, collect
+from percpu_ffi.sight.still import _count_bytes
+from percpu_ffi.sight.tally import Keeper, by_site, by_size, keepers
+from percpu_ffi.sight.timeline import FREE_SPACE, PAGES, STATIC, _thin, collect
 
 NETNS = str(SAMPLES / "netns_churn.ftrace.xz")
 FORK = str(SAMPLES / "fork_storm.perf.xz")
@@ -123,6 +124,15 @@ class TestTimeline:
             shown = [set(t.patches_at(t.moment_at(moment.done))) for t in (every, some)]
             assert shown[0] == shown[1]
 
+    def test_thinning_ends_at_the_special_moments(self) -> None:
+        # Every moment at an even index was kept, so one that came to stand between special
+        # ones was dropped never, and the report of a long trace with many areas ended never.
+        found = tiny(*[("alloc", i, 8, 4) for i in range(20)])
+        special = {0, 4, 12, 20}
+        for _ in range(5):
+            _thin(found, special)
+        assert {moment.done for moment in found.moments} == special
+
     def test_progress_adds_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("percpu_ffi.sight.timeline.LOOKS", 3)
         steps: list[int] = []
@@ -142,13 +152,42 @@ class TestTimeline:
             ("alloc", 1, 900, 4), ("alloc", 2, 900, 4), ("alloc", 3, 60, 4), ("alloc", 4, 60, 4),
             ("free", 2), ("free", 1),
         )  # fmt: skip
-        text = explain_worst(found)
-        assert "after operation 6 of 6" in text
-        assert re.search(r"Chunk 1 has [\d,]+ of them: 1 area of 60 bytes is all that keeps", text)
-        assert "Chunk 0" in text
+        assert explain_worst(found) == [
+            "Worst moment: after operation 6 of 6, 1,800 of the 1,984 populated bytes in each "
+            "CPU's units (90.7%) were asked for by nobody; 2 chunks held 120 live bytes, which "
+            "would fit into 1.",
+            "Chunk 0 strands 900 bytes: 1 area of 60 bytes lives there, allocated at operation 3.",
+            "Chunk 1 strands 900 bytes: 1 area of 60 bytes is all that keeps it, allocated at "
+            "operation 4.",
+        ]
+
+    def test_those_who_keep_the_chunks_are_named(self) -> None:
+        # The oldest area of a chunk was named alone.  In a recording of memory cgroups that
+        # was a reference count of 8 bytes in each of 36 chunks; what held them were the
+        # cgroups' own statistics.  |S|ref|stat|....|  |ref|stat|....|  |stat|....|
+        trace = Trace.from_ops(
+            [("alloc", "a", 8, 4), ("alloc", "b", 500, 4), ("alloc", 1, 452, 4),
+             ("alloc", "c", 8, 4), ("alloc", "d", 500, 4), ("alloc", 2, 516, 4),
+             ("alloc", "e", 500, 4), ("alloc", 3, 520, 4),
+             ("free", 1), ("free", 2), ("free", 3)]
+        )  # fmt: skip
+        names = {8: "ref", 500: "stat"}
+        trace.kinds[:] = [kind._replace(site=names.get(kind.size, "")) for kind in trace.kinds]
+        found = collect(trace, TINY)
+        rows = keepers(found, found.patches_at(found.moment_at(found.worst)))
+        assert rows == [Keeper("stat", 3, 1, 3, 1500), Keeper("ref", 2, 0, 2, 16)]
+        _, keeping, *chunks = explain_worst(found)
+        assert (
+            keeping
+            == "Who keeps the chunks: stat in 3 of 3 (1,500 bytes), ref in 2 of 3 (16 bytes)."
+        )
+        assert "is all that keeps it, by stat, allocated at operation 7" in chunks[0]
+        assert (
+            "are all that keeps it, 500 of these bytes by stat, the oldest one since" in chunks[1]
+        )
 
     def test_nothing_to_explain(self) -> None:
-        assert "At no moment" in explain_worst(tiny(("alloc", 1, 64, 4)))
+        assert "At no moment" in explain_worst(tiny(("alloc", 1, 64, 4)))[0]
 
     def test_times_never_go_back(self) -> None:
         trace = Trace.from_ops(
@@ -187,6 +226,16 @@ class TestFiles:
         assert png.read_bytes().startswith(b"\x89PNG")
         assert b"<svg" in svg.read_bytes()
         assert str(png) in capsys.readouterr().out
+
+    @pytest.mark.parametrize("most", [0, 1, 5, 4096, 65_536, 326_400, 327_681, 1 << 40])
+    def test_ticks_of_bytes_do_not_cover_each_other(self, most: int) -> None:
+        # 326,400 bytes had ten ticks instead of five, their names one above the other
+        figure = pytest.importorskip("matplotlib.figure").Figure()
+        axes = figure.subplots()
+        axes.set_xlim(0, most or 1)
+        _count_bytes(axes.xaxis, most, 5)
+        ticks = [tick for tick in axes.xaxis.get_majorticklocs() if 0 < tick <= (most or 1)]
+        assert len(ticks) in ((1, 2, 3, 4, 5) if most else (1,))
 
     def test_page_is_small_and_needs_no_network(self, tmp_path: Path) -> None:
         pytest.importorskip("bokeh")

@@ -17,6 +17,8 @@ from conftest import SAMPLES, SANITIZED
 
 from percpu_ffi import Trace
 from percpu_ffi.cli import main
+from percpu_ffi.sight.colours import COLOURS
+from percpu_ffi.sight.tally import keepers
 from percpu_ffi.sight.timeline import PAGES, STATIC, Timeline, collect
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 pytest.importorskip("bokeh", reason="the extra 'report' is not installed")
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -107,6 +111,11 @@ def until(browser: Chrome, script: str) -> None:
 def deep(browser: Chrome, selector: str) -> list[Any]:
     found: list[Any] = browser.execute_script(DEEP, selector)
     return found
+
+
+def figures(browser: Chrome) -> list[Any]:
+    """All drawings from top to bottom: three of curves, that of the chunks, the sizes."""
+    return sorted(deep(browser, ".bk-Figure"), key=lambda element: float(element.rect["y"]))
 
 
 def columns(browser: Chrome, source: str, *names: str) -> list[tuple[Any, ...]]:
@@ -214,6 +223,76 @@ def test_pages_tell_of_their_chunk(page: Chrome, timeline: Timeline) -> None:
     assert set(columns(page, "pages", "chunk", "count", "held")) == expected
 
 
+def test_those_who_keep_the_chunks_are_told(page: Chrome, timeline: Timeline) -> None:
+    press(page, "peak")
+    moment = timeline.moment_at(timeline.peak)
+    check_moment(page, timeline, moment)
+    rows = keepers(timeline, timeline.patches_at(moment))
+    told = [
+        [cell.text for cell in row.find_elements("tag name", "td")]
+        for row in page.find_elements("css selector", "#keepers tr")
+    ]
+    assert told == [
+        [row.name, *(f"{n:,}" for n in (row.chunks, row.alone, row.areas, row.bytes))]
+        for row in rows[:5]
+    ]
+    more = page.find_element("id", "more-keepers").text
+    assert more == f"and {len(rows) - 5} more."
+
+
+def test_call_site_that_is_pressed_is_seen_alone(page: Chrome, timeline: Timeline) -> None:
+    everyone = columns(page, "areas", "site", "fill")
+    button = page.find_element("css selector", "#keepers button")
+    name = button.text
+    button.click()
+    until(page, "return document.querySelector('#keepers [aria-pressed=true]') !== null")
+    alone = columns(page, "areas", "site", "fill")
+    others = {fill for site, fill in alone if site not in (name, "static area")}
+    assert others == {COLOURS["faint"]}
+    assert {row for row in alone if row[0] == name} == {row for row in everyone if row[0] == name}
+    page.switch_to.active_element.click()  # it was written anew, and still has the focus
+    assert columns(page, "areas", "site", "fill") == everyone
+    assert errors(page) == []
+
+
+def test_pointing_at_a_curve_tells_of_one_moment(page: Chrome) -> None:
+    # Where the points of a curve lay dense, as they do in every long recording, each that was
+    # near had a tooltip: they covered the page.  Where it was flat there was none.
+    chart = figures(page)[0]
+    for share in (-0.3, -0.1, 0.1, 0.3):
+        point = ActionChains(page).move_to_element_with_offset
+        point(chart, int(share * chart.rect["width"]), 0).perform()
+        times = [tip for tip in deep(page, ".bk-tooltip-row-label") if tip.text == "seconds:"]
+        assert len(times) == 1
+
+
+def test_wheel_scrolls_the_page(page: Chrome) -> None:
+    # Many chunks fill more than a screen, and the wheel was caught by their drawing.
+    chart = figures(page)[3]
+    page.execute_script("arguments[0].scrollIntoView()", chart)
+    before = page.execute_script("return scrollY")
+    ActionChains(page).scroll_from_origin(ScrollOrigin.from_element(chart), 0, -200).perform()
+    until(page, f"return scrollY < {before}")
+
+
+def test_moment_stays_at_hand_below(page: Chrome) -> None:
+    page.execute_script("document.getElementById('keepers').scrollIntoView()")
+    page.execute_script("scrollBy(0, 300)")
+    assert (
+        page.execute_script("return document.getElementById('now').getBoundingClientRect().y") > 0
+    )
+
+
+def test_small_area_can_be_seen(page: Chrome) -> None:
+    # 8 bytes of a unit were a tenth of a pixel: what pinned a chunk was not to be found.
+    line = page.execute_script("""
+    for (const model of Bokeh.documents[0]._all_models.values())
+        if (model.type === "GlyphRenderer" && model.data_source.name === "areas")
+            return model.glyph.line_color.field
+    """)
+    assert line == "fill"
+
+
 def test_colours_by_age(page: Chrome) -> None:
     before = {fill for (fill,) in columns(page, "areas", "fill")}
     press(page, "by age")
@@ -263,3 +342,29 @@ def test_trace_without_sites_and_times(browser: Chrome, untold: Callable[[], Pat
     assert browser.find_element("id", "legend-age").is_displayed()
     assert columns(browser, "areas", "size", "age")[0] == (8, "0 operations")
     assert errors(browser) == []
+
+
+def test_trace_that_got_nothing(browser: Chrome, tmp_path: Path) -> None:
+    Trace.from_ops([("free", 1)]).save(tmp_path / "a.trace")
+    assert main(["report", str(tmp_path / "a.trace"), "-o", str(tmp_path / "a.html")]) == 0
+    open_page(browser, tmp_path / "a.html")
+    text = browser.find_element("tag name", "body").text
+    assert "No area lives at this moment." in text
+    assert text.count("Nothing was allocated.") == 2
+    assert errors(browser) == []
+
+
+def test_names_of_many_chunks_do_not_cover_each_other(browser: Chrome, tmp_path: Path) -> None:
+    setup = {"page_size": 64, "static_size": 64}  # units of 1 KiB
+    trace = Trace.from_ops([("alloc", i, 1000, 8) for i in range(400)], setup=setup)
+    trace.save(tmp_path / "a.trace")
+    assert main(["report", str(tmp_path / "a.trace"), "-o", str(tmp_path / "a.html")]) == 0
+    open_page(browser, tmp_path / "a.html")
+    chart = figures(browser)[3]
+    script = """
+    for (const model of Bokeh.documents[0]._all_models.values())
+        if (model.type === "FixedTicker" && model.ticks.length > 5) return model.ticks
+    """
+    ticks = browser.execute_script(script)
+    assert len(ticks) > 100
+    assert chart.rect["height"] / len(ticks) > 12  # pixels, the height of a name

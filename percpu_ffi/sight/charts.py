@@ -159,8 +159,11 @@ class Charts:
             ("fragmentation", "@share{0.0 %}"),
             ("chunks", "@chunks"),
         ]
-        points = chart.scatter("x", key, source=self.source, size=6, alpha=0)
-        chart.add_tools(HoverTool(renderers=[points], mode="vline", tooltips=tooltips))
+        # pointing at a line meets one piece of it, at points all that are near
+        line = chart.line("x", key, source=self.source, alpha=0)
+        chart.add_tools(
+            HoverTool(renderers=[line], mode="vline", line_policy="prev", tooltips=tooltips)
+        )
         return chart
 
     def _mark(self, timeline: Timeline) -> None:
@@ -193,10 +196,10 @@ class Charts:
 
 
 def size_chart(timeline: Timeline) -> Any:
-    """Draw how large areas are."""
+    """Draw how large areas are, of which there is at least one."""
     rows = by_size(timeline)
-    allocs = sum(row.allocs for row in rows) or 1
-    at_peak = sum(row.at_peak for row in rows) or 1
+    allocs = sum(row.allocs for row in rows)
+    at_peak = sum(row.at_peak for row in rows)
     source = ColumnDataSource({
         "size": [f"{int(row.name):,}" for row in rows],
         "allocs": [row.allocs for row in rows],
@@ -204,7 +207,7 @@ def size_chart(timeline: Timeline) -> Any:
         "share_allocs": [row.allocs / allocs for row in rows],
         "share_bytes": [row.at_peak / at_peak for row in rows],
     })  # fmt: skip
-    chart = figure(height=300, x_range=source.data["size"] or ["none"], sizing_mode="stretch_width",
+    chart = figure(height=300, x_range=source.data["size"], sizing_mode="stretch_width",
                    tools="", toolbar_location=None, x_axis_label="bytes, up to")  # fmt: skip
     for shift, key, colour, label in (
         (-0.19, "share_allocs", COLOURS["live"], "of all allocations"),

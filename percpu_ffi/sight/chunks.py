@@ -39,11 +39,13 @@ if TYPE_CHECKING:
 __all__ = ["Chunks"]
 
 LANE = 46  # pixels of a chunk's line, where there is room
+SCREEN = 900  # pixels: all lines are on it, while they are as high as their names
+NAME_PIXELS = 13
 MOST_PIXELS = 2400
 BELOW = 62  # pixels of the axis
 TICKS = (1 << 31) - 1  # times are packed in so many steps
 
-BOX = {"left": "left", "right": "right", "bottom": "bottom", "top": "top", "line_color": None}
+BOX = {"left": "left", "right": "right", "bottom": "bottom", "top": "top"}
 NAME = """
 const i = units.data.y.indexOf(tick)
 return i < 0 ? "" : `chunk ${units.data.chunk[i]}`
@@ -62,7 +64,8 @@ class Chunks:
         self.units = ColumnDataSource(name="units")
         self.pages = ColumnDataSource(name="pages")
         self.areas = ColumnDataSource(name="areas")
-        self.chart = self._chart(timeline.unit_size, lanes)
+        pixels = max(min(LANE * lanes, SCREEN), min(NAME_PIXELS * lanes, MOST_PIXELS))
+        self.chart = self._chart(timeline.unit_size, lanes, pixels)
 
         moments = ColumnDataSource(_moments(timeline), name="moments")
         last = len(timeline.moments) - 1
@@ -81,7 +84,8 @@ class Chunks:
                 "units": self.units, "pages": self.pages, "areas": self.areas,
                 "timed": timeline.seconds is not None, "seconds_in_all": in_all,
                 "tick": in_all / TICKS, "lane_of": lane_of, "ages": list(AGES),
-                "static_colour": COLOURS["static"], **_kinds(timeline, colours),
+                "static_colour": COLOURS["static"], "faint": COLOURS["faint"],
+                "named": -(-NAME_PIXELS * lanes // pixels), **_kinds(timeline, colours),
                 "FREE_SPACE": FREE_SPACE, "STATIC": STATIC, "PAGES": PAGES,
             },
             code=text_of("page.js"),
@@ -103,34 +107,35 @@ class Chunks:
         ]
         self.controls = row(slider, *buttons, colouring, sizing_mode="stretch_width")
 
-    def _chart(self, unit_size: int, lanes: int) -> Any:
+    def _chart(self, unit_size: int, lanes: int, pixels: int) -> Any:
         chart = figure(
-            height=min(LANE * lanes, MOST_PIXELS) + BELOW,
+            height=pixels + BELOW,
             x_range=Range1d(start=0, end=unit_size, bounds=(0, unit_size)),
             y_range=Range1d(start=-lanes, end=0),
             sizing_mode="stretch_width",
-            tools="xpan,xwheel_zoom,reset",
-            active_scroll="xwheel_zoom",
+            tools="xbox_zoom,xpan,reset",  # the wheel scrolls the page
+            active_drag="xbox_zoom",
             x_axis_label="offset in the unit",
         )
         dress(chart)
         for source, columns in (
-            (self.units, "left right bottom top y chunk used count held"),
-            (self.pages, "left right bottom top chunk used count held"),
+            (self.units, "left right bottom top y chunk used count held kept"),
+            (self.pages, "left right bottom top chunk used count held kept"),
             (self.areas, "left right bottom top fill size align site age chunk"),
         ):
             source.data = {name: [] for name in columns.split()}
-        chart.quad(**BOX, source=self.units, fill_color=COLOURS["free"])
-        below = chart.quad(**BOX, source=self.pages, fill_color=COLOURS["pages"])
-        above = chart.quad(**BOX, source=self.areas, fill_color="fill")
+        unit = chart.quad(**BOX, line_color=None, source=self.units, fill_color=COLOURS["free"])
+        below = chart.quad(**BOX, line_color=None, source=self.pages, fill_color=COLOURS["pages"])
+        # the line keeps a small area visible: it may be all that pins its chunk
+        above = chart.quad(**BOX, line_color="fill", source=self.areas, fill_color="fill")
         chart.add_tools(
-            HoverTool(renderers=[above], tooltips=[
+            HoverTool(renderers=[above], attachment="above", tooltips=[
                 ("size", "@size{0,0} bytes@align"), ("call site", "@site"), ("age", "@age"),
                 ("at", "chunk @chunk, offset @left{0,0}"),
             ]),
-            HoverTool(renderers=[below], attachment="below", tooltips=[
+            HoverTool(renderers=[unit, below], attachment="below", tooltips=[
                 ("chunk", "@chunk"), ("areas", "@count{0,0}"), ("in use", "@used{0,0} bytes"),
-                ("populated", "@held{0,0} bytes"),
+                ("populated", "@held{0,0} bytes"), ("kept by", "@kept"),
             ]),
         )  # fmt: skip
         chart.min_border_left = LEFT

@@ -13,6 +13,7 @@ __all__ = ["AGES", "COLOURS", "OTHERS", "site_colours"]
 COLOURS = {
     "static": "#37474f",
     "free": "#e8ecf1",
+    "faint": "#c3cad3",
     "pages": "#2a9d8f",
     "held": "#b7dcd6",
     "live": "#3b6fb6",
@@ -22,14 +23,14 @@ COLOURS = {
     "peak": "#3b6fb6",
 }
 
-# told apart by most eyes, also without colour vision; by order of weight
+# told apart without red, green or blue cones too; by order of weight
 SITES = (
-    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a900", "#7a5195",
-    "#8c564b", "#17becf",
+    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#8b0000", "#f0e442", "#762a83",
+    "#7f7f00",
 )  # fmt: skip
-OTHERS = "#a3acb8"
+OTHERS = "#68707a"
 
-# young to old
+# young to old, each up to twice as old as the one before it
 AGES = ("#fde725", "#a0da39", "#4ac16d", "#1fa187", "#277f8e", "#365c8d", "#46327e", "#440154")
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from percpu_ffi.sight.tally import keepers
 from percpu_ffi.sight.timeline import FREE_SPACE, PAGES
 from percpu_ffi.sight.words import duration, plural, printable
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["explain_worst", "when"]
 
 MOST_CHUNKS = 3
+MOST_KEEPERS = 3
 
 
 def when(timeline: Timeline, done: int) -> str:
@@ -25,19 +27,41 @@ def when(timeline: Timeline, done: int) -> str:
     return text
 
 
-def explain_worst(timeline: Timeline) -> str:
-    """Say when most bytes were stranded, how many, and what holds them."""
+def explain_worst(timeline: Timeline) -> list[str]:
+    """Say when most bytes were stranded, how many, and what holds them; the first is the sum."""
     done = timeline.worst
     stranded, chunks = timeline.stranded(done), timeline.curves.chunks[done]
     if stranded <= 0:
-        return "At no moment did a populated page hold a byte that nobody asked for."
+        return ["At no moment did a populated page hold a byte that nobody asked for."]
     text = (
         f"Worst moment: {when(timeline, done)}, {stranded:,} of the {timeline.held(done):,} "
         f"populated bytes in each CPU's units ({timeline.fragmentation(done):.1%}) were asked for "
-        f"by nobody; {plural(chunks, 'chunk')} held {timeline.curves.live[done]:,} live bytes."
+        f"by nobody; {plural(chunks, 'chunk')} held {timeline.curves.live[done]:,} live bytes"
     )
     patches = list(timeline.patches_at(timeline.moment_at(done)))
-    return " ".join([text, *_blame(timeline, patches)])
+    enough = _enough(timeline, patches)
+    text += f", which would fit into {enough:,}." if enough < chunks else "."
+    return [text, *_keepers(timeline, patches), *_blame(timeline, patches)]
+
+
+def _enough(timeline: Timeline, patches: list[Patch]) -> int:
+    """How many chunks would do if areas could lie side by side."""
+    (first,) = (p.end for p in patches if p.kind == FREE_SPACE and p.chunk == 0)
+    more = timeline.static_size + timeline.curves.live[timeline.worst] - first
+    return 1 + max(-(-more // timeline.unit_size), 0)
+
+
+def _keepers(timeline: Timeline, patches: list[Patch]) -> list[str]:
+    """Say which call sites have areas in the most chunks, if there is a choice."""
+    rows = [row for row in keepers(timeline, patches) if row.name]
+    chunks = timeline.curves.chunks[timeline.worst]
+    if not rows or chunks == 1:
+        return []
+    told = (
+        f"{printable(row.name)} in {row.chunks:,} of {chunks:,} ({row.bytes:,} bytes)"
+        for row in rows[:MOST_KEEPERS]
+    )
+    return [f"Who keeps the chunks: {', '.join(told)}."]
 
 
 def _blame(timeline: Timeline, patches: list[Patch]) -> list[str]:
@@ -53,7 +77,7 @@ def _blame(timeline: Timeline, patches: list[Patch]) -> list[str]:
                 areas.setdefault(patch.chunk, []).append(patch)
     worst = [(chunk, size) for chunk, size in spare.most_common(MOST_CHUNKS) if size > 0]
     return [
-        f"Chunk {chunk} has {size:,} of them: {_why(timeline, chunk, areas.get(chunk, []))}."
+        f"Chunk {chunk} strands {size:,} bytes: {_why(timeline, chunk, areas.get(chunk, []))}."
         for chunk, size in worst
     ]
 
@@ -67,12 +91,16 @@ def _why(timeline: Timeline, chunk: int, areas: list[Patch]) -> str:
         )
     many = plural(len(areas), "area")
     used = sum(patch.end - patch.start for patch in areas)
-    oldest = min(areas, key=lambda patch: patch.born)
-    kind = timeline.trace.kinds[oldest.kind]
-    site = f" by {printable(kind.site)}" if kind.site else ""
-    keeps = "is" if len(areas) == 1 else "are"  # the first one stays in any case
-    holds = "live there" if chunk == 0 else f"{keeps} all that keeps it"
-    return (
-        f"{many} of {used:,} bytes {holds}, the oldest one allocated{site} "
-        f"at operation {oldest.born + 1:,}"
-    )
+    single = len(areas) == 1
+    if chunk == 0:  # it stays in any case
+        holds = "lives there" if single else "live there"
+    else:
+        holds = f"{'is' if single else 'are'} all that keeps it"
+    most = max(keepers(timeline, areas), key=lambda row: row.bytes)
+    site = ""
+    if most.name:
+        share = "" if most.bytes == used else f"{most.bytes:,} of these bytes "
+        site = f", {share}by {printable(most.name)}"
+    oldest = min(patch.born for patch in areas) + 1
+    born = "allocated at" if single else "the oldest one since"
+    return f"{many} of {used:,} bytes {holds}{site}, {born} operation {oldest:,}"

@@ -25,6 +25,8 @@ def text_of(name: str) -> str:
 
 def dress(chart: Any) -> None:
     """Make a chart of bokeh look like all others."""
+    from bokeh.models import CustomJS  # noqa: PLC0415 - the command starts without it
+
     chart.outline_line_color = None
     chart.grid.grid_line_color = "#e6eaf0"
     chart.axis.axis_line_color = "#9aa5b1"
@@ -34,4 +36,5 @@ def dress(chart: Any) -> None:
     chart.axis.axis_label_text_font_size = "13px"
     chart.axis.major_label_text_font_size = "12px"
     chart.toolbar.autohide = True
+    chart.js_on_event("doubletap", CustomJS(args={"chart": chart}, code="chart.reset.emit()"))
     chart.toolbar.logo = None

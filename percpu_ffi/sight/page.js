@@ -4,6 +4,7 @@
 // moments   a row for each position of the slider
 // patches   what chunks show: stretches, with their first moment and how many more they stay
 // units, pages, areas   what is drawn: free space below, populated pages, areas in use
+// keepers   a table: who has areas in how many chunks; a site that was pressed there is seen alone
 const p = patches.data, m = moments.data
 if (!p.first) return  // not unpacked yet
 
@@ -15,18 +16,23 @@ const clock = (value) =>
     value >= 1 ? `${value.toFixed(3)} s` :
     value >= 1e-3 ? `${(value * 1e3).toFixed(2)} ms` : `${(value * 1e6).toFixed(0)} µs`
 
+const table = document.getElementById("keepers")
+const pressed = "site" in table.dataset ? Number(table.dataset.site) : null
+const MOST_KEEPERS = 5, MOST_NAMED = 2
+
 const u = {left: [], right: [], bottom: [], top: [], y: [], chunk: [], used: [], count: [], held: []}
 const g = {left: [], right: [], bottom: [], top: [], chunk: []}
 const a = {left: [], right: [], bottom: [], top: [], fill: [], size: [], align: [], site: [], age: [],
            chunk: []}
 const row_of = new Map()  // chunk: its row in u
+const sites_of = new Map()  // chunk: site: bytes
+const kept = new Map()  // site: what it keeps
 
 const age = (i) => timed ? Math.max(seconds - p.x[i] * tick, 0) : done - p.born[i]
 const whole = timed ? seconds_in_all : m.done[m.done.length - 1]
 
 function tint(since) {
-    // each step is twice as old as the one before it
-    const step = ages.length + Math.ceil(Math.log2(since / whole + 1e-12))
+    const step = ages.length - 1 + Math.ceil(Math.log2(since / whole + 1e-12))
     return ages[Math.min(Math.max(step, 0), ages.length - 1)]
 }
 
@@ -37,6 +43,7 @@ for (let i = 0; i < p.first.length; i++) {
     const row = row_of.get(chunk)
     if (kind === FREE_SPACE) {  // the first patch of each chunk
         row_of.set(chunk, u.left.length)
+        sites_of.set(chunk, new Map())
         u.left.push(left); u.right.push(right); u.top.push(top - 0.06); u.bottom.push(top - 0.66)
         u.y.push(top - 0.45); u.chunk.push(chunk); u.used.push(0); u.count.push(0); u.held.push(0)
         continue
@@ -57,16 +64,32 @@ for (let i = 0; i < p.first.length; i++) {
     }
     u.count[row] += 1
     const since = age(i), site = kind_site[kind]
-    a.fill.push(byAge ? tint(since) : site_colours[site])
+    const sites = sites_of.get(chunk)
+    if (!kept.has(site)) kept.set(site, {site, chunks: 0, alone: 0, areas: 0, bytes: 0})
+    const of_site = kept.get(site)
+    of_site.areas += 1
+    of_site.bytes += right - left
+    if (!sites.has(site)) of_site.chunks += 1
+    sites.set(site, (sites.get(site) || 0) + right - left)
+    const chosen = pressed === null || pressed === site
+    a.fill.push(!chosen ? faint : byAge ? tint(since) : site_colours[site])
     a.size.push(kind_size[kind]); a.align.push(`, aligned to ${number(kind_align[kind])}`)
     a.site.push(site_names[site]); a.age.push(timed ? clock(since) : `${number(since)} operations`)
 }
-for (const key of ["used", "count", "held"])
+u.kept = u.chunk.map((chunk) => {
+    const sites = [...sites_of.get(chunk)].sort((one, other) => other[1] - one[1])
+    if (sites.length === 1 && chunk > 0) kept.get(sites[0][0]).alone += 1
+    const named = sites.slice(0, MOST_NAMED).map(([site, bytes]) =>
+        `${site_names[site]} (${number(bytes)} bytes)`)
+    if (sites.length > MOST_NAMED) named.push(`${sites.length - MOST_NAMED} others`)
+    return named.join(", ") || "nobody"
+})
+for (const key of ["used", "count", "held", "kept"])
     g[key] = g.chunk.map((chunk) => u[key][row_of.get(chunk)])
 units.data = u
 pages.data = g
 areas.data = a
-lanes.ticks = u.y
+lanes.ticks = u.y.filter((_, i) => lane_of[u.chunk[i]] % named === 0)
 for (const cursor of cursors) cursor.location = m.x[now]
 
 document.getElementById("legend-site").hidden = byAge
@@ -81,3 +104,26 @@ say("now-fragmentation", `${(100 * m.share[now]).toFixed(1)} %`)
 say("now-chunks", number(m.chunks[now]))
 say("now-holes", number(m.holes[now]))
 say("now-largest", number(m.largest[now]))
+
+function cell(row, text) {
+    row.insertCell().textContent = text
+}
+
+const all = [...kept.values()].sort((one, other) =>
+    other.chunks - one.chunks || other.bytes - one.bytes ||
+    (site_names[one.site] < site_names[other.site] ? -1 : 1))
+// one that was pressed stays in the table
+const shown = all.filter((row, i) => i < MOST_KEEPERS || row.site === pressed)
+table.replaceChildren()
+for (const {site, chunks, alone, areas, bytes} of shown) {
+    const row = table.insertRow(), button = document.createElement("button")
+    const mark = document.createElement("i")
+    mark.style.background = site_colours[site]
+    button.dataset.site = site
+    button.setAttribute("aria-pressed", site === pressed)
+    button.append(mark, site_names[site])
+    row.insertCell().append(button)
+    for (const value of [chunks, alone, areas, bytes]) cell(row, number(value))
+}
+say("more-keepers", all.length > shown.length ? `and ${number(all.length - shown.length)} more.` :
+    all.length ? "" : "No area lives at this moment.")

@@ -15,7 +15,7 @@ from percpu_ffi.sight.colours import AGES, COLOURS, OTHERS, site_colours
 from percpu_ffi.sight.explain import explain_worst
 from percpu_ffi.sight.frame import text_of
 from percpu_ffi.sight.tally import by_site
-from percpu_ffi.sight.words import gaps, plural, printable
+from percpu_ffi.sight.words import duration, gaps, plural, printable
 
 if TYPE_CHECKING:
     from percpu_ffi.sight.timeline import Timeline
@@ -73,7 +73,7 @@ def make_page(timeline: Timeline, figures: dict[str, Any]) -> str:
     cards = [(key, _shown(figures[key]), what) for key, what in CARDS]
     return frame.render(
         about=_about(figures),
-        ages=AGES,
+        ages=_ages(timeline),
         cards=[*cards, ("", f"{timeline.stranded(timeline.worst):,}", "bytes stranded at worst")],
         colours=COLOURS,
         divs=divs,
@@ -103,8 +103,9 @@ def _plots(timeline: Timeline, colours: dict[str, str]) -> dict[str, Any]:
         "charts": charts.column,
         "controls": chunks.controls,
         "map": chunks.chart,
-        "sizes": size_chart(timeline),
     }
+    if max(timeline.curves.live):
+        plots["sizes"] = size_chart(timeline)
     document = Document()
     for plot in plots.values():
         document.add_root(plot)
@@ -143,6 +144,16 @@ def _notes(timeline: Timeline) -> list[str]:
             f"{failures[0].index + 1:,}: {failures[0].error}"
         )
     return notes
+
+
+def _ages(timeline: Timeline) -> list[tuple[str, str]]:
+    """Up to which age a colour reaches; the last one is as old as the trace."""
+    oldest = len(AGES) - 1
+    if timeline.seconds is None:
+        n = len(timeline.trace)
+        return [(plural(n >> (oldest - i), "operation"), c) for i, c in enumerate(AGES)]
+    in_all = timeline.seconds[-1] * 1e9
+    return [(duration(round(in_all / (1 << (oldest - i)))), c) for i, c in enumerate(AGES)]
 
 
 def _legend(colours: dict[str, str]) -> list[tuple[str, str]]:

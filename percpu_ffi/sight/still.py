@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import math
 from importlib.util import find_spec
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,9 @@ __all__ = ["check_still", "draw_chunks", "make_still"]
 LANE = 0.34  # inches of a chunk's line, where there is room
 MOST_INCHES = 12.0
 MOST_SITES = 10
-LINE = 130  # characters
-NAME = 60  # characters: longer ones leave no room for the bars
+LINE = 150  # characters
+NAME = 9.0  # points of a chunk's name
+SITE = 60  # characters: longer ones leave no room for the bars
 
 
 def check_still(option: str) -> None:
@@ -62,11 +64,12 @@ def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
     worst = timeline.moment_at(timeline.worst)
     lanes = sorted({patch.chunk for patch in timeline.patches_at(worst)})
     height = min(max(LANE * len(lanes), 1.0), MOST_INCHES)
-    figure = Figure(figsize=(12, 8.6 + height), layout="constrained")
+    lines = explain_worst(timeline)
+    figure = Figure(figsize=(12, 8.8 + height), layout="constrained")
     rows = figure.subplot_mosaic(
         [["bytes", "bytes"], ["share", "share"], ["chunks", "chunks"], ["map", "map"],
          ["sizes", "sites"]],
-        height_ratios=[2.2, 1, 1, height, 2.6],
+        height_ratios=[2.2, 1.2, 1, height, 2.6],
     )  # fmt: skip
     _curves(timeline, rows["bytes"], rows["share"], rows["chunks"])
     draw_chunks(timeline, worst, lanes, colours, rows["map"])
@@ -74,8 +77,9 @@ def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
                           "below each", fontsize=9, loc="left")  # fmt: skip
     _sizes(timeline, rows["sizes"])
     _sites(sites, colours, rows["sites"])
-    title = [figures["trace"], *wrap(explain_worst(timeline), LINE)]
-    figure.suptitle("\n".join(map(_plain, title)), fontsize=10)
+    # broken into lines first: a break behind a backslash would let a dollar loose
+    title = [figures["trace"], *(part for line in lines for part in wrap(line, LINE))]
+    figure.suptitle("\n".join(map(_plain, title)), x=0.01, ha="left", fontsize=10)
     out = io.BytesIO()
     # the same picture has the same bytes
     with mpl.rc_context({"svg.hashsalt": "percpu_ffi"}):
@@ -91,7 +95,7 @@ def _plain(text: str) -> str:
 
 
 def _short(name: str) -> str:
-    return _plain(name if len(name) <= NAME else f"{name[: NAME - 1]}\N{HORIZONTAL ELLIPSIS}")
+    return _plain(name if len(name) <= SITE else f"{name[: SITE - 1]}\N{HORIZONTAL ELLIPSIS}")
 
 
 def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
@@ -107,8 +111,8 @@ def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
     size.fill_between(x, [timeline.static_size + curves.live[i] for i in done], step="post",
                       color=COLOURS["live"], label="static and live", lw=0)  # fmt: skip
     size.set_ylabel("bytes a CPU")
-    size.set_ylim(0, 1.15 * max(timeline.held(i) for i in done))
-    _count_bytes(size.yaxis, max(timeline.held(i) for i in done), 4)
+    size.set_ylim(0, 1.25 * max(timeline.held(i) for i in done))
+    _count_bytes(size.yaxis, max(timeline.held(i) for i in done), 5)
     share.step(
         x, [100 * timeline.fragmentation(i) for i in done], where="post", color=COLOURS["bad"]
     )
@@ -123,16 +127,17 @@ def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
     for axes in (size, share, chunks):
         axes.set_xlim(x[0], x[-1] or 1)
         axes.grid(alpha=0.3)
+        axes.xaxis.set_major_formatter("{x:,.10g}")
         axes.axvline(peak, color=COLOURS["peak"], ls="--", lw=1, label="peak of live bytes")
         axes.axvline(worst, color=COLOURS["bad"], ls="--", lw=1, label="worst moment")
     size.legend(loc="upper left", fontsize=8, ncols=4)
 
 
 def _count_bytes(axis: Any, most: int, ticks: int) -> None:
-    """Set ticks at round numbers of bytes: powers of two apart."""
+    """Set at most so many ticks above 0, at round numbers of bytes: a power of two apart."""
     from matplotlib.ticker import FuncFormatter, MultipleLocator  # noqa: PLC0415
 
-    axis.set_major_locator(MultipleLocator(1 << max(most // ticks, 1).bit_length() - 1))
+    axis.set_major_locator(MultipleLocator(1 << (max(most - 1, 0) // ticks).bit_length()))
     axis.set_major_formatter(FuncFormatter(_bytes))
 
 
@@ -173,14 +178,18 @@ def draw_chunks(
         else:
             above.append(box)
             above_colours.append(fixed.get(patch.kind) or colours[kinds[patch.kind].site])
-    for boxes, filled in ((below, below_colours), (above, above_colours)):
-        axes.add_collection(PolyCollection(boxes, facecolors=filled, linewidths=0))
+    # the line keeps a small area visible: it may be all that pins its chunk
+    for boxes, filled, line in ((below, below_colours, 0), (above, above_colours, 0.8)):
+        axes.add_collection(
+            PolyCollection(
+                boxes, facecolors=filled, edgecolors=filled, linewidths=line, clip_on=False
+            )
+        )
     axes.set_xlim(0, timeline.unit_size)
     axes.set_ylim(len(lanes), 0)
-    axes.set_yticks([lane + 0.45 for lane in range(len(lanes))], [f"chunk {i}" for i in lanes])
-    # names as high as their lines
-    points = min(9.0, 0.8 * 72 * MOST_INCHES / len(lanes))
-    axes.tick_params(axis="y", length=0, labelsize=points)
+    named = range(0, len(lanes), math.ceil(1.3 * NAME * len(lanes) / (72 * MOST_INCHES)))
+    axes.set_yticks([lane + 0.45 for lane in named], [f"chunk {lanes[lane]}" for lane in named])
+    axes.tick_params(axis="y", length=0, labelsize=NAME)
     _count_bytes(axes.xaxis, timeline.unit_size, 8)
     axes.spines[["top", "right", "left"]].set_visible(False)
 

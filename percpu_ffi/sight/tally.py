@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Areas of a timeline, added up by call site and by size."""
+"""Areas of a timeline, added up by call site, by size, and by who keeps chunks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from percpu_ffi.sight.timeline import Timeline
+    from collections.abc import Iterable
 
-__all__ = ["Row", "by_site", "by_size"]
+    from percpu_ffi.sight.timeline import Patch, Timeline
+
+__all__ = ["Keeper", "Row", "by_site", "by_size", "keepers"]
 
 
 @dataclass
@@ -26,6 +28,40 @@ class Row:
     """Bytes of areas that lived at the peak."""
     left: int = 0
     """Bytes of areas that lived at the end."""
+
+
+@dataclass
+class Keeper:
+    """What areas of one call site keep at one moment."""
+
+    name: str
+    """The call site, empty where the kernel told none."""
+    chunks: int = 0
+    """Chunks in which it has areas."""
+    alone: int = 0
+    """Those in which nobody else has; without the first one, which nobody has to keep."""
+    areas: int = 0
+    """Areas in all chunks."""
+    bytes: int = 0
+    """Bytes that they take, in one CPU's copies."""
+
+
+def keepers(timeline: Timeline, patches: Iterable[Patch]) -> list[Keeper]:
+    """One row a call site of what is seen at a moment, that in the most chunks first."""
+    rows: dict[str, Keeper] = {}
+    found: dict[int, set[str]] = {}
+    for patch in patches:
+        if patch.born >= 0:
+            name = timeline.trace.kinds[patch.kind].site
+            row = rows.setdefault(name, Keeper(name))
+            row.areas += 1
+            row.bytes += patch.end - patch.start
+            found.setdefault(patch.chunk, set()).add(name)
+    for chunk, names in found.items():
+        for name in names:
+            rows[name].chunks += 1
+            rows[name].alone += chunk > 0 and len(names) == 1
+    return sorted(rows.values(), key=lambda row: (-row.chunks, -row.bytes, row.name))
 
 
 def by_site(timeline: Timeline) -> list[Row]:

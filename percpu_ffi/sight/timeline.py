@@ -14,7 +14,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate, compress
+from itertools import accumulate, compress, cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from percpu_ffi.allocator import Allocator
@@ -362,9 +362,10 @@ def _patches(
 
 
 def _thin(timeline: Timeline, special: set[int]) -> None:
-    """Drop every second moment, and what was seen in these alone."""
+    """Drop every second moment that is not special, and what was seen in these alone."""
     moments = timeline.moments
-    kept = [i % 2 == 0 or moment.done in special for i, moment in enumerate(moments)]
+    turn = cycle((False, True))  # the first one goes: the last one left goes too
+    kept = [moment.done in special or next(turn) for moment in moments]
     before = [0, *accumulate(map(int, kept))]  # for each moment, how many kept ones
     patches = {}
     for patch, stays in timeline.patches.items():

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Unpacks the patches, once, then shows them; chunks.py tells how they were packed.
+// From then on, a call site that is pressed in the table is shown alone, or all are again.
 const names = ["chunk", "start", "size", "kind", "born", "x", "first", "stay"]
 
 function columns(bytes) {
@@ -24,6 +25,16 @@ async function unpack() {
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))
     patches.data = columns(new Uint8Array(await new Response(stream).arrayBuffer()))
     show.execute(slider, {})
+    const table = document.getElementById("keepers")
+    table.addEventListener("click", async (event) => {
+        const button = event.target.closest("button")
+        if (!button) return
+        const site = button.dataset.site
+        if (table.dataset.site === site) delete table.dataset.site
+        else table.dataset.site = site
+        await show.execute(slider, {})
+        table.querySelector(`[data-site="${site}"]`)?.focus()  // the table was written anew
+    })
 }
 
 unpack().catch((error) => {
