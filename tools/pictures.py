@@ -38,7 +38,7 @@ SETUP: dict[str, Any] = {"cpus": 2, "memory": "none"}
 DPI = 80
 SITES = 4  # of the legend
 POINTS = 600  # of a curve
-WINDOW = "1280,1760"  # pixels of the photograph
+WINDOW = "1280,2260"  # pixels of the photograph
 
 
 def two_moments(timeline: Timeline, path: Path) -> None:
