@@ -118,16 +118,6 @@ class Allocator(PerCpu):
         self._pcpu = pcpu
         self._static_ptr = int(self._info().static_ptr)
 
-    def __repr__(self) -> str:
-        try:
-            info = self._info()
-        except errors.ClosedError:
-            return "<Allocator, closed>"
-        return (
-            f"<Allocator {self._config.first_chunk}, {info.cpus} CPUs x {info.unit_size} bytes, "
-            f"{info.chunks} chunks, {info.pages} pages>"
-        )
-
     @property
     def static_ptr(self) -> int:
         return self._static_ptr

@@ -21,6 +21,7 @@ from percpu_ffi import errors
 from percpu_ffi.area import Area
 from percpu_ffi.config import FAULT_SITES, Config, FaultPlan
 from percpu_ffi.invariants import violations
+from percpu_ffi.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -116,6 +117,17 @@ class PerCpu(ABC):
             # the memory goes with the last of them
             if error is None:
                 raise
+
+    def __repr__(self) -> str:
+        name, config = type(self).__name__, self._config
+        try:
+            chunks, pages = self.chunks, self.pages
+        except errors.ClosedError:
+            return f"<{name}, closed>"
+        return (
+            f"<{name} {config.first_chunk}, {plural(config.cpus, 'CPU')} x {config.unit_size:,} "
+            f"bytes, {plural(chunks, 'chunk')}, {plural(pages, 'page')}>"
+        )
 
     def _repr_html_(self) -> str:
         """Draw the chunks, for notebooks; a closed allocator has none."""

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from percpu_ffi.draw import FREE, MIXED, NOTHING, STATIC, USED, map_bar
+from percpu_ffi.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -64,7 +65,7 @@ def _parts(
         yield f"<div>{escape(chunk.summary())}</div>"
         yield from _bar(chunk, unit_size, static_size)
     if len(chunks) > MOST_CHUNKS:
-        yield f"<div>and {len(chunks) - MOST_CHUNKS} more chunks</div>"
+        yield f"<div>and {plural(len(chunks) - MOST_CHUNKS, 'more chunk')}</div>"
     yield "</div>"
 
 

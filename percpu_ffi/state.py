@@ -8,6 +8,7 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from percpu_ffi.draw import map_bar
+from percpu_ffi.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,8 +76,8 @@ class ChunkState:
         fixed = ", immutable" if self.immutable else ""
         return (
             f"chunk {self.id}: {self.free_size:,} bytes free, largest hole up to "
-            f"{self.contig_hint:,}, {areas:,} areas, {held:,} of {len(self.populated):,} pages "
-            f"held{fixed}"
+            f"{self.contig_hint:,}, {plural(areas, 'area')}, "
+            f"{held:,} of {len(self.populated):,} pages held{fixed}"
         )
 
     def __repr__(self) -> str:
@@ -111,14 +112,14 @@ class State:
         left = len(self.chunks) - len(lines)
         more = [f"and {left:,} more"] if left else []
         used = sum(1 for ids in self.slots if ids)
-        head = f"<State, {len(self.chunks):,} chunks in {used} of {len(self.slots)} slots"
+        head = f"<State, {plural(len(self.chunks), 'chunk')} in {used} of {len(self.slots)} slots"
         return "\n  ".join([head, *lines, *more]) + ">"
 
     def _repr_html_(self) -> str:
         from percpu_ffi.notebook import picture  # noqa: PLC0415 - notebooks alone need it
 
         used = sum(1 for ids in self.slots if ids)
-        title = f"{len(self.chunks):,} chunks in {used} of {len(self.slots)} slots"
+        title = f"{plural(len(self.chunks), 'chunk')} in {used} of {len(self.slots)} slots"
         return picture(title, self.chunks, None, None)
 
 

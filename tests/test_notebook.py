@@ -53,7 +53,7 @@ def test_a_state_is_a_line_for_each_chunk(tiny: Make) -> None:
     assert text.startswith("<State, 41 chunks in ")
     assert len(text.splitlines()) == 14
     assert text.endswith("and 29 more>")
-    assert "1 areas, 16 of 16 pages held" in text
+    assert "1 area, 16 of 16 pages held" in text
 
 
 def test_a_state_without_chunks() -> None:

@@ -180,7 +180,7 @@ class TestWatched:
     def test_areas_that_live_are_listed(self, small: Any) -> None:
         watched = Watched(small)
         ptr = watched.area(24).ptr
-        with pytest.raises(AssertionError, match=rf"1 areas are alive: {ptr:#x} \(24 bytes\)"):
+        with pytest.raises(AssertionError, match=rf"1 area alive: {ptr:#x} \(24 bytes\)"):
             watched.check_nothing_left()
 
     def test_area_that_nobody_knows_is_a_leak(self, small: Any) -> None:
@@ -234,7 +234,7 @@ class TestPlugin:
         result = pytester.runpytest_inprocess()
         result.assert_outcomes(**outcome)
         if "errors" in outcome:
-            result.stdout.fnmatch_lines("*1 areas *alive*")
+            result.stdout.fnmatch_lines("*1 area alive*")
 
     def test_mark_gives_the_arguments(self, pytester: pytest.Pytester) -> None:
         pytester.makepyfile(

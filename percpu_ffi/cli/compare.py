@@ -29,7 +29,7 @@ from percpu_ffi.sight.compare import (
     to_plain,
 )
 from percpu_ffi.sight.side_by_side import KERNEL_PAGE, side_by_side
-from percpu_ffi.sight.words import csv_text
+from percpu_ffi.words import csv_text
 from percpu_ffi.work import Work
 
 if TYPE_CHECKING:

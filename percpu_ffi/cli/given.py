@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import FIRST_CHUNKS
-from percpu_ffi.sight.words import printable
 from percpu_ffi.trace import Trace
+from percpu_ffi.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

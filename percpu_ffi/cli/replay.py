@@ -21,7 +21,7 @@ from percpu_ffi.cli.given import (
 )
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.draw import LEGEND, map_bar
-from percpu_ffi.sight.words import plural
+from percpu_ffi.words import plural
 
 if TYPE_CHECKING:
     import argparse

@@ -14,8 +14,8 @@ from percpu_ffi.errors import ConfigError, TraceError
 from percpu_ffi.sight.page import check_page, make_page
 from percpu_ffi.sight.still import check_still, make_still
 from percpu_ffi.sight.timeline import collect
-from percpu_ffi.sight.words import printable
 from percpu_ffi.whole import check_writable, write_whole
+from percpu_ffi.words import printable
 
 if TYPE_CHECKING:
     import argparse

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from percpu_ffi.bench.plot import check_plot
 from percpu_ffi.bench.report import table
 from percpu_ffi.cli.given import load_trace
+from percpu_ffi.sight.gaps import gaps
 from percpu_ffi.sight.plot import plot_sizes
 from percpu_ffi.sight.sizes import Distribution, SizeRow, sizes, total
-from percpu_ffi.sight.words import csv_text, gaps, plural, printable
+from percpu_ffi.words import csv_text, plural, printable
 
 if TYPE_CHECKING:
     import argparse

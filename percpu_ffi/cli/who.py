@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from percpu_ffi.bench.report import table
 from percpu_ffi.cli.given import load_trace
 from percpu_ffi.errors import ConfigError
+from percpu_ffi.sight.gaps import gaps
 from percpu_ffi.sight.who import CULL, FIGURES, SORT, who
-from percpu_ffi.sight.words import csv_text, duration, gaps, plural, printable
+from percpu_ffi.words import csv_text, duration, plural, printable
 
 if TYPE_CHECKING:
     import argparse

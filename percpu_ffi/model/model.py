@@ -119,15 +119,6 @@ class Model(PerCpu):
             self._entry.closed = True
             self._chunks = Tree()
 
-    def __repr__(self) -> str:
-        if self._entry.closed:
-            return "<Model, closed>"
-        config = self._config
-        return (
-            f"<Model {config.first_chunk}, {config.cpus} CPUs x {config.unit_size} bytes, "
-            f"{len(self._chunks)} chunks, {self._pages()} pages>"
-        )
-
     # --- allocation
 
     def alloc(self, size: int, align: int = 8) -> int:

@@ -30,7 +30,7 @@ from percpu_ffi.sight.charts import columns_at
 from percpu_ffi.sight.colours import AGES, COLOURS
 from percpu_ffi.sight.frame import BYTES, LEFT, dress, text_of
 from percpu_ffi.sight.timeline import FREE_SPACE, PAGES, STATIC
-from percpu_ffi.sight.words import printable
+from percpu_ffi.words import printable
 
 if TYPE_CHECKING:
     from percpu_ffi.sight.charts import Charts

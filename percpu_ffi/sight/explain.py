@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from percpu_ffi.sight.tally import keepers
 from percpu_ffi.sight.timeline import FREE_SPACE, PAGES
-from percpu_ffi.sight.words import duration, plural, printable
+from percpu_ffi.words import duration, plural, printable
 
 if TYPE_CHECKING:
     from percpu_ffi.sight.timeline import Patch, Timeline

@@ -14,8 +14,9 @@ from percpu_ffi.errors import ConfigError
 from percpu_ffi.sight.colours import AGES, COLOURS, OTHERS, site_colours
 from percpu_ffi.sight.explain import explain_worst
 from percpu_ffi.sight.frame import text_of
+from percpu_ffi.sight.gaps import gaps
 from percpu_ffi.sight.tally import by_site
-from percpu_ffi.sight.words import duration, gaps, plural, printable
+from percpu_ffi.words import duration, plural, printable
 
 if TYPE_CHECKING:
     from percpu_ffi.sight.timeline import Timeline

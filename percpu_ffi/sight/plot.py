@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from percpu_ffi.bench.plot import check_plot
-from percpu_ffi.sight.words import printable
 from percpu_ffi.whole import write_whole
+from percpu_ffi.words import printable
 
 if TYPE_CHECKING:
     from collections import Counter

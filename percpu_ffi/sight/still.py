@@ -15,7 +15,7 @@ from percpu_ffi.sight.curves import thinned
 from percpu_ffi.sight.explain import explain_worst
 from percpu_ffi.sight.tally import by_site, by_size
 from percpu_ffi.sight.timeline import FREE_SPACE, PAGES, STATIC
-from percpu_ffi.sight.words import printable
+from percpu_ffi.words import printable
 
 if TYPE_CHECKING:
     from percpu_ffi.sight.timeline import Timeline

@@ -98,6 +98,7 @@ def percpu_model(percpu_factory: Callable[..., Watched]) -> Watched:
 def _problems(watched: Watched, ended: bool) -> Iterator[str]:
     """Tell what is wrong with an allocator, and close it."""
     from percpu_ffi.errors import ClosedError  # noqa: PLC0415
+    from percpu_ffi.words import plural  # noqa: PLC0415
 
     allocator = watched.allocator
     try:
@@ -106,7 +107,7 @@ def _problems(watched: Watched, ended: bool) -> Iterator[str]:
             watched.check_nothing_left()
     except ClosedError:
         if ended and watched.sizes:
-            yield f"{allocator!r}: was closed with {len(watched.sizes)} areas alive"
+            yield f"{allocator!r}: was closed with {plural(len(watched.sizes), 'area')} alive"
     except AssertionError as error:
         yield f"{allocator!r}: {error}"
     try:

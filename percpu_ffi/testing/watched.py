@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from percpu_ffi.area import Area
 from percpu_ffi.errors import InvalidPointer
 from percpu_ffi.face import integer_buffer, integers
+from percpu_ffi.words import plural
 
 if TYPE_CHECKING:
     from array import array
@@ -59,7 +60,7 @@ class Watched:
         return getattr(self.allocator, name)
 
     def __repr__(self) -> str:
-        return f"<Watched {self.allocator!r}, {len(self.sizes)} areas alive>"
+        return f"<Watched {self.allocator!r}, {plural(len(self.sizes), 'area')} alive>"
 
     def alloc(self, size: int, align: int = 8) -> int:
         """Allocate, check that the area is zeroed, and fill it.
@@ -138,7 +139,7 @@ class Watched:
             AssertionError: something is.
 
         """
-        assert not self.sizes, f"{len(self.sizes)} areas are alive: {_listed(self.sizes)}"
+        assert not self.sizes, f"{plural(len(self.sizes), 'area')} alive: {_listed(self.sizes)}"
         self.check()
         chunks = self.allocator.state().chunks
         assert len(chunks) <= 2, f"{len(chunks) - 1} chunks are left beside the first"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What all reports on traces say in the same way."""
+"""Counts, times and names, said by all that prints in the same way."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from percpu_ffi.trace import TraceStats
-
-__all__ = ["csv_text", "duration", "gaps", "plural", "printable"]
+__all__ = ["csv_text", "duration", "plural", "printable"]
 
 FORMULA = ("=", "+", "-", "@")  # what a spreadsheet computes begins so
 UNITS = (("s", 10**9), ("ms", 10**6), ("us", 10**3))
@@ -35,27 +33,6 @@ def duration(ns: int) -> str:
 def printable(text: str) -> str:
     """What a terminal can show of a name; what it would obey, or cannot show, becomes ``?``."""
     return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def gaps(stats: TraceStats) -> list[str]:
-    """Say in sentences what a recording has missed; nothing if it has missed nothing."""
-    lines = []
-    if stats.lost:
-        lines.append(
-            f"{plural(stats.lost, 'event')} lost by the recorder: areas may be missing, or seem "
-            "never freed"
-        )
-    if stats.orphan_frees:
-        lines.append(
-            f"{plural(stats.orphan_frees, 'free')} of pointers never seen: these areas are older "
-            "than the trace, and in no figure"
-        )
-    if stats.reallocs:
-        lines.append(
-            f"{plural(stats.reallocs, 'allocation')} of pointers not seen freed: the old area "
-            "is taken to end there, its lifetime is unknown"
-        )
-    return lines
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
