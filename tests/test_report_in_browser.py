@@ -184,7 +184,7 @@ def test_slider_moves_the_map(page: Chrome, timeline: Timeline) -> None:
 
 def test_buttons_go_to_moments(page: Chrome, timeline: Timeline) -> None:
     peak = timeline.moment_at(timeline.peak)
-    for label, moment in (("peak", peak), ("▶", peak + 1), ("◀", peak)):
+    for label, moment in (("peak", peak), ("later ▶", peak + 1), ("◀ earlier", peak)):
         press(page, label)
         check_moment(page, timeline, moment)
     press(page, "worst")

@@ -100,8 +100,8 @@ class Chunks:
         )
         peak = timeline.moment_at(timeline.peak)
         buttons = [
-            _button(slider, "◀", 46, f"Math.max(slider.value - 1, {0})"),
-            _button(slider, "▶", 46, f"Math.min(slider.value + 1, {last})"),
+            _button(slider, "◀ earlier", 80, "Math.max(slider.value - 1, 0)"),
+            _button(slider, "later ▶", 80, f"Math.min(slider.value + 1, {last})"),
             _button(slider, "peak", 74, str(peak)),
             _button(slider, "worst", 74, str(worst)),
         ]
