@@ -558,9 +558,9 @@ TEST(a_hook_may_use_an_older_allocator_beside_forks)
 	config.hooks = &hooks;
 	pcpu = create(&config);
 	start(alloc_and_free, pcpu);
-	alarm(30);	/* ends us when they wait for one another */
-	while (forks < 10 * FORKS && fork_and_use(older))
-		forks++;
+	do {
+		alarm(10);	/* ends us when they wait for one another */
+	} while (fork_and_use(older) && ++forks < 10 * FORKS);
 	alarm(0);
 	CHECK(forks == 10 * FORKS);
 	finish();
