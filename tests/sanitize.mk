@@ -6,7 +6,8 @@
 SANITIZED_TREE := $(BUILD)/sanitize/tree
 SANITIZED_BIN := $(abspath $(BUILD)/sanitize/venv/bin)
 # what the suite needs of the project; a copy, so that the extension in use stays
-SUITE := csrc percpu_ffi tests tools samples docs examples README.md LICENSE $(PACKAGING)
+SUITE := csrc percpu_ffi tests tools samples docs examples README.md CONTRIBUTING.md \
+	LICENSE $(PACKAGING)
 
 .PHONY: sanitize check-threads check-python-sanitized
 
@@ -25,16 +26,17 @@ $(TSAN_TESTS): $(BUILD)/tests/tsan_%: tests/c/test_%.c $(wildcard tests/c/*.h) $
 
 # Leaks: the interpreter itself ends with memory that it never freed.
 # SIGSEGV: a test lets a child fault, and looks at its end.
+# libstdc++: exceptions in the C++ of others are thrown by it, and seen by ASan.
 # PYTHONMALLOC: small buffers come from malloc too, so that their ends are known.
 check-python-sanitized: $(BUILD)/sanitize/.built
 	cd $(SANITIZED_TREE) && \
-		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
+		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
 		ASAN_OPTIONS=detect_leaks=0:handle_segv=0:abort_on_error=1 \
 		UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
 		$(SANITIZED_BIN)/python -m pytest
 
 $(BUILD)/sanitize/.built: $(CSRC) $(HEADERS) $(PACKAGING) $(wildcard percpu_ffi/*.py \
-		percpu_ffi/*/*.py tests/*.py)
+		percpu_ffi/*/*.py tests/*.py docs/*.md) README.md CONTRIBUTING.md
 	tools/need.sh python $(PYTHON)
 	@rm -rf $(SANITIZED_TREE)
 	@mkdir -p $(SANITIZED_TREE)

@@ -11,7 +11,6 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import SANITIZED
 
 from percpu_ffi.bench import bounds, contenders
 from percpu_ffi.bench import run as run_module
@@ -288,7 +287,6 @@ class TestCommand:
         assert results.partial
         assert [each.name for each in results.workloads] == ["churn"]
 
-    @pytest.mark.skipif(SANITIZED, reason="matplotlib's C++ exceptions end the process there")
     def test_chart(self, tmp_path: Path) -> None:
         pytest.importorskip("matplotlib")
         chart = tmp_path / "a.svg"
