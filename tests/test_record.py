@@ -391,6 +391,19 @@ class TestTrouble:
         kernel.text = TEXT.replace("size=16", "size=?")
         self.check(kernel, capfd, "trace_pipe:2:", "`size=`")
 
+    def test_text_that_is_not_understood_after_some_that_is(
+        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """A line that nobody understands came after an hour, and the hour was thrown away."""
+        *good, last = TEXT.splitlines(keepends=True)
+        kernel.text = "".join([*good, last.replace("ptr=", "ptr?"), last])
+        assert record(kernel, "--", "true") == 2
+        err = capfd.readouterr().err
+        assert f"trace_pipe:{len(good) + 2}:" in err
+        assert "t.trace holds what came before" in err
+        Path("same.txt").write_text("".join(good), encoding="utf-8")
+        assert Trace.load("t.trace") == Trace.load("same.txt")
+
     def test_while_the_command_goes_on_is_told_at_once(
         self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
     ) -> None:

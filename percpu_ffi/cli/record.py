@@ -73,9 +73,11 @@ def run(args: argparse.Namespace) -> int:
         with Instance(tracefs, args.buffer_kb, tell) as instance:
             if not command and args.seconds is None:
                 tell("recording, until Ctrl-C")
-            trace = record(instance, span)
+            trace, broken = record(instance, span)
         _save(trace, args.output)
         tell(_summary(args.output, trace, span.seconds))
+        if broken:
+            raise RecordError(f"{broken}; {args.output} holds what came before") from broken
     return span.status
 
 

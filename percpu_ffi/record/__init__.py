@@ -6,8 +6,8 @@ command runs, for a time, until a signal.  ``recorder`` carries the kernel's tex
 one to the reader of traces, while the other lasts.
 """
 
-from percpu_ffi.record.recorder import record
+from percpu_ffi.record.recorder import Recording, record
 from percpu_ffi.record.span import Span
 from percpu_ffi.record.tracefs import Instance, find_tracefs
 
-__all__ = ["Instance", "Span", "find_tracefs", "record"]
+__all__ = ["Instance", "Recording", "Span", "find_tracefs", "record"]

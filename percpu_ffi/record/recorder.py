@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from percpu_ffi.errors import RecordError, TraceError
 from percpu_ffi.trace import Trace
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from percpu_ffi.record.span import Span
     from percpu_ffi.record.tracefs import Instance
 
-__all__ = ["record"]
+__all__ = ["Recording", "record"]
 
 # seconds between two looks at an empty pipe; to be woken by the kernel instead would be for
 # each event, and cost the machine that is measured more
@@ -55,23 +55,32 @@ class LiveText:
             yield block
 
 
-def record(instance: Instance, span: Span) -> Trace:
+class Recording(NamedTuple):
+    """What came, be it all of it or not."""
+
+    trace: Trace
+    broken: Exception | None
+    """What ended it before its time: a line that is not understood, no memory."""
+
+
+def record(instance: Instance, span: Span) -> Recording:
     """Record while ``span`` lasts, which is started here.
 
     Raises:
         RecordError: nothing came, or the command could not be started.
-        TraceError: the kernel printed something that is not understood.
+        TraceError: the first event that the kernel printed is not understood.
 
     """
+    broken: list[Exception] = []
     try:
-        operations = read_text(LiveText(instance, span))
+        operations = read_text(LiveText(instance, span), broken.append)
     except TraceError as error:
-        if error.line is not None:
-            raise
+        if broken:
+            raise broken[0] from None
         raise RecordError(
             f"no percpu event came in {span.seconds:.2f} s, and no file was written; record "
             "longer, or a COMMAND that starts processes, mounts or makes network namespaces"
         ) from error
     lost = max(operations.stats.lost, instance.lost())
     operations.stats = replace(operations.stats, lost=lost)
-    return Trace(operations)
+    return Recording(Trace(operations), next(iter(broken), None))

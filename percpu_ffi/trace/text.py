@@ -14,6 +14,8 @@ from percpu_ffi.errors import TraceError, host_out_of_memory
 from percpu_ffi.trace.operations import Kind, Operations, TraceStats
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from percpu_ffi.trace.source import Source
 
 __all__ = ["read_text"]
@@ -38,8 +40,17 @@ MESSAGES = {
 }
 
 
-def read_text(blocks: Source) -> Operations:
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def read_text(blocks: Source, stopped: Callable[[Exception], object] = _raise) -> Operations:
     """Read the text of a trace to the end.
+
+    Args:
+        blocks: the text.
+        stopped: called with what ends the reading before that; if it does not raise it, what
+            came before stands.
 
     Raises:
         TraceError: it is empty, cut, binary, or not a trace of percpu events.
@@ -55,11 +66,12 @@ def read_text(blocks: Source) -> Operations:
     found = Operations()
     count = ffi.new("size_t *")
     for block in blocks:
-        if lib.pcpu_trace_feed(reader, block, len(block)):
-            raise _stopped(reader, blocks.name)
+        error = lib.pcpu_trace_feed(reader, block, len(block))
         _take(reader, found, count)
-    if lib.pcpu_trace_finish(reader):
-        raise _stopped(reader, blocks.name)
+        if error:
+            break
+    if lib.pcpu_trace_finish(reader):  # after an error it is that again
+        stopped(_error(reader, blocks.name))
     _take(reader, found, count)
 
     stats = ffi.new("struct pcpu_trace_stats *")
@@ -92,7 +104,7 @@ def _kind(reader: Any, index: int) -> Kind:
     return Kind(kind.size, kind.align, name)
 
 
-def _stopped(reader: Any, name: str) -> Exception:
+def _error(reader: Any, name: str) -> Exception:
     stop = ffi.new("struct pcpu_trace_stop *")
     lib.pcpu_trace_stop(reader, stop)
     if stop.error == lib.PCPU_T_HOST:
