@@ -27,6 +27,7 @@ pytest_plugins = ["pytester"]
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
+RECORDINGS = ("fork_storm.perf.xz", "netns_churn.ftrace.xz", "pinned_cgroups.trace")
 
 Kind = type[PerCpu]
 Make = Callable[..., PerCpu]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, TINY
+from conftest import RECORDINGS, SAMPLES, TINY
 
 from percpu_ffi import Allocator, ConfigError, Model, PercpuError, Trace
 from percpu_ffi.cli import main
@@ -84,7 +84,7 @@ def against(liar: type[Model]) -> dict[str, Any]:
     return {"port": Allocator, "liar": liar}
 
 
-@pytest.mark.parametrize("name", ["netns_churn.ftrace.xz", "fork_storm.perf.xz"])
+@pytest.mark.parametrize("name", RECORDINGS)
 def test_port_and_model_agree_on_a_recording(name: str) -> None:
     trace = Trace.from_ops(Trace.load(SAMPLES / name), {"memory": "none", "cpus": 2})
     assert lockstep(BOTH, trace) is None

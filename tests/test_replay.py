@@ -9,15 +9,13 @@ import signal
 import threading
 
 import pytest
-from conftest import SAMPLES, Kind, Make
+from conftest import RECORDINGS, SAMPLES, Kind, Make
 
 from percpu_ffi import Allocator, ClosedError, InvalidRequest, Trace, TraceError
 from percpu_ffi.trace.operations import OP
 
-TRACES = ["netns_churn.ftrace.xz", "fork_storm.perf.xz"]
 
-
-@pytest.mark.parametrize("name", TRACES)
+@pytest.mark.parametrize("name", RECORDINGS)
 def test_samples_replay_without_failure(kind: Kind, name: str) -> None:
     trace = Trace.load(SAMPLES / name)
     with kind() as a:
@@ -49,7 +47,7 @@ def test_service_calls_of_netns_churn(kind: Kind) -> None:
         assert len(a.state().chunks) == 2
 
 
-@pytest.mark.parametrize("name", TRACES)
+@pytest.mark.parametrize("name", RECORDINGS)
 def test_replay_does_what_single_calls_do(tiny: Make, name: str) -> None:
     trace = Trace.load(SAMPLES / name)
     with tiny(page_size=4096, static_size=8192) as a, tiny(page_size=4096, static_size=8192) as b:
@@ -71,7 +69,7 @@ def test_replay_does_what_single_calls_do(tiny: Make, name: str) -> None:
 
 
 def test_two_runs_give_the_same_pointers(kind: Kind) -> None:
-    trace = Trace.load(SAMPLES / TRACES[0])
+    trace = Trace.load(SAMPLES / "netns_churn.ftrace.xz")
     runs = []
     for memory in ("mapped", "none"):
         with kind(memory=memory) as a:

@@ -24,7 +24,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import SAMPLES
+from conftest import RECORDINGS, SAMPLES
 
 from percpu_ffi import Allocator, Trace, TraceError
 from percpu_ffi.cli import main
@@ -199,7 +199,7 @@ def test_every_area_is_freed_lost_or_kept(story: str) -> None:
         assert figures.allocs == figures.frees + figures.reallocs + figures.never_freed
 
 
-@pytest.mark.parametrize("sample", ["fork_storm.perf.xz", "netns_churn.ftrace.xz"])
+@pytest.mark.parametrize("sample", RECORDINGS)
 def test_figures_are_those_of_a_replay(sample: str) -> None:
     trace = Trace.load(SAMPLES / sample)
     found = who(trace)

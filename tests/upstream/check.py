@@ -86,7 +86,8 @@ def run(name: str, campaign: Campaign, keep: Path | None) -> bool:
 def recordings(witness: WitnessFactory) -> bool:
     """Run the real traces on all three first chunks."""
     totals, started = Totals(), time.monotonic()
-    for path in sorted((ROOT / "samples").glob("*.xz")):
+    samples = ROOT / "samples"
+    for path in sorted([*samples.glob("*.xz"), *samples.glob("*.trace")]):
         recorded = Trace.load(path)
         for first_chunk in ("4k", "embed", "remap"):
             setup = {"cpus": 2, "first_chunk": first_chunk, "memory": "none", **ROLLBACK}

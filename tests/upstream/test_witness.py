@@ -8,7 +8,7 @@ from array import array
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import SAMPLES, TINY
+from conftest import RECORDINGS, SAMPLES, TINY
 
 from percpu_ffi import (
     Allocator,
@@ -280,7 +280,7 @@ def test_lockstep(mended: WitnessFactory) -> None:
     assert totals.failures > 500
 
 
-@pytest.mark.parametrize("name", ["netns_churn.ftrace.xz", "fork_storm.perf.xz"])
+@pytest.mark.parametrize("name", RECORDINGS)
 @pytest.mark.parametrize("first_chunk", ["4k", "embed", "remap"])
 def test_recordings(mended: WitnessFactory, name: str, first_chunk: str) -> None:
     setup = {"cpus": 2, "first_chunk": first_chunk, "memory": "none", **ROLLBACK}
