@@ -29,10 +29,7 @@ def map_bar(chunk: ChunkState, unit_size: int, static_size: int, width: int) -> 
     Returns: S static, # in use, + in part, . free, blank where the map says nothing.
 
     """
-    sizes = chunk.map
-    if not sizes:  # the first chunk before its first request
-        sizes = (-static_size, chunk.free_size) if chunk.free_size else (-static_size,)
-    bar = map_window(sizes, 0, unit_size, width)
+    bar = map_window(chunk.entries(static_size), 0, unit_size, width)
     static_cells = width * static_size / unit_size if chunk.id == 0 else 0.0
     return "".join(STATIC if i + 0.5 < static_cells else cell for i, cell in enumerate(bar))
 

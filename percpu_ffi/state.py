@@ -62,6 +62,16 @@ class ChunkState:
         unit, static = self.extent(unit_size)
         return map_bar(self, unit, static, width) if unit and self.map else " " * width
 
+    def entries(self, static_size: int) -> tuple[int, ...]:
+        """Give the map, also of the first chunk before its first request: that has none yet.
+
+        Args:
+            static_size: bytes of the static area, which the first chunk starts with.
+
+        """
+        free = (self.free_size,) if self.free_size else ()
+        return self.map or (-static_size, *free)
+
     def extent(
         self, unit_size: int | None = None, static_size: int | None = None
     ) -> tuple[int, int]:

@@ -28,6 +28,8 @@ SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 RECORDINGS = ("fork_storm.perf.xz", "netns_churn.ftrace.xz", "pinned_cgroups.trace")
+NETNS = str(SAMPLES / "netns_churn.ftrace.xz")
+FORK = str(SAMPLES / "fork_storm.perf.xz")
 
 Kind = type[PerCpu]
 Make = Callable[..., PerCpu]

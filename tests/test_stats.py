@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SAMPLES, Kind, Make
+from conftest import NETNS, SAMPLES, Kind, Make
 
 from percpu_ffi import Allocator, ClosedError, Model, PercpuMemoryError, StatsError
 from percpu_ffi.cli import main
 from percpu_ffi.stats import Dump, diff, figures
 
 KERNEL = SAMPLES / "percpu_stats.txt"  # of Linux 6.18, 2 CPUs
-NETNS = str(SAMPLES / "netns_churn.ftrace.xz")
 
 
 def names(dump: Dump) -> list[list[str]]:
@@ -94,6 +93,14 @@ def test_figures_before_the_first_request(tiny: Make) -> None:
         assert dump.totals["min_alloc_size"] == 1024  # a unit, as in a kernel that just booted
         assert dump.chunks[0].fields["first_bit"] == 64 // 4
         assert dump.chunks[0].fields["free_bytes"] == 960
+
+
+# its map would have no entry but the static area: a free one of 0 bytes was taken for an area
+def test_a_static_area_that_fills_the_first_unit_leaves_no_hole_and_no_area(tiny: Make) -> None:
+    with tiny(static_size=1024) as a:
+        dump = figures(a)
+        assert dump.totals["nr_alloc"] == dump.totals["nr_cur_alloc"] == 0
+        assert dump.chunks[0].fields["first_bit"] == 1024 // 4
 
 
 def test_totals(tiny: Make) -> None:

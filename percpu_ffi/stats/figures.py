@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from percpu_ffi.face import PerCpu
     from percpu_ffi.state import ChunkState, Peaks
 
-__all__ = ["WORD", "figures"]
+__all__ = ["figures"]
 
 WORD = 4  # PCPU_MIN_ALLOC_SIZE of today: the bytes that a bit stands for
 
@@ -68,12 +68,10 @@ def figures(allocator: PerCpu) -> Dump:
 
 def _chunk(chunk: ChunkState, static_size: int, page_size: int, peaks: Peaks) -> Chunk:
     first = chunk.id == 0
-    # the first chunk has no map before its first request
-    sizes = chunk.map or (-static_size, chunk.free_size)
     areas: list[int] = []
     holes: list[tuple[int, int]] = []  # offset and size
     offset = 0
-    for size in sizes:
+    for size in chunk.entries(static_size):
         if size > 0:
             holes.append((offset, size))
         elif offset or not first:
