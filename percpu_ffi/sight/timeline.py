@@ -55,6 +55,17 @@ class Patch(NamedTuple):
     """The operation that allocated the area; -1: no area."""
 
 
+class Area(NamedTuple):
+    """An area that a replay got."""
+
+    ptr: int
+    """Its per-CPU pointer."""
+    born: int
+    """The operation that allocated it."""
+    kind: int
+    """What was asked for: index of ``Trace.kinds``."""
+
+
 class Moment(NamedTuple):
     """A moment at which all chunks were looked at."""
 
@@ -62,8 +73,6 @@ class Moment(NamedTuple):
     """Operations done."""
     holes: int
     """Holes in all maps."""
-    free_bytes: int
-    """Bytes in them, in one CPU's units."""
     largest_hole: int
     """Bytes of the largest."""
 
@@ -149,14 +158,15 @@ class Timeline:
     def areas(self) -> Iterator[tuple[Kind, int, int]]:
         """Each area that was got: its kind, its birth and its death; -1: it lived to the end."""
         kinds = self.trace.kinds
-        held: dict[int, tuple[Kind, int]] = {}
-        for index, slot, kind, ptr in _operations(self.trace, self.result):
-            if slot in held and (kind != FREE or ptr):
-                yield (*held.pop(slot), index)
-            if kind != FREE and ptr:
-                held[slot] = kinds[kind], index
-        for found in held.values():
-            yield (*found, -1)
+        live: dict[int, Area] = {}
+        for index, gone, new in _turns(self.trace, self.result):
+            if gone:
+                del live[gone.ptr]
+                yield kinds[gone.kind], gone.born, index
+            if new:
+                live[new.ptr] = new
+        for area in live.values():
+            yield kinds[area.kind], area.born, -1
 
 
 def collect(
@@ -212,11 +222,19 @@ def _highest(values: Any) -> int:
     return max(range(len(values)), key=values.__getitem__)
 
 
-def _operations(trace: Trace, result: Replay) -> Iterator[tuple[int, int, int, int]]:
-    """Give what happened to slots: index, slot, kind and pointer; 0: it failed."""
+def _turns(trace: Trace, result: Replay) -> Iterator[tuple[int, Area | None, Area | None]]:
+    """Give for each operation on areas its index, the area that it ended, the one that it got."""
+    held: dict[int, Area] = {}  # by slot
     for index, (_key, slot, kind) in enumerate(OP.iter_unpack(trace.ops)):
-        if kind != FAULT and slot != ORPHAN:
-            yield index, slot, kind, result.pointers[index]
+        if kind == FAULT or slot == ORPHAN:
+            continue
+        ptr = result.pointers[index]  # 0: it failed
+        # an allocation ends what its slot held, whose free was not seen, also where it fails
+        gone = held.pop(slot, None) if kind != FREE or ptr else None
+        new = None
+        if kind != FREE and ptr:
+            new = held[slot] = Area(ptr, index, kind)
+        yield index, gone, new
 
 
 def _seconds(trace: Trace) -> array[float] | None:
@@ -251,15 +269,16 @@ def _figures(
 
     result = allocator.replay(trace, look, stops=range(1, n))
     changes = array("q", [0]) * (n + 1)
-    alive = 0
-    held: dict[int, int] = {}
-    for index, slot, kind, ptr in _operations(trace, result):
-        if kind != FREE or ptr:
-            changes[index + 1] -= held.pop(slot, 0)
-        if kind != FREE and ptr:
-            held[slot] = trace.kinds[kind].size
-            changes[index + 1] += held[slot]
-        alive += len(held)
+    sizes = [kind.size for kind in trace.kinds]
+    live = alive = 0
+    for index, gone, new in _turns(trace, result):
+        if gone:
+            changes[index + 1] -= sizes[gone.kind]
+            live -= 1
+        if new:
+            changes[index + 1] += sizes[new.kind]
+            live += 1
+        alive += live
     return {
         "result": result,
         "curves": Curves(array("q", accumulate(changes)), pages, chunks),
@@ -275,9 +294,9 @@ def _look(
 ) -> None:
     """Replay the trace again, look at the chunks at ``stops``."""
     trace, result = timeline.trace, timeline.result
-    operations = _operations(trace, result)
-    ahead = next(operations, None)
-    held: dict[int, tuple[int, int, int]] = {}  # slot: pointer, birth, kind
+    turns = _turns(trace, result)
+    ahead = next(turns, None)
+    live: dict[int, Area] = {}  # by pointer
     places: dict[int, tuple[int, int]] = {}  # pointer: chunk, offset
     staying: dict[Patch, int] = {}  # first moment of each patch that is seen now
     at = 0
@@ -286,12 +305,13 @@ def _look(
         """Follow the operations up to here."""
         nonlocal ahead
         while ahead and ahead[0] < at:
-            index, slot, kind, ptr = ahead
-            if slot in held and (kind != FREE or ptr):
-                places.pop(held.pop(slot)[0], None)
-            if kind != FREE and ptr:
-                held[slot] = ptr, index, kind
-            ahead = next(operations, None)
+            _index, gone, new = ahead
+            if gone:
+                del live[gone.ptr]
+                places.pop(gone.ptr, None)
+            if new:
+                live[new.ptr] = new
+            ahead = next(turns, None)
 
     def look(done: int) -> None:
         nonlocal at, staying
@@ -299,13 +319,13 @@ def _look(
         if at in wanted:
             forward()
             areas = {}
-            for ptr, born, kind in held.values():
+            for ptr, born, kind in live.values():
                 if ptr not in places:
                     places[ptr] = allocator.locate(ptr)
                 areas[places[ptr]] = born, kind
             number = len(timeline.moments)
             chunks = allocator.state().chunks
-            timeline.moments.append(_moment(at, chunks))
+            timeline.moments.append(_moment(timeline, at, chunks))
             seen: dict[Patch, int] = {}
             for chunk in chunks:
                 for patch in _patches(timeline, chunk, areas):
@@ -328,22 +348,17 @@ def _end(timeline: Timeline, staying: dict[Patch, int], last: int) -> None:
         timeline.patches.setdefault(patch, []).append((first, last))
 
 
-def _map_of(chunk: ChunkState, static_size: int) -> tuple[int, ...]:
-    """A chunk's map; the first chunk has none before its first request."""
-    free = (chunk.free_size,) if chunk.free_size else ()
-    return chunk.map or (-static_size, *free)
-
-
-def _moment(done: int, chunks: tuple[ChunkState, ...]) -> Moment:
-    holes = [size for chunk in chunks for size in chunk.map or (chunk.free_size,) if size > 0]
-    return Moment(done, len(holes), sum(holes), max(holes, default=0))
+def _moment(timeline: Timeline, done: int, chunks: tuple[ChunkState, ...]) -> Moment:
+    maps = (chunk.entries(timeline.static_size) for chunk in chunks)
+    holes = [size for sizes in maps for size in sizes if size > 0]
+    return Moment(done, len(holes), max(holes, default=0))
 
 
 def _patches(
     timeline: Timeline, chunk: ChunkState, areas: dict[tuple[int, int], tuple[int, int]]
 ) -> Iterator[Patch]:
     """What is to be seen of a chunk."""
-    sizes = _map_of(chunk, timeline.static_size)
+    sizes = chunk.entries(timeline.static_size)
     yield Patch(chunk.id, 0, sum(map(abs, sizes)), FREE_SPACE, UNBORN)
     offset = 0
     for size in sizes:
