@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Counts, times and names, said by all that prints in the same way."""
+"""Counts, times, names and tables, said by all that prints in the same way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["csv_text", "duration", "plural", "printable"]
+__all__ = ["csv_text", "duration", "plural", "printable", "table"]
 
 FORMULA = ("=", "+", "-", "@")  # what a spreadsheet computes begins so
 UNITS = (("s", 10**9), ("ms", 10**6), ("us", 10**3))
@@ -33,6 +33,22 @@ def duration(ns: int) -> str:
 def printable(text: str) -> str:
     """What a terminal can show of a name; what it would obey, or cannot show, becomes ``?``."""
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def table(rows: Iterable[Sequence[str]], indent: str = "  ") -> list[str]:
+    """Align columns: the first to the left, the others to the right."""
+    lines = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        (
+            indent
+            + "  ".join(
+                cell.rjust(width) if column else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            )
+        ).rstrip()
+        for line in lines
+    ]
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

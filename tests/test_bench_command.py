@@ -296,7 +296,7 @@ class TestCommand:
     def test_chart_needs_an_extra(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("percpu_ffi.bench.plot.find_spec", lambda _: None)
+        monkeypatch.setattr("percpu_ffi.extras.find_spec", lambda _: None)
         assert bench("churn", "--plot", "a.svg") == 2
         assert "pip install 'percpu_ffi[plot]'" in capsys.readouterr().err
 

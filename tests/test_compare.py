@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SAMPLES, TINY
+from conftest import NETNS, SAMPLES, TINY
 
 import percpu_ffi.sight.compare
 from percpu_ffi import Allocator, PercpuMemoryError, Trace, TraceError
@@ -20,8 +20,6 @@ from percpu_ffi.cli import main
 from percpu_ffi.config import Config
 from percpu_ffi.sight.compare import Outcome, Refusal, compare, offset_in_unit, steps
 from percpu_ffi.work import Work
-
-NETNS = str(SAMPLES / "netns_churn.ftrace.xz")
 
 # units of 1 KiB:  |SSSS|aaaa...aaaa|  |bbbb...bbbb|, then c where b was
 # units of 2 KiB:  |SSSS|aaaa...aaaa|bbbb...bbbb|, then c where b was
@@ -43,7 +41,7 @@ def recorded(tmp_path: Path, *places: tuple[str, int]) -> Trace:
 
 
 class TestFigures:
-    def test_chunks(self) -> None:
+    def test_chunks_are_fewer_where_units_are_larger(self) -> None:
         small = outcome(Trace.from_ops(OPS), unit_size=1024)
         assert (small.peak_chunks, small.chunks_created, small.chunks) == (2, 1, 2)
         large = outcome(Trace.from_ops(OPS), unit_size=2048)
@@ -60,7 +58,7 @@ class TestFigures:
         assert (row.stranded_at_peak, row.utilisation_at_peak) == (0, 1.0)
         assert row.stranded == 2 * (1024 - 64)
 
-    def test_nothing_lives(self) -> None:
+    def test_a_static_area_alone_strands_nothing(self) -> None:
         """The static area alone: one page on each CPU, full."""
         row = outcome(Trace.from_ops([("free", "a")]))
         assert (row.pages_at_peak, row.utilisation_at_peak, row.stranded) == (2, 1.0, 0)
@@ -251,7 +249,7 @@ class TestText:
         assert (
             capsys.readouterr().out
             == """\
-t: 3 allocations, 1 frees
+t: 3 allocations, 1 free
 
                              at peak:                            most  at end:
 first  unit  cpus  failed  live bytes  pages    used  stranded  pages    pages  stranded

@@ -480,7 +480,7 @@ def test_interrupted_check_goes_on(tmp_path: Path) -> None:
         _, error = process.communicate(timeout=30)
     assert (process.returncode, error) == (
         130,
-        f"stopped; the same command goes on from {state}\n",
+        f"percpu-ffi: stopped; the same command goes on from {state}\n",
     )
     assert 0 < operations_kept(state) < 60_000
     done = subprocess.run(command, capture_output=True, text=True, check=True)

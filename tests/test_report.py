@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SAMPLES
+from conftest import FORK, NETNS, TINY
 
 from percpu_ffi import Allocator, Trace
 from percpu_ffi.cli import main
@@ -20,12 +20,6 @@ from percpu_ffi.sight.explain import explain_worst
 from percpu_ffi.sight.still import _count_bytes
 from percpu_ffi.sight.tally import Keeper, by_site, by_size, keepers
 from percpu_ffi.sight.timeline import FREE_SPACE, PAGES, STATIC, _thin, collect
-
-NETNS = str(SAMPLES / "netns_churn.ftrace.xz")
-FORK = str(SAMPLES / "fork_storm.perf.xz")
-
-# two CPUs, pages of 64 bytes, units of 1 KiB, one page of static area
-TINY: dict[str, Any] = {"cpus": 2, "static_size": 64, "page_size": 64, "first_chunk": "4k"}
 
 
 def report(*args: object) -> int:
@@ -247,9 +241,8 @@ class TestFiles:
 
     def test_names_that_html_and_matplotlib_would_obey(self, tmp_path: Path) -> None:
         pytest.importorskip("bokeh")
-        lines = Path(NETNS)
-        trace = tmp_path / "<b>$x^$ </script>\udcff.trace".replace("/", "_")
-        found = Trace.load(lines)
+        trace = tmp_path / "<b>$x^$ <_script>\udcff.trace"  # no name has a slash
+        found = Trace.load(NETNS)
         found.kinds[:] = [kind._replace(site=f"<i>{kind.site}$^\ud800") for kind in found.kinds]
         found.save(trace)
         assert report(trace, "-o", tmp_path / "a.html", "--png", tmp_path / "a.png") == 0
@@ -362,10 +355,9 @@ class TestRefusals:
         library: str,
         extra: str,
     ) -> None:
-        for module in ("page", "still"):
-            monkeypatch.setattr(
-                f"percpu_ffi.sight.{module}.find_spec", lambda name: None if name == library else 1
-            )
+        monkeypatch.setattr(
+            "percpu_ffi.extras.find_spec", lambda name: None if name == library else 1
+        )
         said = self.refused(capsys, NETNS, option, "a")
         assert f"{option} needs {library}, the extra '{extra}'" in said
 

@@ -14,17 +14,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
 import pytest
 
 from percpu_ffi import Trace
 from percpu_ffi.cli import main
 from percpu_ffi.sight.sizes import sizes, total
-from percpu_ffi.whole import write_whole
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FEW = [("alloc", "a", 16, 8), ("alloc", "b", 16, 4), ("alloc", "c", 100, 8), ("free", "a")]
 MANY = [("alloc", "d", 3, 1), ("free", "d"), ("alloc", "e", 16, 8), ("alloc", "f", 200, 8)]
@@ -160,11 +156,11 @@ def test_nothing_was_allocated(few: str, capsys: pytest.CaptureFixture[str]) -> 
         (["few", "--plot", "a.dance"], "--plot a.dance: a file that ends in .svg, .png, .pdf"),
     ],
 )
+@pytest.mark.usefixtures("few")
 def test_errors_are_one_sentence(
-    few: str, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+    capsys: pytest.CaptureFixture[str], options: list[str], words: str
 ) -> None:
-    write_whole("empty", b"")
-    assert few == "few"
+    Path("empty").touch()
     assert main(["sizes", *options]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -178,7 +174,9 @@ class TestPlot:
         pytest.importorskip("matplotlib")
 
     @pytest.mark.parametrize(("suffix", "head"), [("svg", b"<?xml"), ("png", b"\x89PNG")])
-    def test_chart(self, few: str, many: str, tmp_path: Path, suffix: str, head: bytes) -> None:
+    def test_chart_has_the_format_of_its_suffix(
+        self, few: str, many: str, tmp_path: Path, suffix: str, head: bytes
+    ) -> None:
         chart = tmp_path / f"chart.{suffix}"
         assert main(["sizes", few, many, "--plot", str(chart)]) == 0
         assert chart.read_bytes().startswith(head)
@@ -200,21 +198,6 @@ class TestPlot:
         assert error.startswith("percpu-ffi: [Errno 2] No such file or directory")
         assert "nowhere/a.svg" in error
         assert sorted(tmp_path.iterdir()) == before
-
-
-def test_files_appear_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is there stays when the new one cannot take its name; nothing else is left."""
-
-    def fail(*_: Any) -> None:
-        raise OSError(28, "No space left on device", "some.tmp")
-
-    target = tmp_path / "chart.svg"
-    write_whole(target, b"old")
-    monkeypatch.setattr("pathlib.Path.replace", fail)
-    with pytest.raises(OSError, match=r"No space left on device: '.*chart.svg'"):
-        write_whole(target, b"new")
-    assert target.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_csv_is_read_by_csv(few: str, capsys: pytest.CaptureFixture[str]) -> None:

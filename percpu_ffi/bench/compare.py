@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from percpu_ffi.bench.report import machine_lines, spread, table
+from percpu_ffi.bench.report import machine_lines, spread
+from percpu_ffi.words import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -3,37 +3,18 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from percpu_ffi.errors import ConfigError
+from percpu_ffi.extras import check_plot, save_plot
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from percpu_ffi.bench.results import Results
 
-__all__ = ["check_plot", "plot"]
+__all__ = ["plot"]
 
 ROW = 0.28  # inches
-FORMATS = (".svg", ".png", ".pdf")
-
-
-def check_plot(path: str | Path) -> None:
-    """Look whether a chart can be drawn, so that nobody measures for minutes in vain.
-
-    matplotlib is not loaded yet: that starts threads, and among threads the port takes its
-    lock.
-
-    Raises:
-        ConfigError: it is not installed, or the file's suffix is none of ``FORMATS``.
-
-    """
-    if Path(path).suffix not in FORMATS:
-        raise ConfigError(f"--plot {path}: a file that ends in {', '.join(FORMATS)} is needed")
-    if find_spec("matplotlib") is None:
-        raise ConfigError(
-            "--plot needs matplotlib, the extra 'plot': pip install 'percpu_ffi[plot]'"
-        )
 
 
 def plot(results: Results, path: str | Path) -> None:
@@ -41,7 +22,7 @@ def plot(results: Results, path: str | Path) -> None:
 
     Args:
         results: what was measured.
-        path: where to; its suffix says in which of the ``FORMATS``.
+        path: where to; its suffix says in which of the formats of :func:`check_plot`.
 
     Raises:
         ConfigError: as :func:`check_plot`.
@@ -74,4 +55,4 @@ def plot(results: Results, path: str | Path) -> None:
     axes.grid(axis="x", alpha=0.3)
     axes.set_title(results.machine["cpu"] + (", interrupted" if results.partial else ""))
     figure.legend(loc="outside lower center", ncols=max(len(names), 1))
-    figure.savefig(path)
+    save_plot(figure, path)

@@ -6,8 +6,10 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
+from percpu_ffi.words import table
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from percpu_ffi.bench.histogram import Histogram
     from percpu_ffi.bench.results import (
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
         WorkloadResult,
     )
 
-__all__ = ["LEGEND", "bounds_table", "machine_lines", "spread", "table", "workload_tables"]
+__all__ = ["LEGEND", "bounds_table", "machine_lines", "spread", "workload_tables"]
 
 PERCENTILES = (50, 99, 99.9)
 
@@ -30,22 +32,6 @@ latency nanoseconds of one call at p50, p99 and p99.9, the clock included: see "
 work    what the file of 2009 looks at and moves, for each operation; the port may be spared it
 formula C chunks, R rounds; P, S, U bytes of a page, the static area, a unit; m0, m objects in the
         first chunk, in a later one; n0, n1 the same when they are full"""
-
-
-def table(rows: Iterable[Sequence[str]], indent: str = "  ") -> list[str]:
-    """Align columns: the first to the left, the others to the right."""
-    lines = [list(row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        (
-            indent
-            + "  ".join(
-                cell.rjust(width) if column else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-            )
-        ).rstrip()
-        for line in lines
-    ]
 
 
 def spread(values: Sequence[float]) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 
 from percpu_ffi.bench.histogram import Histogram
 from percpu_ffi.errors import PercpuError
+from percpu_ffi.whole import write_whole
 
 __all__ = [
     "BoundResult",
@@ -159,7 +160,7 @@ def save(results: Results, path: str | Path) -> None:
     """
     data = {"format": FORMAT, "version": VERSION, **asdict(results)}
     text = json.dumps(data, indent=1, default=lambda histogram: histogram.counts)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    write_whole(path, f"{text}\n".encode())
 
 
 def load(path: str | Path) -> Results:

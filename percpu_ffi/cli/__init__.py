@@ -36,15 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"percpu-ffi {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    record.add_parser(commands)
-    replay.add_parser(commands)
-    who.add_parser(commands)
-    sizes.add_parser(commands)
-    compare.add_parser(commands)
-    stats.add_parser(commands)
-    check.add_parser(commands)
-    report.add_parser(commands)
-    bench.add_parser(commands)
+    for command in (record, replay, who, sizes, compare, stats, check, report, bench):
+        command.add_parser(commands)
     args = parser.parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be any bytes
         sys.stdout.reconfigure(errors="backslashreplace")

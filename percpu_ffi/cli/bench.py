@@ -4,20 +4,22 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from percpu_ffi.bench.compare import compare
 from percpu_ffi.bench.contenders import CONTENDERS, choose_contenders
-from percpu_ffi.bench.plot import check_plot, plot
+from percpu_ffi.bench.plot import plot
 from percpu_ffi.bench.report import LEGEND, bounds_table, machine_lines, workload_tables
 from percpu_ffi.bench.results import load, save
 from percpu_ffi.bench.run import Plan, run, start
 from percpu_ffi.bench.workloads import Options, make_workloads
 from percpu_ffi.cli.progress import progress_bar
+from percpu_ffi.cli.tell import tell
 from percpu_ffi.errors import ConfigError
+from percpu_ffi.extras import check_plot
+from percpu_ffi.whole import check_writable
+from percpu_ffi.words import plural
 
 if TYPE_CHECKING:
     from percpu_ffi.bench.results import Results, WorkloadResult
@@ -111,7 +113,8 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     plan = _plan(args)
     for option, path in (("--json", args.json), ("--plot", args.plot)):
-        _check_writable(option, path)
+        if path is not None:
+            check_writable(option, path)
     if args.plot:
         check_plot(args.plot)
     results = start(plan)
@@ -131,7 +134,7 @@ def _run(args: argparse.Namespace) -> int:
         plot(results, args.plot)
     if results.partial:
         kept = "what is above is whole, but not all" if results.workloads else "nothing is whole"
-        print(f"percpu-ffi: interrupted; {kept}", file=sys.stderr)
+        tell(f"interrupted; {kept}")
         raise KeyboardInterrupt
     return MISSED if results.missed else 0
 
@@ -157,16 +160,6 @@ def _options(args: argparse.Namespace) -> Options:
     return Options(args.objects, args.live, args.seed)
 
 
-def _check_writable(option: str, path: str | None) -> None:
-    """Look beforehand, so that nobody measures for minutes in vain."""
-    if path is None:
-        return
-    target, folder = Path(path), Path(path).resolve().parent
-    writable = os.access(target if target.exists() else folder, os.W_OK)
-    if not writable or not folder.is_dir() or target.is_dir():
-        raise ConfigError(f"{option} {path}: a file in a folder that can be written is needed")
-
-
 def _list(options: Options) -> list[str]:
     lines = ["workloads"]
     for make in make_workloads([], [], options):
@@ -183,10 +176,9 @@ def _list(options: Options) -> list[str]:
 
 def _how_long(plan: Plan) -> str:
     """Tell how long it takes at least, so that nobody wonders."""
-    n = len(plan.workloads)
     return (
-        f"{n} workload{'s' * (n != 1)}, each {plan.repeat:,} times and {plan.seconds:g} s at least"
-        + (", then the bounds" if plan.bounds else "")
+        f"{plural(len(plan.workloads), 'workload')}, each {plan.repeat:,} times and "
+        f"{plan.seconds:g} s at least" + (", then the bounds" if plan.bounds else "")
     )
 
 

@@ -9,11 +9,11 @@ import json
 import operator
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.progress import progress_bar
+from percpu_ffi.cli.tell import tell
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, Mix, lockstep, shorten
 from percpu_ffi.lockstep.campaign import WorkerPool
@@ -21,6 +21,7 @@ from percpu_ffi.lockstep.drive import told
 from percpu_ffi.model import Model
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import checked_fault, checked_setup
+from percpu_ffi.whole import check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,9 +114,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("give either a TRACE or --random")
     if args.resume and not args.random:
         raise ConfigError("--resume goes with --random: a trace is run as a whole")
-    folder = Path(args.save).resolve().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(args.save).is_dir():
-        raise ConfigError(f"--save {args.save}: a file in a folder that can be written is needed")
+    check_writable("--save", args.save)
     sys.path.insert(0, os.getcwd())  # as `python -m` does: parties of one's own lie there
     makers = _makers(args)
     return _run_campaign(args, makers) if args.random else _run_trace(args, makers)
@@ -160,7 +159,7 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
             totals = campaign.run(executor, progress=progress, state=args.resume)
     except KeyboardInterrupt:
         hint = f"; the same command goes on from {args.resume}" if args.resume else ""
-        print(f"stopped{hint}", file=sys.stderr)
+        tell(f"stopped{hint}")
         raise
     rows = [
         ("parties", ", ".join(makers)),

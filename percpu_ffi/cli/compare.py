@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.cli.given import (
+    add_forms,
     add_setup,
     add_trace,
     first_chunk,
@@ -21,13 +22,7 @@ from percpu_ffi.cli.given import (
 )
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError, TraceError
-from percpu_ffi.sight.compare import (
-    GEOMETRY,
-    Outcome,
-    Refusal,
-    compare,
-    to_plain,
-)
+from percpu_ffi.sight.compare import GEOMETRY, Outcome, Refusal, compare, to_plain
 from percpu_ffi.sight.side_by_side import KERNEL_PAGE, side_by_side
 from percpu_ffi.words import csv_text
 from percpu_ffi.work import Work
@@ -69,9 +64,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="one more, or one alone, such as first_chunk=embed,unit_size=128K,cpus=8; the names "
         f"are {', '.join(GEOMETRY)}; may be given several times",
     )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print one JSON object instead")
-    form.add_argument("--csv", action="store_true", help="print comma-separated values instead")
+    add_forms(parser)
     parser.set_defaults(run=run)
 
 

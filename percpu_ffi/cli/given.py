@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What commands that replay a trace are given: the trace, and the set-up of the allocator.
+"""What commands that look at a trace are given: the trace, the allocator's set-up, the form.
 
 A command takes one set-up, or lists of values for each of its parts.
 """
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from percpu_ffi.sight.timeline import Timeline
 
 __all__ = [
+    "TRACE",
+    "add_forms",
     "add_memory",
     "add_setup",
     "add_trace",
@@ -36,6 +38,7 @@ __all__ = [
     "usual_setup",
 ]
 
+TRACE = "text of ftrace or perf script, or our file"  # what one is, for --help
 DEFAULT_CPUS = 4  # when the trace names none
 SETTINGS = ("cpus", "first_chunk", "static_size", "unit_size", "free_size")
 MOST = 1 << 63
@@ -44,7 +47,14 @@ FACTORS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 def add_trace(parser: argparse.ArgumentParser) -> None:
     """Add the argument that names the trace."""
-    parser.add_argument("trace", metavar="TRACE", help="text of ftrace or perf script, or our file")
+    parser.add_argument("trace", metavar="TRACE", help=TRACE)
+
+
+def add_forms(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose another form than text."""
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON object instead")
+    form.add_argument("--csv", action="store_true", help="print the rows as CSV instead")
 
 
 def load_trace(path: str, what: str = "reading") -> Trace:

@@ -11,8 +11,9 @@ from percpu_ffi.cli.given import add_setup, add_trace, geometry_of, load_trace, 
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.cli.replay import Report, to_json
 from percpu_ffi.errors import ConfigError, TraceError
-from percpu_ffi.sight.page import check_page, make_page
-from percpu_ffi.sight.still import check_still, make_still
+from percpu_ffi.extras import check_library
+from percpu_ffi.sight.page import make_page
+from percpu_ffi.sight.still import make_still
 from percpu_ffi.sight.timeline import collect
 from percpu_ffi.whole import check_writable, write_whole
 from percpu_ffi.words import printable
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("nothing to write: give -o OUT.html, --png OUT.png or --svg OUT.svg")
     taken = {os.path.realpath(args.trace): "the trace itself"}
     for option, path in outputs.items():
-        check_page() if option == "-o" else check_still(option)
+        check_library(option, "bokeh" if option == "-o" else "matplotlib")
         check_writable(option, path)
         if what := taken.get(os.path.realpath(path)):
             raise ConfigError(f"{option} {path}: that is {what}; name another file")

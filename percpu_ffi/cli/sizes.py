@@ -7,13 +7,12 @@ import json
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi.bench.plot import check_plot
-from percpu_ffi.bench.report import table
-from percpu_ffi.cli.given import load_trace
+from percpu_ffi.cli.given import TRACE, add_forms, load_trace
+from percpu_ffi.extras import check_plot
 from percpu_ffi.sight.gaps import gaps
 from percpu_ffi.sight.plot import plot_sizes
 from percpu_ffi.sight.sizes import Distribution, SizeRow, sizes, total
-from percpu_ffi.words import csv_text, plural, printable
+from percpu_ffi.words import csv_text, plural, printable, table
 
 if TYPE_CHECKING:
     import argparse
@@ -40,12 +39,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Tell how often each size and alignment is asked for, and how many of them "
         "are alive when most bytes are, for each trace and for all together.",
     )
-    parser.add_argument(
-        "traces", metavar="TRACE", nargs="+", help="text of ftrace or perf script, or our file"
-    )
-    output = parser.add_mutually_exclusive_group()
-    output.add_argument("--json", action="store_true", help="print one JSON object instead")
-    output.add_argument("--csv", action="store_true", help="print the rows as CSV instead")
+    parser.add_argument("traces", metavar="TRACE", nargs="+", help=TRACE)
+    add_forms(parser)
     parser.add_argument(
         "--plot",
         metavar="OUT.svg",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.cli.given import add_memory, add_setup, load_trace, setup_of
+from percpu_ffi.cli.given import TRACE, add_memory, add_setup, load_trace, setup_of
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import StatsError
 from percpu_ffi.stats import Dump, diff, diff_text, figures
@@ -32,9 +32,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "in /sys/kernel/debug/percpu_stats; or line up two such texts, of either.",
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument(
-        "trace", metavar="TRACE", nargs="?", help="text of ftrace or perf script, or our file"
-    )
+    what.add_argument("trace", metavar="TRACE", nargs="?", help=TRACE)
     what.add_argument(
         "--diff",
         nargs=2,

@@ -8,12 +8,11 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi.bench.report import table
-from percpu_ffi.cli.given import load_trace
+from percpu_ffi.cli.given import add_forms, add_trace, load_trace
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.sight.gaps import gaps
 from percpu_ffi.sight.who import CULL, FIGURES, SORT, who
-from percpu_ffi.words import csv_text, duration, plural, printable
+from percpu_ffi.words import csv_text, duration, plural, printable, table
 
 if TYPE_CHECKING:
     import argparse
@@ -45,7 +44,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "alive and at the end, allocations, lifetimes, sizes. Options are named as those of the "
         "kernel's page_owner_sort.",
     )
-    parser.add_argument("trace", metavar="TRACE", help="text of ftrace or perf script, or our file")
+    add_trace(parser)
     parser.add_argument(
         "--cull",
         default="site",
@@ -71,9 +70,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="these call sites only, with or without offset; * and ? stand for any characters",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="print the first N rows only")
-    output = parser.add_mutually_exclusive_group()
-    output.add_argument("--json", action="store_true", help="print one JSON object instead")
-    output.add_argument("--csv", action="store_true", help="print the rows as CSV instead")
+    add_forms(parser)
     parser.set_defaults(run=run)
 
 

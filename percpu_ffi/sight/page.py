@@ -7,10 +7,9 @@ moment of a slider.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi.errors import ConfigError
+from percpu_ffi.extras import check_library
 from percpu_ffi.sight.colours import AGES, COLOURS, OTHERS, site_colours
 from percpu_ffi.sight.explain import explain_worst
 from percpu_ffi.sight.frame import text_of
@@ -21,7 +20,7 @@ from percpu_ffi.words import duration, plural, printable
 if TYPE_CHECKING:
     from percpu_ffi.sight.timeline import Timeline
 
-__all__ = ["check_page", "make_page"]
+__all__ = ["make_page"]
 
 MOST_SITES = 12  # in the table
 
@@ -40,17 +39,6 @@ CARDS = (
 )
 
 
-def check_page() -> None:
-    """Look whether a page can be made, before the work.
-
-    Raises:
-        ConfigError: bokeh is not installed.
-
-    """
-    if find_spec("bokeh") is None:
-        raise ConfigError("-o needs bokeh, the extra 'report': pip install 'percpu_ffi[report]'")
-
-
 def make_page(timeline: Timeline, figures: dict[str, Any]) -> str:
     """Make the page.
 
@@ -62,7 +50,7 @@ def make_page(timeline: Timeline, figures: dict[str, Any]) -> str:
         ConfigError: bokeh is not installed.
 
     """
-    check_page()
+    check_library("-o", "bokeh")
     from bokeh.embed import components  # noqa: PLC0415
     from bokeh.resources import Resources  # noqa: PLC0415
     from jinja2 import Environment  # noqa: PLC0415

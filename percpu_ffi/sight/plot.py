@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import io
 from itertools import accumulate
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from percpu_ffi.bench.plot import check_plot
-from percpu_ffi.whole import write_whole
+from percpu_ffi.extras import check_plot, save_plot
 from percpu_ffi.words import printable
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping
+    from pathlib import Path
 
     from percpu_ffi.sight.sizes import Ask, Distribution
 
@@ -28,7 +26,7 @@ def plot_sizes(named: Mapping[str, Distribution], path: str | Path) -> None:
 
     Args:
         named: what to draw, by the name in the legend.
-        path: where to; its suffix says in which of the formats of ``bench --plot``.
+        path: where to; its suffix says in which of the formats of :func:`check_plot`.
 
     Raises:
         ConfigError: matplotlib is not installed, or there is no such format.
@@ -56,10 +54,7 @@ def plot_sizes(named: Mapping[str, Distribution], path: str | Path) -> None:
     if len(named) <= MOST_NAMES:
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
-
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format=Path(path).suffix[1:])
-    write_whole(path, drawn.getvalue())
+    save_plot(figure, path)
 
 
 def _bytes(size: float, _position: int) -> str:

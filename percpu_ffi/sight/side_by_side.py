@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from percpu_ffi.config import FIRST_CHUNKS
 from percpu_ffi.sight.compare import GEOMETRY, Outcome, Refusal, steps
+from percpu_ffi.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from percpu_ffi.trace import Trace, TraceStats
 
-__all__ = ["KERNEL_PAGE", "WIDTH", "side_by_side"]
+__all__ = ["KERNEL_PAGE", "side_by_side"]
 
 WIDTH = 100
 KERNEL_PAGE = 4096  # bytes, of those that a trace counts
@@ -87,8 +88,9 @@ def side_by_side(name: str, trace: Trace, rows: Sequence[Outcome | Refusal]) -> 
     A table that is too wide is cut in two.
     """
     stats = trace.stats
-    recorded = f", recorded on {stats.cpus:,} CPU{'s' * (stats.cpus != 1)}" if stats.cpus else ""
-    title = f"{name}: {stats.allocs:,} allocations, {stats.frees:,} frees{recorded}"
+    recorded = f", recorded on {plural(stats.cpus, 'CPU')}" if stats.cpus else ""
+    asked = f"{plural(stats.allocs, 'allocation')}, {plural(stats.frees, 'free')}"
+    title = f"{name}: {asked}{recorded}"
     lines = [*_wrapped(title), "", *_table(stats, rows, MEMORY, reasons=True)]
     possible = [row for row in rows if isinstance(row, Outcome)]
     if possible:

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import io
 import math
-from importlib.util import find_spec
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi.errors import ConfigError
+from percpu_ffi.extras import check_library
 from percpu_ffi.sight.colours import COLOURS, OTHERS, site_colours
 from percpu_ffi.sight.curves import thinned
 from percpu_ffi.sight.explain import explain_worst
@@ -20,7 +19,7 @@ from percpu_ffi.words import printable
 if TYPE_CHECKING:
     from percpu_ffi.sight.timeline import Timeline
 
-__all__ = ["check_still", "draw_chunks", "make_still"]
+__all__ = ["draw_chunks", "make_still"]
 
 LANE = 0.34  # inches of a chunk's line, where there is room
 MOST_INCHES = 12.0
@@ -28,19 +27,6 @@ MOST_SITES = 10
 LINE = 150  # characters
 NAME = 9.0  # points of a chunk's name
 SITE = 60  # characters: longer ones leave no room for the bars
-
-
-def check_still(option: str) -> None:
-    """Look whether a picture can be drawn, before the work; matplotlib is not loaded yet.
-
-    Raises:
-        ConfigError: it is not installed.
-
-    """
-    if find_spec("matplotlib") is None:
-        raise ConfigError(
-            f"{option} needs matplotlib, the extra 'plot': pip install 'percpu_ffi[plot]'"
-        )
 
 
 def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
@@ -55,7 +41,7 @@ def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
         ConfigError: matplotlib is not installed.
 
     """
-    check_still(f"--{kind}")
+    check_library(f"--{kind}", "matplotlib")
     import matplotlib as mpl  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -198,7 +184,7 @@ def _sizes(timeline: Timeline, axes: Any) -> None:
     rows = by_size(timeline)
     for shift, values, colour, label in (
         (-0.2, [row.allocs for row in rows], COLOURS["live"], "of all allocations"),
-        (0.2, [row.at_peak for row in rows], "#e69f00", "of live bytes at the peak"),
+        (0.2, [row.at_peak for row in rows], COLOURS["second"], "of live bytes at the peak"),
     ):
         total = sum(values) or 1
         axes.bar([i + shift for i in range(len(rows))], [100 * value / total for value in values],

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Files that appear under their name only when they are whole."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from percpu_ffi import ConfigError
+from percpu_ffi.whole import check_writable, write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_what_is_there_stays_when_the_new_one_cannot_take_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device", "some.tmp")
+
+    target = tmp_path / "chart.svg"
+    write_whole(target, b"old")
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    with pytest.raises(OSError, match=r"No space left on device: '.*chart.svg'"):
+        write_whole(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_trying_beforehand_leaves_no_trace(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"old")
+    check_writable("--save", tmp_path / "there")
+    check_writable("--save", tmp_path / "new")
+    assert list(tmp_path.iterdir()) == [tmp_path / "there"]
+    assert (tmp_path / "there").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("path", ["missing/file", "."])
+def test_what_cannot_be_written_is_told_beforehand(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ConfigError, match=r"--save .*: a file in a folder that can be written"):
+        check_writable("--save", tmp_path / path)
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    check_writable("--save", pipe)
+    write_whole(pipe, b"data")
+    assert os.read(reader, 9) == b"data"
+    os.close(reader)
+    assert pipe.is_fifo()
