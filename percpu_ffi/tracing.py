@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from percpu_ffi import event
 from percpu_ffi.errors import ClosedError, ConfigError, shown
+from percpu_ffi.words import printable
 
 if TYPE_CHECKING:
     from array import array
@@ -73,7 +75,7 @@ class Tracing:
         self._error: Exception | None = None
         self._owner = os.getpid()
         self._started = time.monotonic_ns()
-        self._comm = "".join(c if c.isprintable() else "?" for c in event.own_name())
+        self._comm = printable(event.own_name())
         self._sites: dict[int, str] = {}  # who called, by thread
         # a signal handler may come in between and use the allocator
         self._lock = threading.RLock()
@@ -127,8 +129,7 @@ class Tracing:
         frame = sys._getframe(1)
         while frame.f_back and _is_passed_over(frame):
             frame = frame.f_back
-        name = frame.f_code.co_name
-        site = "".join(c if c.isprintable() and c not in " =" else "?" for c in name)
+        site = re.sub("[ =]", "?", printable(frame.f_code.co_name))  # these part fields
         self._sites[threading.get_native_id()] = site
 
     def drain(self) -> None:

@@ -6,5 +6,5 @@ by call site, ``sizes`` by what was asked; ``plot`` draws sizes.  ``timeline`` r
 and keeps what its chunks looked like: ``page`` (with ``charts`` and ``chunks``) makes a page of
 it, ``still`` a picture, ``explain`` sentences, ``tally`` sums, ``curves`` few points of many.
 ``compare`` runs a trace under several geometries, ``side_by_side`` prints what it found.
-``words`` has what reports say in the same way.
+``gaps`` says what a recording has missed, ``colours`` and ``frame`` are what pictures share.
 """

@@ -87,11 +87,8 @@ class Charts:
         ):
             size.varea_step("x", 0, key, source=self.source, step_mode="after", color=colour,
                             legend_label=label)  # fmt: skip
-        size.add_layout(size.legend[0], "above")
-        size.legend.orientation = "horizontal"
-        size.legend.border_line_color = None
+        _put_legend_above(size)
         size.legend.margin = 0
-        size.legend.label_text_font_size = "12px"
         size.y_range = Range1d(start=0, end=1.08 * max(self.source.data["held"].max(), 1))
         size.yaxis.ticker = AdaptiveTicker(base=2, mantissas=[1], desired_num_ticks=6)
         size.yaxis.formatter = CustomJSTickFormatter(code=BYTES)
@@ -224,8 +221,12 @@ def size_chart(timeline: Timeline) -> Any:
     chart.xgrid.grid_line_color = None
     chart.xaxis.major_label_orientation = 0.6
     chart.yaxis.formatter = NumeralTickFormatter(format="0%")
+    _put_legend_above(chart)
+    return chart
+
+
+def _put_legend_above(chart: Any) -> None:
     chart.add_layout(chart.legend[0], "above")
     chart.legend.orientation = "horizontal"
     chart.legend.border_line_color = None
     chart.legend.label_text_font_size = "12px"
-    return chart

@@ -60,10 +60,10 @@ class Chunks:
         lane_of = _lanes(timeline)
         lanes = max(lane_of) + 1
         self.ticks = FixedTicker(ticks=[])
-        # their columns come with the first moment
-        self.units = ColumnDataSource(name="units")
-        self.pages = ColumnDataSource(name="pages")
-        self.areas = ColumnDataSource(name="areas")
+        # page.js fills them, and has to fill all of these columns
+        self.units = _source("units", "left right bottom top y chunk used count held kept")
+        self.pages = _source("pages", "left right bottom top chunk used count held kept")
+        self.areas = _source("areas", "left right bottom top fill size align site age chunk")
         pixels = max(min(LANE * lanes, SCREEN), min(NAME_PIXELS * lanes, MOST_PIXELS))
         self.chart = self._chart(timeline.unit_size, lanes, pixels)
 
@@ -118,12 +118,6 @@ class Chunks:
             x_axis_label="offset in the unit",
         )
         dress(chart)
-        for source, columns in (
-            (self.units, "left right bottom top y chunk used count held kept"),
-            (self.pages, "left right bottom top chunk used count held kept"),
-            (self.areas, "left right bottom top fill size align site age chunk"),
-        ):
-            source.data = {name: [] for name in columns.split()}
         unit = chart.quad(**BOX, line_color=None, source=self.units, fill_color=COLOURS["free"])
         below = chart.quad(**BOX, line_color=None, source=self.pages, fill_color=COLOURS["pages"])
         # the line keeps a small area visible: it may be all that pins its chunk
@@ -148,6 +142,10 @@ class Chunks:
         chart.yaxis.major_tick_line_color = None
         chart.yaxis.formatter = CustomJSTickFormatter(args={"units": self.units}, code=NAME)
         return chart
+
+
+def _source(name: str, columns: str) -> ColumnDataSource:
+    return ColumnDataSource({column: [] for column in columns.split()}, name=name)
 
 
 def _button(slider: Any, label: str, width: int, to: str) -> Any:

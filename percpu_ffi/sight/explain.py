@@ -13,13 +13,13 @@ from percpu_ffi.words import duration, plural, printable
 if TYPE_CHECKING:
     from percpu_ffi.sight.timeline import Patch, Timeline
 
-__all__ = ["explain_worst", "when"]
+__all__ = ["explain_worst"]
 
 MOST_CHUNKS = 3
 MOST_KEEPERS = 3
 
 
-def when(timeline: Timeline, done: int) -> str:
+def _when(timeline: Timeline, done: int) -> str:
     """Say which moment this is."""
     text = f"after operation {done:,} of {len(timeline.trace):,}"
     if timeline.seconds is not None:
@@ -34,7 +34,7 @@ def explain_worst(timeline: Timeline) -> list[str]:
     if stranded <= 0:
         return ["At no moment did a populated page hold a byte that nobody asked for."]
     text = (
-        f"Worst moment: {when(timeline, done)}, {stranded:,} of the {timeline.held(done):,} "
+        f"Worst moment: {_when(timeline, done)}, {stranded:,} of the {timeline.held(done):,} "
         f"populated bytes in each CPU's units ({timeline.fragmentation(done):.1%}) were asked for "
         f"by nobody; {plural(chunks, 'chunk')} held {timeline.curves.live[done]:,} live bytes"
     )
@@ -87,7 +87,7 @@ def _why(timeline: Timeline, chunk: int, areas: list[Patch]) -> str:
         return (
             "it is the first one, and never goes"
             if chunk == 0
-            else ("it is empty, and kept for the next request")
+            else "it is empty, and kept for the next request"
         )
     many = plural(len(areas), "area")
     used = sum(patch.end - patch.start for patch in areas)
