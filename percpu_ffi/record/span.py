@@ -37,12 +37,16 @@ class Span:
     """
 
     def __init__(
-        self,
-        command: Sequence[str],
-        seconds: float | None,
-        tell: Callable[[str], object] = lambda text: None,
+        self, command: Sequence[str], seconds: float | None, tell: Callable[[str], object]
     ) -> None:
-        """Take the command, empty for none, and the time, None for any."""
+        """Take what ends the recording.
+
+        Args:
+            command: a program and its arguments; empty: none.
+            seconds: how long at most; None: any time.
+            tell: told what becomes of the command.
+
+        """
         self._command = command
         self._limit = math.inf if seconds is None else seconds
         self._tell = tell

@@ -83,9 +83,7 @@ def find_tracefs(given: str | None = None) -> Path:
 class Instance:
     """An instance that records the percpu events; made on entry, gone on exit."""
 
-    def __init__(
-        self, tracefs: Path, buffer_kb: int, warn: Callable[[str], object] = lambda text: None
-    ) -> None:
+    def __init__(self, tracefs: Path, buffer_kb: int, warn: Callable[[str], object]) -> None:
         """Take the place of tracefs and the size of each CPU's buffer in KiB.
 
         Args:
