@@ -15,7 +15,7 @@ import termios
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import SAMPLES
+from conftest import NETNS, SAMPLES
 
 from percpu_ffi import Trace, draw
 from percpu_ffi.cli import main
@@ -24,7 +24,6 @@ from percpu_ffi.state import ChunkState
 if TYPE_CHECKING:
     from pathlib import Path
 
-NETNS = str(SAMPLES / "netns_churn.ftrace.xz")
 KEYS = {
     "events",
     "allocs",
@@ -45,7 +44,9 @@ def replay(*args: str) -> int:
     return main(["replay", *args])
 
 
-def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_figures_of_trace_replay_and_kernel(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert replay(NETNS, "--json", "--cpus", "2", "--static-size", "20480") == 0
     report = json.loads(capsys.readouterr().out)
     assert report.keys() >= KEYS
@@ -56,7 +57,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert report["kernel"]["chunks"] == 1
 
 
-def test_summary_and_drawing(
+def test_summary_names_its_figures_and_a_bar_for_each_chunk_fills_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")
@@ -95,7 +96,7 @@ def test_cpus_are_those_of_the_recording(capsys: pytest.CaptureFixture[str]) -> 
         ["--unit-size", "262144", "--free-size", "65536"],
     ],
 )
-def test_options(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
+def test_options_make_the_allocator(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
     assert replay(NETNS, "--json", *options) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["failures"] == 0
@@ -143,7 +144,7 @@ def test_errors_are_one_sentence(
     assert captured.err.count("\n") == 1
 
 
-def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_usage_ends_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     for args in ([], ["dance"], ["replay"], ["replay", NETNS, "--first-chunk", "8k"]):
         with pytest.raises(SystemExit) as caught:
             main(args)
@@ -156,7 +157,7 @@ def run(*args: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
 
 
-def test_module() -> None:
+def test_package_runs_as_a_module() -> None:
     assert run("--version").stdout.startswith("percpu-ffi ")
 
 

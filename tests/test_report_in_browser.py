@@ -13,7 +13,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import SAMPLES, SANITIZED
+from conftest import NETNS, SANITIZED
 
 from percpu_ffi import Trace
 from percpu_ffi.cli import main
@@ -41,8 +41,6 @@ pytestmark = [
     ),
     pytest.mark.skipif(SANITIZED, reason="the sanitizer's library is not for browsers"),
 ]
-
-NETNS = str(SAMPLES / "netns_churn.ftrace.xz")
 
 # finds elements also where the parts of bokeh hide theirs
 DEEP = """

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SAMPLES, Kind, Make, in_child
+from conftest import FORK, TINY, Kind, Make, in_child
 
 from percpu_ffi import Allocator, ClosedError, ConfigError, Model, PerCpu, PercpuMemoryError, Trace
 
@@ -75,7 +75,7 @@ def test_port_and_model_write_the_same() -> None:
     texts = []
     for kind in (Allocator, Model):
         text = io.StringIO()
-        with kind(cpus=2, static_size=64, page_size=64, memory="none") as a, a.trace_to(text):
+        with kind(**TINY) as a, a.trace_to(text):
             work(a)
         texts.append([(line["event"], line["fields"]) for line in events(text.getvalue())])
     assert texts[0] == texts[1]
@@ -120,7 +120,7 @@ def test_head_and_lines_are_laid_out_as_in_tracefs(tiny: Make) -> None:
 
 
 def test_a_replay_is_written_too(kind: Kind, tmp_path: Path) -> None:
-    trace = Trace.load(SAMPLES / "fork_storm.perf.xz")
+    trace = Trace.load(FORK)
     told: list[int] = []
     with kind(cpus=2) as a:
         with a.trace_to(tmp_path / "t"):
