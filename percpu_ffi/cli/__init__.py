@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         silence(sys.stdout)  # the reader has gone
         return BROKEN_PIPE
     except (PercpuError, OSError, MemoryError) as error:
-        tell(str(error) or "out of memory")
+        tell(_sentence(error))
         try:
             sys.stdout.flush()
         except OSError:
@@ -58,6 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
+
+
+def _sentence(error: BaseException) -> str:
+    """Say which file and why, as other commands do; not the error's number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or "out of memory"
 
 
 class _Closed(io.StringIO):
