@@ -145,7 +145,13 @@ def test_errors_are_one_sentence(
 
 
 def test_bad_usage_ends_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
-    for args in ([], ["dance"], ["replay"], ["replay", NETNS, "--first-chunk", "8k"]):
+    for args in (
+        [],
+        ["dance"],
+        ["replay"],
+        ["replay", NETNS, "--first-chunk", "8k"],
+        ["who", NETNS, "--sort=--"],
+    ):
         with pytest.raises(SystemExit) as caught:
             main(args)
         assert caught.value.code == 2

@@ -11,6 +11,7 @@ import argparse
 import errno
 import io
 import sys
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from percpu_ffi import __version__
@@ -38,7 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in (record, replay, who, sizes, compare, stats, check, report, bench):
         command.add_parser(commands)
-    args = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    for word in takewhile("--".__ne__, words):
+        if word.startswith("--") and word.endswith("=--"):  # an empty list before Python 3.13
+            parser.error(f"{word}: -- is no value; it ends the options and stands alone")
+    args = parser.parse_args(words)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be any bytes
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.stdout = sys.stdout or _Closed()
