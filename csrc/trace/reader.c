@@ -462,6 +462,8 @@ const struct pcpu_op *pcpu_trace_ops(const struct pcpu_trace_reader *reader,
 const struct pcpu_trace_note *pcpu_trace_notes(
 	const struct pcpu_trace_reader *reader, size_t *n)
 {
+	if (!n)
+		return NULL;
 	*n = reader ? reader->ops.used : 0;
 	return reader ? reader->notes.data : NULL;
 }

@@ -817,6 +817,7 @@ TEST(null_where_an_answer_should_go_gets_nothing)
 	CHECK(!pcpu_trace_feed(reader, line, sizeof(line) - 1));
 	CHECK(pcpu_trace_ops(reader, &n) && n == 1);
 	CHECK(!pcpu_trace_ops(reader, NULL));
+	CHECK(!pcpu_trace_notes(reader, NULL));
 	CHECK(pcpu_trace_kind(reader, 0, &kind, &n));
 	CHECK(!pcpu_trace_kind(reader, 0, NULL, &n));
 	CHECK(!pcpu_trace_kind(reader, 0, &kind, NULL));
