@@ -14,8 +14,9 @@ from typing import Any
 
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.whole import write_whole
+from percpu_ffi.words import printable
 
-__all__ = ["check_library", "check_plot", "save_plot"]
+__all__ = ["check_library", "check_plot", "plain", "save_plot"]
 
 EXTRAS = {"bokeh": "report", "matplotlib": "plot"}  # which extra brings it
 FORMATS = (".svg", ".png", ".pdf")
@@ -49,6 +50,11 @@ def check_plot(path: str | Path) -> None:
     if Path(path).suffix not in FORMATS:
         raise ConfigError(f"--plot {path}: a file that ends in {', '.join(FORMATS)} is needed")
     check_library("--plot", "matplotlib")
+
+
+def plain(text: str) -> str:
+    """Give text that matplotlib takes as it is: a dollar would begin a formula."""
+    return printable(text).replace("$", r"\$")
 
 
 def save_plot(figure: Any, path: str | Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from percpu_ffi.errors import ConfigError
 
-__all__ = ["check_writable", "write_whole"]
+__all__ = ["check_writable", "is_special", "write_whole"]
 
 
 def write_whole(path: str | Path, data: bytes) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import NETNS, SAMPLES, TINY
+from conftest import NETNS, TINY
 
 import percpu_ffi.sight.compare
 from percpu_ffi import Allocator, PercpuMemoryError, Trace, TraceError
@@ -269,15 +269,6 @@ stranded: bytes of pages that are neither static area nor asked for; used: the o
 steps of a call: lists, chunks, map entries, tree nodes; those of the file of 2009.
 """
         )
-
-    def test_the_page_about_it_shows_what_it_prints(
-        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.chdir(SAMPLES.parent)
-        page = Path("docs/sight.md").read_text(encoding="utf-8")
-        command, shown = page.partition("$ percpu-ffi compare ")[2].split("\n", 1)
-        assert run(*command.split()) == 0
-        assert shown.startswith(capsys.readouterr().out + "```")
 
     def test_the_kernel_has_a_line(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(NETNS, "--cpus", "8") == 0

@@ -21,6 +21,7 @@ from percpu_ffi.cli.given import (
 )
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.draw import LEGEND, map_bar
+from percpu_ffi.sight.recording import recorded_on
 from percpu_ffi.words import plural
 
 if TYPE_CHECKING:
@@ -138,7 +139,6 @@ def to_text(report: Report) -> str:
 
 def _summary(report: Report) -> list[str]:
     stats, result, geometry = report.trace.stats, report.result, report.geometry
-    recorded = f", recorded on {plural(stats.cpus, 'CPU')}" if stats.cpus else ""
     pages = result.peak_populated_pages
     rows = [
         ("events", stats.events, f"{stats.lost:,} lost by the recorder"),
@@ -168,7 +168,7 @@ def _summary(report: Report) -> list[str]:
         ("speed", report.operations_per_second, "operations a second"),
     ]
     return [
-        f"{report.name}{recorded}",
+        f"{report.name}{recorded_on(stats)}",
         f"replayed on {plural(geometry['cpus'], 'CPU')}, {geometry['first_chunk']}, "
         f"static area of {geometry['static_size']:,} bytes, "
         f"units of {geometry['unit_size']:,}, memory {geometry['memory']}",

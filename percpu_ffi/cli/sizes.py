@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.cli.given import TRACE, add_forms, load_trace
 from percpu_ffi.extras import check_plot
-from percpu_ffi.sight.gaps import gaps
 from percpu_ffi.sight.plot import plot_sizes
+from percpu_ffi.sight.recording import gaps
 from percpu_ffi.sight.sizes import Distribution, SizeRow, sizes, total
 from percpu_ffi.words import csv_text, plural, printable, table
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.cli.given import add_forms, add_trace, load_trace
 from percpu_ffi.errors import ConfigError
-from percpu_ffi.sight.gaps import gaps
+from percpu_ffi.sight.recording import gaps, recorded_on
 from percpu_ffi.sight.who import CULL, FIGURES, SORT, who
 from percpu_ffi.words import csv_text, duration, plural, printable, table
 
@@ -115,10 +115,9 @@ def _to_json(name: str, trace: Trace, found: Who, limit: int | None) -> dict[str
 
 def _to_text(name: str, trace: Trace, found: Who, limit: int | None) -> list[str]:
     stats = trace.stats
-    recorded = f", recorded on {plural(stats.cpus, 'CPU')}" if stats.cpus else ""
     unit = "time" if found.timed else "operations: the trace tells no times"
     lines = [
-        f"{printable(name)}{recorded}: "
+        f"{printable(name)}{recorded_on(stats)}: "
         f"{plural(stats.allocs, 'allocation')}, {plural(stats.frees, 'free')}",
         *(_moment(what, trace, moment) for what, moment in
           (("peak", found.peak), ("end", found.end))),

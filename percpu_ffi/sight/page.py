@@ -13,7 +13,7 @@ from percpu_ffi.extras import check_library
 from percpu_ffi.sight.colours import AGES, COLOURS, OTHERS, site_colours
 from percpu_ffi.sight.explain import explain_worst
 from percpu_ffi.sight.frame import text_of
-from percpu_ffi.sight.gaps import gaps
+from percpu_ffi.sight.recording import gaps
 from percpu_ffi.sight.tally import by_site
 from percpu_ffi.words import duration, plural, printable
 

@@ -6,8 +6,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from percpu_ffi.extras import check_plot, save_plot
-from percpu_ffi.words import printable
+from percpu_ffi.extras import check_plot, plain, save_plot
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -39,7 +38,7 @@ def plot_sizes(named: Mapping[str, Distribution], path: str | Path) -> None:
     figure = Figure(figsize=(9, 5), layout="constrained")
     left, right = figure.subplots(ncols=2, sharey=True)
     for name, distribution in named.items():
-        label = printable(name).replace("$", r"\$").lstrip("_")  # both mean something there
+        label = plain(name).lstrip("_")  # a name that begins so has no line in the legend
         for axes, counts in ((left, distribution.allocated), (right, distribution.at_peak)):
             sizes, shares = _cumulative(counts)
             axes.step(sizes, shares, where="post", label=label)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from percpu_ffi.config import FIRST_CHUNKS
 from percpu_ffi.sight.compare import GEOMETRY, Outcome, Refusal, steps
-from percpu_ffi.words import plural
+from percpu_ffi.sight.recording import recorded_on
+from percpu_ffi.words import plural, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,9 +89,8 @@ def side_by_side(name: str, trace: Trace, rows: Sequence[Outcome | Refusal]) -> 
     A table that is too wide is cut in two.
     """
     stats = trace.stats
-    recorded = f", recorded on {plural(stats.cpus, 'CPU')}" if stats.cpus else ""
     asked = f"{plural(stats.allocs, 'allocation')}, {plural(stats.frees, 'free')}"
-    title = f"{name}: {asked}{recorded}"
+    title = f"{name}: {asked}{recorded_on(stats)}"
     lines = [*_wrapped(title), "", *_table(stats, rows, MEMORY, reasons=True)]
     possible = [row for row in rows if isinstance(row, Outcome)]
     if possible:
@@ -130,7 +130,7 @@ def _table(
 ) -> list[str]:
     names = _names(rows)
     groups = ["", *(column.group for column in columns)]
-    table = [
+    lines = [
         ["" for _ in names] + [now if now != last else "" for last, now in pairwise(groups)],
         [HEADS[GEOMETRY.index(name)] for name in names] + [column.head for column in columns],
     ]
@@ -140,15 +140,16 @@ def _table(
         if isinstance(row, Outcome):
             cells += [column.tell(row) for column in columns]
         else:
-            notes[len(table)] = f"refused: {row.reason}" if reasons else "refused"
-        table.append(cells)
+            cells += [""] * len(columns)
+            notes[len(lines)] = f"refused: {row.reason}" if reasons else "refused"
+        lines.append(cells)
     if stats.kernel_chunks:
         own = {"first_chunk": "kernel", "cpus": f"{stats.cpus:,}" if stats.cpus else NOTHING}
         cells = [own.get(name, NOTHING) for name in names]
-        table.append(cells + [column.tell_kernel(stats) for column in columns])
-    lines = _aligned(table, notes)
-    if max(map(len, lines)) <= WIDTH or len(columns) == 1:
-        return lines
+        lines.append(cells + [column.tell_kernel(stats) for column in columns])
+    aligned = _aligned(lines, notes)
+    if max(map(len, aligned)) <= WIDTH or len(columns) == 1:
+        return aligned
     left, right = columns[: len(columns) // 2], columns[len(columns) // 2 :]
     return [
         *_table(stats, rows, left, reasons=reasons),
@@ -182,18 +183,14 @@ def _setting(name: str, value: Any) -> str:
     return f"{value:,}"
 
 
-def _aligned(table: Sequence[Sequence[str]], notes: dict[int, str]) -> list[str]:
-    """Lay cells out in columns, the first to the left; a line may end in a note instead."""
-    widths = [max(len(row[i]) for row in table if i < len(row)) for i in range(len(table[0]))]
+def _aligned(rows: Sequence[Sequence[str]], notes: dict[int, str]) -> list[str]:
+    """Lay cells out in columns; the rows that have a note go on with it."""
     lines = []
-    for number, row in enumerate(table):
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=False)]
-        line = "  ".join(cells)
+    for number, line in enumerate(table(rows, indent="")):
         if number in notes:
             lines += _wrapped(f"{line}  {notes[number]}", len(line) + 2)
         else:
-            lines.append(line.rstrip())
+            lines.append(line)
     return lines
 
 

@@ -8,13 +8,12 @@ import math
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi.extras import check_library
+from percpu_ffi.extras import check_library, plain
 from percpu_ffi.sight.colours import COLOURS, OTHERS, site_colours
 from percpu_ffi.sight.curves import thinned
 from percpu_ffi.sight.explain import explain_worst
 from percpu_ffi.sight.tally import by_site, by_size
 from percpu_ffi.sight.timeline import FREE_SPACE, PAGES, STATIC
-from percpu_ffi.words import printable
 
 if TYPE_CHECKING:
     from percpu_ffi.sight.timeline import Timeline
@@ -65,7 +64,7 @@ def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
     _sites(sites, colours, rows["sites"])
     # broken into lines first: a break behind a backslash would let a dollar loose
     title = [figures["trace"], *(part for line in lines for part in wrap(line, LINE))]
-    figure.suptitle("\n".join(map(_plain, title)), x=0.01, ha="left", fontsize=10)
+    figure.suptitle("\n".join(map(plain, title)), x=0.01, ha="left", fontsize=10)
     out = io.BytesIO()
     # the same picture has the same bytes
     with mpl.rc_context({"svg.hashsalt": "percpu_ffi"}):
@@ -75,13 +74,8 @@ def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
     return out.getvalue()
 
 
-def _plain(text: str) -> str:
-    """Give text that matplotlib takes as it is: a dollar would begin a formula."""
-    return printable(text).replace("$", r"\$")
-
-
 def _short(name: str) -> str:
-    return _plain(name if len(name) <= SITE else f"{name[: SITE - 1]}\N{HORIZONTAL ELLIPSIS}")
+    return plain(name if len(name) <= SITE else f"{name[: SITE - 1]}\N{HORIZONTAL ELLIPSIS}")
 
 
 def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
