@@ -39,12 +39,12 @@ if TYPE_CHECKING:
         TraceError,
         WildPointer,
     )
-    from percpu_ffi.face import PerCpu
+    from percpu_ffi.interface import PerCpu
     from percpu_ffi.model import Model
     from percpu_ffi.replay import Failure, Replay
     from percpu_ffi.state import ChunkState, Location, State
     from percpu_ffi.trace import Places, Trace, TraceStats
-    from percpu_ffi.tracing import Tracing
+    from percpu_ffi.tracing.ftrace import Tracing
     from percpu_ffi.work import Work, WorkByCall
 
 __all__ = [
@@ -97,12 +97,12 @@ _HOMES = {
     "errors": "ClosedError ConfigError DoubleFree InteriorPointer InvalidPointer InvalidRequest "
     "InvariantError OtherUnitPointer PercpuError PercpuMemoryError PercpuWarning StaticPointer "
     "StatsError TraceError WildPointer",
-    "face": "PerCpu",
+    "interface": "PerCpu",
     "model": "Model",
     "replay": "Failure Replay",
     "state": "ChunkState Location State",
     "trace": "Places Trace TraceStats",
-    "tracing": "Tracing",
+    "tracing.ftrace": "Tracing",
     "work": "Work WorkByCall",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

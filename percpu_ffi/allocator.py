@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi import errors
 from percpu_ffi._core import ffi, lib
-from percpu_ffi.config import SERVICES
-from percpu_ffi.event import RECORD, Record
-from percpu_ffi.face import PerCpu, integer, integer_buffer, pointer, warn
-from percpu_ffi.replay_in_c import replay_in_c
+from percpu_ffi.config import SERVICES, FaultPlan
+from percpu_ffi.interface import PerCpu, integer, integer_buffer, pointer, warn
+from percpu_ffi.replay import Failure, Replay, parts
 from percpu_ffi.state import ChunkState, Location, Peaks, State
+from percpu_ffi.trace.operations import FAULT, FREE, OP
+from percpu_ffi.tracing.event import RECORD, Record
 from percpu_ffi.work import Work, WorkByCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from percpu_ffi.config import Buffer, Config, FaultPlan
-    from percpu_ffi.replay import Replay
+    from percpu_ffi.config import Buffer, Config
     from percpu_ffi.trace import Trace
 
 __all__ = ["Allocator"]
@@ -236,7 +236,65 @@ class Allocator(PerCpu):
         progress: Callable[[int], object] | None = None,
         stops: Iterable[int] = (),
     ) -> Replay:
-        return replay_in_c(self._pcpu, trace, self._error, progress, stops)
+        ops = ffi.from_buffer("struct pcpu_op[]", trace.ops)  # its length is the buffer's own
+        n, slots = len(ops), trace.slots
+        pointers = array("q", [0]) * n
+        sizes_and_aligns = [(kind.size, kind.align) for kind in trace.kinds]
+        faults = [_c_fault(site, FaultPlan.check(**plan)) for site, plan in trace.faults]
+        inputs = {  # alive as long as C looks at them
+            "ops": ops,
+            "kinds": ffi.new("struct pcpu_kind[]", sizes_and_aligns),
+            "faults": ffi.new("struct pcpu_replay_fault[]", faults),
+            "slots": ffi.new("struct pcpu_replay_slot[]", slots),
+            "pointers": ffi.from_buffer("int64_t[]", pointers),
+            "nr_kinds": len(sizes_and_aligns),
+            "nr_faults": len(faults),
+            "nr_slots": slots,
+        }
+        run = ffi.new("struct pcpu_replay *", inputs)
+        before = self._info()
+        error = lib.pcpu_replay_check(run, n)
+        if error:
+            raise self._error(error)
+
+        # between two parts the interpreter handles Ctrl-C, and other threads run
+        for start, end in parts(n, stops):
+            error = lib.pcpu_replay(self._pcpu, run, start, end)
+            if error:
+                raise self._error(error)
+            if progress:
+                progress(end - start)
+
+        after = self._info()
+        return Replay(
+            pointers=pointers,
+            failures=self._failures(trace, pointers) if run.failures else (),
+            elapsed_ns=run.elapsed_ns,
+            live_bytes=run.live_bytes,
+            peak_live_bytes=run.peak_live_bytes,
+            pages_at_peak=run.pages_at_peak if run.peak_live_bytes else before.pages,
+            peak_populated_pages=max(run.peak_pages, before.pages),
+            populated_pages=after.pages,
+            chunks_created=after.chunks_created - before.chunks_created,
+            chunks_destroyed=after.chunks_destroyed - before.chunks_destroyed,
+            chunks=after.chunks,
+            peak_chunks=max(run.peak_chunks, before.chunks),
+        )
+
+    def _failures(self, trace: Trace, pointers: array[int]) -> tuple[Failure, ...]:
+        """Replace each error code among the pointers with 0, and return it as an exception."""
+        found = []
+        held: dict[int, int] = {}  # pointers by slot, to name what could not be freed
+        for index, (_key, slot, kind) in enumerate(OP.iter_unpack(trace.ops)):
+            ptr = pointers[index]
+            if ptr < 0:
+                op = trace[index]
+                details = {"size": op[2], "align": op[3]} if op[0] == "alloc" else {}
+                found.append(Failure(index, op, self._error(ptr, ptr=held.get(slot, 0), **details)))
+                pointers[index] = 0
+            elif kind not in (FREE, FAULT):
+                held[slot] = ptr
+        return tuple(found)
 
     def close(self) -> None:
         error = lib.pcpu_close(self._pcpu)
@@ -311,6 +369,13 @@ class Allocator(PerCpu):
         if code == lib.PCPU_E_ALIGN:
             return errors.bad_align(align, self.page_size)
         return errors.ConfigError(ffi.string(lib.pcpu_strerror(-code)).decode())
+
+
+def _c_fault(site: str, plan: FaultPlan | None) -> dict[str, Any]:
+    """Return the fields of a ``struct pcpu_replay_fault``; no plan clears the site."""
+    if plan is None:
+        return {"site": SERVICES.index(site), "clear": True}
+    return {"site": SERVICES.index(site), "fault": vars(plan)}
 
 
 def _item(data: Any, width: int, at: int) -> int:

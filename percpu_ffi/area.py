@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from percpu_ffi.face import PerCpu
+    from percpu_ffi.interface import PerCpu
 
 __all__ = ["Area"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from percpu_ffi.config import Buffer, Config
-    from percpu_ffi.face import PerCpu
+    from percpu_ffi.interface import PerCpu
     from percpu_ffi.state import ChunkState, State
 
 __all__ = ["violations"]

@@ -17,7 +17,6 @@ from percpu_ffi.bench import run as run_module
 from percpu_ffi.bench.contenders import CONTENDERS
 from percpu_ffi.bench.histogram import Histogram
 from percpu_ffi.bench.machine import describe_machine
-from percpu_ffi.bench.report import bounds_table, workload_tables
 from percpu_ffi.bench.results import (
     BoundResult,
     Figures,
@@ -31,6 +30,7 @@ from percpu_ffi.bench.results import (
 from percpu_ffi.bench.workloads import WORKLOADS
 from percpu_ffi.cli import main
 from percpu_ffi.cli.bench import add_parser
+from percpu_ffi.reports.bench import bounds_table, workload_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -296,7 +296,7 @@ class TestCommand:
     def test_chart_needs_an_extra(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("percpu_ffi.extras.find_spec", lambda _: None)
+        monkeypatch.setattr("percpu_ffi._util.optional.find_spec", lambda _: None)
         assert bench("churn", "--plot", "a.svg") == 2
         assert "pip install 'percpu_ffi[plot]'" in capsys.readouterr().err
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from conftest import NETNS, SAMPLES
 
-from percpu_ffi import Trace, draw
+from percpu_ffi import Trace, drawing
 from percpu_ffi.cli import main
 from percpu_ffi.state import ChunkState
 
@@ -240,7 +240,7 @@ class TestMapBar:
 
     def bar(self, *sizes: int, chunk: int = 1, static: int = 64, free: int = 0) -> str:
         state = ChunkState(chunk, free, 0, sizes, 16, False, ())
-        return draw.map_bar(state, 1024, static, 16)
+        return drawing.map_bar(state, 1024, static, 16)
 
     def test_empty_and_full(self) -> None:
         assert self.bar(1024) == "." * 16

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from percpu_ffi.sight.colours import COLOURS, OTHERS, SITES
+from percpu_ffi.reports.colours import COLOURS, OTHERS, SITES
 
 np = pytest.importorskip("numpy")
 

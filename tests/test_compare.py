@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from conftest import NETNS, TINY
 
-import percpu_ffi.sight.compare
+import percpu_ffi.analysis.geometries
 from percpu_ffi import Allocator, PercpuMemoryError, Trace, TraceError
+from percpu_ffi.analysis.geometries import Outcome, Refusal, compare, offset_in_unit, steps
 from percpu_ffi.cli import main
 from percpu_ffi.config import Config
-from percpu_ffi.sight.compare import Outcome, Refusal, compare, offset_in_unit, steps
 from percpu_ffi.work import Work
 
 # units of 1 KiB:  |SSSS|aaaa...aaaa|  |bbbb...bbbb|, then c where b was
@@ -169,7 +169,7 @@ class TestRefusals:
                 raise PercpuMemoryError("the host gave no memory")
             return Allocator(**setup)
 
-        monkeypatch.setattr(percpu_ffi.sight.compare, "Allocator", poor)
+        monkeypatch.setattr(percpu_ffi.analysis.geometries, "Allocator", poor)
         rows = list(compare(Trace.from_ops(OPS), [{**TINY, "cpus": 3}, TINY]))
         assert [type(row) for row in rows] == [Refusal, Outcome]
 

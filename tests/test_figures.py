@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from percpu_ffi import Allocator, Location, PercpuError, State, Trace
-from percpu_ffi.sight.compare import Outcome, compare
-from percpu_ffi.sight.sizes import sizes
-from percpu_ffi.sight.tally import by_site, by_size, keepers
-from percpu_ffi.sight.timeline import FREE_SPACE, PAGES, STATIC, Timeline, collect
-from percpu_ffi.sight.who import Figures, who
+from percpu_ffi.analysis.call_sites import Figures, who
+from percpu_ffi.analysis.geometries import Outcome, compare
+from percpu_ffi.analysis.sizes import sizes
+from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Timeline, collect
+from percpu_ffi.analysis.totals import by_site, by_size, keepers
 
 pytestmark = pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
 

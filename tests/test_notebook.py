@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from conftest import Kind, Make
 
 from percpu_ffi import ChunkState, State
-from percpu_ffi.notebook import picture
+from percpu_ffi.drawing import picture
 
 LONG = ChunkState(1, 40_000, 4, (-4, 4) * 10_000, 32_768, False, (2,) * 20)
 

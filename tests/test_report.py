@@ -14,12 +14,12 @@ import pytest
 from conftest import FORK, NETNS, TINY
 
 from percpu_ffi import Allocator, Trace
+from percpu_ffi.analysis.curves import thinned
+from percpu_ffi.analysis.explain import explain_worst
+from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, _thin, collect
+from percpu_ffi.analysis.totals import Keeper, by_site, by_size, keepers
 from percpu_ffi.cli import main
-from percpu_ffi.sight.curves import thinned
-from percpu_ffi.sight.explain import explain_worst
-from percpu_ffi.sight.still import _count_bytes
-from percpu_ffi.sight.tally import Keeper, by_site, by_size, keepers
-from percpu_ffi.sight.timeline import FREE_SPACE, PAGES, STATIC, _thin, collect
+from percpu_ffi.reports.still import _count_bytes
 
 
 def report(*args: object) -> int:
@@ -128,7 +128,7 @@ class TestTimeline:
         assert {moment.done for moment in found.moments} == special
 
     def test_progress_adds_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("percpu_ffi.sight.timeline.LOOKS", 3)
+        monkeypatch.setattr("percpu_ffi.analysis.timeline.LOOKS", 3)
         steps: list[int] = []
         tiny(*[("alloc", i, 4, 4) for i in range(7)], progress=steps.append)
         assert steps[:3] == [3, 3, 1]
@@ -356,7 +356,7 @@ class TestRefusals:
         extra: str,
     ) -> None:
         monkeypatch.setattr(
-            "percpu_ffi.extras.find_spec", lambda name: None if name == library else 1
+            "percpu_ffi._util.optional.find_spec", lambda name: None if name == library else 1
         )
         said = self.refused(capsys, NETNS, option, "a")
         assert f"{option} needs {library}, the extra '{extra}'" in said
@@ -373,7 +373,7 @@ def test_command_needs_no_extra_to_be_there() -> None:
     program = (
         "import sys\n"
         "sys.modules.update(dict.fromkeys(['bokeh', 'numpy', 'matplotlib']))\n"
-        "import percpu_ffi.sight.page, percpu_ffi.sight.still\n"
+        "import percpu_ffi.reports.page, percpu_ffi.reports.still\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 

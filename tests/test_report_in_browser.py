@@ -16,10 +16,10 @@ import pytest
 from conftest import NETNS, SANITIZED
 
 from percpu_ffi import Trace
+from percpu_ffi.analysis.timeline import PAGES, STATIC, Timeline, collect
+from percpu_ffi.analysis.totals import keepers
 from percpu_ffi.cli import main
-from percpu_ffi.sight.colours import COLOURS
-from percpu_ffi.sight.tally import keepers
-from percpu_ffi.sight.timeline import PAGES, STATIC, Timeline, collect
+from percpu_ffi.reports.colours import COLOURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from percpu_ffi import Trace
+from percpu_ffi.analysis.sizes import sizes, total
 from percpu_ffi.cli import main
-from percpu_ffi.sight.sizes import sizes, total
 
 FEW = [("alloc", "a", 16, 8), ("alloc", "b", 16, 4), ("alloc", "c", 100, 8), ("free", "a")]
 MANY = [("alloc", "d", 3, 1), ("free", "d"), ("alloc", "e", 16, 8), ("alloc", "f", 200, 8)]

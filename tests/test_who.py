@@ -27,9 +27,9 @@ import pytest
 from conftest import RECORDINGS, SAMPLES
 
 from percpu_ffi import Allocator, Trace, TraceError
+from percpu_ffi.analysis.call_sites import who
+from percpu_ffi.analysis.lifetimes import FREED, KEPT, LOST, lifetimes, lives_of
 from percpu_ffi.cli import main
-from percpu_ffi.sight.lives import FREED, KEPT, LOST, lifetimes, lives_of
-from percpu_ffi.sight.who import who
 
 if TYPE_CHECKING:
     from pathlib import Path

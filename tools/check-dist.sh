@@ -28,7 +28,7 @@ case $wheel in
 esac
 
 listing=$("$python" -m zipfile -l "$wheel")
-for part in bench/upstream.c sight/page.html sight/page.js sight/unpack.js embed/percpu.h embed/percpu.c embed/libpercpu.so.[0-9]; do
+for part in bench/upstream.c reports/page/page.html reports/page/page.js reports/page/unpack.js embed/percpu.h embed/percpu.c embed/libpercpu.so.[0-9]; do
 	echo "$listing" | grep -q "percpu_ffi/$part" || {
 		echo "$wheel lacks percpu_ffi/$part" >&2
 		exit 1

@@ -21,11 +21,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from percpu_ffi import Allocator, Trace
+from percpu_ffi.analysis.timeline import Timeline, collect
+from percpu_ffi.analysis.totals import by_site
 from percpu_ffi.cli import main
-from percpu_ffi.sight.colours import COLOURS, site_colours
-from percpu_ffi.sight.still import draw_chunks
-from percpu_ffi.sight.tally import by_site
-from percpu_ffi.sight.timeline import Timeline, collect
+from percpu_ffi.reports.colours import COLOURS, site_colours
+from percpu_ffi.reports.still import draw_chunks
 from percpu_ffi.stats import figures
 
 if TYPE_CHECKING:

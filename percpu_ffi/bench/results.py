@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi.bench.histogram import Histogram
 from percpu_ffi.errors import PercpuError
-from percpu_ffi.whole import write_whole
 
 __all__ = [
     "BoundResult",

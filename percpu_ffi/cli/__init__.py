@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from percpu_ffi import __version__
 from percpu_ffi.cli import bench, check, compare, record, replay, report, sizes, stats, who
-from percpu_ffi.cli.tell import silence, tell
+from percpu_ffi.cli.messages import silence, tell
 from percpu_ffi.errors import PercpuError
 
 if TYPE_CHECKING:

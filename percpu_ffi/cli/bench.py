@@ -7,19 +7,19 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from percpu_ffi.bench.compare import compare
+from percpu_ffi._util.atomic_write import check_writable
+from percpu_ffi._util.optional import check_plot
+from percpu_ffi._util.text import plural
 from percpu_ffi.bench.contenders import CONTENDERS, choose_contenders
-from percpu_ffi.bench.plot import plot
-from percpu_ffi.bench.report import LEGEND, bounds_table, machine_lines, workload_tables
 from percpu_ffi.bench.results import load, save
 from percpu_ffi.bench.run import Plan, run, start
 from percpu_ffi.bench.workloads import Options, make_workloads
+from percpu_ffi.cli.messages import tell
 from percpu_ffi.cli.progress import progress_bar
-from percpu_ffi.cli.tell import tell
 from percpu_ffi.errors import ConfigError
-from percpu_ffi.extras import check_plot
-from percpu_ffi.whole import check_writable
-from percpu_ffi.words import plural
+from percpu_ffi.reports.bench import LEGEND, bounds_table, machine_lines, workload_tables
+from percpu_ffi.reports.bench_chart import plot
+from percpu_ffi.reports.bench_difference import compare
 
 if TYPE_CHECKING:
     from percpu_ffi.bench.results import Results, WorkloadResult

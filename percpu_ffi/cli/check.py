@@ -11,9 +11,10 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from percpu_ffi._util.atomic_write import check_writable
 from percpu_ffi.allocator import Allocator
+from percpu_ffi.cli.messages import tell
 from percpu_ffi.cli.progress import progress_bar
-from percpu_ffi.cli.tell import tell
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, Mix, lockstep, shorten
 from percpu_ffi.lockstep.campaign import WorkerPool
@@ -21,7 +22,6 @@ from percpu_ffi.lockstep.drive import told
 from percpu_ffi.model import Model
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import checked_fault, checked_setup
-from percpu_ffi.whole import check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,9 @@ import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi.cli.given import (
+from percpu_ffi._util.text import csv_text
+from percpu_ffi.analysis.geometries import GEOMETRY, Outcome, Refusal, compare, to_plain
+from percpu_ffi.cli.arguments import (
     add_forms,
     add_setup,
     add_trace,
@@ -22,9 +24,7 @@ from percpu_ffi.cli.given import (
 )
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError, TraceError
-from percpu_ffi.sight.compare import GEOMETRY, Outcome, Refusal, compare, to_plain
-from percpu_ffi.sight.side_by_side import KERNEL_PAGE, side_by_side
-from percpu_ffi.words import csv_text
+from percpu_ffi.reports.geometries import KERNEL_PAGE, side_by_side
 from percpu_ffi.work import Work
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from percpu_ffi.cli.tell import tell
+from percpu_ffi._util.atomic_write import is_special
+from percpu_ffi.cli.messages import tell
 from percpu_ffi.errors import RecordError
 from percpu_ffi.record import Instance, Span, find_tracefs, record
-from percpu_ffi.whole import is_special
 
 if TYPE_CHECKING:
     from percpu_ffi.trace import Trace

@@ -9,8 +9,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.cli.given import (
+from percpu_ffi.cli.arguments import (
     add_memory,
     add_setup,
     add_trace,
@@ -20,9 +21,8 @@ from percpu_ffi.cli.given import (
     setup_of,
 )
 from percpu_ffi.cli.progress import progress_bar
-from percpu_ffi.draw import LEGEND, map_bar
-from percpu_ffi.sight.recording import recorded_on
-from percpu_ffi.words import plural
+from percpu_ffi.drawing import LEGEND, map_bar
+from percpu_ffi.reports.recording import recorded_on
 
 if TYPE_CHECKING:
     import argparse

@@ -7,18 +7,18 @@ import json
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi.cli.given import TRACE, add_forms, load_trace
-from percpu_ffi.extras import check_plot
-from percpu_ffi.sight.plot import plot_sizes
-from percpu_ffi.sight.recording import gaps
-from percpu_ffi.sight.sizes import Distribution, SizeRow, sizes, total
-from percpu_ffi.words import csv_text, plural, printable, table
+from percpu_ffi._util.optional import check_plot
+from percpu_ffi._util.text import csv_text, plural, printable, table
+from percpu_ffi.analysis.sizes import Distribution, SizeRow, sizes, total
+from percpu_ffi.cli.arguments import TRACE, add_forms, load_trace
+from percpu_ffi.reports.recording import gaps
+from percpu_ffi.reports.size_chart import plot_sizes
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from percpu_ffi.sight.sizes import Bucket
+    from percpu_ffi.analysis.sizes import Bucket
     from percpu_ffi.trace import TraceStats
 
 __all__ = ["add_parser"]

@@ -8,17 +8,17 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi.cli.given import add_forms, add_trace, load_trace
+from percpu_ffi._util.text import csv_text, duration, plural, printable, table
+from percpu_ffi.analysis.call_sites import CULL, FIGURES, SORT, who
+from percpu_ffi.cli.arguments import add_forms, add_trace, load_trace
 from percpu_ffi.errors import ConfigError
-from percpu_ffi.sight.recording import gaps, recorded_on
-from percpu_ffi.sight.who import CULL, FIGURES, SORT, who
-from percpu_ffi.words import csv_text, duration, plural, printable, table
+from percpu_ffi.reports.recording import gaps, recorded_on
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from percpu_ffi.sight.who import Figures, Moment, Who
+    from percpu_ffi.analysis.call_sites import Figures, Moment, Who
     from percpu_ffi.trace import Trace
 
 __all__ = ["add_parser"]

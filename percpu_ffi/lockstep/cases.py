@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.errors import ConfigError, shown
-from percpu_ffi.face import integer
+from percpu_ffi.interface import integer
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import checked_fault
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
-from percpu_ffi.draw import LEGEND, map_window
+from percpu_ffi.drawing import LEGEND, map_window
 from percpu_ffi.work import WorkByCall
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from percpu_ffi.errors import ConfigError
-from percpu_ffi.face import without_warnings
+from percpu_ffi.interface import without_warnings
 from percpu_ffi.lockstep.difference import Difference
 from percpu_ffi.trace import Trace
 

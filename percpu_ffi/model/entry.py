@@ -11,7 +11,7 @@ import os
 import threading
 
 from percpu_ffi import errors
-from percpu_ffi.face import warn
+from percpu_ffi.interface import warn
 
 __all__ = ["Entry"]
 

@@ -17,8 +17,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
-from percpu_ffi.event import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK, FREE, Record
-from percpu_ffi.face import PerCpu, integer, integer_buffer, integers, pointer
+from percpu_ffi.interface import PerCpu, integer, integer_buffer, integers, pointer
 from percpu_ffi.model.chunk import DEFAULT_MAP_ALLOC, SMALL, Chunk
 from percpu_ffi.model.entry import Entry
 from percpu_ffi.model.kernel import Fault, Kernel, ServiceFailed
@@ -28,6 +27,7 @@ from percpu_ffi.model.replay import replay_in_model
 from percpu_ffi.model.tally import ENTRY, Tally
 from percpu_ffi.model.tree import Tree
 from percpu_ffi.state import ChunkState, Location, Peaks, State
+from percpu_ffi.tracing.event import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK, FREE, Record
 from percpu_ffi.work import WorkByCall
 
 if TYPE_CHECKING:

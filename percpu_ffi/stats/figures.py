@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from percpu_ffi.stats.dump import FIRST, OTHER, Chunk, Dump
 
 if TYPE_CHECKING:
-    from percpu_ffi.face import PerCpu
+    from percpu_ffi.interface import PerCpu
     from percpu_ffi.state import ChunkState, Peaks
 
 __all__ = ["figures"]

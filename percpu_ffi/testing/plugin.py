@@ -97,8 +97,8 @@ def percpu_model(percpu_factory: Callable[..., Watched]) -> Watched:
 
 def _problems(watched: Watched, ended: bool) -> Iterator[str]:
     """Tell what is wrong with an allocator, and close it."""
+    from percpu_ffi._util.text import plural  # noqa: PLC0415
     from percpu_ffi.errors import ClosedError  # noqa: PLC0415
-    from percpu_ffi.words import plural  # noqa: PLC0415
 
     allocator = watched.allocator
     try:

@@ -8,16 +8,16 @@ from collections.abc import Hashable, Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.area import Area
 from percpu_ffi.errors import InvalidPointer
-from percpu_ffi.face import integer_buffer, integers
-from percpu_ffi.words import plural
+from percpu_ffi.interface import integer_buffer, integers
 
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterable, Sequence
 
-    from percpu_ffi.face import PerCpu
+    from percpu_ffi.interface import PerCpu
 
 __all__ = ["Watched"]
 

@@ -24,6 +24,7 @@ from itertools import accumulate, chain, pairwise
 from math import gcd
 from typing import TYPE_CHECKING
 
+from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi.errors import TraceError
 from percpu_ffi.trace.operations import (
     NOTE,
@@ -34,7 +35,6 @@ from percpu_ffi.trace.operations import (
     checked_fault,
     checked_setup,
 )
-from percpu_ffi.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

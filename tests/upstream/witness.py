@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from percpu_ffi import ChunkState, Location, PerCpu, State, Work, WorkByCall, errors
 from percpu_ffi.bench.percpu_c import compile_with
 from percpu_ffi.config import SERVICES, Config, FaultPlan
-from percpu_ffi.face import integer_buffer, integers
+from percpu_ffi.interface import integer_buffer, integers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

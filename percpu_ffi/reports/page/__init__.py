@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi.extras import check_library
-from percpu_ffi.sight.colours import AGES, COLOURS, OTHERS, site_colours
-from percpu_ffi.sight.explain import explain_worst
-from percpu_ffi.sight.frame import text_of
-from percpu_ffi.sight.recording import gaps
-from percpu_ffi.sight.tally import by_site
-from percpu_ffi.words import duration, plural, printable
+from percpu_ffi._util.optional import check_library
+from percpu_ffi._util.text import duration, plural, printable
+from percpu_ffi.analysis.explain import explain_worst
+from percpu_ffi.analysis.totals import by_site
+from percpu_ffi.reports.colours import AGES, COLOURS, OTHERS, site_colours
+from percpu_ffi.reports.page.style import text_of
+from percpu_ffi.reports.recording import gaps
 
 if TYPE_CHECKING:
-    from percpu_ffi.sight.timeline import Timeline
+    from percpu_ffi.analysis.timeline import Timeline
 
 __all__ = ["make_page"]
 
@@ -82,8 +82,8 @@ def _plots(timeline: Timeline, colours: dict[str, str]) -> dict[str, Any]:
     """Make all that bokeh draws, by its name in the frame."""
     from bokeh.document import Document  # noqa: PLC0415
 
-    from percpu_ffi.sight.charts import Charts, size_chart  # noqa: PLC0415 - it needs bokeh
-    from percpu_ffi.sight.chunks import Chunks  # noqa: PLC0415
+    from percpu_ffi.reports.page.charts import Charts, size_chart  # noqa: PLC0415 - it needs bokeh
+    from percpu_ffi.reports.page.chunks import Chunks  # noqa: PLC0415
 
     charts = Charts(timeline)
     chunks = Chunks(timeline, colours, charts)

@@ -22,13 +22,13 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from bokeh.transform import dodge
 
-from percpu_ffi.sight.colours import COLOURS
-from percpu_ffi.sight.curves import thinned
-from percpu_ffi.sight.frame import BYTES, LEFT, dress
-from percpu_ffi.sight.tally import by_size
+from percpu_ffi.analysis.curves import thinned
+from percpu_ffi.analysis.totals import by_size
+from percpu_ffi.reports.colours import COLOURS
+from percpu_ffi.reports.page.style import BYTES, LEFT, dress
 
 if TYPE_CHECKING:
-    from percpu_ffi.sight.timeline import Timeline
+    from percpu_ffi.analysis.timeline import Timeline
 
 __all__ = ["Charts", "columns_at", "size_chart"]
 

@@ -8,15 +8,15 @@ import math
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi.extras import check_library, plain
-from percpu_ffi.sight.colours import COLOURS, OTHERS, site_colours
-from percpu_ffi.sight.curves import thinned
-from percpu_ffi.sight.explain import explain_worst
-from percpu_ffi.sight.tally import by_site, by_size
-from percpu_ffi.sight.timeline import FREE_SPACE, PAGES, STATIC
+from percpu_ffi._util.optional import check_library, plain
+from percpu_ffi.analysis.curves import thinned
+from percpu_ffi.analysis.explain import explain_worst
+from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC
+from percpu_ffi.analysis.totals import by_site, by_size
+from percpu_ffi.reports.colours import COLOURS, OTHERS, site_colours
 
 if TYPE_CHECKING:
-    from percpu_ffi.sight.timeline import Timeline
+    from percpu_ffi.analysis.timeline import Timeline
 
 __all__ = ["draw_chunks", "make_still"]
 

@@ -21,9 +21,9 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from percpu_ffi import event
+from percpu_ffi._util.text import printable
 from percpu_ffi.errors import ClosedError, ConfigError, shown
-from percpu_ffi.words import printable
+from percpu_ffi.tracing import event
 
 if TYPE_CHECKING:
     from array import array
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
     from percpu_ffi.config import Buffer
-    from percpu_ffi.event import Record
-    from percpu_ffi.face import PerCpu
+    from percpu_ffi.interface import PerCpu
     from percpu_ffi.model import Model as Base  # one of those that are traced
     from percpu_ffi.replay import Replay
     from percpu_ffi.trace import Trace
+    from percpu_ffi.tracing.event import Record
 else:
     Base = object
 

@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from percpu_ffi._util.atomic_write import write_whole
+from percpu_ffi._util.text import printable
 from percpu_ffi.errors import ConfigError
-from percpu_ffi.whole import write_whole
-from percpu_ffi.words import printable
 
 __all__ = ["check_library", "check_plot", "plain", "save_plot"]
 

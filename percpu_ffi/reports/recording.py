@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from percpu_ffi.words import plural
+from percpu_ffi._util.text import plural
 
 if TYPE_CHECKING:
     from percpu_ffi.trace import TraceStats

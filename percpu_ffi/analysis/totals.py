@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from percpu_ffi.sight.timeline import Patch, Timeline
+    from percpu_ffi.analysis.timeline import Patch, Timeline
 
 __all__ = ["Keeper", "Row", "by_site", "by_size", "keepers"]
 

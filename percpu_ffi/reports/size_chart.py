@@ -6,14 +6,14 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from percpu_ffi.extras import check_plot, plain, save_plot
+from percpu_ffi._util.optional import check_plot, plain, save_plot
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping
     from pathlib import Path
 
-    from percpu_ffi.sight.sizes import Ask, Distribution
+    from percpu_ffi.analysis.sizes import Ask, Distribution
 
 __all__ = ["plot_sizes"]
 

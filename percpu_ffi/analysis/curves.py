@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from percpu_ffi.sight.timeline import Timeline
+    from percpu_ffi.analysis.timeline import Timeline
 
 __all__ = ["thinned"]
 

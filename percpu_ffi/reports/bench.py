@@ -6,7 +6,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from percpu_ffi.words import table
+from percpu_ffi._util.text import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

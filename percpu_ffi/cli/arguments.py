@@ -11,16 +11,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from percpu_ffi._util.text import printable
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import FIRST_CHUNKS
 from percpu_ffi.trace import Trace
-from percpu_ffi.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from percpu_ffi.face import PerCpu
-    from percpu_ffi.sight.timeline import Timeline
+    from percpu_ffi.analysis.timeline import Timeline
+    from percpu_ffi.interface import PerCpu
 
 __all__ = [
     "TRACE",

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from percpu_ffi.sight.lives import lives_of
+from percpu_ffi.analysis.lifetimes import lives_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

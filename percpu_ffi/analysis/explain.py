@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from percpu_ffi.sight.tally import keepers
-from percpu_ffi.sight.timeline import FREE_SPACE, PAGES
-from percpu_ffi.words import duration, plural, printable
+from percpu_ffi._util.text import duration, plural, printable
+from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES
+from percpu_ffi.analysis.totals import keepers
 
 if TYPE_CHECKING:
-    from percpu_ffi.sight.timeline import Patch, Timeline
+    from percpu_ffi.analysis.timeline import Patch, Timeline
 
 __all__ = ["explain_worst"]
 

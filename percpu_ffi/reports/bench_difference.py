@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from percpu_ffi.bench.report import machine_lines, spread
-from percpu_ffi.words import table
+from percpu_ffi._util.text import table
+from percpu_ffi.reports.bench import machine_lines, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -26,15 +26,15 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from percpu_ffi.sight.charts import columns_at
-from percpu_ffi.sight.colours import AGES, COLOURS
-from percpu_ffi.sight.frame import BYTES, LEFT, dress, text_of
-from percpu_ffi.sight.timeline import FREE_SPACE, PAGES, STATIC
-from percpu_ffi.words import printable
+from percpu_ffi._util.text import printable
+from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC
+from percpu_ffi.reports.colours import AGES, COLOURS
+from percpu_ffi.reports.page.charts import columns_at
+from percpu_ffi.reports.page.style import BYTES, LEFT, dress, text_of
 
 if TYPE_CHECKING:
-    from percpu_ffi.sight.charts import Charts
-    from percpu_ffi.sight.timeline import Timeline
+    from percpu_ffi.analysis.timeline import Timeline
+    from percpu_ffi.reports.page.charts import Charts
 
 __all__ = ["Chunks"]
 

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from percpu_ffi.words import printable
+from percpu_ffi._util.text import printable
 
 if TYPE_CHECKING:
     from typing import TextIO

@@ -18,10 +18,10 @@ from array import array
 from typing import IO, TYPE_CHECKING, Any
 
 from percpu_ffi import errors
+from percpu_ffi._util.text import plural
 from percpu_ffi.area import Area
 from percpu_ffi.config import FAULT_SITES, Config, FaultPlan
 from percpu_ffi.invariants import violations
-from percpu_ffi.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from percpu_ffi.config import Buffer, FirstChunk, Memory
-    from percpu_ffi.event import Record
     from percpu_ffi.replay import Replay
     from percpu_ffi.state import Location, Peaks, State
     from percpu_ffi.trace import Trace
-    from percpu_ffi.tracing import Tracing
+    from percpu_ffi.tracing.event import Record
+    from percpu_ffi.tracing.ftrace import Tracing
     from percpu_ffi.work import WorkByCall
 
 __all__ = ["PerCpu"]
@@ -131,7 +131,7 @@ class PerCpu(ABC):
 
     def _repr_html_(self) -> str:
         """Draw the chunks, for notebooks; a closed allocator has none."""
-        from percpu_ffi.notebook import picture  # noqa: PLC0415 - notebooks alone need it
+        from percpu_ffi.drawing import picture  # noqa: PLC0415 - notebooks alone need it
 
         try:
             chunks = self.state().chunks
@@ -401,7 +401,7 @@ class PerCpu(ABC):
             ClosedError: the allocator is closed.
 
         """
-        from percpu_ffi.tracing import start  # noqa: PLC0415 - few need it
+        from percpu_ffi.tracing.ftrace import start  # noqa: PLC0415 - few need it
 
         return start(self, file)
 

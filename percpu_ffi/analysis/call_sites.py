@@ -12,14 +12,14 @@ from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from percpu_ffi.analysis.lifetimes import FREED, KEPT, LOST, lifetimes, lives_of
 from percpu_ffi.errors import ConfigError
-from percpu_ffi.sight.lives import FREED, KEPT, LOST, lifetimes, lives_of
 from percpu_ffi.trace.operations import NO_TIME, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from percpu_ffi.sight.lives import Lives
+    from percpu_ffi.analysis.lifetimes import Lives
     from percpu_ffi.trace import Trace
 
 __all__ = ["CULL", "FIGURES", "SORT", "Figures", "Moment", "Owner", "Who", "who"]

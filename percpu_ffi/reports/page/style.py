@@ -20,7 +20,7 @@ return tick.toString()
 
 def text_of(name: str) -> str:
     """Read a file that lies beside this one."""
-    return files("percpu_ffi.sight").joinpath(name).read_text(encoding="utf-8")
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def dress(chart: Any) -> None:

@@ -11,10 +11,10 @@ import textwrap
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from percpu_ffi._util.text import plural, table
+from percpu_ffi.analysis.geometries import GEOMETRY, Outcome, Refusal, steps
 from percpu_ffi.config import FIRST_CHUNKS
-from percpu_ffi.sight.compare import GEOMETRY, Outcome, Refusal, steps
-from percpu_ffi.sight.recording import recorded_on
-from percpu_ffi.words import plural, table
+from percpu_ffi.reports.recording import recorded_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
