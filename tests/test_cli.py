@@ -74,7 +74,7 @@ def test_summary_names_its_figures_and_a_bar_for_each_chunk_fills_the_terminal(
         "pages at peak",
         "utilisation",
         "kernel's own",
-        "operations a second",
+        "operations per second",
     ):
         assert words in out
     bars = [line for line in out.splitlines() if line.startswith("[")]

@@ -21,7 +21,7 @@ from percpu_ffi.analysis.call_sites import Figures, who
 from percpu_ffi.analysis.geometries import Outcome, compare
 from percpu_ffi.analysis.sizes import sizes
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Timeline, collect
-from percpu_ffi.analysis.totals import by_site, by_size, keepers
+from percpu_ffi.analysis.totals import by_site, by_size, chunk_users
 
 pytestmark = pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
 
@@ -186,14 +186,14 @@ def test_report_tells_what_was_seen(trace: Trace, setup: dict[str, Any], most_pa
         assert drawn(found, number) == slow.shown(moment.done)
         chunks = slow.states[moment.done].chunks
         holes = [size for c in chunks for size in c.map or (c.free_size,) if size > 0]
-        told = moment.holes, moment.largest_hole
+        told = moment.free_ranges, moment.largest_free
         assert told == (len(holes), max(holes, default=0))
 
         held = slow.held[moment.done].values()
         pairs = {(area.place.chunk, area.site) for area in held if area.place}
         sites = Counter(site for _, site in pairs)
         owners = Counter(chunk for chunk, _ in pairs)
-        for row in keepers(found, found.patches_at(number)):
+        for row in chunk_users(found, found.patches_at(number)):
             assert row.areas == sum(area.site == row.name for area in held)
             assert row.chunks == sites.pop(row.name)
             assert row.alone == sum(
@@ -279,8 +279,8 @@ def test_who_and_sizes_tell_what_was_seen(trace: Trace) -> None:
 
     found = who(trace)
     assert found.peak.operation == peak
-    for owner in found.owners:
-        check(owner.figures, str(owner.key[0]))
+    for row in found.rows:
+        check(row.figures, str(row.key[0]))
     if found.all:
         check(found.all, "fg")
 

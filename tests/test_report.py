@@ -17,7 +17,7 @@ from percpu_ffi import Allocator, Trace
 from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.explain import explain_worst
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, _thin, collect
-from percpu_ffi.analysis.totals import Keeper, by_site, by_size, keepers
+from percpu_ffi.analysis.totals import ChunkUser, by_site, by_size, chunk_users
 from percpu_ffi.cli import main
 from percpu_ffi.reports.still import _count_bytes
 
@@ -128,7 +128,7 @@ class TestTimeline:
         assert {moment.done for moment in found.moments} == special
 
     def test_progress_adds_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("percpu_ffi.analysis.timeline.LOOKS", 3)
+        monkeypatch.setattr("percpu_ffi.analysis.timeline.PROGRESS_STEP", 3)
         steps: list[int] = []
         tiny(*[("alloc", i, 4, 4) for i in range(7)], progress=steps.append)
         assert steps[:3] == [3, 3, 1]
@@ -148,11 +148,10 @@ class TestTimeline:
         )  # fmt: skip
         assert explain_worst(found) == [
             "Worst moment: after operation 6 of 6, 1,800 of the 1,984 populated bytes in each "
-            "CPU's units (90.7%) were asked for by nobody; 2 chunks held 120 live bytes, which "
+            "CPU's units (90.7%) were stranded; 2 chunks held 120 live bytes, which "
             "would fit into 1.",
-            "Chunk 0 strands 900 bytes: 1 area of 60 bytes lives there, allocated at operation 3.",
-            "Chunk 1 strands 900 bytes: 1 area of 60 bytes is all that keeps it, allocated at "
-            "operation 4.",
+            "Chunk 0 strands 900 bytes: it holds 1 area of 60 bytes, allocated at operation 3.",
+            "Chunk 1 strands 900 bytes: only 1 area of 60 bytes pins it, allocated at operation 4.",
         ]
 
     def test_those_who_keep_the_chunks_are_named(self) -> None:
@@ -168,17 +167,14 @@ class TestTimeline:
         names = {8: "ref", 500: "stat"}
         trace.kinds[:] = [kind._replace(site=names.get(kind.size, "")) for kind in trace.kinds]
         found = collect(trace, TINY)
-        rows = keepers(found, found.patches_at(found.moment_at(found.worst)))
-        assert rows == [Keeper("stat", 3, 1, 3, 1500), Keeper("ref", 2, 0, 2, 16)]
-        _, keeping, *chunks = explain_worst(found)
-        assert (
-            keeping
-            == "Who keeps the chunks: stat in 3 of 3 (1,500 bytes), ref in 2 of 3 (16 bytes)."
+        rows = chunk_users(found, found.patches_at(found.moment_at(found.worst)))
+        assert rows == [ChunkUser("stat", 3, 1, 3, 1500), ChunkUser("ref", 2, 0, 2, 16)]
+        _, sites, *chunks = explain_worst(found)
+        assert sites == (
+            "Call sites in the most chunks: stat in 3 of 3 (1,500 bytes), ref in 2 of 3 (16 bytes)."
         )
-        assert "is all that keeps it, by stat, allocated at operation 7" in chunks[0]
-        assert (
-            "are all that keeps it, 500 of these bytes by stat, the oldest one since" in chunks[1]
-        )
+        assert "only 1 area of 500 bytes pins it, by stat, allocated at operation 7" in chunks[0]
+        assert "bytes pin it, 500 of these bytes by stat, the oldest one since" in chunks[1]
 
     def test_nothing_to_explain(self) -> None:
         assert "At no moment" in explain_worst(tiny(("alloc", 1, 64, 4)))[0]
@@ -281,7 +277,7 @@ class TestFiles:
         page = tmp_path / "a.html"
         assert report(tmp_path / "a.trace", "-o", page, "--svg", tmp_path / "a.svg") == 0
         text = page.read_text(encoding="utf-8")
-        assert "tells no times" in text
+        assert "has no times" in text
         assert "no call sites" in text
 
     def test_trace_that_got_nothing(self, tmp_path: Path) -> None:
@@ -324,7 +320,9 @@ class TestRefusals:
 
     def test_trace_without_operations(self, capsys: pytest.CaptureFixture[str]) -> None:
         Trace.from_ops([]).save("a.trace")
-        assert "a.trace: no operations" in self.refused(capsys, "a.trace", "--svg", "a.svg")
+        assert "a.trace: the trace has no operations" in self.refused(
+            capsys, "a.trace", "--svg", "a.svg"
+        )
 
     def test_trace_is_not_written_over(self, capsys: pytest.CaptureFixture[str]) -> None:
         Trace.from_ops([("alloc", 1, 8, 4)]).save("a.svg")

@@ -17,7 +17,7 @@ from conftest import NETNS, SANITIZED
 
 from percpu_ffi import Trace
 from percpu_ffi.analysis.timeline import PAGES, STATIC, Timeline, collect
-from percpu_ffi.analysis.totals import keepers
+from percpu_ffi.analysis.totals import chunk_users
 from percpu_ffi.cli import main
 from percpu_ffi.reports.colours import COLOURS
 
@@ -148,7 +148,7 @@ def check_moment(browser: Chrome, timeline: Timeline, moment: int) -> None:
     assert number(browser, "now-live") == timeline.curves.live[done]
     assert number(browser, "now-stranded") == timeline.stranded(done)
     assert number(browser, "now-chunks") == timeline.curves.chunks[done]
-    assert number(browser, "now-largest") == timeline.moments[moment].largest_hole
+    assert number(browser, "now-largest") == timeline.moments[moment].largest_free
 
 
 def errors(browser: Chrome) -> list[Any]:
@@ -201,8 +201,8 @@ def test_areas_tell_size_site_and_age(page: Chrome, timeline: Timeline) -> None:
     ]
     assert [row for row in told if row[3] != "static area"] == sorted(expected)
     ages = {age for (age,) in columns(page, "areas", "age")}
-    assert "there from the start" in ages
-    assert all(re.fullmatch(r"[\d.]+ (s|ms|µs)", age) for age in ages - {"there from the start"})
+    assert "since the start" in ages
+    assert all(re.fullmatch(r"[\d.]+ (s|ms|µs)", age) for age in ages - {"since the start"})
 
 
 def test_pages_tell_of_their_chunk(page: Chrome, timeline: Timeline) -> None:
@@ -225,25 +225,25 @@ def test_those_who_keep_the_chunks_are_told(page: Chrome, timeline: Timeline) ->
     press(page, "peak")
     moment = timeline.moment_at(timeline.peak)
     check_moment(page, timeline, moment)
-    rows = keepers(timeline, timeline.patches_at(moment))
+    rows = chunk_users(timeline, timeline.patches_at(moment))
     told = [
         [cell.text for cell in row.find_elements("tag name", "td")]
-        for row in page.find_elements("css selector", "#keepers tr")
+        for row in page.find_elements("css selector", "#pins tr")
     ]
     assert told == [
         [row.name, *(f"{n:,}" for n in (row.chunks, row.alone, row.areas, row.bytes))]
         for row in rows[:5]
     ]
-    more = page.find_element("id", "more-keepers").text
+    more = page.find_element("id", "more-pins").text
     assert more == f"and {len(rows) - 5} more."
 
 
 def test_call_site_that_is_pressed_is_seen_alone(page: Chrome, timeline: Timeline) -> None:
     everyone = columns(page, "areas", "site", "fill")
-    button = page.find_element("css selector", "#keepers button")
+    button = page.find_element("css selector", "#pins button")
     name = button.text
     button.click()
-    until(page, "return document.querySelector('#keepers [aria-pressed=true]') !== null")
+    until(page, "return document.querySelector('#pins [aria-pressed=true]') !== null")
     alone = columns(page, "areas", "site", "fill")
     others = {fill for site, fill in alone if site not in (name, "static area")}
     assert others == {COLOURS["faint"]}
@@ -274,7 +274,7 @@ def test_wheel_scrolls_the_page(page: Chrome) -> None:
 
 
 def test_moment_stays_at_hand_below(page: Chrome) -> None:
-    page.execute_script("document.getElementById('keepers').scrollIntoView()")
+    page.execute_script("document.getElementById('pins').scrollIntoView()")
     page.execute_script("scrollBy(0, 300)")
     assert (
         page.execute_script("return document.getElementById('now').getBoundingClientRect().y") > 0
@@ -347,8 +347,8 @@ def test_trace_that_got_nothing(browser: Chrome, tmp_path: Path) -> None:
     assert main(["report", str(tmp_path / "a.trace"), "-o", str(tmp_path / "a.html")]) == 0
     open_page(browser, tmp_path / "a.html")
     text = browser.find_element("tag name", "body").text
-    assert "No area lives at this moment." in text
-    assert text.count("Nothing was allocated.") == 2
+    assert "No area is live at this moment." in text
+    assert text.count("There are no allocations.") == 2
     assert errors(browser) == []
 
 

@@ -44,8 +44,8 @@ def test_table_and_histogram(few: str, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["sizes", few]) == 0
     assert capsys.readouterr().out == (
         """\
-bytes are those of one CPU's copies; at peak: alive when most bytes of the trace were; to here: \
-share of allocations so far down
+bytes are those of one CPU's copies; at peak: live at the peak of the trace; to here: \
+share of allocations in this row and those above
 
 few: 3 allocations of 132 bytes, 3 areas of 132 bytes at peak
 

@@ -274,7 +274,7 @@ def test_command_reads_standard_input(
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--diff", "-", "-"], "standard input is there once"),
+        (["--diff", "-", "-"], "standard input can be read only once"),
         (["--diff", "nowhere", str(KERNEL)], "No such file"),
         (["--diff", __file__, str(KERNEL)], "test_stats.py: there is no line"),
         (["nowhere"], "No such file"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Curves of a timeline with few points that look like those with all."""
+"""Reduce the curves of a timeline to few points that look the same."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ if TYPE_CHECKING:
 
 __all__ = ["thinned"]
 
-BUCKETS = 1000  # about as many as a screen has columns
+BUCKETS = 1000  # about the columns of a screen
 
 
 def thinned(timeline: Timeline, buckets: int = BUCKETS) -> list[int]:
-    """Choose items of the curves: of each short time the first, and those that stand out.
+    """Choose items of the curves: the first, the last and the extremes of each bucket.
 
-    These are the lowest and the highest of live bytes, stranded bytes and chunks: no peak is
-    lost, whatever the number of operations.
+    The extremes are those of live bytes, stranded bytes and chunks, so no peak is lost.
     """
     n = len(timeline.curves.live)
     if n <= 4 * buckets:
         return list(range(n))
-    along = timeline.seconds or range(n)
+    x = timeline.seconds or range(n)
     stranded = [timeline.stranded(done) for done in range(n)]
-    scale = buckets / (along[-1] or 1)
+    scale = buckets / (x[-1] or 1)
     chosen = {0, n - 1}
     start = 0
     while start < n:
-        bucket = int(along[start] * scale)
+        bucket = int(x[start] * scale)
         end = start + 1
-        while end < n and int(along[end] * scale) == bucket:
+        while end < n and int(x[end] * scale) == bucket:
             end += 1
         chosen |= {start, end - 1}
         for values in (timeline.curves.live, stranded, timeline.curves.chunks):

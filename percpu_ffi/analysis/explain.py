@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The worst moment of a timeline, in sentences."""
+"""Explain the worst moment of a timeline in sentences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from percpu_ffi._util.text import duration, plural, printable
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES
-from percpu_ffi.analysis.totals import keepers
+from percpu_ffi.analysis.totals import chunk_users
 
 if TYPE_CHECKING:
     from percpu_ffi.analysis.timeline import Patch, Timeline
@@ -16,56 +16,51 @@ if TYPE_CHECKING:
 __all__ = ["explain_worst"]
 
 MOST_CHUNKS = 3
-MOST_KEEPERS = 3
-
-
-def _when(timeline: Timeline, done: int) -> str:
-    """Say which moment this is."""
-    text = f"after operation {done:,} of {len(timeline.trace):,}"
-    if timeline.seconds is not None:
-        text += f", {duration(round(timeline.seconds[done] * 1e9))} after the first"
-    return text
+MOST_SITES = 3
 
 
 def explain_worst(timeline: Timeline) -> list[str]:
-    """Say when most bytes were stranded, how many, and what holds them; the first is the sum."""
+    """Describe the moment with the most stranded bytes; the first sentence is the summary."""
     done = timeline.worst
     stranded, chunks = timeline.stranded(done), timeline.curves.chunks[done]
     if stranded <= 0:
-        return ["At no moment did a populated page hold a byte that nobody asked for."]
+        return ["At no moment were any bytes stranded."]
+    when = f"after operation {done:,} of {len(timeline.trace):,}"
+    if timeline.seconds is not None:
+        when += f", {duration(round(timeline.seconds[done] * 1e9))} after the first"
     text = (
-        f"Worst moment: {_when(timeline, done)}, {stranded:,} of the {timeline.held(done):,} "
-        f"populated bytes in each CPU's units ({timeline.fragmentation(done):.1%}) were asked for "
-        f"by nobody; {plural(chunks, 'chunk')} held {timeline.curves.live[done]:,} live bytes"
+        f"Worst moment: {when}, {stranded:,} of the {timeline.held(done):,} populated bytes in "
+        f"each CPU's units ({timeline.fragmentation(done):.1%}) were stranded; "
+        f"{plural(chunks, 'chunk')} held {timeline.curves.live[done]:,} live bytes"
     )
     patches = list(timeline.patches_at(timeline.moment_at(done)))
-    enough = _enough(timeline, patches)
+    enough = _enough_chunks(timeline, patches)
     text += f", which would fit into {enough:,}." if enough < chunks else "."
-    return [text, *_keepers(timeline, patches), *_blame(timeline, patches)]
+    return [text, *_explain_sites(timeline, patches), *_explain_chunks(timeline, patches)]
 
 
-def _enough(timeline: Timeline, patches: list[Patch]) -> int:
-    """How many chunks would do if areas could lie side by side."""
+def _enough_chunks(timeline: Timeline, patches: list[Patch]) -> int:
+    """Count the chunks that would suffice without free ranges between areas."""
     (first,) = (p.end for p in patches if p.kind == FREE_SPACE and p.chunk == 0)
     more = timeline.static_size + timeline.curves.live[timeline.worst] - first
     return 1 + max(-(-more // timeline.unit_size), 0)
 
 
-def _keepers(timeline: Timeline, patches: list[Patch]) -> list[str]:
-    """Say which call sites have areas in the most chunks, if there is a choice."""
-    rows = [row for row in keepers(timeline, patches) if row.name]
+def _explain_sites(timeline: Timeline, patches: list[Patch]) -> list[str]:
+    """Name the call sites with areas in the most chunks, if there are several chunks."""
+    rows = [row for row in chunk_users(timeline, patches) if row.name]
     chunks = timeline.curves.chunks[timeline.worst]
     if not rows or chunks == 1:
         return []
-    told = (
+    sites = (
         f"{printable(row.name)} in {row.chunks:,} of {chunks:,} ({row.bytes:,} bytes)"
-        for row in rows[:MOST_KEEPERS]
+        for row in rows[:MOST_SITES]
     )
-    return [f"Who keeps the chunks: {', '.join(told)}."]
+    return [f"Call sites in the most chunks: {', '.join(sites)}."]
 
 
-def _blame(timeline: Timeline, patches: list[Patch]) -> list[str]:
-    """Say of the chunks with the most stranded bytes what keeps their pages."""
+def _explain_chunks(timeline: Timeline, patches: list[Patch]) -> list[str]:
+    """Say what pins the chunks with the most stranded bytes."""
     spare: Counter[int] = Counter()
     areas: dict[int, list[Patch]] = {}
     for patch in patches:
@@ -77,30 +72,25 @@ def _blame(timeline: Timeline, patches: list[Patch]) -> list[str]:
                 areas.setdefault(patch.chunk, []).append(patch)
     worst = [(chunk, size) for chunk, size in spare.most_common(MOST_CHUNKS) if size > 0]
     return [
-        f"Chunk {chunk} strands {size:,} bytes: {_why(timeline, chunk, areas.get(chunk, []))}."
+        f"Chunk {chunk} strands {size:,} bytes: {_reason(timeline, chunk, areas.get(chunk, []))}."
         for chunk, size in worst
     ]
 
 
-def _why(timeline: Timeline, chunk: int, areas: list[Patch]) -> str:
+def _reason(timeline: Timeline, chunk: int, areas: list[Patch]) -> str:
     if not areas:
-        return (
-            "it is the first one, and never goes"
-            if chunk == 0
-            else "it is empty, and kept for the next request"
-        )
-    many = plural(len(areas), "area")
+        if chunk == 0:
+            return "it is the first chunk, which is never destroyed"
+        return "it is empty, and kept for the next request"
     used = sum(patch.end - patch.start for patch in areas)
-    single = len(areas) == 1
     if chunk == 0:  # it stays in any case
-        holds = "lives there" if single else "live there"
+        text = f"it holds {plural(len(areas), 'area')} of {used:,} bytes"
     else:
-        holds = f"{'is' if single else 'are'} all that keeps it"
-    most = max(keepers(timeline, areas), key=lambda row: row.bytes)
-    site = ""
+        pins = "pins" if len(areas) == 1 else "pin"
+        text = f"only {plural(len(areas), 'area')} of {used:,} bytes {pins} it"
+    most = max(chunk_users(timeline, areas), key=lambda row: row.bytes)
     if most.name:
         share = "" if most.bytes == used else f"{most.bytes:,} of these bytes "
-        site = f", {share}by {printable(most.name)}"
-    oldest = min(patch.born for patch in areas) + 1
-    born = "allocated at" if single else "the oldest one since"
-    return f"{many} of {used:,} bytes {holds}{site}, {born} operation {oldest:,}"
+        text += f", {share}by {printable(most.name)}"
+    born = "allocated at" if len(areas) == 1 else "the oldest one since"
+    return f"{text}, {born} operation {min(patch.born for patch in areas) + 1:,}"

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The same trace under several geometries.
+"""Replay one trace under several geometries.
 
-Each geometry gets an allocator of its own that keeps books and maps nothing, so that any
-number of CPUs will do.  What comes out is figures alone: one that is impossible is told
-as refused, and the others go on.
+Each geometry gets its own allocator with bookkeeping only, so any number of CPUs is possible.
+An impossible geometry becomes a :class:`Refusal`, and the others go on.
 
 >>> from percpu_ffi import Trace
 >>> trace = Trace.from_ops([("alloc", "a", 4096, 8), ("alloc", "b", 4096, 8), ("free", "a")])
@@ -18,7 +17,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.allocator import Allocator
@@ -33,84 +32,83 @@ if TYPE_CHECKING:
     from percpu_ffi.trace import Trace
     from percpu_ffi.work import Work, WorkByCall
 
-__all__ = ["GEOMETRY", "Outcome", "Refusal", "compare", "steps", "to_plain"]
+__all__ = ["GEOMETRY", "Outcome", "Refusal", "compare", "steps"]
 
 GEOMETRY = ("first_chunk", "unit_size", "cpus", "static_size", "free_size", "page_size")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trace did under one geometry.  Live bytes are those of one CPU's copies."""
+    """The figures of one geometry; live bytes are those of one CPU's copies."""
 
     geometry: dict[str, Any]
-    """The names of ``GEOMETRY``, every automatic value worked out; sizes in bytes."""
+    """The settings named in ``GEOMETRY``, with automatic values filled in; sizes in bytes."""
     failures: int
     """Operations that failed."""
     failure_reasons: dict[str, int]
-    """Message -> how often, the most frequent first."""
+    """Message -> count, the most frequent first."""
     live_bytes: int
-    """Bytes asked for by areas that live at the end."""
+    """Live bytes at the end."""
     peak_live_bytes: int
-    """The most bytes asked for by areas that lived at one time."""
+    """Live bytes at the peak."""
     pages: int
-    """Page frames held at the end, by all CPUs, static ones included."""
+    """Page frames held at the end, by all CPUs, including static ones."""
     pages_at_peak: int
-    """Page frames held when live bytes were highest."""
+    """Page frames held at the peak of live bytes."""
     peak_pages: int
-    """The most page frames held at one time."""
+    """The most page frames held at any time."""
     chunks: int
-    """Chunks at the end, the first one included."""
+    """Chunks at the end, including the first one."""
     peak_chunks: int
-    """The most chunks at one time, the first one included."""
+    """The most chunks at any time, including the first one."""
     chunks_created: int
-    """Chunks made."""
+    """Chunks created."""
     chunks_destroyed: int
-    """Chunks given back."""
+    """Chunks destroyed."""
     work: WorkByCall
-    """What the file of 2009 has to do for it."""
+    """What the 2009 file has to do for the same requests."""
     offsets_known: int
-    """Allocations of which the trace tells where the recording kernel had the area."""
+    """Allocations whose offset in the recording kernel is in the trace."""
     same_offsets: int | None
-    """How many of them lie at the offset in a unit where the kernel had them, be it in another
-    chunk; None where none is known."""
+    """How many of them have the kernel's offset in a unit, in whatever chunk; None: none known."""
     shift: int | None
-    """The kernel's offset less ours, bytes, where that is the same for the most allocations:
-    what lay in its chunk before the recording began moves all that follows."""
+    """The most frequent difference, the kernel's offset less ours, bytes: areas in the kernel's
+    chunk that are older than the recording shift all that follow."""
     same_shifted: int | None
-    """How many allocations these are."""
+    """How many allocations have this difference."""
 
     @property
     def utilisation_at_peak(self) -> float:
-        """Share of the page frames that was static or asked for, when live bytes were highest."""
+        """Static and live bytes as a share of the page frames, at the peak."""
         held = self.pages_at_peak * self.geometry["page_size"]
         return self._used(self.peak_live_bytes) / held if held else 0.0
 
     @property
     def stranded_at_peak(self) -> int:
-        """Bytes of page frames neither static nor asked for, on all CPUs, at that time."""
+        """Bytes of page frames that are neither static nor live, on all CPUs, at the peak."""
         return self._stranded(self.pages_at_peak, self.peak_live_bytes)
 
     @property
     def stranded(self) -> int:
-        """Bytes of page frames neither static nor asked for, on all CPUs, at the end."""
+        """The same at the end."""
         return self._stranded(self.pages, self.live_bytes)
 
     def _used(self, live: int) -> int:
         return int(self.geometry["static_size"] + live) * int(self.geometry["cpus"])
 
     def _stranded(self, pages: int, live: int) -> int:
-        # with the quirk "rollback" areas may have lost their pages
+        # with the quirk "rollback" live areas may have lost their pages
         return max(pages * int(self.geometry["page_size"]) - self._used(live), 0)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A geometry that cannot be."""
+    """An impossible geometry."""
 
     geometry: dict[str, Any]
-    """The names of ``GEOMETRY``, as they were asked for; sizes 0 where that was left open."""
+    """The settings named in ``GEOMETRY``, as requested; 0 for sizes that were not given."""
     reason: str
-    """Why."""
+    """The message of the error."""
 
 
 def compare(
@@ -118,11 +116,11 @@ def compare(
     setups: Iterable[Mapping[str, Any]],
     progress: Callable[[int], object] | None = None,
 ) -> Iterator[Outcome | Refusal]:
-    """Run ``trace`` under each geometry, in order, one when the next item is asked for.
+    """Replay ``trace`` under each geometry, in order; each item is computed when requested.
 
     Args:
         trace: the operations.
-        setups: arguments of an allocator; ``memory`` is ``"none"`` whatever they say.
+        setups: arguments of the allocators; ``memory`` is always ``"none"``.
         progress: called with the number of operations done since its last call.
 
     Raises:
@@ -135,18 +133,18 @@ def compare(
         try:
             row = _run(trace, known, {**setup, "memory": "none"}, progress)
         except (ConfigError, PercpuMemoryError) as refused:
-            asked = {name: setup.get(name, _OPEN[name]) for name in GEOMETRY}
-            row = Refusal(asked, str(refused))
+            requested = {name: setup.get(name, _DEFAULTS[name]) for name in GEOMETRY}
+            row = Refusal(requested, str(refused))
         yield row
 
 
 def steps(work: Work) -> float:
-    """Steps of the 2009 algorithm for one call: lists, chunks, map entries, tree."""
+    """Return the steps of the 2009 file for one call: lists, chunks, map entries, tree nodes."""
     each = work.per_operation()
     return sum(each[name] for name in _STEPS)
 
 
-_OPEN = {**dict.fromkeys(GEOMETRY, 0), "first_chunk": "4k", "cpus": 4, "static_size": 8192}
+_DEFAULTS = {**dict.fromkeys(GEOMETRY, 0), "first_chunk": "4k", "cpus": 4, "static_size": 8192}
 _STEPS = ("slots_visited", "chunks_visited", "entries_scanned", "entries_moved", "tree_steps")
 
 
@@ -186,7 +184,7 @@ def _run(
 def _shifts(
     known: tuple[array[int], array[int]], pointers: Sequence[int], config: Config, base: int
 ) -> Counter[int]:
-    """Count the allocations by the kernel's offset less ours; those that failed are left out."""
+    """Count the successful allocations by the kernel's offset less ours."""
     return Counter(
         offset - offset_in_unit(pointers[number], config, base)
         for number, offset in zip(*known, strict=True)
@@ -195,9 +193,9 @@ def _shifts(
 
 
 def offset_in_unit(pointer: int, config: Config, base: int) -> int:
-    """Tell the offset of an area, also of one that was freed and whose chunk is gone.
+    """Return the offset of an area in a unit, even if its chunk no longer exists.
 
-    The first chunk starts at ``base``; all others are of one size, each with a guard page:
+    The first chunk starts at ``base``; all others have one size and a guard page each:
 
         base |first chunk|chunk|guard|chunk|guard|...
     """
@@ -207,36 +205,12 @@ def offset_in_unit(pointer: int, config: Config, base: int) -> int:
 
 
 def _kernel_offsets(trace: Trace) -> tuple[array[int], array[int]]:
-    """Give the allocations that the kernel's offset is known of: their numbers, the offsets."""
+    """Return the allocations whose offset in the kernel is known: their numbers, the offsets."""
     numbers, offsets = array("Q"), array("I")
     if trace.places is not None:
         rows = zip(trace.places.offsets, OP.iter_unpack(trace.ops), strict=True)
-        for number, (offset, (_key, _slot, kind)) in enumerate(rows):
+        for number, (offset, (_key, _handle, kind)) in enumerate(rows):
             if offset != NO_PLACE and kind not in (FREE, FAULT):
                 numbers.append(number)
                 offsets.append(offset)
     return numbers, offsets
-
-
-def to_plain(row: Outcome | Refusal) -> dict[str, Any]:
-    """Make a mapping of names to plain values; docs/sight.md tells what each means.
-
-    All rows have the same names in the same order; what a refusal does not have is None.
-    """
-    if isinstance(row, Refusal):
-        return {**row.geometry, "refused": row.reason, **dict.fromkeys(_FIGURES)}
-    figures: dict[str, Any] = {**row.geometry, "refused": None}
-    for name in _FIGURES:
-        figures[name] = getattr(row, name, None)
-    figures["utilisation_at_peak"] = round(row.utilisation_at_peak, 4)
-    for call, work in (("alloc", row.work.alloc), ("free", row.work.free)):
-        figures[f"steps_per_{call}"] = round(steps(work), 2)
-        figures[f"work_{call}"] = asdict(work)
-    return figures
-
-
-_FIGURES = (
-    *(field.name for field in fields(Outcome) if field.name not in ("geometry", "work")),
-    *("utilisation_at_peak", "stranded_at_peak", "stranded"),
-    *("steps_per_alloc", "steps_per_free", "work_alloc", "work_free"),
-)

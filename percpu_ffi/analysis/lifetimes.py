@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One pass over a trace: the life of each area, and when most bytes were alive."""
+"""The lifetime of each area in a trace, and the peak of live bytes."""
 
 from __future__ import annotations
 
@@ -14,68 +14,64 @@ if TYPE_CHECKING:
 
     from percpu_ffi.trace import Trace
 
-__all__ = ["FREED", "KEPT", "LOST", "Lives", "lifetimes", "lives_of"]
+__all__ = ["FREED", "KEPT", "REALLOCATED", "Lives", "lifetimes", "lives_of"]
 
 # how a life ends
-KEPT = 0  # not before the trace does
-FREED = 1  # by a free that was seen
-LOST = 2  # by a free that was not seen: its pointer was allocated again
+KEPT = 0  # it does not: the area is live at the end of the trace
+FREED = 1  # by a recorded free
+REALLOCATED = 2  # by a free that was not recorded: the pointer was allocated again
 
 
 @dataclass(frozen=True)
 class Lives:
-    """Lives by order of birth; the lists have an item for each.
+    """The lives of all areas, in order of allocation; each list has one item for each area.
 
-    An area is alive after operation ``i`` if ``born <= i < died``.
+    An area is live after operation ``i`` if ``born <= i < died``.
     """
 
     kinds: list[int]
-    """What was asked for: an index in ``trace.kinds``."""
+    """Size, alignment and call site: an index into ``trace.kinds``."""
     born: list[int]
-    """Index of the operation that allocated."""
+    """Index of the operation that allocated the area."""
     died: list[int]
     """Index of the operation that ended it; the number of operations if none did."""
     fates: list[int]
-    """How it ended: ``KEPT``, ``FREED``, ``LOST``."""
+    """How it ended: ``KEPT``, ``FREED`` or ``REALLOCATED``."""
     peak: int
-    """The first operation after which most bytes were alive; -1: nothing was allocated."""
+    """The first operation after which most bytes were live; -1: there was no allocation."""
     peak_bytes: int
-    """Bytes asked for that were alive then, in one CPU's copies."""
+    """Live bytes at the peak, in one CPU's copies."""
 
     def kinds_at_peak(self) -> list[int]:
-        """Kinds of the areas that were alive at the peak."""
-        peak = self.peak
-        return [
-            kind
-            for kind, born, died in zip(self.kinds, self.born, self.died, strict=True)
-            if born <= peak < died
-        ]
+        """Return the kinds of the areas that were live at the peak."""
+        rows = zip(self.kinds, self.born, self.died, strict=True)
+        return [kind for kind, born, died in rows if born <= self.peak < died]
 
     def kinds_of(self, fate: int) -> list[int]:
-        """Kinds of the areas that ended in this way."""
+        """Return the kinds of the areas that ended in this way."""
         return [kind for kind, own in zip(self.kinds, self.fates, strict=True) if own == fate]
 
 
 def lives_of(trace: Trace) -> Lives:
-    """Find the lives in a trace.
+    """Find the lives of all areas.
 
-    Frees of pointers never seen end nothing.  A size below 1, which no allocator grants and
-    only a trace made by hand can ask for, counts no bytes.
+    Orphan frees end no life.  A size below 1 counts no bytes: no allocator grants it, and only
+    a trace made by hand can request it.
 
     Raises:
-        TraceError: operations name slots or kinds that the trace does not have.
+        TraceError: operations name handles or kinds that the trace does not have.
 
     """
     try:
-        return _pass(trace)
+        return _find_lives(trace)
     except IndexError:
         raise damaged_trace() from None
 
 
-def _pass(trace: Trace) -> Lives:
+def _find_lives(trace: Trace) -> Lives:
     words = trace.ops.cast("I")
     sizes = [max(kind.size, 0) for kind in trace.kinds]
-    alive = [-1] * trace.slots  # the life in each slot
+    current = [-1] * trace.slots  # for each handle, the index of its live area
     kinds: list[int] = []
     born: list[int] = []
     died: list[int] = []
@@ -84,18 +80,18 @@ def _pass(trace: Trace) -> Lives:
 
     # whole columns at once: ten times faster than operations as tuples
     rows = zip(words[2::4].tolist(), words[3::4].tolist(), strict=True)
-    for index, (slot, kind) in enumerate(rows):
-        if kind == FAULT or slot == ORPHAN:
+    for index, (handle, kind) in enumerate(rows):
+        if kind == FAULT or handle == ORPHAN:
             continue
-        old = alive[slot]
+        old = current[handle]
         if old >= 0:
             live -= sizes[kinds[old]]
             died[old] = index
-            fates[old] = FREED if kind == FREE else LOST
-            alive[slot] = -1
+            fates[old] = FREED if kind == FREE else REALLOCATED
+            current[handle] = -1
         if kind != FREE:
             live += sizes[kind]
-            alive[slot] = len(born)
+            current[handle] = len(born)
             kinds.append(kind)
             born.append(index)
             died.append(len(trace))
@@ -106,14 +102,13 @@ def _pass(trace: Trace) -> Lives:
 
 
 def lifetimes(trace: Trace, lives: Lives) -> list[int | None]:
-    """Tell how long each area lived, where its free was seen.
+    """Return the lifetime of each area whose free was recorded, else None.
 
-    In nanoseconds if the trace has times, else in operations.  None where the end was not
-    seen, or one of the two times is not told.  Clocks of two CPUs may disagree: a life that
-    ends before it begins took no time.
+    The unit is nanoseconds, or operations if the trace has no times; None also if one of the
+    two times is unknown.  The clocks of two CPUs may disagree: a life that ends before it begins
+    lasts 0 ns.
     """
-    told = trace.times
-    times: Sequence[int] = told.tolist() if told else range(len(trace))
+    times: Sequence[int] = trace.times.tolist() if trace.times else range(len(trace))
     found: list[int | None] = []
     for born, died, fate in zip(lives.born, lives.died, lives.fates, strict=True):
         if fate != FREED or NO_TIME in (times[born], times[died]):

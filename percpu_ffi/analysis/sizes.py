@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How large areas are and how they are aligned: allocated, and alive at the peak."""
+"""The distribution of sizes and alignments: allocated, and live at the peak."""
 
 from __future__ import annotations
 
@@ -14,24 +14,21 @@ if TYPE_CHECKING:
 
     from percpu_ffi.trace import Trace
 
-__all__ = ["Ask", "Bucket", "Distribution", "SizeRow", "sizes", "total"]
-
+__all__ = ["Bucket", "Distribution", "Request", "SizeRow", "sizes", "total"]
 
 DIGITS = 6  # of shares
 
 
-class Ask(NamedTuple):
-    """What an allocation asks for, whoever calls."""
+class Request(NamedTuple):
+    """Size and alignment of an allocation, bytes."""
 
     size: int
-    """Bytes."""
     align: int
-    """Bytes."""
 
 
 @dataclass(frozen=True)
 class SizeRow:
-    """How often something was asked for; bytes are those of one CPU's copies."""
+    """Allocations of one size and alignment; bytes are those of one CPU's copies."""
 
     size: int
     """Bytes."""
@@ -40,29 +37,29 @@ class SizeRow:
     allocs: int
     """Allocations."""
     share: float
-    """Of all allocations."""
+    """Share of all allocations, 0 to 1."""
     cumulative: float
     """Share of all allocations in this row and those above."""
     bytes: int
     """Bytes of these allocations."""
     peak_areas: int
-    """Areas alive when most bytes of the trace were."""
+    """Live areas at the peak."""
     peak_share: float
-    """Of all areas alive then."""
+    """Share of all live areas at the peak."""
     peak_bytes: int
-    """Their bytes."""
+    """Live bytes at the peak."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """The same for sizes above one power of two, up to the next one."""
+    """Allocations with sizes above one power of two, up to the next one."""
 
     from_size: int
     """Lowest size, bytes."""
     to_size: int
     """Highest size, bytes: a power of two."""
     allocs: int
-    """As in a row."""
+    """This and all that follow: as in :class:`SizeRow`."""
     share: float
     bytes: int
     peak_areas: int
@@ -72,37 +69,37 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Distribution:
-    """What was asked for in a trace, or in several."""
+    """The requests of one trace, or of several."""
 
-    allocated: Counter[Ask]
-    """Allocations."""
-    at_peak: Counter[Ask]
-    """Areas alive when most bytes were; of several traces, each at its own peak."""
+    allocated: Counter[Request]
+    """All allocations."""
+    at_peak: Counter[Request]
+    """Areas live at the peak; of several traces, each at its own peak."""
 
     def rows(self) -> list[SizeRow]:
-        """One row for each size and alignment, the smallest first."""
+        """Return one row for each size and alignment, the smallest first."""
         areas, peak_areas = self.allocated.total(), self.at_peak.total()
         rows = []
         so_far = 0
-        for ask in sorted(self.allocated):
-            count, at_peak = self.allocated[ask], self.at_peak[ask]
+        for request in sorted(self.allocated):
+            count, at_peak = self.allocated[request], self.at_peak[request]
             so_far += count
             rows.append(
                 SizeRow(
-                    *ask,
+                    *request,
                     allocs=count,
                     share=round(count / areas, DIGITS),
                     cumulative=round(so_far / areas, DIGITS),
-                    bytes=count * ask.size,
+                    bytes=count * request.size,
                     peak_areas=at_peak,
                     peak_share=round(at_peak / peak_areas, DIGITS),
-                    peak_bytes=at_peak * ask.size,
+                    peak_bytes=at_peak * request.size,
                 )
             )
         return rows
 
     def histogram(self) -> list[Bucket]:
-        """One bucket for each power of two from the smallest size to the largest."""
+        """Return one bucket for each power of two from the smallest size to the largest."""
         areas, peak_areas = self.allocated.total(), self.at_peak.total()
         groups: dict[int, list[SizeRow]] = {}
         for row in self.rows():
@@ -129,36 +126,30 @@ class Distribution:
 
 
 def sizes(trace: Trace) -> Distribution:
-    """Count what was asked for in a trace.
-
-    A size below 1, which no allocator grants, counts as 0.
+    """Count the requests of a trace; a size below 1, which no allocator grants, counts as 0.
 
     Raises:
         TraceError: the trace is damaged.
 
     """
     lives = lives_of(trace)
-    asks = [Ask(max(kind.size, 0), kind.align) for kind in trace.kinds]
-    return Distribution(_count(asks, lives.kinds), _count(asks, lives.kinds_at_peak()))
+    requests = [Request(max(kind.size, 0), kind.align) for kind in trace.kinds]
+
+    def count(kinds: list[int]) -> Counter[Request]:
+        return Counter(requests[kind] for kind in kinds)
+
+    return Distribution(count(lives.kinds), count(lives.kinds_at_peak()))
 
 
 def total(distributions: Iterable[Distribution]) -> Distribution:
-    """Add distributions up."""
-    allocated: Counter[Ask] = Counter()
-    at_peak: Counter[Ask] = Counter()
+    """Add up distributions."""
+    found = Distribution(Counter(), Counter())
     for each in distributions:
-        allocated += each.allocated
-        at_peak += each.at_peak
-    return Distribution(allocated, at_peak)
-
-
-def _count(asks: list[Ask], kinds: list[int]) -> Counter[Ask]:
-    counts: Counter[Ask] = Counter()
-    for kind, count in Counter(kinds).items():  # the same may be asked for by many
-        counts[asks[kind]] += count
-    return counts
+        found.allocated.update(each.allocated)
+        found.at_peak.update(each.at_peak)
+    return found
 
 
 def _power(size: int) -> int:
-    """The power of two that is at least the size; -1 for 0."""
+    """Return the exponent of the power of two that is at least ``size``; -1 for 0."""
     return (size - 1).bit_length() if size else -1

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What happened to an allocator over time: curves, and pictures of every chunk.
+"""Replay a trace and keep what happened over time: curves, and all chunks at some moments.
 
-A trace is replayed twice.  The first time the figures are taken after each operation, so
-that the peak and the worst moment are the true ones.  The second time the chunks are looked
-at in some hundred moments, these two among them.
+The trace is replayed twice.  The first replay takes figures after each operation, so the peak
+and the worst moment are exact.  The second one looks at the chunks at some hundred moments,
+including these two.
 
-A picture is not kept moment by moment: a *patch* is a stretch of a chunk that looked the
-same from one moment to another, an area for instance.  It is kept once.
+Moments are not stored one by one.  A *patch* is a range of a chunk that looks the same from one
+moment to another, an area for example; it is stored once, with the moments of its stays.
 """
 
 from __future__ import annotations
@@ -30,50 +30,50 @@ if TYPE_CHECKING:
 __all__ = ["FREE_SPACE", "PAGES", "STATIC", "Curves", "Moment", "Patch", "Timeline", "collect"]
 
 MOMENTS = 400
-MOST_LOOKS = 1_200_000  # at areas: each costs some microseconds
-MOST_PATCHES = 300_000  # a page with more of them is slow, and long
-LOOKS = 1 << 16  # looks at the figures between two calls of progress
+MOST_AREAS_SEEN = 1_200_000  # in all moments together: each takes some microseconds
+MOST_PATCHES = 300_000  # a page with more is large and slow
+PROGRESS_STEP = 1 << 16  # operations between two calls of progress
 
-# what a patch shows, beside the index of an area's kind
+# the kind of a patch that is not an area
 FREE_SPACE, STATIC, PAGES = -1, -2, -3
-UNBORN = -1  # the birth of what is no area
+NOT_BORN = -1
 
 
 class Patch(NamedTuple):
-    """A stretch of a chunk that stayed the same for some moments."""
+    """A range of a chunk that stays the same for some moments."""
 
     chunk: int
     """The chunk's ordinal."""
     start: int
     """Offset in a unit, bytes."""
     end: int
-    """Offset behind it, bytes."""
+    """Offset of its end, bytes."""
     kind: int
-    """An area: index of ``Trace.kinds``.  Or ``STATIC``; ``PAGES``, populated ones;
-    ``FREE_SPACE``, what the map covers, below all others."""
+    """An area: index into ``Trace.kinds``.  Or ``STATIC``; ``PAGES``, populated pages;
+    ``FREE_SPACE``, all that the map covers, drawn below the others."""
     born: int
-    """The operation that allocated the area; -1: no area."""
+    """The operation that allocated the area; -1: not an area."""
 
 
 class Area(NamedTuple):
-    """An area that a replay got."""
+    """A live area of the replay."""
 
     ptr: int
     """Its per-CPU pointer."""
     born: int
     """The operation that allocated it."""
     kind: int
-    """What was asked for: index of ``Trace.kinds``."""
+    """Size, alignment and call site: index into ``Trace.kinds``."""
 
 
 class Moment(NamedTuple):
-    """A moment at which all chunks were looked at."""
+    """A moment at which all chunks are known."""
 
     done: int
     """Operations done."""
-    holes: int
-    """Holes in all maps."""
-    largest_hole: int
+    free_ranges: int
+    """Free ranges in all maps."""
+    largest_free: int
     """Bytes of the largest."""
 
 
@@ -82,84 +82,81 @@ class Curves:
     """Figures after each operation; item 0 is before the first one."""
 
     live: array[int]
-    """Bytes asked for by live areas."""
+    """Live bytes."""
     pages: array[int]
-    """Page frames held, of all CPUs, static ones included."""
+    """Page frames held, by all CPUs, including static ones."""
     chunks: array[int]
-    """Chunks, the first one included."""
+    """Chunks, including the first one."""
 
 
 @dataclass
 class Timeline:
-    """A replayed trace, to be drawn."""
+    """A replayed trace; bytes are those of one CPU's copies or units."""
 
     trace: Trace
     result: Replay
     state: State
-    """How the allocator was left."""
+    """The allocator's state at the end."""
     counters: dict[str, int]
     """Calls to kernel services."""
     setup: dict[str, Any]
     """Arguments of the allocator."""
     cpus: int
     page_size: int
-    """Bytes."""
     unit_size: int
-    """Bytes."""
     static_size: int
-    """Bytes."""
     curves: Curves
     seconds: array[float] | None
-    """When each item of the curves was, from the first operation; None: no times."""
-    alive: int
-    """Areas that live, on average."""
+    """The time of each item of the curves, from the first operation; None: no times."""
+    average_areas: int
+    """Average number of live areas."""
     moments: list[Moment]
     patches: dict[Patch, list[tuple[int, int]]] = field(default_factory=dict)
-    """For each patch the first and the last moment, by index, of each of its stays."""
+    """For each patch its stays: indices of the first and the last moment."""
 
     def held(self, done: int) -> int:
-        """Bytes of the pages that are populated after ``done`` operations, in one CPU's units."""
+        """Return the bytes of populated pages after ``done`` operations."""
         return self.curves.pages[done] * self.page_size // self.cpus
 
     def stranded(self, done: int) -> int:
-        """Bytes of them that nobody asked for."""
+        """Return the populated bytes that are neither static nor live."""
         return self.held(done) - self.static_size - self.curves.live[done]
 
     def fragmentation(self, done: int) -> float:
-        """Their share: 1 - (static + live bytes) / bytes of populated pages."""
+        """Return their share: 1 - (static + live bytes) / populated bytes."""
         held = self.held(done)
         return self.stranded(done) / held if held else 0.0
 
     @cached_property
     def peak(self) -> int:
-        """Operations done when live bytes were highest, the first time."""
+        """Operations done at the first moment with the most live bytes."""
         return _highest(self.curves.live)
 
     @cached_property
     def worst(self) -> int:
-        """Operations done when most bytes were stranded, the first time."""
+        """Operations done at the first moment with the most stranded bytes."""
         return _highest([self.stranded(done) for done in range(len(self.curves.live))])
 
     @property
     def has_sites(self) -> bool:
-        """Whether the recording names call sites."""
+        """Whether the trace has call sites."""
         return any(kind.site for kind in self.trace.kinds)
 
     def moment_at(self, done: int) -> int:
-        """Index of the moment after ``done`` operations; it has to be one."""
+        """Return the index of the moment after ``done`` operations; it must be one."""
         return [moment.done for moment in self.moments].index(done)
 
     def patches_at(self, moment: int) -> Iterator[Patch]:
-        """Everything that the chunks show in a moment."""
+        """Yield all patches of a moment."""
         for patch, stays in self.patches.items():
             if any(first <= moment <= last for first, last in stays):
                 yield patch
 
     def areas(self) -> Iterator[tuple[Kind, int, int]]:
-        """Each area that was got: its kind, its birth and its death; -1: it lived to the end."""
+        """Yield each area's kind, birth and death; -1: it is live at the end."""
         kinds = self.trace.kinds
         live: dict[int, Area] = {}
-        for index, gone, new in _turns(self.trace, self.result):
+        for index, gone, new in _area_events(self.trace, self.result):
             if gone:
                 del live[gone.ptr]
                 yield kinds[gone.kind], gone.born, index
@@ -176,20 +173,20 @@ def collect(
     moments: int = MOMENTS,
     most_patches: int = MOST_PATCHES,
 ) -> Timeline:
-    """Replay a trace and keep what is to be seen.
+    """Replay a trace and make its timeline.
 
     Args:
         trace: the operations.
-        setup: arguments of the allocator; its memory is bookkeeping only.
-        progress: called with the number of operations done since its last call, twice
-            as many in all as the trace has.
-        moments: how often to look at the chunks, less often where many areas live; the
-            peak and the worst moment are added.
-        most_patches: where there are more, every second moment is dropped.
+        setup: arguments of the allocator; ``memory`` is always ``"none"``.
+        progress: called with the number of operations done since its last call; the sum is
+            twice the length of the trace.
+        moments: the number of moments, fewer if many areas are live; the peak and the worst
+            moment are added.
+        most_patches: if there are more, every second moment is dropped, again and again.
 
     Raises:
         TraceError: the trace is damaged.
-        ConfigError: no such allocator.
+        ConfigError: the set-up is not valid.
 
     """
     setup = {**setup, "memory": "none"}
@@ -203,16 +200,16 @@ def collect(
             static_size=allocator.static_size,
             seconds=_seconds(trace),
             moments=[],
-            **_figures(allocator, trace, progress),
+            **_take_figures(allocator, trace, progress),
             state=allocator.state(),
             counters=allocator.counters(),
         )
     n = len(trace)
     special = {0, timeline.peak, timeline.worst, n}
-    moments = max(min(moments, MOST_LOOKS // max(timeline.alive, 1)), 1)
+    moments = max(min(moments, MOST_AREAS_SEEN // max(timeline.average_areas, 1)), 1)
     spread = {round(n * i / moments) for i in range(moments + 1)}
     with Allocator(**setup) as allocator:
-        _look(allocator, timeline, sorted(spread | special), progress)
+        _take_moments(allocator, timeline, sorted(spread | special), progress)
     while len(timeline.patches) > most_patches and len(timeline.moments) > len(special):
         _thin(timeline, special)
     return timeline
@@ -222,27 +219,27 @@ def _highest(values: Any) -> int:
     return max(range(len(values)), key=values.__getitem__)
 
 
-def _turns(trace: Trace, result: Replay) -> Iterator[tuple[int, Area | None, Area | None]]:
-    """Give for each operation on areas its index, the area that it ended, the one that it got."""
-    held: dict[int, Area] = {}  # by slot
-    for index, (_key, slot, kind) in enumerate(OP.iter_unpack(trace.ops)):
-        if kind == FAULT or slot == ORPHAN:
+def _area_events(trace: Trace, result: Replay) -> Iterator[tuple[int, Area | None, Area | None]]:
+    """Yield for each operation its index, the area that it ended, the one that it allocated."""
+    held: dict[int, Area] = {}  # by handle
+    for index, (_key, handle, kind) in enumerate(OP.iter_unpack(trace.ops)):
+        if kind == FAULT or handle == ORPHAN:
             continue
         ptr = result.pointers[index]  # 0: it failed
-        # an allocation ends what its slot held, whose free was not seen, also where it fails
-        gone = held.pop(slot, None) if kind != FREE or ptr else None
+        # an allocation ends the area of its handle, whose free is missing, even if it fails
+        gone = held.pop(handle, None) if kind != FREE or ptr else None
         new = None
         if kind != FREE and ptr:
-            new = held[slot] = Area(ptr, index, kind)
+            new = held[handle] = Area(ptr, index, kind)
         yield index, gone, new
 
 
 def _seconds(trace: Trace) -> array[float] | None:
-    """Times from the first one on; an operation without has that of the one before it."""
+    """Return the times from the first one on; an unknown one equals that before it."""
     times = trace.times
     if times is None:
         return None
-    start = min(times)  # what is not told has all bits set
+    start = min(times)  # an unknown one has all bits set
     last, seconds = 0, array("d", [0.0])
     for time in times:
         if time != NO_TIME:
@@ -251,73 +248,74 @@ def _seconds(trace: Trace) -> array[float] | None:
     return seconds
 
 
-def _figures(
+def _take_figures(
     allocator: Allocator, trace: Trace, progress: Callable[[int], object] | None
 ) -> dict[str, Any]:
-    """Replay the trace, look at the figures after each operation."""
+    """Replay the trace and take figures after each operation."""
     n = len(trace)
     pages, chunks = array("q", [allocator.pages]), array("q", [allocator.chunks])
 
-    def look(done: int) -> None:
+    def take(done: int) -> None:
         if not done:
             return
         pages.append(allocator.pages)
         chunks.append(allocator.chunks)
         at = len(pages) - 1
-        if progress and (at % LOOKS == 0 or at == n):
-            progress(at % LOOKS or LOOKS)
+        if progress and (at % PROGRESS_STEP == 0 or at == n):
+            progress(at % PROGRESS_STEP or PROGRESS_STEP)
 
-    result = allocator.replay(trace, look, stops=range(1, n))
+    result = allocator.replay(trace, take, stops=range(1, n))
     changes = array("q", [0]) * (n + 1)
     sizes = [kind.size for kind in trace.kinds]
-    live = alive = 0
-    for index, gone, new in _turns(trace, result):
+    live = sum_live = 0
+    for index, gone, new in _area_events(trace, result):
         if gone:
             changes[index + 1] -= sizes[gone.kind]
             live -= 1
         if new:
             changes[index + 1] += sizes[new.kind]
             live += 1
-        alive += live
+        sum_live += live
     return {
         "result": result,
         "curves": Curves(array("q", accumulate(changes)), pages, chunks),
-        "alive": alive // max(n, 1),
+        "average_areas": sum_live // max(n, 1),
     }
 
 
-def _look(
+def _take_moments(
     allocator: Allocator,
     timeline: Timeline,
     stops: list[int],
     progress: Callable[[int], object] | None,
 ) -> None:
-    """Replay the trace again, look at the chunks at ``stops``."""
-    trace, result = timeline.trace, timeline.result
-    turns = _turns(trace, result)
-    ahead = next(turns, None)
+    """Replay the trace again and look at the chunks at ``stops``."""
+    trace = timeline.trace
+    events = _area_events(trace, timeline.result)
+    event = next(events, None)
     live: dict[int, Area] = {}  # by pointer
     places: dict[int, tuple[int, int]] = {}  # pointer: chunk, offset
-    staying: dict[Patch, int] = {}  # first moment of each patch that is seen now
+    staying: dict[Patch, int] = {}  # first moment of each current patch
+    wanted = set(stops)
     at = 0
 
-    def forward() -> None:
-        """Follow the operations up to here."""
-        nonlocal ahead
-        while ahead and ahead[0] < at:
-            _index, gone, new = ahead
+    def catch_up() -> None:
+        """Update ``live`` and ``places`` to the operations done."""
+        nonlocal event
+        while event and event[0] < at:
+            _index, gone, new = event
             if gone:
                 del live[gone.ptr]
                 places.pop(gone.ptr, None)
             if new:
                 live[new.ptr] = new
-            ahead = next(turns, None)
+            event = next(events, None)
 
-    def look(done: int) -> None:
+    def take(done: int) -> None:
         nonlocal at, staying
         at += done
         if at in wanted:
-            forward()
+            catch_up()
             areas = {}
             for ptr, born, kind in live.values():
                 if ptr not in places:
@@ -330,40 +328,39 @@ def _look(
             for chunk in chunks:
                 for patch in _patches(timeline, chunk, areas):
                     seen[patch] = staying.pop(patch, number)
-            _end(timeline, staying, number - 1)
+            _end_stays(timeline, staying, number - 1)
             staying = seen
         if progress and done:
             progress(done)
 
-    wanted = set(stops)
-    look(0)
+    take(0)
     if trace:
-        allocator.replay(trace, look, stops)
-    _end(timeline, staying, len(timeline.moments) - 1)
+        allocator.replay(trace, take, stops)
+    _end_stays(timeline, staying, len(timeline.moments) - 1)
 
 
-def _end(timeline: Timeline, staying: dict[Patch, int], last: int) -> None:
-    """Note that patches are seen no more."""
+def _end_stays(timeline: Timeline, staying: dict[Patch, int], last: int) -> None:
+    """End the stays of patches with the moment ``last``."""
     for patch, first in staying.items():
         timeline.patches.setdefault(patch, []).append((first, last))
 
 
 def _moment(timeline: Timeline, done: int, chunks: tuple[ChunkState, ...]) -> Moment:
     maps = (chunk.entries(timeline.static_size) for chunk in chunks)
-    holes = [size for sizes in maps for size in sizes if size > 0]
-    return Moment(done, len(holes), max(holes, default=0))
+    free = [size for sizes in maps for size in sizes if size > 0]
+    return Moment(done, len(free), max(free, default=0))
 
 
 def _patches(
     timeline: Timeline, chunk: ChunkState, areas: dict[tuple[int, int], tuple[int, int]]
 ) -> Iterator[Patch]:
-    """What is to be seen of a chunk."""
+    """Yield the patches of a chunk."""
     sizes = chunk.entries(timeline.static_size)
-    yield Patch(chunk.id, 0, sum(map(abs, sizes)), FREE_SPACE, UNBORN)
+    yield Patch(chunk.id, 0, sum(map(abs, sizes)), FREE_SPACE, NOT_BORN)
     offset = 0
     for size in sizes:
         if size < 0:
-            born, kind = areas.get((chunk.id, offset), (UNBORN, STATIC))
+            born, kind = areas.get((chunk.id, offset), (NOT_BORN, STATIC))
             yield Patch(chunk.id, offset, offset - size, kind, born)
         offset += abs(size)
     page_size, pages = timeline.page_size, (*chunk.populated, 0)
@@ -372,14 +369,14 @@ def _patches(
         if cpus and start is None:
             start = page
         elif not cpus and start is not None:
-            yield Patch(chunk.id, start * page_size, page * page_size, PAGES, UNBORN)
+            yield Patch(chunk.id, start * page_size, page * page_size, PAGES, NOT_BORN)
             start = None
 
 
 def _thin(timeline: Timeline, special: set[int]) -> None:
-    """Drop every second moment that is not special, and what was seen in these alone."""
+    """Drop every second moment that is not special, and patches that only these show."""
     moments = timeline.moments
-    turn = cycle((False, True))  # the first one goes: the last one left goes too
+    turn = cycle((False, True))  # drops the first, so a single one left is dropped too
     kept = [moment.done in special or next(turn) for moment in moments]
     before = [0, *accumulate(map(int, kept))]  # for each moment, how many kept ones
     patches = {}

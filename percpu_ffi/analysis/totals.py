@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Areas of a timeline, added up by call site, by size, and by who keeps chunks."""
+"""The areas of a timeline by call site and by size, and the call sites that pin chunks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from percpu_ffi.analysis.timeline import Patch, Timeline
 
-__all__ = ["Keeper", "Row", "by_site", "by_size", "keepers"]
+__all__ = ["ChunkUser", "Row", "by_site", "by_size", "chunk_users"]
 
 
 @dataclass
@@ -19,45 +19,45 @@ class Row:
     """Areas of one call site or of one range of sizes; bytes are those of one CPU's copies."""
 
     name: str
-    """The call site, empty where the kernel told none; or the largest size, bytes."""
+    """The call site, empty if the trace has none; or the largest size, bytes."""
     allocs: int = 0
-    """Allocations that were granted."""
+    """Allocations that succeeded."""
     bytes: int = 0
-    """Bytes that they asked for."""
+    """Bytes that they requested."""
     at_peak: int = 0
-    """Bytes of areas that lived at the peak."""
+    """Live bytes at the peak."""
     left: int = 0
-    """Bytes of areas that lived at the end."""
+    """Live bytes at the end."""
 
 
 @dataclass
-class Keeper:
-    """What areas of one call site keep at one moment."""
+class ChunkUser:
+    """A call site with live areas at one moment."""
 
     name: str
-    """The call site, empty where the kernel told none."""
+    """The call site, empty if the trace has none."""
     chunks: int = 0
     """Chunks in which it has areas."""
     alone: int = 0
-    """Those in which nobody else has; without the first one, which nobody has to keep."""
+    """Those in which no other call site has areas, without the first chunk, which stays anyway."""
     areas: int = 0
     """Areas in all chunks."""
     bytes: int = 0
     """Bytes that they take, in one CPU's copies."""
 
 
-def keepers(timeline: Timeline, patches: Iterable[Patch]) -> list[Keeper]:
-    """One row a call site of what is seen at a moment, that in the most chunks first."""
-    rows: dict[str, Keeper] = {}
-    found: dict[int, set[str]] = {}
+def chunk_users(timeline: Timeline, patches: Iterable[Patch]) -> list[ChunkUser]:
+    """Return one row for each call site in ``patches``, that in the most chunks first."""
+    rows: dict[str, ChunkUser] = {}
+    sites: dict[int, set[str]] = {}  # by chunk
     for patch in patches:
         if patch.born >= 0:
             name = timeline.trace.kinds[patch.kind].site
-            row = rows.setdefault(name, Keeper(name))
+            row = rows.setdefault(name, ChunkUser(name))
             row.areas += 1
             row.bytes += patch.end - patch.start
-            found.setdefault(patch.chunk, set()).add(name)
-    for chunk, names in found.items():
+            sites.setdefault(patch.chunk, set()).add(name)
+    for chunk, names in sites.items():
         for name in names:
             rows[name].chunks += 1
             rows[name].alone += chunk > 0 and len(names) == 1
@@ -65,7 +65,7 @@ def keepers(timeline: Timeline, patches: Iterable[Patch]) -> list[Keeper]:
 
 
 def by_site(timeline: Timeline) -> list[Row]:
-    """One row a call site, that with the most bytes at the peak first."""
+    """Return one row for each call site, that with the most bytes at the peak first."""
     rows: dict[str, Row] = {}
     for kind, born, died in timeline.areas():
         _add(rows.setdefault(kind.site, Row(kind.site)), timeline, kind.size, born, died)
@@ -73,7 +73,7 @@ def by_site(timeline: Timeline) -> list[Row]:
 
 
 def by_size(timeline: Timeline) -> list[Row]:
-    """One row for each power of two from the smallest area up to the largest."""
+    """Return one row for each power of two from the smallest area up to the largest."""
     rows: dict[int, Row] = {}
     for kind, born, died in timeline.areas():
         power = (kind.size - 1).bit_length()

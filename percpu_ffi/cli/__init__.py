@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command ``percpu-ffi``: one module for each subcommand.
+"""The command ``percpu-ffi``: one module for each subcommand, imported when it is requested.
 
-A subcommand's module has ``add_parser(subparsers)``, which sets ``run``, a function of
-the parsed arguments that returns the exit status.
+The module of a subcommand has ``add_arguments(parser)`` and ``run(args)``, which returns the
+exit status.
 """
 
 from __future__ import annotations
@@ -11,42 +11,49 @@ import argparse
 import errno
 import io
 import sys
+from importlib import import_module
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from percpu_ffi import __version__
-from percpu_ffi.cli import bench, check, compare, record, replay, report, sizes, stats, who
-from percpu_ffi.cli.messages import silence, tell
+from percpu_ffi.cli.messages import notify, silence
 from percpu_ffi.errors import PercpuError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
 
-TROUBLE = 2  # as diff and grep: 1 is left for "they differ"
-INTERRUPTED = 130  # what shells use for SIGINT
-BROKEN_PIPE = 141  # and for SIGPIPE
+# one line for each in --help
+COMMANDS = {
+    "record": "record the per-CPU allocations of the running kernel",
+    "replay": "replay a trace through the allocator",
+    "who": "show which call sites hold the memory",
+    "sizes": "show the distribution of sizes and alignments",
+    "compare": "replay a trace under several geometries",
+    "stats": "print or compare statistics as in /sys/kernel/debug/percpu_stats",
+    "check": "drive allocators in lockstep and stop at the first difference",
+    "report": "make an HTML page that shows the chunks over time",
+    "bench": "measure the port and other allocators",
+}
+
+# exit status; 1 means "they differ", as in diff and grep
+TROUBLE = 2
+INTERRUPTED = 128 + 2  # as shells report SIGINT
+BROKEN_PIPE = 128 + 13  # and SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; errors become one sentence and a status of 2."""
-    parser = argparse.ArgumentParser(
-        prog="percpu-ffi",
-        description="The first dynamic per-CPU allocator of Linux, in userspace.",
-    )
-    parser.add_argument("--version", action="version", version=f"percpu-ffi {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (record, replay, who, sizes, compare, stats, check, report, bench):
-        command.add_parser(commands)
+    """Run the command line and return the exit status; print an error as one sentence."""
     words = sys.argv[1:] if argv is None else argv
+    parser = _make_parser(next((word for word in words if not word.startswith("-")), None))
     for word in takewhile("--".__ne__, words):
         if word.startswith("--") and word.endswith("=--"):  # an empty list before Python 3.13
-            parser.error(f"{word}: -- is no value; it ends the options and stands alone")
+            parser.error(f"{word}: -- is not a value; it ends the options and stands alone")
     args = parser.parse_args(words)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be any bytes
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be any bytes
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.stdout = sys.stdout or _Closed()
+    sys.stdout = sys.stdout or _ClosedOutput()
     try:
         status: int = args.run(args)
         sys.stdout.flush()
@@ -54,26 +61,43 @@ def main(argv: Sequence[str] | None = None) -> int:
         silence(sys.stdout)  # the reader has gone
         return BROKEN_PIPE
     except (PercpuError, OSError, MemoryError) as error:
-        tell(_sentence(error))
+        notify(_sentence(error))
         try:
             sys.stdout.flush()
         except OSError:
-            silence(sys.stdout)  # a disk is full, say
+            silence(sys.stdout)  # a full disk, for example
         return TROUBLE
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
 
 
+def _make_parser(requested: str | None) -> argparse.ArgumentParser:
+    """Make the parser; only the requested subcommand is imported and gets its arguments."""
+    parser = argparse.ArgumentParser(
+        prog="percpu-ffi",
+        description="The first dynamic per-CPU allocator of Linux, in userspace.",
+    )
+    parser.add_argument("--version", action="version", version=f"percpu-ffi {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary)
+        if name == requested:
+            module = import_module(f"percpu_ffi.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
 def _sentence(error: BaseException) -> str:
-    """Say which file and why, as other commands do; not the error's number."""
+    """Name the file and the reason, as other commands do, without the error's number."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error) or "out of memory"
 
 
-class _Closed(io.StringIO):
-    """Standard output that the shell closed; Python would drop what is printed, and say nothing."""
+class _ClosedOutput(io.StringIO):
+    """Standard output that the shell closed; Python would silently drop what is printed."""
 
     def write(self, _text: str) -> int:
-        raise OSError(errno.EBADF, "standard output is closed; leave it open, or give it a file")
+        raise OSError(errno.EBADF, "standard output is closed; leave it open or redirect it")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``percpu-ffi bench``: measure the port beside other allocators."""
+"""``percpu-ffi bench``: measure the port and other allocators."""
 
 from __future__ import annotations
 
@@ -9,107 +9,86 @@ from typing import TYPE_CHECKING
 
 from percpu_ffi._util.atomic_write import check_writable
 from percpu_ffi._util.optional import check_plot
-from percpu_ffi._util.text import plural
 from percpu_ffi.bench.contenders import CONTENDERS, choose_contenders
 from percpu_ffi.bench.results import load, save
-from percpu_ffi.bench.run import Plan, run, start
+from percpu_ffi.bench.run import Plan, start
+from percpu_ffi.bench.run import run as measure_all
 from percpu_ffi.bench.workloads import Options, make_workloads
-from percpu_ffi.cli.messages import tell
+from percpu_ffi.cli.arguments import add_plot
+from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
-from percpu_ffi.reports.bench import LEGEND, bounds_table, machine_lines, workload_tables
+from percpu_ffi.reports.bench import LEGEND, choices, final_lines, plan_line, workload_tables
 from percpu_ffi.reports.bench_chart import plot
-from percpu_ffi.reports.bench_difference import compare
+from percpu_ffi.reports.bench_difference import difference
 
 if TYPE_CHECKING:
-    from percpu_ffi.bench.results import Results, WorkloadResult
+    from percpu_ffi.bench.results import WorkloadResult
 
-__all__ = ["add_parser"]
+__all__ = ["add_arguments", "run"]
 
 MISSED = 1  # exit status
 MOST_REPETITIONS = 10_000
 MOST_SECONDS = 86_400
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
-    usual = Options()
-    parser = commands.add_parser(
-        "bench",
-        help="measure the port beside other allocators",
-        description="Run workloads through the port, the 2009 file, malloc and others in turn; "
-        "print times, ratios, latencies and work counts, and what has to be reached.",
-        epilog="The exit status is 0, 1 when a bound is missed, 2 for trouble, 130 when it was "
-        "interrupted: what was measured is kept and marked as partial.",
+    parser.description = (
+        "Run workloads through the port, the 2009 file, malloc and others in turn; print times, "
+        "ratios, latencies, work counts and performance bounds."
+    )
+    parser.epilog = (
+        "The exit status is 0, 1 if a bound is missed, 2 for trouble, 130 after Ctrl-C; the "
+        "results up to then are kept and marked as partial."
     )
     parser.add_argument("workloads", metavar="WORKLOAD", nargs="*", help="which (default: all)")
     parser.add_argument("--list", action="store_true", help="list workloads and contenders")
-    parser.add_argument(
-        "--contender",
-        dest="contenders",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="who takes part; may be given several times (default: as the workload says)",
-    )
-    parser.add_argument(
-        "--trace",
-        dest="traces",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="a recording as one more workload, on the machine of all others; may be given "
-        "several times",
-    )
-    for name, what in (
-        ("objects", "objects to allocate; the published measurement has 1048576"),
-        ("live", "objects alive in a steady state"),
-        ("seed", "of all random numbers"),
+    parser.add_argument("--contender", dest="contenders", action="append", default=[],
+                        metavar="NAME", help="a contender (default: those of the workload); may be "
+                        "repeated")  # fmt: skip
+    parser.add_argument("--trace", dest="traces", action="append", default=[], type=Path,
+                        metavar="FILE", help="a recording as one more workload; may be "
+                        "repeated")  # fmt: skip
+    defaults = Options()
+    for option, kind, metavar, default, what in (
+        (
+            "objects",
+            int,
+            "N",
+            defaults.objects,
+            "allocations; the published measurement has 1048576",
+        ),
+        ("live", int, "N", defaults.live, "live areas in a steady state"),
+        ("seed", int, "N", defaults.seed, "seed of all random numbers"),
+        ("repeat", int, "N", 15, "repetitions of each workload, at least"),
+        ("seconds", float, "S", 2.0, "seconds for each workload, at least"),
     ):
-        value = getattr(usual, name)
-        parser.add_argument(f"--{name}", type=int, default=value, metavar="N",
+        parser.add_argument(f"--{option}", type=kind, default=default, metavar=metavar,
                             help=f"{what} (default: %(default)s)")  # fmt: skip
-    parser.add_argument(
-        "--repeat",
-        type=int,
-        default=15,
-        metavar="N",
-        help="repetitions of each workload, at least (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        default=2.0,
-        metavar="S",
-        help="how long to repeat each, at least (default: %(default)s)",
-    )
     parser.add_argument(
         "--bounds",
         action=argparse.BooleanOptionalAction,
-        help="look at what has to be reached (default: when all workloads are run)",
+        help="check the performance bounds (default: if all workloads are run)",
     )
-    parser.add_argument("--json", metavar="OUT", help="write all figures to a file")
-    parser.add_argument(
-        "--plot",
-        metavar="OUT.svg",
-        help="draw a chart, also .png or .pdf; needs the extra 'plot' (matplotlib)",
-    )
+    parser.add_argument("--json", metavar="OUT", help="write all results to a file")
+    add_plot(parser)
     parser.add_argument(
         "--compare",
         nargs=2,
         metavar=("A.json", "B.json"),
-        help="set two files of --json side by side instead",
+        help="compare two files of --json instead",
     )
-    parser.set_defaults(run=_run)
 
 
-def _run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
+    """Measure and print; or list what can be measured; or compare two files."""
     if args.compare:
-        print("\n".join(compare(*map(load, args.compare))))
+        print("\n".join(difference(*map(load, args.compare))))
         return 0
     if args.list:
-        print("\n".join(_list(_options(args))))
+        workloads = (make() for make in make_workloads([], [], _options(args)))
+        print("\n".join(choices(workloads, CONTENDERS.values())))
         return 0
     plan = _plan(args)
     for option, path in (("--json", args.json), ("--plot", args.plot)):
@@ -120,21 +99,21 @@ def _run(args: argparse.Namespace) -> int:
     results = start(plan)
 
     def keep(result: WorkloadResult) -> None:
-        """Save what is whole so far, marked as partial: nothing that comes can take it away."""
+        """Save all complete results, marked as partial, before anything can go wrong."""
         if args.json:
             save(results, args.json)
         print("\n".join([*workload_tables(result), ""]), flush=True)
 
-    print(f"{LEGEND}\n\n{_how_long(plan)}\n", flush=True)
-    run(plan, results, progress_bar, keep)
+    print(f"{LEGEND}\n\n{plan_line(plan)}\n", flush=True)
+    measure_all(plan, results, progress_bar, keep)
     if args.json and results.workloads:
         save(results, args.json)
-    print("\n".join(_end(results)), flush=True)
+    print("\n".join(final_lines(results)), flush=True)
     if args.plot and results.workloads:
         plot(results, args.plot)
     if results.partial:
-        kept = "what is above is whole, but not all" if results.workloads else "nothing is whole"
-        tell(f"interrupted; {kept}")
+        kept = "the results above are complete" if results.workloads else "there are no results"
+        notify(f"interrupted; {kept}")
         raise KeyboardInterrupt
     return MISSED if results.missed else 0
 
@@ -158,33 +137,3 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 def _options(args: argparse.Namespace) -> Options:
     return Options(args.objects, args.live, args.seed)
-
-
-def _list(options: Options) -> list[str]:
-    lines = ["workloads"]
-    for make in make_workloads([], [], options):
-        workload = make()
-        lines.append(f"  {workload.name:<16}{workload.what}")
-    lines += ["", "contenders"]
-    for contender in CONTENDERS.values():
-        why = contender.missing()
-        lines.append(f"  {contender.name:<16}{contender.what}")
-        if why:
-            lines.append(f"  {'':<16}not to be had: {why}")
-    return lines
-
-
-def _how_long(plan: Plan) -> str:
-    """Tell how long it takes at least, so that nobody wonders."""
-    return (
-        f"{plural(len(plan.workloads), 'workload')}, each {plan.repeat:,} times and "
-        f"{plan.seconds:g} s at least" + (", then the bounds" if plan.bounds else "")
-    )
-
-
-def _end(results: Results) -> list[str]:
-    lines = machine_lines(results)
-    lines += [f"{'left out':<12}{note}" for note in results.notes]
-    if results.bounds:
-        lines += ["", *bounds_table(results.bounds)]
-    return lines

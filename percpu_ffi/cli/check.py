@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``percpu-ffi check``: hold the port against the model, and against allocators of your own."""
+"""``percpu-ffi check``: drive allocators in lockstep and compare them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._util.atomic_write import check_writable
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.cli.messages import tell
+from percpu_ffi.cli.arguments import TRACE
+from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, Mix, lockstep, shorten
 from percpu_ffi.lockstep.campaign import WorkerPool
 from percpu_ffi.lockstep.drive import told
 from percpu_ffi.model import Model
+from percpu_ffi.reports.lockstep import campaign_text, operations_text
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import checked_fault, checked_setup
 
@@ -29,22 +31,20 @@ if TYPE_CHECKING:
 
     from percpu_ffi.lockstep import Difference, Maker
 
-__all__ = ["add_parser"]
+__all__ = ["add_arguments", "run"]
 
 DIFFERENT = 1  # exit status
 MOST_JOBS = 256
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
-    parser = commands.add_parser(
-        "check",
-        help="hold allocators against each other, operation by operation",
-        description="Drive the port in C, the model in Python and allocators of your own through "
-        "the same operations; stop at the first difference, shorten and show it.",
-        epilog="The exit status is 0 without a difference, 1 with one, 2 for trouble.",
+    parser.description = (
+        "Drive the port in C, the model in Python and your own allocators with the same "
+        "operations; stop at the first difference, shorten the trace and show it."
     )
-    parser.add_argument("trace", metavar="TRACE", nargs="?", help="a recording, or our own file")
+    parser.epilog = "The exit status is 0 without a difference, 1 with one, 2 for trouble."
+    parser.add_argument("trace", metavar="TRACE", nargs="?", help=TRACE)
     parser.add_argument("--random", action="store_true", help="random set-ups and operations")
     parser.add_argument(
         "--with",
@@ -65,7 +65,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         nargs="+",
         choices=ASPECTS,
         default=list(ASPECTS),
-        help="what has to be the same after each operation (default: all)",
+        help="what must be equal after each operation (default: all)",
     )
     parser.add_argument(
         "--setup",
@@ -75,23 +75,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help='arguments of the allocators, such as {"cpus": 2, "page_size": 64, "memory": "none"}',
     )
     parser.add_argument(
-        "--save", metavar="FILE", default="difference.trace", help="where a difference is saved"
+        "--save",
+        metavar="FILE",
+        default="difference.trace",
+        help="where to save the operations that show a difference (%(default)s)",
     )
     campaign = parser.add_argument_group("random campaigns")
-    campaign.add_argument("--operations", type=int, default=100_000, help="how many, at least")
-    campaign.add_argument("--seed", type=int, default=0, help="of all random numbers")
-    campaign.add_argument(
-        "--length", type=int, default=1000, help="operations on one set-up (default: %(default)s)"
-    )
-    campaign.add_argument(
-        "--faults", type=float, default=1 / 3, help="share of the set-ups with faults"
-    )
-    campaign.add_argument(
-        "--sizes", type=int, nargs="+", default=[], metavar="BYTES", help="sizes to choose from"
-    )
-    campaign.add_argument(
-        "--aligns", type=int, nargs="+", default=[], metavar="BYTES", help="alignments likewise"
-    )
+    for option, kind, default, what in (
+        ("--operations", int, 100_000, "number of operations, at least (%(default)s)"),
+        ("--seed", int, 0, "seed of all random numbers (%(default)s)"),
+        ("--length", int, 1000, "operations on one set-up (%(default)s)"),
+        ("--faults", float, 1 / 3, "share of the set-ups with faults (1/3)"),
+    ):
+        campaign.add_argument(option, type=kind, default=default, metavar="N", help=what)
+    for option, what in (("--sizes", "sizes"), ("--aligns", "alignments")):
+        campaign.add_argument(
+            option, type=int, nargs="+", default=[], metavar="BYTES", help=f"{what} to choose from"
+        )
     campaign.add_argument(
         "--plan",
         dest="plans",
@@ -103,41 +103,35 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     campaign.add_argument("--jobs", type=int, help="processes (default: one for each core)")
     campaign.add_argument(
-        "--resume", metavar="FILE", help="keep there what is done, and go on with what is not"
+        "--resume", metavar="FILE", help="save the progress there; continue from it if it exists"
     )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the trace or the campaign and tell what came of it."""
+    """Run the trace or the campaign and print the outcome."""
     if (args.trace is None) == (not args.random):
         raise ConfigError("give either a TRACE or --random")
     if args.resume and not args.random:
-        raise ConfigError("--resume goes with --random: a trace is run as a whole")
+        raise ConfigError("--resume requires --random")
     check_writable("--save", args.save)
-    sys.path.insert(0, os.getcwd())  # as `python -m` does: parties of one's own lie there
+    sys.path.insert(0, os.getcwd())  # as `python -m` does, for the user's own parties
     makers = _makers(args)
     return _run_campaign(args, makers) if args.random else _run_trace(args, makers)
 
 
 def _run_trace(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
     trace = Trace.load(args.trace)
-    setup = {**_default_setup(trace), **trace.setup, **args.setup}
-    trace = Trace.from_ops(trace, setup)
-    with progress_bar("checking", len(trace), "op") as progress:
-        difference = lockstep(makers, trace, compare=args.compare, progress=progress)
-    if difference:
-        return _tell(args, makers, difference)
-    print(f"{', '.join(makers)}: {len(trace):,} operations, no difference")
-    return 0
-
-
-def _default_setup(trace: Trace) -> dict[str, Any]:
-    # bookkeeping is what is compared, and the model has nothing else as fast
+    # the state is compared, and the model has no faster memory
     setup: dict[str, Any] = {"memory": "none"}
     if trace.stats.cpus:
         setup["cpus"] = trace.stats.cpus
-    return setup
+    trace = Trace.from_ops(trace, {**setup, **trace.setup, **args.setup})
+    with progress_bar("checking", len(trace), "op") as progress:
+        difference = lockstep(makers, trace, compare=args.compare, progress=progress)
+    if difference:
+        return _show(args, makers, difference)
+    print(f"{', '.join(makers)}: {len(trace):,} operations, no difference")
+    return 0
 
 
 def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
@@ -159,30 +153,20 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
             totals = campaign.run(executor, progress=progress, state=args.resume)
     except KeyboardInterrupt:
         hint = f"; the same command goes on from {args.resume}" if args.resume else ""
-        tell(f"stopped{hint}")
+        notify(f"stopped{hint}")
         raise
-    rows = [
-        ("parties", ", ".join(makers)),
-        ("seed", f"{args.seed}"),
-        ("operations", f"{totals.operations:,}"),
-        ("geometries", f"{len(totals.geometries):,}"),
-        ("faults set", f"{totals.faults:,}"),
-        ("operations that failed alike", f"{totals.failures:,}"),
-        ("differences", f"{int(totals.difference is not None)}"),
-    ]
-    print("\n".join(f"{name:<28} {value}" for name, value in rows))
-    return _tell(args, makers, totals.difference) if totals.difference else 0
+    print(campaign_text(list(makers), args.seed, totals))
+    return _show(args, makers, totals.difference) if totals.difference else 0
 
 
-def _tell(args: argparse.Namespace, makers: Mapping[str, Maker], difference: Difference) -> int:
-    difference.trace.save(args.save)  # all of it, should shortening fail
+def _show(args: argparse.Namespace, makers: Mapping[str, Maker], difference: Difference) -> int:
+    """Shorten, print and save the trace that shows a difference."""
+    difference.trace.save(args.save)  # all of it, in case shortening fails
     with progress_bar("shortening", len(difference.trace), "op") as progress:
         short = shorten(makers, difference, compare=args.compare, progress=progress)
     print(short)
     short.trace.save(args.save)
-    print(f"\n{len(short.trace)} operations show it, saved as {args.save}:")
-    for op in short.trace:
-        print(f"  {op}")
+    print(operations_text(short.trace, args.save))
     return DIFFERENT
 
 
@@ -196,13 +180,13 @@ def _makers(args: argparse.Namespace) -> dict[str, Maker]:
                 f"party {given!r}: NAME=MODULE:OBJECT is needed, such as mine=mypackage:MyAllocator"
             )
         if name in makers:
-            raise ConfigError(f"party {given!r}: there is a {name} already; choose another name")
+            raise ConfigError(f"party {given!r}: the name {name} is taken; choose another one")
         try:
             makers[name] = operator.attrgetter(attribute)(importlib.import_module(module))
         except (Exception, SystemExit) as error:
-            raise ConfigError(f"party {name!r} cannot be had: {told(error)}") from None
+            raise ConfigError(f"party {name!r} cannot be imported: {told(error)}") from None
         if not callable(makers[name]):
-            raise ConfigError(f"party {name!r}: {place} is no class or function")
+            raise ConfigError(f"party {name!r}: {place} is not a class or function")
     unknown = set(args.only or ()) - makers.keys()
     if unknown:
         raise ConfigError(f"--only {', '.join(sorted(unknown))}: there are {', '.join(makers)}")

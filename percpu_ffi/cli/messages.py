@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Say something beside a command's output: on standard error, as far as that is heard."""
+"""Messages on standard error."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from percpu_ffi._util.text import printable
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["silence", "tell"]
+__all__ = ["notify", "silence"]
 
 
-def tell(text: str) -> None:
-    """Print lines; what is being done counts more than that somebody hears of it."""
+def notify(text: str) -> None:
+    """Print lines on standard error; a failure to print them does not stop the command."""
     if not sys.stderr:  # the shell closed it
         return
     try:
-        lines = map(printable, text.split("\n"))  # names of files may hold anything
+        lines = map(printable, text.split("\n"))  # file names may hold anything
         print("percpu-ffi:", "\n".join(lines), file=sys.stderr, flush=True)
     except OSError:  # the terminal is gone, the disk is full
         silence(sys.stderr)
 
 
 def silence(stream: TextIO) -> None:
-    """Write nothing more, also not at exit: that would end with a status of its own."""
+    """Discard further output, also at exit, where Python would change the exit status."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A progress bar on a terminal; nothing elsewhere, or where tqdm is not installed."""
+"""A progress bar, if standard error is a terminal and tqdm is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["progress_bar"]
 
 @contextmanager
 def progress_bar(what: str, total: int, unit: str) -> Iterator[Callable[[int], object] | None]:
-    """Show how much of ``total`` is done; gives a function to call with each advance."""
+    """Show how much of ``total`` is done; yield a function to call with each advance."""
     try:
         from tqdm import tqdm  # noqa: PLC0415 - an extra
     except ImportError:
@@ -24,7 +24,7 @@ def progress_bar(what: str, total: int, unit: str) -> Iterator[Callable[[int], o
     if not sys.stderr.isatty():
         yield None
         return
-    # its monitor is a thread, and among threads every call of the port takes a lock
+    # tqdm's monitor is a thread, and with several threads each call of the port takes a lock
     tqdm.monitor_interval = 0
     with tqdm(desc=what, total=total, unit=unit, unit_scale=True, leave=False) as bar:
         yield bar.update

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``percpu-ffi stats``: what the kernel's ``percpu_stats`` tells, of a trace; or two compared."""
+"""``percpu-ffi stats``: statistics in the format of the kernel's ``percpu_stats``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.cli.arguments import TRACE, add_memory, add_setup, load_trace, setup_of
+from percpu_ffi.cli.arguments import TRACE, add_json, add_memory, add_setup, load_trace, setup_of
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import StatsError
 from percpu_ffi.stats import Dump, diff, diff_text, figures
@@ -17,19 +17,17 @@ from percpu_ffi.stats import Dump, diff, diff_text, figures
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_parser"]
+__all__ = ["add_arguments", "run"]
 
 STDIN = "-"
-DIFFERENT = 1  # as diff
+DIFFERENT = 1  # exit status, as of diff
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
-    parser = commands.add_parser(
-        "stats",
-        help="print or compare statistics as /sys/kernel/debug/percpu_stats has them",
-        description="Run a trace through the allocator and print its statistics, as a kernel does "
-        "in /sys/kernel/debug/percpu_stats; or line up two such texts, of either.",
+    parser.description = (
+        "Replay a trace and print the allocator's statistics in the format of "
+        "/sys/kernel/debug/percpu_stats; or compare two files of this format."
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("trace", metavar="TRACE", nargs="?", help=TRACE)
@@ -37,15 +35,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--diff",
         nargs=2,
         metavar=("A", "B"),
-        help="two texts to compare, - for standard input; status 1: they differ",
+        help="two files to compare, - for standard input; exit status 1 if they differ",
     )
     add_memory(add_setup(parser))
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
-    parser.set_defaults(run=run)
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what was asked for."""
+    """Print the statistics of a replay, or the difference of two files."""
     if args.diff:
         return _compare(*args.diff, as_json=args.json)
     trace = load_trace(args.trace)
@@ -59,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _compare(a: str, b: str, *, as_json: bool) -> int:
     if a == b == STDIN:
-        raise StatsError("standard input is there once; give a file for the other one")
+        raise StatsError("standard input can be read only once; give a file for the other one")
     left, right = _read(a), _read(b)
     print(json.dumps(diff(left, right), indent=2) if as_json else diff_text(left, right))
     return DIFFERENT if left != right else 0

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Results as tables for a person; nothing is worked out here but medians and spreads."""
+"""Render the results of benchmarks as text."""
 
 from __future__ import annotations
 
 import statistics
 from typing import TYPE_CHECKING
 
-from percpu_ffi._util.text import table
+from percpu_ffi._util.text import plural, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from percpu_ffi.bench.contenders import Contender
     from percpu_ffi.bench.histogram import Histogram
     from percpu_ffi.bench.results import (
         BoundResult,
@@ -19,23 +20,53 @@ if TYPE_CHECKING:
         Results,
         WorkloadResult,
     )
+    from percpu_ffi.bench.run import Plan
+    from percpu_ffi.bench.workload import Workload
 
-__all__ = ["LEGEND", "bounds_table", "machine_lines", "spread", "workload_tables"]
+__all__ = [
+    "LEGEND",
+    "bounds_table",
+    "choices",
+    "final_lines",
+    "machine_lines",
+    "plan_line",
+    "spread",
+    "workload_tables",
+]
 
 PERCENTILES = (50, 99, 99.9)
 
 LEGEND = """\
-ns      nanoseconds an operation: the median of all repetitions, +- half of the distance
-        between their quartiles; x: as many times the port's, median of the ratios taken
-        side by side
-latency nanoseconds of one call at p50, p99 and p99.9, the clock included: see "empty"
-work    what the file of 2009 looks at and moves, for each operation; the port may be spared it
+ns      nanoseconds per operation: the median of all repetitions, +- half of the interquartile
+        range; x: ratio to the port, the median over the repetitions
+latency nanoseconds of one call at p50, p99 and p99.9, including the clock: see "empty"
+work    what the 2009 file visits and moves per operation; the port may do less
 formula C chunks, R rounds; P, S, U bytes of a page, the static area, a unit; m0, m objects in the
         first chunk, in a later one; n0, n1 the same when they are full"""
 
 
+def choices(workloads: Iterable[Workload], contenders: Iterable[Contender]) -> list[str]:
+    """List the workloads and the contenders, and why a contender is not available."""
+    lines = ["workloads", *(f"  {each.name:<16}{each.what}" for each in workloads)]
+    lines += ["", "contenders"]
+    for contender in contenders:
+        why = contender.missing()
+        lines.append(f"  {contender.name:<16}{contender.what}")
+        if why:
+            lines.append(f"  {'':<16}not available: {why}")
+    return lines
+
+
+def plan_line(plan: Plan) -> str:
+    """Describe how long the run takes, at least."""
+    return (
+        f"{plural(len(plan.workloads), 'workload')}, each {plan.repeat:,} times and "
+        f"{plan.seconds:g} s at least" + (", then the bounds" if plan.bounds else "")
+    )
+
+
 def spread(values: Sequence[float]) -> float:
-    """Tell half of the distance between the quartiles, as a share of the median."""
+    """Return half of the interquartile range as a share of the median."""
     if len(values) < 2:
         return 0.0
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -43,7 +74,7 @@ def spread(values: Sequence[float]) -> float:
 
 
 def machine_lines(results: Results) -> list[str]:
-    """Say what the figures were taken on."""
+    """Describe the machine and the options."""
     options = ", ".join(f"{name} {value}" for name, value in results.options.items())
     return [
         *(f"{name:<12}{value}" for name, value in results.machine.items()),
@@ -51,12 +82,21 @@ def machine_lines(results: Results) -> list[str]:
     ]
 
 
+def final_lines(results: Results) -> list[str]:
+    """Return the lines that end a run: the machine, notes, bounds."""
+    lines = machine_lines(results)
+    lines += [f"{'left out':<12}{note}" for note in results.notes]
+    if results.bounds:
+        lines += ["", *bounds_table(results.bounds)]
+    return lines
+
+
 def workload_tables(result: WorkloadResult) -> list[str]:
-    """Tables of one workload."""
+    """Return the tables of one workload."""
     tables = (_times(result), _latencies(result), _work(result), _formulas(result))
     lines = [f"{result.name}: {result.what}"]
     for rows in tables:
-        if len(rows) > 1:  # more than the header
+        if len(rows) > 1:  # more than the heading
             lines += table(rows)
     lines += [
         f"  {name}: {figures.failures:,} of {phase.operations:,} operations failed, {phase.name}"
@@ -115,7 +155,7 @@ def _work(result: WorkloadResult) -> list[Sequence[str]]:
             if count and name != "operations"
         )
     )
-    # one word above the other, or the table is wider than a screen
+    # one word above the other, to keep the table narrow
     rows: list[Sequence[str]] = [
         ("work", *(name.partition("_")[0] for name in counters)),
         ("", *(name.partition("_")[2] for name in counters)),
@@ -128,28 +168,19 @@ def _work(result: WorkloadResult) -> list[Sequence[str]]:
 
 
 def _formulas(result: WorkloadResult) -> list[Sequence[str]]:
-    return [
-        ("formula", "work", "", "gives", "counted", ""),
-        *(
-            (
-                row.phase,
-                row.counter.replace("_", " "),
-                row.formula,
-                f"{row.value:,}",
-                "" if row.counted is None else f"{row.counted:,}",
-                _verdict(None if row.counted is None else row.counted == row.value, "equal", "OFF"),
-            )
-            for row in result.expected
-        ),
-    ]
-
-
-def _verdict(good: bool | None, yes: str, no: str) -> str:
-    return "not counted" if good is None else yes if good else no
+    rows: list[Sequence[str]] = [("formula", "work", "", "gives", "counted", "")]
+    for row in result.expected:
+        counted, verdict = "", "not counted"
+        if row.counted is not None:
+            counted = f"{row.counted:,}"
+            verdict = "equal" if row.counted == row.value else "OFF"
+        counter = row.counter.replace("_", " ")
+        rows.append((row.phase, counter, row.formula, f"{row.value:,}", counted, verdict))
+    return rows
 
 
 def bounds_table(bounds: Sequence[BoundResult]) -> list[str]:
-    """One line for each bound, and whether it holds."""
+    """Return one line for each bound, and whether it holds."""
     rows: list[Sequence[str]] = [("bound", "median", "lowest", "highest", "", "limit", "")]
     for bound in bounds:
         limit = ("at most" if bound.at_most else "at least", f"{bound.limit:,}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A chart of results; matplotlib is the extra ``plot``."""
+"""Draw a chart of benchmark results with matplotlib."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ROW = 0.28  # inches
 
 
 def plot(results: Results, path: str | Path) -> None:
-    """Draw one row for each phase: a point for each contender, a line for its range.
+    """Draw one row for each phase, with the median and the range of each contender.
 
     Args:
-        results: what was measured.
-        path: where to; its suffix says in which of the formats of :func:`check_plot`.
+        results: the results.
+        path: the file; its suffix is one of the formats of :func:`check_plot`.
 
     Raises:
         ConfigError: as :func:`check_plot`.
@@ -42,14 +42,14 @@ def plot(results: Results, path: str | Path) -> None:
             for y, (_, phase) in enumerate(rows)
             if name in phase.contenders
         ]
-        # beside each other, not upon each other
+        # next to each other, without overlap
         at = [y + 0.6 * ((number + 0.5) / len(names) - 0.5) for y, _, _ in found]
         below = [median - min(ns) for _, ns, median in found]
         above = [max(ns) - median for _, ns, median in found]
         medians = [median for _, _, median in found]
         axes.errorbar(medians, at, xerr=[below, above], fmt="o", markersize=3, label=name)
     axes.set_xscale("log")
-    axes.set_xlabel("nanoseconds an operation: median and range of all repetitions")
+    axes.set_xlabel("nanoseconds per operation: median and range of all repetitions")
     axes.set_yticks(range(len(rows)), [f"{work.name}: {phase.name}" for work, phase in rows])
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Two files of results side by side."""
+"""Compare two files of benchmark results."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
     from percpu_ffi.bench.results import Figures, Results
 
-__all__ = ["compare"]
+__all__ = ["difference"]
 
 Key = tuple[str, str, str]
 
 
-def compare(a: Results, b: Results) -> list[str]:
-    """Set two runs side by side, figure by figure.
+def difference(a: Results, b: Results) -> list[str]:
+    """Compare two runs, figure by figure.
 
-    A figure counts as changed when the two ranges of repetitions do not overlap.  The
-    machine may have changed between the runs: the contender that does nothing tells.
+    A figure counts as changed if the ranges of its repetitions do not overlap.  The machine may
+    have changed between the runs: the contender "empty", which does nothing, shows it.
     """
     first, second = dict(_figures(a)), dict(_figures(b))
     rows: list[Sequence[str]] = [("", "", "", "A, ns", "", "B, ns", "", "B / A", "")]
@@ -38,11 +38,11 @@ def compare(a: Results, b: Results) -> list[str]:
         if key in second
     ]
     lines = [*_head("A", a), *_head("B", b), *_other_work(a, b), ""]
-    lines += table(rows, indent="") if len(rows) > 1 else ["they have no figure in common"]
+    lines += table(rows, indent="") if len(rows) > 1 else ["the two files have no figure in common"]
     for name, own, other in (("A", first, second), ("B", second, first)):
         alone = dict.fromkeys(key[0] for key in own if key not in other)
         if alone:
-            lines.append(f"only in {name}, all or some of it: {', '.join(alone)}")
+            lines.append(f"only in {name}, completely or in part: {', '.join(alone)}")
     return lines
 
 
@@ -60,10 +60,10 @@ def _change(a: Figures, b: Figures) -> str:
 
 
 def _other_work(a: Results, b: Results) -> list[str]:
-    """Warn of options that make two workloads of one name different ones."""
+    """Warn about options that make workloads of one name different."""
     return [
         f"{name} {a.options.get(name)} in A, {b.options.get(name)} in B: "
-        "what has the same name is not the same work"
+        "workloads with the same name differ"
         for name in ("objects", "live", "seed")
         if a.options.get(name) != b.options.get(name)
     ]

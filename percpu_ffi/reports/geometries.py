@@ -1,63 +1,65 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A comparison as text: two tables of at most 100 columns, a geometry a line.
+"""Render the replays under several geometries as text, JSON and CSV.
 
-The first is about memory, the second about chunks, work and offsets.  The last line of
-both is the recording kernel's, as far as the trace tells.
+The text has two tables of at most 100 columns, with a line for each geometry: one about memory,
+one about chunks, work and offsets.  The last line of both is the recording kernel's.
 """
 
 from __future__ import annotations
 
 import textwrap
+from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from percpu_ffi._util.text import plural, table
+from percpu_ffi._util.text import csv_text, plural, table
 from percpu_ffi.analysis.geometries import GEOMETRY, Outcome, Refusal, steps
 from percpu_ffi.config import FIRST_CHUNKS
 from percpu_ffi.reports.recording import recorded_on
+from percpu_ffi.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from percpu_ffi.trace import Trace, TraceStats
 
-__all__ = ["KERNEL_PAGE", "side_by_side"]
+__all__ = ["GeometryReport"]
 
 WIDTH = 100
-KERNEL_PAGE = 4096  # bytes, of those that a trace counts
-NOTHING = "-"
+KERNEL_PAGE = 4096  # bytes; a trace counts pages of this size
+UNKNOWN = "-"
 HEADS = ("first", "unit", "cpus", "static", "free", "page")  # of GEOMETRY
-MOST_SHOWN = 1 << 40  # as a part of a geometry
-ALWAYS = ("first_chunk", "unit_size", "cpus")
+MOST_SHOWN = 1 << 40  # of a setting
+ALWAYS = ("first_chunk", "unit_size", "cpus")  # shown even if all are equal
 
 
 class Column(NamedTuple):
-    """A column of a table: a heading of two lines, and what stands below."""
+    """A column of a table: a heading of two lines, and functions for the cells."""
 
     group: str
     head: str
-    tell: Callable[[Outcome], str]
-    tell_kernel: Callable[[TraceStats], str] = lambda _: NOTHING
+    cell: Callable[[Outcome], str]
+    kernel_cell: Callable[[TraceStats], str] = lambda _: UNKNOWN
 
 
 def _figure(name: str) -> Callable[[Any], str]:
-    def tell(of: Any) -> str:
-        value = getattr(of, name)
-        return NOTHING if value is None else f"{value:,}"
+    def cell(row: Any) -> str:
+        value = getattr(row, name)
+        return UNKNOWN if value is None else f"{value:,}"
 
-    return tell
+    return cell
 
 
 def _share(name: str) -> Callable[[Outcome], str]:
-    def tell(row: Outcome) -> str:
+    def cell(row: Outcome) -> str:
         count = getattr(row, name)
-        return NOTHING if count is None else f"{count / row.offsets_known:.1%}"
+        return UNKNOWN if count is None else f"{count / row.offsets_known:.1%}"
 
-    return tell
+    return cell
 
 
 def _kernel_pages(stats: TraceStats) -> str:
-    return f"{stats.kernel_pages * stats.cpus:,}" if stats.cpus else NOTHING
+    return f"{stats.kernel_pages * stats.cpus:,}" if stats.cpus else UNKNOWN
 
 
 MEMORY = (
@@ -83,38 +85,103 @@ CHUNKS = (
 )
 
 
-def side_by_side(name: str, trace: Trace, rows: Sequence[Outcome | Refusal]) -> list[str]:
-    """Give the lines that set what ``compare`` gave for ``trace`` side by side.
+# of an outcome, in JSON and CSV
+PLAIN = (
+    *(field.name for field in fields(Outcome) if field.name not in ("geometry", "work")),
+    *("utilisation_at_peak", "stranded_at_peak", "stranded"),
+    *("steps_per_alloc", "steps_per_free", "work_alloc", "work_free"),
+)
 
-    A table that is too wide is cut in two.
-    """
-    stats = trace.stats
-    asked = f"{plural(stats.allocs, 'allocation')}, {plural(stats.frees, 'free')}"
-    title = f"{name}: {asked}{recorded_on(stats)}"
-    lines = [*_wrapped(title), "", *_table(stats, rows, MEMORY, reasons=True)]
-    possible = [row for row in rows if isinstance(row, Outcome)]
-    if possible:
-        lines += ["", *_table(stats, rows, CHUNKS, reasons=False), ""]
-        notes = _notes(stats, possible[0].offsets_known)
-        lines += [line for note in notes for line in _wrapped(note, 2)]
-    return lines
+
+@dataclass(frozen=True)
+class GeometryReport:
+    """The report of ``percpu-ffi compare``."""
+
+    name: str
+    """Of the trace."""
+    trace: Trace
+    rows: Sequence[Outcome | Refusal]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain values; docs/sight.md documents the keys."""
+        stats = self.trace.stats
+        return {
+            "trace": self.name,
+            "allocs": stats.allocs,
+            "frees": stats.frees,
+            "kernel": {
+                "cpus": stats.cpus,
+                "chunks": stats.kernel_chunks,
+                "chunks_created": stats.kernel_created,
+                "chunks_destroyed": stats.kernel_destroyed,
+                "bytes_per_cpu": stats.kernel_pages * KERNEL_PAGE,
+                "extent": stats.kernel_extent,
+                "failures": stats.kernel_failures,
+            },
+            "geometries": [_plain(row) for row in self.rows],
+        }
+
+    def to_csv(self) -> str:
+        """Return a line for each geometry, without the reasons of failures."""
+        stats = self.trace.stats
+        kernel = {
+            "kernel_chunks": stats.kernel_chunks,
+            "kernel_bytes_per_cpu": stats.kernel_pages * KERNEL_PAGE,
+        }
+        rows = [{**_flat(_plain(row)), **kernel} for row in self.rows]
+        return csv_text(list(rows[0]), (list(row.values()) for row in rows))
+
+    def to_text(self) -> str:
+        """Return the tables and their notes; a table that is too wide becomes two."""
+        stats, rows = self.trace.stats, self.rows
+        counts = f"{plural(stats.allocs, 'allocation')}, {plural(stats.frees, 'free')}"
+        title = f"{self.name}: {counts}{recorded_on(stats)}"
+        lines = [*_wrapped(title), "", *_table(stats, rows, MEMORY, reasons=True)]
+        possible = [row for row in rows if isinstance(row, Outcome)]
+        if possible:
+            lines += ["", *_table(stats, rows, CHUNKS, reasons=False), ""]
+            notes = _notes(stats, possible[0].offsets_known)
+            lines += [line for note in notes for line in _wrapped(note, 2)]
+        return "\n".join(lines)
+
+
+def _plain(row: Outcome | Refusal) -> dict[str, Any]:
+    """Return plain values; all rows have the same names, and those of a refusal are None."""
+    if isinstance(row, Refusal):
+        return {**row.geometry, "refused": row.reason, **dict.fromkeys(PLAIN)}
+    figures = {**row.geometry, "refused": None, **{n: getattr(row, n, None) for n in PLAIN}}
+    figures["utilisation_at_peak"] = round(row.utilisation_at_peak, 4)
+    for call, work in (("alloc", row.work.alloc), ("free", row.work.free)):
+        figures[f"steps_per_{call}"] = round(steps(work), 2)
+        figures[f"work_{call}"] = asdict(work)
+    return figures
+
+
+def _flat(figures: dict[str, Any]) -> dict[str, Any]:
+    """Turn the counts of work into columns, and drop the reasons of failures."""
+    del figures["failure_reasons"]
+    for call in ("alloc", "free"):
+        work = figures.pop(f"work_{call}") or {}
+        for field in fields(Work):
+            figures[f"{call}_{field.name}"] = work.get(field.name)
+    return figures
 
 
 def _notes(stats: TraceStats, known: int) -> list[str]:
-    """Tell what the words in the tables mean."""
+    """Explain the words of the tables."""
     notes = [
-        "live bytes: asked for, in one CPU's copies. Pages and stranded bytes: on all CPUs.",
-        "stranded: bytes of pages that are neither static area nor asked for; used: the others.",
-        "steps of a call: lists, chunks, map entries, tree nodes; those of the file of 2009.",
+        "live bytes: those of one CPU's copies. Pages and stranded bytes: those of all CPUs.",
+        "stranded: bytes of pages that are neither static nor live; used: the others.",
+        "steps of a call: lists, chunks, map entries and tree nodes that the 2009 file visits.",
     ]
     if known:
         notes.append(
-            f"offset: of {known:,} allocations, those at the kernel's own offset in a unit, in "
-            "whatever chunk; and those off it by the number of bytes that most have in common."
+            f"offset: share of {known:,} allocations at the kernel's own offset in a unit, in "
+            "whatever chunk; and of those that differ from it by the most frequent number of bytes."
         )
     if stats.kernel_chunks:
         notes.append(
-            f"kernel: the chunks in which areas were seen, and the pages that these touched, "
+            f"kernel: the chunks of the recorded areas, and the pages that these areas touch, "
             f"{stats.kernel_pages * KERNEL_PAGE:,} bytes for each CPU, up to offset "
             f"{stats.kernel_extent:,}."
         )
@@ -138,15 +205,15 @@ def _table(
     for row in rows:
         cells = [_setting(name, row.geometry[name]) for name in names]
         if isinstance(row, Outcome):
-            cells += [column.tell(row) for column in columns]
+            cells += [column.cell(row) for column in columns]
         else:
             cells += [""] * len(columns)
             notes[len(lines)] = f"refused: {row.reason}" if reasons else "refused"
         lines.append(cells)
     if stats.kernel_chunks:
-        own = {"first_chunk": "kernel", "cpus": f"{stats.cpus:,}" if stats.cpus else NOTHING}
-        cells = [own.get(name, NOTHING) for name in names]
-        lines.append(cells + [column.tell_kernel(stats) for column in columns])
+        own = {"first_chunk": "kernel", "cpus": f"{stats.cpus:,}" if stats.cpus else UNKNOWN}
+        cells = [own.get(name, UNKNOWN) for name in names]
+        lines.append(cells + [column.kernel_cell(stats) for column in columns])
     aligned = _aligned(lines, notes)
     if max(map(len, aligned)) <= WIDTH or len(columns) == 1:
         return aligned
@@ -159,14 +226,14 @@ def _table(
 
 
 def _names(rows: Sequence[Outcome | Refusal]) -> list[str]:
-    """Choose the parts of a geometry that are shown: three, and where others differ."""
+    """Choose the settings that are shown: three, and others that differ."""
     possible = [row.geometry for row in rows if isinstance(row, Outcome)]
 
     def differ(names: Sequence[str]) -> int:
         return len({tuple(geometry[name] for name in names) for geometry in possible})
 
     shown = [n for n in GEOMETRY if n in ALWAYS or (n != "free_size" and differ([n]) > 1)]
-    # most often it follows from the others
+    # the free size usually follows from the others
     return shown if differ(shown) == differ(GEOMETRY) else [*shown, "free_size"]
 
 
@@ -174,7 +241,7 @@ def _setting(name: str, value: Any) -> str:
     if name == "first_chunk" and value in FIRST_CHUNKS:
         return str(value)
     if not isinstance(value, int) or abs(value) > MOST_SHOWN:
-        return "?"  # refused, with a reason that shows it
+        return "?"  # the reason of the refusal shows it
     if name == "cpus" or not value:
         return "auto" if name in ("unit_size", "free_size") else f"{value:,}"
     for factor, suffix in ((1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")):
@@ -184,7 +251,7 @@ def _setting(name: str, value: Any) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]], notes: dict[int, str]) -> list[str]:
-    """Lay cells out in columns; the rows that have a note go on with it."""
+    """Align cells in columns; append the notes to their rows."""
     lines = []
     for number, line in enumerate(table(rows, indent="")):
         if number in notes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is said of a recording: on how many CPUs it was made, and what it has missed."""
+"""What the reports say about a recording: its CPUs, its events, what is missing."""
 
 from __future__ import annotations
 
@@ -10,30 +10,50 @@ from percpu_ffi._util.text import plural
 if TYPE_CHECKING:
     from percpu_ffi.trace import TraceStats
 
-__all__ = ["gaps", "recorded_on"]
+__all__ = ["caveats", "missing_events", "recorded_on", "recording_summary"]
 
 
 def recorded_on(stats: TraceStats) -> str:
-    """Say on how many CPUs, to follow the trace's name; nothing where that is not told."""
+    """Return the number of CPUs, to follow the trace's name; nothing if it is unknown."""
     return f", recorded on {plural(stats.cpus, 'CPU')}" if stats.cpus else ""
 
 
-def gaps(stats: TraceStats) -> list[str]:
-    """Say in sentences what a recording has missed; nothing if it has missed nothing."""
+def missing_events(stats: TraceStats | None) -> dict[str, int | None]:
+    """Return the counts of what the recording misses; None: several recordings."""
+    return {
+        "orphan_frees": stats.orphan_frees if stats else None,
+        "reallocs": stats.reallocs if stats else None,
+        "lost_events": stats.lost if stats else None,
+    }
+
+
+def caveats(stats: TraceStats) -> list[str]:
+    """Return a sentence for each kind of event that the recording misses."""
     lines = []
     if stats.lost:
         lines.append(
-            f"{plural(stats.lost, 'event')} lost by the recorder: areas may be missing, or seem "
-            "never freed"
+            f"{plural(stats.lost, 'lost event')}: areas may be missing, or seem never freed"
         )
     if stats.orphan_frees:
         lines.append(
-            f"{plural(stats.orphan_frees, 'free')} of pointers never seen: these areas are older "
-            "than the trace, and in no figure"
+            f"{plural(stats.orphan_frees, 'free')} of unknown pointers: allocated before the "
+            "recording began; excluded from all figures"
         )
     if stats.reallocs:
         lines.append(
-            f"{plural(stats.reallocs, 'allocation')} of pointers not seen freed: the old area "
-            "is taken to end there, its lifetime is unknown"
+            f"{plural(stats.reallocs, 'allocation')} of pointers still in use: the free of the "
+            "old area is missing; its lifetime is unknown"
         )
     return lines
+
+
+def recording_summary(output: str, stats: TraceStats, seconds: float) -> str:
+    """Return the message at the end of ``percpu-ffi record``."""
+    lines = [
+        f"{output}: {stats.events:,} events in {seconds:.2f} s, {stats.allocs:,} allocations and "
+        f"{stats.frees:,} frees, {stats.lost:,} events lost",
+        "the events are those of the whole machine, including the recorder",
+    ]
+    if stats.lost:
+        lines.append("events were lost: give a larger --buffer-kb")
+    return "\n            ".join(lines)

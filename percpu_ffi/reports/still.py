@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A timeline as a still picture: curves, and the chunks at the worst moment; matplotlib."""
+"""Draw a timeline as a picture with matplotlib: curves, and the chunks at the worst moment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi._util.optional import check_library, plain
+from percpu_ffi._util.optional import plain
 from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.explain import explain_worst
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC
@@ -18,29 +18,28 @@ from percpu_ffi.reports.colours import COLOURS, OTHERS, site_colours
 if TYPE_CHECKING:
     from percpu_ffi.analysis.timeline import Timeline
 
-__all__ = ["draw_chunks", "make_still"]
+__all__ = ["bytes_label", "draw_chunks", "make_still"]
 
-LANE = 0.34  # inches of a chunk's line, where there is room
+LANE = 0.34  # inches for each chunk, if there is room
 MOST_INCHES = 12.0
 MOST_SITES = 10
 LINE = 150  # characters
 NAME = 9.0  # points of a chunk's name
-SITE = 60  # characters: longer ones leave no room for the bars
+SITE = 60  # characters of a call site
 
 
-def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
-    """Draw the picture.
+def make_still(timeline: Timeline, name: str, kind: str) -> bytes:
+    """Draw the picture of a trace.
 
     Args:
-        timeline: what is drawn.
-        figures: those of ``percpu-ffi replay --json``.
+        timeline: the timeline.
+        name: of the trace.
         kind: ``"png"`` or ``"svg"``.
 
     Raises:
-        ConfigError: matplotlib is not installed.
+        ImportError: matplotlib is not installed.
 
     """
-    check_library(f"--{kind}", "matplotlib")
     import matplotlib as mpl  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -58,15 +57,15 @@ def make_still(timeline: Timeline, figures: dict[str, Any], kind: str) -> bytes:
     )  # fmt: skip
     _curves(timeline, rows["bytes"], rows["share"], rows["chunks"])
     draw_chunks(timeline, worst, lanes, colours, rows["map"])
-    rows["map"].set_title("the chunks at the worst moment, coloured by call site; populated pages "
-                          "below each", fontsize=9, loc="left")  # fmt: skip
+    rows["map"].set_title("the chunks at the worst moment, coloured by call site, each above its "
+                          "populated pages", fontsize=9, loc="left")  # fmt: skip
     _sizes(timeline, rows["sizes"])
     _sites(sites, colours, rows["sites"])
-    # broken into lines first: a break behind a backslash would let a dollar loose
-    title = [figures["trace"], *(part for line in lines for part in wrap(line, LINE))]
+    # escaped after wrapping: a line break may not separate a dollar from its backslash
+    title = [name, *(part for line in lines for part in wrap(line, LINE))]
     figure.suptitle("\n".join(map(plain, title)), x=0.01, ha="left", fontsize=10)
     out = io.BytesIO()
-    # the same picture has the same bytes
+    # equal pictures have equal bytes
     with mpl.rc_context({"svg.hashsalt": "percpu_ffi"}):
         figure.savefig(
             out, format=kind, dpi=110, metadata={"Date": None} if kind == "svg" else None
@@ -90,7 +89,7 @@ def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
                       label="populated", lw=0)  # fmt: skip
     size.fill_between(x, [timeline.static_size + curves.live[i] for i in done], step="post",
                       color=COLOURS["live"], label="static and live", lw=0)  # fmt: skip
-    size.set_ylabel("bytes a CPU")
+    size.set_ylabel("bytes per CPU")
     size.set_ylim(0, 1.25 * max(timeline.held(i) for i in done))
     _count_bytes(size.yaxis, max(timeline.held(i) for i in done), 5)
     share.step(
@@ -114,14 +113,15 @@ def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
 
 
 def _count_bytes(axis: Any, most: int, ticks: int) -> None:
-    """Set at most so many ticks above 0, at round numbers of bytes: a power of two apart."""
+    """Set at most ``ticks`` ticks above 0; their distance is a power of two."""
     from matplotlib.ticker import FuncFormatter, MultipleLocator  # noqa: PLC0415
 
     axis.set_major_locator(MultipleLocator(1 << (max(most - 1, 0) // ticks).bit_length()))
-    axis.set_major_formatter(FuncFormatter(_bytes))
+    axis.set_major_formatter(FuncFormatter(bytes_label))
 
 
-def _bytes(value: float, _position: int) -> str:
+def bytes_label(value: float, _position: int) -> str:
+    """Return the label of a tick; the arguments are those of matplotlib's FuncFormatter."""
     for unit, size in (("MiB", 1 << 20), ("KiB", 1 << 10)):
         if value >= size:
             return f"{value / size:,.4g} {unit}"
@@ -134,11 +134,11 @@ def draw_chunks(
     """Draw the chunks at a moment, one below the other.
 
     Args:
-        timeline: what is drawn.
+        timeline: the timeline.
         moment: index of one of its moments.
-        lanes: the chunks' ordinals, from above.
-        colours: those of the call sites, by name.
-        axes: where to, matplotlib's.
+        lanes: the chunks' ordinals, from top to bottom.
+        colours: colours of the call sites.
+        axes: matplotlib's axes to draw on.
 
     """
     from matplotlib.collections import PolyCollection  # noqa: PLC0415
@@ -158,7 +158,7 @@ def draw_chunks(
         else:
             above.append(box)
             above_colours.append(fixed.get(patch.kind) or colours[kinds[patch.kind].site])
-    # the line keeps a small area visible: it may be all that pins its chunk
+    # the line keeps a small area visible: it may be the one that pins its chunk
     for boxes, filled, line in ((below, below_colours, 0), (above, above_colours, 0.8)):
         axes.add_collection(
             PolyCollection(
@@ -195,7 +195,7 @@ def _sites(rows: list[Any], colours: dict[str, str], axes: Any) -> None:
     top = rows[:MOST_SITES]
     axes.barh(range(len(top)), [row.at_peak for row in top],
               color=[colours.get(row.name, OTHERS) for row in top])  # fmt: skip
-    axes.set_yticks(range(len(top)), [_short(row.name) or "not told" for row in top], fontsize=8)
+    axes.set_yticks(range(len(top)), [_short(row.name) or "unknown" for row in top], fontsize=8)
     axes.invert_yaxis()
     _count_bytes(axes.xaxis, max((row.at_peak for row in top), default=0), 5)
     axes.set_xlabel("bytes of live areas at the peak, by call site")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The page's curves over time, and how large areas are."""
+"""The charts of the page: curves over time, and the distribution of sizes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bokeh.transform import dodge
 from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.totals import by_size
 from percpu_ffi.reports.colours import COLOURS
-from percpu_ffi.reports.page.style import BYTES, LEFT, dress
+from percpu_ffi.reports.page.style import BYTES_LABEL, LEFT, apply_style
 
 if TYPE_CHECKING:
     from percpu_ffi.analysis.timeline import Timeline
@@ -34,8 +34,8 @@ __all__ = ["Charts", "columns_at", "size_chart"]
 
 AXES = ("seconds from the first operation", "operations done")
 
-# changes the axis: every column x becomes that of seconds or of operations
-TURN = """
+# switches the axis: each column x becomes that of seconds or of operations
+SWITCH_AXIS = """
 const key = axis.active === 0 && timed ? "seconds" : "done"
 for (const source of sources) source.data = {...source.data, x: source.data[key]}
 const x = sources[0].data.x, end = x[x.length - 1] || 1
@@ -50,13 +50,13 @@ for (const mark of marks) {
 
 
 def columns_at(timeline: Timeline, done: list[int]) -> dict[str, Any]:
-    """Give what the page tells of moments: x, which charts use, is one of the first two."""
+    """Return the figures at some moments as columns; ``x`` equals ``seconds`` or ``done``."""
     curves, seconds = timeline.curves, timeline.seconds
     data = {
         "seconds": [0.0 if seconds is None else seconds[i] for i in done],
         "done": [float(i) for i in done],
         "live": [float(curves.live[i]) for i in done],
-        "asked": [float(timeline.static_size + curves.live[i]) for i in done],
+        "used": [float(timeline.static_size + curves.live[i]) for i in done],
         "held": [float(timeline.held(i)) for i in done],
         "stranded": [float(timeline.stranded(i)) for i in done],
         "share": [timeline.fragmentation(i) for i in done],
@@ -67,23 +67,23 @@ def columns_at(timeline: Timeline, done: list[int]) -> dict[str, Any]:
 
 
 class Charts:
-    """Bytes, fragmentation and chunks over time, one below the other."""
+    """Bytes, fragmentation and chunks over time, one chart below the other."""
 
     def __init__(self, timeline: Timeline) -> None:
-        """Draw them."""
+        """Draw the charts."""
         self.timed = timeline.seconds is not None
         self.source = ColumnDataSource(columns_at(timeline, thinned(timeline)), name="curves")
         end = float(self.source.data["x"][-1]) or 1.0
         self.range = Range1d(start=0, end=end, bounds=(0, end))
         self.cursors: list[Any] = []
-        """Lines at the slider's moment."""
+        """Lines at the moment of the slider."""
         self.marks: list[Any] = []
-        """What stands at the peak and at the worst moment; tags: where, on each axis."""
+        """Lines and labels at the peak and at the worst moment; tags: their x on each axis."""
 
-        size = self._chart(230, "bytes of a CPU", "held")
+        size = self._chart(230, "bytes per CPU", "held")
         for key, colour, label in (
             ("held", COLOURS["held"], "populated"),
-            ("asked", COLOURS["live"], "static and live"),
+            ("used", COLOURS["live"], "static and live"),
         ):
             size.varea_step("x", 0, key, source=self.source, step_mode="after", color=colour,
                             legend_label=label)  # fmt: skip
@@ -91,7 +91,7 @@ class Charts:
         size.legend.margin = 0
         size.y_range = Range1d(start=0, end=1.08 * max(self.source.data["held"].max(), 1))
         size.yaxis.ticker = AdaptiveTicker(base=2, mantissas=[1], desired_num_ticks=6)
-        size.yaxis.formatter = CustomJSTickFormatter(code=BYTES)
+        size.yaxis.formatter = CustomJSTickFormatter(code=BYTES_LABEL)
 
         share = self._chart(120, "fragmentation", "share")
         share.step("x", "share", source=self.source, mode="after", color=COLOURS["bad"])
@@ -116,17 +116,17 @@ class Charts:
         )
         self.axis.disabled = not self.timed
 
-    def turn_axis(self, moments: Any, show: Any) -> None:
-        """Let the axis be changed; of ``moments`` too, and ``show`` shows them again."""
+    def connect_axis(self, moments: Any, show: Any) -> None:
+        """Connect the buttons of the axis: they change ``moments``, too, and run ``show``."""
         args = {
             "axis": self.axis, "sources": [self.source, moments], "range": self.range,
             "marks": self.marks, "label": self.charts[-1].xaxis[0], "axes": AXES,
             "timed": self.timed,
         }  # fmt: skip
-        self.axis.js_on_change("active", CustomJS(args=args, code=TURN), show)
+        self.axis.js_on_change("active", CustomJS(args=args, code=SWITCH_AXIS), show)
 
-    def go_on_tap(self, moments: Any, slider: Any) -> None:
-        """Let a click move the slider to the nearest moment."""
+    def move_slider_on_tap(self, moments: Any, slider: Any) -> None:
+        """Make a click move the slider to the nearest moment."""
         code = """
         const x = moments.data.x
         let best = 0
@@ -139,12 +139,12 @@ class Charts:
             chart.js_on_event("tap", go)
 
     def _chart(self, height: int, label: str, key: str) -> Any:
-        """Make an empty chart; pointing at it tells everything about the moment."""
+        """Make an empty chart with a tooltip of all figures."""
         chart = figure(
             height=height, x_range=self.range, y_axis_label=label, sizing_mode="stretch_width",
             tools="xbox_zoom,xpan,reset", active_drag="xbox_zoom",
         )  # fmt: skip
-        dress(chart)
+        apply_style(chart)
         chart.min_border_left = LEFT
         chart.xaxis.formatter = NumeralTickFormatter(format="0,0.[000000]")
         tooltips = [
@@ -156,7 +156,7 @@ class Charts:
             ("fragmentation", "@share{0.0 %}"),
             ("chunks", "@chunks"),
         ]
-        # pointing at a line meets one piece of it, at points all that are near
+        # a line has one tooltip; of points, each nearby one would have its own
         line = chart.line("x", key, source=self.source, alpha=0)
         chart.add_tools(
             HoverTool(renderers=[line], mode="vline", line_policy="prev", tooltips=tooltips)
@@ -164,7 +164,7 @@ class Charts:
         return chart
 
     def _mark(self, timeline: Timeline) -> None:
-        """Draw lines at the peak, at the worst moment, and at that of the slider."""
+        """Draw lines at the peak, at the worst moment, and at the moment of the slider."""
         top = self.charts[0].y_range.end
         for done, text, colour, height in (
             (timeline.peak, "peak", COLOURS["peak"], 0.86),
@@ -173,16 +173,16 @@ class Charts:
             seconds = timeline.seconds[done] if timeline.seconds else 0.0
             at = seconds if self.timed else done
             late = at > self.range.end / 2
-            look = {"tags": [seconds, done]}
+            tags = [seconds, done]
             for chart in self.charts:
                 span = Span(location=at, dimension="height", line_color=colour,
-                            line_dash="dashed", line_width=1.2, **look)  # fmt: skip
+                            line_dash="dashed", line_width=1.2, tags=tags)  # fmt: skip
                 chart.add_layout(span)
                 self.marks.append(span)
             label = Label(
                 x=at, y=height * top, text=text, text_color=colour, text_font_size="12px",
                 text_font_style="bold", background_fill_color="white", background_fill_alpha=0.75,
-                text_align="right" if late else "left", x_offset=-4 if late else 4, **look,
+                text_align="right" if late else "left", x_offset=-4 if late else 4, tags=tags,
             )  # fmt: skip
             self.charts[0].add_layout(label)
             self.marks.append(label)
@@ -193,7 +193,7 @@ class Charts:
 
 
 def size_chart(timeline: Timeline) -> Any:
-    """Draw how large areas are, of which there is at least one."""
+    """Draw the distribution of sizes of at least one area."""
     rows = by_size(timeline)
     allocs = sum(row.allocs for row in rows)
     at_peak = sum(row.at_peak for row in rows)
@@ -216,7 +216,7 @@ def size_chart(timeline: Timeline) -> Any:
         ("up to", "@size bytes"), ("allocations", "@allocs{0,0}"),
         ("live bytes at the peak", "@bytes{0,0}"),
     ]))  # fmt: skip
-    dress(chart)
+    apply_style(chart)
     chart.y_range.start = 0
     chart.xgrid.grid_line_color = None
     chart.xaxis.major_label_orientation = 0.6

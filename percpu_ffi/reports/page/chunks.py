@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The page's chunks at one moment, and the slider that chooses it.
+"""The chunks of the page at one moment, and the slider that selects the moment.
 
-``unpack.js`` unpacks what :func:`_packed` packs, ``page.js`` draws a moment of it.
+``unpack.js`` unpacks what :func:`_packed` packs; ``page.js`` draws one moment of it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from percpu_ffi._util.text import printable
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC
 from percpu_ffi.reports.colours import AGES, COLOURS
 from percpu_ffi.reports.page.charts import columns_at
-from percpu_ffi.reports.page.style import BYTES, LEFT, dress, text_of
+from percpu_ffi.reports.page.style import BYTES_LABEL, LEFT, apply_style, read_asset
 
 if TYPE_CHECKING:
     from percpu_ffi.analysis.timeline import Timeline
@@ -38,31 +38,31 @@ if TYPE_CHECKING:
 
 __all__ = ["Chunks"]
 
-LANE = 46  # pixels of a chunk's line, where there is room
-SCREEN = 900  # pixels: all lines are on it, while they are as high as their names
+LANE = 46  # pixels for each chunk, if there is room
+SCREEN = 900  # pixels for all chunks, as long as their names fit
 NAME_PIXELS = 13
 MOST_PIXELS = 2400
-BELOW = 62  # pixels of the axis
-TICKS = (1 << 31) - 1  # times are packed in so many steps
+AXIS_PIXELS = 62
+TICKS = (1 << 31) - 1  # a time is packed as a number from 0 to this
 
 BOX = {"left": "left", "right": "right", "bottom": "bottom", "top": "top"}
-NAME = """
+CHUNK_LABEL = """
 const i = units.data.y.indexOf(tick)
 return i < 0 ? "" : `chunk ${units.data.chunk[i]}`
 """
 
 
 class Chunks:
-    """A drawing of all chunks, its controls, and what runs in the browser."""
+    """The chart of all chunks, its controls, and the JavaScript that updates it."""
 
     def __init__(self, timeline: Timeline, colours: dict[str, str], charts: Charts) -> None:
-        """Draw them; the slider's moment is told in ``charts`` too."""
+        """Draw the chunks; the slider moves the cursors of ``charts``, too."""
         lane_of = _lanes(timeline)
         lanes = max(lane_of) + 1
         self.ticks = FixedTicker(ticks=[])
-        # page.js fills them, and has to fill all of these columns
-        self.units = _source("units", "left right bottom top y chunk used count held kept")
-        self.pages = _source("pages", "left right bottom top chunk used count held kept")
+        # page.js must fill all of these columns
+        self.units = _source("units", "left right bottom top y chunk used count held pinned_by")
+        self.pages = _source("pages", "left right bottom top chunk used count held pinned_by")
         self.areas = _source("areas", "left right bottom top fill size align site age chunk")
         pixels = max(min(LANE * lanes, SCREEN), min(NAME_PIXELS * lanes, MOST_PIXELS))
         self.chart = self._chart(timeline.unit_size, lanes, pixels)
@@ -76,27 +76,27 @@ class Chunks:
             labels=["by call site", "by age"], active=0 if timeline.has_sites else 1
         )
         patches = ColumnDataSource(name="patches")
-        in_all = timeline.seconds[-1] if timeline.seconds else 0.0
+        length = timeline.seconds[-1] if timeline.seconds else 0.0
         show = CustomJS(
             args={
                 "slider": slider, "colouring": colouring, "cursors": charts.cursors,
                 "lanes": self.ticks, "moments": moments, "patches": patches,
                 "units": self.units, "pages": self.pages, "areas": self.areas,
-                "timed": timeline.seconds is not None, "seconds_in_all": in_all,
-                "tick": in_all / TICKS, "lane_of": lane_of, "ages": list(AGES),
+                "timed": timeline.seconds is not None, "trace_seconds": length,
+                "tick": length / TICKS, "lane_of": lane_of, "ages": list(AGES),
                 "static_colour": COLOURS["static"], "faint": COLOURS["faint"],
                 "named": -(-NAME_PIXELS * lanes // pixels), **_kinds(timeline, colours),
                 "FREE_SPACE": FREE_SPACE, "STATIC": STATIC, "PAGES": PAGES,
             },
-            code=text_of("page.js"),
+            code=read_asset("page.js"),
         )  # fmt: skip
         slider.js_on_change("value", show)
         colouring.js_on_change("active", show)
-        charts.turn_axis(moments, show)
-        charts.go_on_tap(moments, slider)
+        charts.connect_axis(moments, show)
+        charts.move_slider_on_tap(moments, slider)
         self.unpack = CustomJS(
             args={"patches": patches, "packed": _packed(timeline), "show": show, "slider": slider},
-            code=text_of("unpack.js"),
+            code=read_asset("unpack.js"),
         )
         peak = timeline.moment_at(timeline.peak)
         buttons = [
@@ -109,18 +109,18 @@ class Chunks:
 
     def _chart(self, unit_size: int, lanes: int, pixels: int) -> Any:
         chart = figure(
-            height=pixels + BELOW,
+            height=pixels + AXIS_PIXELS,
             x_range=Range1d(start=0, end=unit_size, bounds=(0, unit_size)),
             y_range=Range1d(start=-lanes, end=0),
             sizing_mode="stretch_width",
             tools="xbox_zoom,xpan,reset",  # the wheel scrolls the page
             active_drag="xbox_zoom",
-            x_axis_label="offset in the unit",
+            x_axis_label="offset in a unit",
         )
-        dress(chart)
+        apply_style(chart)
         unit = chart.quad(**BOX, line_color=None, source=self.units, fill_color=COLOURS["free"])
         below = chart.quad(**BOX, line_color=None, source=self.pages, fill_color=COLOURS["pages"])
-        # the line keeps a small area visible: it may be all that pins its chunk
+        # the line keeps a small area visible: it may be the one that pins its chunk
         above = chart.quad(**BOX, line_color="fill", source=self.areas, fill_color="fill")
         chart.add_tools(
             HoverTool(renderers=[above], attachment="above", tooltips=[
@@ -129,18 +129,18 @@ class Chunks:
             ]),
             HoverTool(renderers=[unit, below], attachment="below", tooltips=[
                 ("chunk", "@chunk"), ("areas", "@count{0,0}"), ("in use", "@used{0,0} bytes"),
-                ("populated", "@held{0,0} bytes"), ("kept by", "@kept"),
+                ("populated", "@held{0,0} bytes"), ("pinned by", "@pinned_by"),
             ]),
         )  # fmt: skip
         chart.min_border_left = LEFT
         chart.ygrid.grid_line_color = None
         chart.xaxis.ticker = AdaptiveTicker(base=2, mantissas=[1], min_interval=1,
                                             desired_num_ticks=10)  # fmt: skip
-        chart.xaxis.formatter = CustomJSTickFormatter(code=BYTES)
+        chart.xaxis.formatter = CustomJSTickFormatter(code=BYTES_LABEL)
         chart.yaxis.ticker = self.ticks
         chart.yaxis.axis_line_color = None
         chart.yaxis.major_tick_line_color = None
-        chart.yaxis.formatter = CustomJSTickFormatter(args={"units": self.units}, code=NAME)
+        chart.yaxis.formatter = CustomJSTickFormatter(args={"units": self.units}, code=CHUNK_LABEL)
         return chart
 
 
@@ -156,13 +156,13 @@ def _button(slider: Any, label: str, width: int, to: str) -> Any:
 
 
 def _lanes(timeline: Timeline) -> list[int]:
-    """Give each chunk a line, by its ordinal; lines of chunks that went are used again."""
+    """Return the line of each chunk, by its ordinal; lines of destroyed chunks are reused."""
     stays: dict[int, tuple[int, int]] = {}
     for patch, spans in timeline.patches.items():
         if patch.kind == FREE_SPACE:
             stays[patch.chunk] = spans[0][0], spans[-1][1]
     lane_of = [0] * (max(stays) + 1)
-    ends: list[int] = []  # last moment of each line's chunk
+    ends: list[int] = []  # for each line, the last moment of its chunk
     for chunk, (first, last) in sorted(stays.items()):
         lane = next((lane for lane, end in enumerate(ends) if end < first), len(ends))
         ends[lane : lane + 1] = [last]
@@ -171,46 +171,46 @@ def _lanes(timeline: Timeline) -> list[int]:
 
 
 def _kinds(timeline: Timeline, colours: dict[str, str]) -> dict[str, Any]:
-    """What is told of an area by its kind."""
+    """Return what page.js needs to know of each kind of area."""
     kinds, number = timeline.trace.kinds, {name: i for i, name in enumerate(colours)}
     return {
         "kind_size": [kind.size for kind in kinds],
         "kind_align": [kind.align for kind in kinds],
         "kind_site": [number.get(kind.site, 0) for kind in kinds],
-        "site_names": [printable(name) or "not told" for name in colours],
+        "site_names": [printable(name) or "unknown" for name in colours],
         "site_colours": list(colours.values()),
     }
 
 
 def _moments(timeline: Timeline) -> dict[str, Any]:
-    """Make a row for each position of the slider."""
+    """Return a row for each position of the slider."""
     moments = timeline.moments
     return {
         **columns_at(timeline, [moment.done for moment in moments]),
-        "holes": np.array([moment.holes for moment in moments], dtype=np.float64),
-        "largest": np.array([moment.largest_hole for moment in moments], dtype=np.float64),
+        "free_ranges": np.array([moment.free_ranges for moment in moments], dtype=np.float64),
+        "largest": np.array([moment.largest_free for moment in moments], dtype=np.float64),
     }
 
 
 def _packed(timeline: Timeline) -> str:
-    """Pack all stays of patches: columns of 32-bit integers.
+    """Pack all stays of patches as columns of 32-bit integers.
 
-    Of each integer the one before it is taken away; their first bytes are put side by side,
-    then their second ones, and so on; all is compressed, and in base64.
+    Each integer is replaced by its difference to the one before it; the first bytes of all are
+    put together, then the second ones, and so on; the result is compressed and in base64.
     """
     rows = [(patch, *stay) for patch, stays in timeline.patches.items() for stay in stays]
-    rows.sort(key=lambda row: (row[0].kind != FREE_SPACE, row[0].born))  # what lies below first
-    # an area is there when the operation that allocated it is done
+    rows.sort(key=lambda row: (row[0].kind != FREE_SPACE, row[0].born))  # drawn in this order
+    # an area exists after the operation that allocated it
     born = [patch.born + 1 for patch, _, _ in rows]
     seconds = timeline.seconds
-    in_all = seconds[-1] if seconds else 0.0
+    length = seconds[-1] if seconds else 0.0
     columns = [
         [patch.chunk for patch, _, _ in rows],
         [patch.start for patch, _, _ in rows],
         [patch.end - patch.start for patch, _, _ in rows],
         [patch.kind for patch, _, _ in rows],
         born,
-        [round(seconds[i] / in_all * TICKS) if seconds and in_all else 0 for i in born],
+        [round(seconds[i] / length * TICKS) if seconds and length else 0 for i in born],
         [first for _, first, _ in rows],
         [last - first for _, first, last in rows],
     ]

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Shows the chunks as they were at the moment that the slider tells.
+// Shows the chunks at the moment of the slider.
 //
 // moments   a row for each position of the slider
-// patches   what chunks show: stretches, with their first moment and how many more they stay
-// units, pages, areas   what is drawn: free space below, populated pages, areas in use
-// keepers   a table: who has areas in how many chunks; a site that was pressed there is seen alone
+// patches   ranges of chunks, with their first moment and how many more they stay
+// units, pages, areas   what is drawn: free space below, populated pages, areas
+// pins      a table: call sites with areas in chunks; the selected one is highlighted
 const p = patches.data, m = moments.data
 if (!p.first) return  // not unpacked yet
 
@@ -16,9 +16,9 @@ const clock = (value) =>
     value >= 1 ? `${value.toFixed(3)} s` :
     value >= 1e-3 ? `${(value * 1e3).toFixed(2)} ms` : `${(value * 1e6).toFixed(0)} µs`
 
-const table = document.getElementById("keepers")
-const pressed = "site" in table.dataset ? Number(table.dataset.site) : null
-const MOST_KEEPERS = 5, MOST_NAMED = 2
+const table = document.getElementById("pins")
+const selected = "site" in table.dataset ? Number(table.dataset.site) : null
+const MOST_SITES = 5, MOST_NAMED = 2
 
 const u = {left: [], right: [], bottom: [], top: [], y: [], chunk: [], used: [], count: [], held: []}
 const g = {left: [], right: [], bottom: [], top: [], chunk: []}
@@ -26,13 +26,13 @@ const a = {left: [], right: [], bottom: [], top: [], fill: [], size: [], align: 
            chunk: []}
 const row_of = new Map()  // chunk: its row in u
 const sites_of = new Map()  // chunk: site: bytes
-const kept = new Map()  // site: what it keeps
+const pins = new Map()  // site: its row in the table
 
 const age = (i) => timed ? Math.max(seconds - p.x[i] * tick, 0) : done - p.born[i]
-const whole = timed ? seconds_in_all : m.done[m.done.length - 1]
+const oldest = timed ? trace_seconds : m.done[m.done.length - 1]
 
 function tint(since) {
-    const step = ages.length - 1 + Math.ceil(Math.log2(since / whole + 1e-12))
+    const step = ages.length - 1 + Math.ceil(Math.log2(since / oldest + 1e-12))
     return ages[Math.min(Math.max(step, 0), ages.length - 1)]
 }
 
@@ -59,32 +59,32 @@ for (let i = 0; i < p.first.length; i++) {
     a.chunk.push(chunk)
     if (kind === STATIC) {
         a.fill.push(static_colour); a.size.push(right - left); a.align.push("")
-        a.site.push("static area"); a.age.push("there from the start")
+        a.site.push("static area"); a.age.push("since the start")
         continue
     }
     u.count[row] += 1
     const since = age(i), site = kind_site[kind]
     const sites = sites_of.get(chunk)
-    if (!kept.has(site)) kept.set(site, {site, chunks: 0, alone: 0, areas: 0, bytes: 0})
-    const of_site = kept.get(site)
+    if (!pins.has(site)) pins.set(site, {site, chunks: 0, alone: 0, areas: 0, bytes: 0})
+    const of_site = pins.get(site)
     of_site.areas += 1
     of_site.bytes += right - left
     if (!sites.has(site)) of_site.chunks += 1
     sites.set(site, (sites.get(site) || 0) + right - left)
-    const chosen = pressed === null || pressed === site
+    const chosen = selected === null || selected === site
     a.fill.push(!chosen ? faint : byAge ? tint(since) : site_colours[site])
     a.size.push(kind_size[kind]); a.align.push(`, aligned to ${number(kind_align[kind])}`)
     a.site.push(site_names[site]); a.age.push(timed ? clock(since) : `${number(since)} operations`)
 }
-u.kept = u.chunk.map((chunk) => {
+u.pinned_by = u.chunk.map((chunk) => {
     const sites = [...sites_of.get(chunk)].sort((one, other) => other[1] - one[1])
-    if (sites.length === 1 && chunk > 0) kept.get(sites[0][0]).alone += 1
+    if (sites.length === 1 && chunk > 0) pins.get(sites[0][0]).alone += 1
     const named = sites.slice(0, MOST_NAMED).map(([site, bytes]) =>
         `${site_names[site]} (${number(bytes)} bytes)`)
     if (sites.length > MOST_NAMED) named.push(`${sites.length - MOST_NAMED} others`)
-    return named.join(", ") || "nobody"
+    return named.join(", ") || "no area"
 })
-for (const key of ["used", "count", "held", "kept"])
+for (const key of ["used", "count", "held", "pinned_by"])
     g[key] = g.chunk.map((chunk) => u[key][row_of.get(chunk)])
 units.data = u
 pages.data = g
@@ -94,36 +94,36 @@ for (const cursor of cursors) cursor.location = m.x[now]
 
 document.getElementById("legend-site").hidden = byAge
 document.getElementById("legend-age").hidden = !byAge
-const say = (id, text) => { document.getElementById(id).textContent = text }
-say("now-when", timed ? clock(seconds) : `operation ${number(done)}`)
-say("now-done", number(done))
-say("now-live", number(m.live[now]))
-say("now-held", number(m.held[now]))
-say("now-stranded", number(m.stranded[now]))
-say("now-fragmentation", `${(100 * m.share[now]).toFixed(1)} %`)
-say("now-chunks", number(m.chunks[now]))
-say("now-holes", number(m.holes[now]))
-say("now-largest", number(m.largest[now]))
+const setText = (id, text) => { document.getElementById(id).textContent = text }
+setText("now-when", timed ? clock(seconds) : `operation ${number(done)}`)
+setText("now-done", number(done))
+setText("now-live", number(m.live[now]))
+setText("now-held", number(m.held[now]))
+setText("now-stranded", number(m.stranded[now]))
+setText("now-fragmentation", `${(100 * m.share[now]).toFixed(1)} %`)
+setText("now-chunks", number(m.chunks[now]))
+setText("now-free-ranges", number(m.free_ranges[now]))
+setText("now-largest", number(m.largest[now]))
 
 function cell(row, text) {
     row.insertCell().textContent = text
 }
 
-const all = [...kept.values()].sort((one, other) =>
+const all = [...pins.values()].sort((one, other) =>
     other.chunks - one.chunks || other.bytes - one.bytes ||
     (site_names[one.site] < site_names[other.site] ? -1 : 1))
-// one that was pressed stays in the table
-const shown = all.filter((row, i) => i < MOST_KEEPERS || row.site === pressed)
+// the selected one stays in the table
+const shown = all.filter((row, i) => i < MOST_SITES || row.site === selected)
 table.replaceChildren()
 for (const {site, chunks, alone, areas, bytes} of shown) {
     const row = table.insertRow(), button = document.createElement("button")
     const mark = document.createElement("i")
     mark.style.background = site_colours[site]
     button.dataset.site = site
-    button.setAttribute("aria-pressed", site === pressed)
+    button.setAttribute("aria-pressed", site === selected)
     button.append(mark, site_names[site])
     row.insertCell().append(button)
     for (const value of [chunks, alone, areas, bytes]) cell(row, number(value))
 }
-say("more-keepers", all.length > shown.length ? `and ${number(all.length - shown.length)} more.` :
-    all.length ? "" : "No area lives at this moment.")
+setText("more-pins", all.length > shown.length ? `and ${number(all.length - shown.length)} more.` :
+    all.length ? "" : "No area is live at this moment.")

@@ -1,31 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the parts of the page share: its files, the look of a chart, how bytes are told."""
+"""What the parts of the page share: assets, the style of charts, labels of bytes."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["BYTES", "LEFT", "dress", "text_of"]
+__all__ = ["BYTES_LABEL", "LEFT", "apply_style", "read_asset"]
 
-LEFT = 86  # pixels for what stands left of a chart, so that charts stand below each other
+LEFT = 86  # pixels to the left of a chart, so that all charts are aligned
 
-# names a tick of an axis of bytes
-BYTES = """
+# JavaScript that returns the label of a tick
+BYTES_LABEL = """
 if (tick >= 1048576) return (tick / 1048576).toLocaleString("en") + " MiB"
 if (tick >= 1024) return (tick / 1024).toLocaleString("en", {maximumFractionDigits: 1}) + " KiB"
 return tick.toString()
 """
 
 
-def text_of(name: str) -> str:
-    """Read a file that lies beside this one."""
+def read_asset(name: str) -> str:
+    """Read a file of this package."""
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def dress(chart: Any) -> None:
-    """Make a chart of bokeh look like all others."""
-    from bokeh.models import CustomJS  # noqa: PLC0415 - the command starts without it
+def apply_style(chart: Any) -> None:
+    """Give a chart of bokeh the style of the page."""
+    from bokeh.models import CustomJS  # noqa: PLC0415 - an extra
 
     chart.outline_line_color = None
     chart.grid.grid_line_color = "#e6eaf0"

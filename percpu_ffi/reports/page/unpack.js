@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Unpacks the patches, once, then shows them; chunks.py tells how they were packed.
-// From then on, a call site that is pressed in the table is shown alone, or all are again.
+// Unpacks the patches, which chunks.py packed, and shows them.
+// After that, a click on a call site in the table highlights its areas, or all areas again.
 const names = ["chunk", "start", "size", "kind", "born", "x", "first", "stay"]
 
 function columns(bytes) {
@@ -25,7 +25,7 @@ async function unpack() {
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))
     patches.data = columns(new Uint8Array(await new Response(stream).arrayBuffer()))
     show.execute(slider, {})
-    const table = document.getElementById("keepers")
+    const table = document.getElementById("pins")
     table.addEventListener("click", async (event) => {
         const button = event.target.closest("button")
         if (!button) return
@@ -33,7 +33,7 @@ async function unpack() {
         if (table.dataset.site === site) delete table.dataset.site
         else table.dataset.site = site
         await show.execute(slider, {})
-        table.querySelector(`[data-site="${site}"]`)?.focus()  // the table was written anew
+        table.querySelector(`[data-site="${site}"]`)?.focus()  // the table was rebuilt
     })
 }
 

@@ -28,7 +28,7 @@ from conftest import RECORDINGS, SAMPLES
 
 from percpu_ffi import Allocator, Trace, TraceError
 from percpu_ffi.analysis.call_sites import who
-from percpu_ffi.analysis.lifetimes import FREED, KEPT, LOST, lifetimes, lives_of
+from percpu_ffi.analysis.lifetimes import FREED, KEPT, REALLOCATED, lifetimes, lives_of
 from percpu_ffi.cli import main
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class TestLives:
         assert [trace.kinds[kind].size for kind in lives.kinds] == [16, 64, 16, 8, 4]
         assert lives.born == [0, 1, 2, 5, 7]
         assert lives.died == [3, 8, 4, 7, 8]
-        assert lives.fates == [FREED, KEPT, FREED, LOST, KEPT]
+        assert lives.fates == [FREED, KEPT, FREED, REALLOCATED, KEPT]
         assert (lives.peak, lives.peak_bytes) == (2, 96)
 
     def test_lifetimes_are_those_of_areas_seen_freed(self, story: str) -> None:
@@ -134,16 +134,15 @@ story.trace, recorded on 1 CPU: 5 allocations, 3 frees
 peak  96 bytes in 3 areas, after operation 3 of 8, 20.0 us after the first
 end   68 bytes in 2 areas, after operation 8 of 8, 80.0 us after the first
 bytes are those of one CPU's copies; lifetimes are in time
-1 free of pointers never seen: these areas are older than the trace, and in no figure
-1 allocation of pointers not seen freed: the old area is taken to end there, its lifetime is \
-unknown
+1 free of unknown pointers: allocated before the recording began; excluded from all figures
+1 allocation of pointers still in use: the free of the old area is missing; its lifetime is unknown
 
-                 at peak         at end  never                   lived
-  call site        bytes  areas   bytes  freed  allocs  frees      p50      p99  sizes
-  net_init+0x20       64      1      64      1       1      0        -        -     64
-  mm_init+0x10        32      2       4      1       3      2  30.0 us  30.0 us   4-16
-  net_init+0x44        0      0       0      0       1      0        -        -      8
-  all                 96      3      68      2       5      2  30.0 us  30.0 us   4-64
+                 at peak         at end  never                 lifetime
+  call site        bytes  areas   bytes  freed  allocs  frees       p50      p99  sizes
+  net_init+0x20       64      1      64      1       1      0         -        -     64
+  mm_init+0x10        32      2       4      1       3      2   30.0 us  30.0 us   4-16
+  net_init+0x44        0      0       0      0       1      0         -        -      8
+  all                 96      3      68      2       5      2   30.0 us  30.0 us   4-64
 """
     )
 
@@ -194,8 +193,8 @@ def test_csv(story: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_area_is_freed_lost_or_kept(story: str) -> None:
-    for owner in who(Trace.load(story), "txt").owners:
-        figures = owner.figures
+    for row in who(Trace.load(story), "txt").rows:
+        figures = row.figures
         assert figures.allocs == figures.frees + figures.reallocs + figures.never_freed
 
 
@@ -225,16 +224,16 @@ old, recorded on 1 CPU: 2 allocations, 1 free
 peak  80 bytes in 2 areas, after operation 2 of 3, 10.0 us after the first
 end   64 bytes in 1 area, after operation 3 of 3, 20.0 us after the first
 bytes are those of one CPU's copies; lifetimes are in time
-the trace has no call sites, which kernels before 5.19 do not print: all callers are together
+the trace has no call sites (kernels before 5.19 do not print them): all allocations are in one row
 
-              at peak         at end  never                   lived
-  call site     bytes  areas   bytes  freed  allocs  frees      p50      p99  sizes
-  (not told)       80      2      64      1       2      1  20.0 us  20.0 us  16-64
-  all              80      2      64      1       2      1  20.0 us  20.0 us  16-64
+             at peak         at end  never                 lifetime
+  call site    bytes  areas   bytes  freed  allocs  frees       p50      p99  sizes
+  (unknown)       80      2      64      1       2      1   20.0 us  20.0 us  16-64
+  all             80      2      64      1       2      1   20.0 us  20.0 us  16-64
 """
     )
     assert main(["who", str(tmp_path / "old"), "--site", "mm_init"]) == 2
-    assert "no call site of the trace is told" in capsys.readouterr().err
+    assert "the trace has no call sites" in capsys.readouterr().err
 
 
 def test_trace_made_by_hand_tells_no_times(
@@ -243,20 +242,20 @@ def test_trace_made_by_hand_tells_no_times(
     Trace.from_ops([("alloc", "a", 8, 8), ("free", "a")]).save(tmp_path / "t")
     assert main(["who", str(tmp_path / "t")]) == 0
     out = capsys.readouterr().out
-    assert "lifetimes are in operations: the trace tells no times" in out
+    assert "without times, lifetimes are in operations" in out
     assert "after operation 1 of 2\n" in out
 
 
 def test_nothing_was_allocated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "frees").write_text(free(0, A))
     assert main(["who", str(tmp_path / "frees")]) == 0
-    assert capsys.readouterr().out.endswith("\n\n  nothing was allocated\n")
+    assert capsys.readouterr().out.endswith("\n\n  there are no allocations\n")
 
 
-def test_lost_events_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lost_events_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "gap").write_text(f"{STORY}CPU:0 [LOST 7 EVENTS]\n")
     assert main(["who", str(tmp_path / "gap")]) == 0
-    assert "7 events lost by the recorder: areas may be missing" in capsys.readouterr().out
+    assert "7 lost events: areas may be missing" in capsys.readouterr().out
 
 
 class TestOrder:
@@ -320,7 +319,7 @@ class TestOrder:
         *_, row, everything, left_out = capsys.readouterr().out.splitlines()
         assert row.split()[:2] == [self.NET, "64"]
         assert everything.split()[:2] == ["all", "96"]
-        assert left_out == "  2 rows left out, but in 'all'"
+        assert left_out == "  2 rows not shown, but included in 'all'"
 
 
 def test_median_and_p99_are_lifetimes_that_there_were(tmp_path: Path) -> None:
@@ -335,12 +334,12 @@ def test_median_and_p99_are_lifetimes_that_there_were(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--sort=colour"], "--sort colour: there is no key 'colour'; keys are txt, site, peak_"),
-        (["--sort=-pid"], "a trace does not keep 'pid'"),
+        (["--sort=colour"], "--sort colour: unknown key 'colour'; keys are txt, site, peak_"),
+        (["--sort=-pid"], "a trace has no 'pid'"),
         (["--sort=size"], "rows are not culled by 'size'; add it to --cull"),
-        (["--sort="], "there is no key ''"),
-        (["--cull=name"], "--cull name: a trace does not keep 'name'; keys are site, function,"),
-        (["--cull=peak_bytes"], "there is no key 'peak_bytes'"),
+        (["--sort="], "unknown key ''"),
+        (["--cull=name"], "--cull name: a trace has no 'name'; keys are site, function,"),
+        (["--cull=peak_bytes"], "unknown key 'peak_bytes'"),
         (["--site=nobody*"], "--site nobody*: no call site of the trace matches"),
         (["--limit=0"], "--limit 0: from 1"),
     ],

@@ -140,7 +140,7 @@ class TestOffsets:
         assert run(str(tmp_path / "trace"), "--geometry", tiny) == 0
         out = capsys.readouterr().out
         assert "33.3%    66.7%  1,000" in out
-        assert "offset: of 3 allocations" in out
+        assert "offset: share of 3 allocations" in out
 
 
 class TestRefusals:
@@ -264,9 +264,9 @@ first  unit  cpus     most  made  gone  at end   alloc  free     same  shifted  
 4k       2K     2        1     0     0       1     7.0   4.0        -        -   -
 4k      100     2  refused
 
-live bytes: asked for, in one CPU's copies. Pages and stranded bytes: on all CPUs.
-stranded: bytes of pages that are neither static area nor asked for; used: the others.
-steps of a call: lists, chunks, map entries, tree nodes; those of the file of 2009.
+live bytes: those of one CPU's copies. Pages and stranded bytes: those of all CPUs.
+stranded: bytes of pages that are neither static nor live; used: the others.
+steps of a call: lists, chunks, map entries and tree nodes that the 2009 file visits.
 """
         )
 
@@ -368,7 +368,7 @@ class TestTrouble:
 
     def test_no_operations(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(saved(tmp_path, [])) == 2
-        assert "t: there is no operation in it" in capsys.readouterr().err
+        assert "t: the trace has no operations" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         ("options", "words"),

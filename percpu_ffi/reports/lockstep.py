@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Render what ``percpu-ffi check`` found as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from percpu_ffi.lockstep.campaign import Totals
+    from percpu_ffi.trace import Trace
+
+__all__ = ["campaign_text", "operations_text"]
+
+
+def campaign_text(parties: Sequence[str], seed: int, totals: Totals) -> str:
+    """Return the totals of a random campaign."""
+    rows = {
+        "parties": ", ".join(parties),
+        "seed": seed,
+        "operations": f"{totals.operations:,}",
+        "geometries": f"{len(totals.geometries):,}",
+        "faults set": f"{totals.faults:,}",
+        "operations that failed alike": f"{totals.failures:,}",
+        "differences": int(totals.difference is not None),
+    }
+    return "\n".join(f"{name:<28} {value}" for name, value in rows.items())
+
+
+def operations_text(trace: Trace, path: str) -> str:
+    """Return the operations that show a difference; they are saved as ``path``."""
+    head = f"\n{len(trace)} operations show it, saved as {path}:"
+    return "\n".join([head, *(f"  {op}" for op in trace)])

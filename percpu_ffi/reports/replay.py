@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Render a replay as text and JSON."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from percpu_ffi._util.text import plural
+from percpu_ffi.drawing import LEGEND, map_bar
+from percpu_ffi.reports.recording import missing_events, recorded_on
+
+if TYPE_CHECKING:
+    from percpu_ffi.allocator import Allocator
+    from percpu_ffi.analysis.timeline import Timeline
+    from percpu_ffi.replay import Replay
+    from percpu_ffi.state import State
+    from percpu_ffi.trace import Trace
+
+__all__ = ["ReplayReport", "geometry_of", "timeline_figures"]
+
+MOST_REASONS = 5
+
+
+def geometry_of(allocator: Allocator | Timeline, setup: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of an allocator, with automatic sizes filled in."""
+    return {
+        "cpus": allocator.cpus,
+        "first_chunk": setup["first_chunk"],
+        "static_size": allocator.static_size,
+        "unit_size": allocator.unit_size,
+        "page_size": allocator.page_size,
+        "memory": setup["memory"],
+    }
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """The report of ``percpu-ffi replay``."""
+
+    name: str
+    """Of the trace."""
+    trace: Trace
+    geometry: dict[str, Any]
+    """See :func:`geometry_of`."""
+    result: Replay
+    state: State
+    counters: dict[str, int]
+
+    @property
+    def utilisation(self) -> float:
+        """Static and live bytes as a share of the populated memory, at the peak."""
+        used = self.geometry["static_size"] + self.result.peak_live_bytes
+        held = self.result.pages_at_peak * self.geometry["page_size"]
+        return used * self.geometry["cpus"] / held if held else 0.0
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why operations failed: message -> count, the most frequent first."""
+        counted = Counter(str(failure.error) for failure in self.result.failures)
+        return dict(counted.most_common())
+
+    @property
+    def operations_per_second(self) -> int:
+        """Operations by the time in the allocator."""
+        return round(len(self.trace) * 1e9 / max(self.result.elapsed_ns, 1))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain values; docs/traces.md documents the keys."""
+        stats, result = self.trace.stats, self.result
+        return {
+            "trace": self.name,
+            "geometry": self.geometry,
+            "events": stats.events,
+            "allocs": stats.allocs,
+            "frees": stats.frees,
+            **missing_events(stats),
+            "failures": len(result.failures),
+            "failure_reasons": self.reasons,
+            "live_bytes": result.live_bytes,
+            "peak_live_bytes": result.peak_live_bytes,
+            "chunks_created": result.chunks_created,
+            "chunks_destroyed": result.chunks_destroyed,
+            "chunks": result.chunks,
+            "peak_populated_pages": result.peak_populated_pages,
+            "utilisation_at_peak": round(self.utilisation, 4),
+            "operations_per_second": self.operations_per_second,
+            "kernel": {
+                "chunks": stats.kernel_chunks,
+                "pages_per_cpu": stats.kernel_pages,
+                "extent": stats.kernel_extent,
+                "chunks_created": stats.kernel_created,
+                "chunks_destroyed": stats.kernel_destroyed,
+                "failures": stats.kernel_failures,
+            },
+            "counters": self.counters,
+        }
+
+    def to_text(self) -> str:
+        """Return a summary and the chunks' maps, as wide as the terminal."""
+        return "\n".join([*self._summary(), "", *self._maps()])
+
+    def _summary(self) -> list[str]:
+        stats, result, geometry = self.trace.stats, self.result, self.geometry
+        cpus = plural(geometry["cpus"], "CPU")
+        rows = [
+            ("events", stats.events, f"{stats.lost:,} lost by the recorder"),
+            ("allocations", stats.allocs, f"{stats.reallocs:,} of pointers still in use"),
+            ("frees", stats.frees, f"{stats.orphan_frees:,} of unknown pointers"),
+            ("failures", len(result.failures), ""),
+            *((f"  {count:,} x", None, reason) for reason, count in _most(self.reasons)),
+            ("peak live bytes", result.peak_live_bytes, "in one CPU's copies"),
+            (
+                "chunks",
+                result.chunks,
+                f"{result.chunks_created:,} created, {result.chunks_destroyed:,} destroyed, "
+                "without the first",
+            ),
+            (
+                "pages at peak",
+                result.peak_populated_pages,
+                f"of {geometry['page_size']:,} bytes, on {cpus}; "
+                f"utilisation {self.utilisation:.1%}",
+            ),
+            (
+                "kernel's own",
+                stats.kernel_pages * geometry["cpus"],
+                f"pages touched, in {plural(stats.kernel_chunks, 'chunk')}, offsets up to "
+                f"{stats.kernel_extent:,}",
+            ),
+            ("speed", self.operations_per_second, "operations per second"),
+        ]
+        return [
+            f"{self.name}{recorded_on(stats)}",
+            f"replayed on {cpus}, {geometry['first_chunk']}, "
+            f"static area of {geometry['static_size']:,} bytes, "
+            f"units of {geometry['unit_size']:,}, memory {geometry['memory']}",
+            "",
+            *(
+                f"  {name:<16} {'' if value is None else f'{value:,}':>12}   {note}".rstrip()
+                for name, value, note in rows
+            ),
+        ]
+
+    def _maps(self) -> list[str]:
+        unit_size, static_size = self.geometry["unit_size"], self.geometry["static_size"]
+        width = shutil.get_terminal_size().columns - 2
+        lines = [LEGEND]
+        for chunk in self.state.chunks:
+            lines += [
+                f"chunk {chunk.id}: {chunk.free_size:,} of {unit_size:,} bytes free, contig hint "
+                f"{chunk.contig_hint:,}, {sum(map(bool, chunk.populated))} of "
+                f"{len(chunk.populated)} pages populated",
+                f"[{map_bar(chunk, unit_size, static_size, max(width, 1))}]",
+            ]
+        return lines
+
+
+def _most(reasons: dict[str, int]) -> list[tuple[str, int]]:
+    rows = list(reasons.items())
+    if len(rows) > MOST_REASONS:
+        others = sum(count for _, count in rows[MOST_REASONS:])
+        rows[MOST_REASONS:] = [("other reasons", others)]
+    return rows
+
+
+def timeline_figures(timeline: Timeline, name: str) -> dict[str, Any]:
+    """Return the figures of ``replay --json``, without the speed: the replay had to wait."""
+    figures = ReplayReport(
+        name=name,
+        trace=timeline.trace,
+        geometry=geometry_of(timeline, timeline.setup),
+        result=timeline.result,
+        state=timeline.state,
+        counters=timeline.counters,
+    ).to_json()
+    del figures["operations_per_second"]
+    return figures
