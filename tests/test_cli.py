@@ -12,13 +12,13 @@ import struct
 import subprocess
 import sys
 import termios
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from conftest import NETNS, SAMPLES
 
 from percpu_ffi import Trace, drawing
-from percpu_ffi.cli import main
+from percpu_ffi.cli import COMMANDS, main
 from percpu_ffi.state import ChunkState
 
 if TYPE_CHECKING:
@@ -233,6 +233,73 @@ def test_progress_bar_on_a_terminal() -> None:
     os.close(terminal)
     assert "reading" in shown
     assert "replaying" in shown
+
+
+class TestImports:
+    """A command imports what it needs.
+
+    All commands were imported to print the version, which took 9 to 12 times as long as
+    `python -c pass`.
+    """
+
+    BASIS: ClassVar = {
+        "percpu_ffi",
+        "percpu_ffi._util",
+        "percpu_ffi._util.text",
+        "percpu_ffi.cli",
+        "percpu_ffi.cli.messages",
+        "percpu_ffi.errors",
+    }
+
+    def imported(self, *args: str) -> set[str]:
+        """Run a command and return the modules of the package, and others that cost time."""
+        program = (
+            "import sys\n"
+            "from contextlib import redirect_stdout, redirect_stderr, suppress\n"
+            "from os import devnull\n"
+            "from percpu_ffi.cli import COMMANDS, main\n"
+            "with open(devnull, 'w') as nothing, suppress(SystemExit):\n"
+            "    with redirect_stdout(nothing), redirect_stderr(nothing):\n"
+            "        main(sys.argv[1:])\n"
+            "print(*sys.modules)\n"
+        )
+        command = [sys.executable, "-c", program, *args]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        costly = {"percpu_ffi", "bokeh", "matplotlib", "numpy", "tqdm", "multiprocessing"}
+        return {name for name in done.stdout.split() if name.partition(".")[0] in costly}
+
+    @pytest.mark.parametrize("args", [["--version"], ["--help"], [], ["dance"], ["--nonsense"]])
+    def test_no_command(self, args: list[str]) -> None:
+        assert self.imported(*args) == self.BASIS
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_one_command(self, command: str) -> None:
+        names = self.imported(command, "--nonsense")
+        others = {f"percpu_ffi.cli.{name}" for name in COMMANDS if name != command}
+        assert f"percpu_ffi.cli.{command}" in names
+        assert not names & others
+        assert not names & {"bokeh", "matplotlib", "numpy", "tqdm"}
+
+    @pytest.mark.parametrize("command", ["who", "sizes", "record"])
+    def test_command_that_replays_nothing_needs_no_allocator(self, command: str) -> None:
+        names = self.imported(command, "--nonsense")
+        assert not names & {"percpu_ffi.allocator", "percpu_ffi.model", "percpu_ffi.lockstep"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert f"usage: percpu-ffi {command} " in capsys.readouterr().out
+
+
+def test_help_lists_each_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    out = capsys.readouterr().out
+    for name, summary in COMMANDS.items():
+        assert re.search(rf"^    {name} +{re.escape(summary)}$", out, flags=re.M)
 
 
 class TestMapBar:

@@ -19,7 +19,7 @@ from percpu_ffi.analysis.explain import explain_worst
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, _thin, collect
 from percpu_ffi.analysis.totals import ChunkUser, by_site, by_size, chunk_users
 from percpu_ffi.cli import main
-from percpu_ffi.reports.still import _count_bytes
+from percpu_ffi.reports.axes import set_byte_ticks
 
 
 def report(*args: object) -> int:
@@ -223,7 +223,7 @@ class TestFiles:
         figure = pytest.importorskip("matplotlib.figure").Figure()
         axes = figure.subplots()
         axes.set_xlim(0, most or 1)
-        _count_bytes(axes.xaxis, most, 5)
+        set_byte_ticks(axes.xaxis, most, 5)
         ticks = [tick for tick in axes.xaxis.get_majorticklocs() if 0 < tick <= (most or 1)]
         assert len(ticks) in ((1, 2, 3, 4, 5) if most else (1,))
 

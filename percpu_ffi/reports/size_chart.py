@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from percpu_ffi._util.optional import check_plot, plain, save_plot
-from percpu_ffi.reports.still import bytes_label
+from percpu_ffi.reports.axes import bytes_label
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -13,12 +13,13 @@ from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.explain import explain_worst
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC
 from percpu_ffi.analysis.totals import by_site, by_size
+from percpu_ffi.reports.axes import set_byte_ticks
 from percpu_ffi.reports.colours import COLOURS, OTHERS, site_colours
 
 if TYPE_CHECKING:
     from percpu_ffi.analysis.timeline import Timeline
 
-__all__ = ["bytes_label", "draw_chunks", "make_still"]
+__all__ = ["draw_chunks", "make_still"]
 
 LANE = 0.34  # inches for each chunk, if there is room
 MOST_INCHES = 12.0
@@ -91,7 +92,7 @@ def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
                       color=COLOURS["live"], label="static and live", lw=0)  # fmt: skip
     size.set_ylabel("bytes per CPU")
     size.set_ylim(0, 1.25 * max(timeline.held(i) for i in done))
-    _count_bytes(size.yaxis, max(timeline.held(i) for i in done), 5)
+    set_byte_ticks(size.yaxis, max(timeline.held(i) for i in done), 5)
     share.step(
         x, [100 * timeline.fragmentation(i) for i in done], where="post", color=COLOURS["bad"]
     )
@@ -110,22 +111,6 @@ def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
         axes.axvline(peak, color=COLOURS["peak"], ls="--", lw=1, label="peak of live bytes")
         axes.axvline(worst, color=COLOURS["bad"], ls="--", lw=1, label="worst moment")
     size.legend(loc="upper left", fontsize=8, ncols=4)
-
-
-def _count_bytes(axis: Any, most: int, ticks: int) -> None:
-    """Set at most ``ticks`` ticks above 0; their distance is a power of two."""
-    from matplotlib.ticker import FuncFormatter, MultipleLocator  # noqa: PLC0415
-
-    axis.set_major_locator(MultipleLocator(1 << (max(most - 1, 0) // ticks).bit_length()))
-    axis.set_major_formatter(FuncFormatter(bytes_label))
-
-
-def bytes_label(value: float, _position: int) -> str:
-    """Return the label of a tick; the arguments are those of matplotlib's FuncFormatter."""
-    for unit, size in (("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if value >= size:
-            return f"{value / size:,.4g} {unit}"
-    return f"{value:g}"
 
 
 def draw_chunks(
@@ -170,7 +155,7 @@ def draw_chunks(
     named = range(0, len(lanes), math.ceil(1.3 * NAME * len(lanes) / (72 * MOST_INCHES)))
     axes.set_yticks([lane + 0.45 for lane in named], [f"chunk {lanes[lane]}" for lane in named])
     axes.tick_params(axis="y", length=0, labelsize=NAME)
-    _count_bytes(axes.xaxis, timeline.unit_size, 8)
+    set_byte_ticks(axes.xaxis, timeline.unit_size, 8)
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
@@ -197,5 +182,5 @@ def _sites(rows: list[Any], colours: dict[str, str], axes: Any) -> None:
               color=[colours.get(row.name, OTHERS) for row in top])  # fmt: skip
     axes.set_yticks(range(len(top)), [_short(row.name) or "unknown" for row in top], fontsize=8)
     axes.invert_yaxis()
-    _count_bytes(axes.xaxis, max((row.at_peak for row in top), default=0), 5)
+    set_byte_ticks(axes.xaxis, max((row.at_peak for row in top), default=0), 5)
     axes.set_xlabel("bytes of live areas at the peak, by call site")
