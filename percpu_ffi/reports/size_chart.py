@@ -47,7 +47,7 @@ def plot_sizes(named: Mapping[str, Distribution], path: str | Path) -> None:
         axes.set_title(title)
         axes.set_xscale("symlog", base=2, linthresh=1)  # shows a size of 0, too
         axes.xaxis.set_major_formatter(bytes_label)
-        axes.tick_params(axis="x", labelsize=8)  # room for powers of two
+        axes.tick_params(axis="x", labelsize=8, labelrotation=40)
         axes.set_xlabel("requested bytes, on one CPU")
         axes.grid(alpha=0.3)
     left.set_ylabel("share of this size or less")

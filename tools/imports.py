@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Check what import-linter cannot: circles at run time, and who imports the compiled module.
+
+Usage: imports.py
+
+Imports inside functions count; imports for types only do not.  The layers are a contract of
+import-linter in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import grimp
+
+import percpu_ffi
+
+PACKAGE = "percpu_ffi"
+COMPILED = f"{PACKAGE}._core"
+MAY_IMPORT_COMPILED = ("allocator", "trace.text", "bench")  # modules and packages
+
+
+def circles(graph: grimp.ImportGraph) -> list[str]:
+    """Return one shortest circle for each module that is in one, as a sentence."""
+    found: dict[frozenset[str], str] = {}
+    for module in sorted(graph.modules):
+        for imported in graph.find_modules_directly_imported_by(module):
+            if path := graph.find_shortest_chain(imported, module):
+                found.setdefault(frozenset(path), f"circle: {' -> '.join([module, *path])}")
+    return sorted(found.values())
+
+
+def imports_compiled(path: Path) -> bool:
+    """Return whether a file imports the compiled module at run time or for its types."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import) and COMPILED in {name.name for name in node.names}:
+            return True
+        if isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{name.name}" for name in node.names}
+            if COMPILED in {node.module, *names}:
+                return True
+    return False
+
+
+def main() -> int:
+    """Print each fault; return the exit status."""
+    faults = circles(grimp.build_graph(PACKAGE, exclude_type_checking_imports=True, cache_dir=None))
+    folder = Path(percpu_ffi.__file__).parent
+    for path in sorted(folder.rglob("*.py")):
+        module = ".".join(path.relative_to(folder).with_suffix("").parts)
+        allowed = any(f"{module}.".startswith(f"{name}.") for name in MAY_IMPORT_COMPILED)
+        if not allowed and imports_compiled(path):
+            faults.append(f"{module} imports {COMPILED}; {', '.join(MAY_IMPORT_COMPILED)} may")
+    print("\n".join(faults or ["No circles at run time; the compiled module is where it belongs."]))
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
