@@ -340,7 +340,7 @@ def test_median_and_p99_are_lifetimes_that_there_were(tmp_path: Path) -> None:
         (["--sort="], "unknown key ''"),
         (["--cull=name"], "--cull name: a trace has no 'name'; keys are site, function,"),
         (["--cull=peak_bytes"], "unknown key 'peak_bytes'"),
-        (["--site=nobody*"], "--site nobody*: no call site of the trace matches"),
+        (["--site=nobody*"], "--site nobody*: no call site matches"),
         (["--limit=0"], "--limit 0: from 1"),
     ],
 )

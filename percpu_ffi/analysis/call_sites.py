@@ -19,7 +19,6 @@ from percpu_ffi.trace.operations import NO_TIME, Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from percpu_ffi.analysis.lifetimes import Lives
     from percpu_ffi.trace import Trace
 
 __all__ = ["CULL", "DEFAULT_SORT", "FIGURES", "CallSites", "Figures", "Moment", "Row", "who"]
@@ -156,94 +155,87 @@ def who(
     culled_by = _cull_keys(cull)
     order = _sort_keys(sort, culled_by)
 
-    lives = lives_of(trace)
-    counts = _Counts(trace, lives)
-    kinds = [index for index in counts.allocs if _matches(trace.kinds[index].site, sites)]
+    figures = _Figures(trace)
+    lives = figures.lives
+    keys = {
+        index: tuple(CULL[name](kind) for name in culled_by)
+        for index, kind in enumerate(trace.kinds)
+        if _matches(kind.site, sites)
+    }
+    chosen = [life for life, kind in enumerate(lives.kinds) if kind in keys]
     has_sites = any(kind.site for kind in trace.kinds)
-    if sites and not kinds:
-        problem = (
-            "no call site of the trace matches" if has_sites else "the trace has no call sites"
-        )
+    if sites and not chosen:
+        problem = "no call site matches" if has_sites else "the trace has no call sites"
         raise ConfigError(f"--site {','.join(sites)}: {problem}")
     groups: dict[tuple[str | int, ...], list[int]] = {}
-    for index in kinds:
-        key = tuple(CULL[name](trace.kinds[index]) for name in culled_by)
-        groups.setdefault(key, []).append(index)
+    for life in chosen:
+        groups.setdefault(keys[lives.kinds[life]], []).append(life)
 
-    rows = [Row(key, counts.figures(group)) for key, group in sorted(groups.items())]
+    rows = [Row(key, figures.of(group)) for key, group in sorted(groups.items())]
     for name, descending in reversed(order):
         _sort(rows, name, descending, culled_by)
+    everything = range(len(lives.kinds))
     return CallSites(
         culled_by,
         timed=bool(trace.times),
         sites_told=has_sites,
-        peak=counts.moment(lives.peak, counts.at_peak),
-        end=counts.moment(len(trace) - 1, counts.kept),
+        peak=figures.moment(lives.peak, figures.at_peak(everything)),
+        end=figures.moment(len(trace) - 1, figures.kept(everything)),
         rows=rows,
-        all=counts.figures(kinds) if kinds else None,
+        all=figures.of(chosen) if chosen else None,
     )
 
 
-class _Counts:
-    """Counts for each kind of allocation; a row adds up some kinds."""
+class _Figures:
+    """The figures of some areas, which are indices into the lists of ``lives``."""
 
-    def __init__(self, trace: Trace, lives: Lives) -> None:
-        self.kinds = trace.kinds
+    def __init__(self, trace: Trace) -> None:
         self.times = trace.times
-        self.allocs = Counter(lives.kinds)
-        self.frees = Counter(lives.kinds_of(FREED))
-        self.reallocs = Counter(lives.kinds_of(REALLOCATED))
-        self.kept = Counter(lives.kinds_of(KEPT))
-        self.at_peak = Counter(lives.kinds_at_peak())
-        self.lifetimes: dict[int, list[int]] = {}
-        self.first: dict[int, int] = {}  # operations
-        self.last: dict[int, int] = {}
-        rows = zip(
-            lives.kinds, lives.born, lives.died, lives.fates, lifetimes(trace, lives), strict=True
-        )
-        for kind, born, died, fate, lifetime in rows:
-            self.first.setdefault(kind, born)
-            if fate == FREED:
-                self.last[kind] = max(died, self.last.get(kind, 0))
-            if lifetime is not None:
-                self.lifetimes.setdefault(kind, []).append(lifetime)
+        self.lives = lives_of(trace)
+        self.lifetimes = lifetimes(trace, self.lives)
+        self.sizes = [trace.kinds[kind].size for kind in self.lives.kinds]
 
-    def figures(self, group: Sequence[int]) -> Figures:
-        """Add up the kinds of a row."""
-        spans = sorted(span for kind in group for span in self.lifetimes.get(kind, ()))
-        sizes: Counter[int] = Counter()
-        for kind in group:
-            sizes[self.kinds[kind].size] += self.allocs[kind]
-        freed = [self.last[kind] for kind in group if kind in self.last]
-
-        def total(counts: Counter[int]) -> int:
-            return sum(counts[kind] for kind in group)
-
+    def of(self, areas: Sequence[int]) -> Figures:
+        """Return the figures of areas in order of allocation, of at least one."""
+        fates = Counter(self.lives.fates[area] for area in areas)
+        sizes = Counter(self.sizes[area] for area in areas)
+        spans = sorted(span for area in areas if (span := self.lifetimes[area]) is not None)
+        freed = (self.lives.died[area] for area in areas if self.lives.fates[area] == FREED)
+        at_peak, kept = self.at_peak(areas), self.kept(areas)
         return Figures(
-            peak_bytes=self._bytes(self.at_peak, group),
-            peak_areas=total(self.at_peak),
-            end_bytes=self._bytes(self.kept, group),
-            never_freed=total(self.kept),
-            allocs=total(self.allocs),
-            frees=total(self.frees),
-            reallocs=total(self.reallocs),
-            bytes=self._bytes(self.allocs, group),
+            peak_bytes=self._bytes(at_peak),
+            peak_areas=len(at_peak),
+            end_bytes=self._bytes(kept),
+            never_freed=len(kept),
+            allocs=len(areas),
+            frees=fates[FREED],
+            reallocs=fates[REALLOCATED],
+            bytes=self._bytes(areas),
             life_p50=_percentile(spans, 50),
             life_p99=_percentile(spans, 99),
             min_size=min(sizes),
             max_size=max(sizes),
             common_size=min(sizes, key=lambda size: (-sizes[size], size)),
-            first_alloc=self._when(min(self.first[kind] for kind in group)),
-            last_free=self._when(max(freed)) if freed else None,
+            first_alloc=self._when(self.lives.born[areas[0]]),
+            last_free=self._when(max(freed)) if fates[FREED] else None,
         )
 
-    def moment(self, operation: int, live: Counter[int]) -> Moment:
-        """Describe a moment from the kinds of the live areas."""
+    def moment(self, operation: int, live: Sequence[int]) -> Moment:
+        """Describe a moment at which these areas are live."""
         time = self._when(operation) if self.times and operation >= 0 else None
-        return Moment(operation, time, self._bytes(live, live), live.total())
+        return Moment(operation, time, self._bytes(live), len(live))
 
-    def _bytes(self, counts: Counter[int], group: Iterable[int]) -> int:
-        return sum(counts[kind] * max(self.kinds[kind].size, 0) for kind in group)
+    def at_peak(self, areas: Sequence[int]) -> list[int]:
+        """Return the areas that are live at the peak."""
+        born, peak, died = self.lives.born, self.lives.peak, self.lives.died
+        return [area for area in areas if born[area] <= peak < died[area]]
+
+    def kept(self, areas: Sequence[int]) -> list[int]:
+        """Return the areas that are live at the end."""
+        return [area for area in areas if self.lives.fates[area] == KEPT]
+
+    def _bytes(self, areas: Iterable[int]) -> int:
+        return sum(max(self.sizes[area], 0) for area in areas)
 
     def _when(self, operation: int) -> int | None:
         """Return the time of an operation; its index if the trace has no times."""

@@ -145,6 +145,8 @@ def steps(work: Work) -> float:
 
 
 _DEFAULTS = {**dict.fromkeys(GEOMETRY, 0), "first_chunk": "4k", "cpus": 4, "static_size": 8192}
+_COPIED = ("live_bytes", "peak_live_bytes", "pages_at_peak", "chunks", "peak_chunks",
+           "chunks_created", "chunks_destroyed")  # fmt: skip
 _STEPS = ("slots_visited", "chunks_visited", "entries_scanned", "entries_moved", "tree_steps")
 
 
@@ -164,15 +166,9 @@ def _run(
         geometry={name: getattr(config, name) for name in GEOMETRY},
         failures=len(result.failures),
         failure_reasons=dict(Counter(str(f.error) for f in result.failures).most_common()),
-        live_bytes=result.live_bytes,
-        peak_live_bytes=result.peak_live_bytes,
         pages=result.populated_pages,
-        pages_at_peak=result.pages_at_peak,
         peak_pages=result.peak_populated_pages,
-        chunks=result.chunks,
-        peak_chunks=result.peak_chunks,
-        chunks_created=result.chunks_created,
-        chunks_destroyed=result.chunks_destroyed,
+        **{name: getattr(result, name) for name in _COPIED},
         work=work,
         offsets_known=len(known[0]),
         same_offsets=shifts[0] if known[0] else None,

@@ -47,10 +47,6 @@ class Lives:
         rows = zip(self.kinds, self.born, self.died, strict=True)
         return [kind for kind, born, died in rows if born <= self.peak < died]
 
-    def kinds_of(self, fate: int) -> list[int]:
-        """Return the kinds of the areas that ended in this way."""
-        return [kind for kind, own in zip(self.kinds, self.fates, strict=True) if own == fate]
-
 
 def lives_of(trace: Trace) -> Lives:
     """Find the lives of all areas.

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from percpu_ffi.analysis.lifetimes import lives_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from percpu_ffi.trace import Trace
 
@@ -78,51 +79,43 @@ class Distribution:
 
     def rows(self) -> list[SizeRow]:
         """Return one row for each size and alignment, the smallest first."""
-        areas, peak_areas = self.allocated.total(), self.at_peak.total()
-        rows = []
-        so_far = 0
-        for request in sorted(self.allocated):
-            count, at_peak = self.allocated[request], self.at_peak[request]
-            so_far += count
-            rows.append(
-                SizeRow(
-                    *request,
-                    allocs=count,
-                    share=round(count / areas, DIGITS),
-                    cumulative=round(so_far / areas, DIGITS),
-                    bytes=count * request.size,
-                    peak_areas=at_peak,
-                    peak_share=round(at_peak / peak_areas, DIGITS),
-                    peak_bytes=at_peak * request.size,
-                )
-            )
-        return rows
+        requests = sorted(self.allocated)
+        so_far = accumulate(self.allocated[request] for request in requests)
+        add_up, areas = self._adder(), self.allocated.total()
+        return [
+            SizeRow(*request, cumulative=round(count / areas, DIGITS), **add_up([request]))
+            for request, count in zip(requests, so_far, strict=True)
+        ]
 
     def histogram(self) -> list[Bucket]:
         """Return one bucket for each power of two from the smallest size to the largest."""
-        areas, peak_areas = self.allocated.total(), self.at_peak.total()
-        groups: dict[int, list[SizeRow]] = {}
-        for row in self.rows():
-            groups.setdefault(_power(row.size), []).append(row)
-        buckets = []
+        groups: dict[int, list[Request]] = {}
+        for request in self.allocated:
+            groups.setdefault(_power(request.size), []).append(request)
+        add_up, buckets = self._adder(), []
         for power in range(min(groups), max(groups) + 1) if groups else ():
-            group = groups.get(power, [])
             highest = 1 << power if power >= 0 else 0
-            allocs = sum(row.allocs for row in group)
-            at_peak = sum(row.peak_areas for row in group)
-            buckets.append(
-                Bucket(
-                    from_size=highest // 2 + (power >= 0),
-                    to_size=highest,
-                    allocs=allocs,
-                    share=round(allocs / areas, DIGITS),
-                    bytes=sum(row.bytes for row in group),
-                    peak_areas=at_peak,
-                    peak_share=round(at_peak / peak_areas, DIGITS),
-                    peak_bytes=sum(row.peak_bytes for row in group),
-                )
-            )
+            lowest = highest // 2 + (power >= 0)
+            buckets.append(Bucket(lowest, highest, **add_up(groups.get(power, []))))
         return buckets
+
+    def _adder(self) -> Callable[[list[Request]], dict[str, Any]]:
+        """Return a function that adds up the figures of some requests."""
+        areas, peak_areas = self.allocated.total(), self.at_peak.total()
+
+        def add_up(requests: list[Request]) -> dict[str, Any]:
+            allocs = sum(self.allocated[request] for request in requests)
+            at_peak = sum(self.at_peak[request] for request in requests)
+            return {
+                "allocs": allocs,
+                "share": round(allocs / areas, DIGITS),
+                "bytes": sum(self.allocated[request] * request.size for request in requests),
+                "peak_areas": at_peak,
+                "peak_share": round(at_peak / peak_areas, DIGITS),
+                "peak_bytes": sum(self.at_peak[request] * request.size for request in requests),
+            }
+
+        return add_up
 
 
 def sizes(trace: Trace) -> Distribution:

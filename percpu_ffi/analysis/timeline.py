@@ -14,7 +14,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate, compress, cycle
+from itertools import accumulate, compress, cycle, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from percpu_ffi.allocator import Allocator
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FREE_SPACE", "PAGES", "STATIC", "Curves", "Moment", "Patch", "Timeline", "collect"]
 
+GEOMETRY = ("cpus", "page_size", "unit_size", "static_size")
 MOMENTS = 400
 MOST_AREAS_SEEN = 1_200_000  # in all moments together: each takes some microseconds
 MOST_PATCHES = 300_000  # a page with more is large and slow
@@ -108,8 +109,6 @@ class Timeline:
     curves: Curves
     seconds: array[float] | None
     """The time of each item of the curves, from the first operation; None: no times."""
-    average_areas: int
-    """Average number of live areas."""
     moments: list[Moment]
     patches: dict[Patch, list[tuple[int, int]]] = field(default_factory=dict)
     """For each patch its stays: indices of the first and the last moment."""
@@ -126,6 +125,10 @@ class Timeline:
         """Return their share: 1 - (static + live bytes) / populated bytes."""
         held = self.held(done)
         return self.stranded(done) / held if held else 0.0
+
+    def x(self, done: list[int]) -> list[float]:
+        """Return the moments on the axis of time: seconds, or operations if times are unknown."""
+        return [float(i) if self.seconds is None else self.seconds[i] for i in done]
 
     @cached_property
     def peak(self) -> int:
@@ -154,16 +157,7 @@ class Timeline:
 
     def areas(self) -> Iterator[tuple[Kind, int, int]]:
         """Yield each area's kind, birth and death; -1: it is live at the end."""
-        kinds = self.trace.kinds
-        live: dict[int, Area] = {}
-        for index, gone, new in _area_events(self.trace, self.result):
-            if gone:
-                del live[gone.ptr]
-                yield kinds[gone.kind], gone.born, index
-            if new:
-                live[new.ptr] = new
-        for area in live.values():
-            yield kinds[area.kind], area.born, -1
+        return _areas(self.trace, self.result)
 
 
 def collect(
@@ -194,10 +188,7 @@ def collect(
         timeline = Timeline(
             trace=trace,
             setup=setup,
-            cpus=allocator.cpus,
-            page_size=allocator.page_size,
-            unit_size=allocator.unit_size,
-            static_size=allocator.static_size,
+            **{name: getattr(allocator, name) for name in GEOMETRY},
             seconds=_seconds(trace),
             moments=[],
             **_take_figures(allocator, trace, progress),
@@ -206,7 +197,8 @@ def collect(
         )
     n = len(trace)
     special = {0, timeline.peak, timeline.worst, n}
-    moments = max(min(moments, MOST_AREAS_SEEN // max(timeline.average_areas, 1)), 1)
+    lives = sum((died if died >= 0 else n) - born for _, born, died in timeline.areas())
+    moments = max(min(moments, MOST_AREAS_SEEN * n // max(lives, 1)), 1)
     spread = {round(n * i / moments) for i in range(moments + 1)}
     with Allocator(**setup) as allocator:
         _take_moments(allocator, timeline, sorted(spread | special), progress)
@@ -232,6 +224,18 @@ def _area_events(trace: Trace, result: Replay) -> Iterator[tuple[int, Area | Non
         if kind != FREE and ptr:
             new = held[handle] = Area(ptr, index, kind)
         yield index, gone, new
+
+
+def _areas(trace: Trace, result: Replay) -> Iterator[tuple[Kind, int, int]]:
+    live: dict[int, Area] = {}
+    for index, gone, new in _area_events(trace, result):
+        if gone:
+            del live[gone.ptr]
+            yield trace.kinds[gone.kind], gone.born, index
+        if new:
+            live[new.ptr] = new
+    for area in live.values():
+        yield trace.kinds[area.kind], area.born, -1
 
 
 def _seconds(trace: Trace) -> array[float] | None:
@@ -265,21 +269,13 @@ def _take_figures(
             progress(at % PROGRESS_STEP or PROGRESS_STEP)
 
     result = allocator.replay(trace, take, stops=range(1, n))
-    changes = array("q", [0]) * (n + 1)
-    sizes = [kind.size for kind in trace.kinds]
-    live = sum_live = 0
-    for index, gone, new in _area_events(trace, result):
-        if gone:
-            changes[index + 1] -= sizes[gone.kind]
-            live -= 1
-        if new:
-            changes[index + 1] += sizes[new.kind]
-            live += 1
-        sum_live += live
+    changes = array("q", [0]) * (n + 2)
+    for kind, born, died in _areas(trace, result):
+        changes[born + 1] += kind.size
+        changes[died + 1 if died >= 0 else -1] -= kind.size  # the last item is not used
     return {
         "result": result,
-        "curves": Curves(array("q", accumulate(changes)), pages, chunks),
-        "average_areas": sum_live // max(n, 1),
+        "curves": Curves(array("q", accumulate(changes[:-1])), pages, chunks),
     }
 
 
@@ -363,14 +359,10 @@ def _patches(
             born, kind = areas.get((chunk.id, offset), (NOT_BORN, STATIC))
             yield Patch(chunk.id, offset, offset - size, kind, born)
         offset += abs(size)
-    page_size, pages = timeline.page_size, (*chunk.populated, 0)
-    start = None
-    for page, cpus in enumerate(pages):
-        if cpus and start is None:
-            start = page
-        elif not cpus and start is not None:
-            yield Patch(chunk.id, start * page_size, page * page_size, PAGES, NOT_BORN)
-            start = None
+    for held, run in groupby(range(len(chunk.populated)), lambda page: chunk.populated[page] > 0):
+        if held:
+            pages = [page * timeline.page_size for page in run]
+            yield Patch(chunk.id, pages[0], pages[-1] + timeline.page_size, PAGES, NOT_BORN)
 
 
 def _thin(timeline: Timeline, special: set[int]) -> None:

@@ -17,24 +17,6 @@ from percpu_ffi.trace import Trace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = [
-    "TRACE",
-    "add_formats",
-    "add_json",
-    "add_memory",
-    "add_plot",
-    "add_setup",
-    "add_trace",
-    "default_setup",
-    "file_name",
-    "first_chunk",
-    "given_setup",
-    "load_trace",
-    "print_report",
-    "setup_of",
-    "size",
-]
-
 TRACE = "a recording by ftrace or perf, or a file of this package"
 DEFAULT_CPUS = 4  # if the trace names none
 SETTINGS = ("cpus", "first_chunk", "static_size", "unit_size", "free_size", "memory")
@@ -42,7 +24,7 @@ SIZE_LIMIT = 1 << 63
 FACTORS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
-class Report(Protocol):
+class _Report(Protocol):
     """What :func:`print_report` prints."""
 
     def to_json(self) -> dict[str, Any]: ...
@@ -69,14 +51,26 @@ def add_formats(parser: argparse.ArgumentParser) -> None:
 
 def add_plot(parser: argparse.ArgumentParser) -> None:
     """Add ``--plot``."""
+    text = "draw a chart, also .png or .pdf; needs the extra 'plot' (matplotlib)"
+    parser.add_argument("--plot", metavar="OUT.svg", help=text)
+
+
+def add_repeatable(
+    parser: argparse._ActionsContainer,
+    option: str,
+    dest: str,
+    metavar: str,
+    what: str,
+    kind: Callable[[str], Any] = str,
+) -> None:
+    """Add an option that may be repeated; its values become a list."""
+    text = f"{what}; may be repeated"
     parser.add_argument(
-        "--plot",
-        metavar="OUT.svg",
-        help="draw a chart, also .png or .pdf; needs the extra 'plot' (matplotlib)",
+        option, dest=dest, action="append", default=[], type=kind, metavar=metavar, help=text
     )
 
 
-def print_report(args: argparse.Namespace, report: Report) -> None:
+def print_report(args: argparse.Namespace, report: _Report) -> None:
     """Print a report in the requested format."""
     if args.json:
         print(json.dumps(report.to_json(), indent=2))
@@ -98,11 +92,9 @@ def file_name(path: str) -> str:
 
 def add_setup(parser: argparse.ArgumentParser, *, lists: bool = False) -> argparse._ArgumentGroup:
     """Add an option for each setting of the allocator; with ``lists``, each takes several."""
-    group = parser.add_argument_group(
-        "set-up",
-        "defaults come from the trace if it has them; sizes are in bytes, or as 64K, 2M, 1G"
-        + ("; each option takes several values, A,B,C" if lists else ""),
-    )
+    about = "defaults are those of the trace, if it has any; sizes are in bytes, or as 64K, 2M, 1G"
+    several = "; each option takes several values, A,B,C" if lists else ""
+    group = parser.add_argument_group("set-up", about + several)
 
     def add(option: str, parse: Callable[[str], Any], metavar: str, what: str) -> None:
         kind = _list_of(parse) if lists else parse
@@ -118,9 +110,8 @@ def add_setup(parser: argparse.ArgumentParser, *, lists: bool = False) -> argpar
 
 def add_memory(group: argparse._ArgumentGroup) -> None:
     """Add ``--memory`` to the set-up."""
-    group.add_argument(
-        "--memory", choices=("mapped", "none"), help="real memory, or bookkeeping only (mapped)"
-    )
+    text = "real memory, or bookkeeping only (mapped)"
+    group.add_argument("--memory", choices=("mapped", "none"), help=text)
 
 
 def default_setup(trace: Trace) -> dict[str, Any]:
@@ -142,11 +133,10 @@ def setup_of(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
 
 def size(text: str) -> int:
     """Parse an integer with an optional suffix: 64K is 65536."""
-    number, factor = text.strip(), 1
-    if number[-1:].upper() in FACTORS:
-        number, factor = number[:-1], FACTORS[number[-1].upper()]
+    number = text.strip()
+    factor = FACTORS.get(number[-1:].upper(), 1)
     try:
-        value = int(number) * factor
+        value = int(number if factor == 1 else number[:-1]) * factor
     except ValueError:
         value = SIZE_LIMIT
     if not -SIZE_LIMIT < value < SIZE_LIMIT:

@@ -14,7 +14,7 @@ from percpu_ffi.bench.results import load, save
 from percpu_ffi.bench.run import Plan, start
 from percpu_ffi.bench.run import run as measure_all
 from percpu_ffi.bench.workloads import Options, make_workloads
-from percpu_ffi.cli.arguments import add_plot
+from percpu_ffi.cli.arguments import add_plot, add_repeatable
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
@@ -24,8 +24,6 @@ from percpu_ffi.reports.bench_difference import difference
 
 if TYPE_CHECKING:
     from percpu_ffi.bench.results import WorkloadResult
-
-__all__ = ["add_arguments", "run"]
 
 MISSED = 1  # exit status
 MOST_REPETITIONS = 10_000
@@ -44,12 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("workloads", metavar="WORKLOAD", nargs="*", help="which (default: all)")
     parser.add_argument("--list", action="store_true", help="list workloads and contenders")
-    parser.add_argument("--contender", dest="contenders", action="append", default=[],
-                        metavar="NAME", help="a contender (default: those of the workload); may be "
-                        "repeated")  # fmt: skip
-    parser.add_argument("--trace", dest="traces", action="append", default=[], type=Path,
-                        metavar="FILE", help="a recording as one more workload; may be "
-                        "repeated")  # fmt: skip
+    text = "a contender (default: those of the workload)"
+    add_repeatable(parser, "--contender", "contenders", "NAME", text)
+    add_repeatable(parser, "--trace", "traces", "FILE", "a recording as one more workload", Path)
     defaults = Options()
     for option, kind, metavar, default, what in (
         (
@@ -66,19 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(f"--{option}", type=kind, default=default, metavar=metavar,
                             help=f"{what} (default: %(default)s)")  # fmt: skip
-    parser.add_argument(
-        "--bounds",
-        action=argparse.BooleanOptionalAction,
-        help="check the performance bounds (default: if all workloads are run)",
-    )
+    text = "check the performance bounds (default: if all workloads are run)"
+    parser.add_argument("--bounds", action=argparse.BooleanOptionalAction, help=text)
     parser.add_argument("--json", metavar="OUT", help="write all results to a file")
     add_plot(parser)
-    parser.add_argument(
-        "--compare",
-        nargs=2,
-        metavar=("A.json", "B.json"),
-        help="compare two files of --json instead",
-    )
+    text = "compare two files of --json instead"
+    parser.add_argument("--compare", nargs=2, metavar=("A.json", "B.json"), help=text)
 
 
 def run(args: argparse.Namespace) -> int:

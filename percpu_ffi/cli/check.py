@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._util.atomic_write import check_writable
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.cli.arguments import TRACE
+from percpu_ffi.cli.arguments import TRACE, add_repeatable
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
@@ -27,11 +27,8 @@ from percpu_ffi.trace.operations import checked_fault, checked_setup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from concurrent.futures import Executor
 
     from percpu_ffi.lockstep import Difference, Maker
-
-__all__ = ["add_arguments", "run"]
 
 DIFFERENT = 1  # exit status
 MOST_JOBS = 256
@@ -46,65 +43,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "The exit status is 0 without a difference, 1 with one, 2 for trouble."
     parser.add_argument("trace", metavar="TRACE", nargs="?", help=TRACE)
     parser.add_argument("--random", action="store_true", help="random set-ups and operations")
+    add_repeatable(
+        parser, "--with", "parties", "NAME=MODULE:OBJECT",
+        "another party: a class or function that takes the arguments of an allocator",
+    )  # fmt: skip
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="parties to drive (all)")
     parser.add_argument(
-        "--with",
-        dest="parties",
-        action="append",
-        default=[],
-        metavar="NAME=MODULE:OBJECT",
-        help="another party: a class or function that takes the arguments of an allocator",
+        "--compare", nargs="+", choices=ASPECTS, default=ASPECTS, help="what to compare (all)"
     )
+    example = '{"cpus": 2, "page_size": 64, "memory": "none"}'
     parser.add_argument(
-        "--only",
-        nargs="+",
-        metavar="NAME",
-        help="the parties to drive (default: port, model and all of --with)",
+        "--setup", type=_setup, default={}, metavar="JSON", help=f"set-up, such as {example}"
     )
-    parser.add_argument(
-        "--compare",
-        nargs="+",
-        choices=ASPECTS,
-        default=list(ASPECTS),
-        help="what must be equal after each operation (default: all)",
-    )
-    parser.add_argument(
-        "--setup",
-        type=_setup,
-        default={},
-        metavar="JSON",
-        help='arguments of the allocators, such as {"cpus": 2, "page_size": 64, "memory": "none"}',
-    )
-    parser.add_argument(
-        "--save",
-        metavar="FILE",
-        default="difference.trace",
-        help="where to save the operations that show a difference (%(default)s)",
-    )
+    text = "where to save the operations that show a difference (%(default)s)"
+    parser.add_argument("--save", metavar="FILE", default="difference.trace", help=text)
     campaign = parser.add_argument_group("random campaigns")
     for option, kind, default, what in (
         ("--operations", int, 100_000, "number of operations, at least (%(default)s)"),
         ("--seed", int, 0, "seed of all random numbers (%(default)s)"),
         ("--length", int, 1000, "operations on one set-up (%(default)s)"),
         ("--faults", float, 1 / 3, "share of the set-ups with faults (1/3)"),
+        ("--jobs", int, None, "processes (one for each core)"),
     ):
         campaign.add_argument(option, type=kind, default=default, metavar="N", help=what)
-    for option, what in (("--sizes", "sizes"), ("--aligns", "alignments")):
-        campaign.add_argument(
-            option, type=int, nargs="+", default=[], metavar="BYTES", help=f"{what} to choose from"
-        )
-    campaign.add_argument(
-        "--plan",
-        dest="plans",
-        type=_plan,
-        action="append",
-        default=[],
-        metavar="SITE=JSON",
-        help='a fault to set instead of random ones, such as map={"probability": 0.01}',
-    )
-    campaign.add_argument("--jobs", type=int, help="processes (default: one for each core)")
-    campaign.add_argument(
-        "--resume", metavar="FILE", help="save the progress there; continue from it if it exists"
-    )
+    for option, what in (("--sizes", "sizes to choose from"), ("--aligns", "alignments likewise")):
+        campaign.add_argument(option, type=int, nargs="+", default=[], metavar="BYTES", help=what)
+    add_repeatable(
+        campaign, "--plan", "plans", "SITE=JSON",
+        'a fault instead of random ones, such as map={"probability": 0.01}', _plan,
+    )  # fmt: skip
+    text = "save the progress there; continue from it if it exists"
+    campaign.add_argument("--resume", metavar="FILE", help=text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -135,6 +104,8 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
 
 
 def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
+    if args.jobs is not None and not 1 <= args.jobs <= MOST_JOBS:
+        raise ConfigError(f"--jobs {args.jobs}: from 1 to {MOST_JOBS} processes")
     campaign = Campaign(
         makers,
         operations=args.operations,
@@ -147,7 +118,7 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
     )
     try:
         with (
-            _executor(args.jobs) as executor,
+            WorkerPool(args.jobs) as executor,
             progress_bar("checking", args.operations, "op") as progress,
         ):
             totals = campaign.run(executor, progress=progress, state=args.resume)
@@ -206,9 +177,3 @@ def _plan(text: str) -> tuple[str, dict[str, Any]]:
         return site, checked_fault(site, json.loads(plan))
     except (ValueError, ConfigError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _executor(jobs: int | None) -> Executor:
-    if jobs is not None and not 1 <= jobs <= MOST_JOBS:
-        raise ConfigError(f"--jobs {jobs}: from 1 to {MOST_JOBS} processes")
-    return WorkerPool(jobs)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from percpu_ffi.analysis.geometries import GEOMETRY, Outcome, compare
 from percpu_ffi.cli.arguments import (
     add_formats,
+    add_repeatable,
     add_setup,
     add_trace,
     default_setup,
@@ -26,8 +27,6 @@ from percpu_ffi.reports.geometries import GeometryReport
 
 if TYPE_CHECKING:
     from percpu_ffi.trace import Trace
-
-__all__ = ["add_arguments", "run"]
 
 REFUSED = 1  # exit status: every geometry
 MOST_GEOMETRIES = 1000
@@ -50,16 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "trouble."
     )
     add_trace(parser)
-    add_setup(parser, lists=True).add_argument(
-        "--geometry",
-        dest="explicit",
-        action="append",
-        type=_geometry,
-        default=[],
-        metavar="NAME=VALUE,...",
-        help="a single geometry, such as first_chunk=embed,unit_size=128K,cpus=8; the names "
-        f"are {', '.join(GEOMETRY)}; may be repeated",
-    )
+    text = f"a single geometry, such as cpus=8,unit_size=128K; the names are {', '.join(GEOMETRY)}"
+    group = add_setup(parser, lists=True)
+    add_repeatable(group, "--geometry", "explicit", "NAME=VALUE,...", text, _geometry)
     add_formats(parser)
 
 

@@ -12,8 +12,6 @@ from percpu_ffi._util.text import printable
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["notify", "silence"]
-
 
 def notify(text: str) -> None:
     """Print lines on standard error; a failure to print them does not stop the command."""

@@ -21,8 +21,6 @@ from percpu_ffi.reports.recording import recording_summary
 if TYPE_CHECKING:
     from percpu_ffi.trace import Trace
 
-__all__ = ["add_arguments", "run"]
-
 OUTPUT = "percpu.trace"
 BUFFER_KB = 4096  # for each CPU: about 40,000 events between two reads
 ROOM = 4096  # bytes that must fit on the disk before the recording starts
@@ -40,28 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "The exit status is that of COMMAND; without one 0, or 128 plus the number of the signal "
         "that ended the recording; 2 if nothing could be recorded or saved."
     )
-    parser.add_argument(
-        "-o", dest="output", metavar="FILE", default=OUTPUT, help="the file (%(default)s)"
-    )
-    parser.add_argument(
-        "--seconds",
-        type=_seconds,
-        metavar="N",
-        help="end the recording after N seconds, even if COMMAND still runs",
-    )
-    parser.add_argument(
-        "--buffer-kb",
-        type=_kib,
-        default=BUFFER_KB,
-        metavar="KIB",
-        help="size of the kernel's buffer for each CPU (%(default)s)",
-    )
-    parser.add_argument(
-        "--tracefs", metavar="DIR", help="where tracefs is mounted, if not in the usual place"
-    )
-    parser.add_argument(
-        "command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run, with arguments"
-    )
+    text = "the file (%(default)s)"
+    parser.add_argument("-o", dest="output", metavar="FILE", default=OUTPUT, help=text)
+    text = "end the recording after N seconds, even if COMMAND still runs"
+    parser.add_argument("--seconds", type=_seconds, metavar="N", help=text)
+    text = "size of the kernel's buffer for each CPU (%(default)s)"
+    parser.add_argument("--buffer-kb", type=_kib, default=BUFFER_KB, metavar="KIB", help=text)
+    text = "where tracefs is mounted, if not in the usual place"
+    parser.add_argument("--tracefs", metavar="DIR", help=text)
+    text = "what to run, with arguments"
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help=text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,16 +69,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _seconds(text: str) -> float:
     with suppress(ValueError):
-        seconds = float(text)
-        if math.isfinite(seconds) and seconds > 0:
+        if math.isfinite(seconds := float(text)) and seconds > 0:
             return seconds
     raise argparse.ArgumentTypeError(f"{text}: give seconds as a number above 0")
 
 
 def _kib(text: str) -> int:
     with suppress(ValueError):
-        size = int(text)
-        if size > 0:
+        if (size := int(text)) > 0:
             return size
     raise argparse.ArgumentTypeError(f"{text}: give KiB as a whole number from 1")
 

@@ -22,8 +22,6 @@ from percpu_ffi.reports.replay import ReplayReport, geometry_of
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""

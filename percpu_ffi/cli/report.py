@@ -21,8 +21,6 @@ from percpu_ffi.reports.still import make_still
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
@@ -32,16 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_trace(parser)
     add_setup(parser)
-    parser.add_argument(
-        "-o", "--html", metavar="OUT.html", help="the page; needs the extra 'report' (bokeh)"
-    )
+    text = "the page; needs the extra 'report' (bokeh)"
+    parser.add_argument("-o", "--html", metavar="OUT.html", help=text)
+    text = "a picture with the chunks at the worst moment; needs the extra 'plot' (matplotlib)"
     for kind in ("png", "svg"):
-        parser.add_argument(
-            f"--{kind}",
-            metavar=f"OUT.{kind}",
-            help="a picture with the chunks at the worst moment; needs the extra 'plot' "
-            "(matplotlib)",
-        )
+        parser.add_argument(f"--{kind}", metavar=f"OUT.{kind}", help=text)
 
 
 def run(args: argparse.Namespace) -> int:

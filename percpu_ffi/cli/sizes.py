@@ -14,8 +14,6 @@ from percpu_ffi.reports.sizes import Part, SizeReport
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_arguments", "run"]
-
 TOTAL = "total"
 
 

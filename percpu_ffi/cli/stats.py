@@ -17,8 +17,6 @@ from percpu_ffi.stats import Dump, diff, diff_text, figures
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_arguments", "run"]
-
 STDIN = "-"
 DIFFERENT = 1  # exit status, as of diff
 
@@ -31,12 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("trace", metavar="TRACE", nargs="?", help=TRACE)
-    what.add_argument(
-        "--diff",
-        nargs=2,
-        metavar=("A", "B"),
-        help="two files to compare, - for standard input; exit status 1 if they differ",
-    )
+    text = "two files to compare, - for standard input; exit status 1 if they differ"
+    what.add_argument("--diff", nargs=2, metavar=("A", "B"), help=text)
     add_memory(add_setup(parser))
     add_json(parser)
 

@@ -14,8 +14,6 @@ from percpu_ffi.reports.call_sites import CallSiteReport
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_arguments", "run"]
-
 # short options of page_owner_sort
 SORT_OPTIONS = {
     "-m": ("memory", DEFAULT_SORT),
@@ -33,30 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "uses."
     )
     add_trace(parser)
-    parser.add_argument(
-        "--cull",
-        default="site",
-        metavar="KEY,...",
-        help=f"merge allocations with equal keys into one row: {', '.join(CULL)}, or txt for all "
-        "that the trace has of an allocation (site)",
+    text = (
+        f"merge allocations with equal keys into one row: {', '.join(CULL)}, or txt for all that "
+        "the trace has of an allocation (site)"
     )
-    parser.add_argument(
-        "--sort",
-        default=DEFAULT_SORT,
-        metavar="[+|-]KEY,...",
-        help=f"order of the rows, - for descending: a key of --cull, {', '.join(FIGURES)} "
-        f"(-memory, which is -peak_bytes); write --sort=-KEY",
+    parser.add_argument("--cull", default="site", metavar="KEY,...", help=text)
+    text = (
+        f"order of the rows, - for descending: a key of --cull, {', '.join(FIGURES)} "
+        f"(-memory, which is -peak_bytes); write --sort=-KEY"
     )
+    parser.add_argument("--sort", default=DEFAULT_SORT, metavar="[+|-]KEY,...", help=text)
     for option, (what, order) in SORT_OPTIONS.items():
-        parser.add_argument(option, dest="sort", action="store_const", const=order,
-                            help=f"sort by {what}: --sort={order}")  # fmt: skip
-    parser.add_argument(
-        "--site",
-        dest="sites",
-        default="",
-        metavar="SITE,...",
-        help="show only these call sites, with or without offset; * and ? match any characters",
-    )
+        text = f"sort by {what}: --sort={order}"
+        parser.add_argument(option, dest="sort", action="store_const", const=order, help=text)
+    text = "show only these call sites, with or without offset; * and ? match any characters"
+    parser.add_argument("--site", dest="sites", default="", metavar="SITE,...", help=text)
     parser.add_argument("--limit", type=int, metavar="N", help="print the first N rows only")
     add_formats(parser)
 

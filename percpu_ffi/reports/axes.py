@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Axes of bytes, for charts that matplotlib draws."""
+"""Axes of charts: time, and bytes as matplotlib draws them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["bytes_label", "set_byte_ticks"]
+AXES = ("seconds from the first operation", "operations done")
 
 
 def set_byte_ticks(axis: Any, most: int, ticks: int) -> None:

@@ -13,26 +13,9 @@ if TYPE_CHECKING:
 
     from percpu_ffi.bench.contenders import Contender
     from percpu_ffi.bench.histogram import Histogram
-    from percpu_ffi.bench.results import (
-        BoundResult,
-        Figures,
-        PhaseResult,
-        Results,
-        WorkloadResult,
-    )
+    from percpu_ffi.bench.results import BoundResult, Figures, PhaseResult, Results, WorkloadResult
     from percpu_ffi.bench.run import Plan
     from percpu_ffi.bench.workload import Workload
-
-__all__ = [
-    "LEGEND",
-    "bounds_table",
-    "choices",
-    "final_lines",
-    "machine_lines",
-    "plan_line",
-    "spread",
-    "workload_tables",
-]
 
 PERCENTILES = (50, 99, 99.9)
 
@@ -50,9 +33,8 @@ def choices(workloads: Iterable[Workload], contenders: Iterable[Contender]) -> l
     lines = ["workloads", *(f"  {each.name:<16}{each.what}" for each in workloads)]
     lines += ["", "contenders"]
     for contender in contenders:
-        why = contender.missing()
         lines.append(f"  {contender.name:<16}{contender.what}")
-        if why:
+        if why := contender.missing():
             lines.append(f"  {'':<16}not available: {why}")
     return lines
 
@@ -76,19 +58,14 @@ def spread(values: Sequence[float]) -> float:
 def machine_lines(results: Results) -> list[str]:
     """Describe the machine and the options."""
     options = ", ".join(f"{name} {value}" for name, value in results.options.items())
-    return [
-        *(f"{name:<12}{value}" for name, value in results.machine.items()),
-        f"{'options':<12}{options}",
-    ]
+    rows = {**results.machine, "options": options}
+    return [f"{name:<12}{value}" for name, value in rows.items()]
 
 
 def final_lines(results: Results) -> list[str]:
     """Return the lines that end a run: the machine, notes, bounds."""
-    lines = machine_lines(results)
-    lines += [f"{'left out':<12}{note}" for note in results.notes]
-    if results.bounds:
-        lines += ["", *bounds_table(results.bounds)]
-    return lines
+    bounds = ["", *bounds_table(results.bounds)] if results.bounds else []
+    return [*machine_lines(results), *(f"{'left out':<12}{n}" for n in results.notes), *bounds]
 
 
 def workload_tables(result: WorkloadResult) -> list[str]:
@@ -111,13 +88,10 @@ def workload_tables(result: WorkloadResult) -> list[str]:
 
 def _times(result: WorkloadResult) -> list[Sequence[str]]:
     names = list(result.phases[0].contenders)
-    return [
-        ("ns", "operations", *names),
-        *(
-            (phase.name, f"{phase.operations:,}", *(_time(phase, name) for name in names))
-            for phase in result.phases
-        ),
-    ]
+    rows: list[Sequence[str]] = [("ns", "operations", *names)]
+    for phase in result.phases:
+        rows.append((phase.name, f"{phase.operations:,}", *(_time(phase, name) for name in names)))
+    return rows
 
 
 def _time(phase: PhaseResult, name: str) -> str:
@@ -147,14 +121,8 @@ def _percentiles(figures: Figures, call: str) -> str:
 
 
 def _work(result: WorkloadResult) -> list[Sequence[str]]:
-    counters = list(
-        dict.fromkeys(
-            name
-            for phase in result.phases
-            for name, count in (phase.work or {}).items()
-            if count and name != "operations"
-        )
-    )
+    used = (item for phase in result.phases for item in (phase.work or {}).items())
+    counters = list(dict.fromkeys(name for name, n in used if n and name != "operations"))
     # one word above the other, to keep the table narrow
     rows: list[Sequence[str]] = [
         ("work", *(name.partition("_")[0] for name in counters)),
@@ -189,12 +157,6 @@ def bounds_table(bounds: Sequence[BoundResult]) -> list[str]:
             continue
         digits = 3 if bound.limit < 10 else 0
         figures = (statistics.median(bound.values), min(bound.values), max(bound.values))
-        rows.append(
-            (
-                bound.what,
-                *(f"{figure:,.{digits}f}" for figure in figures),
-                *limit,
-                "holds" if bound.holds else "MISSED",
-            )
-        )
+        cells = (f"{figure:,.{digits}f}" for figure in figures)
+        rows.append((bound.what, *cells, *limit, "holds" if bound.holds else "MISSED"))
     return table(rows, indent="")

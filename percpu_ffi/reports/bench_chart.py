@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.bench.results import Results
 
-__all__ = ["plot"]
-
 ROW = 0.28  # inches
 
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.bench.results import Figures, Results
 
-__all__ = ["difference"]
-
 Key = tuple[str, str, str]
 
 
@@ -26,17 +24,10 @@ def difference(a: Results, b: Results) -> list[str]:
     """
     first, second = dict(_figures(a)), dict(_figures(b))
     rows: list[Sequence[str]] = [("", "", "", "A, ns", "", "B, ns", "", "B / A", "")]
-    rows += [
-        (
-            *key,
-            *(f"{first[key].median:,.1f}", f"+-{spread(first[key].ns):.0%}"),
-            *(f"{second[key].median:,.1f}", f"+-{spread(second[key].ns):.0%}"),
-            f"{second[key].median / first[key].median:.2f}",
-            _change(first[key], second[key]),
-        )
-        for key in first
-        if key in second
-    ]
+    for key in (key for key in first if key in second):
+        x, y = first[key], second[key]
+        cells = (t for f in (x, y) for t in (f"{f.median:,.1f}", f"+-{spread(f.ns):.0%}"))
+        rows.append((*key, *cells, f"{y.median / x.median:.2f}", _change(x, y)))
     lines = [*_head("A", a), *_head("B", b), *_other_work(a, b), ""]
     lines += table(rows, indent="") if len(rows) > 1 else ["the two files have no figure in common"]
     for name, own, other in (("A", first, second), ("B", second, first)):

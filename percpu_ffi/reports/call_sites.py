@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from percpu_ffi.analysis.call_sites import CallSites, Figures, Moment
     from percpu_ffi.trace import Trace
 
-__all__ = ["CallSiteReport"]
-
 TITLES = {"site": "call site"}
 NO_SITES = (
     "the trace has no call sites (kernels before 5.19 do not print them): all allocations are in "
@@ -116,18 +114,13 @@ def _key(value: str | int) -> str:
 
 
 def _figures(figures: Figures, timed: bool) -> list[str]:
+    counts = (
+        *(figures.peak_bytes, figures.peak_areas, figures.end_bytes),
+        *(figures.never_freed, figures.allocs, figures.frees),
+    )
+    lifetimes = (_lifetime(span, timed) for span in (figures.life_p50, figures.life_p99))
     sizes = dict.fromkeys((figures.min_size, figures.max_size))
-    return [
-        f"{figures.peak_bytes:,}",
-        f"{figures.peak_areas:,}",
-        f"{figures.end_bytes:,}",
-        f"{figures.never_freed:,}",
-        f"{figures.allocs:,}",
-        f"{figures.frees:,}",
-        _lifetime(figures.life_p50, timed),
-        _lifetime(figures.life_p99, timed),
-        "-".join(f"{size:,}" for size in sizes),
-    ]
+    return [*(f"{n:,}" for n in counts), *lifetimes, "-".join(f"{size:,}" for size in sizes)]
 
 
 def _lifetime(value: int | None, timed: bool) -> str:

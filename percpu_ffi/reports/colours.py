@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["AGES", "COLOURS", "OTHERS", "site_colours"]
-
 COLOURS = {
     "static": "#37474f",
     "free": "#e8ecf1",

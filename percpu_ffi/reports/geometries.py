@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.trace import Trace, TraceStats
 
-__all__ = ["GeometryReport"]
-
 WIDTH = 100
 KERNEL_PAGE = 4096  # bytes; a trace counts pages of this size
 UNKNOWN = "-"

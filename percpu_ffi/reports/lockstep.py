@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from percpu_ffi.lockstep.campaign import Totals
     from percpu_ffi.trace import Trace
 
-__all__ = ["campaign_text", "operations_text"]
-
 
 def campaign_text(parties: Sequence[str], seed: int, totals: Totals) -> str:
     """Return the totals of a random campaign."""

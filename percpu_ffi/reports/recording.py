@@ -10,8 +10,6 @@ from percpu_ffi._util.text import plural
 if TYPE_CHECKING:
     from percpu_ffi.trace import TraceStats
 
-__all__ = ["caveats", "missing_events", "recorded_on", "recording_summary"]
-
 
 def recorded_on(stats: TraceStats) -> str:
     """Return the number of CPUs, to follow the trace's name; nothing if it is unknown."""

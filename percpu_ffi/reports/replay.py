@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from percpu_ffi.state import State
     from percpu_ffi.trace import Trace
 
-__all__ = ["ReplayReport", "geometry_of", "timeline_figures"]
-
 MOST_REASONS = 5
+COPIED = ("live_bytes", "peak_live_bytes", "chunks_created", "chunks_destroyed", "chunks",
+          "peak_populated_pages")  # fmt: skip
 
 
 def geometry_of(allocator: Allocator | Timeline, setup: dict[str, Any]) -> dict[str, Any]:
@@ -79,12 +79,7 @@ class ReplayReport:
             **missing_events(stats),
             "failures": len(result.failures),
             "failure_reasons": self.reasons,
-            "live_bytes": result.live_bytes,
-            "peak_live_bytes": result.peak_live_bytes,
-            "chunks_created": result.chunks_created,
-            "chunks_destroyed": result.chunks_destroyed,
-            "chunks": result.chunks,
-            "peak_populated_pages": result.peak_populated_pages,
+            **{name: getattr(result, name) for name in COPIED},
             "utilisation_at_peak": round(self.utilisation, 4),
             "operations_per_second": self.operations_per_second,
             "kernel": {
@@ -105,6 +100,9 @@ class ReplayReport:
     def _summary(self) -> list[str]:
         stats, result, geometry = self.trace.stats, self.result, self.geometry
         cpus = plural(geometry["cpus"], "CPU")
+        chunks = f"{result.chunks_created:,} created, {result.chunks_destroyed:,} destroyed"
+        pages = f"of {geometry['page_size']:,} bytes, on {cpus}; utilisation {self.utilisation:.1%}"
+        kernel = f"{plural(stats.kernel_chunks, 'chunk')}, offsets up to {stats.kernel_extent:,}"
         rows = [
             ("events", stats.events, f"{stats.lost:,} lost by the recorder"),
             ("allocations", stats.allocs, f"{stats.reallocs:,} of pointers still in use"),
@@ -112,36 +110,19 @@ class ReplayReport:
             ("failures", len(result.failures), ""),
             *((f"  {count:,} x", None, reason) for reason, count in _most(self.reasons)),
             ("peak live bytes", result.peak_live_bytes, "in one CPU's copies"),
-            (
-                "chunks",
-                result.chunks,
-                f"{result.chunks_created:,} created, {result.chunks_destroyed:,} destroyed, "
-                "without the first",
-            ),
-            (
-                "pages at peak",
-                result.peak_populated_pages,
-                f"of {geometry['page_size']:,} bytes, on {cpus}; "
-                f"utilisation {self.utilisation:.1%}",
-            ),
-            (
-                "kernel's own",
-                stats.kernel_pages * geometry["cpus"],
-                f"pages touched, in {plural(stats.kernel_chunks, 'chunk')}, offsets up to "
-                f"{stats.kernel_extent:,}",
-            ),
+            ("chunks", result.chunks, f"{chunks}, without the first"),
+            ("pages at peak", result.peak_populated_pages, pages),
+            ("kernel's own", stats.kernel_pages * geometry["cpus"], f"pages touched, in {kernel}"),
             ("speed", self.operations_per_second, "operations per second"),
         ]
+        cells = ((name, "" if n is None else f"{n:,}", note) for name, n, note in rows)
         return [
             f"{self.name}{recorded_on(stats)}",
             f"replayed on {cpus}, {geometry['first_chunk']}, "
             f"static area of {geometry['static_size']:,} bytes, "
             f"units of {geometry['unit_size']:,}, memory {geometry['memory']}",
             "",
-            *(
-                f"  {name:<16} {'' if value is None else f'{value:,}':>12}   {note}".rstrip()
-                for name, value, note in rows
-            ),
+            *(f"  {name:<16} {value:>12}   {note}".rstrip() for name, value, note in cells),
         ]
 
     def _maps(self) -> list[str]:

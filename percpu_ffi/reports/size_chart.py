@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.analysis.sizes import Distribution, Request
 
-__all__ = ["plot_sizes"]
-
 MOST_NAMES = 12  # more do not fit into a legend
 
 

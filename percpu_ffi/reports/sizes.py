@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from percpu_ffi.analysis.sizes import Bucket
     from percpu_ffi.trace import TraceStats
 
-__all__ = ["Part", "SizeReport"]
-
 BAR = 30  # characters of the longest bar
 NOTE = (
     "bytes are those of one CPU's copies; at peak: live at the peak of the trace; "

@@ -13,13 +13,11 @@ from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.explain import explain_worst
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC
 from percpu_ffi.analysis.totals import by_site, by_size
-from percpu_ffi.reports.axes import set_byte_ticks
+from percpu_ffi.reports.axes import AXES, set_byte_ticks
 from percpu_ffi.reports.colours import COLOURS, OTHERS, site_colours
 
 if TYPE_CHECKING:
     from percpu_ffi.analysis.timeline import Timeline
-
-__all__ = ["draw_chunks", "make_still"]
 
 LANE = 0.34  # inches for each chunk, if there is room
 MOST_INCHES = 12.0
@@ -68,9 +66,8 @@ def make_still(timeline: Timeline, name: str, kind: str) -> bytes:
     out = io.BytesIO()
     # equal pictures have equal bytes
     with mpl.rc_context({"svg.hashsalt": "percpu_ffi"}):
-        figure.savefig(
-            out, format=kind, dpi=110, metadata={"Date": None} if kind == "svg" else None
-        )
+        metadata = {"Date": None} if kind == "svg" else None
+        figure.savefig(out, format=kind, dpi=110, metadata=metadata)
     return out.getvalue()
 
 
@@ -80,30 +77,23 @@ def _short(name: str) -> str:
 
 def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
     done = thinned(timeline)
-    seconds, curves = timeline.seconds, timeline.curves
-
-    def along(items: list[int]) -> list[float]:
-        return [float(i) if seconds is None else seconds[i] for i in items]
-
-    x = along(done)
-    size.fill_between(x, [timeline.held(i) for i in done], step="post", color=COLOURS["held"],
-                      label="populated", lw=0)  # fmt: skip
-    size.fill_between(x, [timeline.static_size + curves.live[i] for i in done], step="post",
-                      color=COLOURS["live"], label="static and live", lw=0)  # fmt: skip
+    x, held = timeline.x(done), [timeline.held(i) for i in done]
+    used = [timeline.static_size + timeline.curves.live[i] for i in done]
+    for values, colour, label in ((held, "held", "populated"), (used, "live", "static and live")):
+        size.fill_between(x, values, step="post", color=COLOURS[colour], label=label, lw=0)
     size.set_ylabel("bytes per CPU")
-    size.set_ylim(0, 1.25 * max(timeline.held(i) for i in done))
-    set_byte_ticks(size.yaxis, max(timeline.held(i) for i in done), 5)
-    share.step(
-        x, [100 * timeline.fragmentation(i) for i in done], where="post", color=COLOURS["bad"]
-    )
+    size.set_ylim(0, 1.25 * max(held))
+    set_byte_ticks(size.yaxis, max(held), 5)
+    percent = [100 * timeline.fragmentation(i) for i in done]
+    share.step(x, percent, where="post", color=COLOURS["bad"])
     share.set_ylabel("fragmentation, %")
     share.set_ylim(0, 104)
-    chunks.step(x, [curves.chunks[i] for i in done], where="post", color=COLOURS["chunks"])
+    chunks.step(x, [timeline.curves.chunks[i] for i in done], where="post", color=COLOURS["chunks"])
     chunks.set_ylabel("chunks")
     chunks.set_ylim(0)
     chunks.yaxis.get_major_locator().set_params(integer=True)
-    chunks.set_xlabel("operations done" if seconds is None else "seconds from the first operation")
-    peak, worst = along([timeline.peak, timeline.worst])
+    chunks.set_xlabel(AXES[timeline.seconds is None])
+    peak, worst = timeline.x([timeline.peak, timeline.worst])
     for axes in (size, share, chunks):
         axes.set_xlim(x[0], x[-1] or 1)
         axes.grid(alpha=0.3)
@@ -130,26 +120,18 @@ def draw_chunks(
 
     kinds = timeline.trace.kinds
     fixed = {FREE_SPACE: COLOURS["free"], STATIC: COLOURS["static"], PAGES: COLOURS["pages"]}
-    below, above, below_colours, above_colours = [], [], [], []
-    for patch in timeline.patches_at(moment):
-        lane = lanes.index(patch.chunk)
-        top, bottom = (
-            (lane + 0.72, lane + 0.86) if patch.kind == PAGES else (lane + 0.1, lane + 0.68)
-        )
-        box = [(patch.start, top), (patch.end, top), (patch.end, bottom), (patch.start, bottom)]
-        if patch.kind == FREE_SPACE:
-            below.append(box)
-            below_colours.append(fixed[FREE_SPACE])
-        else:
-            above.append(box)
-            above_colours.append(fixed.get(patch.kind) or colours[kinds[patch.kind].site])
-    # the line keeps a small area visible: it may be the one that pins its chunk
-    for boxes, filled, line in ((below, below_colours, 0), (above, above_colours, 0.8)):
-        axes.add_collection(
-            PolyCollection(
-                boxes, facecolors=filled, edgecolors=filled, linewidths=line, clip_on=False
-            )
-        )
+    boxes, filled, lines = [], [], []
+    for patch in sorted(timeline.patches_at(moment), key=lambda patch: patch.kind != FREE_SPACE):
+        y = lanes.index(patch.chunk)
+        top, bottom = (y + 0.72, y + 0.86) if patch.kind == PAGES else (y + 0.1, y + 0.68)
+        x = patch.start, patch.end
+        boxes.append([(x[0], top), (x[1], top), (x[1], bottom), (x[0], bottom)])
+        filled.append(fixed.get(patch.kind) or colours[kinds[patch.kind].site])
+        # the line keeps a small area visible: it may be the one that pins its chunk
+        lines.append(0.0 if patch.kind == FREE_SPACE else 0.8)
+    polygons = PolyCollection(boxes, facecolors=filled, edgecolors=filled, linewidths=lines,
+                              clip_on=False)  # fmt: skip
+    axes.add_collection(polygons)
     axes.set_xlim(0, timeline.unit_size)
     axes.set_ylim(len(lanes), 0)
     named = range(0, len(lanes), math.ceil(1.3 * NAME * len(lanes) / (72 * MOST_INCHES)))
@@ -168,9 +150,8 @@ def _sizes(timeline: Timeline, axes: Any) -> None:
         total = sum(values) or 1
         axes.bar([i + shift for i in range(len(rows))], [100 * value / total for value in values],
                  0.38, color=colour, label=label)  # fmt: skip
-    axes.set_xticks(
-        range(len(rows)), [f"{int(row.name):,}" for row in rows], rotation=40, fontsize=8
-    )
+    names = [f"{int(row.name):,}" for row in rows]
+    axes.set_xticks(range(len(rows)), names, rotation=40, fontsize=8)
     axes.set_xlabel("bytes, up to")
     axes.set_ylabel("%")
     axes.legend(fontsize=8)

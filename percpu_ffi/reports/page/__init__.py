@@ -19,8 +19,6 @@ from percpu_ffi.reports.recording import caveats
 if TYPE_CHECKING:
     from percpu_ffi.analysis.timeline import Timeline
 
-__all__ = ["make_page"]
-
 MOST_SITES = 12  # in the table
 
 CARDS = (
@@ -139,19 +137,17 @@ def _notes(timeline: Timeline) -> list[str]:
 
 def _ages(timeline: Timeline) -> list[tuple[str, str]]:
     """Return the highest age of each colour; the last one is the length of the trace."""
-    oldest = len(AGES) - 1
-    if timeline.seconds is None:
-        n = len(timeline.trace)
-        return [(plural(n >> (oldest - i), "operation"), c) for i, c in enumerate(AGES)]
-    length = timeline.seconds[-1] * 1e9
-    return [(duration(round(length / (1 << (oldest - i)))), c) for i, c in enumerate(AGES)]
+    seconds, n = timeline.seconds, len(timeline.trace)
+
+    def name(halvings: int) -> str:
+        if seconds is None:
+            return plural(n >> halvings, "operation")
+        return duration(round(seconds[-1] * 1e9 / (1 << halvings)))
+
+    return [(name(len(AGES) - 1 - i), colour) for i, colour in enumerate(AGES)]
 
 
 def _legend(colours: dict[str, str]) -> list[tuple[str, str]]:
-    own = [
-        (printable(name) or "unknown call site", colour)
-        for name, colour in colours.items()
-        if colour != OTHERS
-    ]
+    own = [(printable(n) or "unknown call site", c) for n, c in colours.items() if c != OTHERS]
     others = len(colours) - len(own)
     return own + ([(plural(others, "other call site"), OTHERS)] if others else [])

@@ -24,15 +24,12 @@ from bokeh.transform import dodge
 
 from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.totals import by_size
+from percpu_ffi.reports.axes import AXES
 from percpu_ffi.reports.colours import COLOURS
 from percpu_ffi.reports.page.style import BYTES_LABEL, LEFT, apply_style
 
 if TYPE_CHECKING:
     from percpu_ffi.analysis.timeline import Timeline
-
-__all__ = ["Charts", "columns_at", "size_chart"]
-
-AXES = ("seconds from the first operation", "operations done")
 
 # switches the axis: each column x becomes that of seconds or of operations
 SWITCH_AXIS = """

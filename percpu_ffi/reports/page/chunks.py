@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from percpu_ffi.analysis.timeline import Timeline
     from percpu_ffi.reports.page.charts import Charts
 
-__all__ = ["Chunks"]
-
 LANE = 46  # pixels for each chunk, if there is room
 SCREEN = 900  # pixels for all chunks, as long as their names fit
 NAME_PIXELS = 13

@@ -20,10 +20,13 @@ const table = document.getElementById("pins")
 const selected = "site" in table.dataset ? Number(table.dataset.site) : null
 const MOST_SITES = 5, MOST_NAMED = 2
 
-const u = {left: [], right: [], bottom: [], top: [], y: [], chunk: [], used: [], count: [], held: []}
-const g = {left: [], right: [], bottom: [], top: [], chunk: []}
-const a = {left: [], right: [], bottom: [], top: [], fill: [], size: [], align: [], site: [], age: [],
-           chunk: []}
+const columns = (names) => Object.fromEntries(names.split(" ").map((name) => [name, []]))
+const u = columns("left right bottom top y chunk used count held")
+const g = columns("left right bottom top chunk")
+const a = columns("left right bottom top fill size align site age chunk")
+function push(to, row) {
+    for (const name in row) to[name].push(row[name])
+}
 const row_of = new Map()  // chunk: its row in u
 const sites_of = new Map()  // chunk: site: bytes
 const pins = new Map()  // site: its row in the table
@@ -44,22 +47,20 @@ for (let i = 0; i < p.first.length; i++) {
     if (kind === FREE_SPACE) {  // the first patch of each chunk
         row_of.set(chunk, u.left.length)
         sites_of.set(chunk, new Map())
-        u.left.push(left); u.right.push(right); u.top.push(top - 0.06); u.bottom.push(top - 0.66)
-        u.y.push(top - 0.45); u.chunk.push(chunk); u.used.push(0); u.count.push(0); u.held.push(0)
+        push(u, {left, right, top: top - 0.06, bottom: top - 0.66, y: top - 0.45, chunk,
+                 used: 0, count: 0, held: 0})
         continue
     }
     if (kind === PAGES) {
         u.held[row] += right - left
-        g.left.push(left); g.right.push(right); g.top.push(top - 0.70); g.bottom.push(top - 0.84)
-        g.chunk.push(chunk)
+        push(g, {left, right, top: top - 0.70, bottom: top - 0.84, chunk})
         continue
     }
     u.used[row] += right - left
-    a.left.push(left); a.right.push(right); a.top.push(top - 0.06); a.bottom.push(top - 0.66)
-    a.chunk.push(chunk)
+    push(a, {left, right, top: top - 0.06, bottom: top - 0.66, chunk})
     if (kind === STATIC) {
-        a.fill.push(static_colour); a.size.push(right - left); a.align.push("")
-        a.site.push("static area"); a.age.push("since the start")
+        push(a, {fill: static_colour, size: right - left, align: "", site: "static area",
+                 age: "since the start"})
         continue
     }
     u.count[row] += 1
@@ -72,9 +73,9 @@ for (let i = 0; i < p.first.length; i++) {
     if (!sites.has(site)) of_site.chunks += 1
     sites.set(site, (sites.get(site) || 0) + right - left)
     const chosen = selected === null || selected === site
-    a.fill.push(!chosen ? faint : byAge ? tint(since) : site_colours[site])
-    a.size.push(kind_size[kind]); a.align.push(`, aligned to ${number(kind_align[kind])}`)
-    a.site.push(site_names[site]); a.age.push(timed ? clock(since) : `${number(since)} operations`)
+    push(a, {fill: !chosen ? faint : byAge ? tint(since) : site_colours[site],
+             size: kind_size[kind], align: `, aligned to ${number(kind_align[kind])}`,
+             site: site_names[site], age: timed ? clock(since) : `${number(since)} operations`})
 }
 u.pinned_by = u.chunk.map((chunk) => {
     const sites = [...sites_of.get(chunk)].sort((one, other) => other[1] - one[1])
@@ -96,18 +97,9 @@ document.getElementById("legend-site").hidden = byAge
 document.getElementById("legend-age").hidden = !byAge
 const setText = (id, text) => { document.getElementById(id).textContent = text }
 setText("now-when", timed ? clock(seconds) : `operation ${number(done)}`)
-setText("now-done", number(done))
-setText("now-live", number(m.live[now]))
-setText("now-held", number(m.held[now]))
-setText("now-stranded", number(m.stranded[now]))
 setText("now-fragmentation", `${(100 * m.share[now]).toFixed(1)} %`)
-setText("now-chunks", number(m.chunks[now]))
-setText("now-free-ranges", number(m.free_ranges[now]))
-setText("now-largest", number(m.largest[now]))
-
-function cell(row, text) {
-    row.insertCell().textContent = text
-}
+for (const name of ["done", "live", "held", "stranded", "chunks", "free_ranges", "largest"])
+    setText(`now-${name}`, number(m[name][now]))
 
 const all = [...pins.values()].sort((one, other) =>
     other.chunks - one.chunks || other.bytes - one.bytes ||
@@ -123,7 +115,7 @@ for (const {site, chunks, alone, areas, bytes} of shown) {
     button.setAttribute("aria-pressed", site === selected)
     button.append(mark, site_names[site])
     row.insertCell().append(button)
-    for (const value of [chunks, alone, areas, bytes]) cell(row, number(value))
+    for (const value of [chunks, alone, areas, bytes]) row.insertCell().textContent = number(value)
 }
 setText("more-pins", all.length > shown.length ? `and ${number(all.length - shown.length)} more.` :
     all.length ? "" : "No area is live at this moment.")

@@ -6,8 +6,6 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["BYTES_LABEL", "LEFT", "apply_style", "read_asset"]
-
 LEFT = 86  # pixels to the left of a chart, so that all charts are aligned
 
 # JavaScript that returns the label of a tick
