@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``percpu-ffi bench`` keeps, shows and compares what it measured."""
+"""``percpu-ffi bench`` saves, prints and compares its results."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class TestCommand:
         assert all(row.endswith(("holds", "MISSED")) for row in rows if row not in unknown)
 
     @pytest.mark.parametrize(("figure", "status"), [(0.5, 0), (1.5, 1)])
-    def test_status_tells_of_missed_bounds(
+    def test_status_reports_missed_bounds(
         self, monkeypatch: pytest.MonkeyPatch, figure: float, status: int
     ) -> None:
         monkeypatch.setattr(
@@ -254,7 +254,7 @@ class TestCommand:
         assert "B, interrupted" in out
         assert "only in A, completely or in part: objects-4" in out
 
-    def test_other_options_are_told(
+    def test_other_options_are_reported(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         a, b = str(tmp_path / "a.json"), str(tmp_path / "b.json")
@@ -267,10 +267,10 @@ class TestCommand:
         assert bench("--compare", a, a) == 0
         assert "workloads with the same name differ" not in capsys.readouterr().out
 
-    def test_reader_who_goes_takes_no_figures_along(
+    def test_results_are_saved_when_the_reader_goes_away(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """`percpu-ffi bench --json a.json | head`: the second table finds nobody."""
+        """`percpu-ffi bench --json a.json | head`: the second table has no reader."""
 
         def gone(_: object) -> None:
             raise BrokenPipeError

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """``percpu-ffi who``: which call sites hold the memory in a trace.
 
-The trace that most tests look at, a line for each area, a column for each operation:
+The trace of most tests, a line for each area, a column for each operation:
 
     operation      0   1   2   3   4   5   6   7
     at, us         0  10  20  30  50  60  70  80
@@ -9,9 +9,9 @@ The trace that most tests look at, a line for each area, a column for each opera
     B  64 bytes        o------------------------...   net_init+0x20
     C  16 bytes            o-------x                  mm_init+0x10
     D   8 bytes                        o-------:      net_init+0x44
-    ?                                      x          freed, but never seen allocated
-    D   4 bytes                                o...   mm_init+0x10, D's free was not seen
-    bytes alive   16  80  96  80  64  72  72  68      the peak is after operation 2
+    ?                                      x          an orphan free
+    D   4 bytes                                o...   mm_init+0x10, D's free is missing
+    live bytes    16  80  96  80  64  72  72  68      the peak is after operation 2
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from percpu_ffi.cli import main
 if TYPE_CHECKING:
     from pathlib import Path
 
-A, B, C, D, UNSEEN = range(0x10, 0x15)
+A, B, C, D, ORPHAN = range(0x10, 0x15)
 
 
 def alloc(us: int, ptr: int, size: int, site: str = "") -> str:
@@ -58,7 +58,7 @@ STORY = "".join(
         free(30, A),
         free(50, C),
         alloc(60, D, 8, "net_init+0x44"),
-        free(70, UNSEEN),
+        free(70, ORPHAN),
         alloc(80, D, 4, "mm_init+0x10"),
     ]
 )
@@ -72,7 +72,7 @@ def story(tmp_path: Path) -> str:
 
 
 def rows_of(trace: str, *options: str, capsys: pytest.CaptureFixture[str]) -> list[Any]:
-    """First cells of the rows, in order."""
+    """Return the first cells of the rows, in order."""
     assert main(["who", trace, "--csv", *options]) == 0
     rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
     return [row[0] for row in rows[1:]]
@@ -88,7 +88,7 @@ class TestLives:
         assert lives.fates == [FREED, KEPT, FREED, REALLOCATED, KEPT]
         assert (lives.peak, lives.peak_bytes) == (2, 96)
 
-    def test_lifetimes_are_those_of_areas_seen_freed(self, story: str) -> None:
+    def test_lifetimes_need_a_recorded_free(self, story: str) -> None:
         trace = Trace.load(story)
         assert lifetimes(trace, lives_of(trace)) == [30_000, None, 30_000, None, None]
 
@@ -102,12 +102,12 @@ class TestLives:
         trace = Trace.from_ops(ops, times=[50, 40])
         assert lifetimes(trace, lives_of(trace)) == [0]
 
-    def test_time_that_is_not_told_gives_no_lifetime(self) -> None:
+    def test_unknown_time_gives_no_lifetime(self) -> None:
         ops = [("alloc", "a", 8, 8), ("free", "a"), ("alloc", "b", 8, 8), ("free", "b")]
         trace = Trace.from_ops(ops, times=[50, 2**64 - 1, 60, 65])
         assert lifetimes(trace, lives_of(trace)) == [None, 5]
 
-    def test_faults_on_the_way_are_passed_over(self) -> None:
+    def test_faults_are_skipped(self) -> None:
         trace = Trace.from_ops([("inject", "map", {"nth": 2}), ("alloc", "a", 8, 8)])
         assert lives_of(trace).born == [1]
 
@@ -121,7 +121,7 @@ class TestLives:
         with pytest.raises(TraceError, match="damaged"):
             lives_of(trace)
 
-    def test_size_that_nobody_grants_counts_no_bytes(self) -> None:
+    def test_invalid_size_counts_no_bytes(self) -> None:
         lives = lives_of(Trace.from_ops([("alloc", "a", -8, 8), ("alloc", "b", 8, 8)]))
         assert (lives.peak, lives.peak_bytes) == (1, 8)
 
@@ -192,7 +192,7 @@ def test_csv(story: str, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_every_area_is_freed_lost_or_kept(story: str) -> None:
+def test_every_area_is_freed_reallocated_or_kept(story: str) -> None:
     for row in who(Trace.load(story), "txt").rows:
         figures = row.figures
         assert figures.allocs == figures.frees + figures.reallocs + figures.never_freed
@@ -236,9 +236,7 @@ the trace has no call sites (kernels before 5.19 do not print them): all allocat
     assert "the trace has no call sites" in capsys.readouterr().err
 
 
-def test_trace_made_by_hand_tells_no_times(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_trace_without_times(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Trace.from_ops([("alloc", "a", 8, 8), ("free", "a")]).save(tmp_path / "t")
     assert main(["who", str(tmp_path / "t")]) == 0
     out = capsys.readouterr().out
@@ -246,7 +244,7 @@ def test_trace_made_by_hand_tells_no_times(
     assert "after operation 1 of 2\n" in out
 
 
-def test_nothing_was_allocated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_allocations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "frees").write_text(free(0, A))
     assert main(["who", str(tmp_path / "frees")]) == 0
     assert capsys.readouterr().out.endswith("\n\n  there are no allocations\n")
@@ -259,7 +257,7 @@ def test_lost_events_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 class TestOrder:
-    """In the words of the kernel's page_owner_sort."""
+    """Keys have the names of the kernel's page_owner_sort."""
 
     MM, NET, NET2 = "mm_init+0x10", "net_init+0x20", "net_init+0x44"
 
@@ -285,10 +283,10 @@ class TestOrder:
     ) -> None:
         assert rows_of(story, *options, capsys=capsys) == order
 
-    def test_what_is_not_told_comes_last_both_ways(
+    def test_unknown_figures_come_last_both_ways(
         self, story: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        # only mm_init's areas were seen freed
+        # only mm_init has recorded frees
         for key in ("life_p50", "-life_p50", "ft", "-ft"):
             assert rows_of(story, f"--sort={key}", capsys=capsys)[0] == self.MM
 
@@ -322,8 +320,8 @@ class TestOrder:
         assert left_out == "  2 rows not shown, but included in 'all'"
 
 
-def test_median_and_p99_are_lifetimes_that_there_were(tmp_path: Path) -> None:
-    """A hundred areas of one size live 1, 2, ... 100 ns: half of them live 50 ns at most."""
+def test_percentiles_are_by_nearest_rank(tmp_path: Path) -> None:
+    """A hundred areas of one size live 1, 2, ... 100 ns: half of them live at most 50 ns."""
     ops = [op for i in range(100) for op in (("alloc", i, 8, 8), ("free", i))]
     times = [time for i in range(100) for time in (1000 * i, 1000 * i + i + 1)]
     figures = who(Trace.from_ops(ops, times=times)).all
@@ -372,7 +370,7 @@ def test_file_that_is_no_trace(
     assert "No such file" in capsys.readouterr().err
 
 
-def test_site_that_would_command_the_terminal_is_shown_as_marks(
+def test_control_characters_in_a_site_are_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "t").write_text(alloc(0, A, 16, "mm\x1b[2J"))
@@ -380,8 +378,8 @@ def test_site_that_would_command_the_terminal_is_shown_as_marks(
     assert "mm?[2J" in capsys.readouterr().out
 
 
-# A call site is text that somebody else wrote: a spreadsheet took =cmd|'/C calc'!A0 for a
-# formula, and a terminal obeyed what --csv printed.
+# A call site is text from another machine: a spreadsheet computed =cmd|'/C calc'!A0, and a
+# terminal interpreted escape sequences that --csv printed.
 @pytest.mark.parametrize(
     ("site", "cell"),
     [
@@ -393,7 +391,7 @@ def test_site_that_would_command_the_terminal_is_shown_as_marks(
         ("mm_init+0x10", "mm_init+0x10"),
     ],
 )
-def test_csv_holds_nothing_that_is_computed_or_obeyed(
+def test_csv_is_safe_to_open(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], site: str, cell: str
 ) -> None:
     (tmp_path / "t").write_text(alloc(0, A, 16, site))

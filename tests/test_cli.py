@@ -116,7 +116,7 @@ def test_failures_come_with_reasons(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert re.search(r"3 x\s+size 100000: an area has from 1 to 65536", capsys.readouterr().out)
 
 
-def test_many_reasons_are_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rare_reasons_are_added_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Trace.from_ops([("alloc", i, 8, 3 + 2 * i) for i in range(9)]).save(tmp_path / "t")
     assert replay(str(tmp_path / "t")) == 0
     assert "4 x" in capsys.readouterr().out
@@ -175,7 +175,7 @@ def test_reader_that_goes_away() -> None:
 
 
 @pytest.mark.parametrize("command", ["replay", "who", "sizes"])
-def test_disk_that_is_full(command: str) -> None:
+def test_full_disk(command: str) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run(
             [sys.executable, "-m", "percpu_ffi", command, NETNS],
@@ -185,24 +185,32 @@ def test_disk_that_is_full(command: str) -> None:
     assert done.stderr == "percpu-ffi: No space left on device\n"
 
 
-# Python prints into the void then: the command said nothing, and that all was well
-def test_standard_output_that_is_closed() -> None:
+# Python discards the output then: the command printed nothing and its exit status was 0
+def test_closed_standard_output() -> None:
     command = f"{sys.executable} -m percpu_ffi who {NETNS} >&-"
     done = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
     assert "standard output is closed" in done.stderr
 
 
-# an error that nobody could read became a status of 1, or a line of the output
+# the exit status was 1, or the message went to standard output
 @pytest.mark.parametrize("where", ["2>&-", "2>/dev/full"])
-def test_error_that_nobody_can_read(where: str) -> None:
+def test_error_that_cannot_be_printed(where: str) -> None:
     command = f"{sys.executable} -m percpu_ffi who nowhere {where}"
     done = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, check=False)
     assert (done.returncode, done.stdout) == (2, b"")
 
 
+# the progress bar asked the closed stream whether it is a terminal: a traceback
+def test_closed_standard_error() -> None:
+    command = f"{sys.executable} -m percpu_ffi who {NETNS} --limit 1 2>&-"
+    done = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith("netns_churn")
+
+
 @pytest.mark.parametrize("command", ["who", "compare", "replay", "sizes"])
-def test_name_that_would_command_the_terminal(tmp_path: Path, command: str) -> None:
+def test_control_characters_in_a_name_are_replaced(tmp_path: Path, command: str) -> None:
     Trace.from_ops([("alloc", "a", 8, 8)]).save(tmp_path / "\x1b[2J")
     (tmp_path / "\x1b[31m").write_text("no trace")
     shown = run(command, os.fspath(tmp_path / "\x1b[2J"))
@@ -213,13 +221,13 @@ def test_name_that_would_command_the_terminal(tmp_path: Path, command: str) -> N
 
 
 @pytest.mark.parametrize("options", [["who", "--csv"], ["sizes"], ["sizes", "--csv"]])
-def test_name_that_no_encoding_has(tmp_path: Path, options: list[str]) -> None:
+def test_name_that_cannot_be_encoded(tmp_path: Path, options: list[str]) -> None:
     Trace.from_ops([("alloc", "a", 8, 8)]).save(tmp_path / "t\udcff")
     done = run(*options, os.fspath(tmp_path / "t\udcff"))
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_no_progress_bar_but_on_a_terminal() -> None:
+def test_no_progress_bar_without_a_terminal() -> None:
     assert run("replay", NETNS).stderr == ""
 
 
@@ -317,10 +325,10 @@ class TestMapBar:
         assert self.bar(-64, -128, 832, chunk=0) == "S##............."
         assert self.bar(-64, -128, 832) == "###............."
 
-    def test_cell_in_part(self) -> None:
+    def test_cell_partly_in_use(self) -> None:
         assert self.bar(-64, 32, -32, 896) == "#+.............."
 
-    def test_rest_that_is_left_alone_is_blank(self) -> None:
+    def test_range_outside_the_map_is_blank(self) -> None:
         assert self.bar(-64, 448, chunk=0) == "S.......        "
 
     def test_first_chunk_before_its_map(self) -> None:

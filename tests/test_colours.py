@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The colours of call sites are told apart, also by those who see fewer colours."""
+"""The colours of call sites are distinct, also for people who see fewer colours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from percpu_ffi.reports.colours import COLOURS, OTHERS, SITES
 
 np = pytest.importorskip("numpy")
 
-# what is left of linear red, green and blue where one kind of cones is missing: Machado,
+# linear red, green and blue as seen without one kind of cones: Machado,
 # Oliveira and Fernandes, "A physiologically-based model for simulation of color vision
 # deficiency", 2009, severity 1
 SEEN_WITHOUT = {
@@ -39,8 +39,8 @@ def seen(colour: str, without: str) -> object:
 
 
 @pytest.mark.parametrize("without", SEEN_WITHOUT)
-def test_all_are_told_apart(without: str) -> None:
-    # Two of ten were the same without red cones, and two were the grey of all others.
+def test_colours_are_distinct(without: str) -> None:
+    # Two of ten colours were equal without red cones, and two equalled the grey of all others.
     shown = [*SITES, OTHERS, COLOURS["static"], COLOURS["free"]]
     for one, other in combinations(shown, 2):
         difference = np.linalg.norm(seen(one, without) - seen(other, without))  # type: ignore[operator]

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figures about traces, found again the slow way.
+"""Figures about traces, compared with those of a slow and simple computation.
 
-An allocator is stepped through the trace, one operation after another, and its whole state
-is looked at after each.  What ``report``, ``compare``, ``who`` and ``sizes`` tell has to be
-what was seen there.
+An allocator runs the trace one operation at a time, and its state is taken after each.  The
+figures of ``report``, ``compare``, ``who`` and ``sizes`` must agree with these states.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ SETUPS = st.fixed_dictionaries(
 
 
 class Area(NamedTuple):
-    """An area that lives."""
+    """A live area."""
 
     born: int
     size: int
@@ -77,7 +76,7 @@ def site_of(trace: Trace, size: int, align: int) -> str:
 
 
 class Slow:
-    """What was seen before the first operation and after each."""
+    """The states before the first operation and after each."""
 
     def __init__(self, trace: Trace, setup: dict[str, Any]) -> None:
         self.states: list[State] = []
@@ -123,7 +122,7 @@ class Slow:
         self.held.append(dict(held))
 
     def shown(self, done: int) -> set[tuple[Any, ...]]:
-        """What a drawing of the chunks has to show: chunk, from, to, what; pages one by one."""
+        """Return what a picture of the chunks must show: chunk, start, end, kind; single pages."""
         areas = {area.place: area for area in self.held[done].values()}
         found: set[tuple[Any, ...]] = set()
         for chunk in self.states[done].chunks:
@@ -143,7 +142,7 @@ class Slow:
 
 
 def drawn(timeline: Timeline, moment: int) -> set[tuple[Any, ...]]:
-    """What a timeline shows, in the same words."""
+    """Return the same for a timeline."""
     found: set[tuple[Any, ...]] = set()
     for patch in timeline.patches_at(moment):
         if patch.kind == PAGES:
@@ -160,7 +159,7 @@ few = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], d
 
 
 def small_enough(trace: Trace, setup: dict[str, Any]) -> Slow | None:
-    """Step through it; None: the pages do not suffice for the first chunk."""
+    """Run the trace; None: there are too few pages for the first chunk."""
     try:
         return Slow(trace, setup)
     except PercpuError:
@@ -169,7 +168,9 @@ def small_enough(trace: Trace, setup: dict[str, Any]) -> Slow | None:
 
 @few
 @given(recordings(), SETUPS, st.sampled_from([0, 40, 10_000]))
-def test_report_tells_what_was_seen(trace: Trace, setup: dict[str, Any], most_patches: int) -> None:
+def test_report_agrees_with_the_states(
+    trace: Trace, setup: dict[str, Any], most_patches: int
+) -> None:
     slow = small_enough(trace, setup)
     if slow is None:
         return
@@ -213,7 +214,7 @@ def test_report_tells_what_was_seen(trace: Trace, setup: dict[str, Any], most_pa
 
 @few
 @given(recordings(), SETUPS)
-def test_compare_tells_what_was_seen(trace: Trace, setup: dict[str, Any]) -> None:
+def test_compare_agrees_with_the_states(trace: Trace, setup: dict[str, Any]) -> None:
     slow = small_enough(trace, setup)
     if slow is None:
         return
@@ -231,7 +232,7 @@ def test_compare_tells_what_was_seen(trace: Trace, setup: dict[str, Any]) -> Non
 
 
 def lowest_that_covers(values: list[int], share: int) -> int | None:
-    """The lowest value that so many per cent of all do not exceed."""
+    """Return a percentile by nearest rank."""
     values = sorted(values)
     return next(
         (v for v in values if 100 * sum(w <= v for w in values) >= share * len(values)), None
@@ -240,7 +241,7 @@ def lowest_that_covers(values: list[int], share: int) -> int | None:
 
 @few
 @given(recordings())
-def test_who_and_sizes_tell_what_was_seen(trace: Trace) -> None:
+def test_who_and_sizes_agree_with_the_trace(trace: Trace) -> None:
     held: dict[Any, Area] = {}
     ended: list[tuple[Area, int, str]] = []
     live: list[int] = []

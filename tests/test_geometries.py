@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One trace under several geometries, side by side."""
+"""``percpu-ffi compare``: one trace under several geometries."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TestFigures:
         assert row.pages_at_peak == row.peak_pages == row.pages == 2 * 32
 
     def test_stranded_bytes_are_in_pages_but_in_no_area(self) -> None:
-        """At the peak every byte is used; at the end b is gone but for the 64 bytes of c."""
+        """At the peak every byte is used; at the end c has 64 bytes of what b had."""
         row = outcome(Trace.from_ops(OPS), unit_size=1024)
         assert (row.stranded_at_peak, row.utilisation_at_peak) == (0, 1.0)
         assert row.stranded == 2 * (1024 - 64)
@@ -68,13 +68,13 @@ class TestFigures:
         assert row.stranded == 2 * (64 + 1984 - 64 - 960)
 
     def test_failures_and_their_reasons(self) -> None:
-        """Units of 16 pages are also the largest request; no warning in between."""
+        """A unit of 16 pages is also the largest request; there is no warning."""
         row = outcome(Trace.from_ops([("alloc", i, 1025, 4) for i in range(3)]))
         assert row.failures == 3
         assert list(row.failure_reasons.values()) == [3]
 
     def test_rollback_never_strands_less_than_nothing(self) -> None:
-        """In 2009 an allocation that failed took the pages of its neighbour away."""
+        """In 2009 a failed allocation freed the pages of its neighbour."""
         ops = [
             ("alloc", "a", 32, 4),
             ("inject", "alloc_page", {"nth": 2}),
@@ -84,7 +84,7 @@ class TestFigures:
         assert row.failures == 1
         assert row.stranded == 0
 
-    def test_work_is_that_of_the_file_of_2009(self) -> None:
+    def test_work_is_that_of_the_2009_file(self) -> None:
         row = outcome(Trace.from_ops(OPS))
         with Allocator(**TINY) as a:
             a.replay(Trace.from_ops(OPS))
@@ -96,10 +96,10 @@ class TestFigures:
 
 
 class TestOffsets:
-    """Where the recording kernel had an area, and where the port has it."""
+    """Offsets of areas in the recording kernel and in the port."""
 
     def test_same_and_shifted(self, tmp_path: Path) -> None:
-        """Ours are 64, 128, 192; the kernel's second and third lie 1,000 bytes further."""
+        """Ours are 64, 128, 192; the kernel's second and third are 1,000 bytes higher."""
         row = outcome(recorded(tmp_path, ("0xa", 64), ("0xa", 1128), ("0xa", 1192)))
         assert (row.same_offsets, row.same_shifted, row.shift) == (1, 2, 1000)
 
@@ -107,19 +107,19 @@ class TestOffsets:
         row = outcome(recorded(tmp_path, ("0xa", 64), ("0xb", 128)))
         assert row.same_offsets == 2
 
-    def test_an_allocation_that_failed_is_nowhere(self, tmp_path: Path) -> None:
+    def test_failed_allocation_has_no_offset(self, tmp_path: Path) -> None:
         """There is one page, and two CPUs need one each."""
         trace = recorded(tmp_path, ("0xa", 64))
         row = outcome(trace, page_limit=1)
         assert (row.failures, row.same_offsets, row.same_shifted) == (1, 0, None)
 
-    def test_a_trace_that_tells_none(self) -> None:
+    def test_trace_without_offsets(self) -> None:
         row = outcome(Trace.from_ops(OPS))
         assert (row.same_offsets, row.same_shifted, row.shift) == (None, None, None)
 
     @pytest.mark.parametrize("first_chunk", ["4k", "embed", "remap"])
     def test_offset_of_a_pointer_is_that_of_locate(self, first_chunk: Any) -> None:
-        """locate() knows live areas alone; a trace is looked at when most are dead."""
+        """locate() knows live areas only; most areas of a replayed trace are freed."""
         setup = {**TINY, "first_chunk": first_chunk, "unit_size": 40_960, "cpus": 3}
         config, chance = Config.check(**setup), random.Random(1)
         live: list[int] = []
@@ -150,7 +150,7 @@ class TestRefusals:
         assert [type(row) for row in rows] == [Outcome, Refusal, Outcome]
         assert rows[0] == rows[2]
 
-    def test_reason_and_what_was_asked(self) -> None:
+    def test_reason_and_requested_geometry(self) -> None:
         (row,) = compare(Trace.from_ops(OPS), [{"unit_size": 100}])
         assert isinstance(row, Refusal)
         assert row.reason.startswith("unit_size=100: a multiple of the page size")
@@ -175,7 +175,7 @@ class TestRefusals:
 
     def test_a_damaged_trace_ends_it(self) -> None:
         trace = Trace.from_ops(OPS)
-        trace._data.ops[8] = 9  # a slot that it does not have
+        trace._data.ops[8] = 9  # a handle that it does not have
         with pytest.raises(TraceError, match="damaged"):
             list(compare(trace, [TINY]))
 
@@ -201,7 +201,7 @@ class TestChoiceOfGeometries:
         return [tuple(row[name] for name in names) for row in rows_of(capsys)]
 
     def test_without_any(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """Each first chunk on the CPUs recorded, with its own unit and with one of 256K."""
+        """Each first chunk on the recorded CPUs, with its automatic unit and with one of 256K."""
         assert self.geometries(capsys, NETNS) == [
             ("4k", 65536, 2),
             ("4k", 262144, 2),
@@ -298,9 +298,7 @@ steps of a call: lists, chunks, map entries and tree nodes that the 2009 file vi
         run(str(trace), *options)
         assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
 
-    def test_what_is_the_same_everywhere_is_not_shown(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_equal_settings_are_not_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
         run(NETNS, "--cpus", "2,4")
         assert "static " not in capsys.readouterr().out.splitlines()[3]
         run(NETNS, "--static-size", "8K,16K")
@@ -393,7 +391,7 @@ class TestTrouble:
         assert caught.value.code == 2
         assert words in capsys.readouterr().err
 
-    def test_a_set_up_that_is_no_good(
+    def test_set_up_of_the_trace_is_invalid(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         trace = saved(tmp_path, cpus="many", first_chunk="\ud800")
@@ -414,7 +412,7 @@ class TestTrouble:
         assert done.stderr == "percpu-ffi: No space left on device\n"
 
     @pytest.mark.parametrize(("name", "encoding"), [("$'\\xff'", "utf-8"), ("'é'", "ascii")])
-    def test_a_name_that_cannot_be_shown(self, tmp_path: Path, name: str, encoding: str) -> None:
+    def test_name_that_cannot_be_encoded(self, tmp_path: Path, name: str, encoding: str) -> None:
         run = f"PYTHONIOENCODING={encoding} COMPARE {name}"
         done = self.shell(f"cd '{tmp_path}' && cp {NETNS} {name} && {run}")
         assert (done.returncode, done.stderr) == (0, "")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``percpu-ffi report``: what an allocator went through, on one page."""
+"""``percpu-ffi report``: chunks over time, on one page."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class TestTimeline:
     def test_figures_are_those_after_each_operation(self) -> None:
         found = tiny(("alloc", 1, 60, 4), ("alloc", 2, 8, 4), ("free", 1), ("free", 2))
         assert list(found.curves.live) == [0, 60, 68, 8, 0]
-        # a page of static area, then one for the first 60 bytes, and one for what lies behind
+        # a page of static area, then one for the first 60 bytes, and one for the rest
         assert [pages // 2 for pages in found.curves.pages] == [1, 2, 3, 3, 3]
         assert list(found.curves.chunks) == [1] * 5
 
     def test_live_bytes_follow_failures_and_lost_frees(self) -> None:
         ops = [
             ("alloc", 1, 60, 4),
-            ("alloc", 1, 4, 4),  # its free was not seen
+            ("alloc", 1, 4, 4),  # its free is missing
             ("inject", "alloc_page", {"nth": 1}),
             ("alloc", 2, 512, 4),  # fails
             ("alloc", 1, 700, 3),  # frees the old one, then fails: no such alignment
@@ -91,7 +91,7 @@ class TestTimeline:
                 assert [p.end - p.start for p in sorted(shown, key=lambda p: p.start)] == used
 
     def test_area_is_known_by_its_birth(self) -> None:
-        # the second one lies where the first one lay: another area
+        # the second area has the place of the first one
         found = tiny(("alloc", 1, 8, 4), ("free", 1), ("alloc", 2, 8, 4))
         areas = {p: stays for p, stays in found.patches.items() if p.kind >= 0}
         assert {(p.start, p.born): stays for p, stays in areas.items()} == {
@@ -119,8 +119,8 @@ class TestTimeline:
             assert shown[0] == shown[1]
 
     def test_thinning_ends_at_the_special_moments(self) -> None:
-        # Every moment at an even index was kept, so one that came to stand between special
-        # ones was dropped never, and the report of a long trace with many areas ended never.
+        # Every moment at an even index was kept.  One between special moments could remain
+        # forever, and the report of a long trace with many areas did not end.
         found = tiny(*[("alloc", i, 8, 4) for i in range(20)])
         special = {0, 4, 12, 20}
         for _ in range(5):
@@ -154,9 +154,9 @@ class TestTimeline:
             "Chunk 1 strands 900 bytes: only 1 area of 60 bytes pins it, allocated at operation 4.",
         ]
 
-    def test_those_who_keep_the_chunks_are_named(self) -> None:
-        # The oldest area of a chunk was named alone.  In a recording of memory cgroups that
-        # was a reference count of 8 bytes in each of 36 chunks; what held them were the
+    def test_call_sites_that_pin_chunks_are_named(self) -> None:
+        # Only the oldest area of a chunk was named.  In a recording of memory cgroups this
+        # was a reference count of 8 bytes in each of 36 chunks; what pinned them were the
         # cgroups' own statistics.  |S|ref|stat|....|  |ref|stat|....|  |stat|....|
         trace = Trace.from_ops(
             [("alloc", "a", 8, 4), ("alloc", "b", 500, 4), ("alloc", 1, 452, 4),
@@ -188,7 +188,7 @@ class TestTimeline:
         assert found.seconds is not None
         assert list(found.seconds) == [0.0, 1.0, 1.0, 2.0]
 
-    def test_populated_pages_are_stretches(self) -> None:
+    def test_populated_pages_are_ranges(self) -> None:
         found = tiny(("alloc", 1, 8, 4))
         pages = [p for p in found.patches_at(1) if p.kind == PAGES]
         assert [(p.start, p.end) for p in pages] == [(0, 128)]
@@ -219,7 +219,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("most", [0, 1, 5, 4096, 65_536, 326_400, 327_681, 1 << 40])
     def test_ticks_of_bytes_do_not_cover_each_other(self, most: int) -> None:
-        # 326,400 bytes had ten ticks instead of five, their names one above the other
+        # 326,400 bytes had ten ticks instead of five, with overlapping labels
         figure = pytest.importorskip("matplotlib.figure").Figure()
         axes = figure.subplots()
         axes.set_xlim(0, most or 1)
@@ -235,9 +235,9 @@ class TestFiles:
         tags = re.sub(r"(<script\b[^>]*>).*?</script>", r"\1", text, flags=re.S)
         assert not re.search(r"<(script|link|img)\b[^>]*(src|href)=\"(?!data:)", tags)
 
-    def test_names_that_html_and_matplotlib_would_obey(self, tmp_path: Path) -> None:
+    def test_names_are_escaped_for_html_and_matplotlib(self, tmp_path: Path) -> None:
         pytest.importorskip("bokeh")
-        trace = tmp_path / "<b>$x^$ <_script>\udcff.trace"  # no name has a slash
+        trace = tmp_path / "<b>$x^$ <_script>\udcff.trace"  # a name has no slash
         found = Trace.load(NETNS)
         found.kinds[:] = [kind._replace(site=f"<i>{kind.site}$^\ud800") for kind in found.kinds]
         found.save(trace)
@@ -247,24 +247,23 @@ class TestFiles:
         assert "<i>" not in re.sub(r"<script\b.*?</script>", "", text, flags=re.S)
         assert "&lt;b&gt;$x^$" in text
 
-    # The sentences were broken into lines after each dollar had got its backslash: a line that
-    # began with a dollar, and another one, were a formula to matplotlib, and a wrong one ended
-    # in a traceback.
-    def test_sentence_that_is_broken_beside_a_dollar_is_no_formula(self, tmp_path: Path) -> None:
+    # The sentences were wrapped after dollars were escaped: a line that began with a dollar was
+    # the start of a formula for matplotlib, and an invalid formula ended in a traceback.
+    def test_dollars_in_a_wrapped_sentence_are_escaped(self, tmp_path: Path) -> None:
         found = Trace.from_ops([("alloc", 1, 100, 8)])
         site = "a" * 15 + "$" + r"\frac{".ljust(128, "b") + "$"
         found.kinds[:] = [kind._replace(site=site) for kind in found.kinds]
         found.save(tmp_path / "t")
         assert report(tmp_path / "t", "--svg", tmp_path / "a.svg", "--cpus", 2) == 0
 
-    # no room was left for bars, and matplotlib warned of it
+    # there was no room for bars, and matplotlib printed a warning
     def test_long_call_site_leaves_room_for_its_bar(self, tmp_path: Path) -> None:
         found = Trace.from_ops([("alloc", 1, 100, 8)])
         found.kinds[:] = [kind._replace(site="a" * 1000) for kind in found.kinds]
         found.save(tmp_path / "t")
         assert report(tmp_path / "t", "--svg", tmp_path / "a.svg") == 0
 
-    # realpath() of /dev/stdout is no file where that is a pipe
+    # realpath() of /dev/stdout does not exist if it is a pipe
     def test_page_into_a_pipe(self) -> None:
         pytest.importorskip("bokeh")
         command = [sys.executable, "-m", "percpu_ffi", "report", NETNS, "-o", "/dev/stdout"]
@@ -280,7 +279,7 @@ class TestFiles:
         assert "has no times" in text
         assert "no call sites" in text
 
-    def test_trace_that_got_nothing(self, tmp_path: Path) -> None:
+    def test_trace_without_successful_allocations(self, tmp_path: Path) -> None:
         pytest.importorskip("bokeh")
         Trace.from_ops([("alloc", 1, 0, 4), ("free", 1)]).save(tmp_path / "a.trace")
         outputs = ("-o", tmp_path / "a.html", "--svg", tmp_path / "a.svg")
@@ -305,10 +304,10 @@ class TestRefusals:
 
     @pytest.mark.parametrize("option", ["-o", "--png", "--svg"])
     @pytest.mark.parametrize("path", ["missing/a", "."])
-    def test_output_that_cannot_be_written_is_told_before_the_work(
+    def test_output_is_checked_before_the_work(
         self, capsys: pytest.CaptureFixture[str], option: str, path: str
     ) -> None:
-        # the trace is not even looked for
+        # the trace is not opened before
         assert f"{option} {path}: a file in a folder" in self.refused(
             capsys, "no.trace", option, path
         )
@@ -329,12 +328,12 @@ class TestRefusals:
         assert "that is the trace itself" in self.refused(capsys, "a.svg", "--svg", "./a.svg")
         assert len(Trace.load("a.svg")) == 1
 
-    # the second one was written over the first, and both were told to be there
+    # the second one replaced the first, and both were reported as written
     def test_two_pictures_in_one_file(self, capsys: pytest.CaptureFixture[str]) -> None:
         said = self.refused(capsys, NETNS, "--png", "a", "--svg", "./a")
         assert "--svg ./a: that is the file of --png" in said
 
-    def test_setup_that_cannot_be(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_invalid_setup(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert "cpus" in self.refused(capsys, NETNS, "--svg", "a.svg", "--cpus", "0")
 
     @pytest.mark.parametrize(
@@ -367,7 +366,7 @@ class TestRefusals:
         assert Path("a.svg").read_text(encoding="utf-8") == "old"
 
 
-def test_command_needs_no_extra_to_be_there() -> None:
+def test_modules_are_imported_without_the_extras() -> None:
     program = (
         "import sys\n"
         "sys.modules.update(dict.fromkeys(['bokeh', 'numpy', 'matplotlib']))\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The page of ``percpu-ffi report`` in a browser: Chromium without a window.
+"""The page of ``percpu-ffi report`` in headless Chromium.
 
 Debian has it as ``chromium`` and ``chromium-driver``.
 """
@@ -42,7 +42,7 @@ pytestmark = [
     pytest.mark.skipif(SANITIZED, reason="the sanitizer's library is not for browsers"),
 ]
 
-# finds elements also where the parts of bokeh hide theirs
+# finds elements also in the shadow roots of bokeh
 DEEP = """
 const found = []
 const search = (root) => {
@@ -57,15 +57,15 @@ return found
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Chrome]:
-    """A browser without a window and without a network."""
+    """A headless browser without a network."""
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     options.add_argument("--headless=new")
     options.add_argument("--window-size=1280,2000")
     options.add_argument("--disable-dev-shm-usage")
-    options.add_argument("--proxy-server=127.0.0.1:9")  # nobody answers there
+    options.add_argument("--proxy-server=127.0.0.1:9")  # a closed port
     if os.getuid() == 0:
-        options.add_argument("--no-sandbox")  # Chromium asks for it
+        options.add_argument("--no-sandbox")  # Chromium requires it
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     service = webdriver.ChromeService(executable_path=DRIVER)
     driver = webdriver.Chrome(options=options, service=service)
@@ -83,7 +83,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def timeline() -> Timeline:
-    """What the page was made of."""
+    """The timeline of the page."""
     return collect(Trace.load(NETNS), {"cpus": 2, "first_chunk": "4k"})
 
 
@@ -100,7 +100,7 @@ def open_page(browser: Chrome, path: Path) -> None:
 
 
 def until(browser: Chrome, script: str) -> None:
-    """Wait until a script says yes."""
+    """Wait until a script returns true."""
     from selenium.webdriver.support.ui import WebDriverWait  # noqa: PLC0415
 
     WebDriverWait(browser, 30).until(lambda _: browser.execute_script(script))
@@ -112,12 +112,12 @@ def deep(browser: Chrome, selector: str) -> list[Any]:
 
 
 def figures(browser: Chrome) -> list[Any]:
-    """All drawings from top to bottom: three of curves, that of the chunks, the sizes."""
+    """Return all charts from top to bottom: three of curves, the chunks, the sizes."""
     return sorted(deep(browser, ".bk-Figure"), key=lambda element: float(element.rect["y"]))
 
 
 def columns(browser: Chrome, source: str, *names: str) -> list[tuple[Any, ...]]:
-    """Give rows of a table that is drawn, in order."""
+    """Return the sorted rows of a data source."""
     script = """
     const data = Bokeh.documents[0].get_model_by_name(arguments[0]).data
     return arguments[1].map((name) => Array.from(data[name]))
@@ -136,7 +136,7 @@ def press(browser: Chrome, label: str) -> None:
 
 
 def check_moment(browser: Chrome, timeline: Timeline, moment: int) -> None:
-    """Check that exactly what the timeline has is shown."""
+    """Check that the page shows what the timeline has."""
     done = timeline.moments[moment].done
     until(browser, f"return document.getElementById('now-done').textContent === '{done:,}'")
     patches = list(timeline.patches_at(moment))
@@ -189,7 +189,7 @@ def test_buttons_go_to_moments(page: Chrome, timeline: Timeline) -> None:
     check_moment(page, timeline, timeline.moment_at(timeline.worst))
 
 
-def test_areas_tell_size_site_and_age(page: Chrome, timeline: Timeline) -> None:
+def test_areas_have_size_site_and_age(page: Chrome, timeline: Timeline) -> None:
     press(page, "peak")
     check_moment(page, timeline, timeline.moment_at(timeline.peak))
     told = columns(page, "areas", "chunk", "left", "size", "site")
@@ -205,7 +205,7 @@ def test_areas_tell_size_site_and_age(page: Chrome, timeline: Timeline) -> None:
     assert all(re.fullmatch(r"[\d.]+ (s|ms|µs)", age) for age in ages - {"since the start"})
 
 
-def test_pages_tell_of_their_chunk(page: Chrome, timeline: Timeline) -> None:
+def test_pages_have_the_figures_of_their_chunk(page: Chrome, timeline: Timeline) -> None:
     press(page, "peak")
     moment = timeline.moment_at(timeline.peak)
     check_moment(page, timeline, moment)
@@ -221,7 +221,7 @@ def test_pages_tell_of_their_chunk(page: Chrome, timeline: Timeline) -> None:
     assert set(columns(page, "pages", "chunk", "count", "held")) == expected
 
 
-def test_those_who_keep_the_chunks_are_told(page: Chrome, timeline: Timeline) -> None:
+def test_call_sites_that_pin_chunks_are_listed(page: Chrome, timeline: Timeline) -> None:
     press(page, "peak")
     moment = timeline.moment_at(timeline.peak)
     check_moment(page, timeline, moment)
@@ -238,7 +238,7 @@ def test_those_who_keep_the_chunks_are_told(page: Chrome, timeline: Timeline) ->
     assert more == f"and {len(rows) - 5} more."
 
 
-def test_call_site_that_is_pressed_is_seen_alone(page: Chrome, timeline: Timeline) -> None:
+def test_click_on_a_call_site_highlights_its_areas(page: Chrome, timeline: Timeline) -> None:
     everyone = columns(page, "areas", "site", "fill")
     button = page.find_element("css selector", "#pins button")
     name = button.text
@@ -248,14 +248,14 @@ def test_call_site_that_is_pressed_is_seen_alone(page: Chrome, timeline: Timelin
     others = {fill for site, fill in alone if site not in (name, "static area")}
     assert others == {COLOURS["faint"]}
     assert {row for row in alone if row[0] == name} == {row for row in everyone if row[0] == name}
-    page.switch_to.active_element.click()  # it was written anew, and still has the focus
+    page.switch_to.active_element.click()  # the table was rebuilt, but the button has the focus
     assert columns(page, "areas", "site", "fill") == everyone
     assert errors(page) == []
 
 
-def test_pointing_at_a_curve_tells_of_one_moment(page: Chrome) -> None:
-    # Where the points of a curve lay dense, as they do in every long recording, each that was
-    # near had a tooltip: they covered the page.  Where it was flat there was none.
+def test_pointing_at_a_curve_shows_one_tooltip(page: Chrome) -> None:
+    # Each nearby point of a curve had its own tooltip: in a long recording, where points are
+    # dense, they covered the page.  Flat parts of a curve had none.
     chart = figures(page)[0]
     for share in (-0.3, -0.1, 0.1, 0.3):
         point = ActionChains(page).move_to_element_with_offset
@@ -265,7 +265,7 @@ def test_pointing_at_a_curve_tells_of_one_moment(page: Chrome) -> None:
 
 
 def test_wheel_scrolls_the_page(page: Chrome) -> None:
-    # Many chunks fill more than a screen, and the wheel was caught by their drawing.
+    # Many chunks fill more than a screen, and their chart captured the wheel.
     chart = figures(page)[3]
     page.execute_script("arguments[0].scrollIntoView()", chart)
     before = page.execute_script("return scrollY")
@@ -273,7 +273,7 @@ def test_wheel_scrolls_the_page(page: Chrome) -> None:
     until(page, f"return scrollY < {before}")
 
 
-def test_moment_stays_at_hand_below(page: Chrome) -> None:
+def test_controls_stay_visible(page: Chrome) -> None:
     page.execute_script("document.getElementById('pins').scrollIntoView()")
     page.execute_script("scrollBy(0, 300)")
     assert (
@@ -282,7 +282,7 @@ def test_moment_stays_at_hand_below(page: Chrome) -> None:
 
 
 def test_small_area_can_be_seen(page: Chrome) -> None:
-    # 8 bytes of a unit were a tenth of a pixel: what pinned a chunk was not to be found.
+    # 8 bytes of a unit were a tenth of a pixel: the area that pinned a chunk was invisible.
     line = page.execute_script("""
     for (const model of Bokeh.documents[0]._all_models.values())
         if (model.type === "GlyphRenderer" && model.data_source.name === "areas")
@@ -324,8 +324,8 @@ def test_numbers_are_those_of_replay(page: Chrome, capsys: pytest.CaptureFixture
 
 
 @pytest.fixture
-def untold(tmp_path: Path) -> Callable[[], Path]:
-    """A maker of a page of a trace by hand: no call sites, no times."""
+def bare_page(tmp_path: Path) -> Callable[[], Path]:
+    """A function that makes the page of a trace without call sites and times."""
 
     def make() -> Path:
         Trace.from_ops([("alloc", 1, 8, 4)]).save(tmp_path / "a.trace")
@@ -335,14 +335,14 @@ def untold(tmp_path: Path) -> Callable[[], Path]:
     return make
 
 
-def test_trace_without_sites_and_times(browser: Chrome, untold: Callable[[], Path]) -> None:
-    open_page(browser, untold())
+def test_trace_without_sites_and_times(browser: Chrome, bare_page: Callable[[], Path]) -> None:
+    open_page(browser, bare_page())
     assert browser.find_element("id", "legend-age").is_displayed()
     assert columns(browser, "areas", "size", "age")[0] == (8, "0 operations")
     assert errors(browser) == []
 
 
-def test_trace_that_got_nothing(browser: Chrome, tmp_path: Path) -> None:
+def test_trace_without_allocations(browser: Chrome, tmp_path: Path) -> None:
     Trace.from_ops([("free", 1)]).save(tmp_path / "a.trace")
     assert main(["report", str(tmp_path / "a.trace"), "-o", str(tmp_path / "a.html")]) == 0
     open_page(browser, tmp_path / "a.html")

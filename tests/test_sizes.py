@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``percpu-ffi sizes``: which sizes and alignments are asked for in traces.
+"""``percpu-ffi sizes``: the distribution of sizes and alignments in traces.
 
-Two traces of a few operations, ``-`` alive, ``x`` freed:
+Two traces of a few operations, ``-`` live, ``x`` freed:
 
     few    a  16, 8   o-------x        many   d   3, 1   o-x
            b  16, 4     o-------...           e  16, 8       o---...
@@ -117,7 +117,7 @@ def test_json(few: str, many: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_buckets_end_with_a_power_of_two() -> None:
-    """As caches of kmalloc do: what asks for 8 bytes goes with 5, not with 9."""
+    """As in the caches of kmalloc: 8 bytes are in one bucket with 5, not with 9."""
     ops = [("alloc", size, size, 1) for size in (-3, 0, 1, 2, 3, 4, 5, 8, 9, 2**40)]
     buckets = sizes(Trace.from_ops(ops)).histogram()
     assert [(each.from_size, each.to_size, each.allocs) for each in buckets[:6]] == [
@@ -132,13 +132,13 @@ def test_buckets_end_with_a_power_of_two() -> None:
     assert len(buckets) == 42
 
 
-def test_callers_do_not_matter() -> None:
+def test_call_sites_do_not_matter() -> None:
     trace = Trace.from_ops(FEW)
     trace.kinds[1] = trace.kinds[0]._replace(site="mm_init")
     assert [(row.size, row.allocs) for row in sizes(trace).rows()] == [(16, 2), (100, 1)]
 
 
-def test_nothing_was_allocated(few: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_allocations(few: str, capsys: pytest.CaptureFixture[str]) -> None:
     Trace.from_ops([]).save("none")
     assert main(["sizes", "none"]) == 0
     out = capsys.readouterr().out
@@ -181,7 +181,7 @@ class TestPlot:
         assert main(["sizes", few, many, "--plot", str(chart)]) == 0
         assert chart.read_bytes().startswith(head)
 
-    def test_names_are_no_formulas(self, few: str, tmp_path: Path) -> None:
+    def test_names_are_not_formulas(self, few: str, tmp_path: Path) -> None:
         (tmp_path / few).rename(tmp_path / "_$\\frac$")
         assert main(["sizes", "_$\\frac$", "--plot", "a.svg"]) == 0
 
@@ -189,7 +189,7 @@ class TestPlot:
         assert main(["sizes", *[few] * 13, "--plot", "a.svg"]) == 0
         assert (tmp_path / "a.svg").stat().st_size
 
-    def test_chart_that_cannot_be_written(
+    def test_chart_cannot_be_written(
         self, few: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         before = sorted(tmp_path.iterdir())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Statistics as a kernel tells them in percpu_stats: ours, a kernel's, and both side by side."""
+"""Statistics in the format of percpu_stats: ours, those of a kernel, and their difference."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_layout_and_order_are_those_of_a_kernel(kind: Kind) -> None:
         ours = a.percpu_stats()
     kernel = KERNEL.read_text()
     assert names(Dump.parse(ours)) == names(Dump.parse(kernel))[:3]
-    # the same lines, but for the numbers
+    # the same lines, except for the numbers
     head = [line.partition(":")[0] for line in kernel.splitlines()[:34]]
     assert [line.partition(":")[0] for line in ours.splitlines()[:34]] == head
     assert {len(line) for line in ours.splitlines() if " : " in line} == {36}
@@ -71,7 +71,7 @@ def test_figures_of_a_chunk(tiny: Make) -> None:
             "first_bit": 72 // 4,
             "free_bytes": 1024 - 64 - 8 - 16,
             "contig_bytes": 1024 - 64 - 8 - 20 - 16,
-            "sum_frag": 20,  # the hole behind the last area is none
+            "sum_frag": 20,  # the free range after the last area does not count
             "max_frag": 20,
             "cur_min_alloc": 8,
             "cur_med_alloc": 8,
@@ -95,7 +95,7 @@ def test_figures_before_the_first_request(tiny: Make) -> None:
         assert dump.chunks[0].fields["free_bytes"] == 960
 
 
-# its map would have no entry but the static area: a free one of 0 bytes was taken for an area
+# the map has only the static area: a free range of 0 bytes counted as an area
 def test_a_static_area_that_fills_the_first_unit_leaves_no_hole_and_no_area(tiny: Make) -> None:
     with tiny(static_size=1024) as a:
         dump = figures(a)
@@ -206,7 +206,7 @@ def test_a_closed_allocator_tells_nothing(kind: Kind) -> None:
         (lambda text: text + "  nr_alloc : 3\n", "nr_alloc stands here twice"),
         (lambda text: text.replace("Allocation Info:", ""), ":4: "),
         (lambda text: text.replace("Chunk: <-", "Chunk: \x00"), "is no line of"),
-        # a terminal obeyed what --diff printed of a mark
+        # --diff printed a mark with an escape sequence
         (lambda text: text.replace("Chunk: <-", "Chunk: <- \x1b[2J"), "is no line of"),
     ],
 )
@@ -281,7 +281,7 @@ def test_command_reads_standard_input(
         ([str(KERNEL)], "no percpu event"),
     ],
 )
-def test_command_tells_what_is_wrong(
+def test_command_errors_are_one_sentence(
     capsys: pytest.CaptureFixture[str], args: list[str], words: str
 ) -> None:
     assert main(["stats", *args]) == 2

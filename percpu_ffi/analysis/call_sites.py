@@ -270,13 +270,12 @@ def _sort_keys(sort: str, culled_by: Sequence[str]) -> list[tuple[str, bool]]:
     """Return the names in order, each with whether the order is descending."""
     order = []
     for word in sort.split(","):
-        descending = word.startswith("-")
         name = word[1:] if word.startswith(("-", "+")) else word
         keys = culled_by if name in TEXT_NAMES else [SORT_NAMES.get(name, name)]
         for key in keys:
             if key not in culled_by and key not in FIGURES:
                 raise _bad_key("--sort", sort, name, ["txt", *culled_by, *FIGURES])
-            order.append((key, descending))
+            order.append((key, word.startswith("-")))
     return order
 
 

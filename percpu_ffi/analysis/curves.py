@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,16 +25,10 @@ def thinned(timeline: Timeline, buckets: int = BUCKETS) -> list[int]:
     x = timeline.seconds or range(n)
     stranded = [timeline.stranded(done) for done in range(n)]
     scale = buckets / (x[-1] or 1)
-    chosen = {0, n - 1}
-    start = 0
-    while start < n:
-        bucket = int(x[start] * scale)
-        end = start + 1
-        while end < n and int(x[end] * scale) == bucket:
-            end += 1
-        chosen |= {start, end - 1}
+    chosen: set[int] = set()
+    for _, bucket in groupby(range(n), lambda item: int(x[item] * scale)):
+        items = list(bucket)
+        chosen |= {items[0], items[-1]}
         for values in (timeline.curves.live, stranded, timeline.curves.chunks):
-            chosen.add(min(range(start, end), key=values.__getitem__))
-            chosen.add(max(range(start, end), key=values.__getitem__))
-        start = end
+            chosen |= {min(items, key=values.__getitem__), max(items, key=values.__getitem__)}
     return sorted(chosen)

@@ -60,7 +60,7 @@ def _explain_sites(timeline: Timeline, patches: list[Patch]) -> list[str]:
 
 
 def _explain_chunks(timeline: Timeline, patches: list[Patch]) -> list[str]:
-    """Say what pins the chunks with the most stranded bytes."""
+    """Describe what pins the chunks with the most stranded bytes."""
     spare: Counter[int] = Counter()
     areas: dict[int, list[Patch]] = {}
     for patch in patches:

@@ -96,15 +96,15 @@ def add_setup(parser: argparse.ArgumentParser, *, lists: bool = False) -> argpar
     several = "; each option takes several values, A,B,C" if lists else ""
     group = parser.add_argument_group("set-up", about + several)
 
-    def add(option: str, parse: Callable[[str], Any], metavar: str, what: str) -> None:
+    for option, parse, metavar, what in (
+        ("--cpus", size, "N", "possible CPUs (those of the recording, or 4)"),
+        ("--first-chunk", first_chunk, "4k|embed|remap", "the caller that sets it up (4k)"),
+        ("--static-size", size, "BYTES", "static area (8192)"),
+        ("--unit-size", size, "BYTES", "unit of one CPU (0: automatic)"),
+        ("--free-size", size, "BYTES", "free bytes after the static area (0: automatic)"),
+    ):
         kind = _list_of(parse) if lists else parse
         group.add_argument(option, type=kind, metavar=metavar + ",..." * lists, help=what)
-
-    add("--cpus", size, "N", "possible CPUs (those of the recording, or 4)")
-    add("--first-chunk", first_chunk, "4k|embed|remap", "the caller that sets it up (4k)")
-    add("--static-size", size, "BYTES", "static area (8192)")
-    add("--unit-size", size, "BYTES", "unit of one CPU (0: automatic)")
-    add("--free-size", size, "BYTES", "free bytes after the static area (0: automatic)")
     return group
 
 
@@ -155,7 +155,4 @@ def first_chunk(text: str) -> str:
 
 
 def _list_of(parse: Callable[[str], Any]) -> Callable[[str], list[Any]]:
-    def parse_all(text: str) -> list[Any]:
-        return [parse(item) for item in text.split(",")]
-
-    return parse_all
+    return lambda text: [parse(item) for item in text.split(",")]

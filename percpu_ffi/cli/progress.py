@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,14 +15,11 @@ if TYPE_CHECKING:
 @contextmanager
 def progress_bar(what: str, total: int, unit: str) -> Iterator[Callable[[int], object] | None]:
     """Show how much of ``total`` is done; yield a function to call with each advance."""
-    try:
-        from tqdm import tqdm  # noqa: PLC0415 - an extra
-    except ImportError:
+    if not (sys.stderr and sys.stderr.isatty() and find_spec("tqdm")):
         yield None
         return
-    if not sys.stderr.isatty():
-        yield None
-        return
+    from tqdm import tqdm  # noqa: PLC0415 - an extra
+
     # tqdm's monitor is a thread, and with several threads each call of the port takes a lock
     tqdm.monitor_interval = 0
     with tqdm(desc=what, total=total, unit=unit, unit_scale=True, leave=False) as bar:

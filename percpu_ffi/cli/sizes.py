@@ -32,16 +32,13 @@ def run(args: argparse.Namespace) -> int:
     """Read the traces, count, draw, print."""
     if args.plot:
         check_plot(args.plot)
-    parts = [_read(path) for path in args.traces]
+    parts = []
+    for path in args.traces:
+        trace = load_trace(path, f"reading {path}")
+        parts.append(Part(path, sizes(trace), trace.stats))
     if len(parts) > 1:
         parts.append(Part(TOTAL, total(part.distribution for part in parts), None))
     if args.plot:
         plot_sizes({part.name: part.distribution for part in parts}, args.plot)
     print_report(args, SizeReport(parts))
     return 0
-
-
-def _read(path: str) -> Part:
-    """Read one trace; its operations are not kept."""
-    trace = load_trace(path, f"reading {path}")
-    return Part(path, sizes(trace), trace.stats)

@@ -41,19 +41,13 @@ class Column(NamedTuple):
 
 
 def _figure(name: str) -> Callable[[Any], str]:
-    def cell(row: Any) -> str:
-        value = getattr(row, name)
-        return UNKNOWN if value is None else f"{value:,}"
-
-    return cell
+    return lambda row: UNKNOWN if (n := getattr(row, name)) is None else f"{n:,}"
 
 
 def _share(name: str) -> Callable[[Outcome], str]:
-    def cell(row: Outcome) -> str:
-        count = getattr(row, name)
-        return UNKNOWN if count is None else f"{count / row.offsets_known:.1%}"
-
-    return cell
+    return lambda row: (
+        UNKNOWN if (n := getattr(row, name)) is None else f"{n / row.offsets_known:.1%}"
+    )
 
 
 def _kernel_pages(stats: TraceStats) -> str:

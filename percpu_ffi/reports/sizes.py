@@ -103,12 +103,8 @@ def _size_table(rows: Sequence[SizeRow]) -> list[str]:
 def _histogram(buckets: Sequence[Bucket]) -> list[str]:
     """Draw two columns of bars with one scale."""
     highest = max(share for bucket in buckets for share in (bucket.share, bucket.peak_share))
-    names = [
-        f"{bucket.from_size:,}-{bucket.to_size:,}"
-        if bucket.from_size < bucket.to_size
-        else f"{bucket.to_size:,}"
-        for bucket in buckets
-    ]
+    ends = ((bucket.from_size, bucket.to_size) for bucket in buckets)
+    names = ["-".join(f"{size:,}" for size in dict.fromkeys(pair)) for pair in ends]
     width = max(map(len, ["sizes", *names]))
     lines = [f"  {'sizes':<{width}}  {'allocs':>7}  {'':<{BAR}}  at peak"]
     for name, bucket in zip(names, buckets, strict=True):

@@ -22,7 +22,7 @@ def read_asset(name: str) -> str:
 
 
 def apply_style(chart: Any) -> None:
-    """Give a chart of bokeh the style of the page."""
+    """Apply the style of the page to a chart of bokeh."""
     from bokeh.models import CustomJS  # noqa: PLC0415 - an extra
 
     chart.outline_line_color = None
