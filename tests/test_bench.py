@@ -13,17 +13,17 @@ from conftest import SAMPLES, Kind
 
 from percpu_ffi import Allocator, ConfigError, PerCpu, Trace
 from percpu_ffi._core import lib
-from percpu_ffi.bench import bounds, contenders, gallery, percpu_c, workloads
-from percpu_ffi.bench.contenders import CONTENDERS, InPython, choose_contenders
-from percpu_ffi.bench.geometry import Geometry
+from percpu_ffi.bench import bounds, contenders, percpu_c, workloads
+from percpu_ffi.bench.contenders import CONTENDERS, PythonSession, choose_contenders
 from percpu_ffi.bench.histogram import Histogram, bucket_end
 from percpu_ffi.bench.machine import describe_machine
 from percpu_ffi.bench.measure import measure
 from percpu_ffi.bench.percpu_c import CannotCompile, WrongFile, compile_with
 from percpu_ffi.bench.results import Results
 from percpu_ffi.bench.upstream import Upstream, percpu_c_named
-from percpu_ffi.bench.workload import Workload
-from percpu_ffi.bench.workloads import WORKLOADS, Options, make_workloads
+from percpu_ffi.bench.workload import Geometry, Options, Workload
+from percpu_ffi.bench.workloads import WORKLOADS, make_workloads
+from percpu_ffi.bench.worst_cases import WORST_CASES
 from percpu_ffi.trace.operations import FREE, OP
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class TestWorkloads:
         """
         workload = workloads.half_full(32, FEW, TINY)
         with kind(**TINY.setup) as allocator:
-            session = InPython(workload, allocator)
+            session = PythonSession(workload, allocator)
             for phase in workload.phases[:2]:
                 session.run(phase.ops)
             first, *others = allocator.state().chunks
@@ -132,7 +132,7 @@ class TestWorkloads:
         ("ops", "why"),
         [
             ([], "without operations"),
-            ([("alloc", 1, 8, 0)], "an alignment of 0; what is measured has powers of two"),
+            ([("alloc", 1, 8, 0)], "an alignment of 0; only powers of two can be measured"),
             ([("alloc", 1, 8, 24)], "an alignment of 24"),
         ],
     )
@@ -147,7 +147,7 @@ class TestWorkloads:
         """Results are kept by name: a second workload of it would hide behind the first."""
         Trace.from_ops([("alloc", 1, 24, 8)]).save(path := tmp_path / "churn.trace")
         for names, paths in ((["churn"], [path]), ([], [path, path])):
-            with pytest.raises(ConfigError, match="another workload churn"):
+            with pytest.raises(ConfigError, match="another workload is called churn"):
                 make_workloads(names, paths, FEW)
         assert len(make_workloads(["objects-4"], [path], FEW)) == 2
 
@@ -211,13 +211,13 @@ class Observer:
 
 
 class TestGallery:
-    @pytest.mark.parametrize("name", gallery.GALLERY)
+    @pytest.mark.parametrize("name", WORST_CASES)
     def test_formulas_tell_what_can_be_seen(self, name: str, kind: Kind) -> None:
-        workload = gallery.GALLERY[name](400 if name == "aligned-4" else 40, TINY)
+        workload = WORST_CASES[name](Options(400 if name == "aligned-4" else 40), TINY)
         assert workload.expected
         with kind(**TINY.setup) as allocator:
             observer = Observer(allocator)
-            session = InPython(workload, observer)
+            session = PythonSession(workload, observer)
             for phase in workload.phases:
                 before = observer.counts()
                 session.run(phase.ops)
@@ -226,9 +226,9 @@ class TestGallery:
                     if row.phase == phase.name:
                         assert after[row.counter] - before[row.counter] == row.value, row
 
-    @pytest.mark.parametrize("name", gallery.GALLERY)
+    @pytest.mark.parametrize("name", WORST_CASES)
     def test_formulas_tell_what_is_counted(self, name: str) -> None:
-        workload = gallery.GALLERY[name](400 if name == "aligned-4" else 40, TINY)
+        workload = WORST_CASES[name](Options(400 if name == "aligned-4" else 40), TINY)
         for who in ("port", "model"):
             for row in measure(workload, [who], 1).expected:
                 # None: this version has no work counters
@@ -289,7 +289,7 @@ class TestContenders:
 
     def test_no_file_is_no_upstream(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("PERCPU_C", str(tmp_path / "percpu.c"))
-        with pytest.raises(ConfigError, match=r"PERCPU_C=.*no such file.*or unset it"):
+        with pytest.raises(ConfigError, match=r"PERCPU_C=.*no such file.*or unset PERCPU_C"):
             choose_contenders(["upstream"])
 
     def test_long_phases_are_run_in_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +305,7 @@ class TestContenders:
         assert states[0] == states[1]
 
     def test_clock_may_stand_still(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(contenders.InC, "run", lambda _self, _ops: 0)
+        monkeypatch.setattr(contenders.CSession, "run", lambda _self, _ops: 0)
         figures = measure(WORKLOADS["objects-4"](FEW), ["port", "empty"], 2).phases[0].contenders
         assert figures["empty"].ratios(figures["port"]) == [1, 1]
 

@@ -121,7 +121,7 @@ def test_first_difference_stops_the_run(ops: list[Any], liar: type[Model], aspec
     assert difference
     assert difference.aspect == aspect
     assert difference.index == len(ops) - 1
-    assert difference.parties == ("port", "liar")
+    assert difference.names == ("port", "liar")
 
 
 def test_difference_shows_the_operation_the_answers_and_the_maps() -> None:
@@ -193,10 +193,10 @@ def test_faults_are_part_of_a_trace(tmp_path: Path) -> None:
 
 def test_shortened_trace_still_shows_it() -> None:
     campaign = Campaign(against(Forgetful), 1000, seed=5, length=400)
-    found = next(filter(None, (lockstep(campaign.makers, campaign.case(i)) for i in range(50))))
-    short = shorten(campaign.makers, found)
+    found = next(filter(None, (lockstep(campaign.factories, campaign.case(i)) for i in range(50))))
+    short = shorten(campaign.factories, found)
     assert len(short.trace) <= 4 < len(found.trace)
-    assert lockstep(campaign.makers, short.trace)
+    assert lockstep(campaign.factories, short.trace)
 
 
 def test_campaign_is_the_same_in_every_run() -> None:
@@ -252,7 +252,7 @@ def test_campaign_goes_on_where_it_was(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="other seed"):
         other.run(state=state)
     state.write_text("{}")
-    with pytest.raises(ConfigError, match="keeps no campaign"):
+    with pytest.raises(ConfigError, match="holds no campaign"):
         campaign.run(state=state)
 
 
@@ -320,7 +320,7 @@ def test_campaign_with_impossible_geometry() -> None:
     ],
 )
 def test_party_that_lacks_methods(small: Any, party: Any, missing: str) -> None:
-    with pytest.raises(ConfigError, match=rf"party 'mine' \(\w+\) lacks {missing}:"):
+    with pytest.raises(ConfigError, match=rf"allocator 'mine' \(\w+\) lacks {missing}:"):
         drive({"port": small, "mine": party}, [])
 
 
@@ -365,8 +365,8 @@ def test_shortening_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     campaign = Campaign(against(Forgetful), 1000, seed=5, length=400)
-    found = next(filter(None, (lockstep(campaign.makers, campaign.case(i)) for i in range(50))))
-    assert shorten(campaign.makers, found, progress=stop) is found
+    found = next(filter(None, (lockstep(campaign.factories, campaign.case(i)) for i in range(50))))
+    assert shorten(campaign.factories, found, progress=stop) is found
 
 
 def test_one_party_is_none(small: Any) -> None:

@@ -30,7 +30,7 @@ import pytest
 from percpu_ffi import Trace
 from percpu_ffi.cli import main
 from percpu_ffi.errors import RecordError
-from percpu_ffi.record import find_tracefs, span, tracefs
+from percpu_ffi.record import find_tracefs, period, tracefs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ TEXT = "".join(
 @pytest.fixture(autouse=True)
 def _heard_signals() -> Iterator[None]:
     """Signals act, also where the tests run in the background of a script or under nohup."""
-    before = {number: signal.getsignal(number) for number in span.SIGNALS}
+    before = {number: signal.getsignal(number) for number in period.SIGNALS}
     for number, handler in before.items():
         if handler is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
@@ -285,7 +285,7 @@ class TestSignals:
     def test_ctrl_c_that_the_command_did_not_hear_ends_it_a_little_later(
         self, kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(span, "GRACE", 0.05)
+        monkeypatch.setattr(period, "GRACE", 0.05)
         script = "trap '' INT; kill -INT $PPID; exec sleep 60"
         assert record(kernel, *shell(script)) == 128 + signal.SIGTERM
         assert len(Trace.load("t.trace")) == 5
@@ -297,13 +297,13 @@ class TestSignals:
         monkeypatch: pytest.MonkeyPatch,
         capfd: pytest.CaptureFixture[str],
     ) -> None:
-        monkeypatch.setattr(span, "GRACE", 0.05)
-        monkeypatch.setattr(span, "LAST", 0.05)
+        monkeypatch.setattr(period, "GRACE", 0.05)
+        monkeypatch.setattr(period, "LAST", 0.05)
         script = "trap '' TERM; echo $$; kill -TERM $PPID; exec sleep 60"
         assert record(kernel, *shell(script)) == 128 + signal.SIGTERM
         out, err = capfd.readouterr()
         os.kill(int(out), signal.SIGKILL)
-        assert "does not end; it is left alone" in err
+        assert "does not end; it keeps running" in err
 
     def test_that_were_ignored_stay_ignored(self, kernel: PlayedKernel) -> None:
         """As under nohup, and for what a script puts into the background."""
@@ -325,9 +325,9 @@ class TestSignals:
         assert not Path("started").exists()
 
     def test_act_as_before_afterwards(self, kernel: PlayedKernel) -> None:
-        before = [signal.getsignal(number) for number in span.SIGNALS]
+        before = [signal.getsignal(number) for number in period.SIGNALS]
         record(kernel, "--", "true")
-        assert [signal.getsignal(number) for number in span.SIGNALS] == before
+        assert [signal.getsignal(number) for number in period.SIGNALS] == before
 
 
 class TestTrouble:
@@ -383,7 +383,7 @@ class TestTrouble:
 
     def test_no_event(self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]) -> None:
         kernel.text = ""
-        self.check(kernel, capfd, "no percpu event came", "no file was written")
+        self.check(kernel, capfd, "no percpu event in", "no file was written")
 
     def test_text_that_is_not_understood(
         self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
@@ -412,7 +412,7 @@ class TestTrouble:
         assert record(kernel, *shell("sleep 0.3; echo the end >&2")) == 2
         before = capfd.readouterr().err.partition("the end")[0]
         assert "`size=`" in before
-        assert "sh goes on to its end, unrecorded" in before
+        assert "sh continues, unrecorded" in before
 
     def test_disk_that_is_full_at_the_end(
         self,

@@ -12,8 +12,9 @@ from percpu_ffi._util.optional import check_plot
 from percpu_ffi._util.text import plural
 from percpu_ffi.bench.contenders import CONTENDERS, choose_contenders
 from percpu_ffi.bench.results import load, save
-from percpu_ffi.bench.run import Plan, run, start
-from percpu_ffi.bench.workloads import Options, make_workloads
+from percpu_ffi.bench.run import Plan, new_results, run
+from percpu_ffi.bench.workload import Options
+from percpu_ffi.bench.workloads import make_workloads
 from percpu_ffi.cli.messages import tell
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
@@ -117,7 +118,7 @@ def _run(args: argparse.Namespace) -> int:
             check_writable(option, path)
     if args.plot:
         check_plot(args.plot)
-    results = start(plan)
+    results = new_results(plan)
 
     def keep(result: WorkloadResult) -> None:
         """Save what is whole so far, marked as partial: nothing that comes can take it away."""

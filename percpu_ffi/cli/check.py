@@ -17,8 +17,8 @@ from percpu_ffi.cli.messages import tell
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, Mix, lockstep, shorten
-from percpu_ffi.lockstep.campaign import WorkerPool
-from percpu_ffi.lockstep.drive import told
+from percpu_ffi.lockstep.driver import describe_error
+from percpu_ffi.lockstep.worker_pool import WorkerPool
 from percpu_ffi.model import Model
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import checked_fault, checked_setup
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Executor
 
-    from percpu_ffi.lockstep import Difference, Maker
+    from percpu_ffi.lockstep import Difference, Factory
 
 __all__ = ["add_parser"]
 
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     return _run_campaign(args, makers) if args.random else _run_trace(args, makers)
 
 
-def _run_trace(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
+def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     trace = Trace.load(args.trace)
     setup = {**_default_setup(trace), **trace.setup, **args.setup}
     trace = Trace.from_ops(trace, setup)
@@ -140,7 +140,7 @@ def _default_setup(trace: Trace) -> dict[str, Any]:
     return setup
 
 
-def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
+def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     campaign = Campaign(
         makers,
         operations=args.operations,
@@ -174,7 +174,7 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
     return _tell(args, makers, totals.difference) if totals.difference else 0
 
 
-def _tell(args: argparse.Namespace, makers: Mapping[str, Maker], difference: Difference) -> int:
+def _tell(args: argparse.Namespace, makers: Mapping[str, Factory], difference: Difference) -> int:
     difference.trace.save(args.save)  # all of it, should shortening fail
     with progress_bar("shortening", len(difference.trace), "op") as progress:
         short = shorten(makers, difference, compare=args.compare, progress=progress)
@@ -186,8 +186,8 @@ def _tell(args: argparse.Namespace, makers: Mapping[str, Maker], difference: Dif
     return DIFFERENT
 
 
-def _makers(args: argparse.Namespace) -> dict[str, Maker]:
-    makers: dict[str, Maker] = {"port": Allocator, "model": Model}
+def _makers(args: argparse.Namespace) -> dict[str, Factory]:
+    makers: dict[str, Factory] = {"port": Allocator, "model": Model}
     for given in args.parties:
         name, equals, place = given.partition("=")
         module, colon, attribute = place.partition(":")
@@ -200,7 +200,7 @@ def _makers(args: argparse.Namespace) -> dict[str, Maker]:
         try:
             makers[name] = operator.attrgetter(attribute)(importlib.import_module(module))
         except (Exception, SystemExit) as error:
-            raise ConfigError(f"party {name!r} cannot be had: {told(error)}") from None
+            raise ConfigError(f"party {name!r} cannot be had: {describe_error(error)}") from None
         if not callable(makers[name]):
             raise ConfigError(f"party {name!r}: {place} is no class or function")
     unknown = set(args.only or ()) - makers.keys()

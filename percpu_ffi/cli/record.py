@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from percpu_ffi._util.atomic_write import is_special
 from percpu_ffi.cli.messages import tell
 from percpu_ffi.errors import RecordError
-from percpu_ffi.record import Instance, Span, find_tracefs, record
+from percpu_ffi.record import Instance, Period, find_tracefs, record
 
 if TYPE_CHECKING:
     from percpu_ffi.trace import Trace
@@ -69,16 +69,16 @@ def run(args: argparse.Namespace) -> int:
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     _check_output(args.output)
     tracefs = find_tracefs(args.tracefs)
-    with Span(command, args.seconds, tell) as span:
+    with Period(command, args.seconds, tell) as period:
         with Instance(tracefs, args.buffer_kb, tell) as instance:
             if not command and args.seconds is None:
                 tell("recording, until Ctrl-C")
-            trace, broken = record(instance, span)
+            trace, broken = record(instance, period)
         _save(trace, args.output)
-        tell(_summary(args.output, trace, span.seconds))
+        tell(_summary(args.output, trace, period.seconds))
         if broken:
             raise RecordError(f"{broken}; {args.output} holds what came before") from broken
-    return span.status
+    return period.status
 
 
 def _seconds(text: str) -> float:
