@@ -74,13 +74,9 @@ class Session(ABC):
 
 
 class CSession(Session):
-    """Runs in the loop of ``csrc/bench/measure.c``.
+    """Runs in the loop of ``csrc/bench/measure.c``, through a ``struct pcpu_contender``.
 
-    Args:
-        workload: the workload to run.
-        contender: its functions, a ``struct pcpu_contender``.
-        allocator: the object to close at the end; None: every area is freed instead.
-
+    Without an ``allocator`` to close, every area is freed at the end.
     """
 
     def __init__(self, workload: Workload, contender: Any, allocator: Any = None) -> None:
@@ -124,13 +120,7 @@ class CSession(Session):
 
 
 class PythonSession(Session):
-    """Runs in a loop of Python: for the model.
-
-    Args:
-        workload: the workload to run.
-        allocator: an object with ``alloc``, ``free`` and ``close``.
-
-    """
+    """Runs in a loop of Python, for an allocator with ``alloc``, ``free`` and ``close``."""
 
     def __init__(self, workload: Workload, allocator: Any) -> None:
         super().__init__(allocator)

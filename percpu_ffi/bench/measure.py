@@ -24,14 +24,9 @@ if TYPE_CHECKING:
     from percpu_ffi.bench.contenders import Contender
     from percpu_ffi.bench.workload import Workload
 
-__all__ = ["least_runs", "measure"]
+__all__ = ["measure"]
 
 MAX_REPETITIONS = 1000  # however short: the figures of each one are kept
-
-
-def least_runs(contenders: int, repeat: int) -> int:
-    """Return the smallest number of runs that :func:`measure` makes."""
-    return contenders * (repeat + 1)
 
 
 def measure(
@@ -48,11 +43,11 @@ def measure(
         contenders: keys of :data:`CONTENDERS`.
         repeat: smallest number of repetitions, from 1.
         seconds: shortest time to repeat; short workloads need more repetitions.
-        progress: called with the number of runs since its last call, up to
-            :func:`least_runs`.
+        progress: called with the number of runs done since its last call, up to
+            ``repeat + 1`` runs of each contender.
 
-    Returns: figures for the timed phases.  When it is interrupted, those of the complete
-        repetitions, perhaps none, and ``partial`` is set.
+    Returns: figures for the timed phases.  After Ctrl-C those of the complete repetitions,
+        perhaps none, and ``partial`` is set.
 
     """
     chosen = [CONTENDERS[name] for name in contenders]

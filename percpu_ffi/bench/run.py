@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from percpu_ffi.bench.bounds import BOUNDS
 from percpu_ffi.bench.contenders import CONTENDERS
 from percpu_ffi.bench.machine import describe_machine
-from percpu_ffi.bench.measure import least_runs, measure
+from percpu_ffi.bench.measure import measure
 from percpu_ffi.bench.results import Results
 
 if TYPE_CHECKING:
@@ -57,14 +57,10 @@ def run(
     progress_bar: ProgressBar,
     done: Callable[[WorkloadResult], object],
 ) -> None:
-    """Run a plan; what is complete is kept if it fails.  Ctrl-C ends it without an error.
+    """Run a plan and add the figures to ``results``; Ctrl-C ends it without an error.
 
-    Args:
-        plan: what to run.
-        results: from :func:`new_results`; the figures are added to it.
-        progress_bar: makes a progress bar from a title, the number of steps and their name.
-        done: called with each workload's figures when it has ended.
-
+    ``progress_bar`` takes a title, the number of steps and their name; ``done`` is called with
+    each workload's figures when it has ended.
     """
     try:
         for make in plan.workloads:
@@ -89,7 +85,7 @@ def _measure(workload: Workload, plan: Plan, progress_bar: ProgressBar) -> Workl
     contenders = list(plan.contenders) or [
         name for name in workload.contenders if not CONTENDERS[name].missing()
     ]
-    runs = least_runs(len(contenders), plan.repeat)
+    runs = (plan.repeat + 1) * len(contenders)
     with progress_bar(workload.name, runs, "run") as progress:
         return measure(workload, contenders, plan.repeat, plan.seconds, progress)
 

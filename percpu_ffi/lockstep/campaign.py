@@ -209,16 +209,10 @@ class Campaign:
 
     def _identity(self) -> dict[str, Any]:
         """Return the arguments, by which a file knows its campaign."""
-        return {
-            "parties": list(self.factories),
-            "operations": self.operations,
-            "seed": self.seed,
-            "length": self.length,
-            "faults": self.faults,
-            "setup": dict(self.setup),
-            "compare": list(self.compare),
-            "mix": json.loads(json.dumps(vars(self.mix))),
-        }
+        arguments = {**vars(self), "mix": vars(self.mix)}
+        arguments["parties"] = list(arguments.pop("factories"))
+        identity: dict[str, Any] = json.loads(json.dumps(arguments))
+        return identity
 
     def _resume(self, state: str | os.PathLike[str] | None) -> tuple[Totals, int]:
         """Read a file: the totals, and the number of tasks that they include."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, zip_longest
 from typing import TYPE_CHECKING
 
 from percpu_ffi._util.text import plural
@@ -95,14 +95,11 @@ class Difference:
                 yield from self._row(f"{name} for {call}", [work[name] for work in works])
 
     def _state_rows(self) -> Iterator[str]:
-        for slot in range(max((len(state.slots) for state in self.states), default=0)):
-            lists = [dict(enumerate(state.slots)).get(slot) for state in self.states]
+        for slot, lists in enumerate(zip_longest(*(state.slots for state in self.states))):
             yield from self._row(f"chunks in slot {slot}", lists)
         for number, chunks in self._chunks():
+            yield from self._row(f"chunk {number} exists", [chunk is not None for chunk in chunks])
             if None in chunks:
-                yield from self._row(
-                    f"chunk {number}", ["exists" if chunk else "is missing" for chunk in chunks]
-                )
                 continue
             for field in ("free_size", "contig_hint", "map_alloc", "immutable", "populated"):
                 values = [getattr(chunk, field) for chunk in chunks]
@@ -111,14 +108,9 @@ class Difference:
 
     def _chunks(self) -> Iterator[tuple[int, list[ChunkState | None]]]:
         """Each chunk that exists in any state, from all of them."""
-        for number in sorted({chunk.id for state in self.states for chunk in state.chunks}):
-            yield (
-                number,
-                [
-                    next((chunk for chunk in state.chunks if chunk.id == number), None)
-                    for state in self.states
-                ],
-            )
+        by_id = [{chunk.id: chunk for chunk in state.chunks} for state in self.states]
+        for number in sorted(set().union(*by_id)):
+            yield number, [chunks.get(number) for chunks in by_id]
 
     def _maps(self) -> Iterator[str]:
         """Draw the first maps that differ, around the first offset where they do."""

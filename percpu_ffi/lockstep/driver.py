@@ -51,17 +51,7 @@ class Mismatch(NamedTuple):
 
 
 class Driver:
-    """Allocators in lockstep, and the areas that are live in them.
-
-    Args:
-        allocators: as for :func:`drive`.
-        compare: as for :func:`drive`.
-        setup: their arguments, if known.
-
-    Raises:
-        ConfigError: as for :func:`drive`.
-
-    """
+    """Allocators in lockstep, and the areas that are live in them."""
 
     def __init__(
         self,

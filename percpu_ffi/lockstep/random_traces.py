@@ -169,13 +169,8 @@ def _style(rng: Random, page: int, mix: Mix) -> tuple[Callable[[], int], Callabl
 
 def _victim(rng: Random, order: str, turn: int, n: int) -> int:
     """Choose which of ``n`` live areas to free."""
-    if order == "newest":
-        return n - 1
-    if order == "oldest":
-        return 0
-    if order == "every other":
-        return 2 * turn % n
-    return rng.randrange(n)
+    chosen = {"newest": n - 1, "oldest": 0, "every other": 2 * turn % n}
+    return chosen[order] if order in chosen else rng.randrange(n)
 
 
 def _fault(rng: Random) -> Op:

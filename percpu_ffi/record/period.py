@@ -31,15 +31,10 @@ BY_SIGNAL = 128  # shells add it to a signal's number
 
 
 class Period:
-    """Ends with a command, after a time, or with what comes first.
+    """Ends with a command (empty: none) or after some seconds, whatever comes first.
 
-    On exit it waits for the command, after a signal for a few seconds only.
-
-    Args:
-        command: a program and its arguments; empty: none.
-        seconds: longest time; None: no limit.
-        report: called with messages about the command.
-
+    On exit it waits for the command, after a signal for a few seconds only.  ``report`` is
+    called with messages about the command.
     """
 
     def __init__(
@@ -116,7 +111,13 @@ class Period:
         while self._child.poll() is None and time.monotonic() < self._deadline:
             time.sleep(TICK)
         if self._child.poll() is None:
-            self._terminate(self._child)
+            if self._signal == signal.SIGINT:  # others were passed on at once
+                self._child.terminate()
+            try:
+                self._child.wait(LAST)
+            except subprocess.TimeoutExpired:
+                name = f"{self._command[0]} (process {self._child.pid})"
+                self._report(f"{name} does not end; it keeps running")
         elif self.status:
             self._report(f"{self._command[0]} ended with status {self.status}")
 
@@ -132,14 +133,6 @@ class Period:
             return code if code >= 0 else BY_SIGNAL - code
         normal = not self._command and self._signal == signal.SIGINT and self._limit == math.inf
         return BY_SIGNAL + self._signal if self._signal and not normal else 0
-
-    def _terminate(self, child: subprocess.Popen[bytes]) -> None:
-        if self._signal == signal.SIGINT:  # others were passed on at once
-            child.terminate()
-        try:
-            child.wait(LAST)
-        except subprocess.TimeoutExpired:
-            self._report(f"{self._command[0]} (process {child.pid}) does not end; it keeps running")
 
     def _caught(self, number: int, frame: FrameType | None) -> None:
         again = self._signal != 0

@@ -43,14 +43,14 @@ class LiveText:
     def __iter__(self) -> Iterator[bytes]:
         """Start the period, yield blocks of text until it is over, then the remaining text."""
         yield self.head
-        self._instance.start()
+        self._instance.switch(True)
         self._period.start()
         while not self._period.over():
             if block := self._instance.read():
                 yield block
             else:
                 time.sleep(PAUSE)
-        self._instance.stop()
+        self._instance.switch(False)
         while block := self._instance.read():
             yield block
 

@@ -82,11 +82,8 @@ def find_tracefs(given: str | None = None) -> Path:
 class Instance:
     """An instance that records the percpu events; made on entry, removed on exit.
 
-    Args:
-        tracefs: as :func:`find_tracefs` returns it.
-        buffer_kb: KiB of buffer for each CPU.
-        warn: called with messages about problems that do not stop a recording.
-
+    Each CPU has a buffer of ``buffer_kb`` KiB.  ``warn`` is called with messages about problems
+    that do not stop a recording.
     """
 
     def __init__(self, tracefs: Path, buffer_kb: int, warn: Callable[[str], object]) -> None:
@@ -139,13 +136,18 @@ class Instance:
         """Remove the instance, with its events and buffers."""
         self._remove()
 
-    def start(self) -> None:
-        """Switch the events on."""
-        self._switch("1")
+    def switch(self, on: bool) -> None:
+        """Switch the events on or off; what is in the buffers can still be read.
 
-    def stop(self) -> None:
-        """Switch the events off; those in the buffers can still be read."""
-        self._switch("0")
+        Raises:
+            RecordError: the kernel refuses.
+
+        """
+        path = self.path / EVENTS / "enable"
+        try:
+            _write(path, str(int(on)))
+        except OSError as error:
+            raise _refused(path, error) from error
 
     def read(self) -> bytes:
         """Read the next text of the events, in their order; empty: nothing at the moment."""
@@ -164,13 +166,6 @@ class Instance:
                 total += int(value) if name in names else 0
         return total
 
-    def _switch(self, state: str) -> None:
-        path = self.path / EVENTS / "enable"
-        try:
-            _write(path, state)
-        except OSError as error:
-            raise _refused(path, error) from error
-
     def _remove(self) -> None:
         if self._pipe >= 0:
             os.close(self._pipe)
@@ -183,7 +178,7 @@ class Instance:
                 reason = error
             time.sleep(BUSY_PAUSE)
         with suppress(RecordError):  # the warning below is enough
-            self.stop()
+            self.switch(False)
         self._warn(
             f"{self.path} could not be removed ({reason.strerror}): another process reads it; "
             f"end that, then: rmdir {self.path}"
