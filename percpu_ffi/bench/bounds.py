@@ -10,7 +10,6 @@ from __future__ import annotations
 import lzma
 import tempfile
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._core import ffi, lib
@@ -40,6 +39,7 @@ MODEL_OBJECTS = 4000  # of a churn that takes the model about a second
 
 CELLS = ("alloc", "in order", "alternating", "reverse")
 HALF = {(size, phase) for size in (4, 16) for phase in ("alloc", "reverse")}
+NO_SAMPLES = "the recordings are part of the source, not of a wheel"
 
 
 def cells(results: Results) -> list[BoundResult]:
@@ -138,21 +138,11 @@ def _empty_ns() -> tuple[int, int]:
 
 def replays(_results: Results) -> list[BoundResult]:
     """Compare ``Allocator.replay`` with the benchmark's plain loop over the public functions."""
-    return _by_sample("replay / loop in C", BoundResult("", 1.05, True), _replay_ratios)
-
-
-def trace_reader(_results: Results) -> list[BoundResult]:
-    """Measure ``Trace.load`` of plain text."""
-    return _by_sample("events a second, text", BoundResult("", 2_000_000, False), _load_rates)
-
-
-def _by_sample(
-    what: str, bound: BoundResult, measure_file: Callable[[Path], list[float]]
-) -> list[BoundResult]:
+    what = "replay / loop in C"
     return [
-        replace(bound, what=f"{what}, {name}", values=measure_file(path))
+        BoundResult(f"{what}, {name}", 1.05, True, _replay_ratios(path))
         for name, path in samples().items()
-    ] or [replace(bound, what=what, why="the recordings are part of the source, not of a wheel")]
+    ] or [BoundResult(what, 1.05, True, why=NO_SAMPLES)]
 
 
 def _replay_ratios(path: Path) -> list[float]:
@@ -178,6 +168,15 @@ def model_speed(results: Results) -> list[BoundResult]:
     figures = measured.phase("churn").contenders
     ratios = figures["model"].ratios(figures["port"])
     return [BoundResult("model / port, churn", 100, False, ratios)]
+
+
+def trace_reader(_results: Results) -> list[BoundResult]:
+    """Measure ``Trace.load`` of plain text, events a second."""
+    what = "events a second"
+    return [
+        BoundResult(f"{what}, text of {name}", 2_000_000, False, _load_rates(path))
+        for name, path in samples().items()
+    ] or [BoundResult(what, 2_000_000, False, why=NO_SAMPLES)]
 
 
 def _load_rates(path: Path) -> list[float]:
