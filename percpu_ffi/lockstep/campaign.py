@@ -24,6 +24,7 @@ from percpu_ffi.interface import integer
 from percpu_ffi.lockstep.driver import ASPECTS, Factory, describe_error, run
 from percpu_ffi.lockstep.random_traces import Mix, random_setup, random_trace
 from percpu_ffi.lockstep.worker_pool import WorkerPool
+from percpu_ffi.model import Model
 from percpu_ffi.trace.operations import checked_setup
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ class Campaign:
             setup = {**random_setup(rng), **self.setup}
             try:
                 Config.check(**setup)
+                Model(**{**setup, "memory": "none"}).close()
             except ConfigError as error:
                 refusal = error
             else:
