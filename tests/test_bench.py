@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from percpu_ffi.bench.workload import Phase
 
 # units of 1 KiB, one page of static area: see conftest.TINY
-TINY = Geometry(cpus=2, page=64, static=64)
+TINY = Geometry(cpus=2, page_size=64, static_size=64)
 FEW = Options(objects=300, live=40)
 
 

@@ -170,7 +170,7 @@ def _port(workload: Workload, **changes: Any) -> Session:
 
 
 def _mapped(workload: Workload) -> Session:
-    page_size = max(workload.geometry.page, mmap.PAGESIZE)
+    page_size = max(workload.geometry.page_size, mmap.PAGESIZE)
     return _port(workload, memory="mapped", page_size=page_size)
 
 
@@ -181,9 +181,9 @@ def _model(workload: Workload) -> Session:
 def _upstream(workload: Workload) -> Session:
     percpu_c, geometry = percpu_c_named(), workload.geometry
     assert percpu_c, "choose_contenders() has checked it"
-    if geometry.page != PAGE:
+    if geometry.page_size != PAGE:
         raise ConfigError(f"upstream: only pages of {PAGE} bytes are supported")
-    file = Upstream(percpu_c, geometry.cpus, geometry.static)
+    file = Upstream(percpu_c, geometry.cpus, geometry.static_size)
     return CSession(workload, file.contender(), file)
 
 

@@ -39,7 +39,7 @@ def measure(
     """Run a workload through all contenders, again and again, and once for the latencies.
 
     Args:
-        workload: the workload to run.
+        workload: its phases run in order.
         contenders: keys of :data:`CONTENDERS`.
         repeat: smallest number of repetitions, from 1.
         seconds: shortest time to repeat; short workloads need more repetitions.
@@ -76,15 +76,12 @@ def measure(
 
 
 def _empty_result(workload: Workload, contenders: Sequence[str]) -> WorkloadResult:
-    operations = Counter[str]()  # phases with the same name are added
+    phases: dict[str, PhaseResult] = {}  # phases with the same name are added
     for phase in workload.phases:
         if phase.timed:
-            operations[phase.name] += len(phase)
-    phases = [
-        PhaseResult(name, n, None, {contender: Figures() for contender in contenders})
-        for name, n in operations.items()
-    ]
-    return WorkloadResult(workload.name, workload.what, phases)
+            empty = PhaseResult(phase.name, 0, None, {name: Figures() for name in contenders})
+            phases.setdefault(phase.name, empty).operations += len(phase)
+    return WorkloadResult(workload.name, workload.what, list(phases.values()))
 
 
 def _keep_complete_repetitions(result: WorkloadResult) -> None:

@@ -62,7 +62,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Geometry:
-    """An allocator's sizes; the defaults are a small machine of 2009.
+    """Arguments of an allocator, sizes in bytes; the defaults are a small machine of 2009.
 
     First fit fills chunks one after the other.  The first chunk has the static area and the
     objects that fit after it, each later one a whole unit of objects:
@@ -71,36 +71,27 @@ class Geometry:
     """
 
     cpus: int = 4
-    """Possible CPUs."""
-    page: int = 4096
-    """Bytes of a page."""
-    static: int = 8192
-    """Bytes of the static area."""
+    page_size: int = 4096
+    static_size: int = 8192
 
     @property
     def unit(self) -> int:
         """Bytes of a unit: 16 pages, the smallest that the 4k set-up accepts."""
-        return 16 * self.page
+        return 16 * self.page_size
 
     @property
     def chunk_frames(self) -> int:
         """Page frames of a fully populated chunk."""
-        return self.unit // self.page * self.cpus
+        return self.unit // self.page_size * self.cpus
 
     @property
     def setup(self) -> dict[str, Any]:
         """Arguments of an allocator."""
-        return {
-            "cpus": self.cpus,
-            "static_size": self.static,
-            "first_chunk": "4k",
-            "page_size": self.page,
-            "memory": "none",
-        }
+        return {**vars(self), "first_chunk": "4k", "memory": "none"}
 
     def per_chunk(self, size: int) -> tuple[int, int]:
         """Return how many objects fit the first chunk, and how many each later one."""
-        return (self.unit - self.static) // size, self.unit // size
+        return (self.unit - self.static_size) // size, self.unit // size
 
     def starts(self, objects: int, size: int) -> list[int]:
         """Return the first object of each chunk."""
@@ -116,7 +107,7 @@ class Geometry:
         """Return the objects in the first half of their unit."""
         half = self.unit // 2
         first, *later = self.starts(objects, size)
-        chosen = list(range(first, (half - self.static) // size))
+        chosen = list(range(first, (half - self.static_size) // size))
         for start in later:
             chosen += range(start, start + half // size)
         return chosen

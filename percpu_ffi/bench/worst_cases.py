@@ -77,7 +77,7 @@ def pinned_chunks(options: Options, geometry: Geometry = DEFAULT_GEOMETRY) -> Wo
     survivors = geometry.starts(n, size)
     others = sorted(set(range(n)) - set(survivors))
     chunks, frames = len(survivors), geometry.chunk_frames
-    populated = chunks * frames - geometry.static // geometry.page * geometry.cpus
+    populated = chunks * frames - geometry.static_size // geometry.page_size * geometry.cpus
     released = (chunks - 2) * frames
     return Workload(
         name="pinned-chunks",
@@ -117,7 +117,7 @@ def border_thrash(options: Options, geometry: Geometry = DEFAULT_GEOMETRY) -> Wo
             Phase("one more", (allocs([1], 1) + frees([1])) * rounds),
             Phase("two more", (allocs([1, 2], 2) + frees([1, 2])) * rounds),
         ),
-        kinds=((geometry.unit - geometry.static, 4), (8, 8), (geometry.unit, 4)),
+        kinds=((geometry.unit - geometry.static_size, 4), (8, 8), (geometry.unit, 4)),
         slots=3,
         geometry=geometry,
         expected=(

@@ -167,13 +167,8 @@ def lockstep(
 ) -> Difference | None:
     """Make allocators with the trace's set-up, and run the trace through them.
 
-    Args:
-        factories: classes or functions that take the arguments of an allocator, by name.
-        trace: the operations.
-        compare: as for :func:`drive`.
-        progress: as for :func:`drive`.
-
-    Returns: the first difference, or None.
+    ``factories`` are classes or functions that take the arguments of an allocator, by name;
+    the rest is as for :func:`drive`.
 
     Raises:
         ConfigError: as for :func:`drive`; or all allocators refuse the set-up.
@@ -191,21 +186,20 @@ def run(
     """As :func:`lockstep`; also return the number of operations that failed in all allocators."""
     _check_arguments(factories, compare)
     allocators: dict[str, AllocatorLike] = {}
-    refusals: dict[str, BaseException] = {}
+    refusals: list[BaseException] = []
+    answers: list[str] = []
     names = tuple(factories)
     try:
         for name, factory in factories.items():
             try:
                 allocators[name] = factory(**trace.setup)
+                answers.append("accepted it")
             except ANSWERS as error:
-                refusals[name] = error
+                refusals.append(error)
+                answers.append(describe_error(error))
         if refusals and not allocators:
-            raise next(iter(refusals.values()))
+            raise refusals[0]
         if refusals:
-            answers = [
-                describe_error(refusals[name]) if name in refusals else "accepted it"
-                for name in names
-            ]
             empty = Trace.from_ops([], trace.setup)
             return Difference(empty, "errors", names, tuple(answers)), 0
         driver = Driver(allocators, compare, trace.setup)
