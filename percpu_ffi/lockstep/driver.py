@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.interface import without_warnings
@@ -12,7 +12,7 @@ from percpu_ffi.lockstep.difference import Difference
 from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from percpu_ffi.trace import Key, Op
 
@@ -42,14 +42,6 @@ class AllocatorLike(Protocol):
 Factory = Callable[..., Any]  # takes the arguments of an allocator, returns an AllocatorLike
 
 
-class Mismatch(NamedTuple):
-    """An aspect that differs."""
-
-    aspect: str
-    answers: tuple[str, ...]
-    """One from each allocator; none: those of the operation."""
-
-
 class Driver:
     """Allocators in lockstep, and the areas that are live in them."""
 
@@ -61,74 +53,70 @@ class Driver:
     ) -> None:
         _check_arguments(allocators, compare)
         _check_methods(allocators, compare)
-        self.setup = setup or {}
         self.allocators = dict(allocators)
-        self.live: list[dict[Key, int]] = [{} for _ in allocators]
         self.compare = compare
-        # what each allocator returned last, by the method's name
-        self.inspected: dict[str, list[Any]] = {name: [] for name in INSPECTED if name in compare}
+        self.setup = setup or {}
+        self.live: list[dict[Key, int]] = [{} for _ in allocators]
+        self.done: list[Op] = []
+        # results of each allocator after the last operation, by the method's name
+        self.results: dict[str, list[Any]] = {name: [] for name in INSPECTED if name in compare}
         self.failures = 0  # operations that failed in all allocators
 
     def run(
         self, ops: Iterable[Any], progress: Callable[[int], object] | None
     ) -> Difference | None:
         """Do operations, up to the first difference."""
-        done: list[Op] = []
         with without_warnings():  # counters() has their number
-            if mismatch := self.inspect():
-                return self.difference(done, mismatch)
+            if difference := self.look([""] * len(self.allocators)):
+                return difference
             for op in ops:
                 if op[0] == "inject":
                     _check_methods(self.allocators, ("inject",))
-                done.append(op)
-                if mismatch := self.do(op):
-                    return self.difference(done, mismatch)
+                if difference := self.do(op):
+                    return difference
                 if progress:
                     progress(1)
         return None
 
-    def do(self, op: Op) -> Mismatch | None:
+    def do(self, op: Op) -> Difference | None:
         """Do one operation in every allocator and compare."""
+        self.done.append(op)
         pairs = zip(self.allocators.values(), self.live, strict=True)
         answers = [_answer(allocator, live, op) for allocator, live in pairs]
+        self.failures += isinstance(answers[0], str)
+        return self.look(answers)
+
+    def look(self, answers: Sequence[int | str]) -> Difference | None:
+        """Compare the answers to an operation, and the allocators after it."""
+        for method, results in self.results.items():
+            results[:] = [_call(allocator, method) for allocator in self.allocators.values()]
         first = answers[0]
         failed = isinstance(first, str)
-        self.failures += failed
         for answer in answers[1:]:
             aspect = "errors" if failed or isinstance(answer, str) else "pointers"
             if answer != first and (aspect in self.compare or isinstance(answer, str) != failed):
-                return Mismatch(aspect, tuple(map(_shown, answers)))
-        mismatch = self.inspect()
-        if mismatch and not mismatch.answers:
-            return mismatch._replace(answers=tuple(map(_shown, answers)))
-        return mismatch
-
-    def inspect(self) -> Mismatch | None:
-        """Compare the results of the methods without arguments."""
-        for method, results in self.inspected.items():
-            results[:] = [_call(allocator, method) for allocator in self.allocators.values()]
-        for method, results in self.inspected.items():
-            if any(isinstance(result, str) for result in results):
-                answers = (r if isinstance(r, str) else "answered" for r in results)
-                return Mismatch("errors", tuple(answers))
+                return self.difference(aspect, answers)
+        for method, results in self.results.items():
+            if any(isinstance(result, str) for result in results):  # it raised
+                raised = [r if isinstance(r, str) else "answered" for r in results]
+                return self.difference("errors", raised)
             if any(result != results[0] for result in results):
-                return Mismatch(method, ())
+                return self.difference(method, answers)
         return None
 
-    def difference(self, ops: list[Op], mismatch: Mismatch) -> Difference:
-        """Describe a mismatch after the last of ``ops``."""
-        self.inspect()
-        inspected = {method: tuple(results) for method, results in self.inspected.items()}
-        if any(isinstance(result, str) for results in inspected.values() for result in results):
-            inspected = {}  # a method raised
+    def difference(self, aspect: str, answers: Sequence[int | str]) -> Difference:
+        """Describe a difference after the last operation."""
+        found = {method: tuple(results) for method, results in self.results.items()}
+        if any(isinstance(result, str) for results in found.values() for result in results):
+            found = {}
         return Difference(
-            trace=Trace.from_ops(ops, self.setup),
-            aspect=mismatch.aspect,
+            trace=Trace.from_ops(self.done, self.setup),
+            aspect=aspect,
             names=tuple(self.allocators),
-            answers=mismatch.answers or ("",) * len(self.allocators),
-            states=inspected.get("state", ()),
-            counters=inspected.get("counters", ()),
-            work=inspected.get("work", ()),
+            answers=tuple(map(_shown, answers)),
+            states=found.get("state", ()),
+            counters=found.get("counters", ()),
+            work=found.get("work", ()),
         )
 
 
