@@ -62,11 +62,6 @@ def _address(function: Any) -> int:
 class Upstream:
     """An allocator made by the 2009 file, bookkeeping only, first chunk ``4k``.
 
-    Args:
-        percpu_c: the file.
-        cpus: possible CPUs.
-        static_size: bytes of the static area.
-
     Raises:
         OSError, WrongFile, CannotCompile: it cannot be built.
         ConfigError: another allocator of it is still open.

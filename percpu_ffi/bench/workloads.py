@@ -171,12 +171,9 @@ WORKLOADS: dict[str, Callable[[Options], Workload]] = {
 def make_workloads(
     names: Sequence[str], traces: Sequence[Path], options: Options
 ) -> list[Callable[[], Workload]]:
-    """Find workloads by name; calling one makes it, so that only one is in memory.
+    """Find workloads by name, and recordings; without any: all workloads that are available.
 
-    Args:
-        names: keys of :data:`WORKLOADS`; no names and no traces: all that are available.
-        traces: recordings to run in addition.
-        options: how large they are.
+    Calling one makes it, so that only one is in memory.
 
     Raises:
         ConfigError: a workload or recording does not exist or cannot be measured, or two

@@ -33,13 +33,9 @@ def shorten(
 ) -> Difference:
     """Find a short trace that also shows a difference, perhaps at another operation.
 
-    Ctrl-C ends the search; the shortest trace so far is returned.
-
-    Args:
-        factories: as for :func:`lockstep`.
-        difference: the difference to shorten.
-        compare: as when that was found.
-        progress: called with the number of operations removed since its last call.
+    Ctrl-C ends the search; the shortest trace so far is returned.  ``compare`` is as it was
+    when the difference was found; ``progress`` is called with the number of operations removed
+    since its last call.
 
     Returns: the difference of the short trace.
 
