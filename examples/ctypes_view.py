@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Per-CPU memory with ctypes alone, as any language does it that can call C.
+"""Per-CPU memory with ctypes alone, as in any language that can call C.
 
-The structure repeats that of percpu.h; its first field says of which version, and a library
-with another layout refuses it.
+The structure repeats that of percpu.h; its first field is the version, and a library with
+another layout refuses it.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ VERSION = int.from_bytes(b"pcpu", "big") << 32 | MAJOR << 16 | MINOR << 8 | PATC
 
 
 class Config(ctypes.Structure):
-    """``struct pcpu_config``; what is left out is 0, and so at its default."""
+    """``struct pcpu_config``; a field that is not set is 0, its default."""
 
     _fields_ = (
         ("version", c_uint64),

@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What ran for pinned_cgroups.trace: memory cgroups come, and ten of each eleven go again.
+# The workload of pinned_cgroups.trace: create memory cgroups, remove ten of each eleven.
 #
-#   pinned_cgroups.sh 40       makes 440 groups and removes 400, as root
-#   pinned_cgroups.sh clean    removes the rest
+#   pinned_cgroups.sh 40       creates 440 groups and removes 400, as root
+#   pinned_cgroups.sh clean    removes the others
 #
-# Every step tells how much per-CPU memory the kernel holds.
+# Every step prints the per-CPU memory of the kernel.
 
 set -e
 

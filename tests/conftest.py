@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Allocators of two kinds, and of two sizes.
+"""Fixtures: allocators of both kinds, and of two sizes.
 
 A test that takes ``kind``, ``tiny``, ``small`` or ``real`` runs twice: against the port in
 C and against the model in Python.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester"]
 
-# AddressSanitizer's heap has locks that a child forked beside threads inherits
+# a child that is forked while threads run inherits the locks of AddressSanitizer's heap
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
@@ -41,14 +41,14 @@ TINY: dict[str, Any] = {"cpus": 2, "static_size": 64, "page_size": 64, "memory":
 
 
 def in_child(work: Callable[[], object], seconds: int = 10) -> int:
-    """Do some work in a forked process; one that hangs is ended.
+    """Call a function in a forked process, which ends after ``seconds`` at the latest.
 
     Returns:
-        Its status, 0 where all went well; below 0 the signal that ended it.
+        Its status: 0 for success; below 0 the signal that ended it.
 
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads
+        warnings.simplefilter("ignore", DeprecationWarning)  # fork while threads run
         child = os.fork()
     if child == 0:
         signal.alarm(seconds)
@@ -62,7 +62,7 @@ def in_child(work: Callable[[], object], seconds: int = 10) -> int:
 
 @pytest.fixture(autouse=True, scope="session")
 def _recordings() -> Iterator[None]:
-    """Recordings for the benchmark, also where it came in a wheel, which has none."""
+    """Show the benchmark the recordings, also where it is installed from a wheel."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("percpu_ffi.bench.workloads.SAMPLES", SAMPLES)
         yield
@@ -70,7 +70,7 @@ def _recordings() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _interrupts() -> None:
-    """Ctrl-C is heard by what tests start, also where the shell put us into the background."""
+    """Let Ctrl-C reach the processes of tests, also in the background of a shell."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -84,7 +84,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 @pytest.fixture
 def tiny(kind: Kind) -> Make:
-    """A maker of allocators so small that every edge is near."""
+    """A factory of allocators so small that every limit is near."""
 
     def make(**changes: Any) -> PerCpu:
         return kind(**{**TINY, **changes})
@@ -94,7 +94,7 @@ def tiny(kind: Kind) -> Make:
 
 @pytest.fixture
 def small(tiny: Make) -> Iterator[PerCpu]:
-    """An allocator that ``tiny`` made."""
+    """An allocator from ``tiny``."""
     with tiny() as allocator:
         yield allocator
 
@@ -108,11 +108,11 @@ def real(kind: Kind) -> Iterator[PerCpu]:
 
 @pytest.fixture
 def unchanged() -> Callable[[PerCpu], Any]:
-    """A check, made before a refusal and called after it, that nothing has changed."""
+    """Remember an allocator's state; the function returned checks that it is unchanged."""
 
     def remember(allocator: PerCpu) -> Callable[[], None]:
         state, counters = allocator.state(), allocator.counters()
-        del counters["warn"]  # a refusal may well warn
+        del counters["warn"]  # a refusal may warn
 
         def check() -> None:
             assert allocator.state() == state

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The C library as two files: what tools/amalgamate.py writes.
+"""The C library as two files, written by tools/amalgamate.py.
 
-That they compile, and which names they define, is checked by tools/check-embedding.sh and
-tools/check-lib.sh; that they are the library, by make check-amalgamation.
+tools/check-embedding.sh and tools/check-lib.sh check that they compile, and which names they
+define; make check-amalgamation checks that they are the library.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def amalgamate(outdir: Path, root: Path = ROOT) -> tuple[str, str]:
-    """Run the script: percpu.h and percpu.c."""
+    """Run the script; return percpu.h and percpu.c."""
     script = root / "tools" / "amalgamate.py"
     subprocess.run([sys.executable, str(script), str(outdir)], check=True)
     return (outdir / "percpu.h").read_text(), (outdir / "percpu.c").read_text()
@@ -27,7 +27,7 @@ def amalgamate(outdir: Path, root: Path = ROOT) -> tuple[str, str]:
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """A copy of what the script reads, to be changed."""
+    """A copy of the script and its input, for changes."""
     shutil.copytree(ROOT / "csrc", tmp_path / "csrc")
     (tmp_path / "tools").mkdir()
     shutil.copy(ROOT / "tools" / "amalgamate.py", tmp_path / "tools")
@@ -38,14 +38,14 @@ def includes(text: str) -> list[str]:
     return re.findall(r"#include (\S+)", text)
 
 
-def test_the_header_needs_no_other_of_the_project(tmp_path: Path) -> None:
+def test_header_includes_system_headers_only(tmp_path: Path) -> None:
     header, _ = amalgamate(tmp_path / "out")
 
     assert [name for name in includes(header) if name[0] == '"'] == []
     assert "pcpu_trace_feed(" in header
 
 
-def test_the_source_needs_the_header_alone_and_each_system_header_once(tmp_path: Path) -> None:
+def test_source_includes_each_header_once(tmp_path: Path) -> None:
     _, source = amalgamate(tmp_path / "out")
 
     names = includes(source)
@@ -53,7 +53,7 @@ def test_the_source_needs_the_header_alone_and_each_system_header_once(tmp_path:
     assert len(set(names)) == len(names)
 
 
-def test_all_of_the_library_is_in_but_not_the_benchmark(tmp_path: Path) -> None:
+def test_source_has_all_files_except_the_benchmark(tmp_path: Path) -> None:
     _, source = amalgamate(tmp_path / "out")
 
     for file in (
@@ -65,11 +65,11 @@ def test_all_of_the_library_is_in_but_not_the_benchmark(tmp_path: Path) -> None:
     assert "csrc/bench" not in source
 
 
-def test_the_same_sources_give_the_same_bytes(tmp_path: Path) -> None:
+def test_output_is_reproducible(tmp_path: Path) -> None:
     assert amalgamate(tmp_path / "one") == amalgamate(tmp_path / "two")
 
 
-def test_the_head_says_the_version_of_the_header(tmp_path: Path, sources: Path) -> None:
+def test_first_comment_has_the_version(tmp_path: Path, sources: Path) -> None:
     public = sources / "csrc" / "percpu.h"
     public.write_text(
         re.sub(r"(PCPU_VERSION_PATCH\s+)\d+", r"\g<1>77", public.read_text(), count=1)
@@ -79,7 +79,7 @@ def test_the_head_says_the_version_of_the_header(tmp_path: Path, sources: Path) 
         assert re.search(r"^ \* percpu\.[ch] \d+\.\d+\.77 - ", text, flags=re.M)
 
 
-def test_a_header_that_percpu_h_includes_is_public(tmp_path: Path, sources: Path) -> None:
+def test_header_that_percpu_h_includes_is_public(tmp_path: Path, sources: Path) -> None:
     public = sources / "csrc" / "percpu.h"
     end = "#endif /* PERCPU_H */\n"
     public.write_text(public.read_text().replace(end, '#include "percpu_more.h"\n\n' + end))
@@ -98,7 +98,7 @@ def test_a_header_that_percpu_h_includes_is_public(tmp_path: Path, sources: Path
     assert source.count("pcpu_more(void)") == 1
 
 
-def test_what_is_not_public_is_static(tmp_path: Path, sources: Path) -> None:
+def test_internal_functions_are_static(tmp_path: Path, sources: Path) -> None:
     (sources / "csrc" / "inner.h").write_text(
         "#ifndef INNER_H\n#define INNER_H\n\n/* not int this(void); */\nstruct inner *\n"
         "pcpu_inner(int a,\n\t   int b);\nstatic inline int pcpu_one(void) { return 1; }\n"

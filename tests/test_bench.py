@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The benchmark runs what it says, through all contenders alike."""
+"""The benchmark: workloads, contenders, histograms."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from conftest import SAMPLES, Kind
 
 from percpu_ffi import Allocator, ConfigError, PerCpu, Trace
 from percpu_ffi._core import lib
-from percpu_ffi.bench import bounds, contenders, gallery, percpu_c, workloads
-from percpu_ffi.bench.contenders import CONTENDERS, InPython, choose_contenders
-from percpu_ffi.bench.geometry import Geometry
+from percpu_ffi.bench import bounds, contenders, percpu_c, workloads
+from percpu_ffi.bench.contenders import CONTENDERS, PythonSession, choose_contenders
 from percpu_ffi.bench.histogram import Histogram, bucket_end
 from percpu_ffi.bench.machine import describe_machine
 from percpu_ffi.bench.measure import measure
 from percpu_ffi.bench.percpu_c import CannotCompile, WrongFile, compile_with
 from percpu_ffi.bench.results import Results
 from percpu_ffi.bench.upstream import Upstream, percpu_c_named
-from percpu_ffi.bench.workload import Workload
-from percpu_ffi.bench.workloads import WORKLOADS, Options, make_workloads
+from percpu_ffi.bench.workload import Geometry, Options, Workload
+from percpu_ffi.bench.workloads import WORKLOADS, make_workloads
+from percpu_ffi.bench.worst_cases import WORST_CASES
 from percpu_ffi.trace.operations import FREE, OP
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from percpu_ffi.bench.workload import Phase
 
 # units of 1 KiB, one page of static area: see conftest.TINY
-TINY = Geometry(cpus=2, page=64, static=64)
+TINY = Geometry(cpus=2, page_size=64, static_size=64)
 FEW = Options(objects=300, live=40)
 
 
@@ -42,7 +42,10 @@ def decoded(phase: Phase) -> Iterator[tuple[int, int]]:
 
 
 def live_after(workload: Workload) -> Iterator[tuple[str, set[int]]]:
-    """Run on sets alone: each free hits what lives, each allocation an empty slot."""
+    """Yield the live handles after each phase.
+
+    Each free is of a live handle, each allocation of one that is not.
+    """
     live: set[int] = set()
     for phase in workload.phases:
         for slot, kind in decoded(phase):
@@ -78,7 +81,7 @@ class TestWorkloads:
         """
         workload = workloads.half_full(32, FEW, TINY)
         with kind(**TINY.setup) as allocator:
-            session = InPython(workload, allocator)
+            session = PythonSession(workload, allocator)
             for phase in workload.phases[:2]:
                 session.run(phase.ops)
             first, *others = allocator.state().chunks
@@ -88,18 +91,18 @@ class TestWorkloads:
             session.run(workload.phases[2].ops)
             assert all(chunk.free_size == 0 for chunk in allocator.state().chunks)
 
-    def test_churn_keeps_as_many_alive(self) -> None:
+    def test_churn_keeps_the_number_of_live_objects(self) -> None:
         workload = WORKLOADS["churn"](FEW)
         assert {len(live) for _, live in live_after(workload)} == {40}
         assert len(workload.phases[-1]) == 300
         assert min(size for size, _ in workload.kinds) == 8
         assert max(size for size, _ in workload.kinds) == 256
 
-    def test_seed_repeats_its_own_churn(self) -> None:
+    def test_same_seed_makes_the_same_churn(self) -> None:
         ops = [WORKLOADS["churn"](Options(300, 40, seed)).phases[-1].ops for seed in (1, 1, 2)]
         assert ops[0] == ops[1] != ops[2]
 
-    def test_recording_is_run_over_and_over(self) -> None:
+    def test_recording_is_repeated(self) -> None:
         trace = Trace.load(SAMPLES / "netns_churn.ftrace.xz")
         workload = WORKLOADS["netns-churn"](Options(objects=2 * len(trace)))
         once, again = workload.phases
@@ -107,9 +110,7 @@ class TestWorkloads:
         assert not once.timed
         assert again.ops == once.ops * 2
 
-    def test_recordings_are_no_part_of_a_wheel(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
+    def test_wheel_has_no_recordings(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(workloads, "SAMPLES", tmp_path)
         with pytest.raises(ConfigError, match="--trace FILE"):
             make_workloads(["fork-storm"], [], FEW)
@@ -118,7 +119,7 @@ class TestWorkloads:
         (bound,) = bounds.replays(Results({}, {}))
         assert bound.holds is None
 
-    def test_recording_of_ones_own(self, tmp_path: Path) -> None:
+    def test_recording_of_the_user(self, tmp_path: Path) -> None:
         path = tmp_path / "mine.trace"
         Trace.from_ops([("alloc", 1, 24, 8), ("free", 1)]).save(path)
         (make,) = make_workloads([], [path], FEW)
@@ -132,22 +133,22 @@ class TestWorkloads:
         ("ops", "why"),
         [
             ([], "without operations"),
-            ([("alloc", 1, 8, 0)], "an alignment of 0; what is measured has powers of two"),
+            ([("alloc", 1, 8, 0)], "an alignment of 0; only powers of two can be measured"),
             ([("alloc", 1, 8, 24)], "an alignment of 24"),
         ],
     )
-    def test_recordings_that_cannot_be_measured(
+    def test_unsuitable_recording_is_refused(
         self, tmp_path: Path, ops: list[Any], why: str
     ) -> None:
         Trace.from_ops(ops).save(path := tmp_path / "mine.trace")
         with pytest.raises(ConfigError, match=why):
             make_workloads([], [path], FEW)
 
-    def test_names_differ(self, tmp_path: Path) -> None:
-        """Results are kept by name: a second workload of it would hide behind the first."""
+    def test_duplicate_name_is_refused(self, tmp_path: Path) -> None:
+        """Results are kept by name: a second workload with that name was lost."""
         Trace.from_ops([("alloc", 1, 24, 8)]).save(path := tmp_path / "churn.trace")
         for names, paths in ((["churn"], [path]), ([], [path, path])):
-            with pytest.raises(ConfigError, match="another workload churn"):
+            with pytest.raises(ConfigError, match="another workload is called churn"):
                 make_workloads(names, paths, FEW)
         assert len(make_workloads(["objects-4"], [path], FEW)) == 2
 
@@ -158,7 +159,7 @@ class TestWorkloads:
 
 
 class Observer:
-    """Counts by looking at the state before each call, as the 2009 file would act on it."""
+    """Counts the 2009 file's work from the state before each call."""
 
     def __init__(self, allocator: PerCpu) -> None:
         self.allocator = allocator
@@ -178,7 +179,7 @@ class Observer:
                 self.scanned += self.fit(sizes, size, align) + 1
                 return ptr
             self.scanned += len(sizes)
-        self.scanned += 1  # the one entry of a new chunk
+        self.scanned += 1  # the only entry of a new chunk
         return ptr
 
     @staticmethod
@@ -188,7 +189,7 @@ class Observer:
             if entry >= -offset % align + size:
                 return i
             offset += abs(entry)
-        raise AssertionError("it was served from here")
+        raise AssertionError("this chunk served the request")
 
     def free(self, ptr: int) -> None:
         place = self.allocator.locate(ptr)
@@ -210,14 +211,14 @@ class Observer:
         }
 
 
-class TestGallery:
-    @pytest.mark.parametrize("name", gallery.GALLERY)
-    def test_formulas_tell_what_can_be_seen(self, name: str, kind: Kind) -> None:
-        workload = gallery.GALLERY[name](400 if name == "aligned-4" else 40, TINY)
+class TestWorstCases:
+    @pytest.mark.parametrize("name", WORST_CASES)
+    def test_formulas_match_what_is_observed(self, name: str, kind: Kind) -> None:
+        workload = WORST_CASES[name](Options(400 if name == "aligned-4" else 40), TINY)
         assert workload.expected
         with kind(**TINY.setup) as allocator:
             observer = Observer(allocator)
-            session = InPython(workload, observer)
+            session = PythonSession(workload, observer)
             for phase in workload.phases:
                 before = observer.counts()
                 session.run(phase.ops)
@@ -226,17 +227,16 @@ class TestGallery:
                     if row.phase == phase.name:
                         assert after[row.counter] - before[row.counter] == row.value, row
 
-    @pytest.mark.parametrize("name", gallery.GALLERY)
-    def test_formulas_tell_what_is_counted(self, name: str) -> None:
-        workload = gallery.GALLERY[name](400 if name == "aligned-4" else 40, TINY)
-        for who in ("port", "model"):
-            for row in measure(workload, [who], 1).expected:
-                # None: this version has no work counters
+    @pytest.mark.parametrize("name", WORST_CASES)
+    def test_formulas_match_what_is_counted(self, name: str) -> None:
+        workload = WORST_CASES[name](Options(400 if name == "aligned-4" else 40), TINY)
+        for contender in ("port", "model"):
+            for row in measure(workload, [contender], 1).expected:
                 assert row.counted == row.value, row
 
 
 class TestContenders:
-    def test_loop_in_c_does_what_the_loop_in_python_does(self) -> None:
+    def test_loops_in_c_and_in_python_do_the_same(self) -> None:
         workload = WORKLOADS["churn"](FEW)
         with CONTENDERS["port"].open(workload) as port, CONTENDERS["model"].open(workload) as model:
             for phase in workload.phases:
@@ -245,7 +245,7 @@ class TestContenders:
                 assert state_of(port) == state_of(model)
 
     @pytest.mark.parametrize("name", ["port", "mapped", "model", "malloc", "empty"])
-    def test_all_run_everything(self, name: str) -> None:
+    def test_every_contender_runs_every_phase(self, name: str) -> None:
         with CONTENDERS[name].open(workload := WORKLOADS["netns-churn"](FEW)) as session:
             for phase in workload.phases:
                 assert session.run(phase.ops) > 0
@@ -277,23 +277,25 @@ class TestContenders:
         with pytest.raises(ConfigError, match=r"'slub': there are port, mapped, model"):
             choose_contenders(["slub"])
 
-    def test_upstream_is_the_users_to_bring(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_upstream_needs_percpu_c(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("PERCPU_C", raising=False)
         with pytest.raises(ConfigError, match="set PERCPU_C"):
             choose_contenders(["upstream"])
 
-    def test_another_file_is_no_upstream(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_upstream_refuses_another_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PERCPU_C", __file__)
         with pytest.raises(WrongFile, match="is git blob"):
             CONTENDERS["upstream"].open(WORKLOADS["churn"](FEW))
 
-    def test_no_file_is_no_upstream(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_upstream_refuses_a_missing_file(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
         monkeypatch.setenv("PERCPU_C", str(tmp_path / "percpu.c"))
-        with pytest.raises(ConfigError, match=r"PERCPU_C=.*no such file.*or unset it"):
+        with pytest.raises(ConfigError, match=r"PERCPU_C=.*no such file.*or unset PERCPU_C"):
             choose_contenders(["upstream"])
 
-    def test_long_phases_are_run_in_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Between them Python comes to its own, and so does Ctrl-C; nothing else changes."""
+    def test_long_phases_run_in_steps(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Ctrl-C acts between two steps; the result is the same."""
         workload = WORKLOADS["churn"](FEW)
         states = []
         for step in (1 << 16, 7):
@@ -305,7 +307,7 @@ class TestContenders:
         assert states[0] == states[1]
 
     def test_clock_may_stand_still(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(contenders.InC, "run", lambda _self, _ops: 0)
+        monkeypatch.setattr(contenders.CSession, "run", lambda _self, _ops: 0)
         figures = measure(WORKLOADS["objects-4"](FEW), ["port", "empty"], 2).phases[0].contenders
         assert figures["empty"].ratios(figures["port"]) == [1, 1]
 
@@ -324,7 +326,7 @@ def test_compiler_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cc:
     assert "none found" in describe_machine()["compiler"]
 
 
-@pytest.mark.skipif(not percpu_c_named(), reason="PERCPU_C names no file of 2009")
+@pytest.mark.skipif(not percpu_c_named(), reason="PERCPU_C does not name the 2009 file")
 class TestUpstream:
     @pytest.fixture
     def upstream(self) -> Iterator[Upstream]:
@@ -334,26 +336,27 @@ class TestUpstream:
         yield file
         file.close()
 
-    def test_it_decides_as_the_port_does(self, upstream: Upstream) -> None:
-        """The fakes around it are cheap, but what it decides by is real."""
+    def test_decisions_are_those_of_the_port(self, upstream: Upstream) -> None:
+        """Its fake services are cheap, but do not change its decisions."""
         rng = random.Random(1)
         live: list[tuple[int, int]] = []
-        who = upstream.contender()
+        functions = upstream.contender()
         with Allocator(memory="none") as a:
             for i in range(20_000):
                 if live and rng.random() < (0.7 if i // 4000 % 2 else 0.3):
                     ours, theirs = live.pop(rng.randrange(len(live)))
                     a.free(ours)
-                    who.free(who.pcpu, theirs)
+                    functions.free(functions.pcpu, theirs)
                     continue
                 size = rng.choice([1, 3, 4, 8, 24, 300, 5000, 40_000])
                 align = rng.choice([1, 4, 8, 64, 4096])
-                live.append((a.alloc(size, align), who.alloc(who.pcpu, size, align)))
+                theirs = functions.alloc(functions.pcpu, size, align)
+                live.append((a.alloc(size, align), theirs))
                 ours, theirs = live[-1]
                 assert a.locate(ours) == upstream.locate(theirs)
             assert a.state().chunks[-1].id > 50
 
-    def test_there_is_one_at_a_time(self, upstream: Upstream) -> None:
+    def test_only_one_at_a_time(self, upstream: Upstream) -> None:
         named = percpu_c_named()
         assert named
         with pytest.raises(ConfigError, match="one state"):
@@ -376,14 +379,14 @@ class TestHistogram:
         for value in values:
             counts[lib.pcpu_latency_bucket(value)] += 1
         exact = values[max(math.ceil(share * len(values) / 100), 1) - 1]
-        told = Histogram.of_all(counts).percentile(share)
-        assert told is not None
-        assert exact <= told <= exact * 17 / 16
+        found = Histogram.of_all(counts).percentile(share)
+        assert found is not None
+        assert exact <= found <= exact * 17 / 16
 
-    def test_nothing_has_no_percentile(self) -> None:
+    def test_empty_histogram_has_no_percentile(self) -> None:
         assert Histogram({}).percentile(50) is None
 
 
-def test_model_is_slower_by_far() -> None:
+def test_model_is_much_slower() -> None:
     figures = measure(WORKLOADS["churn"](FEW), ["port", "model"], 1).phase("churn").contenders
     assert figures["model"].median > 5 * figures["port"].median

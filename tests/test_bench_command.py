@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``percpu-ffi bench`` saves, prints and compares its results."""
+"""``percpu-ffi bench``: results, tables and the command."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def some_results() -> Results:
 
 
 class TestResults:
-    def test_file_gives_the_same_back(self, tmp_path: Path) -> None:
+    def test_saved_results_load_unchanged(self, tmp_path: Path) -> None:
         save(some_results(), tmp_path / "a.json")
         assert load(tmp_path / "a.json") == some_results()
 
@@ -93,15 +93,15 @@ class TestResults:
             load(path)
 
     @pytest.mark.parametrize("text", ["", "[]", "7", "{", "\udcff", "[" * 100_000])
-    def test_no_results(self, tmp_path: Path, text: str) -> None:
+    def test_other_file_is_refused(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "a.json").write_bytes(text.encode("utf-8", "surrogateescape"))
         with pytest.raises(ResultsError, match="that bench --json wrote"):
             load(tmp_path / "a.json")
 
     def test_machine_is_described_without_names(self) -> None:
-        told = " ".join(describe_machine().values())
-        assert socket.gethostname() not in told.split()
-        assert os.path.expanduser("~") not in told
+        text = " ".join(describe_machine().values())
+        assert socket.gethostname() not in text.split()
+        assert os.path.expanduser("~") not in text
         assert "/" not in describe_machine()["flags"]
 
 
@@ -113,7 +113,7 @@ class TestReport:
         assert "upstream: 3 of 1,000 operations failed" in text
         assert re.search(r"work +entries\n +scanned\n", text)
         assert "5.00" in text  # of 5,000 in 1,000 operations
-        assert "chunks" not in text  # there were none
+        assert "chunks" not in text  # the count is 0
 
     def test_bounds(self) -> None:
         held, missed, unknown = bounds_table(
@@ -128,7 +128,7 @@ class TestReport:
         assert missed.endswith("MISSED")
         assert unknown.endswith("not measured: no file")
 
-    def test_bound_is_the_median_of_ratios_side_by_side(self) -> None:
+    def test_bound_is_the_median_of_ratios(self) -> None:
         cells = {bound.what: bound for bound in bounds.cells(some_results())}
         assert len(cells) == 20
         cell = cells["port / upstream, alloc, 4 bytes"]
@@ -144,7 +144,7 @@ def bench(*args: str) -> int:
 
 
 class TestCommand:
-    def test_run_is_printed_and_kept(
+    def test_results_are_printed_and_saved(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         out = tmp_path / "a.json"
@@ -172,7 +172,7 @@ class TestCommand:
         assert bench("--list") == 0
         assert {*WORKLOADS, *CONTENDERS} <= set(capsys.readouterr().out.split())
 
-    def test_all_bounds_are_measured_or_say_why(
+    def test_unmeasured_bounds_have_a_reason(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         for name, value in (("ROUNDS", 2), ("CALLS", 50), ("LOADS", 1), ("EVENTS", 1),
@@ -186,7 +186,7 @@ class TestCommand:
         assert all(row.endswith(("holds", "MISSED")) for row in rows if row not in unknown)
 
     @pytest.mark.parametrize(("figure", "status"), [(0.5, 0), (1.5, 1)])
-    def test_status_reports_missed_bounds(
+    def test_missed_bound_sets_the_status(
         self, monkeypatch: pytest.MonkeyPatch, figure: float, status: int
     ) -> None:
         monkeypatch.setattr(
@@ -195,14 +195,14 @@ class TestCommand:
         assert bench("objects-1024", "--bounds") == status
 
     @pytest.mark.parametrize("turns", [0, 5, 9, 11])
-    def test_interrupted_run_keeps_whole_repetitions(
+    def test_interrupted_run_keeps_complete_repetitions(
         self,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
         turns: int,
     ) -> None:
-        """Two contenders take turns; a number is a repetition, L the latencies.
+        """Two contenders take turns; a number is a repetition, L a run for the latencies.
 
         objects-64  1 1 2 2 L L    objects-256  1 1 2 2 L L
         stopped at  0         5                       9   11
@@ -228,7 +228,7 @@ class TestCommand:
         assert bench("objects-64", "objects-256", *chosen, "--json", str(out)) == 130
         assert "interrupted" in capsys.readouterr().err
         if not turns:
-            assert not out.exists()  # nor is an older file lost
+            assert not out.exists()  # an older file would be kept
             return
         results = load(out)
         assert results.partial
@@ -254,7 +254,7 @@ class TestCommand:
         assert "B, interrupted" in out
         assert "only in A, completely or in part: objects-4" in out
 
-    def test_other_options_are_reported(
+    def test_different_options_are_reported(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         a, b = str(tmp_path / "a.json"), str(tmp_path / "b.json")
@@ -267,10 +267,10 @@ class TestCommand:
         assert bench("--compare", a, a) == 0
         assert "workloads with the same name differ" not in capsys.readouterr().out
 
-    def test_results_are_saved_when_the_reader_goes_away(
+    def test_broken_pipe_loses_no_figures(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """`percpu-ffi bench --json a.json | head`: the second table has no reader."""
+        """`percpu-ffi bench --json a.json | head`: head ends before the second table."""
 
         def gone(_: object) -> None:
             raise BrokenPipeError

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Short traces that once told two allocators apart, kept in tests/counterexamples.
+"""Short traces that once showed a difference, in tests/counterexamples.
 
-Each was found by a campaign and shortened, and has the name of what it shows.  All
-parties have to agree on it; and it has to be as sharp as it was: with the mistake put
-back into the model, it shows a difference.
+A campaign found each of them; it was shortened, and named after the mistake that it shows.
+Port and model have to agree on it; with the mistake put back into the model, they differ.
 """
 
 from __future__ import annotations
@@ -21,45 +20,45 @@ from percpu_ffi.lockstep import lockstep
 FOLDER = Path(__file__).resolve().parent / "counterexamples"
 BOTH = {"port": Allocator, "model": Model}
 
-# name: module of the model, what it says, and how it would be wrong
+# name: module of the model, correct code, wrong code
 MISTAKES = {
-    # a block that fits exactly is passed over
+    # a free range of exactly the size is skipped
     "scan": ("chunk", "if block >= gap + size:", "if block > gap + size:"),
     # the hint is not corrected by a scan that ran to the end
     "hint": ("chunk", "self.contig_hint = largest  # all", "pass  # all"),
-    # a rest of three bytes is kept apart
+    # a tail of three bytes stays free
     "small-rest": ("chunk", "if rest < SMALL:", "if rest < SMALL - 1:"),
-    # a gap of three bytes is kept apart
+    # a head of three bytes stays free
     "small-gap": ("chunk", "if 0 < gap < SMALL:", "if 0 < gap < SMALL - 1:"),
-    # a gap before the area and the area change places
+    # the head and the area change places
     "split": ("chunk", "in (gap, -used, rest)", "in (-used, gap, rest)"),
-    # a freed area does not join the free one behind it
+    # a freed area is not merged with the free range after it
     "merge": ("chunk", "last += 1", "last += 0"),
     # a chunk that lost bytes goes to the front of its new list
     "relocate": ("model", "if old_slot is None or slot > old_slot:", "if True:"),
-    # the walk along a list is lost when a chunk leaves it: docs/errata.md
+    # the walk of a list fails when a chunk leaves it: docs/errata.md
     "walk": ("model", "for chunk in list(slot):", "for chunk in slot:"),
-    # a chunk that is not the fullest is asked first
+    # the emptiest chunk is tried first
     "fullest-first": (
         "model",
         "self._slots[self._size_to_slot(size) :]",
         "self._slots[: self._size_to_slot(size) - 1 : -1]",
     ),
-    # a failure takes pages that were there before: docs/errata.md
+    # a failure frees pages that were populated before: docs/errata.md
     "rollback": ("pages", "if keep_neighbours else [pages]", "if False else [pages]"),
     # all missing pages are mapped as one run
     "populate": ("pages", "for run in runs(missing):", "for run in [missing] if missing else []:"),
-    # a map of a page comes from vmalloc
+    # a map of exactly one page comes from vmalloc
     "map-border": ("model", "if new <= self.page_size:", "if new < self.page_size:"),
-    # the wrong one of two empty chunks goes
+    # the wrong one of two empty chunks is destroyed
     "spare-chunk": ("model", "self._kill_chunk(chunk)", "self._kill_chunk(empty)"),
-    # address space is used again from the top
+    # address space is not reused
     "lowest-hole": ("kernel", "if area_start - start >= size:", "if area_start == self.end:"),
 }
 
 
 def put_back(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a mistake into the model, for the time of a test."""
+    """Put a mistake into the model for one test."""
     place, right, wrong = MISTAKES[name]
     module = importlib.import_module(f"percpu_ffi.model.{place}")
     source = inspect.getsource(module)
@@ -76,12 +75,12 @@ def put_back(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.trace")), ids=lambda path: path.stem)
-def test_parties_agree(path: Path) -> None:
+def test_port_and_model_agree(path: Path) -> None:
     assert lockstep(BOTH, Trace.load(path)) is None
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_trace_is_as_sharp_as_it_was(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistake_makes_a_difference(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     trace = Trace.load(FOLDER / f"{name}.trace")
     assert len(trace) <= 40
     put_back(name, monkeypatch)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the documents show is what comes out, and what they point at is there."""
+"""The documents: their examples print what they show, their links lead to something."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from percpu_ffi.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
-NOT_ALIKE = ("record", "report")  # what they print depends on the machine, on bokeh's version
+NOT_ALIKE = ("record", "report")  # their output depends on the machine, on bokeh's version
 THIS_RUN = re.compile(r"^(  speed +)[\d,]+", flags=re.M)
 
 documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 
 
 def shown(path: Path) -> list[tuple[str, str]]:
-    """The commands of a document, behind a ``$``, and what it shows of their output."""
+    """Return the commands of a document, after a ``$``, and the output that it shows."""
     blocks = re.findall(r"^```\n(\$ .*?)^```", path.read_text("utf-8"), flags=re.M | re.S)
     commands = []
     for block in blocks:
@@ -32,14 +32,14 @@ def shown(path: Path) -> list[tuple[str, str]]:
 
 
 def source(name: str) -> Path:
-    """Find a file of the project, also where the package is installed elsewhere."""
+    """Return a file of the project, also where the package is installed elsewhere."""
     here = ROOT / name
     return here if here.exists() else Path(percpu_ffi.__file__).parents[1] / name
 
 
 @documents
-def test_examples_in_python_give_what_is_shown(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)  # they name the samples
+def test_python_examples(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)  # paths of the samples are relative
     assert doctest.testfile(str(path), module_relative=False).failed == 0
 
 
@@ -52,13 +52,13 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(("command", "output"), COMMANDS)
-def test_commands_print_what_is_shown(
+def test_commands(
     command: str,
     output: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A line of three dots stands for any others."""
+    """A line of three dots stands for any lines."""
     monkeypatch.chdir(ROOT)
     if command == "make run":
         command = "percpu-ffi replay samples/netns_churn.ftrace.xz"
@@ -73,8 +73,8 @@ def test_commands_are_found() -> None:
 
 
 @documents
-def test_links_lead_somewhere(path: Path) -> None:
-    """Files are there, and headings that are named are in them."""
+def test_links(path: Path) -> None:
+    """Linked files exist, and have the linked headings."""
     links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", path.read_text("utf-8"))
     for file, heading in links:
         target = path.parent / file if file else path
@@ -85,7 +85,7 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert heading in anchors, f"{file}#{heading}"
 
 
-def test_pictures_are_those_that_are_made() -> None:
+def test_pictures_are_those_of_the_script() -> None:
     made = set(re.findall(r'"([\w-]+\.png)"', (ROOT / "tools/pictures.py").read_text("utf-8")))
     shown_ones = {
         Path(picture).name
@@ -96,7 +96,7 @@ def test_pictures_are_those_that_are_made() -> None:
 
 
 def test_one_allocation_names_functions_where_they_are() -> None:
-    """Each `function()` in a row of its tables stands in one of the files that the row names."""
+    """Each `function()` in a row of its tables is in one of the files that the row names."""
     text = (ROOT / "docs/one-allocation.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \d+ \|.*", text, flags=re.M)
     assert len(rows) > 20

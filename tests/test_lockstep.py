@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Allocators side by side: the port and the model do the same, and a liar is found out."""
+"""Lockstep: port and model do the same, and a model with a defect is found."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RESULTS = [aspect for aspect in ASPECTS if aspect != "work"]
 
 
 class LastFit(Model):
-    """A model that looks into the fullest chunk last."""
+    """A model that tries the fullest chunk last."""
 
     def _find_area(self, size: int, align: int) -> Any:
         for slot in reversed(self._slots[self._size_to_slot(size) :]):
@@ -42,8 +42,8 @@ class LastFit(Model):
         return super()._find_area(size, align)
 
 
-class Forgetful(Model):
-    """A model that forgets to raise the hint when four bytes are freed."""
+class StaleHint(Model):
+    """A model that does not raise the hint when four bytes are freed."""
 
     def _free_area(self, chunk: Any, offset: int) -> None:
         hint, free = chunk.contig_hint, chunk.free_size
@@ -52,8 +52,8 @@ class Forgetful(Model):
             chunk.contig_hint = hint
 
 
-class Generous(Model):
-    """A model that maps one page more than was asked for."""
+class ExtraMap(Model):
+    """A model that maps one page too many."""
 
     def _alloc(self, size: int, align: int) -> int:
         ptr = super()._alloc(size, align)
@@ -62,8 +62,8 @@ class Generous(Model):
         return ptr
 
 
-class Hasty(Model):
-    """A model that knows where an area is, and scans no map to free it."""
+class NoScan(Model):
+    """A model that frees an area without a scan of the map."""
 
     def _free_area(self, chunk: Any, offset: int) -> None:
         work = self._kernel.work
@@ -72,16 +72,16 @@ class Hasty(Model):
         work.entries_scanned = scanned
 
 
-class Silent(Model):
-    """A model that says less about its errors."""
+class ShortErrors(Model):
+    """A model with other error messages."""
 
     def _bad_request(self, size: Any, align: Any) -> Any:
         error = super()._bad_request(size, align)
         return type(error)("no")
 
 
-def against(liar: type[Model]) -> dict[str, Any]:
-    return {"port": Allocator, "liar": liar}
+def with_port(variant: type[Model]) -> dict[str, Any]:
+    return {"port": Allocator, "variant": variant}
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
@@ -105,69 +105,69 @@ def test_port_and_model_agree_with_the_rollback_of_2009() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ops", "liar", "aspect"),
+    ("ops", "variant", "aspect"),
     [
         ([("alloc", 1, 900, 4), ("alloc", 2, 900, 4), ("alloc", 3, 8, 4)], LastFit, "pointers"),
-        ([("alloc", 1, 13, 1)], Generous, "counters"),
-        ([("alloc", 1, 8, 3)], Silent, "errors"),
-        ([("alloc", 1, 8, 8), ("free", 1)], Hasty, "work"),
-        ([("alloc", 1, 4, 4), ("alloc", 2, 956, 4), ("free", 1)], Forgetful, "state"),
+        ([("alloc", 1, 13, 1)], ExtraMap, "counters"),
+        ([("alloc", 1, 8, 3)], ShortErrors, "errors"),
+        ([("alloc", 1, 8, 8), ("free", 1)], NoScan, "work"),
+        ([("alloc", 1, 4, 4), ("alloc", 2, 956, 4), ("free", 1)], StaleHint, "state"),
     ],
 )
-def test_first_difference_stops_the_run(ops: list[Any], liar: type[Model], aspect: str) -> None:
-    # a policy of one's own does other work from the start; that is not what is looked for
+def test_first_difference_stops_the_run(ops: list[Any], variant: type[Model], aspect: str) -> None:
+    # another policy does other work from the start
     compare = ASPECTS if aspect == "work" else RESULTS
-    difference = lockstep(against(liar), Trace.from_ops(ops, TINY), compare=compare)
+    difference = lockstep(with_port(variant), Trace.from_ops(ops, TINY), compare=compare)
     assert difference
     assert difference.aspect == aspect
     assert difference.index == len(ops) - 1
-    assert difference.parties == ("port", "liar")
+    assert difference.names == ("port", "variant")
 
 
 def test_difference_shows_the_operation_the_answers_and_the_maps() -> None:
-    # |SSSS|aaaaaa|....| b |      the port takes chunk 2, which is fuller, the liar chunk 1
+    # |SSSS|aaaaaa|....| b |    the port takes chunk 2, which is fuller, the variant chunk 1
     ops = [("alloc", i, size, 4) for i, size in enumerate([960, 512, 896, 16])]
-    text = str(lockstep(against(LastFit), Trace.from_ops(ops, TINY), compare=RESULTS))
+    text = str(lockstep(with_port(LastFit), Trace.from_ops(ops, TINY), compare=RESULTS))
     for words in (
         "pointers differ after operation 3, ('alloc', 3, 16, 4)",
         "cpus=2, static_size=64, page_size=64, memory='none'",
-        "port  0x1400",
-        "liar  0xa40",
+        "port     0x1400",
+        "variant  0xa40",
         "chunk 1, bytes 256 to 768 of a unit; the maps part at 512",
         "[################################................................]",
         "-512 +512",
-        "chunk 1, free_size: port 512; liar 496",
+        "chunk 1, free_size: port 512; variant 496",
     ):
         assert words in text, text
 
 
 def test_difference_shows_the_counts_that_differ() -> None:
     ops: list[Any] = [*(("alloc", i, 8, 8) for i in range(5)), ("free", 3)]
-    text = str(lockstep(against(Hasty), Trace.from_ops(ops, TINY)))
+    text = str(lockstep(with_port(NoScan), Trace.from_ops(ops, TINY)))
     assert "work differs after operation 5, ('free', 3)" in text
-    assert "entries_scanned for free: port 5; liar 0" in text
+    assert "entries_scanned for free: port 5; variant 0" in text
     assert text.count("port") == 2  # nothing else differs
 
 
-def test_work_of_another_kind_is_shown_as_it_is() -> None:
+def test_work_of_another_type_is_shown_as_it_is() -> None:
     class Plain(Model):
         def work(self) -> Any:
             return {"steps": 3}
 
-    text = str(lockstep(against(Plain), Trace.from_ops([], TINY)))
+    text = str(lockstep(with_port(Plain), Trace.from_ops([], TINY)))
     assert "work differs after the set-up" in text
-    assert "liar {'steps': 3}" in text
+    assert "variant {'steps': 3}" in text
 
 
 def test_comparing_less() -> None:
-    # an allocator with a policy of its own still has to serve and to refuse the same
+    # an allocator with another policy still has to serve and refuse the same requests
     ops = [("alloc", i, size, 4) for i, size in enumerate([960, 512, 896, 16, 5000])]
     trace = Trace.from_ops([*ops, ("free", 1)], TINY)
-    assert lockstep(against(LastFit), trace, compare=["errors"]) is None
-    assert lockstep(against(LastFit), trace) is not None
+    assert lockstep(with_port(LastFit), trace, compare=["errors"]) is None
+    assert lockstep(with_port(LastFit), trace) is not None
 
 
-def test_objects_that_are_there_already() -> None:
+def test_drive_takes_existing_allocators() -> None:
     with Allocator(**TINY) as port, Model(**TINY) as model:
         assert drive({"port": port, "model": model}, [("alloc", 1, 8, 8)]) is None
         model.alloc(8)
@@ -191,12 +191,12 @@ def test_faults_are_part_of_a_trace(tmp_path: Path) -> None:
             assert "map failed" in str(failure.error)
 
 
-def test_shortened_trace_still_shows_it() -> None:
-    campaign = Campaign(against(Forgetful), 1000, seed=5, length=400)
-    found = next(filter(None, (lockstep(campaign.makers, campaign.case(i)) for i in range(50))))
-    short = shorten(campaign.makers, found)
+def test_shortened_trace_still_shows_the_difference() -> None:
+    campaign = Campaign(with_port(StaleHint), 1000, seed=5, length=400)
+    found = next(filter(None, (lockstep(campaign.factories, campaign.case(i)) for i in range(50))))
+    short = shorten(campaign.factories, found)
     assert len(short.trace) <= 4 < len(found.trace)
-    assert lockstep(campaign.makers, short.trace)
+    assert lockstep(campaign.factories, short.trace)
 
 
 def test_campaign_is_the_same_in_every_run() -> None:
@@ -206,29 +206,29 @@ def test_campaign_is_the_same_in_every_run() -> None:
     assert campaigns[0].case(4) != Campaign(BOTH, 1000, seed=4, length=50).case(4)
 
 
-def test_campaign_keeps_what_is_given() -> None:
+def test_campaign_keeps_the_given_arguments() -> None:
     campaign = Campaign(BOTH, setup={"cpus": 3, "page_size": 4096, "unit_size": 1 << 17})
     for number in range(20):
         setup = campaign.case(number).setup
         assert (setup["cpus"], setup["page_size"], setup["unit_size"]) == (3, 4096, 1 << 17)
 
 
-def test_mix_of_sizes_alignments_and_faults_may_be_given() -> None:
+def test_campaign_takes_sizes_alignments_and_faults() -> None:
     plans: list[Any] = [("map", {"probability": 0.5}), ("kmalloc", {"nth": 3})]
     mix = Mix(sizes=[8, 24], aligns=[4], plans=plans)
     campaign = Campaign(BOTH, length=200, mix=mix, faults=1)
     trace = campaign.case(0)
     assert trace.faults == plans
-    asked = {op[2:] for op in trace if op[0] == "alloc"}
-    assert asked >= {(8, 4), (24, 4)}
-    assert len(asked) <= 4  # what is refused, and keys that are alive, come now and then
+    requests = {op[2:] for op in trace if op[0] == "alloc"}
+    assert requests >= {(8, 4), (24, 4)}
+    assert len(requests) <= 4  # a few are invalid, or of a live key
     with pytest.raises(ConfigError, match="integers are needed"):
         Mix(sizes=[1.5])  # type: ignore[list-item]
     with pytest.raises(ConfigError, match="services that can fail"):
         Mix(plans=[("mmap", {})])
 
 
-def test_campaign_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_campaign_resumes(tmp_path: Path) -> None:
     def stop(_operations: int) -> None:
         steps.append(1)
         if len(steps) == 3:
@@ -252,7 +252,7 @@ def test_campaign_goes_on_where_it_was(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="other seed"):
         other.run(state=state)
     state.write_text("{}")
-    with pytest.raises(ConfigError, match="keeps no campaign"):
+    with pytest.raises(ConfigError, match="holds no campaign"):
         campaign.run(state=state)
 
 
@@ -265,8 +265,8 @@ def test_impossible_campaign(arguments: dict[str, Any], words: str) -> None:
         Campaign(BOTH, **arguments)
 
 
-def test_campaign_takes_what_an_allocator_takes(tmp_path: Path) -> None:
-    """A set, a tuple or a number of numpy could not be written, or was another campaign's."""
+def test_campaign_takes_the_types_that_an_allocator_takes(tmp_path: Path) -> None:
+    """A set or a number of numpy could not be saved, and a tuple did not match its list."""
     for quirks in ({"rollback"}, ("rollback",), ["rollback"]):
         campaign = Campaign(
             BOTH, operations=np.int64(100), length=100, setup={"quirks": quirks, "cpus": np.int8(2)}
@@ -277,9 +277,9 @@ def test_campaign_takes_what_an_allocator_takes(tmp_path: Path) -> None:
         Campaign(BOTH, setup={"units": 2})
 
 
-def test_first_difference_is_the_same_whoever_works() -> None:
-    """The one that was finished first used to be reported."""
-    campaign = Campaign(against(Forgetful), operations=20_000, length=100, seed=1)
+def test_first_difference_is_the_same_for_every_executor() -> None:
+    """The one that was found first was reported, not the first in order."""
+    campaign = Campaign(with_port(StaleHint), operations=20_000, length=100, seed=1)
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(7) as seven:
         totals = [campaign.run(one), campaign.run(seven), campaign.run()]
     assert totals[0].difference
@@ -294,15 +294,15 @@ def test_threads_leave_the_warning_filters_alone() -> None:
     assert warnings.filters == before
 
 
-class Mortal(Model):
-    """A model that takes the process along, as a fault in C does."""
+class Fatal(Model):
+    """A model that ends the process, as a fault in C does."""
 
     def alloc(self, size: int, align: int = 8) -> int:
         os._exit(9)
 
 
-def test_worker_that_dies_tells_the_cases() -> None:
-    campaign = Campaign(against(Mortal), operations=100, length=10, seed=4)
+def test_dead_worker_is_reported_with_its_cases() -> None:
+    campaign = Campaign(with_port(Fatal), operations=100, length=10, seed=4)
     with pytest.raises(PercpuError, match="in one of the cases 0 to 9 of seed 4"):
         campaign.run()
 
@@ -313,22 +313,22 @@ def test_campaign_with_impossible_geometry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("party", "missing"),
+    ("allocator", "missing"),
     [
         (object(), "alloc, free, state, counters, work"),
         (type("Half", (), {"alloc": min, "free": min, "state": min})(), "counters, work"),
     ],
 )
-def test_party_that_lacks_methods(small: Any, party: Any, missing: str) -> None:
-    with pytest.raises(ConfigError, match=rf"party 'mine' \(\w+\) lacks {missing}:"):
-        drive({"port": small, "mine": party}, [])
+def test_missing_methods_are_named(small: Any, allocator: Any, missing: str) -> None:
+    with pytest.raises(ConfigError, match=rf"allocator 'mine' \(\w+\) lacks {missing}:"):
+        drive({"port": small, "mine": allocator}, [])
 
 
-def test_party_that_cannot_fail_is_not_asked_to(small: Any) -> None:
-    party = type("Steady", (), {"alloc": small.alloc, "free": small.free})()
+def test_faults_need_inject(small: Any) -> None:
+    allocator = type("NoFaults", (), {"alloc": small.alloc, "free": small.free})()
     ops: list[Any] = [("inject", "map", {"nth": 1})]
     with pytest.raises(ConfigError, match="lacks inject"):
-        drive({"port": small, "mine": party}, ops, compare=["errors"])
+        drive({"port": small, "mine": allocator}, ops, compare=["errors"])
 
 
 def raising(method: str, error: BaseException) -> type[Model]:
@@ -340,22 +340,22 @@ def raising(method: str, error: BaseException) -> type[Model]:
 
 @pytest.mark.parametrize("method", ["state", "counters", "work", "close", "alloc", "_open"])
 @pytest.mark.parametrize("error", [RuntimeError("broken"), SystemExit(3)])
-def test_whatever_a_party_raises_is_its_answer(method: str, error: BaseException) -> None:
+def test_any_exception_is_an_answer(method: str, error: BaseException) -> None:
     trace = Trace.from_ops([("alloc", 1, 8, 8)], TINY)
-    difference = lockstep(against(raising(method, error)), trace)
+    difference = lockstep(with_port(raising(method, error)), trace)
     assert difference
     assert difference.aspect == "errors"
     assert type(error).__name__ in difference.answers[1]
     assert type(error).__name__ in str(difference)
 
 
-def test_end_of_a_party_does_not_hide_what_was_found() -> None:
+def test_error_in_close_does_not_hide_the_difference() -> None:
     class Both(LastFit):
         def close(self) -> None:
             raise BufferError
 
     ops = [("alloc", i, size, 4) for i, size in enumerate([960, 512, 896, 16])]
-    difference = lockstep(against(Both), Trace.from_ops(ops, TINY), compare=RESULTS)
+    difference = lockstep(with_port(Both), Trace.from_ops(ops, TINY), compare=RESULTS)
     assert difference
     assert difference.aspect == "pointers"
 
@@ -364,12 +364,12 @@ def test_shortening_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(_operations: int) -> None:
         raise KeyboardInterrupt
 
-    campaign = Campaign(against(Forgetful), 1000, seed=5, length=400)
-    found = next(filter(None, (lockstep(campaign.makers, campaign.case(i)) for i in range(50))))
-    assert shorten(campaign.makers, found, progress=stop) is found
+    campaign = Campaign(with_port(StaleHint), 1000, seed=5, length=400)
+    found = next(filter(None, (lockstep(campaign.factories, campaign.case(i)) for i in range(50))))
+    assert shorten(campaign.factories, found, progress=stop) is found
 
 
-def test_one_party_is_none(small: Any) -> None:
+def test_one_allocator_is_not_enough(small: Any) -> None:
     with pytest.raises(ConfigError, match="two or more"):
         drive({"port": small}, [])
 
@@ -387,14 +387,14 @@ def test_trace_with_impossible_geometry() -> None:
         Trace.from_ops([], {"units": 1000})
 
 
-def test_set_up_that_one_refuses_is_a_difference() -> None:
+def test_set_up_that_one_allocator_refuses_is_a_difference() -> None:
     class Strict(Model):
         def _open(self, config: Any) -> None:
-            raise ConfigError("I take no geometry at all")
+            raise ConfigError("no geometry is possible")
 
-    difference = lockstep(against(Strict), Trace.from_ops([], TINY))
+    difference = lockstep(with_port(Strict), Trace.from_ops([], TINY))
     assert difference
-    assert difference.answers == ("accepted it", "ConfigError: I take no geometry at all")
+    assert difference.answers == ("accepted it", "ConfigError: no geometry is possible")
     assert "the errors differ after the set-up" in str(difference)
 
 
@@ -415,17 +415,17 @@ def test_check_of_random_operations(capsys: pytest.CaptureFixture[str]) -> None:
     assert "differences                  0" in out
 
 
-def test_check_against_a_party_of_ones_own(
+def test_check_with_an_allocator_of_the_user(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    party = f"mine={__name__}:Forgetful"
-    command = ["check", "--random", "--jobs", "1", "--with", party, "--only", "model", "mine"]
+    option = f"mine={__name__}:StaleHint"
+    command = ["check", "--random", "--jobs", "1", "--with", option, "--only", "model", "mine"]
     assert main(command) == 1
     out = capsys.readouterr().out
     assert "differences                  1" in out
     assert "saved as difference.trace" in out
-    assert main(["check", "difference.trace", "--with", party, "--save", "again.trace"]) == 1
+    assert main(["check", "difference.trace", "--with", option, "--save", "again.trace"]) == 1
     assert Trace.load("difference.trace") == Trace.load("again.trace")
     assert main(["check", "difference.trace"]) == 0
 
@@ -488,8 +488,8 @@ def test_interrupted_check_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_party_that_hangs_does_not_keep_the_command(tmp_path: Path, number: int) -> None:
-    """Workers outlived the command, and Ctrl-C waited for them."""
+def test_hanging_allocator_does_not_block_the_command(tmp_path: Path, number: int) -> None:
+    """Workers survived the command, and Ctrl-C waited for them."""
     (tmp_path / "sleeper.py").write_text(
         "import os, time\n"
         "from percpu_ffi import Model\n"
@@ -510,7 +510,7 @@ def test_party_that_hangs_does_not_keep_the_command(tmp_path: Path, number: int)
         if not Path("/proc", workers[0].stem).exists():
             return
         time.sleep(0.05)
-    raise AssertionError("the worker goes on")
+    raise AssertionError("the worker still runs")
 
 
 def test_totals_add_up() -> None:

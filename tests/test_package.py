@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The package is what it says it is."""
+"""The package: its stub, its constants, its metadata."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from percpu_ffi.trace import operations
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_stub_tells_what_the_compiled_module_has() -> None:
+def test_stub_has_the_names_of_the_compiled_module() -> None:
     tree = ast.parse(Path(percpu_ffi.__file__).with_name("_core.pyi").read_text(encoding="utf-8"))
     (stub,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "_Lib")
     names = {
@@ -31,7 +31,7 @@ def test_stub_tells_what_the_compiled_module_has() -> None:
     assert {name for name in compiled if name.startswith("pcpu_")} <= names
 
 
-def test_services_and_sites_are_those_of_the_contract() -> None:
+def test_services() -> None:
     assert config.SERVICES == (
         "kmalloc", "kfree", "vmalloc", "vfree", "get_vm_area", "free_vm_area", "alloc_page",
         "free_page", "map", "unmap", "flush_cache_vmap", "flush_cache_vunmap", "flush_tlb", "warn",
@@ -41,7 +41,7 @@ def test_services_and_sites_are_those_of_the_contract() -> None:
     assert config.FAULT_SITES == ("kmalloc", "vmalloc", "get_vm_area", "alloc_page", "map")
 
 
-def test_layout_of_an_operation_is_that_of_c() -> None:
+def test_layout_of_an_operation() -> None:
     assert ffi.sizeof("struct pcpu_op") == operations.OP.size == 16
     assert lib.PCPU_OP_FREE == operations.FREE
     assert lib.PCPU_OP_ORPHAN == operations.ORPHAN
@@ -61,13 +61,13 @@ def test_errors_are_one_tree() -> None:
         assert issubclass(getattr(errors, name), errors.InvalidPointer)
 
 
-def test_version_is_told_once() -> None:
+def test_version_is_the_same_everywhere() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f'version = "{percpu_ffi.__version__}"' in project
     assert ffi.string(lib.pcpu_version()).decode() == percpu_ffi.__version__
 
 
-def test_core_needs_cffi_alone() -> None:
+def test_only_dependency_is_cffi() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert re.search(r'^dependencies = \["cffi>=[\d.]+"\]$', project, flags=re.M)
 
@@ -87,5 +87,5 @@ def test_examples_in_docstrings() -> None:
         assert not result.failed
 
 
-def test_python_that_runs_this_is_one_that_is_supported() -> None:
+def test_python_is_a_supported_one() -> None:
     assert sys.version_info >= (3, 10)

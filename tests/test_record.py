@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Recording the running kernel: against one that is played by files, and against the real one.
+"""Recording the running kernel: with a fake tracefs of files, and with the real kernel.
 
-The played kernel fills an instance when it is made and takes its files away with it:
+The fake kernel fills an instance when it is made, and removes its files with it:
 
     tracefs/events/percpu/                      the events exist
     tracefs/instances/percpu-ffi-PID-XXXX/      made by mkdir, with
         buffer_size_kb  trace_clock  trace_options  events/percpu/enable
-        per_cpu/cpu0/stats                      what was lost
-        trace_pipe                              a FIFO that holds the text
+        per_cpu/cpu0/stats                      the lost events
+        trace_pipe                              a FIFO with the text
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import pytest
 from percpu_ffi import Trace
 from percpu_ffi.cli import main
 from percpu_ffi.errors import RecordError
-from percpu_ffi.record import find_tracefs, span, tracefs
+from percpu_ffi.record import find_tracefs, period, tracefs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +51,9 @@ TEXT = "".join(
 
 
 @pytest.fixture(autouse=True)
-def _heard_signals() -> Iterator[None]:
-    """Signals act, also where the tests run in the background of a script or under nohup."""
-    before = {number: signal.getsignal(number) for number in span.SIGNALS}
+def _default_signals() -> Iterator[None]:
+    """Let signals act, also where the tests run in the background of a script or under nohup."""
+    before = {number: signal.getsignal(number) for number in period.SIGNALS}
     for number, handler in before.items():
         if handler is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
@@ -62,15 +62,15 @@ def _heard_signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-class PlayedKernel:
-    """A tracefs of files; ``left`` is what an instance held when it was removed."""
+class FakeKernel:
+    """A tracefs of files; ``left`` has the files of the last instance that was removed."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
         self.instances = place / "instances"
         self.text = TEXT
         self.overrun = 0
-        self.signal: int | None = None  # sent to us when the instance is made
+        self.signal: int | None = None  # sent to this process when the instance is made
         self.busy = False
         self.left: dict[str, str] = {}
         self._pipes: list[int] = []
@@ -103,35 +103,35 @@ class PlayedKernel:
 
 
 @pytest.fixture
-def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedKernel]:
-    played = PlayedKernel(tmp_path / "tracefs")
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKernel]:
+    fake = FakeKernel(tmp_path / "tracefs")
     mkdir, rmdir = os.mkdir, os.rmdir
 
     def make(path: Any, *args: Any) -> None:
         mkdir(path, *args)
-        if Path(path).parent == played.instances:
-            played.fill(Path(path))
+        if Path(path).parent == fake.instances:
+            fake.fill(Path(path))
 
     def remove(path: Any, **options: Any) -> None:
-        if options or Path(path).parent != played.instances:
+        if options or Path(path).parent != fake.instances:
             rmdir(path, **options)
-        elif played.busy:
+        elif fake.busy:
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
         else:
             monkeypatch.setattr(os, "rmdir", rmdir)  # rmtree() of Python 3.10 comes here, too
-            played.empty(Path(path))
+            fake.empty(Path(path))
             monkeypatch.setattr(os, "rmdir", remove)
 
     monkeypatch.setattr(os, "mkdir", make)
     monkeypatch.setattr(os, "rmdir", remove)
     monkeypatch.setattr(tracefs, "BUSY_PAUSE", 0)
     monkeypatch.chdir(tmp_path)
-    yield played
-    played.close()
+    yield fake
+    fake.close()
 
 
-def record(kernel: PlayedKernel, *args: str) -> int:
-    """Run the command; its file is t.trace."""
+def record(kernel: FakeKernel, *args: str) -> int:
+    """Run the command with the output t.trace."""
     status = main(["record", "-o", "t.trace", "--tracefs", str(kernel.place), *args])
     if not kernel.busy:
         assert list(kernel.instances.iterdir()) == []
@@ -143,7 +143,7 @@ def shell(script: str) -> tuple[str, ...]:
 
 
 class TestTrace:
-    def test_is_that_of_the_same_text(self, kernel: PlayedKernel) -> None:
+    def test_equals_the_trace_of_the_same_text(self, kernel: FakeKernel) -> None:
         assert record(kernel, "--", "true") == 0
         Path("text").write_text(TEXT)
         recorded, read = Trace.load("t.trace"), Trace.load("text")
@@ -152,21 +152,21 @@ class TestTrace:
         assert recorded.kinds[0].site.startswith("mm_init+0x2bf")
         assert recorded.stats.orphan_frees == 1
 
-    def test_names_all_cpus_also_the_idle_ones(self, kernel: PlayedKernel) -> None:
+    def test_has_the_number_of_all_cpus(self, kernel: FakeKernel) -> None:
         record(kernel, "--", "true")
         assert Trace.load("t.trace").stats.cpus == max(2, os.sysconf("SC_NPROCESSORS_ONLN"))
 
-    @pytest.mark.parametrize("told", [3, 7])
-    def test_knows_what_was_lost_by_the_text_and_by_the_kernels_count(
-        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str], told: int
+    @pytest.mark.parametrize("in_text", [3, 7])
+    def test_counts_lost_events_by_the_text_and_by_the_kernel(
+        self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str], in_text: int
     ) -> None:
-        kernel.text = f"CPU:1 [LOST {told} EVENTS]\n{TEXT}"
+        kernel.text = f"CPU:1 [LOST {in_text} EVENTS]\n{TEXT}"
         kernel.overrun = 5
         assert record(kernel, "--", "true") == 0
-        assert Trace.load("t.trace").stats.lost == max(told, 5)
+        assert Trace.load("t.trace").stats.lost == max(in_text, 5)
         assert "give a larger --buffer-kb" in capfd.readouterr().err
 
-    def test_replaces_an_older_one(self, kernel: PlayedKernel) -> None:
+    def test_replaces_an_older_one(self, kernel: FakeKernel) -> None:
         Path("t.trace").write_text("old")
         record(kernel, "--", "true")
         assert len(Trace.load("t.trace")) == 5
@@ -174,7 +174,7 @@ class TestTrace:
 
 class TestInstance:
     def test_has_our_clock_and_buffer_and_its_events_are_off_at_the_end(
-        self, kernel: PlayedKernel
+        self, kernel: FakeKernel
     ) -> None:
         record(kernel, "--buffer-kb", "123", "--", "true")
         assert kernel.left["buffer_size_kb"] == "123"
@@ -182,13 +182,13 @@ class TestInstance:
         assert kernel.left["events/percpu/enable"] == "0"
 
     def test_records_while_the_command_runs(
-        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+        self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
     ) -> None:
         record(kernel, *shell(f"cat {kernel.instances}/*/events/percpu/enable"))
         assert capfd.readouterr().out == "1"
 
     def test_of_a_killed_recorder_is_removed(
-        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+        self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
     ) -> None:
         with subprocess.Popen(["true"]) as gone:
             pass
@@ -197,7 +197,7 @@ class TestInstance:
         record(kernel, "--", "true")
         assert f"removed {stale}" in capfd.readouterr().err
 
-    def test_of_others_is_left_alone(self, kernel: PlayedKernel) -> None:
+    def test_of_others_is_left_alone(self, kernel: FakeKernel) -> None:
         alive = kernel.instances / f"percpu-ffi-{os.getppid()}-beef"
         foreign = kernel.instances / "percpu-ffi-mine"
         alive.mkdir()
@@ -205,8 +205,8 @@ class TestInstance:
         main(["record", "-o", "t.trace", "--tracefs", str(kernel.place), "--", "true"])
         assert sorted(kernel.instances.iterdir()) == sorted([alive, foreign])
 
-    def test_that_cannot_be_removed_is_told_and_its_events_are_off(
-        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    def test_that_cannot_be_removed_is_reported_and_its_events_are_off(
+        self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
     ) -> None:
         kernel.busy = True
         assert record(kernel, "--", "true") == 0
@@ -217,7 +217,7 @@ class TestInstance:
 
 class TestCommand:
     def test_keeps_its_output_and_its_status(
-        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+        self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
     ) -> None:
         assert record(kernel, *shell("echo out; echo err >&2; exit 3")) == 3
         out, err = capfd.readouterr()
@@ -226,30 +226,30 @@ class TestCommand:
         assert "t.trace: 5 events in" in err
         assert "sh ended with status 3" in err
 
-    def test_has_its_status_also_where_nobody_hears_of_it(
-        self, kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
+    def test_status_survives_a_summary_that_cannot_be_printed(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A summary that could not be printed made it 1: the terminal was gone."""
+        """The status was 1 after the terminal was closed."""
         with open("/dev/full", "w", encoding="utf-8") as full:
             monkeypatch.setattr(sys, "stderr", full)
             assert record(kernel, *shell("exit 3")) == 3
         assert len(Trace.load("t.trace")) == 5
 
-    def test_that_is_killed_counts_as_in_shells(self, kernel: PlayedKernel) -> None:
+    def test_that_is_killed_counts_as_in_shells(self, kernel: FakeKernel) -> None:
         assert record(kernel, *shell("kill -KILL $$")) == 128 + signal.SIGKILL
 
-    def test_may_come_without_dashes_and_have_dashes_of_its_own(
-        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    def test_needs_no_dashes_and_may_have_its_own(
+        self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
     ) -> None:
         assert record(kernel, "echo", "-n", "--", "-o") == 0
         assert capfd.readouterr().out == "-- -o"
 
-    def test_goes_on_when_the_time_is_over(self, kernel: PlayedKernel) -> None:
+    def test_continues_when_the_time_is_over(self, kernel: FakeKernel) -> None:
         script = "while [ ! -s t.trace ]; do sleep 0.01; done; exit 4"
         assert record(kernel, "--seconds", "0.01", *shell(script)) == 4
 
-    def test_that_is_not_there(
-        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    def test_that_does_not_exist(
+        self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
     ) -> None:
         assert record(kernel, "--", "no-such-command") == 2
         assert "no-such-command: No such file" in capfd.readouterr().err
@@ -257,64 +257,62 @@ class TestCommand:
 
 
 class TestSignals:
-    def test_ctrl_c_is_how_a_recording_without_an_end_ends(self, kernel: PlayedKernel) -> None:
+    def test_ctrl_c_ends_a_recording_without_command_and_time(self, kernel: FakeKernel) -> None:
         kernel.signal = signal.SIGINT
         assert record(kernel) == 0
         assert len(Trace.load("t.trace")) == 5
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-    def test_break_off_and_what_came_is_kept(
-        self, kernel: PlayedKernel, number: signal.Signals
+    def test_end_the_recording_which_is_kept(
+        self, kernel: FakeKernel, number: signal.Signals
     ) -> None:
         kernel.signal = number
         assert record(kernel) == 128 + number
         assert len(Trace.load("t.trace")) == 5
 
-    def test_ctrl_c_before_the_time_is_over_breaks_off(self, kernel: PlayedKernel) -> None:
+    def test_ctrl_c_before_the_time_is_over_sets_the_status(self, kernel: FakeKernel) -> None:
         kernel.signal = signal.SIGINT
         assert record(kernel, "--seconds", "60") == 128 + signal.SIGINT
         assert len(Trace.load("t.trace")) == 5
 
-    def test_are_passed_on_to_the_command_whose_end_is_waited_for(
-        self, kernel: PlayedKernel
-    ) -> None:
+    def test_are_passed_on_to_the_command(self, kernel: FakeKernel) -> None:
         script = "trap 'exit 7' TERM; kill -TERM $PPID; while :; do sleep 0.01; done"
         assert record(kernel, *shell(script)) == 7
         assert len(Trace.load("t.trace")) == 5
 
-    def test_ctrl_c_that_the_command_did_not_hear_ends_it_a_little_later(
-        self, kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
+    def test_ctrl_c_that_the_command_ignores_terminates_it_later(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(span, "GRACE", 0.05)
+        monkeypatch.setattr(period, "GRACE", 0.05)
         script = "trap '' INT; kill -INT $PPID; exec sleep 60"
         assert record(kernel, *shell(script)) == 128 + signal.SIGTERM
         assert len(Trace.load("t.trace")) == 5
 
-    @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the process that is left alone
-    def test_leave_a_command_alone_that_does_not_end(
+    @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the process that keeps running
+    def test_command_that_ignores_them_keeps_running(
         self,
-        kernel: PlayedKernel,
+        kernel: FakeKernel,
         monkeypatch: pytest.MonkeyPatch,
         capfd: pytest.CaptureFixture[str],
     ) -> None:
-        monkeypatch.setattr(span, "GRACE", 0.05)
-        monkeypatch.setattr(span, "LAST", 0.05)
+        monkeypatch.setattr(period, "GRACE", 0.05)
+        monkeypatch.setattr(period, "LAST", 0.05)
         script = "trap '' TERM; echo $$; kill -TERM $PPID; exec sleep 60"
         assert record(kernel, *shell(script)) == 128 + signal.SIGTERM
         out, err = capfd.readouterr()
         os.kill(int(out), signal.SIGKILL)
-        assert "does not end; it is left alone" in err
+        assert "does not end; it keeps running" in err
 
-    def test_that_were_ignored_stay_ignored(self, kernel: PlayedKernel) -> None:
-        """As under nohup, and for what a script puts into the background."""
+    def test_that_were_ignored_stay_ignored(self, kernel: FakeKernel) -> None:
+        """As under nohup, and for the background processes of a script."""
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             assert record(kernel, *shell("kill -INT $PPID; kill -INT $$; exit 5")) == 5
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def test_before_the_command_is_there_do_not_start_it(
-        self, kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
+    def test_before_the_command_starts_prevent_it(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fill(path: Path, fill: Any = kernel.fill) -> None:
             fill(path)
@@ -324,36 +322,34 @@ class TestSignals:
         assert record(kernel, "--", "touch", "started") == 128 + signal.SIGTERM
         assert not Path("started").exists()
 
-    def test_act_as_before_afterwards(self, kernel: PlayedKernel) -> None:
-        before = [signal.getsignal(number) for number in span.SIGNALS]
+    def test_act_as_before_afterwards(self, kernel: FakeKernel) -> None:
+        before = [signal.getsignal(number) for number in period.SIGNALS]
         record(kernel, "--", "true")
-        assert [signal.getsignal(number) for number in span.SIGNALS] == before
+        assert [signal.getsignal(number) for number in period.SIGNALS] == before
 
 
 class TestTrouble:
-    """One sentence, status 2, nothing under the final name, no instance left."""
+    """One sentence, status 2, no output file, no instance left."""
 
-    def check(self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str], *words: str) -> None:
+    def check(self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str], *words: str) -> None:
         assert record(kernel, "--", "touch", "started") == 2
         err = capfd.readouterr().err
         assert all(word in err for word in words), err
         assert "Traceback" not in err
         assert not Path("t.trace").exists()
 
-    def test_no_tracefs(self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_no_tracefs(self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]) -> None:
         kernel.place = Path("nowhere")
         self.check(kernel, capfd, "no tracefs", "mount -t tracefs", "perf record -e 'percpu:*'")
         assert not Path("started").exists()
 
-    def test_no_percpu_events(
-        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_no_percpu_events(self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]) -> None:
         (kernel.place / "events/percpu").rmdir()
         self.check(kernel, capfd, "this kernel has no percpu events")
 
     def test_no_root(
         self,
-        kernel: PlayedKernel,
+        kernel: FakeKernel,
         capfd: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -367,7 +363,7 @@ class TestTrouble:
 
     def test_no_memory_for_the_buffers(
         self,
-        kernel: PlayedKernel,
+        kernel: FakeKernel,
         capfd: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -381,20 +377,18 @@ class TestTrouble:
         self.check(kernel, capfd, "4096 KiB", "smaller --buffer-kb")
         assert not Path("started").exists()
 
-    def test_no_event(self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_no_event(self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]) -> None:
         kernel.text = ""
-        self.check(kernel, capfd, "no percpu event came", "no file was written")
+        self.check(kernel, capfd, "no percpu event in", "no file was written")
 
-    def test_text_that_is_not_understood(
-        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_malformed_line(self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]) -> None:
         kernel.text = TEXT.replace("size=16", "size=?")
         self.check(kernel, capfd, "trace_pipe:2:", "`size=`")
 
-    def test_text_that_is_not_understood_after_some_that_is(
-        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    def test_malformed_line_after_good_ones(
+        self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        """A line that nobody understands came after an hour, and the hour was thrown away."""
+        """A malformed line after an hour discarded the whole hour."""
         *good, last = TEXT.splitlines(keepends=True)
         kernel.text = "".join([*good, last.replace("ptr=", "ptr?"), last])
         assert record(kernel, "--", "true") == 2
@@ -404,19 +398,19 @@ class TestTrouble:
         Path("same.txt").write_text("".join(good), encoding="utf-8")
         assert Trace.load("t.trace") == Trace.load("same.txt")
 
-    def test_while_the_command_goes_on_is_told_at_once(
-        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
+    def test_error_is_reported_while_the_command_runs(
+        self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        """Nothing was recorded any more, and nobody heard of it before COMMAND had ended."""
+        """The recording had ended, but the error was printed after COMMAND had ended."""
         kernel.text = TEXT.replace("size=16", "size=?")
         assert record(kernel, *shell("sleep 0.3; echo the end >&2")) == 2
         before = capfd.readouterr().err.partition("the end")[0]
         assert "`size=`" in before
-        assert "sh goes on to its end, unrecorded" in before
+        assert "sh continues, unrecorded" in before
 
-    def test_disk_that_is_full_at_the_end(
+    def test_full_disk(
         self,
-        kernel: PlayedKernel,
+        kernel: FakeKernel,
         capfd: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -427,14 +421,14 @@ class TestTrouble:
         self.check(kernel, capfd, "t.trace: No space left on device", "the recording is lost")
         assert [path.name for path in Path().iterdir() if path.name.endswith(".tmp")] == []
 
-    def test_disk_that_is_full_where_the_file_was_to_be(
+    def test_full_disk_moves_the_recording(
         self,
-        kernel: PlayedKernel,
+        kernel: FakeKernel,
         capfd: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
         tmp_path: Path,
     ) -> None:
-        """An hour was recorded and thrown away; now it is kept where there is room."""
+        """The recording was discarded; now it is saved in the temporary directory."""
         (tmp_path / "room").mkdir()
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "room"))
 
@@ -448,10 +442,8 @@ class TestTrouble:
         (spare,) = Path("room").iterdir()
         assert len(Trace.load(spare)) == 5
 
-    def test_pipe_is_refused_and_its_reader_left_alone(
-        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        """To look whether it opens ended its reader; at the end the recorder waited, deaf."""
+    def test_pipe_is_refused(self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]) -> None:
+        """A trial open ended its reader; at the end the recorder waited for another one."""
         os.mkfifo("pipe")
         reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
         assert record(kernel, "-o", "pipe", "--", "touch", "started") == 2
@@ -462,8 +454,8 @@ class TestTrouble:
     @pytest.mark.parametrize(
         ("output", "reason"), [("no/such/t.trace", "No such file"), (".", "a directory")]
     )
-    def test_file_that_cannot_be_written_is_noticed_before_anything_starts(
-        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str], output: str, reason: str
+    def test_unwritable_file_is_refused_before_anything_starts(
+        self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str], output: str, reason: str
     ) -> None:
         assert record(kernel, "-o", output, "--", "touch", "started") == 2
         assert reason in capfd.readouterr().err
@@ -474,8 +466,8 @@ class TestTrouble:
         "option",
         ["--seconds=0", "--seconds=-1", "--seconds=inf", "--seconds=soon", "--buffer-kb=0"],
     )
-    def test_numbers_that_make_no_sense(
-        self, kernel: PlayedKernel, capfd: pytest.CaptureFixture[str], option: str
+    def test_invalid_numbers(
+        self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str], option: str
     ) -> None:
         with pytest.raises(SystemExit, match="2"):
             record(kernel, option)
@@ -493,12 +485,12 @@ def tracing() -> Path:
         probe.mkdir()
         probe.rmdir()
     except (RecordError, OSError) as error:
-        pytest.skip(f"no kernel to record here: {str(error).splitlines()[0]}")
+        pytest.skip(f"the kernel cannot be recorded: {str(error).splitlines()[0]}")
     return place
 
 
 def settings(tracing: Path) -> dict[str, str]:
-    """Everything that a recorder could disturb."""
+    """The settings that a recorder could change."""
     names = ("tracing_on", "current_tracer", "set_event", "trace_clock", "trace_options")
     return {name: (tracing / name).read_text() for name in (*names, "events/enable")}
 
@@ -521,7 +513,7 @@ FOREVER = "while :; do /bin/true; done"
 
 
 class TestRealKernel:
-    def test_is_recorded_and_replayed(self, tracing: Path, tmp_path: Path) -> None:
+    def test_is_recorded_and_refake(self, tracing: Path, tmp_path: Path) -> None:
         before = settings(tracing)
         with start("-o", str(tmp_path / "t"), "--", "sh", "-c", FORKS) as recorder:
             err = recorder.communicate()[1]
@@ -536,7 +528,7 @@ class TestRealKernel:
         assert main(["replay", str(tmp_path / "t")]) == 0
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_is_as_before_after_a_signal(
+    def test_settings_are_unchanged_after_a_signal(
         self, tracing: Path, tmp_path: Path, number: signal.Signals
     ) -> None:
         before = settings(tracing)
@@ -553,9 +545,7 @@ class TestRealKernel:
         assert ours(tracing, recorder) == []
         assert Trace.load(tmp_path / "t").stats.allocs
 
-    def test_is_tidied_up_after_a_recorder_that_was_killed(
-        self, tracing: Path, tmp_path: Path
-    ) -> None:
+    def test_instance_of_a_killed_recorder_is_removed(self, tracing: Path, tmp_path: Path) -> None:
         with start("-o", str(tmp_path / "t")) as recorder:
             while not any((i / "trace_pipe").exists() for i in ours(tracing, recorder)):
                 assert recorder.poll() is None

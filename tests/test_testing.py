@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What testers are given: a watched allocator, the sweep over all faults, pytest's fixtures."""
+"""``percpu_ffi.testing``: the watched allocator, the fault sweep, the pytest fixtures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from percpu_ffi.testing import SweepFailed, Watched, oom_sweep
 
 
 def every_service(a: Any) -> None:
-    """Three chunks, maps that outgrow kmalloc, pages in runs around others."""
+    """Use three chunks, maps that outgrow kmalloc, and populate pages around others."""
     small = [a.alloc(8) for _ in range(20)]
     hole = a.alloc(200, 64)
     a.alloc(64, 64)
@@ -36,8 +36,8 @@ def every_service(a: Any) -> None:
     a.alloc(700, 1)
 
 
-def coping(a: Any) -> None:
-    """A workload that lets nothing out, as callers in a kernel do."""
+def tolerant(a: Any) -> None:
+    """A workload that handles every failure, as callers in a kernel do."""
     for size in (8, 500, 700, 900, 3, 1000):
         try:
             ptr = a.alloc(size)
@@ -49,13 +49,11 @@ def coping(a: Any) -> None:
 
 class TestSweep:
     @pytest.mark.parametrize("quirks", [(), ("rollback",)])
-    def test_every_site_is_hit_and_nothing_breaks(self, kind: Kind, quirks: Any) -> None:
+    def test_every_service_fails_and_nothing_breaks(self, kind: Kind, quirks: Any) -> None:
         sweep = oom_sweep(every_service, kind, setup={**TINY, "quirks": quirks})
         assert sweep.hit == set(FAULT_SITES)
         for site in sweep.sites:
-            assert site.single == site.calls
-            assert site.persistent == site.calls
-            assert site.raised == 2 * site.calls
+            assert site.raised == site.runs == 2 * site.calls
 
     @pytest.mark.parametrize("first_chunk", ["4k", "embed", "remap"])
     def test_contents_survive(self, kind: Kind, first_chunk: str) -> None:
@@ -69,8 +67,8 @@ class TestSweep:
 
         assert oom_sweep(workload, kind, setup=setup).runs > 20
 
-    def test_workload_may_cope(self, kind: Kind) -> None:
-        sweep = oom_sweep(coping, kind, setup=TINY)
+    def test_workload_may_handle_failures(self, kind: Kind) -> None:
+        sweep = oom_sweep(tolerant, kind, setup=TINY)
         assert sweep.runs > 50
         assert all(site.raised == 0 for site in sweep.sites)
 
@@ -78,12 +76,12 @@ class TestSweep:
         # with real memory a map of a few entries never outgrows kmalloc
         sweep = oom_sweep(lambda a: a.free(a.alloc(8)), setup={"cpus": 1})
         assert str(sweep).splitlines() == [
-            "site           calls  single lasting  raised",
-            "kmalloc            1       1       1       2",
-            "vmalloc            0       0       0       0",
-            "get_vm_area        0       0       0       0",
-            "alloc_page         1       1       1       2",
-            "map                1       1       1       2",
+            "service        calls    runs  raised",
+            "kmalloc            1       2       2",
+            "vmalloc            0       0       0",
+            "get_vm_area        0       0       0",
+            "alloc_page         1       2       2",
+            "map                1       2       2",
         ]
 
     def test_leak_is_found(self) -> None:
@@ -99,11 +97,10 @@ class TestSweep:
             oom_sweep(every_service, Leaky, setup=TINY)
 
     def test_lost_page_is_found(self) -> None:
-        class Greedy(Model):
-            """Gives the neighbours' pages back too, as the 2009 file does."""
+        class ReleasesNeighbours(Model):
+            """Also releases the pages of neighbours, as the 2009 file does."""
 
             def _alloc(self, size: int, align: int) -> int:
-                self._config.quirks  # noqa: B018
                 try:
                     return super()._alloc(size, align)
                 except PercpuMemoryError as error:
@@ -112,9 +109,9 @@ class TestSweep:
                     raise
 
         with pytest.raises(SweepFailed, match="which nobody holds"):
-            oom_sweep(every_service, Greedy, setup=TINY)
+            oom_sweep(every_service, ReleasesNeighbours, setup=TINY)
 
-    def test_error_of_the_workload_tells_the_fault(self) -> None:
+    def test_error_of_the_workload_names_the_fault(self) -> None:
         def careless(a: Any) -> None:
             ptr: Any = 0
             try:
@@ -127,14 +124,16 @@ class TestSweep:
         with pytest.raises(SweepFailed, match=words):
             oom_sweep(careless, Model, setup=TINY)
 
-    def test_workload_has_to_repeat_itself(self) -> None:
-        """One that cached something was swept for the calls of its later runs alone."""
+    def test_workload_has_to_make_the_same_calls(self) -> None:
+        """A workload with a cache was swept for the calls of its later runs only."""
 
         def warming_up(a: Any) -> None:
             a.alloc_many([64] * sizes.pop())
 
         sizes = [1] * 99 + [8]
-        with pytest.raises(SweepFailed, match=r"made \d calls of alloc_page, and 16 when it ran"):
+        with pytest.raises(
+            SweepFailed, match=r"made \d calls of alloc_page, and 16 in its first run"
+        ):
             oom_sweep(warming_up, Model, setup=TINY)
 
     def test_workload_that_writes(self) -> None:
@@ -157,11 +156,11 @@ class TestSweep:
 
     def test_page_limit_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="page_limit"):
-            oom_sweep(coping, Model, setup={"page_limit": 5})
+            oom_sweep(tolerant, Model, setup={"page_limit": 5})
 
 
 class TestWatched:
-    def test_contents_that_change_are_noticed(self, real: Any) -> None:
+    def test_changed_contents_are_found(self, real: Any) -> None:
         watched = Watched(real)
         ptr, neighbour = watched.alloc(8), watched.alloc(8)
         watched.check()
@@ -177,13 +176,13 @@ class TestWatched:
         watched.free_many([ptr, neighbour])
         watched.check_nothing_left()
 
-    def test_areas_that_live_are_listed(self, small: Any) -> None:
+    def test_live_areas_are_listed(self, small: Any) -> None:
         watched = Watched(small)
         ptr = watched.area(24).ptr
-        with pytest.raises(AssertionError, match=rf"1 area alive: {ptr:#x} \(24 bytes\)"):
+        with pytest.raises(AssertionError, match=rf"1 live area: {ptr:#x} \(24 bytes\)"):
             watched.check_nothing_left()
 
-    def test_area_that_nobody_knows_is_a_leak(self, small: Any) -> None:
+    def test_unknown_area_is_a_leak(self, small: Any) -> None:
         watched = Watched(small)
         small.alloc(24)
         with pytest.raises(InvariantError, match=r"24 bytes at offset 64 of chunk 0 .* a leak"):
@@ -200,7 +199,7 @@ class TestWatched:
         with pytest.raises(InvariantError, match="are all empty"):
             watched.check()
 
-    def test_odd_arguments_are_refused_as_by_the_allocator(self, small: Any) -> None:
+    def test_invalid_arguments_are_refused_as_by_the_allocator(self, small: Any) -> None:
         watched = Watched(small)
         calls: list[Any] = [watched.free, watched.free_many]
         for call in calls:
@@ -210,7 +209,7 @@ class TestWatched:
             watched.alloc_many(None)  # type: ignore[arg-type]
         assert watched.alloc_many(iter([8, 16])).tolist() == list(watched.sizes)
         watched.free_many(iter(list(watched.sizes)))
-        assert repr(copy.copy(watched)) == f"<Watched {small!r}, 0 areas alive>"
+        assert repr(copy.copy(watched)) == f"<Watched {small!r}, 0 live areas>"
 
 
 class TestPlugin:
@@ -234,9 +233,9 @@ class TestPlugin:
         result = pytester.runpytest_inprocess()
         result.assert_outcomes(**outcome)
         if "errors" in outcome:
-            result.stdout.fnmatch_lines("*1 area alive*")
+            result.stdout.fnmatch_lines("*1 live area*")
 
-    def test_mark_gives_the_arguments(self, pytester: pytest.Pytester) -> None:
+    def test_mark_sets_the_arguments(self, pytester: pytest.Pytester) -> None:
         pytester.makepyfile(
             """
             import pytest
@@ -252,7 +251,7 @@ class TestPlugin:
         )
         pytester.runpytest_inprocess("--strict-markers").assert_outcomes(passed=1)
 
-    def test_marks_add_up_and_name_what_they_set(self, pytester: pytest.Pytester) -> None:
+    def test_marks_add_up_and_take_keywords_only(self, pytester: pytest.Pytester) -> None:
         pytester.makepyfile(
             """
             import pytest
@@ -284,7 +283,7 @@ class TestPlugin:
         result.stdout.fnmatch_lines("*the hint of 8 is below the largest hole*")
 
 
-def test_port_is_what_is_swept_by_default() -> None:
+def test_port_is_the_default() -> None:
     kinds = []
     oom_sweep(lambda a: kinds.append(type(a.allocator)))
     assert set(kinds) == {Allocator}

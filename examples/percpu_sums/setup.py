@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What cffi needs; everything else is in pyproject.toml."""
+"""The cffi module; everything else is in pyproject.toml."""
 
 from setuptools import setup
 

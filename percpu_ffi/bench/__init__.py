@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Measure the allocator beside others, in one run, with the work counts that explain it.
+"""The benchmark: the port and others, measured in one run, with the work that explains it.
 
-``workload``, ``workloads`` and ``gallery`` say what is run, ``contenders`` who runs it,
-``measure`` and ``run`` take the figures, ``results`` keeps them, ``report``, ``compare`` and
-``plot`` show them, ``bounds`` holds them against what has to be reached.
+``workload``, ``workloads`` and ``worst_cases`` define what is run, ``contenders`` what runs it;
+``measure`` and ``run`` take the figures, ``results`` stores them, ``bounds`` checks them
+against limits.  ``percpu_ffi.reports`` prints and draws them.
 """

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What has to be reached: ratios of medians, each from rounds in which both sides take turns.
+"""Bounds: the speed that the port has to reach.
 
-Some come from the workloads of the same run, the others are measured here.
+Most are medians of ratios, each ratio from a round in which both sides take turns.  Some come
+from the workloads of the same run, the others are measured here.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from percpu_ffi.allocator import Allocator
 from percpu_ffi.bench.contenders import CONTENDERS
 from percpu_ffi.bench.measure import measure
 from percpu_ffi.bench.results import BoundResult
-from percpu_ffi.bench.workload import Workload
-from percpu_ffi.bench.workloads import SIZES, WORKLOADS, Options, samples
+from percpu_ffi.bench.workload import Options, Workload
+from percpu_ffi.bench.workloads import SIZES, WORKLOADS, samples
 from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
@@ -32,22 +33,26 @@ ROUNDS = 41
 CALLS = 1000  # of each contender in a round of single calls
 CALL_ROUNDS = 200
 LOADS = 7
-EVENTS = 500_000  # that a plain text to be loaded has at least
+EVENTS = 500_000  # least number in a text to be loaded
 MODEL_ROUNDS = 3
-MODEL_OBJECTS = 4000  # of a churn that the model can do in a second
+MODEL_OBJECTS = 4000  # of a churn that takes the model about a second
 
 CELLS = ("alloc", "in order", "alternating", "reverse")
 HALF = {(size, phase) for size in (4, 16) for phase in ("alloc", "reverse")}
+NO_SAMPLES = "the recordings are part of the source, not of a wheel"
 
 
 def cells(results: Results) -> list[BoundResult]:
-    """Port against the 2009 file, on each cell of the published measurement."""
+    """Compare port and 2009 file on each cell of the published measurement."""
     return [
         _of_workload(
             results,
-            f"port / upstream, {phase}, {size} bytes",
+            BoundResult(
+                f"port / upstream, {phase}, {size} bytes",
+                limit=0.5 if (size, phase) in HALF else 1.0,
+                at_most=True,
+            ),
             (f"objects-{size}", phase, "port", "upstream"),
-            0.5 if (size, phase) in HALF else 1.0,
         )
         for phase in CELLS
         for size in SIZES
@@ -55,18 +60,16 @@ def cells(results: Results) -> list[BoundResult]:
 
 
 def real_memory(results: Results) -> list[BoundResult]:
-    """What populated pages cost once they are there."""
-    return [
-        _of_workload(results, "mapped / port, churn", ("churn", "churn", "mapped", "port"), 1.5)
-    ]
+    """Compare real memory with bookkeeping alone, once the pages are populated."""
+    bound = BoundResult("mapped / port, churn", limit=1.5, at_most=True)
+    return [_of_workload(results, bound, ("churn", "churn", "mapped", "port"))]
 
 
 def _of_workload(
-    results: Results, what: str, where: tuple[str, str, str, str], limit: float
+    results: Results, bound: BoundResult, where: tuple[str, str, str, str]
 ) -> BoundResult:
-    """Find a ratio among the figures of the workloads."""
+    """Take the ratios from the figures of a workload, a phase and two contenders."""
     name, phase, above, below = where
-    bound = BoundResult(what, limit, at_most=True)
     workload = results.workload(name)
     if workload is None:
         bound.why = f"{name} was not run"
@@ -80,23 +83,20 @@ def _of_workload(
     return bound
 
 
-# --- single calls from Python
-
-
 def single_calls(_results: Results) -> list[BoundResult]:
-    """``Allocator.alloc`` and ``.free`` against empty cffi calls of the same signatures.
+    """Compare ``Allocator.alloc`` and ``.free`` with empty cffi calls of the same signatures.
 
-    Loops of each take turns; the loop itself is taken off both.
+    Loops of each take turns; the time of the loop itself is subtracted from both.
     """
     allocs, frees = [], []
     with Allocator(memory="none") as a:
-        _our_ns(a)  # pages and map are there from now on
+        _port_ns(a)  # populates pages and grows the map
         for _ in range(CALL_ROUNDS):
             loop = _loop_ns()
-            floor_alloc, floor_free = _floor_ns()
-            our_alloc, our_free = _our_ns(a)
-            allocs.append((our_alloc - loop) / (floor_alloc - loop))
-            frees.append((our_free - loop) / (floor_free - loop))
+            empty_alloc, empty_free = _empty_ns()
+            port_alloc, port_free = _port_ns(a)
+            allocs.append((port_alloc - loop) / (empty_alloc - loop))
+            frees.append((port_free - loop) / (empty_free - loop))
     return [
         BoundResult("Allocator.alloc / empty cffi call", 1.3, True, allocs),
         BoundResult("Allocator.free / empty cffi call", 1.3, True, frees),
@@ -104,7 +104,7 @@ def single_calls(_results: Results) -> list[BoundResult]:
 
 
 def _loop_ns() -> int:
-    """Nanoseconds of a loop over pointers that calls nothing."""
+    """Time a loop over pointers that calls nothing."""
     ptrs = [0] * CALLS
     start = time.perf_counter_ns()
     for i in range(CALLS):
@@ -112,8 +112,8 @@ def _loop_ns() -> int:
     return time.perf_counter_ns() - start
 
 
-def _our_ns(a: Allocator) -> tuple[int, int]:
-    """Nanoseconds of allocating some areas, and of freeing them in order."""
+def _port_ns(a: Allocator) -> tuple[int, int]:
+    """Time allocations, and frees in the same order."""
     ptrs = [0] * CALLS
     start = time.perf_counter_ns()
     for i in range(CALLS):
@@ -124,8 +124,8 @@ def _our_ns(a: Allocator) -> tuple[int, int]:
     return middle - start, time.perf_counter_ns() - middle
 
 
-def _floor_ns() -> tuple[int, int]:
-    """The same with functions that do nothing, looked up in ``lib`` as callers do."""
+def _empty_ns() -> tuple[int, int]:
+    """Time functions that do nothing, looked up in ``lib`` as callers do."""
     ptrs, null = [0] * CALLS, ffi.cast("struct pcpu *", 0)
     start = time.perf_counter_ns()
     for i in range(CALLS):
@@ -136,20 +136,16 @@ def _floor_ns() -> tuple[int, int]:
     return middle - start, time.perf_counter_ns() - middle
 
 
-# --- many in one call
-
-
 def replays(_results: Results) -> list[BoundResult]:
-    """``Allocator.replay`` against the benchmark's plain loop over the public functions."""
-    return [_replay(f"replay / loop in C, {name}", path) for name, path in samples().items()] or [
-        BoundResult("replay / loop in C", 1.05, True, why=NO_SAMPLES)
-    ]
+    """Compare ``Allocator.replay`` with the benchmark's plain loop over the public functions."""
+    what = "replay / loop in C"
+    return [
+        BoundResult(f"{what}, {name}", 1.05, True, _replay_ratios(path))
+        for name, path in samples().items()
+    ] or [BoundResult(what, 1.05, True, why=NO_SAMPLES)]
 
 
-NO_SAMPLES = "the recordings come with the source, not with a wheel"
-
-
-def _replay(what: str, path: Path) -> BoundResult:
+def _replay_ratios(path: Path) -> list[float]:
     trace = Trace.load(path)
     ops: Any = memoryview(bytes(trace.ops)).cast("I")
     kinds = tuple((kind.size, kind.align) for kind in trace.kinds)
@@ -157,14 +153,14 @@ def _replay(what: str, path: Path) -> BoundResult:
     ratios = []
     for _ in range(ROUNDS):
         with Allocator(**workload.geometry.setup) as a:
-            ours = a.replay(trace).elapsed_ns
+            replay_ns = a.replay(trace).elapsed_ns
         with CONTENDERS["port"].open(workload) as session:
-            ratios.append(ours / session.run(ops))
-    return BoundResult(what, 1.05, True, ratios)
+            ratios.append(replay_ns / session.run(ops))
+    return ratios
 
 
 def model_speed(results: Results) -> list[BoundResult]:
-    """How much faster than the model in Python."""
+    """Compare the model in Python with the port."""
     options = Options(MODEL_OBJECTS, int(results.options["live"]), int(results.options["seed"]))
     measured = measure(WORKLOADS["churn"](options), ("port", "model"), MODEL_ROUNDS)
     if measured.partial:
@@ -175,13 +171,15 @@ def model_speed(results: Results) -> list[BoundResult]:
 
 
 def trace_reader(_results: Results) -> list[BoundResult]:
-    """``Trace.load`` of plain text, events a second."""
+    """Measure ``Trace.load`` of plain text, events a second."""
+    what = "events a second"
     return [
-        _load(f"events a second, text of {name}", path) for name, path in samples().items()
-    ] or [BoundResult("events a second", 2_000_000, False, why=NO_SAMPLES)]
+        BoundResult(f"{what}, text of {name}", 2_000_000, False, _load_rates(path))
+        for name, path in samples().items()
+    ] or [BoundResult(what, 2_000_000, False, why=NO_SAMPLES)]
 
 
-def _load(what: str, path: Path) -> BoundResult:
+def _load_rates(path: Path) -> list[float]:
     text = lzma.decompress(path.read_bytes())
     times = -(-EVENTS // Trace.load(path).stats.events)
     rates = []
@@ -192,7 +190,7 @@ def _load(what: str, path: Path) -> BoundResult:
             start = time.perf_counter()
             trace = Trace.load(file.name)
             rates.append(trace.stats.events / (time.perf_counter() - start))
-    return BoundResult(what, 2_000_000, False, rates)
+    return rates
 
 
 BOUNDS: tuple[Callable[[Results], list[BoundResult]], ...] = (
@@ -203,4 +201,4 @@ BOUNDS: tuple[Callable[[Results], list[BoundResult]], ...] = (
     real_memory,
     trace_reader,
 )
-"""In the order of the table; each gives one or more rows."""
+"""In the order of the table; each returns one or more rows."""

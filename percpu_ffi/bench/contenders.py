@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who is measured.
+"""The contenders: the allocators that are measured.
 
 A contender opens a :class:`Session` for each repetition of a workload: a fresh allocator,
 which runs phase after phase.  All but the model run in the same loop in C.
@@ -33,7 +33,7 @@ __all__ = ["CONTENDERS", "Contender", "Latencies", "Session", "choose_contenders
 
 
 class Latencies(NamedTuple):
-    """How long the calls of a phase took, nanoseconds."""
+    """The times that the calls of a phase took, nanoseconds."""
 
     alloc: Histogram
     free: Histogram
@@ -45,6 +45,9 @@ class Session(ABC):
     failures = 0
     """Operations that failed so far."""
 
+    def __init__(self, allocator: Any) -> None:
+        self._allocator = allocator
+
     def __enter__(self) -> Self:
         return self
 
@@ -53,35 +56,32 @@ class Session(ABC):
 
     @abstractmethod
     def run(self, ops: array[int]) -> int:
-        """Run operations; gives the nanoseconds in all."""
+        """Run operations and return the nanoseconds that they took."""
 
     def run_timed(self, ops: array[int]) -> Latencies | None:
-        """Run operations and take the time of each; None where that cannot be done."""
+        """Run operations and time each call; return None where that is not possible."""
         self.run(ops)
         return None
 
     def work(self) -> Any:
-        """Tell the work so far, as ``allocator.work()``; None where nobody counts."""
-        return None
+        """Return ``allocator.work()`` so far; None for an allocator that does not count."""
+        count = getattr(self._allocator, "work", None)
+        return count() if count else None
 
-    @abstractmethod
     def close(self) -> None:
-        """Give all memory back."""
+        """Release all memory."""
+        self._allocator.close()
 
 
-class InC(Session):
-    """Runs in the loop of ``csrc/bench/measure.c``.
+class CSession(Session):
+    """Runs in the loop of ``csrc/bench/measure.c``, through a ``struct pcpu_contender``.
 
-    Args:
-        workload: what is to be run.
-        contender: a ``struct pcpu_contender``.
-        allocator: what is behind it, if that has to be closed.
-
+    Without an ``allocator`` to close, every area is freed at the end.
     """
 
     def __init__(self, workload: Workload, contender: Any, allocator: Any = None) -> None:
+        super().__init__(allocator)
         self._drain = workload.drain
-        self._allocator = allocator
         self._kinds = ffi.new("struct pcpu_kind[]", list(workload.kinds))
         self._ptrs = ffi.new("int64_t[]", workload.slots)
         self._bench = ffi.new(
@@ -97,7 +97,7 @@ class InC(Session):
     def run(self, ops: array[int]) -> int:
         data = ffi.from_buffer("struct pcpu_op[]", ops)
         n, ns = len(data), 0
-        for start in range(0, n, STEP):  # between two of them a Ctrl-C is heard
+        for start in range(0, n, STEP):  # Ctrl-C acts between two steps
             ns += lib.pcpu_bench_run(self._bench, data + start, min(STEP, n - start))
         return ns
 
@@ -112,119 +112,98 @@ class InC(Session):
             self._bench.contender = self._contender
         return Latencies(*map(Histogram.of_all, counts))
 
-    def work(self) -> Any:
-        return work_of(self._allocator)
-
     def close(self) -> None:
         if self._allocator is None:
-            self.run(self._drain)  # the C library's memory is everybody's
+            self.run(self._drain)  # the C library's memory is shared by the process
         else:
-            self._allocator.close()
+            super().close()
 
 
-class InPython(Session):
-    """Runs in a loop of Python: for the model.
-
-    Args:
-        workload: what is to be run.
-        allocator: who runs it; anything with ``alloc``, ``free`` and ``close``.
-
-    """
+class PythonSession(Session):
+    """Runs in a loop of Python, for an allocator with ``alloc``, ``free`` and ``close``."""
 
     def __init__(self, workload: Workload, allocator: Any) -> None:
+        super().__init__(allocator)
         self._kinds = workload.kinds
-        self._allocator = allocator
         self._ptrs = [0] * workload.slots
 
     def run(self, ops: array[int]) -> int:
         alloc, free = self._allocator.alloc, self._allocator.free
         ptrs, kinds = self._ptrs, self._kinds
         start = time.perf_counter_ns()
-        for _key, slot, kind in OP.iter_unpack(ops):
-            if slot == ORPHAN:
+        for _key, handle, kind in OP.iter_unpack(ops):
+            if handle == ORPHAN:
                 continue
-            if ptrs[slot]:
-                free(ptrs[slot])
-                ptrs[slot] = 0
+            if ptrs[handle]:
+                free(ptrs[handle])
+                ptrs[handle] = 0
             if kind != FREE:
                 try:
-                    ptrs[slot] = alloc(*kinds[kind])
+                    ptrs[handle] = alloc(*kinds[kind])
                 except PercpuError:
                     self.failures += 1
         return time.perf_counter_ns() - start
 
-    def work(self) -> Any:
-        return work_of(self._allocator)
-
-    def close(self) -> None:
-        self._allocator.close()
-
-
-def work_of(allocator: Any) -> Any:
-    """Ask an allocator for its work; None from one that does not count."""
-    count = getattr(allocator, "work", None)
-    return count() if count else None
-
 
 class Contender(NamedTuple):
-    """Who can be measured."""
+    """An allocator that can be measured."""
 
     name: str
     what: str
+    """A short description."""
     open: Callable[[Workload], Session]
     missing: Callable[[], str] = lambda: ""
-    """Why it cannot be had; empty: it can.  Raises ConfigError when what was named is wrong."""
+    """Return why it is not available, or an empty string.
+
+    Raises ConfigError when the user named a wrong file.
+    """
 
 
-def _port(workload: Workload) -> Session:
-    return _in_c(workload, workload.geometry.setup)
-
-
-def _in_c(workload: Workload, setup: dict[str, Any]) -> Session:
-    allocator = Allocator(**setup)
+def _port(workload: Workload, **changes: Any) -> Session:
+    allocator = Allocator(**{**workload.geometry.setup, **changes})
     contender = {
         "alloc": ffi.addressof(lib, "pcpu_alloc"),
         "free": ffi.addressof(lib, "pcpu_free"),
         "pcpu": allocator._pcpu,
     }
-    return InC(workload, ffi.new("struct pcpu_contender *", contender)[0], allocator)
+    return CSession(workload, ffi.new("struct pcpu_contender *", contender)[0], allocator)
 
 
 def _mapped(workload: Workload) -> Session:
-    page_size = max(workload.geometry.page, mmap.PAGESIZE)
-    return _in_c(workload, {**workload.geometry.setup, "memory": "mapped", "page_size": page_size})
+    page_size = max(workload.geometry.page_size, mmap.PAGESIZE)
+    return _port(workload, memory="mapped", page_size=page_size)
 
 
 def _model(workload: Workload) -> Session:
-    return InPython(workload, Model(**workload.geometry.setup))
+    return PythonSession(workload, Model(**workload.geometry.setup))
 
 
 def _upstream(workload: Workload) -> Session:
     percpu_c, geometry = percpu_c_named(), workload.geometry
-    assert percpu_c, "it was asked before whether it can be had"
-    if geometry.page != PAGE:
-        raise ConfigError(f"upstream: it has pages of {PAGE} bytes only")
-    file = Upstream(percpu_c, geometry.cpus, geometry.static)
-    return InC(workload, file.contender(), file)
+    assert percpu_c, "choose_contenders() has checked it"
+    if geometry.page_size != PAGE:
+        raise ConfigError(f"upstream: only pages of {PAGE} bytes are supported")
+    file = Upstream(percpu_c, geometry.cpus, geometry.static_size)
+    return CSession(workload, file.contender(), file)
 
 
 def _why_no_upstream() -> str:
     if percpu_c := percpu_c_named():
         if not percpu_c.is_file():
             raise ConfigError(
-                f"PERCPU_C={percpu_c}: there is no such file; name your copy of mm/percpu.c of "
-                "2009, or unset it to do without"
+                f"PERCPU_C={percpu_c}: there is no such file; name your copy of the 2009 file, "
+                "mm/percpu.c, or unset PERCPU_C to do without"
             )
         return ""
-    return "the kernel's file of 2009 is not part of the project: set PERCPU_C to your copy"
+    return "the 2009 file is not part of the project: set PERCPU_C to your copy"
 
 
 def _malloc(workload: Workload) -> Session:
-    return InC(workload, lib.pcpu_contender_malloc())
+    return CSession(workload, lib.pcpu_contender_malloc())
 
 
 def _empty(workload: Workload) -> Session:
-    return InC(workload, lib.pcpu_contender_empty())
+    return CSession(workload, lib.pcpu_contender_empty())
 
 
 CONTENDERS = {
@@ -232,10 +211,10 @@ CONTENDERS = {
     for contender in (
         Contender("port", "the port, bookkeeping only", _port),
         Contender("mapped", "the port with real memory", _mapped),
-        Contender("model", "the model in Python; a hundred times slower and more", _model),
+        Contender("model", "the model in Python, more than a hundred times slower", _model),
         Contender(
             "upstream",
-            "mm/percpu.c of 2009 itself on the cheapest machine, where PERCPU_C names it",
+            "the 2009 file itself with the cheapest services; needs PERCPU_C",
             _upstream,
             _why_no_upstream,
         ),
@@ -249,7 +228,7 @@ def choose_contenders(names: Sequence[str]) -> dict[str, Contender]:
     """Find contenders by name, in the order of :data:`CONTENDERS`.
 
     Raises:
-        ConfigError: there is no such contender, or it cannot be had.
+        ConfigError: a contender does not exist or is not available.
 
     """
     for name in names:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Latencies in log-linear buckets: counted in C, read here.
+"""Histograms of latencies, in log-linear buckets that C counts.
 
 The layout is that of ``csrc/bench/measure.h``: 16 buckets to an octave, so that a value is
 known to one part in 16.
@@ -11,58 +11,43 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 __all__ = ["Histogram", "bucket_end"]
 
 
 def bucket_end(index: int) -> int:
-    """Tell the highest value of a bucket, nanoseconds."""
+    """Return the highest value of a bucket, nanoseconds."""
     shift = max(index // 16 - 1, 0)
     return ((index - 16 * shift + 1) << shift) - 1
 
 
-class Histogram:
-    """How many calls took how long.
-
-    Args:
-        counts: calls by bucket, those with none left out.
-
-    """
-
-    __slots__ = ("counts",)
-
-    def __init__(self, counts: Mapping[int, int]) -> None:
-        self.counts = dict(sorted(counts.items()))
+class Histogram(dict[int, int]):
+    """How many calls took how long: calls by bucket, without the empty ones."""
 
     @classmethod
     def of_all(cls, counts: Iterable[int]) -> Histogram:
-        """Take the counts of all buckets, as C leaves them."""
-        return cls({index: count for index, count in enumerate(counts) if count})
+        """Build one from the counts of all buckets, as C leaves them."""
+        return cls((index, count) for index, count in enumerate(counts) if count)
 
     @property
     def calls(self) -> int:
-        """How many calls there were."""
-        return sum(self.counts.values())
+        """Number of calls."""
+        return sum(self.values())
 
-    def percentile(self, share: float) -> int | None:
-        """Tell what so many per cent of the calls took at most; None where there were none.
+    def percentile(self, percent: float) -> int | None:
+        """Return the nanoseconds within which so many per cent of the calls ended.
 
-        As ``HdrHistogram`` does, it is the highest value of the bucket in question, so
-        never too low, and too high by a sixteenth at most.
+        As in ``HdrHistogram`` it is the highest value of the bucket: never too low, and too
+        high by a sixteenth at most.  None without calls.
         """
-        # the rank of the call in question, from 1, as in the nearest-rank method
-        rank = max(-(-share * self.calls // 100), 1)
-        for index, count in self.counts.items():
+        # the rank of the call, from 1, as in the nearest-rank method
+        rank = max(-(-percent * self.calls // 100), 1)
+        for index, count in sorted(self.items()):
             rank -= count
             if rank <= 0:
                 return bucket_end(index)
         return None
 
     def __add__(self, other: Histogram) -> Histogram:
-        return Histogram(Counter(self.counts) + Counter(other.counts))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Histogram) and self.counts == other.counts
-
-    __hash__ = None  # type: ignore[assignment]
+        return Histogram(Counter(self) + Counter(other))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the figures were taken on: enough to judge them by, nothing that names the machine."""
+"""The machine that figures come from: CPU, kernel, compiler, versions; nothing that names it."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from percpu_ffi import __version__
 
 __all__ = ["compiler", "describe_machine", "extension_flags"]
 
-# what setup.py adds; of several the last one counts
+# setup.py adds it; the last one of several counts
 OPTIMISE = "-O3"
 
 
 def extension_flags() -> list[str]:
-    """Tell the flags that the port is compiled with, as far as they change its code."""
-    given = shlex.split(sysconfig.get_config_var("CFLAGS") or "")
+    """Return the flags that the port is compiled with, as far as they change its code."""
+    flags = shlex.split(sysconfig.get_config_var("CFLAGS") or "")
     code = re.compile(r"-(m[\w.=-]+|f[\w=-]+|D\w+(=\w*)?)")
-    return [*(flag for flag in given if code.fullmatch(flag)), OPTIMISE]
+    return [*(flag for flag in flags if code.fullmatch(flag)), OPTIMISE]
 
 
 def compiler() -> list[str]:
-    """Tell the command of the C compiler, ``$CC``, with its arguments.
+    """Return the command of the C compiler, ``$CC``, with its arguments.
 
     Raises:
-        ValueError: it has a quotation mark too many.
+        ValueError: its quotation marks do not match.
 
     """
     return shlex.split(os.environ.get("CC") or "cc")
 
 
 def describe_machine() -> dict[str, str]:
-    """Describe CPU, kernel, compiler and versions, without the names of hosts and paths."""
+    """Describe CPU, kernel, compiler and versions, without names of hosts or paths."""
     return {
         "cpu": _cpu(),
         "cpus": f"{os.cpu_count()}, {len(os.sched_getaffinity(0))} of them usable",
@@ -63,15 +63,14 @@ def _cpu() -> str:
 def _compiler() -> str:
     try:
         command = [*compiler(), "--version"]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (OSError, ValueError, subprocess.CalledProcessError):
         return "none found; the package may have been built elsewhere"
-    return said.partition("\n")[0]
+    return output.partition("\n")[0]
 
 
 def _threads() -> str:
-    """Tell the threads of this process: among several, the port takes its lock."""
-    number = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
-    return (
-        "1, so that the port needs no lock" if number == 1 else f"{number}, the port's lock taken"
-    )
+    """Describe the threads of this process: the port takes its lock when there are several."""
+    tasks = "/proc/self/task"
+    number = len(os.listdir(tasks)) if os.path.isdir(tasks) else 1
+    return "1, so that the port needs no lock" if number == 1 else f"{number}, with the port's lock"

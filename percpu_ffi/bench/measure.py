@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Repetitions: in each one the contenders take turns, so that ratios are side by side.
+"""Repeat a workload; in each repetition the contenders take turns, one run each.
 
-A noisy machine disturbs neighbours alike; the median of their ratios hardly moves.  The
-order of the turns goes round, and each turn has a fresh allocator.  A last turn takes the
-time of every call.
+A noisy machine disturbs neighbouring runs alike, so the median of their ratios is stable.
+The order of the turns rotates, and each run has a fresh allocator.  A last run of each
+contender times every call.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
 from percpu_ffi.bench.contenders import CONTENDERS
-from percpu_ffi.bench.results import ExpectedResult, Figures, PhaseResult, WorkloadResult
+from percpu_ffi.bench.histogram import Histogram
+from percpu_ffi.bench.results import Figures, PhaseResult, WorkloadResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,14 +24,9 @@ if TYPE_CHECKING:
     from percpu_ffi.bench.contenders import Contender
     from percpu_ffi.bench.workload import Workload
 
-__all__ = ["measure", "turns"]
+__all__ = ["measure"]
 
-ENOUGH = 1000  # repetitions, however short: each one's figures are kept
-
-
-def turns(contenders: int, repeat: int) -> int:
-    """Tell how many turns :func:`measure` takes at least."""
-    return contenders * (repeat + 1)
+MAX_REPETITIONS = 1000  # however short: the figures of each one are kept
 
 
 def measure(
@@ -43,76 +39,73 @@ def measure(
     """Run a workload through all contenders, again and again, and once for the latencies.
 
     Args:
-        workload: what to run.
+        workload: its phases run in order.
         contenders: keys of :data:`CONTENDERS`.
-        repeat: repetitions at least, from 1.
-        seconds: repeat for so long at least: short workloads need more of it.
-        progress: called with the number of turns done since its last call, of those that
-            :func:`turns` tells.
+        repeat: smallest number of repetitions, from 1.
+        seconds: shortest time to repeat; short workloads need more repetitions.
+        progress: called with the number of runs done since its last call, up to
+            ``repeat + 1`` runs of each contender.
 
-    Returns: figures for the timed phases.  When it is interrupted, those of the whole
-        repetitions, perhaps none, and ``partial`` is set.
+    Returns: figures for the timed phases.  After Ctrl-C those of the complete repetitions,
+        perhaps none, and ``partial`` is set.
 
     """
     chosen = [CONTENDERS[name] for name in contenders]
-    result = _blank(workload, contenders)
+    result = _empty_result(workload, contenders)
     end = time.monotonic() + seconds
     try:
         for i in count():
-            if i >= repeat and (time.monotonic() >= end or i >= ENOUGH):
+            if i >= repeat and (time.monotonic() >= end or i >= MAX_REPETITIONS):
                 break
-            at = i % len(chosen)
-            for contender in chosen[at:] + chosen[:at]:
-                _take_turn(workload, contender, result)
+            first = i % len(chosen)
+            for contender in chosen[first:] + chosen[:first]:
+                _run(workload, contender, result)
                 if progress and i < repeat:
                     progress(1)
         for contender in chosen:
-            _take_latencies(workload, contender, result)
+            _run_timed(workload, contender, result)
             if progress:
                 progress(1)
     except KeyboardInterrupt:
-        _keep_whole_repetitions(result)
+        _keep_complete_repetitions(result)
     work = {phase.name: phase.work for phase in result.phases}
     result.expected = [
-        ExpectedResult(*row, counted=(work[row.phase] or {}).get(row.counter))
-        for row in workload.expected
+        replace(row, counted=(work[row.phase] or {}).get(row.counter)) for row in workload.expected
     ]
     return result
 
 
-def _blank(workload: Workload, contenders: Sequence[str]) -> WorkloadResult:
-    operations = Counter[str]()  # phases of one name are added up
+def _empty_result(workload: Workload, contenders: Sequence[str]) -> WorkloadResult:
+    phases: dict[str, PhaseResult] = {}  # phases with the same name are added
     for phase in workload.phases:
         if phase.timed:
-            operations[phase.name] += len(phase)
-    phases = [
-        PhaseResult(name, n, None, {contender: Figures() for contender in contenders})
-        for name, n in operations.items()
-    ]
-    return WorkloadResult(workload.name, workload.what, phases)
+            empty = PhaseResult(phase.name, 0, None, {name: Figures() for name in contenders})
+            phases.setdefault(phase.name, empty).operations += len(phase)
+    return WorkloadResult(workload.name, workload.what, list(phases.values()))
 
 
-def _keep_whole_repetitions(result: WorkloadResult) -> None:
-    figures = [figures for phase in result.phases for figures in phase.contenders.values()]
-    whole = min(len(each.ns) for each in figures)
-    for each in figures:
-        del each.ns[whole:]
+def _keep_complete_repetitions(result: WorkloadResult) -> None:
+    repetitions = result.whole_repetitions
+    for phase in result.phases:
+        for figures in phase.contenders.values():
+            del figures.ns[repetitions:]
     result.partial = True
 
 
-def _take_turn(workload: Workload, contender: Contender, result: WorkloadResult) -> None:
+def _run(workload: Workload, contender: Contender, result: WorkloadResult) -> None:
+    """Run once; add the times and, where it is counted, the work."""
     ns, failures = Counter[str](), Counter[str]()
     work: dict[str, Counter[str]] = {}
     with contender.open(workload) as session:
         for phase in workload.phases:
-            failed, worked = session.failures, session.work()
+            failures_before, work_before = session.failures, session.work()
             spent = session.run(phase.ops)
             if not phase.timed:
                 continue
             ns[phase.name] += spent
-            failures[phase.name] += session.failures - failed
-            if worked is not None:
-                done = Counter(asdict((session.work() - worked).total))
+            failures[phase.name] += session.failures - failures_before
+            if work_before is not None:
+                done = Counter(asdict((session.work() - work_before).total))
                 work.setdefault(phase.name, Counter()).update(done)
     for measured in result.phases:
         figures = measured.contenders[contender.name]
@@ -120,15 +113,15 @@ def _take_turn(workload: Workload, contender: Contender, result: WorkloadResult)
         figures.ns.append(max(ns[measured.name], 1) / measured.operations)
         figures.failures = failures[measured.name]
         if measured.name in work:
-            measured.work = dict(work[measured.name])  # the same for all who count
+            measured.work = dict(work[measured.name])  # the same for all that count
 
 
-def _take_latencies(workload: Workload, contender: Contender, result: WorkloadResult) -> None:
-    phases = {phase.name: phase.contenders[contender.name] for phase in result.phases}
+def _run_timed(workload: Workload, contender: Contender, result: WorkloadResult) -> None:
+    """Run once; add the latencies."""
     with contender.open(workload) as session:
         for phase in workload.phases:
             taken = session.run_timed(phase.ops)
             if phase.timed and taken is not None:
-                figures = phases[phase.name]
-                figures.alloc = figures.alloc + taken.alloc if figures.alloc else taken.alloc
-                figures.free = figures.free + taken.free if figures.free else taken.free
+                figures = result.phase(phase.name).contenders[contender.name]
+                figures.alloc = taken.alloc + (figures.alloc or Histogram())
+                figures.free = taken.free + (figures.free or Histogram())

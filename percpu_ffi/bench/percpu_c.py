@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Compile the kernel's own file of 2009 into a library; the file is the user's to bring.
+"""Compile the 2009 file, which the user provides, into a library.
 
-It is known by its git blob.  Both who measure it and who take it as a witness
-(``tests/upstream``) build it here.
+It is identified by its git blob.  The benchmark and the witness (``tests/upstream``) both use
+this.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ BLOB = "9ac01980cce084f51cde78edd5e0fec534f19023"
 
 
 class WrongFile(ConfigError):
-    """The file is not the one of 2009."""
+    """The file is not the 2009 file."""
 
 
 class CannotCompile(PercpuError, RuntimeError):
-    """There is no compiler, or it refused; the message has its command and what it said."""
+    """There is no compiler, or it failed; the message has its command and output."""
 
 
 def blob_id(data: bytes) -> str:
-    """Name some bytes as git does."""
+    """Return the id that git gives to a file."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
@@ -44,23 +44,23 @@ def compile_with(
 
     Args:
         percpu_c: the unmodified ``mm/percpu.c`` of 24 February 2009.
-        define: macro that is to hold its path, in quotes.
+        define: macro for its path, in quotes.
         flags: for the compiler.
         sources: C files, one of which includes the file by the macro.
-        library: what to make.
+        library: the file to write.
 
     Returns: the library.
 
     Raises:
         OSError: the file cannot be read.
         WrongFile: it is another file.
-        CannotCompile: it does not compile, or there is no compiler.
+        CannotCompile: compilation failed, or there is no compiler.
 
     """
     given = blob_id(percpu_c.read_bytes())
     if given != BLOB:
         raise WrongFile(
-            f"{percpu_c} is git blob {given}; what is needed is mm/percpu.c as it came with Linux "
+            f"{percpu_c} is git blob {given}; the 2009 file is needed, mm/percpu.c of Linux "
             f"commit 8d408b4be37b, blob {BLOB}: 'git show {BLOB}' prints it in a clone of Linux"
         )
     arguments = [

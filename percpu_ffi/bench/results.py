@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What was measured, in memory and as JSON.
+"""Results of the benchmark, in memory and as JSON.
 
-The file is one object: ``format`` and ``version`` say that it is ours, the rest are the
-fields of :class:`Results`, one level for each class below it.
+The file is one object: ``format`` and ``version`` identify it, the rest are the fields of
+:class:`Results`, one level for each class below it.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi.bench.histogram import Histogram
+from percpu_ffi.bench.workload import Expected  # noqa: TC001 - get_type_hints() needs it
 from percpu_ffi.errors import PercpuError
 
 __all__ = [
     "BoundResult",
-    "ExpectedResult",
     "Figures",
     "PhaseResult",
     "Results",
@@ -53,11 +54,11 @@ class Figures:
 
     @property
     def median(self) -> float:
-        """The figure to be quoted."""
+        """Median of ``ns``."""
         return statistics.median(self.ns)
 
     def ratios(self, to: Figures) -> list[float]:
-        """Tell how much longer it took than another one, repetition by repetition."""
+        """Return how many times longer it took than another one, for each repetition."""
         return [own / other for own, other in zip(self.ns, to.ns, strict=True)]
 
 
@@ -69,20 +70,8 @@ class PhaseResult:
     operations: int
     """Of one repetition."""
     work: dict[str, int] | None = None
-    """What the 2009 file has to do, by the names of ``Work``; None: nobody counted."""
+    """Work of the 2009 file, by the fields of ``Work``; None: not counted."""
     contenders: dict[str, Figures] = field(default_factory=dict)
-
-
-@dataclass
-class ExpectedResult:
-    """Work by formula and as counted."""
-
-    phase: str
-    counter: str
-    formula: str
-    value: int
-    counted: int | None
-    """None: nobody counted."""
 
 
 @dataclass
@@ -92,28 +81,28 @@ class WorkloadResult:
     name: str
     what: str
     phases: list[PhaseResult] = field(default_factory=list)
-    expected: list[ExpectedResult] = field(default_factory=list)
+    expected: list[Expected] = field(default_factory=list)
     partial: bool = False
     """It was interrupted: repetitions are missing, or the latencies."""
 
     @property
     def whole_repetitions(self) -> int:
-        """How often all contenders have run it."""
+        """Repetitions that all contenders completed."""
         return min(len(f.ns) for phase in self.phases for f in phase.contenders.values())
 
     def phase(self, name: str) -> PhaseResult:
-        """Find a phase by its name."""
+        """Return the phase with a name."""
         return next(phase for phase in self.phases if phase.name == name)
 
 
 @dataclass
 class BoundResult:
-    """A figure that has to be reached."""
+    """A figure and its limit."""
 
     what: str
     limit: float
     at_most: bool
-    """The limit is an upper one."""
+    """Whether the limit is an upper one."""
     values: list[float] = field(default_factory=list)
     """One for each round; none: not measured."""
     why: str = ""
@@ -121,7 +110,7 @@ class BoundResult:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the median keeps the limit; None: not measured."""
+        """Whether the median is within the limit; None: not measured."""
         if not self.values:
             return None
         middle = statistics.median(self.values)
@@ -130,7 +119,7 @@ class BoundResult:
 
 @dataclass
 class Results:
-    """Everything from one run."""
+    """All results of one run."""
 
     machine: dict[str, str]
     options: dict[str, float]
@@ -139,15 +128,15 @@ class Results:
     notes: list[str] = field(default_factory=list)
     """What was left out, and why."""
     partial: bool = False
-    """The run was interrupted: what is here is whole, but not all."""
+    """The run was interrupted: workloads or bounds are missing."""
 
     def workload(self, name: str) -> WorkloadResult | None:
-        """Find a workload by its name; None: it was not measured."""
+        """Return the workload with a name; None: it was not measured."""
         return next((each for each in self.workloads if each.name == name), None)
 
     @property
     def missed(self) -> bool:
-        """Whether some bound is."""
+        """Whether a bound was missed."""
         return any(bound.holds is False for bound in self.bounds)
 
 
@@ -159,8 +148,7 @@ def save(results: Results, path: str | Path) -> None:
 
     """
     data = {"format": FORMAT, "version": VERSION, **asdict(results)}
-    text = json.dumps(data, indent=1, default=lambda histogram: histogram.counts)
-    write_whole(path, f"{text}\n".encode())
+    write_whole(path, f"{json.dumps(data, indent=1)}\n".encode())
 
 
 def load(path: str | Path) -> Results:
@@ -168,7 +156,7 @@ def load(path: str | Path) -> Results:
 
     Raises:
         OSError: the file cannot be read.
-        ResultsError: it is something else, damaged, or of another version.
+        ResultsError: it has no results, is damaged, or has another version.
 
     """
     try:
@@ -184,47 +172,43 @@ def load(path: str | Path) -> Results:
             "again, or compare with the percpu_ffi that wrote it"
         )
     try:
-        return _results(data)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise _damaged(path, f"damaged: {type(error).__name__} {error}") from None
+        results: Results = _from_json(Results, data)
+    except (TypeError, ValueError) as error:
+        raise _damaged(path, f"damaged: {error}") from None
+    phases = (phase for workload in results.workloads for phase in workload.phases)
+    for figures in (figures for phase in phases for figures in phase.contenders.values()):
+        if not figures.ns or not all(0 < ns < math.inf for ns in figures.ns):
+            raise _damaged(path, "damaged: figures that are not times")
+    return results
 
 
 def _damaged(path: str | Path, why: str) -> ResultsError:
     return ResultsError(f"{path}: {why}; a file that bench --json wrote is needed")
 
 
-def _results(data: dict[str, Any]) -> Results:
-    workloads = [
-        WorkloadResult(
-            **{
-                **workload,
-                "phases": [_phase(phase) for phase in workload["phases"]],
-                "expected": [ExpectedResult(**row) for row in workload["expected"]],
-            }
-        )
-        for workload in data["workloads"]
-    ]
-    bounds = [BoundResult(**bound) for bound in data["bounds"]]
-    results = Results(**{**data, "workloads": workloads, "bounds": bounds})
-    texts = [*results.machine.values(), *(name for name, _ in results.options.items())]
-    for workload in workloads:
-        texts += [workload.name, *(phase.name for phase in workload.phases)]
-    if not all(isinstance(text, str) for text in texts):
-        raise ValueError("names that are no text")
-    return results
+def _from_json(kind: Any, value: Any) -> Any:
+    """Build a value of a type, with exactly the fields of each dataclass.
 
+    Raises:
+        TypeError, ValueError: the value is not of that type.
 
-def _phase(data: dict[str, Any]) -> PhaseResult:
-    contenders = {name: _figures(figures) for name, figures in data["contenders"].items()}
-    return PhaseResult(**{**data, "contenders": contenders})
-
-
-def _figures(data: dict[str, Any]) -> Figures:
-    figures = Figures(**data)
-    if not figures.ns or not all(0 < ns < math.inf for ns in figures.ns):
-        raise ValueError("figures that are no times")
-    for name in ("alloc", "free"):
-        if data[name] is not None:
-            counts = {int(bucket): int(count) for bucket, count in data[name].items()}
-            setattr(figures, name, Histogram(counts))
-    return figures
+    """
+    args = get_args(kind)
+    if isinstance(kind, UnionType):  # optional
+        return None if value is None else _from_json(args[0], value)
+    plain: Any = get_origin(kind) or kind
+    if plain is Histogram:
+        return Histogram({int(bucket): int(count) for bucket, count in dict(value).items()})
+    if is_dataclass(plain):
+        hints = get_type_hints(kind)
+        if dict(value).keys() != hints.keys():
+            raise ValueError(f"{kind.__name__} has the fields {', '.join(hints)}")
+        return kind(**{name: _from_json(hints[name], value[name]) for name in hints})
+    allowed: Any = (int, float) if plain is float else plain
+    if not isinstance(value, allowed):
+        raise TypeError(f"{plain.__name__} is needed, not {value!r:.40}")
+    if plain is list:
+        return [_from_json(args[0], item) for item in value]
+    if plain is dict:
+        return {_from_json(args[0], key): _from_json(args[1], value[key]) for key in value}
+    return value

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A whole run: workloads one after the other, then the bounds."""
+"""A complete run: the workloads one after the other, then the bounds."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from percpu_ffi.bench.bounds import BOUNDS
 from percpu_ffi.bench.contenders import CONTENDERS
 from percpu_ffi.bench.machine import describe_machine
-from percpu_ffi.bench.measure import measure, turns
+from percpu_ffi.bench.measure import measure
 from percpu_ffi.bench.results import Results
 
 if TYPE_CHECKING:
@@ -18,12 +17,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from percpu_ffi.bench.results import WorkloadResult
-    from percpu_ffi.bench.workload import Workload
-    from percpu_ffi.bench.workloads import Options
+    from percpu_ffi.bench.workload import Options, Workload
 
-    Bar = Callable[[str, int, str], AbstractContextManager[Callable[[int], object] | None]]
+    ProgressBar = Callable[[str, int, str], AbstractContextManager[Callable[[int], object] | None]]
 
-__all__ = ["Plan", "run", "start"]
+__all__ = ["Plan", "new_results", "run"]
 
 
 @dataclass(frozen=True)
@@ -31,20 +29,20 @@ class Plan:
     """What to run."""
 
     workloads: Sequence[Callable[[], Workload]]
-    """Each is made when its turn comes, so that one is in memory."""
+    """Each is made when it is run, so that only one is in memory."""
     contenders: Sequence[str]
-    """Names; none: those that a workload names itself, as far as they can be had."""
+    """Names; none: the default contenders of each workload that are available."""
     options: Options
     repeat: int
-    """Repetitions of each workload, at least."""
+    """Smallest number of repetitions of each workload."""
     seconds: float
-    """How long to repeat each, at least."""
+    """Shortest time to repeat each."""
     bounds: bool
-    """Look at the bounds at the end."""
+    """Whether to measure the bounds at the end."""
 
 
-def start(plan: Plan) -> Results:
-    """Make the results of a run that has yet to come; they are partial until it is over."""
+def new_results(plan: Plan) -> Results:
+    """Return the results of a run that has not begun; they are partial until it ends."""
     return Results(
         describe_machine(),
         {**asdict(plan.options), "repeat": plan.repeat, "seconds": plan.seconds},
@@ -56,28 +54,24 @@ def start(plan: Plan) -> Results:
 def run(
     plan: Plan,
     results: Results,
-    bar: Bar = lambda _what, _total, _unit: nullcontext(),
-    done: Callable[[WorkloadResult], object] = lambda _result: None,
+    progress_bar: ProgressBar,
+    done: Callable[[WorkloadResult], object],
 ) -> None:
-    """Run a plan; whatever ends it, what is whole is kept.  An interrupt ends it quietly.
+    """Run a plan and add the figures to ``results``; Ctrl-C ends it without an error.
 
-    Args:
-        plan: what to run.
-        results: where the figures go, from :func:`start`.
-        bar: makes a progress bar, as ``percpu_ffi.cli.progress.progress_bar``.
-        done: called with each workload's figures as soon as they are there.
-
+    ``progress_bar`` takes a title, the number of steps and their name; ``done`` is called with
+    each workload's figures when it has ended.
     """
     try:
         for make in plan.workloads:
-            result = _measured(make(), plan, bar)
+            result = _measure(make(), plan, progress_bar)
             if result.whole_repetitions:
                 results.workloads.append(result)
                 done(result)
             if result.partial:
                 return
         if plan.bounds:
-            with bar("bounds", len(BOUNDS), "bound") as progress:
+            with progress_bar("bounds", len(BOUNDS), "bound") as progress:
                 for bound in BOUNDS:
                     results.bounds += bound(results)
                     if progress:
@@ -87,11 +81,12 @@ def run(
         return
 
 
-def _measured(workload: Workload, plan: Plan, bar: Bar) -> WorkloadResult:
+def _measure(workload: Workload, plan: Plan, progress_bar: ProgressBar) -> WorkloadResult:
     contenders = list(plan.contenders) or [
         name for name in workload.contenders if not CONTENDERS[name].missing()
     ]
-    with bar(workload.name, turns(len(contenders), plan.repeat), "turn") as progress:
+    runs = (plan.repeat + 1) * len(contenders)
+    with progress_bar(workload.name, runs, "run") as progress:
         return measure(workload, contenders, plan.repeat, plan.seconds, progress)
 
 
@@ -101,5 +96,5 @@ def _left_out(plan: Plan) -> list[str]:
     why = [(contender.name, contender.missing()) for contender in CONTENDERS.values()]
     return [
         *(f"{name}: {reason}" for name, reason in why if reason),
-        "model: takes part when it is named, best with --objects 2000 --repeat 3",
+        "model: only with --contender model, best with --objects 2000 --repeat 3",
     ]

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * upstream.c - the kernel's own file of 2009 as a contender.
+ * upstream.c - the 2009 file as a contender in the benchmark
  *
- * Everything around it is as cheap as it can be, so that what is measured is
- * the file: no page is real, locks and flushes do nothing, addresses only go
- * up.  What it decides by is real: lists, and a balanced tree, which is the
- * port's own.  Its headers are empty files, all that it needs from them is
- * here.
+ * Its services are as cheap as possible, so that only the file is measured:
+ * no page is real, locks and flushes do nothing, addresses only grow.  What
+ * its decisions depend on is real: lists, and a balanced tree, which is the
+ * port's.  Its headers are empty files; all that it needs from them is here.
  *
- * UPSTREAM_PERCPU_C is the path of the file, in quotes.  It keeps its state in
- * static variables: there is one allocator at a time.
+ * UPSTREAM_PERCPU_C is the path of the file, in quotes.  Its state is in
+ * static variables, so there is one allocator at a time.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -40,7 +39,7 @@ static inline int fls(int number)
 	return number ? 32 - __builtin_clz((unsigned int)number) : 0;
 }
 
-/* --- bugs and warnings: the conditions are looked at, as in the kernel */
+/* --- bugs and warnings: the conditions are evaluated, as in the kernel */
 
 #define BUG_ON(condition)						\
 	do {								\
@@ -73,7 +72,7 @@ typedef unsigned int gfp_t;
 #define __GFP_COLD		0u
 
 struct page {
-	char any;		/* nobody looks */
+	char any;		/* never read */
 };
 
 static struct page the_page;	/* stands for every page frame */
@@ -95,14 +94,14 @@ static struct page the_page;	/* stands for every page frame */
 #define vfree(memory)		free(memory)
 #define alloc_bootmem(size)	calloc(1, size)
 
-/* --- address space: higher than any pointer of the host, nothing is there */
+/* --- address space: above any pointer of the host, without memory */
 
 #define SPACE			(1UL << 62)
 
 struct vm_struct {
 	void *addr;		/* where it starts */
 	unsigned long size;	/* bytes */
-	unsigned long flags;	/* nobody asks */
+	unsigned long flags;	/* never read */
 };
 #define VM_ALLOC		0
 
@@ -137,7 +136,7 @@ static void vm_area_register_early(struct vm_struct *area, size_t align)
 #define memset(to, byte, size)						\
 	((unsigned long)(to) >= SPACE ? (to) : (memset)(to, byte, size))
 
-/* --- lists; a walk that knows the next one beforehand, see "walk" in the errata */
+/* --- lists; walks read the next entry in advance, see "walk" in docs/errata.md */
 
 struct list_head {
 	struct list_head *next;	/* the first one, seen from the head */
@@ -187,7 +186,7 @@ static inline void list_move_tail(struct list_head *link,
 /* --- the tree: that of csrc/kernel/rbtree.h, under the names of the kernel */
 
 struct rb_node {
-	struct rb_node *parent;	/* as there */
+	struct rb_node *parent;	/* as in csrc/kernel/rbtree.h */
 	struct rb_node *rb_left;
 	struct rb_node *rb_right;
 	bool red;
@@ -254,7 +253,7 @@ typedef void (*pcpu_populate_pte_fn_t)(unsigned long addr);
 
 #define PUBLIC	__attribute__((visibility("default")))
 
-static int static_pages;	/* of each unit, that the set-up brings */
+static int static_pages;	/* in each unit, populated by the set-up */
 
 static struct page *bring_page(unsigned int cpu, int page)
 {
@@ -280,7 +279,7 @@ PUBLIC int upstream_free(void *unused, int64_t ptr)
 	return 0;
 }
 
-/* end the allocator that there is */
+/* end the present allocator */
 PUBLIC void upstream_stop(void)
 {
 	int slot;
@@ -301,7 +300,7 @@ PUBLIC void upstream_stop(void)
 	pcpu_addr_root = RB_ROOT;
 }
 
-/* as setup_pcpu_4k of x86; gives the size of a unit */
+/* as setup_pcpu_4k of x86; returns the size of a unit */
 PUBLIC int64_t upstream_start(int64_t cpus, int64_t static_size,
 			      insert_fn *insert, erase_fn *erase)
 {

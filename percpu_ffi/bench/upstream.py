@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel's own file of 2009 as a contender, compiled when it is first asked for.
+"""The 2009 file as a contender, compiled at its first use.
 
-Same compiler, same flags as the port; around it the cheapest machine that it can run on
+It has the compiler and the flags of the port, and the cheapest services that it can run on
 (``upstream.c``).  Its state is global, as in a kernel: one allocator at a time.
 """
 
@@ -27,14 +27,14 @@ PAGE = 4096  # bytes; known at compile time, as in a kernel
 
 
 def percpu_c_named() -> Path | None:
-    """Tell where the file is, if the user named it."""
+    """Return the path of the file, if the user named it."""
     named = os.environ.get("PERCPU_C")
     return Path(named) if named else None
 
 
 @cache
 def _library(percpu_c: Path) -> ctypes.CDLL:
-    # kernels are built with the last two, and their code counts on it
+    # kernels are built with the last two, and their code relies on it
     flags = [*extension_flags(), "-std=gnu11", "-fno-strict-aliasing", "-w"]
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -60,15 +60,10 @@ def _address(function: Any) -> int:
 
 
 class Upstream:
-    """An allocator of the file itself, bookkeeping only, first chunk ``4k``.
-
-    Args:
-        percpu_c: the file.
-        cpus: possible CPUs.
-        static_size: bytes of the static area.
+    """An allocator made by the 2009 file, bookkeeping only, first chunk ``4k``.
 
     Raises:
-        OSError, WrongFile, CannotCompile: it cannot be had.
+        OSError, WrongFile, CannotCompile: it cannot be built.
         ConfigError: another allocator of it is still open.
 
     """
@@ -89,7 +84,7 @@ class Upstream:
         Upstream._open = True
 
     def contender(self) -> Any:
-        """Give its functions to the benchmark's loop: a ``struct pcpu_contender``."""
+        """Return its functions for the benchmark's loop, a ``struct pcpu_contender``."""
         functions = {
             name: ffi.cast(
                 signature,
@@ -103,9 +98,9 @@ class Upstream:
         return ffi.new("struct pcpu_contender *", functions)[0]
 
     def locate(self, ptr: int) -> tuple[int, int]:
-        """Tell the ordinal of a chunk's creation, and the offset in it, of a pointer.
+        """Return the chunk of a pointer, by order of creation, and the offset in it.
 
-        Addresses are never used again here, so they tell.
+        Addresses are never reused here, so they determine both.
         """
         first_end = PAGE + self._chunk_size
         if ptr < first_end:
@@ -114,6 +109,6 @@ class Upstream:
         return chunk + 1, offset
 
     def close(self) -> None:
-        """Give its memory back."""
+        """Release its memory."""
         self._library.upstream_stop()
         Upstream._open = False

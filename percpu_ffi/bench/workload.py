@@ -1,46 +1,138 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a workload is: phases of operations, in the layout that C runs.
+"""Workloads: phases of operations, and the allocator that they are made for.
 
 Operations are ``struct pcpu_op`` of percpu.h, four 32-bit words each: two of a key, which
-nobody looks at here, a slot and a kind.  Whole columns are written at once, so that a
-million operations are made in some milliseconds.
+the benchmark ignores, a handle and a kind.  Whole columns are written at once: a million
+operations take a few milliseconds.
 """
 
 from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from percpu_ffi.bench.geometry import USUAL, Geometry
+from percpu_ffi.errors import ConfigError
 from percpu_ffi.trace.operations import FREE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Expected", "Kind", "Phase", "Workload", "allocs", "frees", "replacements"]
+__all__ = [
+    "DEFAULT_GEOMETRY",
+    "Expected",
+    "Geometry",
+    "Kind",
+    "Options",
+    "Phase",
+    "Workload",
+    "allocs",
+    "frees",
+    "replacements",
+]
 
 WORDS = 4  # of an operation
-SLOT, KIND = 2, 3  # which of them
+HANDLE, KIND = 2, 3  # which of them
 
 Kind = tuple[int, int]
 """Size and alignment of an allocation, bytes."""
 
 
-class Expected(NamedTuple):
-    """How much work a phase takes, by a formula."""
+@dataclass(frozen=True)
+class Options:
+    """How large the workloads are.
+
+    Raises:
+        ConfigError: a number is out of range.
+
+    """
+
+    objects: int = 1 << 16
+    """Objects to allocate; 2^20 in the published measurement."""
+    live: int = 4096
+    """Live objects in a steady state."""
+    seed: int = 2009
+    """Of all random numbers."""
+
+    def __post_init__(self) -> None:
+        for name, most in (("objects", 1 << 24), ("live", 1 << 20)):
+            if not 1 <= getattr(self, name) <= most:
+                raise ConfigError(f"--{name} {getattr(self, name)}: from 1 to {most:,}")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Arguments of an allocator, sizes in bytes; the defaults are a small machine of 2009.
+
+    First fit fills chunks one after the other.  The first chunk has the static area and the
+    objects that fit after it, each later one a whole unit of objects:
+
+        chunk 0  |SSSS|0|1|2|...            chunk 1  |n0|n0+1|...
+    """
+
+    cpus: int = 4
+    page_size: int = 4096
+    static_size: int = 8192
+
+    @property
+    def unit(self) -> int:
+        """Bytes of a unit: 16 pages, the smallest that the 4k set-up accepts."""
+        return 16 * self.page_size
+
+    @property
+    def chunk_frames(self) -> int:
+        """Page frames of a fully populated chunk."""
+        return self.unit // self.page_size * self.cpus
+
+    @property
+    def setup(self) -> dict[str, Any]:
+        """Arguments of an allocator."""
+        return {**vars(self), "first_chunk": "4k", "memory": "none"}
+
+    def per_chunk(self, size: int) -> tuple[int, int]:
+        """Return how many objects fit the first chunk, and how many each later one."""
+        return (self.unit - self.static_size) // size, self.unit // size
+
+    def starts(self, objects: int, size: int) -> list[int]:
+        """Return the first object of each chunk."""
+        first, later = self.per_chunk(size)
+        return [0, *range(first, objects, later)]
+
+    def whole_chunks(self, objects: int, size: int) -> int:
+        """Round down to objects that fill whole chunks, at least the first and another one."""
+        first, later = self.per_chunk(size)
+        return first + later * max((objects - first) // later, 1)
+
+    def first_halves(self, objects: int, size: int) -> list[int]:
+        """Return the objects in the first half of their unit."""
+        half = self.unit // 2
+        first, *later = self.starts(objects, size)
+        chosen = list(range(first, (half - self.static_size) // size))
+        for start in later:
+            chosen += range(start, start + half // size)
+        return chosen
+
+
+DEFAULT_GEOMETRY = Geometry()
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The work of a phase, by a formula and as counted."""
 
     phase: str
     counter: str
     """A field of ``Work``."""
     formula: str
     value: int
-    """What the formula gives here."""
+    """The formula's result for this workload."""
+    counted: int | None = None
+    """None: not counted."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Operations that belong together.  Timed phases of one name are added up."""
+    """Operations that belong together.  The times of phases with the same name are added."""
 
     name: str
     ops: array[int]
@@ -56,45 +148,44 @@ class Workload:
 
     name: str
     what: str
-    """In a few words."""
+    """A short description."""
     phases: tuple[Phase, ...]
     kinds: tuple[Kind, ...]
-    """What the operations' kinds stand for."""
+    """Size and alignment by the number that operations refer to."""
     slots: int
-    """Most areas alive at one time."""
+    """Handles: the largest number of live areas."""
     contenders: tuple[str, ...] = ("port", "upstream", "malloc", "empty")
-    """Who takes part unless somebody says otherwise."""
-    geometry: Geometry = USUAL
+    """Names of the default contenders."""
+    geometry: Geometry = DEFAULT_GEOMETRY
     expected: tuple[Expected, ...] = ()
 
     @property
     def drain(self) -> array[int]:
-        """Operations that free whatever is left."""
+        """Operations that free every live area."""
         return frees(range(self.slots))
 
 
-def _ops(slots: Sequence[int], kinds: Iterable[int]) -> array[int]:
-    ops = array("I", bytes(4 * WORDS * len(slots)))
-    ops[SLOT::WORDS] = array("I", slots)
+def _ops(handles: Sequence[int], kinds: Iterable[int]) -> array[int]:
+    ops = array("I", bytes(4 * WORDS * len(handles)))
+    ops[HANDLE::WORDS] = array("I", handles)
     ops[KIND::WORDS] = array("I", kinds)
     return ops
 
 
-def allocs(slots: Sequence[int], kinds: int | Sequence[int] = 0) -> array[int]:
-    """Allocate into slots, all of one kind or each of its own."""
-    return _ops(slots, [kinds] * len(slots) if isinstance(kinds, int) else kinds)
+def allocs(handles: Sequence[int], kinds: int | Sequence[int] = 0) -> array[int]:
+    """Return operations that allocate: all of one kind, or one kind for each handle."""
+    return _ops(handles, [kinds] * len(handles) if isinstance(kinds, int) else kinds)
 
 
-def frees(slots: Sequence[int]) -> array[int]:
-    """Free slots in the order given."""
-    return _ops(slots, [FREE] * len(slots))
+def frees(handles: Sequence[int]) -> array[int]:
+    """Return operations that free, in the order of ``handles``."""
+    return _ops(handles, [FREE] * len(handles))
 
 
-def replacements(slots: Sequence[int], kinds: Sequence[int]) -> array[int]:
-    """Free each slot and allocate into it again."""
-    ops = array("I", bytes(8 * WORDS * len(slots)))
-    column = array("I", slots)
-    ops[SLOT :: 2 * WORDS] = ops[WORDS + SLOT :: 2 * WORDS] = column
-    ops[KIND :: 2 * WORDS] = array("I", [FREE]) * len(slots)
+def replacements(handles: Sequence[int], kinds: Sequence[int]) -> array[int]:
+    """Return operations that free each handle's area and allocate another one."""
+    ops = array("I", bytes(8 * WORDS * len(handles)))
+    ops[HANDLE :: 2 * WORDS] = ops[WORDS + HANDLE :: 2 * WORDS] = array("I", handles)
+    ops[KIND :: 2 * WORDS] = array("I", [FREE]) * len(handles)
     ops[WORDS + KIND :: 2 * WORDS] = array("I", kinds)
     return ops

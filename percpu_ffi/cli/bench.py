@@ -11,9 +11,10 @@ from percpu_ffi._util.atomic_write import check_writable
 from percpu_ffi._util.optional import check_plot
 from percpu_ffi.bench.contenders import CONTENDERS, choose_contenders
 from percpu_ffi.bench.results import load, save
-from percpu_ffi.bench.run import Plan, start
+from percpu_ffi.bench.run import Plan, new_results
 from percpu_ffi.bench.run import run as measure_all
-from percpu_ffi.bench.workloads import Options, make_workloads
+from percpu_ffi.bench.workload import Options
+from percpu_ffi.bench.workloads import make_workloads
 from percpu_ffi.cli.arguments import add_plot, add_repeatable
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
             check_writable(option, path)
     if args.plot:
         check_plot(args.plot)
-    results = start(plan)
+    results = new_results(plan)
 
     def keep(result: WorkloadResult) -> None:
         """Save all complete results, marked as partial, before anything can go wrong."""

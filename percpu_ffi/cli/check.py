@@ -18,8 +18,8 @@ from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, Mix, lockstep, shorten
-from percpu_ffi.lockstep.campaign import WorkerPool
-from percpu_ffi.lockstep.drive import told
+from percpu_ffi.lockstep.driver import describe_error
+from percpu_ffi.lockstep.worker_pool import WorkerPool
 from percpu_ffi.model import Model
 from percpu_ffi.reports.lockstep import campaign_text, operations_text
 from percpu_ffi.trace import Trace
@@ -28,7 +28,7 @@ from percpu_ffi.trace.operations import checked_fault, checked_setup
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from percpu_ffi.lockstep import Difference, Maker
+    from percpu_ffi.lockstep import Difference, Factory
 
 DIFFERENT = 1  # exit status
 MOST_JOBS = 256
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     return _run_campaign(args, makers) if args.random else _run_trace(args, makers)
 
 
-def _run_trace(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
+def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     trace = Trace.load(args.trace)
     # the state is compared, and the model has no faster memory
     setup: dict[str, Any] = {"memory": "none"}
@@ -103,7 +103,7 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
     return 0
 
 
-def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
+def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     if args.jobs is not None and not 1 <= args.jobs <= MOST_JOBS:
         raise ConfigError(f"--jobs {args.jobs}: from 1 to {MOST_JOBS} processes")
     campaign = Campaign(
@@ -130,7 +130,7 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Maker]) -> int:
     return _show(args, makers, totals.difference) if totals.difference else 0
 
 
-def _show(args: argparse.Namespace, makers: Mapping[str, Maker], difference: Difference) -> int:
+def _show(args: argparse.Namespace, makers: Mapping[str, Factory], difference: Difference) -> int:
     """Shorten, print and save the trace that shows a difference."""
     difference.trace.save(args.save)  # all of it, in case shortening fails
     with progress_bar("shortening", len(difference.trace), "op") as progress:
@@ -141,8 +141,8 @@ def _show(args: argparse.Namespace, makers: Mapping[str, Maker], difference: Dif
     return DIFFERENT
 
 
-def _makers(args: argparse.Namespace) -> dict[str, Maker]:
-    makers: dict[str, Maker] = {"port": Allocator, "model": Model}
+def _makers(args: argparse.Namespace) -> dict[str, Factory]:
+    makers: dict[str, Factory] = {"port": Allocator, "model": Model}
     for given in args.parties:
         name, equals, place = given.partition("=")
         module, colon, attribute = place.partition(":")
@@ -155,7 +155,7 @@ def _makers(args: argparse.Namespace) -> dict[str, Maker]:
         try:
             makers[name] = operator.attrgetter(attribute)(importlib.import_module(module))
         except (Exception, SystemExit) as error:
-            raise ConfigError(f"party {name!r} cannot be imported: {told(error)}") from None
+            raise ConfigError(f"party {name!r} cannot be imported: {describe_error(error)}") from None
         if not callable(makers[name]):
             raise ConfigError(f"party {name!r}: {place} is not a class or function")
     unknown = set(args.only or ()) - makers.keys()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from percpu_ffi._util.atomic_write import is_special
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.errors import RecordError
-from percpu_ffi.record import Instance, Span, find_tracefs, record
+from percpu_ffi.record import Instance, Period, find_tracefs, record
 from percpu_ffi.reports.recording import recording_summary
 
 if TYPE_CHECKING:
@@ -55,16 +55,16 @@ def run(args: argparse.Namespace) -> int:
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     _check_output(args.output)
     tracefs = find_tracefs(args.tracefs)
-    with Span(command, args.seconds, notify) as span:
+    with Period(command, args.seconds, notify) as period:
         with Instance(tracefs, args.buffer_kb, notify) as instance:
             if not command and args.seconds is None:
                 notify("recording, until Ctrl-C")
-            trace, broken = record(instance, span)
+            trace, broken = record(instance, period)
         _save(trace, args.output)
-        notify(recording_summary(args.output, trace.stats, span.seconds))
+        notify(recording_summary(args.output, trace.stats, period.seconds))
         if broken:
             raise RecordError(f"{broken}; {args.output} holds what came before") from broken
-    return span.status
+    return period.status
 
 
 def _seconds(text: str) -> float:

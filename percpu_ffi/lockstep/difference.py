@@ -1,50 +1,51 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The first difference between allocators that did the same, told to a person."""
+"""The first difference between allocators in lockstep, and its description as text."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, zip_longest
 from typing import TYPE_CHECKING
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.drawing import LEGEND, map_window
 from percpu_ffi.work import WorkByCall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from percpu_ffi.state import ChunkState, State
     from percpu_ffi.trace import Trace
 
 __all__ = ["Difference"]
 
-AROUND = 256  # bytes of a map to draw before and behind the place
+AROUND = 256  # bytes of a map to draw before and after the offset
 WIDTH = 64  # characters of a drawn map
-MOST_LINES = 12  # differing fields to list
+MAX_LINES = 12  # differing fields to list
 
 
 @dataclass(frozen=True)
 class Difference:
-    """An operation after which the parties were not the same any more."""
+    """An operation after which the allocators are no longer the same."""
 
     trace: Trace
     """The operations up to and with the one that differs, and the set-up."""
     aspect: str
     """What differs: ``"errors"``, ``"pointers"``, ``"state"``, ``"counters"`` or ``"work"``."""
-    parties: tuple[str, ...]
-    """Their names."""
+    names: tuple[str, ...]
+    """Names of the allocators."""
     answers: tuple[str, ...]
-    """What each gave: a pointer, an error, or nothing."""
+    """The answer of each: a pointer, an error, or nothing."""
     states: tuple[State, ...] = ()
     """Their states after the operation; empty where they were not compared."""
     counters: tuple[dict[str, int], ...] = ()
-    """Their service calls up to there; likewise."""
+    """Their service calls so far; likewise."""
     work: tuple[WorkByCall, ...] = ()
-    """Their work up to there; likewise."""
+    """Their work so far; likewise."""
 
     @property
     def index(self) -> int:
-        """Which operation of the trace, from 0; -1: the set-up itself."""
+        """Index of the operation in the trace; -1: the set-up itself."""
         return len(self.trace) - 1
 
     def __str__(self) -> str:
@@ -53,101 +54,92 @@ class Difference:
     def _lines(self) -> Iterator[str]:
         setup = ", ".join(f"{name}={value!r}" for name, value in self.trace.setup.items())
         verb = "differs" if self.aspect in ("state", "work") else "differ"
-        yield f"the {self.aspect} {verb} after {self._operation()}"
+        operation = "the set-up"
+        if self.index >= 0:
+            operation = f"operation {self.index}, {self.trace[self.index]}"
+        yield f"the {self.aspect} {verb} after {operation}"
         yield f"set up with {setup or 'defaults'}"
-        yield from self._each(self.answers)
-        rows = [*self._differing_counters(), *self._differing_state(), *self._differing_work()]
-        yield from rows[:MOST_LINES]
-        if len(rows) > MOST_LINES:
-            yield f"and {len(rows) - MOST_LINES} more lines like these"
+        yield from self._by_name(self.answers)
+        rows = [*self._counter_rows(), *self._state_rows(), *self._work_rows()]
+        yield from rows[:MAX_LINES]
+        if len(rows) > MAX_LINES:
+            yield f"and {len(rows) - MAX_LINES} more lines like these"
         yield from self._maps()
 
-    def _operation(self) -> str:
-        if self.index < 0:
-            return "the set-up"
-        return f"operation {self.index}, {self.trace[self.index]}"
-
-    def _each(self, values: tuple[str, ...]) -> Iterator[str]:
-        """One line for each party."""
-        width = max(map(len, self.parties))
-        for name, value in zip(self.parties, values, strict=True):
+    def _by_name(self, values: Sequence[str]) -> Iterator[str]:
+        """One line for each allocator."""
+        width = max(map(len, self.names))
+        for name, value in zip(self.names, values, strict=True):
             yield f"  {name:<{width}}  {value}"
 
-    def _row(self, what: str, values: list[object]) -> str:
-        pairs = zip(self.parties, values, strict=True)
-        return f"{what}: " + "; ".join(f"{name} {value}" for name, value in pairs)
+    def _row(
+        self, what: str, values: Sequence[object], shown: Callable[..., object] = str
+    ) -> Iterator[str]:
+        """One line with all values, if they differ."""
+        if any(value != values[0] for value in values):
+            pairs = zip(self.names, values, strict=True)
+            yield f"{what}: " + "; ".join(f"{name} {shown(value)}" for name, value in pairs)
 
-    def _differing_counters(self) -> Iterator[str]:
+    def _counter_rows(self) -> Iterator[str]:
         for service in self.counters[0] if self.counters else ():
             calls = [counters.get(service) for counters in self.counters]
-            if any(number != calls[0] for number in calls):
-                yield self._row(f"calls of {service}", [*calls])
+            yield from self._row(f"calls of {service}", calls)
 
-    def _differing_work(self) -> Iterator[str]:
+    def _work_rows(self) -> Iterator[str]:
         if not all(isinstance(work, WorkByCall) for work in self.work):
-            yield self._row("work", [*self.work])
+            yield from self._row("work", self.work)
             return
         for call in ("alloc", "free"):
             works = [asdict(getattr(work, call)) for work in self.work]
             for name in works[0] if works else ():
-                counts = [work[name] for work in works]
-                if any(number != counts[0] for number in counts):
-                    yield self._row(f"{name} for {call}", [*counts])
+                yield from self._row(f"{name} for {call}", [work[name] for work in works])
 
-    def _differing_state(self) -> Iterator[str]:
-        states = self.states
-        if not states or all(state == states[0] for state in states):
-            return
-        for slot in range(max(len(state.slots) for state in states)):
-            lists = [state.slots[slot] if slot < len(state.slots) else None for state in states]
-            if any(ids != lists[0] for ids in lists):
-                yield self._row(f"chunks in slot {slot}", [*lists])
-        for number in sorted({chunk.id for state in states for chunk in state.chunks}):
-            chunks = [_chunk(state, number) for state in states]
+    def _state_rows(self) -> Iterator[str]:
+        for slot, lists in enumerate(zip_longest(*(state.slots for state in self.states))):
+            yield from self._row(f"chunks in slot {slot}", lists)
+        for number, chunks in self._chunks():
+            yield from self._row(f"chunk {number} exists", [chunk is not None for chunk in chunks])
             if None in chunks:
-                there = ["there" if chunk else "not there" for chunk in chunks]
-                yield self._row(f"chunk {number}", [*there])
                 continue
             for field in ("free_size", "contig_hint", "map_alloc", "immutable", "populated"):
                 values = [getattr(chunk, field) for chunk in chunks]
-                if any(value != values[0] for value in values):
-                    shown = [_pages(value) if field == "populated" else value for value in values]
-                    yield self._row(f"chunk {number}, {field}", shown)
+                shown = _pages if field == "populated" else str
+                yield from self._row(f"chunk {number}, {field}", values, shown)
+
+    def _chunks(self) -> Iterator[tuple[int, list[ChunkState | None]]]:
+        """Each chunk that exists in any state, from all of them."""
+        by_id = [{chunk.id: chunk for chunk in state.chunks} for state in self.states]
+        for number in sorted(set().union(*by_id)):
+            yield number, [chunks.get(number) for chunks in by_id]
 
     def _maps(self) -> Iterator[str]:
-        """Draw the first maps that differ, around the place."""
-        states = self.states
-        for number in sorted({chunk.id for state in states for chunk in state.chunks}):
-            chunks = [_chunk(state, number) for state in states]
+        """Draw the first maps that differ, around the first offset where they do."""
+        for number, chunks in self._chunks():
             maps = [chunk.map if chunk else () for chunk in chunks]
-            if all(entries == maps[0] for entries in maps):
+            others = [entries for entries in maps if entries != maps[0]]
+            if not others:
                 continue
-            place = min(_common_end(maps[0], entries) for entries in maps[1:] if entries != maps[0])
-            start = max(place - AROUND, 0)
-            end = place + AROUND
-            yield f"chunk {number}, bytes {start} to {end} of a unit; the maps part at {place}"
+            offset = min(_common_bytes(maps[0], entries) for entries in others)
+            start, end = max(offset - AROUND, 0), offset + AROUND
+            yield f"chunk {number}, bytes {start} to {end} of a unit; the maps part at {offset}"
             yield LEGEND
-            yield from self._each(
-                tuple(
-                    f"[{map_window(entries, start, end, WIDTH)}]  {_around(entries, start, end)}"
+            yield from self._by_name(
+                [
+                    f"[{map_window(entries, start, end, WIDTH)}]  {_between(entries, start, end)}"
                     for entries in maps
-                )
+                ]
             )
             return
 
 
-def _chunk(state: State, number: int) -> ChunkState | None:
-    return next((chunk for chunk in state.chunks if chunk.id == number), None)
-
-
 def _pages(populated: tuple[int, ...]) -> str:
-    """Tell how many CPUs hold each page of a unit, as in ``3 pages 2, 13 pages 0``."""
+    """Format how many CPUs hold each page of a unit, as in ``3 pages 2, 13 pages 0``."""
     runs = [(cpus, len(list(pages))) for cpus, pages in groupby(populated)]
-    return ", ".join(f"{n} page{'s' if n > 1 else ''} {cpus}" for cpus, n in runs)
+    return ", ".join(f"{plural(n, 'page')} {cpus}" for cpus, n in runs)
 
 
-def _common_end(left: tuple[int, ...], right: tuple[int, ...]) -> int:
-    """Tell up to which offset two maps are the same."""
+def _common_bytes(left: tuple[int, ...], right: tuple[int, ...]) -> int:
+    """Return the offset up to which two maps are the same."""
     offset = 0
     for a, b in zip(left, right, strict=False):
         if a != b:
@@ -156,9 +148,9 @@ def _common_end(left: tuple[int, ...], right: tuple[int, ...]) -> int:
     return offset
 
 
-def _around(entries: tuple[int, ...], start: int, end: int) -> str:
-    """The entries of a map that lie between two offsets."""
-    ends = list(accumulate(map(abs, entries)))
+def _between(entries: tuple[int, ...], start: int, end: int) -> str:
+    """Format the map entries between two offsets."""
+    ends = accumulate(map(abs, entries))
     inside = [
         f"{size:+}"
         for size, stop in zip(entries, ends, strict=True)

@@ -2,69 +2,64 @@
 """Shorten a trace that shows a difference.
 
 Source of the algorithm: delta debugging, Zeller and Hildebrandt, "Simplifying and Isolating
-Failure-Inducing Input", 2002: take away ever smaller pieces for as long as the rest
-still shows it.
+Failure-Inducing Input", 2002: remove ever smaller pieces while the remaining operations still
+show a difference.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from percpu_ffi.lockstep.drive import ASPECTS, lockstep
+from percpu_ffi.lockstep.driver import ASPECTS, lockstep
 from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from percpu_ffi.lockstep.difference import Difference
-    from percpu_ffi.lockstep.drive import Maker
+    from percpu_ffi.lockstep.driver import Factory
     from percpu_ffi.trace import Op
 
 __all__ = ["shorten"]
 
 
 def shorten(
-    makers: Mapping[str, Maker],
+    factories: Mapping[str, Factory],
     difference: Difference,
     *,
     compare: Collection[str] = ASPECTS,
     progress: Callable[[int], object] | None = None,
 ) -> Difference:
-    """Find a short trace that shows a difference too, perhaps at another operation.
+    """Find a short trace that also shows a difference, perhaps at another operation.
 
-    Ctrl-C ends the search with what it has reached.
+    Ctrl-C ends the search; the shortest trace so far is returned.  ``compare`` is as it was
+    when the difference was found; ``progress`` is called with the number of operations removed
+    since its last call.
 
-    Args:
-        makers: who made the parties.
-        difference: what was found.
-        compare: as it was when that was found.
-        progress: called with the number of operations that were got rid of since its last call.
-
-    Returns: the difference that the short trace shows.
+    Returns: the difference of the short trace.
 
     """
     best = difference
-    try:
-        for found in _shorter(makers, difference, compare):
+    with suppress(KeyboardInterrupt):
+        for found in _shorter(factories, difference, compare):
             if progress:
                 progress(len(best.trace) - len(found.trace))
             best = found
-    except KeyboardInterrupt:
-        pass  # what was reached is good too
     return best
 
 
 def _shorter(
-    makers: Mapping[str, Maker], difference: Difference, compare: Collection[str]
+    factories: Mapping[str, Factory], difference: Difference, compare: Collection[str]
 ) -> Iterator[Difference]:
-    """Find ever shorter traces."""
+    """Yield the differences of ever shorter traces."""
     setup, ops = difference.trace.setup, list(difference.trace)
     pieces = 2
     while len(ops) > 1:
         size = -(-len(ops) // pieces)
         for start in range(0, len(ops), size):
             rest = _without_stray_frees(ops[:start] + ops[start + size :])
-            found = lockstep(makers, Trace.from_ops(rest, setup), compare=compare)
+            found = lockstep(factories, Trace.from_ops(rest, setup), compare=compare)
             if found:
                 yield found
                 ops = list(found.trace)
@@ -77,7 +72,7 @@ def _shorter(
 
 
 def _without_stray_frees(ops: list[Op]) -> list[Op]:
-    """Leave out frees of what is not there: they do nothing."""
+    """Leave out frees of keys that are not live: they do nothing."""
     kept, live = [], set()
     for op in ops:
         if op[0] == "alloc":

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Carry the kernel's text into the reader of traces, as it comes.
+"""Pass the kernel's text to the reader of traces while it arrives.
 
-Nothing is kept but the operations, 16 bytes each: a long recording needs neither a large
-file of text nor a large buffer in the kernel.
+Only the operations are kept, 16 bytes each: a long recording needs neither a large text file
+nor a large buffer in the kernel.
 """
 
 from __future__ import annotations
@@ -19,66 +19,66 @@ from percpu_ffi.trace.text import read_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from percpu_ffi.record.span import Span
+    from percpu_ffi.record.period import Period
     from percpu_ffi.record.tracefs import Instance
 
 __all__ = ["Recording", "record"]
 
-# seconds between two looks at an empty pipe; to be woken by the kernel instead would be for
-# each event, and cost the machine that is measured more
+# seconds between two reads of an empty pipe; a wake-up by the kernel would come with each
+# event, and disturb the machine more
 PAUSE = 0.01
 
 
 class LiveText:
-    """What the kernel prints while a span lasts, in blocks."""
+    """The kernel's text during a recording period, in blocks."""
 
     name = "trace_pipe"
 
-    def __init__(self, instance: Instance, span: Span) -> None:
-        """Begin with what a trace that is read from a file tells in its head: the CPUs."""
+    def __init__(self, instance: Instance, period: Period) -> None:
+        """Start with the header of a trace file, which has the number of CPUs."""
         self._instance = instance
-        self._span = span
+        self._period = period
         self.head = f"# recorded by percpu-ffi   #P:{os.sysconf('SC_NPROCESSORS_ONLN')}\n".encode()
 
     def __iter__(self) -> Iterator[bytes]:
-        """Start it all, give blocks of text until the span is over, then what is left."""
+        """Start the period, yield blocks of text until it is over, then the remaining text."""
         yield self.head
-        self._instance.start()
-        self._span.start()
-        while not self._span.over():
+        self._instance.switch(True)
+        self._period.start()
+        while not self._period.over():
             if block := self._instance.read():
                 yield block
             else:
                 time.sleep(PAUSE)
-        self._instance.stop()
+        self._instance.switch(False)
         while block := self._instance.read():
             yield block
 
 
 class Recording(NamedTuple):
-    """What came, be it all of it or not."""
+    """The events of a recording period, perhaps not all."""
 
     trace: Trace
     broken: Exception | None
-    """What ended it before its time: a line that is not understood, no memory."""
+    """The error that ended it early: a malformed line, or out of memory."""
 
 
-def record(instance: Instance, span: Span) -> Recording:
-    """Record while ``span`` lasts, which is started here.
+def record(instance: Instance, period: Period) -> Recording:
+    """Start ``period`` and record until it is over.
 
     Raises:
-        RecordError: nothing came, or the command could not be started.
-        TraceError: the first event that the kernel printed is not understood.
+        RecordError: there was no event, or the command could not be started.
+        TraceError: the first event of the kernel is malformed.
 
     """
     broken: list[Exception] = []
     try:
-        operations = read_text(LiveText(instance, span), broken.append)
+        operations = read_text(LiveText(instance, period), broken.append)
     except TraceError as error:
         if broken:
             raise broken[0] from None
         raise RecordError(
-            f"no percpu event came in {span.seconds:.2f} s, and no file was written; record "
+            f"no percpu event in {period.seconds:.2f} s, and no file was written; record "
             "longer, or a COMMAND that starts processes, mounts or makes network namespaces"
         ) from error
     lost = max(operations.stats.lost, instance.lost())

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""An instance in tracefs: buffers and switches of our own, beside all other tracing.
+"""An instance in tracefs: buffers and switches of its own, next to all other tracing.
 
-The kernel makes it with a mkdir and takes it away with a rmdir; what others trace is
-never touched.  The directory's name carries our process id, so that what a killed
-recorder left behind is found by the next one.
+The kernel makes an instance at mkdir and removes it at rmdir; other tracing is never touched.
+The directory's name contains our process id, so that the next recorder finds what a killed
+one left.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from percpu_ffi.errors import RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 __all__ = ["Instance", "find_tracefs"]
 
@@ -30,10 +29,10 @@ NAME = re.compile(r"percpu-ffi-(\d+)-[0-9a-f]+")
 EVENTS = "events/percpu"
 
 # the clock that all CPUs share: an area may be freed on another CPU than it was allocated
-# on, and the kernel merges what its CPUs wrote by time alone
+# on, and the kernel merges the events of its CPUs by time alone
 CLOCK = "mono"
 
-# an instance begins with the options of the main one, and these change the text
+# an instance starts with the options of the main one, and these change the text
 OPTIONS = (
     "context-info",
     "nobin",
@@ -48,8 +47,8 @@ OPTIONS = (
 )
 
 BLOCK = 1 << 16
-BUSY_TRIES = 20  # something that looks into it may hold the instance for a moment
-BUSY_PAUSE = 0.05  # seconds between two of them
+BUSY_TRIES = 20  # another process may have a file of the instance open for a moment
+BUSY_PAUSE = 0.05  # seconds between two tries
 
 WITH_PERF = """
 or record with perf, and read what it prints:
@@ -61,7 +60,7 @@ def find_tracefs(given: str | None = None) -> Path:
     """Find where tracefs is mounted: ``given``, or one of the usual places.
 
     Raises:
-        RecordError: it is not there, closed to this user, or has no percpu events.
+        RecordError: it is not mounted, this user may not read it, or it has no percpu events.
 
     """
     places = (given,) if given else PLACES
@@ -81,17 +80,13 @@ def find_tracefs(given: str | None = None) -> Path:
 
 
 class Instance:
-    """An instance that records the percpu events; made on entry, gone on exit."""
+    """An instance that records the percpu events; made on entry, removed on exit.
+
+    Each CPU has a buffer of ``buffer_kb`` KiB.  ``warn`` is called with messages about problems
+    that do not stop a recording.
+    """
 
     def __init__(self, tracefs: Path, buffer_kb: int, warn: Callable[[str], object]) -> None:
-        """Take the place of tracefs and the size of each CPU's buffer in KiB.
-
-        Args:
-            tracefs: what :func:`find_tracefs` found.
-            buffer_kb: KiB for each CPU.
-            warn: told what does not stop a recording: leftovers, removed or not.
-
-        """
         name = f"percpu-ffi-{os.getpid()}-{secrets.token_hex(2)}"
         self.path = tracefs / "instances" / name
         self._buffer_kb = buffer_kb
@@ -99,24 +94,23 @@ class Instance:
         self._pipe = -1
 
     def __enter__(self) -> Instance:
-        """Make the instance, all events off.
+        """Make the instance, with its events off.
 
         Raises:
-            RecordError: the kernel does not let us, or has no memory for the buffers.
+            RecordError: the kernel refuses, or has no memory for the buffers.
 
         """
+        made = False
         try:
             _remove_stale(self.path.parent, self._warn)
             os.mkdir(self.path)
-        except OSError as error:
-            raise _refused(self.path, error) from error
-        try:
+            made = True
             self._set_up()
-        except OSError as error:
-            self._remove()
-            raise _refused(self.path, error) from error
-        except BaseException:
-            self._remove()
+        except BaseException as error:
+            if made:
+                self._remove()
+            if isinstance(error, OSError):
+                raise _refused(self.path, error) from error
             raise
         return self
 
@@ -125,7 +119,7 @@ class Instance:
             _write(self.path / "buffer_size_kb", str(self._buffer_kb))
         except OSError as error:
             raise RecordError(
-                f"the kernel gives no buffers of {self._buffer_kb} KiB for each CPU "
+                f"the kernel has no room for buffers of {self._buffer_kb} KiB for each CPU "
                 f"({error.strerror}); give a smaller --buffer-kb"
             ) from error
         for option in OPTIONS:
@@ -138,22 +132,22 @@ class Instance:
         pipe = self.path / "trace_pipe"
         self._pipe = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take the instance away, and with it the events and the buffers."""
+    def __exit__(self, *_: object) -> None:
+        """Remove the instance, with its events and buffers."""
         self._remove()
 
-    def start(self) -> None:
-        """Let events come."""
-        self._switch("1")
+    def switch(self, on: bool) -> None:
+        """Switch the events on or off; what is in the buffers can still be read.
 
-    def stop(self) -> None:
-        """Let no more events come; what came can still be read."""
-        self._switch("0")
+        Raises:
+            RecordError: the kernel refuses.
+
+        """
+        path = self.path / EVENTS / "enable"
+        try:
+            _write(path, str(int(on)))
+        except OSError as error:
+            raise _refused(path, error) from error
 
     def read(self) -> bytes:
         """Read the next text of the events, in their order; empty: nothing at the moment."""
@@ -163,7 +157,7 @@ class Instance:
             return b""
 
     def lost(self) -> int:
-        """How many events the kernel had to throw away, by its own count."""
+        """Return how many events the kernel lost, by its own count."""
         names = ("overrun", "commit overrun", "dropped events")
         total = 0
         for file in self.path.glob("per_cpu/cpu*/stats"):
@@ -172,50 +166,43 @@ class Instance:
                 total += int(value) if name in names else 0
         return total
 
-    def _switch(self, state: str) -> None:
-        path = self.path / EVENTS / "enable"
-        try:
-            _write(path, state)
-        except OSError as error:
-            raise _refused(path, error) from error
-
     def _remove(self) -> None:
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
         for _ in range(BUSY_TRIES):
             try:
-                os.rmdir(self.path)  # turns its events off, too
+                os.rmdir(self.path)  # also switches its events off
                 return
             except OSError as error:
                 reason = error
             time.sleep(BUSY_PAUSE)
-        with suppress(RecordError):  # what follows is told anyway
-            self.stop()
+        with suppress(RecordError):  # the warning below is enough
+            self.switch(False)
         self._warn(
-            f"{self.path} could not be removed ({reason.strerror}): something else reads it; "
+            f"{self.path} could not be removed ({reason.strerror}): another process reads it; "
             f"end that, then: rmdir {self.path}"
         )
 
 
 def _remove_stale(instances: Path, warn: Callable[[str], object]) -> None:
-    """Remove what recorders left behind that were killed, or could not remove it."""
+    """Remove the instances of recorders that were killed, or could not remove them."""
     for path in instances.iterdir():
         name = NAME.fullmatch(path.name)
-        if name and not _alive(int(name[1])):
+        if name and not _is_other_process(int(name[1])):
             try:
-                os.rmdir(path)  # busy where the recorder lives on in another container
+                os.rmdir(path)  # busy where the recorder runs in another container
             except OSError:
                 continue
-            warn(f"removed {path}, left behind by a recorder that is gone")
+            warn(f"removed {path}, left by a recorder that no longer runs")
 
 
-def _alive(pid: int) -> bool:
+def _is_other_process(pid: int) -> bool:
     return pid != os.getpid() and Path(f"/proc/{pid}").exists()
 
 
 def _write(path: Path, text: str) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)  # never makes a file
+    file = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)  # never creates a file
     try:
         os.write(file, text.encode())
     finally:
@@ -233,11 +220,11 @@ def _exists(path: Path) -> bool:
 
 
 def _refused(path: Path, error: OSError) -> RecordError:
-    """Word what the kernel said to the use of ``path``."""
+    """Make an error of the kernel's answer about a path."""
     path = Path(os.fsdecode(error.filename or path))
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return RecordError(
-            f"{path}: {error.strerror}; recording takes root, outside of containers, on a "
+            f"{path}: {error.strerror}; recording needs root, outside of containers, on a "
             f"kernel that is not locked down: try sudo{WITH_PERF}"
         )
-    return RecordError(f"{path}: {error.strerror}; this kernel's tracefs lets nothing be recorded")
+    return RecordError(f"{path}: {error.strerror}; this kernel's tracefs cannot record")

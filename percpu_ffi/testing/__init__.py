@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""For those who test code that allocates per-CPU memory, or allocators themselves.
+"""Tools to test code that allocates per-CPU memory, and allocators themselves.
 
-``Watched`` knows what is alive in an allocator and what it has to contain; ``oom_sweep``
-runs a workload again and again and fails each of its service calls once; ``plugin`` gives
-fixtures to pytest, which loads it in every project: so the rest is loaded when it is asked for.
+``Watched`` knows the live areas of an allocator and their contents; ``oom_sweep`` runs a
+workload again and again and makes each of its service calls fail once; ``plugin`` has
+fixtures for pytest, which loads it in every project: so the rest is loaded at its first use.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every fault: run a workload again and again, and let each of its service calls fail once.
+"""The fault sweep: run a workload again and again, and let each of its service calls fail once.
 
-After each run the allocator is checked from all sides: its invariants, the contents of
-areas that live on, what it took from its kernel against what it still needs.  Then the
-workload has to succeed on the very same allocator.
+After each run the allocator is checked: its invariants, the contents of live areas, and what it
+took from its kernel.  Then the workload has to succeed on the same allocator.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from percpu_ffi.testing.watched import Watched
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from percpu_ffi.lockstep import Maker
+    from percpu_ffi.lockstep import Factory
 
 __all__ = ["Site", "Sweep", "SweepFailed", "oom_sweep"]
 
@@ -30,13 +30,15 @@ class Site:
     name: str
     """As in ``counters()``."""
     calls: int
-    """Calls that the workload makes when nothing fails: each was made to fail."""
-    single: int
-    """Runs in which one call failed."""
-    persistent: int
-    """Runs in which one call and all later ones failed."""
+    """Calls in a run without faults.  Each failed alone in one run, and together with all
+    later ones in another."""
     raised: int
-    """Runs of both kinds in which the workload ended with an error; the others coped."""
+    """Runs of both kinds in which the workload raised an error; it handled it in the others."""
+
+    @property
+    def runs(self) -> int:
+        """Runs with a fault of this service."""
+        return 2 * self.calls
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Sweep:
 
     @property
     def runs(self) -> int:
-        """Runs of the workload in which something failed."""
-        return sum(site.single + site.persistent for site in self.sites)
+        """Runs of the workload with a fault."""
+        return sum(site.runs for site in self.sites)
 
     @property
     def hit(self) -> frozenset[str]:
@@ -57,21 +59,18 @@ class Sweep:
         return frozenset(site.name for site in self.sites if site.calls)
 
     def __str__(self) -> str:
-        lines = [f"{'site':<12}{'calls':>8}{'single':>8}{'lasting':>8}{'raised':>8}"]
-        lines += (
-            f"{site.name:<12}{site.calls:>8}{site.single:>8}{site.persistent:>8}{site.raised:>8}"
-            for site in self.sites
-        )
-        return "\n".join(lines)
+        rows: list[tuple[object, ...]] = [("service", "calls", "runs", "raised")]
+        rows += ((site.name, site.calls, site.runs, site.raised) for site in self.sites)
+        return "\n".join("{:<12}{:>8}{:>8}{:>8}".format(*row) for row in rows)
 
 
 class SweepFailed(AssertionError):
-    """After a fault something did not hold; says which one, and what."""
+    """A check failed after a fault; the message names both."""
 
 
 def oom_sweep(
     workload: Callable[[Any], object],
-    maker: Maker | None = None,
+    factory: Factory | None = None,
     *,
     setup: Mapping[str, Any] | None = None,
     fill: bool | None = None,
@@ -79,142 +78,128 @@ def oom_sweep(
     """Fail the first call of each service, then the second, until none is left to fail.
 
     Each call fails alone in one run, and together with all later ones of its service in
-    another one.  After each run: the invariants hold, live areas contain what they did, all that
-    was taken from the kernel is accounted for; when the rest is freed nothing is left; and
-    the workload succeeds on the same allocator.
+    another one.  After each run the invariants hold, live areas have their contents, and all
+    that was taken from the kernel is accounted for; after the remaining areas are freed
+    nothing is left; and the workload succeeds on the same allocator.
 
     Args:
         workload: takes an allocator, a :class:`Watched` one, and uses it.  It may let
-            PercpuMemoryError out or cope with it, but not retry without end.  Its calls must be
+            PercpuMemoryError out or handle it, but not retry forever.  Its calls must be
             the same in every run.
-        maker: makes the allocators; None: :class:`percpu_ffi.Allocator`.
-        setup: arguments of the allocators; no page limit, which would fail calls of its own.
-        fill: whether areas are filled with patterns and these are checked, where there is
-            memory; False for a workload that writes to its areas (or tells ``wrote(ptr)``).
+        factory: makes the allocators; None: :class:`percpu_ffi.Allocator`.
+        setup: arguments of the allocators; no page limit, which would cause other failures.
+        fill: as for :class:`Watched`; False for a workload that writes to its areas (or calls
+            ``wrote(ptr)``).
 
     Returns: how often which service failed.
 
     Raises:
-        SweepFailed: something did not hold.
+        SweepFailed: a check failed.
         ConfigError: there is a page limit.
 
     """
     if (setup or {}).get("page_limit"):
-        raise ConfigError(
-            "a sweep with page_limit: calls would fail that nobody made fail; leave it out"
-        )
-    if maker is None:
+        raise ConfigError("a sweep with page_limit: it would cause other failures; leave it out")
+    if factory is None:
         from percpu_ffi.allocator import Allocator  # noqa: PLC0415 - it needs the compiled part
 
-        maker = Allocator
-    sweeper = Sweeper(workload, maker, dict(setup or {}), fill)
-    return Sweep(tuple(sweeper.sweep(site) for site in FAULT_SITES))
+        factory = Allocator
+    sweeper = Sweeper(workload, factory, dict(setup or {}), fill)
+    return Sweep(tuple(map(sweeper.sweep, FAULT_SITES)))
 
 
-class Swept(Watched):
-    """What a workload gets: faults are the sweep's business."""
+class SweptAllocator(Watched):
+    """The allocator of a workload: faults are set by the sweep alone."""
 
     def inject(self, *_args: Any, **_plan: Any) -> None:
-        """Refuse: the count of failures would be wrong."""
+        """Refuse: the number of failures would be wrong."""
         raise ConfigError("a workload that sets faults of its own cannot be swept")
 
 
+@dataclass
 class Sweeper:
-    """A sweep under way."""
+    """The arguments of a sweep, and the calls of a run without faults."""
 
-    def __init__(
-        self,
-        workload: Callable[[Any], object],
-        maker: Maker,
-        setup: dict[str, Any],
-        fill: bool | None,
-    ) -> None:
-        self.workload = workload
-        self.maker = maker
-        self.setup = setup
-        self.fill = fill
-        with self.maker(**setup) as allocator:
-            before = allocator.counters()
-            self.workload(Swept(allocator, fill=fill))
-            after = allocator.counters()
-        self.calls = {site: after[site] - before[site] for site in FAULT_SITES}
+    workload: Callable[[Any], object]
+    factory: Factory
+    setup: dict[str, Any]
+    fill: bool | None
 
-    def sweep(self, site: str) -> Site:
+    def __post_init__(self) -> None:
+        with self.factory(**self.setup) as allocator:
+            before = Counter(allocator.counters())
+            self.workload(SweptAllocator(allocator, fill=self.fill))
+            self.calls = Counter(allocator.counters()) - before
+
+    def sweep(self, service: str) -> Site:
         """Fail each call of one service, alone and with all later ones."""
-        calls = range(1, self.calls[site] + 1)
-        raised = sum(self.run(site, nth, times) for times in (1, -1) for nth in calls)
-        return Site(site, len(calls), len(calls), len(calls), raised)
+        calls = range(1, self.calls[service] + 1)
+        raised = sum(self.run(service, nth, times) for times in (1, -1) for nth in calls)
+        return Site(service, len(calls), raised)
 
-    def run(self, site: str, nth: int, times: int) -> bool:
-        """Run the workload with a fault; whether an error came out of it."""
-        which = f"call {nth} of {site}" + (" and all later ones" if times < 0 else "")
+    def run(self, service: str, nth: int, times: int) -> bool:
+        """Run the workload with a fault; return whether it raised an error."""
         try:
-            with self.maker(**self.setup) as allocator:
-                return self.strike(allocator, site, nth, times)
-        except Exception as broken:
-            what = "" if isinstance(broken, AssertionError) else f"{type(broken).__name__}: "
-            raise SweepFailed(f"after {which} failed: {what}{broken}") from broken
+            with self.factory(**self.setup) as allocator:
+                return self.run_and_check(allocator, service, nth, times)
+        except Exception as error:
+            fault = f"call {nth} of {service}" + (" and all later ones" if times < 0 else "")
+            what = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+            raise SweepFailed(f"after {fault} failed: {what}{error}") from error
 
-    def strike(self, allocator: Any, site: str, nth: int, times: int) -> bool:
-        """Set the fault, run, look at everything, and run again."""
-        boot_pages = sum(sum(chunk.populated) for chunk in allocator.state().chunks)
-        watched = Swept(allocator, fill=self.fill)
-        before = allocator.counters()[site]
-        allocator.inject(site, nth, times=times)
+    def run_and_check(self, allocator: Any, service: str, nth: int, times: int) -> bool:
+        """Run the workload with a fault, check, free all, and run it again without."""
+        watched = SweptAllocator(allocator, fill=self.fill)
+        boot_frames = _frames(allocator)
+        before = allocator.counters()[service]
+        allocator.inject(service, nth, times=times)
         raised = False
         try:
             self.workload(watched)
         except MemoryError:
             raised = True
-        allocator.inject(site, None)
-        made = allocator.counters()[site] - before
+        allocator.inject(service, None)
+        made = allocator.counters()[service] - before
         assert made >= nth, (
-            f"the workload made {made} calls of {site}, and {self.calls[site]} when it ran first; "
-            "its calls have to be the same in every run"
+            f"the workload made {made} calls of {service}, and {self.calls[service]} in its first "
+            "run; its calls have to be the same in every run"
         )
-        failed = dict.fromkeys(FAULT_SITES, 0)
-        failed[site] = 1 if times == 1 else made - nth + 1
+        failed = Counter({service: 1 if times == 1 else made - nth + 1})
 
-        self.look(watched, failed, boot_pages)
-        watched.free_all()
-        self.look(watched, failed, boot_pages)
-        watched.check_nothing_left()
-        self.workload(watched)
-        watched.free_all()
-        watched.check_nothing_left()
-        self.look(watched, failed, boot_pages)
+        _check(watched, failed, boot_frames)
+        for again in (False, True):
+            if again:
+                self.workload(watched)
+            watched.free_all()
+            _check(watched, failed, boot_frames)
+            watched.check_nothing_left()
         return raised
 
-    def look(self, watched: Watched, failed: dict[str, int], boot_pages: int) -> None:
-        """Check everything that must hold between two calls."""
-        watched.check()
-        has, needs = held(watched.allocator, failed), accounted(watched.state(), boot_pages)
-        assert has == needs, f"leaked: {has} were taken, {needs} are accounted for"
 
+def _check(watched: Watched, failed: Counter[str], boot_frames: int) -> None:
+    """Check what must hold between two calls.
 
-def held(allocator: Any, failed: dict[str, int]) -> dict[str, int]:
-    """Count what an allocator has taken from its kernel and not given back.
-
-    Args:
-        allocator: it.
-        failed: how many calls of each service failed: they took nothing.
-
+    All that was taken from the kernel and not released has to be in a chunk; calls that
+    failed took nothing.
     """
-    calls = {**dict.fromkeys(FAULT_SITES, 0), **allocator.counters()}
-    return {
-        "heap blocks": calls["kmalloc"] + calls["vmalloc"] - calls["kfree"] - calls["vfree"]
-        - failed["kmalloc"] - failed["vmalloc"],
-        "address ranges": calls["get_vm_area"] - calls["free_vm_area"] - failed["get_vm_area"],
-        "page frames": calls["alloc_page"] - calls["free_page"] - failed["alloc_page"],
-    }  # fmt: skip
-
-
-def accounted(state: Any, boot_pages: int) -> dict[str, int]:
-    """Count what the chunks that are there need: the same, seen from the other side."""
-    others = [chunk for chunk in state.chunks if chunk.id]
-    maps = sum(chunk.map_alloc > 0 for chunk in state.chunks)
-    return {
-        "heap blocks": len(others) + maps,
-        "address ranges": len(others),
-        "page frames": sum(sum(chunk.populated) for chunk in state.chunks) - boot_pages,
+    watched.check()
+    calls = Counter(watched.allocator.counters())
+    calls.subtract(failed)
+    taken = {
+        "heap blocks": calls["kmalloc"] + calls["vmalloc"] - calls["kfree"] - calls["vfree"],
+        "address ranges": calls["get_vm_area"] - calls["free_vm_area"],
+        "page frames": calls["alloc_page"] - calls["free_page"],
     }
+    chunks = watched.state().chunks
+    later = sum(chunk.id != 0 for chunk in chunks)
+    held = {
+        "heap blocks": later + sum(chunk.map_alloc > 0 for chunk in chunks),
+        "address ranges": later,
+        "page frames": _frames(watched) - boot_frames,
+    }
+    assert taken == held, f"leaked: {taken} were taken, {held} are accounted for"
+
+
+def _frames(allocator: Any) -> int:
+    """Return the number of page frames in all chunks."""
+    return sum(sum(chunk.populated) for chunk in allocator.state().chunks)

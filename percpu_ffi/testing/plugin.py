@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Fixtures for pytest: allocators that are checked when the test is over.
 
-They are there as soon as percpu_ffi is installed:
+They are available as soon as percpu_ffi is installed:
 
     def test_my_code(percpu):
         ptr = percpu.alloc(64)
         my_code(percpu, ptr)
         percpu.free(ptr)
 
-A test that leaves an area behind, or an allocator with a broken invariant, fails.  The
-mark ``@pytest.mark.percpu(cpus=2, page_size=64, memory="none")`` gives the arguments; marks
-of class and test add up.  The fixtures live as long as one test.
+A test that leaves a live area, or an allocator with a broken invariant, fails.  The mark
+``@pytest.mark.percpu(cpus=2, page_size=64, memory="none")`` sets the allocator's arguments;
+marks of class and test add up.  The fixtures live as long as one test.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PASSED = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known."""
+    """Register the mark."""
     config.addinivalue_line("markers", "percpu(**setup): arguments of the fixture's allocator")
 
 
@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def percpu_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., Watched]]:
     """Make allocators; each is checked when the test is over.
 
-    ``percpu_factory(maker=None, **setup)``: the port in C, or what ``maker`` makes.
+    ``percpu_factory(factory=None, **setup)``: the port in C, or what ``factory`` makes.
     """
     # at the first use: pytest loads this file in every project
     from percpu_ffi.testing.watched import Watched  # noqa: PLC0415
@@ -56,25 +56,25 @@ def percpu_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., Wat
             raise pytest.UsageError(f"mark percpu{mark.args}: arguments of an allocator by name")
         setup.update(mark.kwargs)
 
-    def make(maker: Any = None, **changes: Any) -> Watched:
-        if maker is None:
+    def make(factory: Any = None, **changes: Any) -> Watched:
+        if factory is None:
             from percpu_ffi.allocator import Allocator  # noqa: PLC0415
 
-            maker = Allocator
-        made.append(Watched(maker(**{**setup, **changes}), fill=False))
+            factory = Allocator
+        made.append(Watched(factory(**{**setup, **changes}), fill=False))
         return made[-1]
 
     yield make
-    # a test that failed or was skipped did not come to its end: no wonder that areas are left
-    ended = request.node.stash.get(PASSED, False)
-    problems = [problem for watched in made for problem in _problems(watched, ended)]
+    # a test that failed or was skipped may leave areas
+    passed = request.node.stash.get(PASSED, False)
+    problems = [problem for watched in made for problem in _problems(watched, passed)]
     if problems:
         pytest.fail("\n".join(problems), pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Remember whether a test came to its end."""
+    """Remember whether a test passed."""
     report = yield
     if report.when == "call":
         item.stash[PASSED] = report.passed
@@ -95,19 +95,19 @@ def percpu_model(percpu_factory: Callable[..., Watched]) -> Watched:
     return percpu_factory(Model)
 
 
-def _problems(watched: Watched, ended: bool) -> Iterator[str]:
-    """Tell what is wrong with an allocator, and close it."""
+def _problems(watched: Watched, passed: bool) -> Iterator[str]:
+    """Yield what is wrong with an allocator, and close it."""
     from percpu_ffi._util.text import plural  # noqa: PLC0415
     from percpu_ffi.errors import ClosedError  # noqa: PLC0415
 
     allocator = watched.allocator
     try:
         watched.check()
-        if ended:
+        if passed:
             watched.check_nothing_left()
     except ClosedError:
-        if ended and watched.sizes:
-            yield f"{allocator!r}: was closed with {plural(len(watched.sizes), 'area')} alive"
+        if passed and watched.sizes:
+            yield f"{allocator!r}: was closed with {plural(len(watched.sizes), 'live area')}"
     except AssertionError as error:
         yield f"{allocator!r}: {error}"
     try:

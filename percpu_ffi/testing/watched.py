@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""An allocator under observation: what is alive in it, and what that has to contain."""
+"""An allocator whose live areas and their contents are known and checked."""
 
 from __future__ import annotations
 
@@ -23,17 +23,16 @@ __all__ = ["Watched"]
 
 
 class Watched:
-    """The methods of an allocator, with a record of what they did.
+    """The methods of an allocator, with a record of the live areas.
 
-    Each area is filled with a pattern of its own on every CPU, which :meth:`check` expects to
-    find again; what is written over it on purpose is told by :meth:`wrote`.  Everything
-    that is not told here is passed on to the allocator.  Threads may share it: the record
-    and the allocator change together.
+    Each copy of an area is filled with its own pattern, which :meth:`check` expects to find
+    again; :meth:`wrote` accepts new contents.  Every other method is that of the allocator.
+    Threads may share it: the record and the allocator change together.
 
     Args:
         allocator: with the methods of :class:`percpu_ffi.PerCpu`, or ``alloc``, ``free``,
             ``state`` and ``counters`` alone.
-        fill: whether areas are filled; None: where there is memory that can be looked at.
+        fill: whether areas are filled and checked; None: if the allocator has real memory.
 
     """
 
@@ -43,7 +42,7 @@ class Watched:
         can_fill = config is not None and config.memory == "mapped" and not config.quirks
         self.fill = can_fill if fill is None else fill
         self.sizes: dict[int, int] = {}
-        """Live areas: bytes that were asked for, by pointer."""
+        """Requested bytes of the live areas, by pointer."""
         self._patterns: dict[int, list[bytes]] = {}  # one for each CPU
         self._numbers = count(1)
         self._lock = threading.RLock()
@@ -55,12 +54,12 @@ class Watched:
         self.allocator.__exit__(*error)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "allocator":  # not there yet: this is a copy in the making
+        if name == "allocator":  # copy.copy() has not set it yet
             raise AttributeError(name)
         return getattr(self.allocator, name)
 
     def __repr__(self) -> str:
-        return f"<Watched {self.allocator!r}, {plural(len(self.sizes), 'area')} alive>"
+        return f"<Watched {self.allocator!r}, {plural(len(self.sizes), 'live area')}>"
 
     def alloc(self, size: int, align: int = 8) -> int:
         """Allocate, check that the area is zeroed, and fill it.
@@ -69,7 +68,7 @@ class Watched:
         """
         with self._lock:
             ptr: int = self.allocator.alloc(size, align)
-            self._born(ptr, size)
+            self._add(ptr, size)
             return ptr
 
     def free(self, ptr: int) -> None:
@@ -80,16 +79,16 @@ class Watched:
         with self._lock:
             self._check_contents(ptr)
             self.allocator.free(ptr)
-            self._dead(ptr)
+            self._remove(ptr)
 
     def alloc_many(self, sizes: Iterable[int], align: int = 8) -> array[int]:
         """Allocate many areas, as :meth:`alloc`."""
         given = list(sizes) if isinstance(sizes, Iterator) else sizes
         with self._lock:
             ptrs: array[int] = self.allocator.alloc_many(given, align)
-            asked = integers(integer_buffer(given, "sizes", TypeError))
-            for ptr, size in zip(ptrs, asked, strict=True):
-                self._born(ptr, size)
+            requested = integers(integer_buffer(given, "sizes", TypeError))
+            for ptr, size in zip(ptrs, requested, strict=True):
+                self._add(ptr, size)
             return ptrs
 
     def free_many(self, ptrs: Iterable[int]) -> None:
@@ -101,18 +100,17 @@ class Watched:
                 self._check_contents(ptr)
             self.allocator.free_many(given)
             for ptr in numbers:
-                self._dead(ptr)
+                self._remove(ptr)
 
     def area(self, size: int, align: int = 8) -> Area:
         """Allocate an area as an object, as :meth:`alloc`."""
         return Area(cast("PerCpu", self), self.alloc(size, align), size)
 
     def wrote(self, ptr: int) -> None:
-        """Take what an area contains now for what it has to contain."""
+        """Accept the present contents of an area."""
         with self._lock:
             if ptr in self._patterns:
-                cpus = range(self.allocator.cpus)
-                self._patterns[ptr] = [self._read(ptr, cpu) for cpu in cpus]
+                self._patterns[ptr] = [self._read(ptr, cpu) for cpu in range(self.allocator.cpus)]
 
     def free_all(self) -> None:
         """Free every live area, newest first."""
@@ -120,49 +118,49 @@ class Watched:
             self.free(ptr)
 
     def check(self) -> None:
-        """Check the allocator's invariants, that nothing else is in use, and all contents.
+        """Check the allocator's invariants, that no other area is live, and all contents.
 
         Raises:
-            InvariantError: something does not hold.
+            InvariantError: a check failed.
 
         """
-        if not hasattr(self.allocator, "validate"):
-            return
-        with self._lock:
-            live: dict[int, int | Sequence[bytes]] = {**self.sizes, **self._patterns}
-            self.allocator.validate(live)
+        if hasattr(self.allocator, "validate"):
+            with self._lock:
+                live: dict[int, int | Sequence[bytes]] = {**self.sizes, **self._patterns}
+                self.allocator.validate(live)
 
     def check_nothing_left(self) -> None:
-        """Check that nothing is alive: no area, and no chunk but the first and an empty one.
+        """Check that no area is live, and that only the first and one empty chunk exist.
 
         Raises:
-            AssertionError: something is.
+            AssertionError: something is left.
 
         """
-        assert not self.sizes, f"{plural(len(self.sizes), 'area')} alive: {_listed(self.sizes)}"
+        live = [f"{ptr:#x} ({size} bytes)" for ptr, size in self.sizes.items()]
+        more = ", ..." if len(live) > 5 else ""
+        assert not live, f"{plural(len(live), 'live area')}: {', '.join(live[:5])}{more}"
         self.check()
         chunks = self.allocator.state().chunks
-        assert len(chunks) <= 2, f"{len(chunks) - 1} chunks are left beside the first"
+        assert len(chunks) <= 2, f"{len(chunks) - 1} chunks are left in addition to the first"
         for chunk in chunks:
             used = sum(-size for size in chunk.map if size < 0)
             static = self.allocator.static_size if chunk.id == 0 and chunk.map else 0
             assert used == static, f"{used - static} bytes of chunk {chunk.id} are in use"
 
-    def _born(self, ptr: int, size: int) -> None:
+    def _add(self, ptr: int, size: int) -> None:
         self.sizes[ptr] = size
         if not self.fill:
             return
         number = next(self._numbers)
-        patterns = []
+        self._patterns[ptr] = patterns = []
         for cpu in range(self.allocator.cpus):
             assert not any(self._read(ptr, cpu)), f"CPU {cpu}'s copy at {ptr:#x} is not zeroed"
             pattern = ((number * 251 + cpu * 7) & 0xFFFF | 1).to_bytes(2, "little")
             patterns.append((pattern * (size // 2 + 1))[:size])
             with self.allocator.view(ptr, cpu) as view:
                 view[:size] = patterns[-1]
-        self._patterns[ptr] = patterns
 
-    def _dead(self, ptr: int) -> None:
+    def _remove(self, ptr: int) -> None:
         self.sizes.pop(ptr, None)
         self._patterns.pop(ptr, None)
 
@@ -170,17 +168,11 @@ class Watched:
         with self.allocator.view(ptr, cpu) as view:
             return bytes(view[: self.sizes[ptr]])
 
-    def _check_contents(self, ptr: Any) -> None:
-        patterns: Sequence[bytes] = ()
-        if isinstance(ptr, Hashable):
-            patterns = self._patterns.get(cast("int", ptr), ())
-        for cpu, pattern in enumerate(patterns):
+    def _check_contents(self, ptr: int) -> None:
+        if not isinstance(ptr, Hashable):
+            return  # the allocator refuses it
+        for cpu, pattern in enumerate(self._patterns.get(ptr, ())):
             assert self._read(ptr, cpu) == pattern, (
-                f"CPU {cpu}'s copy at {ptr:#x} has changed; tell what is written on purpose by "
-                "wrote(ptr), or watch with fill=False"
+                f"CPU {cpu}'s copy at {ptr:#x} has changed; call wrote(ptr) after a write on "
+                "purpose, or use fill=False"
             )
-
-
-def _listed(sizes: dict[int, int]) -> str:
-    shown = [f"{ptr:#x} ({size} bytes)" for ptr, size in list(sizes.items())[:5]]
-    return ", ".join(shown) + (", ..." if len(sizes) > 5 else "")

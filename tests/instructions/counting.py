@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Count the instructions of fixed workloads, and hold them against those in counts.txt.
+"""Count the instructions of fixed workloads, and compare them with counts.txt.
 
-    counting.py check PROGRAM                   ends with 1 when a workload costs over 3 % more
-    counting.py record PROGRAM                  writes counts.txt anew
-    counting.py record PROGRAM --without LEAN   tells also what the work counters cost
+    counting.py check PROGRAM                   status 1 if a workload costs over 3 % more
+    counting.py record PROGRAM                  write counts.txt
+    counting.py record PROGRAM --without LEAN   also print the cost of the work counters
 
 PROGRAM is workloads.c with the port in it, LEAN the same without the port's work counters.
-callgrind counts while the function counted() runs, and of that only what lies in PROGRAM: the
+callgrind counts while the function counted() runs, and only the instructions of PROGRAM: the
 port and moves.c.  libc is left out since it differs between machines, and chooses its functions
-by the CPU.  So a count is the same to the digit wherever the first line of counts.txt holds.
+by the CPU.  So a count is exactly the same wherever the first line of counts.txt holds.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ HEAD = f"{'workload':<16}{'instructions':>15}{'operations':>12}{'each':>9}"
 GREW = f"""\
 A workload costs over {LIMIT:g} % more than counts.txt says.  Make it cheaper again, or run
 `make instructions` and give the reason in the commit message."""
-SHRANK = "Some work got cheaper: `make instructions` keeps it from growing back."
-OTHERS = "counts.txt is about other workloads: `make instructions` records these."
+SHRANK = "Some workloads got cheaper: `make instructions` records the new counts."
+OTHERS = "counts.txt has other workloads: `make instructions` records these."
 
 
 class Cost(NamedTuple):
-    """What one workload takes."""
+    """The cost of one workload."""
 
     instructions: int
     operations: int
 
 
 class Counts(NamedTuple):
-    """What all workloads take, and the compiler and machine that this is true for."""
+    """The costs of all workloads, and the compiler and machine that they are valid for."""
 
     builder: str
     costs: dict[str, Cost]
 
 
 def parse(text: str) -> Counts:
-    """Read what counts.txt holds."""
+    """Parse the text of counts.txt."""
     builder, _, *rows = text.splitlines()
     words = [row.split() for row in rows]
     return Counts(builder, {name: Cost(int(count), int(ops)) for name, count, ops, _ in words})
 
 
 def render(counts: Counts) -> str:
-    """Write what counts.txt is to hold; the last column is there to be read."""
+    """Return the text of counts.txt; the last column is for people only."""
     rows = [
         f"{name:<16}{cost.instructions:>15}{cost.operations:>12}"
         f"{cost.instructions / cost.operations:>9.0f}"
@@ -66,7 +66,7 @@ def render(counts: Counts) -> str:
 
 
 def compare(kept: Counts, now: Counts) -> tuple[bool, str]:
-    """Say whether nothing grew by more than LIMIT, and print what did as a table."""
+    """Return whether nothing grew by more than LIMIT, and a table."""
     operations = {name: cost.operations for name, cost in now.costs.items()}
     if operations != {name: cost.operations for name, cost in kept.costs.items()}:
         return False, OTHERS
@@ -85,14 +85,14 @@ def compare(kept: Counts, now: Counts) -> tuple[bool, str]:
 
 
 def own_instructions(profile: str, program: Path) -> int:
-    """Add up what callgrind counted in the program itself, without what it called."""
+    """Add up the instructions of the program itself, without those of its calls."""
     total = 0
     ours = inclusive = False
     for line in profile.splitlines():
         if line.startswith("ob="):
             ours = line == f"ob={program}"
         elif line.startswith("calls="):
-            inclusive = True  # the next line tells what the call cost
+            inclusive = True  # the next line is the cost of the call
         elif line[:1].isdigit():
             if ours and not inclusive:
                 total += int(line.split()[1])
@@ -101,7 +101,7 @@ def own_instructions(profile: str, program: Path) -> int:
 
 
 def valgrind(tool: str, *command: str | Path) -> str:
-    """Run a program under valgrind and give what it prints."""
+    """Run a program under valgrind and return its output."""
     done = subprocess.run(
         ["valgrind", "-q", f"--tool={tool}", *command], capture_output=True, text=True, check=False
     )
@@ -123,8 +123,8 @@ def count_one(program: Path, name: str) -> int:
 
 
 def ask(program: Path) -> tuple[str, dict[str, int]]:
-    """Ask a program what it was built by, and for its workloads and their operations."""
-    # under valgrind, which shows a CPU of its own
+    """Return the compiler of a program, and the operations of its workloads."""
+    # under valgrind, which presents its own CPU
     builder, *rows = valgrind("none", program).splitlines()
     return builder, {name: int(operations) for name, operations in map(str.split, rows)}
 
@@ -139,7 +139,7 @@ def count(program: Path) -> Counts:
 
 
 def check(program: Path) -> int:
-    """Compare with what is kept, where that can be done."""
+    """Compare with counts.txt, if that is for this compiler and machine."""
     kept = parse(KEPT.read_text())
     builder, _ = ask(program)
     if builder != kept.builder:
@@ -151,7 +151,7 @@ def check(program: Path) -> int:
 
 
 def record(program: Path, lean: Path | None) -> int:
-    """Write counts.txt, and tell what the work counters cost."""
+    """Write counts.txt, and print the cost of the work counters."""
     now = count(program)
     KEPT.write_text(render(now))
     print(render(now), end="")
@@ -164,7 +164,7 @@ def record(program: Path, lean: Path | None) -> int:
 
 
 def main() -> int:
-    """Do what the command line says."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("what", choices=["check", "record"])
     parser.add_argument("program", type=Path)

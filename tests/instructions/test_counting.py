@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The comparison of instruction counts: it can fail, and says what to do then."""
+"""The comparison of instruction counts: when it fails, and what it prints."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PROGRAM = Path("/build/workloads")
 
 
 def fast(instructions: int, operations: int = OPERATIONS) -> Counts:
-    """What is kept, but for one workload."""
+    """KEPT with another cost of one workload."""
     return Counts(KEPT.builder, {**KEPT.costs, "fast": Cost(instructions, operations)})
 
 
 @pytest.mark.parametrize(
-    ("instructions", "good", "said"),
+    ("instructions", "good", "ending"),
     [
         (1031, False, "+3.10 %  GREW"),
         (1030, True, "+3.00 %"),
@@ -31,20 +31,20 @@ def fast(instructions: int, operations: int = OPERATIONS) -> Counts:
         (969, True, "-3.10 %  shrank"),
     ],
 )
-def test_more_than_three_per_cent_is_growth(instructions: int, good: bool, said: str) -> None:
+def test_more_than_three_per_cent_is_growth(instructions: int, good: bool, ending: str) -> None:
     verdict, table = counting.compare(KEPT, fast(instructions))
     assert verdict == good
     (row,) = (line for line in table.splitlines() if line.startswith("fast"))
-    assert row.endswith(said)
+    assert row.endswith(ending)
 
 
-def test_what_to_do_is_said() -> None:
+def test_advice_is_printed() -> None:
     assert "give the reason" in counting.compare(KEPT, fast(2000))[1]
-    assert "keeps it" in counting.compare(KEPT, fast(500))[1]
+    assert "records the new counts" in counting.compare(KEPT, fast(500))[1]
     assert "make instructions" not in counting.compare(KEPT, KEPT)[1]
 
 
-def test_growth_is_not_hidden_by_what_shrank() -> None:
+def test_growth_is_not_hidden_by_another_workload() -> None:
     now = fast(500)
     now.costs["slow"] = Cost(300_000, OPERATIONS)
     verdict, table = counting.compare(KEPT, now)
@@ -65,7 +65,7 @@ def test_other_workloads_cannot_be_compared(now: Counts) -> None:
     assert counting.compare(KEPT, now) == (False, counting.OTHERS)
 
 
-def test_what_is_written_can_be_read() -> None:
+def test_rendered_counts_can_be_parsed() -> None:
     assert counting.parse(counting.render(KEPT)) == KEPT
     text = counting.KEPT.read_text()
     assert counting.render(counting.parse(text)) == text
@@ -98,12 +98,12 @@ calls=5 0
 """
 
 
-def test_libc_and_what_a_call_cost_are_left_out() -> None:
+def test_libc_and_the_cost_of_calls_are_left_out() -> None:
     assert counting.own_instructions(PROFILE, PROGRAM) == 7
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, now: Counts) -> None:
-    """KEPT is kept, and counting finds ``now``."""
+    """Let counts.txt be KEPT, and a count return ``now``."""
     file = tmp_path / "counts.txt"
     file.write_text(counting.render(KEPT))
     monkeypatch.setattr(counting, "KEPT", file)
@@ -111,7 +111,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, now: Counts) -> Non
     monkeypatch.setattr(counting, "count", lambda _: now)
 
 
-def test_the_check_fails_on_growth(
+def test_check_fails_on_growth(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pretend(monkeypatch, tmp_path, fast(1100))
@@ -121,17 +121,17 @@ def test_the_check_fails_on_growth(
     assert "GREW" in capsys.readouterr().out
 
 
-def test_another_compiler_is_a_reason_to_skip(
+def test_another_compiler_is_skipped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pretend(monkeypatch, tmp_path, fast(9999)._replace(builder="gcc 13 x86_64"))
     assert not counting.check(PROGRAM)
-    said = "instructions: skipped, counts.txt is for gcc 12 x86_64, this is gcc 13 x86_64\n"
-    assert capsys.readouterr().out == said
+    expected = "instructions: skipped, counts.txt is for gcc 12 x86_64, this is gcc 13 x86_64\n"
+    assert capsys.readouterr().out == expected
 
 
 @pytest.mark.parametrize(("what", "status"), [("check", 0), ("record", 1)])
-def test_without_valgrind_there_is_no_check(tmp_path: Path, what: str, status: int) -> None:
+def test_without_valgrind_nothing_is_checked(tmp_path: Path, what: str, status: int) -> None:
     done = subprocess.run(
         [sys.executable, counting.__file__, what, str(PROGRAM)],
         env={**os.environ, "PATH": str(tmp_path)},

@@ -23,7 +23,7 @@ from percpu_ffi import Allocator, Model, Trace  # noqa: E402
 from percpu_ffi.bench.percpu_c import CannotCompile, WrongFile  # noqa: E402
 from percpu_ffi.cli.progress import progress_bar  # noqa: E402
 from percpu_ffi.lockstep import Campaign, Totals, lockstep, shorten  # noqa: E402
-from percpu_ffi.lockstep.campaign import WorkerPool  # noqa: E402
+from percpu_ffi.lockstep.worker_pool import WorkerPool  # noqa: E402
 from upstream.witness import WitnessFactory, build  # noqa: E402
 
 ROLLBACK = {"quirks": ["rollback"]}  # the one defect that the port can be told to keep
@@ -48,7 +48,10 @@ def main() -> int:
             {"witness": witness, "port": Allocator}, args.operations, args.seed, setup=ROLLBACK
         )
         three = Campaign(
-            {**two.makers, "model": Model}, -(-args.operations // 10), args.seed + 1, setup=ROLLBACK
+            {**two.factories, "model": Model},
+            -(-args.operations // 10),
+            args.seed + 1,
+            setup=ROLLBACK,
         )
         print(f"{'':<28}{'operations':>12}{'geometries':>12}{'faults':>10}{'failures':>10}"
               f"{'differences':>13}{'seconds':>9}")  # fmt: skip
@@ -69,7 +72,7 @@ def main() -> int:
 
 def run(name: str, campaign: Campaign, keep: Path | None) -> bool:
     """Run a campaign and print its row of the table."""
-    state = keep / f"{len(campaign.makers)}-parties.json" if keep else None
+    state = keep / f"{len(campaign.factories)}-parties.json" if keep else None
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -77,7 +80,7 @@ def run(name: str, campaign: Campaign, keep: Path | None) -> bool:
         totals = campaign.run(pool, progress=progress, state=state)
     row(name, totals, time.monotonic() - started)
     if totals.difference:
-        short = shorten(campaign.makers, totals.difference)
+        short = shorten(campaign.factories, totals.difference)
         short.trace.save("difference.trace")
         print(f"{short}\nsaved as difference.trace")
     return totals.difference is None

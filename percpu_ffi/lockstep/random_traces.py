@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Random set-ups and random traces: a case follows from its numbers alone.
+"""Random set-ups and random traces, each determined by its seed.
 
-Set-ups are small, so that chunks fill, maps outgrow a page and borders are near.  A trace
-changes its mood now and then: which sizes it asks for, whether it grows or shrinks, in
-which order it frees.  What an allocator answers has no influence, so that a trace can be
-repeated and shortened.
+Set-ups are small, so that chunks fill up, maps outgrow a page and limits are near.  A trace
+changes its style now and then: the sizes it requests, whether it grows or shrinks, the order
+in which it frees.  It does not depend on the allocators' answers, so it can be repeated and
+shortened.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ __all__ = ["Mix", "random_setup", "random_trace"]
 PAGE_SIZES = (64,) * 8 + (4096,) * 5 + (1, 2, 4, 16, 256, 1024, 16384)
 MOST_CPUS = 5
 PAGES = 16  # of the smallest unit, and of the largest request
-LARGE_PAGE = 2 << 20  # a unit of remap, unless it is told otherwise
 
 
 def random_setup(rng: Random) -> dict[str, Any]:
-    """Choose the arguments of an allocator that keeps books only."""
+    """Choose the arguments of an allocator without memory; they may not fit together."""
     page = rng.choice(PAGE_SIZES)
     largest = PAGES * page
     cpus = rng.randint(1, MOST_CPUS)
@@ -74,19 +73,19 @@ def random_setup(rng: Random) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Mix:
-    """What of the operations is not left to chance.
+    """The parts of a trace that are not random.
 
     Raises:
-        ConfigError: a number is no integer, or a fault is impossible.
+        ConfigError: a number is not an integer, or a fault is impossible.
 
     """
 
     sizes: Sequence[int] = ()
-    """Sizes to choose from, in bytes; one that stands there twice comes twice as often."""
+    """Sizes to choose from, in bytes; one that is listed twice comes twice as often."""
     aligns: Sequence[int] = ()
     """Alignments, likewise."""
     plans: Sequence[tuple[str, Mapping[str, Any]]] = ()
-    """Faults to set at the start of a case that has faults, instead of random ones: a site
+    """Faults to set at the start of a trace with faults, instead of random ones: a service
     and the arguments of ``inject()``."""
 
     def __post_init__(self) -> None:
@@ -102,7 +101,7 @@ class Mix:
 def random_trace(
     rng: Random, setup: dict[str, Any], length: int, *, faults: bool, mix: Mix
 ) -> Trace:
-    """Choose ``length`` operations, and faults between them if these are wanted."""
+    """Choose ``length`` operations, some of which set faults if ``faults`` is true."""
     ops = _operations(rng, setup, length, faults and not mix.plans, mix)
     plans = mix.plans if faults else ()
     planned: list[Op] = [("inject", site, dict(plan)) for site, plan in plans]
@@ -115,11 +114,11 @@ def _operations(
     page = setup.get("page_size") or 4096
     fault_rate = rng.choice([0.005, 0.02, 0.1, 0.25]) if faults else 0.0
     live: list[int] = []
-    size, align = _mood(rng, page, mix)
+    size, align = _style(rng, page, mix)
     growth, order, most_live = 0.6, "random", rng.choice([10, 60, 300])
     for key in range(length):
         if rng.random() < 0.01:
-            size, align = _mood(rng, page, mix)
+            size, align = _style(rng, page, mix)
             growth = rng.choice([0.05, 0.4, 0.6, 0.95])
             order = rng.choice(["random", "newest", "oldest", "every other"])
         if rng.random() < fault_rate:
@@ -130,7 +129,7 @@ def _operations(
                 yield ("alloc", key, *_refused(rng, page))
                 continue
             if live and rng.random() < 0.002:
-                yield ("alloc", rng.choice(live), 8, 1)  # of a key that is alive: freed first
+                yield ("alloc", rng.choice(live), 8, 1)  # a live key: freed first
                 continue
             yield ("alloc", key, size(), align())
             live.append(key)
@@ -138,13 +137,13 @@ def _operations(
             yield ("free", live.pop(_victim(rng, order, key, len(live))))
 
 
-def _mood(rng: Random, page: int, mix: Mix) -> tuple[Callable[[], int], Callable[[], int]]:
-    """Choose what sizes and what alignments are asked for."""
+def _style(rng: Random, page: int, mix: Mix) -> tuple[Callable[[], int], Callable[[], int]]:
+    """Choose functions that choose the size and the alignment of each request."""
     largest = PAGES * page
     powers = [1 << i for i in range(page.bit_length())]
     size: Callable[[], int] = rng.choice(
         [
-            lambda: rng.randint(1, 3),  # the only ones that leave holes too small to count
+            lambda: rng.randint(1, 3),  # only these leave fewer than 4 bytes
             lambda: rng.choice([1, 2, 3, 4, 5, rng.randint(1, 40)]),
             lambda: 4 * rng.randint(1, 16),
             lambda: rng.randint(1, 64),
@@ -169,14 +168,9 @@ def _mood(rng: Random, page: int, mix: Mix) -> tuple[Callable[[], int], Callable
 
 
 def _victim(rng: Random, order: str, turn: int, n: int) -> int:
-    """Choose which of ``n`` live areas goes."""
-    if order == "newest":
-        return n - 1
-    if order == "oldest":
-        return 0
-    if order == "every other":
-        return 2 * turn % n
-    return rng.randrange(n)
+    """Choose which of ``n`` live areas to free."""
+    chosen = {"newest": n - 1, "oldest": 0, "every other": 2 * turn % n}
+    return chosen[order] if order in chosen else rng.randrange(n)
 
 
 def _fault(rng: Random) -> Op:
@@ -192,7 +186,7 @@ def _fault(rng: Random) -> Op:
 
 
 def _refused(rng: Random, page: int) -> tuple[int, int]:
-    """A size and an alignment of which one cannot be served."""
+    """Choose a size and an alignment, one of them invalid."""
     largest = PAGES * page
     return rng.choice(
         [(0, 1), (-rng.randint(1, 1 << 40), 1), (largest + 1, 1), (1, 2 * page), (1, -8), (1, 0)]
