@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi import errors
 from percpu_ffi._core import ffi, lib
+from percpu_ffi._util.integers import integer, integer_buffer
+from percpu_ffi.base import BaseAllocator, pointer
 from percpu_ffi.config import SERVICES, FaultPlan
-from percpu_ffi.interface import PerCpu, integer, integer_buffer, pointer, warn
+from percpu_ffi.errors import warn
 from percpu_ffi.replay import Failure, Replay, parts
 from percpu_ffi.state import ChunkState, Location, Peaks, State
 from percpu_ffi.trace.operations import FAULT, FREE, OP
@@ -37,11 +39,11 @@ _COUNTS = len(fields(Work))  # numbers in a struct pcpu_work
 
 # errors that a pointer alone explains
 _POINTER_ERRORS: dict[int, Callable[[int], Exception]] = {
-    lib.PCPU_E_WILD: errors.wild_pointer,
-    lib.PCPU_E_OTHER_UNIT: errors.other_unit_pointer,
-    lib.PCPU_E_STATIC: errors.static_pointer,
-    lib.PCPU_E_INTERIOR: errors.interior_pointer,
-    lib.PCPU_E_NOT_LIVE: errors.double_free,
+    lib.PCPU_E_WILD: errors.WildPointer.of,
+    lib.PCPU_E_OTHER_UNIT: errors.OtherUnitPointer.of,
+    lib.PCPU_E_STATIC: errors.StaticPointer.of,
+    lib.PCPU_E_INTERIOR: errors.InteriorPointer.of,
+    lib.PCPU_E_NOT_LIVE: errors.DoubleFree.of,
     lib.PCPU_E_PINNED: errors.viewed,
 }
 
@@ -78,7 +80,7 @@ def _integers(given: Any, what: str, error: type[Exception]) -> tuple[Any, int, 
     return ffi.from_buffer(view), width, view.nbytes // view.itemsize
 
 
-class Allocator(PerCpu):
+class Allocator(BaseAllocator):
     """The port in C of the allocator that entered Linux in February 2009.
 
     The interpreter's lock is released inside.
@@ -364,10 +366,8 @@ class Allocator(PerCpu):
             return _POINTER_ERRORS[code](ptr)
         if code >= lib.PCPU_E_NOMEM:
             return errors.out_of_memory(SERVICES[code - lib.PCPU_E_NOMEM], size, align)
-        if code == lib.PCPU_E_SIZE:
-            return errors.bad_size(size, self.max_size)
-        if code == lib.PCPU_E_ALIGN:
-            return errors.bad_align(align, self.page_size)
+        if code in (lib.PCPU_E_SIZE, lib.PCPU_E_ALIGN):
+            return self._bad_request(size if code == lib.PCPU_E_SIZE else 1, align)
         return errors.ConfigError(ffi.string(lib.pcpu_strerror(-code)).decode())
 
 

@@ -397,4 +397,4 @@ def test_call_from_within_is_refused_as_what_it_is() -> None:
     assert len(refusals) >= 4
     for error in refusals:
         assert type(error) is PercpuError
-        assert "inside this allocator already" in str(error)
+        assert "already inside this allocator" in str(error)

@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.config import Config
-from percpu_ffi.errors import ConfigError, PercpuMemoryError
-from percpu_ffi.interface import without_warnings
+from percpu_ffi.errors import ConfigError, PercpuMemoryError, without_warnings
 from percpu_ffi.trace.operations import FAULT, FREE, NO_PLACE, OP
 
 if TYPE_CHECKING:

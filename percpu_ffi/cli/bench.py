@@ -7,8 +7,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from percpu_ffi._util.atomic_write import check_writable
-from percpu_ffi._util.optional import check_plot
 from percpu_ffi._util.text import plural
 from percpu_ffi.bench.contenders import CONTENDERS, choose_contenders
 from percpu_ffi.bench.results import load, save
@@ -17,6 +15,7 @@ from percpu_ffi.bench.workloads import Options, make_workloads
 from percpu_ffi.cli.messages import tell
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
+from percpu_ffi.outputs import check_plot, check_writable
 from percpu_ffi.reports.bench import LEGEND, bounds_table, machine_lines, workload_tables
 from percpu_ffi.reports.bench_chart import plot
 from percpu_ffi.reports.bench_difference import compare

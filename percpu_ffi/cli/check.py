@@ -11,7 +11,6 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi._util.atomic_write import check_writable
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.messages import tell
 from percpu_ffi.cli.progress import progress_bar
@@ -20,6 +19,7 @@ from percpu_ffi.lockstep import ASPECTS, Campaign, Mix, lockstep, shorten
 from percpu_ffi.lockstep.campaign import WorkerPool
 from percpu_ffi.lockstep.drive import told
 from percpu_ffi.model import Model
+from percpu_ffi.outputs import check_writable
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import checked_fault, checked_setup
 

@@ -7,10 +7,10 @@ import json
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi._util.optional import check_plot
 from percpu_ffi._util.text import csv_text, plural, printable, table
 from percpu_ffi.analysis.sizes import Distribution, SizeRow, sizes, total
 from percpu_ffi.cli.arguments import TRACE, add_forms, load_trace
+from percpu_ffi.outputs import check_plot
 from percpu_ffi.reports.recording import gaps
 from percpu_ffi.reports.size_chart import plot_sizes
 

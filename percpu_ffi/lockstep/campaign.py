@@ -19,9 +19,9 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from percpu_ffi._util.integers import integer
 from percpu_ffi.config import Config
 from percpu_ffi.errors import ConfigError, PercpuError, shown
-from percpu_ffi.interface import integer
 from percpu_ffi.lockstep.cases import Mix, random_setup, random_trace
 from percpu_ffi.lockstep.drive import ASPECTS, Maker, run, told
 from percpu_ffi.trace.operations import checked_setup

@@ -17,7 +17,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
-from percpu_ffi.interface import PerCpu, integer, integer_buffer, integers, pointer
+from percpu_ffi._util.integers import integer, integer_buffer, integers
+from percpu_ffi.base import BaseAllocator, pointer
 from percpu_ffi.model.chunk import DEFAULT_MAP_ALLOC, SMALL, Chunk
 from percpu_ffi.model.entry import Entry
 from percpu_ffi.model.kernel import Fault, Kernel, ServiceFailed
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Model"]
 
 
-class Model(PerCpu):
+class Model(BaseAllocator):
     """The allocator in pure Python: same decisions, same state, same calls as the port in C.
 
     It needs nothing compiled, and is some hundred times slower.
@@ -261,13 +262,13 @@ class Model(PerCpu):
         """
         chunk = self._chunks.find_last(ptr)
         if chunk is None or ptr - chunk.addr >= self._chunk_size:
-            raise errors.wild_pointer(ptr)
+            raise errors.WildPointer.of(ptr)
         offset = ptr - chunk.addr
         if offset >= self.unit_size:
-            raise errors.other_unit_pointer(ptr)
+            raise errors.OtherUnitPointer.of(ptr)
         if chunk is self._first and offset < self.static_size:
             if offset:
-                raise errors.static_pointer(ptr)
+                raise errors.StaticPointer.of(ptr)
             return chunk, 0, self.static_size
 
         entry = chunk.find(offset)
@@ -280,15 +281,15 @@ class Model(PerCpu):
         start = 0
         for size in chunk.map:
             if start <= offset < start + abs(size):
-                return errors.interior_pointer(ptr) if size < 0 else errors.double_free(ptr)
+                return errors.InteriorPointer.of(ptr) if size < 0 else errors.DoubleFree.of(ptr)
             start += abs(size)
         # the first chunk may have no map yet, or end before its unit does
-        return errors.wild_pointer(ptr) if chunk.map else errors.double_free(ptr)
+        return errors.WildPointer.of(ptr) if chunk.map else errors.DoubleFree.of(ptr)
 
     def _find_freeable(self, ptr: int) -> tuple[Chunk, int]:
         chunk, offset, _size = self._find(ptr)
         if ptr == self.static_ptr:
-            raise errors.static_pointer(ptr)
+            raise errors.StaticPointer.of(ptr)
         if self._pins[ptr]:
             raise errors.viewed(ptr)
         return chunk, offset
@@ -523,7 +524,7 @@ class Model(PerCpu):
                 if ptr:
                     self._find_freeable(ptr)
                     if ptr in seen:
-                        raise errors.double_free(ptr)
+                        raise errors.DoubleFree.of(ptr)
                     seen.add(ptr)
             for ptr in pointers:
                 self._free(ptr)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from percpu_ffi._util.optional import check_plot, save_plot
+from percpu_ffi._util.optional import save_plot
+from percpu_ffi.outputs import check_plot
 
 if TYPE_CHECKING:
     from pathlib import Path

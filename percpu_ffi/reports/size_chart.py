@@ -6,7 +6,8 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from percpu_ffi._util.optional import check_plot, plain, save_plot
+from percpu_ffi._util.optional import plain, save_plot
+from percpu_ffi.outputs import check_plot
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -8,11 +8,12 @@ import math
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi._util.optional import check_library, plain
+from percpu_ffi._util.optional import plain
 from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.explain import explain_worst
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC
 from percpu_ffi.analysis.totals import by_site, by_size
+from percpu_ffi.outputs import check_library
 from percpu_ffi.reports.colours import COLOURS, OTHERS, site_colours
 
 if TYPE_CHECKING:

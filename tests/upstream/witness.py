@@ -20,17 +20,20 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from percpu_ffi import ChunkState, Location, PerCpu, State, Work, WorkByCall, errors
+from percpu_ffi import ChunkState, Location, State, Work, WorkByCall, errors
+from percpu_ffi._util.integers import integer_buffer, integers
+from percpu_ffi.base import BaseAllocator
 from percpu_ffi.bench.percpu_c import compile_with
 from percpu_ffi.config import SERVICES, Config, FaultPlan
-from percpu_ffi.interface import integer_buffer, integers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from percpu_ffi.config import Buffer, FirstChunk
     from percpu_ffi.replay import Replay
+    from percpu_ffi.state import Peaks
     from percpu_ffi.trace import Trace
+    from percpu_ffi.tracing.event import Record
 
 __all__ = ["KernelBug", "Undefined", "Witness", "WitnessFactory", "build"]
 
@@ -186,7 +189,7 @@ class _Gone:
         raise AttributeError(name) if name.startswith("__") else errors.closed()
 
 
-class Witness(PerCpu):
+class Witness(BaseAllocator):
     """The file of 2009, with the arguments and methods of ``percpu_ffi.Allocator``.
 
     It keeps books only, whatever ``memory`` says, and the quirk "rollback" is what it
@@ -374,7 +377,16 @@ class Witness(PerCpu):
         )
 
     def _half_done(self) -> int:
-        return 1  # nobody counts them: it may have happened
+        return 1  # it is not counted, and may have happened
+
+    def _peaks(self) -> Peaks:
+        raise NotImplementedError
+
+    def _record(self, *, on: bool) -> None:
+        raise NotImplementedError
+
+    def _recorded(self) -> tuple[Iterable[Record], int]:
+        raise NotImplementedError
 
     def address(self, ptr: int, cpu: int) -> int:
         self._checked_cpu(cpu)
@@ -421,7 +433,7 @@ class Witness(PerCpu):
         left = set(self._live)
         for ptr in filter(None, given):
             if ptr not in left:
-                raise self._why_refused(ptr) if ptr not in self._live else errors.double_free(ptr)
+                raise self._why_refused(ptr) if ptr not in self._live else errors.DoubleFree.of(ptr)
             left.remove(ptr)
         for ptr in given:
             self.free(ptr)
@@ -479,17 +491,17 @@ class Witness(PerCpu):
         """Tell what is wrong with a pointer that stands for no area."""
         place = self._find(ptr)
         if place is None:
-            return errors.wild_pointer(ptr)
+            return errors.WildPointer.of(ptr)
         if place.offset >= self.unit_size:
-            return errors.other_unit_pointer(ptr)
+            return errors.OtherUnitPointer.of(ptr)
         if place.chunk == 0 and place.offset < self.static_size:
-            return errors.static_pointer(ptr)
+            return errors.StaticPointer.of(ptr)
         entries = next(chunk.map for chunk in self.state().chunks if chunk.id == place.chunk)
         for start, size in _starts(entries):
             if place.offset < start + abs(size):
                 inside = size < 0 and place.offset != start
-                return errors.interior_pointer(ptr) if inside else errors.double_free(ptr)
-        return errors.wild_pointer(ptr) if entries else errors.double_free(ptr)
+                return errors.InteriorPointer.of(ptr) if inside else errors.DoubleFree.of(ptr)
+        return errors.WildPointer.of(ptr) if entries else errors.DoubleFree.of(ptr)
 
 
 @dataclass(frozen=True)

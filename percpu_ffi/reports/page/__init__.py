@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi._util.optional import check_library
 from percpu_ffi._util.text import duration, plural, printable
 from percpu_ffi.analysis.explain import explain_worst
 from percpu_ffi.analysis.totals import by_site
+from percpu_ffi.outputs import check_library
 from percpu_ffi.reports.colours import AGES, COLOURS, OTHERS, site_colours
 from percpu_ffi.reports.page.style import text_of
 from percpu_ffi.reports.recording import gaps
