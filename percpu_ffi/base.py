@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import threading
 from abc import abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from typing import IO, TYPE_CHECKING, Any
 
 from percpu_ffi import errors
-from percpu_ffi._util.integers import integer
+from percpu_ffi._util.integers import integer, integer_buffer
 from percpu_ffi._util.text import plural
 from percpu_ffi.area import Area
 from percpu_ffi.config import FAULT_SITES, FaultPlan
@@ -18,12 +20,15 @@ from percpu_ffi.stats.figures import figures
 from percpu_ffi.tracing.ftrace import start
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from array import array
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from typing_extensions import Self
 
     from percpu_ffi.config import Buffer, Config
+    from percpu_ffi.replay import Replay
+    from percpu_ffi.trace import Trace
     from percpu_ffi.tracing.ftrace import Tracing
 
 __all__ = ["BaseAllocator", "pointer"]
@@ -38,6 +43,7 @@ class BaseAllocator(PerCpu):
         self._config = config
         self._unit_size, self._free_size = config.unit_size, config.free_size
         self._tracing = None
+        self._trace_claim = threading.Lock()
         self._open(config)
 
     def __enter__(self) -> Self:
@@ -98,6 +104,21 @@ class BaseAllocator(PerCpu):
     def pages(self) -> int:
         return sum(sum(chunk.populated) for chunk in self.state().chunks)
 
+    def alloc(self, size: int, align: int = 8) -> int:
+        size_, align_ = integer(size), integer(align)
+        if size_ is None or align_ is None:
+            raise self._bad_request(size, align)
+        try:
+            with self._traced():
+                return self._alloc(size_, align_)
+        except errors.InvalidRequest:
+            raise self._bad_request(size, align) from None  # with the arguments as given
+
+    def free(self, ptr: int) -> None:
+        checked = pointer(ptr)
+        with self._traced():
+            self._free(checked)
+
     def area(self, size: int, align: int = 8) -> Area:
         return Area(self, self.alloc(size, align), size)
 
@@ -114,6 +135,40 @@ class BaseAllocator(PerCpu):
         if site not in FAULT_SITES:
             raise errors.bad_site(site, FAULT_SITES)
         self._inject(site, FaultPlan.check(nth, times, interval, probability, seed))
+
+    def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
+        view = integer_buffer(sizes, "sizes", errors.InvalidRequest)
+        alignment = integer(align)
+        if alignment is None:
+            raise self._bad_request(1, align)
+        with self._traced():
+            return self._alloc_many(view, alignment)
+
+    def free_many(self, ptrs: Iterable[int] | Buffer) -> None:
+        view = integer_buffer(ptrs, "pointers", errors.InvalidPointer)
+        with self._traced():
+            self._free_many(view)
+
+    def replay(
+        self,
+        trace: Trace,
+        progress: Callable[[int], object] | None = None,
+        stops: Iterable[int] = (),
+    ) -> Replay:
+        def part_done(operations: int) -> None:
+            self._drain()
+            if progress:
+                progress(operations)
+
+        with self._traced():
+            return self._replay(trace, part_done, stops)
+
+    def close(self) -> None:
+        tracing = self._tracing
+        self._drain()  # its events go with the allocator
+        self._close()
+        if tracing is not None:
+            tracing.close()
 
     def percpu_stats(self) -> str:
         return str(figures(self))
@@ -133,8 +188,46 @@ class BaseAllocator(PerCpu):
         """Set up the first chunk."""
 
     @abstractmethod
+    def _close(self) -> None:
+        """Release all memory, as :meth:`close`."""
+
+    @abstractmethod
+    def _alloc(self, size: int, align: int) -> int:
+        """Allocate an area; both are integers of 64 bits."""
+
+    @abstractmethod
+    def _free(self, ptr: int) -> None:
+        """Free an area; the pointer is an integer of 64 bits."""
+
+    @abstractmethod
+    def _alloc_many(self, sizes: memoryview, align: int) -> array[int]:
+        """Allocate areas of sizes from a buffer of integers."""
+
+    @abstractmethod
+    def _free_many(self, ptrs: memoryview) -> None:
+        """Free areas by pointers from a buffer of integers."""
+
+    @abstractmethod
+    def _replay(
+        self, trace: Trace, part_done: Callable[[int], object], stops: Iterable[int]
+    ) -> Replay:
+        """Run a trace; ``part_done`` is called with the number of operations of each part."""
+
+    @abstractmethod
     def _inject(self, site: str, plan: FaultPlan | None) -> None:
         """Set or clear the plan of a site."""
+
+    # --- tracing
+
+    def _traced(self) -> AbstractContextManager[None]:
+        """Return the context of a call whose events may have to be written."""
+        tracing = self._tracing
+        return nullcontext() if tracing is None else tracing.call()
+
+    def _drain(self) -> None:
+        tracing = self._tracing
+        if tracing is not None:
+            tracing.drain()
 
     # --- checks of arguments
 

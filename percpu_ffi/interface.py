@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
+    from threading import Lock
 
     from typing_extensions import Self
 
@@ -56,7 +57,7 @@ class PerCpu(ABC):
 
     """
 
-    __slots__ = ("__weakref__", "_config", "_free_size", "_tracing")
+    __slots__ = ("__weakref__", "_config", "_free_size", "_trace_claim", "_tracing")
 
     def __init__(
         self,
@@ -387,7 +388,9 @@ class PerCpu(ABC):
     """Free bytes after the static area when the first chunk was set up."""
 
     _tracing: Tracing | None
-    """The trace that is being written."""
+    """The trace that is being written, once it is set up."""
+    _trace_claim: Lock
+    """Held from the start of a trace to its end."""
 
     @abstractmethod
     def _create(self, config: Config) -> None:

@@ -17,7 +17,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
-from percpu_ffi._util.integers import integer, integer_buffer, integers
+from percpu_ffi._util.integers import integers
 from percpu_ffi.base import BaseAllocator, pointer
 from percpu_ffi.model.chunk import DEFAULT_MAP_ALLOC, SMALL, Chunk
 from percpu_ffi.model.entry import Entry
@@ -34,7 +34,7 @@ from percpu_ffi.work import WorkByCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from percpu_ffi.config import Buffer, Config, FaultPlan
+    from percpu_ffi.config import Config, FaultPlan
     from percpu_ffi.replay import Replay
     from percpu_ffi.trace import Trace
 
@@ -111,7 +111,7 @@ class Model(BaseAllocator):
     def _chunk_size(self) -> int:
         return self._config.unit_size * self._config.cpus
 
-    def close(self) -> None:
+    def _close(self) -> None:
         with self._entry.lock:
             if self._entry.closed:
                 return
@@ -122,15 +122,9 @@ class Model(BaseAllocator):
 
     # --- allocation
 
-    def alloc(self, size: int, align: int = 8) -> int:
-        bytes_, alignment = integer(size), integer(align)
-        if bytes_ is None or alignment is None:
-            raise self._bad_request(size, align)
+    def _alloc(self, size: int, align: int) -> int:
         with self._entry:
-            try:
-                return self._alloc(bytes_, alignment)
-            except errors.InvalidRequest:
-                raise self._bad_request(size, align) from None
+            return self._alloc_percpu(size, align)
 
     def _check_request(self, size: int, align: int) -> None:
         """Refuse what cannot be served, with a WARN where the 2009 file has one."""
@@ -143,7 +137,7 @@ class Model(BaseAllocator):
         if not size_fits or not 1 <= align <= page or align & (align - 1):
             raise self._bad_request(size, align)
 
-    def _alloc(self, size: int, align: int) -> int:
+    def _alloc_percpu(self, size: int, align: int) -> int:
         """Find a place, then pages for it (``__alloc_percpu`` of the 2009 file)."""
         self._check_request(size, align)
         self._begin(self._alloc_work)
@@ -223,12 +217,11 @@ class Model(BaseAllocator):
 
     # --- free
 
-    def free(self, ptr: int) -> None:
-        checked = pointer(ptr)
-        with self._entry:
-            self._free(checked)
-
     def _free(self, ptr: int) -> None:
+        with self._entry:
+            self._free_percpu(ptr)
+
+    def _free_percpu(self, ptr: int) -> None:
         """Free an area, and another chunk when this one is empty (``free_percpu``)."""
         if not ptr:
             return
@@ -498,26 +491,23 @@ class Model(BaseAllocator):
 
     # --- many at once
 
-    def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
-        asked = integers(integer_buffer(sizes, "sizes", errors.InvalidRequest))
-        alignment = integer(align)
-        if alignment is None:
-            raise self._bad_request(1, align)
+    def _alloc_many(self, sizes: memoryview, align: int) -> array[int]:
+        asked = integers(sizes)
         with self._entry:
             for size in (1, *asked):  # the alignment alone first: there may be no size
-                self._check_request(size, alignment)
+                self._check_request(size, align)
             ptrs = array("q")
             try:
                 for size in asked:
-                    ptrs.append(self._alloc(size, alignment))
+                    ptrs.append(self._alloc_percpu(size, align))
             except errors.PercpuMemoryError:
                 for ptr in reversed(ptrs):
-                    self._free(ptr)
+                    self._free_percpu(ptr)
                 raise
             return ptrs
 
-    def free_many(self, ptrs: Iterable[int] | Buffer) -> None:
-        pointers = integers(integer_buffer(ptrs, "pointers", errors.InvalidPointer))
+    def _free_many(self, ptrs: memoryview) -> None:
+        pointers = integers(ptrs)
         with self._entry:
             seen = {0}
             for ptr in pointers:
@@ -527,12 +517,9 @@ class Model(BaseAllocator):
                         raise errors.DoubleFree.of(ptr)
                     seen.add(ptr)
             for ptr in pointers:
-                self._free(ptr)
+                self._free_percpu(ptr)
 
-    def replay(
-        self,
-        trace: Trace,
-        progress: Callable[[int], object] | None = None,
-        stops: Iterable[int] = (),
+    def _replay(
+        self, trace: Trace, part_done: Callable[[int], object], stops: Iterable[int]
     ) -> Replay:
-        return replay_in_model(self, trace, progress, stops)
+        return replay_in_model(self, trace, part_done, stops)

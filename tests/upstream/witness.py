@@ -21,18 +21,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from percpu_ffi import ChunkState, Location, State, Work, WorkByCall, errors
-from percpu_ffi._util.integers import integer_buffer, integers
+from percpu_ffi._util.integers import integers
 from percpu_ffi.base import BaseAllocator
 from percpu_ffi.bench.percpu_c import compile_with
 from percpu_ffi.config import SERVICES, Config, FaultPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from percpu_ffi.config import Buffer, FirstChunk
+    from percpu_ffi.config import FirstChunk
     from percpu_ffi.replay import Replay
     from percpu_ffi.state import Peaks
-    from percpu_ffi.trace import Trace
     from percpu_ffi.tracing.event import Record
 
 __all__ = ["KernelBug", "Undefined", "Witness", "WitnessFactory", "build"]
@@ -261,6 +260,7 @@ class Witness(BaseAllocator):
             page_limit=given.get("page_limit", 0),
             quirks=frozenset({"rollback"}),
         )
+        self._tracing = None
         return self
 
     def _start(self, first_chunk: str, **given: int) -> None:
@@ -281,16 +281,16 @@ class Witness(BaseAllocator):
         self._library.unit_size = self._library.setup(_Settings(**settings))
         if not self._library.unit_size:
             error = self._why_stopped()
-            self.close()
+            self._close()
             raise error
 
     def __repr__(self) -> str:
         return f"<Witness {self._config.first_chunk}, {self.cpus} CPUs x {self.unit_size} bytes>"
 
     def __del__(self) -> None:
-        self.close()
+        self._close()
 
-    def close(self) -> None:
+    def _close(self) -> None:
         library = self.__dict__.pop("_library", None)
         if library:
             library.give_back()
@@ -299,32 +299,24 @@ class Witness(BaseAllocator):
     def static_ptr(self) -> int:
         return self._static_ptr
 
-    def alloc(self, size: int, align: int = 8) -> int:
-        try:
-            number, to = operator.index(size), operator.index(align)
-        except TypeError:
-            raise self._bad_request(size, align) from None
+    def _alloc(self, size: int, align: int) -> int:
         call = self._library.alloc
-        if not self._takes(number, to):
-            self._let_it_refuse(number, to)
+        if not self._takes(size, align):
+            self._let_it_refuse(size, align)
             raise self._bad_request(size, align)
-        ptr: int = call(number, to)
+        ptr: int = call(size, align)
         if not ptr:
             raise self._why_failed(size, align)
         self._live.add(ptr)
         return ptr
 
-    def free(self, ptr: int) -> None:
-        try:
-            number = operator.index(ptr)
-        except TypeError:
-            raise errors.not_a_pointer(ptr) from None
+    def _free(self, ptr: int) -> None:
         call = self._library.free
-        if number:
-            if number not in self._live:
-                raise self._why_refused(number)
-            self._live.remove(number)
-        if call(number):
+        if ptr:
+            if ptr not in self._live:
+                raise self._why_refused(ptr)
+            self._live.remove(ptr)
+        if call(ptr):
             raise self._why_stopped()
 
     def locate(self, ptr: int) -> Location:
@@ -397,38 +389,29 @@ class Witness(BaseAllocator):
         self.address(ptr, cpu)
         raise AssertionError("address() always raises")
 
-    def replay(
-        self,
-        trace: Trace,
-        progress: Callable[[int], object] | None = None,
-        stops: Iterable[int] = (),
-    ) -> Replay:
+    def _replay(self, *_arguments: object) -> Replay:
         raise NotImplementedError("drive it: percpu_ffi.lockstep")
 
-    def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
-        wanted = integers(integer_buffer(sizes, "sizes", errors.InvalidRequest))
-        try:
-            to = operator.index(align)
-        except TypeError:
-            raise self._bad_request(1, align) from None
+    def _alloc_many(self, sizes: memoryview, align: int) -> array[int]:
+        wanted = integers(sizes)
         self._check_open()
         # the alignment alone first: there may be no size
         for size in (1, *wanted):
-            if not self._takes(size, to):
-                self._let_it_refuse(size, to)
+            if not self._takes(size, align):
+                self._let_it_refuse(size, align)
                 raise self._bad_request(size, align)
         ptrs: array[int] = array("q")
         try:
             for size in wanted:
-                ptrs.append(self.alloc(size, to))
+                ptrs.append(self.alloc(size, align))
         except errors.PercpuMemoryError:
             for ptr in reversed(ptrs):
                 self.free(ptr)
             raise
         return ptrs
 
-    def free_many(self, ptrs: Iterable[int] | Buffer) -> None:
-        given = integers(integer_buffer(ptrs, "pointers", errors.InvalidPointer))
+    def _free_many(self, ptrs: memoryview) -> None:
+        given = integers(ptrs)
         self._check_open()
         left = set(self._live)
         for ptr in filter(None, given):
