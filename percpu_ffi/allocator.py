@@ -110,13 +110,14 @@ class Allocator(BaseAllocator):
         error = ffi.new("int *")
         pcpu = lib.pcpu_create(request, error)
         if not pcpu:
-            if error[0] == -lib.PCPU_E_HOST:
-                raise errors.host_out_of_memory()
-            raise errors.ConfigError(ffi.string(lib.pcpu_strerror(error[0])).decode())
+            # all else was checked before
+            raise config.misfit() if error[0] == -lib.PCPU_E_CONFIG else self._error(error[0])
         # calls with a pointer that owns nothing are faster
         self._owner = ffi.gc(pcpu, lib.pcpu_destroy)
         self._pcpu = self._untraced = pcpu
-        self._static_ptr = int(self._info().static_ptr)
+        info = self._info()
+        self._unit_size, self._free_size = int(info.unit_size), int(info.free_size)
+        self._static_ptr = int(info.static_ptr)
 
     @property
     def static_ptr(self) -> int:

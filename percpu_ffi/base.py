@@ -39,9 +39,10 @@ class BaseAllocator(PerCpu):
 
     __slots__ = ("_unit_size",)
 
+    _unit_size: int
+
     def _create(self, config: Config) -> None:
         self._config = config
-        self._unit_size, self._free_size = config.unit_size, config.free_size
         self._tracing = None
         self._trace_claim = threading.Lock()
         self._open(config)
@@ -185,7 +186,7 @@ class BaseAllocator(PerCpu):
 
     @abstractmethod
     def _open(self, config: Config) -> None:
-        """Set up the first chunk."""
+        """Set up the first chunk, with ``_unit_size`` and ``_free_size``."""
 
     @abstractmethod
     def _close(self) -> None:

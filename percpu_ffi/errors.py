@@ -158,7 +158,19 @@ def _index(value: Any) -> int | None:
         return None
 
 
-# --- requests and pointers
+# --- set-up, requests and pointers
+
+
+def bad_first_chunk(
+    first_chunk: str, static_size: int, unit_size: int, free_size: int, page_size: int
+) -> ConfigError:
+    """The sizes of the first chunk do not fit together."""
+    return ConfigError(
+        f"static_size={static_size}, unit_size={unit_size}, free_size={free_size} with "
+        f"first_chunk={first_chunk!r}: a unit has from 16 pages ({16 * page_size} bytes) to 1 GiB, "
+        f"in whole pages of {page_size}, and holds the static area and the free bytes; the 4k "
+        "set-up takes a free_size only with a unit_size; change one of them, or leave it at 0"
+    )
 
 
 def bad_request(size: Any, align: Any, max_size: int, page_size: int) -> InvalidRequest:

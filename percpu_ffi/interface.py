@@ -75,7 +75,7 @@ class PerCpu(ABC):
         quirks: Collection[str] = (),
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name != "self"}
-        self._create(Config.check(**arguments))
+        self._create(Config(**arguments))
 
     @abstractmethod
     def __enter__(self) -> Self: ...

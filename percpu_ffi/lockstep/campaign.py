@@ -20,10 +20,10 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._util.integers import integer
-from percpu_ffi.config import Config
 from percpu_ffi.errors import ConfigError, PercpuError, shown
 from percpu_ffi.lockstep.cases import Mix, random_setup, random_trace
 from percpu_ffi.lockstep.drive import ASPECTS, Maker, run, told
+from percpu_ffi.model import Model
 from percpu_ffi.trace.operations import checked_setup
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Campaign:
         for _ in range(MOST_TRIES):
             setup = {**random_setup(rng), **self.setup}
             try:
-                Config.check(**setup)
+                Model(**setup).close()
             except ConfigError as error:
                 refusal = error
             else:

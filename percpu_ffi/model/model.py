@@ -21,6 +21,7 @@ from percpu_ffi._util.integers import integers
 from percpu_ffi.base import BaseAllocator, pointer
 from percpu_ffi.model.chunk import DEFAULT_MAP_ALLOC, SMALL, Chunk
 from percpu_ffi.model.entry import Entry
+from percpu_ffi.model.first_chunk import first_chunk
 from percpu_ffi.model.kernel import Fault, Kernel, ServiceFailed
 from percpu_ffi.model.memory import Memory
 from percpu_ffi.model.pages import depopulate, map_pages, pages_of, populate
@@ -71,6 +72,7 @@ class Model(BaseAllocator):
 
     def _open(self, config: Config) -> None:
         """Set the first chunk up (``pcpu_setup_first_chunk`` of the 2009 file)."""
+        self._unit_size, self._free_size, present = first_chunk(config)
         self._entry = Entry()
         self._pins: Counter[int] = Counter()  # views by pointer
         self._created = self._destroyed = self._gaps_given_away = 0
@@ -83,20 +85,15 @@ class Model(BaseAllocator):
 
         # a list for each size, one below them for what is too small, one above for all
         self._slots: list[list[Chunk]] = [
-            [] for _ in range(self._size_to_slot(config.unit_size, empty=False) + 2)
+            [] for _ in range(self._size_to_slot(self.unit_size, empty=False) + 2)
         ]
         self._chunks: Tree[Chunk] = Tree()  # by address
 
-        unit_pages = config.unit_size // config.page_size
         if config.first_chunk == "4k":
             addr = self._kernel.vm_area_register_early(self._chunk_size)
-            present = pages_of(0, config.static_size, config.page_size)
         else:
-            addr = config.page_size  # the caller's block
-            end = config.static_size + config.free_size  # remap leaves the rest alone
-            used = config.unit_size if config.first_chunk == "embed" else end
-            present = pages_of(0, used, config.page_size)
-        self._first = Chunk(0, addr, config.free_size, unit_pages)
+            addr = config.page_size  # a block that the caller mapped
+        self._first = Chunk(0, addr, self._free_size, self.unit_size // config.page_size)
         self._first.immutable = config.first_chunk != "4k"
         for page in present:
             self._first.populated[page] = config.cpus
@@ -109,7 +106,7 @@ class Model(BaseAllocator):
 
     @property
     def _chunk_size(self) -> int:
-        return self._config.unit_size * self._config.cpus
+        return self.unit_size * self.cpus
 
     def _close(self) -> None:
         with self._entry.lock:

@@ -208,22 +208,34 @@ class Witness(BaseAllocator):
     def __init__(self, *args: Any, library: Path, mended: bool = True, **settings: Any) -> None:
         self._path, self._mended = library, mended
         settings["quirks"] = ("rollback",)
-        # setup_pcpu_4k leaves both to the file, the others work them out themselves
-        self._given = {name: settings.get(name, 0) for name in ("unit_size", "free_size")}
         super().__init__(*args, **settings)
 
     def _open(self, config: Config) -> None:
-        sizes = {"unit_size": config.unit_size, "free_size": config.free_size}
-        self._start(
-            config.first_chunk,
-            cpus=config.cpus,
-            nodes=config.nodes,
-            page_size=config.page_size,
-            page_limit=config.page_limit,
-            static_size=config.static_size,
-            mended=self._mended,
-            **(self._given if config.first_chunk == "4k" else sizes),
-        )
+        # as setup_pcpu_embed and setup_pcpu_remap of x86; setup_pcpu_4k leaves it to the file
+        page, unit, free = config.page_size, config.unit_size, config.free_size
+        reserved = -(-(config.static_size + (24 << 10)) // page) * page
+        if config.first_chunk == "embed":
+            unit = unit or max(reserved, 16 * page)
+            free = free or max(unit - config.static_size, 0)
+        elif config.first_chunk == "remap":
+            unit, free = unit or 2 << 20, free or reserved - config.static_size
+        # the file takes a unit that is too small: defect "small-unit"
+        if unit and not 16 * page <= unit <= 1 << 30:
+            raise config.misfit()
+        try:
+            self._start(
+                config.first_chunk,
+                cpus=config.cpus,
+                nodes=config.nodes,
+                page_size=page,
+                page_limit=config.page_limit,
+                static_size=config.static_size,
+                unit_size=unit,
+                free_size=free,
+                mended=self._mended,
+            )
+        except KernelBug:
+            raise config.misfit() from None
 
     @classmethod
     def raw(
@@ -251,14 +263,9 @@ class Witness(BaseAllocator):
             cpus=given["cpus"],
             static_size=given["static_size"],
             first_chunk=first_chunk,
-            unit_size=self._library.unit_size,
-            free_size=given.get("free_size", 0),
-            static_image=b"",
-            nodes=given["nodes"],
             page_size=given["page_size"],
             memory="none",
-            page_limit=given.get("page_limit", 0),
-            quirks=frozenset({"rollback"}),
+            quirks=("rollback",),
         )
         self._tracing = None
         return self
@@ -283,6 +290,8 @@ class Witness(BaseAllocator):
             error = self._why_stopped()
             self._close()
             raise error
+        self._unit_size = self._library.unit_size
+        self._free_size = self.state().chunks[0].free_size
 
     def __repr__(self) -> str:
         return f"<Witness {self._config.first_chunk}, {self.cpus} CPUs x {self.unit_size} bytes>"
