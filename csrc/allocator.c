@@ -388,6 +388,7 @@ int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
 	info->page_size = pcpu->geo.page_size;
 	info->unit_size = pcpu->geo.unit_size;
 	info->static_size = pcpu->geo.static_size;
+	info->free_size = pcpu->geo.free_size;
 	info->static_ptr = (int64_t)pcpu->first_vm.addr;
 	info->max_size = pcpu->geo.min_unit_size;
 	info->chunks = pcpu->nr_chunks;

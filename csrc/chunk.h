@@ -35,6 +35,7 @@ struct pcpu_geometry {
 	int unit_size;		/* bytes of a unit */
 	int min_unit_size;	/* 16 pages in bytes, the largest request */
 	int static_size;	/* bytes of the static area */
+	int free_size;		/* bytes after it in the first chunk, at setup */
 	int nr_slots;		/* lists of chunks */
 	int64_t chunk_size;	/* bytes of a chunk, all units */
 	size_t chunk_struct_size; /* bytes of a struct pcpu_chunk */

@@ -109,6 +109,8 @@ int pcpu_first_chunk_geometry(const struct pcpu_setup *setup,
 		return -PCPU_E_CONFIG;
 
 	geo->static_size = (int)setup->static_size;
+	geo->free_size = (int)(setup->free_size ? setup->free_size :
+			       unit_size - setup->static_size);
 	geo->unit_size = (int)unit_size;
 	geo->unit_pages = (int)(unit_size >> geo->page_shift);
 	geo->chunk_size = unit_size * geo->cpus;
@@ -171,8 +173,7 @@ int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 	pcpu->min_size = INT64_MAX;
 	list_init(&chunk->list);
 	chunk->vm = &pcpu->first_vm;
-	chunk->map.free_size = setup->free_size ? (int)setup->free_size :
-			       geo->unit_size - geo->static_size;
+	chunk->map.free_size = geo->free_size;
 	chunk->map.contig_hint = chunk->map.free_size;
 
 	if (setup->has_block) {

@@ -484,6 +484,7 @@ struct pcpu_info {
 	int64_t page_size;	/* bytes */
 	int64_t unit_size;	/* bytes */
 	int64_t static_size;	/* bytes */
+	int64_t free_size;	/* bytes after it in the first chunk, at creation */
 	int64_t static_ptr;	/* per-CPU pointer of the static area */
 	int64_t max_size;	/* largest request, bytes */
 	int64_t chunks;		/* chunks now, the first included */

@@ -47,6 +47,7 @@ class _Lib:
     PCPU_E_CPU: Final[int]
     PCPU_E_NO_MEMORY_MAPPED: Final[int]
     PCPU_E_CLOSED: Final[int]
+    PCPU_E_CONFIG: Final[int]
     PCPU_E_HOST: Final[int]
     PCPU_E_TRACE: Final[int]
     PCPU_E_BUSY: Final[int]

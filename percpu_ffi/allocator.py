@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi import errors
 from percpu_ffi._core import ffi, lib
+from percpu_ffi.base import BaseAllocator, pointer
 from percpu_ffi.config import SERVICES, FaultPlan
-from percpu_ffi.interface import PerCpu, integer, integer_buffer, pointer, warn
+from percpu_ffi.errors import warn
 from percpu_ffi.replay import Failure, Replay, parts
 from percpu_ffi.state import ChunkState, Location, Peaks, State
 from percpu_ffi.trace.operations import FAULT, FREE, OP
@@ -20,7 +21,7 @@ from percpu_ffi.work import Work, WorkByCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from percpu_ffi.config import Buffer, Config
+    from percpu_ffi.config import Config
     from percpu_ffi.trace import Trace
 
 __all__ = ["Allocator"]
@@ -37,11 +38,11 @@ _COUNTS = len(fields(Work))  # numbers in a struct pcpu_work
 
 # errors that a pointer alone explains
 _POINTER_ERRORS: dict[int, Callable[[int], Exception]] = {
-    lib.PCPU_E_WILD: errors.wild_pointer,
-    lib.PCPU_E_OTHER_UNIT: errors.other_unit_pointer,
-    lib.PCPU_E_STATIC: errors.static_pointer,
-    lib.PCPU_E_INTERIOR: errors.interior_pointer,
-    lib.PCPU_E_NOT_LIVE: errors.double_free,
+    lib.PCPU_E_WILD: errors.WildPointer.of,
+    lib.PCPU_E_OTHER_UNIT: errors.OtherUnitPointer.of,
+    lib.PCPU_E_STATIC: errors.StaticPointer.of,
+    lib.PCPU_E_INTERIOR: errors.InteriorPointer.of,
+    lib.PCPU_E_NOT_LIVE: errors.DoubleFree.of,
     lib.PCPU_E_PINNED: errors.viewed,
 }
 
@@ -68,23 +69,22 @@ def percpu_ffi_log(_arg: Any, about: int, text: Any, a_warn: int = lib.PCPU_LOG_
         warn(ffi.string(text).decode())
 
 
-def _integers(given: Any, what: str, error: type[Exception]) -> tuple[Any, int, int]:
-    """Find the integers in a buffer, or make a buffer of them.
+def _c_integers(view: memoryview) -> tuple[Any, int, int]:
+    """Return a buffer of integers as C takes it.
 
     Returns: the C data, bytes of an item (negative when signed), number of items.
     """
-    view = integer_buffer(given, what, error)
     width = view.itemsize if view.format[-1].isupper() else -view.itemsize
     return ffi.from_buffer(view), width, view.nbytes // view.itemsize
 
 
-class Allocator(PerCpu):
+class Allocator(BaseAllocator):
     """The port in C of the allocator that entered Linux in February 2009.
 
     The interpreter's lock is released inside.
     """
 
-    __slots__ = ("_owner", "_pcpu", "_static_ptr")
+    __slots__ = ("_owner", "_pcpu", "_static_ptr", "_untraced")
 
     def _open(self, config: Config) -> None:
         image = ffi.from_buffer(config.static_image)
@@ -110,13 +110,14 @@ class Allocator(PerCpu):
         error = ffi.new("int *")
         pcpu = lib.pcpu_create(request, error)
         if not pcpu:
-            if error[0] == -lib.PCPU_E_HOST:
-                raise errors.host_out_of_memory()
-            raise errors.ConfigError(ffi.string(lib.pcpu_strerror(error[0])).decode())
+            # all else was checked before
+            raise config.misfit() if error[0] == -lib.PCPU_E_CONFIG else self._error(error[0])
         # calls with a pointer that owns nothing are faster
         self._owner = ffi.gc(pcpu, lib.pcpu_destroy)
-        self._pcpu = pcpu
-        self._static_ptr = int(self._info().static_ptr)
+        self._pcpu = self._untraced = pcpu
+        info = self._info()
+        self._unit_size, self._free_size = int(info.unit_size), int(info.free_size)
+        self._static_ptr = int(info.static_ptr)
 
     @property
     def static_ptr(self) -> int:
@@ -139,21 +140,36 @@ class Allocator(PerCpu):
         """
         return self._owner
 
+    # While no trace is written, these two call C at once; C refuses None with a TypeError.  A
+    # check of _tracing would cost 4 % of a call.
+
     def alloc(self, size: int, align: int = 8) -> int:
+        try:
+            return _alloc(self._untraced, size, align)
+        except LookupError as refused:
+            raise self._refused(refused, size=size, align=align) from None
+        except (TypeError, OverflowError):
+            return super().alloc(size, align)
+
+    def free(self, ptr: int) -> None:
+        try:
+            _free(self._untraced, ptr)
+        except LookupError as refused:
+            raise self._refused(refused, ptr=ptr) from None
+        except (TypeError, OverflowError):
+            super().free(ptr)
+
+    def _alloc(self, size: int, align: int) -> int:
         try:
             return _alloc(self._pcpu, size, align)
         except LookupError as refused:
             raise self._refused(refused, size=size, align=align) from None
-        except (TypeError, OverflowError):
-            raise self._bad_request(size, align) from None
 
-    def free(self, ptr: int) -> None:
+    def _free(self, ptr: int) -> None:
         try:
             _free(self._pcpu, ptr)
         except LookupError as refused:
             raise self._refused(refused, ptr=ptr) from None
-        except (TypeError, OverflowError):
-            raise errors.not_a_pointer(ptr) from None
 
     def locate(self, ptr: int) -> Location:
         location = ffi.new("struct pcpu_location *")
@@ -209,32 +225,26 @@ class Allocator(PerCpu):
         each = ffi.unpack(counts, 2 * n)
         return WorkByCall(alloc=Work(*each[:n]), free=Work(*each[n:]))
 
-    def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
-        data, width, n = _integers(sizes, "sizes", errors.InvalidRequest)
+    def _alloc_many(self, sizes: memoryview, align: int) -> array[int]:
+        data, width, n = _c_integers(sizes)
         ptrs = array("q", [0]) * n
         at = ffi.new("size_t *")
-        alignment = integer(align)
-        if alignment is None:
-            raise self._bad_request(1, align)
         error = lib.pcpu_alloc_many(
-            self._pcpu, data, width, n, alignment, ffi.from_buffer("int64_t[]", ptrs), at
+            self._pcpu, data, width, n, align, ffi.from_buffer("int64_t[]", ptrs), at
         )
         if error:
             raise self._error(error, size=_item(data, width, at[0]) if n else 0, align=align)
         return ptrs
 
-    def free_many(self, ptrs: Iterable[int] | Buffer) -> None:
-        data, width, n = _integers(ptrs, "pointers", errors.InvalidPointer)
+    def _free_many(self, ptrs: memoryview) -> None:
+        data, width, n = _c_integers(ptrs)
         at = ffi.new("size_t *")
         error = lib.pcpu_free_many(self._pcpu, data, width, n, at)
         if error:
             raise self._error(error, ptr=_item(data, width, at[0]) if n else 0)
 
-    def replay(
-        self,
-        trace: Trace,
-        progress: Callable[[int], object] | None = None,
-        stops: Iterable[int] = (),
+    def _replay(
+        self, trace: Trace, part_done: Callable[[int], object], stops: Iterable[int]
     ) -> Replay:
         ops = ffi.from_buffer("struct pcpu_op[]", trace.ops)  # its length is the buffer's own
         n, slots = len(ops), trace.slots
@@ -262,8 +272,7 @@ class Allocator(PerCpu):
             error = lib.pcpu_replay(self._pcpu, run, start, end)
             if error:
                 raise self._error(error)
-            if progress:
-                progress(end - start)
+            part_done(end - start)
 
         after = self._info()
         return Replay(
@@ -296,7 +305,7 @@ class Allocator(PerCpu):
                 held[slot] = ptr
         return tuple(found)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         error = lib.pcpu_close(self._pcpu)
         if error == -lib.PCPU_E_PINNED:
             raise errors.viewed_on_close()
@@ -328,6 +337,7 @@ class Allocator(PerCpu):
         error = (lib.pcpu_record_start if on else lib.pcpu_record_stop)(self._pcpu)
         if error:
             raise self._error(error)
+        self._untraced = None if on else self._pcpu
 
     def _recorded(self) -> tuple[Iterable[Record], int]:
         found: list[Record] = []
@@ -364,10 +374,8 @@ class Allocator(PerCpu):
             return _POINTER_ERRORS[code](ptr)
         if code >= lib.PCPU_E_NOMEM:
             return errors.out_of_memory(SERVICES[code - lib.PCPU_E_NOMEM], size, align)
-        if code == lib.PCPU_E_SIZE:
-            return errors.bad_size(size, self.max_size)
-        if code == lib.PCPU_E_ALIGN:
-            return errors.bad_align(align, self.page_size)
+        if code in (lib.PCPU_E_SIZE, lib.PCPU_E_ALIGN):
+            return self._bad_request(size if code == lib.PCPU_E_SIZE else 1, align)
         return errors.ConfigError(ffi.string(lib.pcpu_strerror(-code)).decode())
 
 
@@ -379,7 +387,7 @@ def _c_fault(site: str, plan: FaultPlan | None) -> dict[str, Any]:
 
 
 def _item(data: Any, width: int, at: int) -> int:
-    """Read one of the integers that :func:`_integers` found."""
+    """Return one of the integers of :func:`_c_integers`."""
     ctype = f"{'' if width < 0 else 'u'}int{8 * abs(width)}_t *"
     return int(ffi.cast(ctype, data)[at])
 

@@ -11,7 +11,6 @@ from percpu_ffi import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from percpu_ffi.interface import PerCpu
 
@@ -22,16 +21,21 @@ class Area:
     """A per-CPU area: ``len(area)`` copies, ``area[cpu]`` a writable view of one.
 
     Made by :meth:`Allocator.area <percpu_ffi.Allocator.area>`.  It is freed by
-    :meth:`free` or at the end of a ``with`` block, not when it is forgotten.  Threads may
-    share it: one of those that free it does, the others are told that it was freed.
+    :meth:`free` or at the end of a ``with`` block, not when the object is deleted.  Threads may
+    share it: one :meth:`free` succeeds, the others raise DoubleFree.
     """
 
-    __slots__ = ("_allocator", "_freed", "ptr", "size")
+    __slots__ = {
+        "_allocator": None,
+        "_freed": None,
+        "ptr": "Per-CPU pointer of the area.",
+        "size": "Bytes of each copy, as requested.",
+    }
 
     def __init__(self, allocator: PerCpu, ptr: int, size: int) -> None:
-        """Take over a pointer that ``allocator.alloc(size)`` gave."""
+        """Take over a pointer that ``allocator.alloc(size)`` returned."""
         self._allocator = allocator
-        # a flag that only one thread can set; nobody ever waits for it
+        # a flag that only one thread can set; no thread waits for it
         self._freed = threading.Lock()
         self.ptr = ptr
         self.size = size
@@ -44,7 +48,7 @@ class Area:
         return self._allocator.cpus
 
     def __getitem__(self, cpu: int) -> memoryview:
-        """Look at one CPU's copy: ``size`` bytes, writable; -1 is the last CPU.
+        """Return a writable view of one CPU's copy, ``size`` bytes; -1 is the last CPU.
 
         Raises:
             IndexError: no such CPU.
@@ -57,27 +61,22 @@ class Area:
         number = operator.index(cpu)
         if not -cpus <= number < cpus:
             raise IndexError(f"cpu {number}: this area has CPUs 0 to {cpus - 1}")
-        # the map may have rounded a few bytes into the area: not the caller's
+        # the map may have rounded a few bytes into the area: they are not the caller's
         view = self._allocator.view(self.ptr, number % cpus)[: self.size]
-        # from now on nobody can free the area; until now somebody could
+        # the view keeps the area from being freed; another thread may have freed it before
         self._check()
         return view
 
     def __iter__(self) -> Iterator[memoryview]:
-        """Look at the copies, CPU 0 first."""
+        """Return views of all copies, CPU 0 first."""
         return (self[cpu] for cpu in range(len(self)))
 
     def __enter__(self) -> Area:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._freed.acquire(blocking=False):
-            self._give_back()
+            self._free()
 
     def free(self) -> None:
         """Free the area.
@@ -88,11 +87,11 @@ class Area:
 
         """
         if not self._freed.acquire(blocking=False):
-            raise errors.double_free(self.ptr)
-        self._give_back()
+            raise errors.DoubleFree.of(self.ptr)
+        self._free()
 
-    def _give_back(self) -> None:
-        """Free the area, which this thread alone has marked as freed."""
+    def _free(self) -> None:
+        """Free the area, which only this thread has marked as freed."""
         try:
             self._allocator.free(self.ptr)
         except (errors.PercpuError, BufferError):
@@ -100,6 +99,6 @@ class Area:
             raise
 
     def _check(self) -> None:
-        """The pointer of a freed area may stand for somebody else's by now."""
+        """Refuse a freed area: its pointer may be that of another area by now."""
         if self._freed.locked():
-            raise errors.double_free(self.ptr)
+            raise errors.DoubleFree.of(self.ptr)

@@ -8,7 +8,7 @@ import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from percpu_ffi.errors import ConfigError, shown
+from percpu_ffi.errors import ConfigError, bad_first_chunk, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -53,8 +53,7 @@ MAX_CPUS = 65536
 MAX_PAGE_SIZE = 64 << 20
 MAX_UNIT_SIZE = 1 << 30
 MIN_UNIT_PAGES = 16  # PCPU_MIN_UNIT_SIZE of 2009, also the largest request
-DYNAMIC_RESERVE = 24 << 10  # x86, February 2009: modules 8 KiB and dynamic 16 KiB
-LARGE_PAGE = 2 << 20  # x86: what remap maps for each CPU
+AUTO = "0 leaves it to the first chunk's set-up"
 
 
 def _integer(name: str, value: Any, low: int, high: int, hint: str) -> int:
@@ -69,41 +68,25 @@ def _integer(name: str, value: Any, low: int, high: int, hint: str) -> int:
     return number
 
 
-def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{name}={shown(value)}: choose one of {', '.join(map(repr, allowed))}")
+def _choice(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value in allowed:
+        return value
+    raise ConfigError(f"{name}={shown(value)}: choose one of {', '.join(map(repr, allowed))}")
 
 
-@dataclass(frozen=True)
 class Config:
-    """How to build an allocator, with every automatic value worked out.
+    """The arguments of an allocator, each checked by itself; sizes are in bytes.
 
-    Made by :meth:`check`; sizes are in bytes.
+    Whether the sizes fit together is known to the set-up of the first chunk, which also
+    chooses those that are 0.
+
+    Raises:
+        ConfigError: an argument is out of range.
+
     """
 
-    cpus: int
-    static_size: int
-    first_chunk: str
-    unit_size: int
-    """Bytes of a unit: never 0."""
-    free_size: int
-    """Free bytes behind the static area: never 0 unless none are left."""
-    static_image: bytes
-    nodes: int
-    page_size: int
-    memory: str
-    page_limit: int
-    """Page frames a node; 0: no limit."""
-    quirks: frozenset[str]
-
-    @property
-    def max_size(self) -> int:
-        """The largest request in bytes: 16 pages."""
-        return MIN_UNIT_PAGES * self.page_size
-
-    @classmethod
-    def check(
-        cls,
+    def __init__(
+        self,
         cpus: int = 4,
         static_size: int = 8192,
         first_chunk: str = "4k",
@@ -115,47 +98,37 @@ class Config:
         memory: str = "mapped",
         page_limit: int | None = None,
         quirks: Collection[str] = (),
-    ) -> Config:
-        """Check the arguments of an allocator and work out what was left to it.
-
-        Raises:
-            ConfigError: an argument is out of range, or they do not fit together.
-
-        Source: the BUG_ON checks of ``pcpu_setup_first_chunk``; the unit and free
-        sizes of ``setup_pcpu_4k``, ``setup_pcpu_embed`` and ``setup_pcpu_remap`` of x86.
-
-        """
-        _choice("first_chunk", first_chunk, FIRST_CHUNKS)
-        _choice("memory", memory, MEMORIES)
-        cpus = _integer("cpus", cpus, 1, MAX_CPUS, "give the number of possible CPUs")
-        nodes = _integer("nodes", nodes, 1, cpus, "every NUMA node needs a CPU")
-        page_size = _page_size(page_size, memory)
-        static_size = _integer(
+    ) -> None:
+        self.first_chunk = _choice("first_chunk", first_chunk, FIRST_CHUNKS)
+        self.memory = _choice("memory", memory, MEMORIES)
+        self.cpus = _integer("cpus", cpus, 1, MAX_CPUS, "give the number of possible CPUs")
+        self.nodes = _integer("nodes", nodes, 1, self.cpus, "every NUMA node needs a CPU")
+        self.page_size = _page_size(page_size, memory)
+        self.static_size = _integer(
             "static_size", static_size, 1, MAX_UNIT_SIZE, "the first chunk starts with static data"
         )
-        unit_size = _integer(
-            "unit_size", unit_size, 0, MAX_UNIT_SIZE, "0 leaves it to the first chunk's set-up"
-        )
-        free_size = _integer(
-            "free_size", free_size, 0, MAX_UNIT_SIZE, "0 leaves it to the first chunk's set-up"
-        )
-        unit_size, free_size = _first_chunk_sizes(
-            first_chunk, static_size, unit_size, free_size, page_size
-        )
+        self.unit_size = _integer("unit_size", unit_size, 0, MAX_UNIT_SIZE, AUTO)
+        self.free_size = _integer("free_size", free_size, 0, MAX_UNIT_SIZE, AUTO)
+        if self.unit_size % self.page_size:
+            raise ConfigError(
+                f"unit_size={unit_size}: a multiple of the page size {self.page_size} is needed; "
+                f"{AUTO}"
+            )
+        self.page_limit = 0  # page frames of a node; 0: no limit
         if page_limit is not None:
-            page_limit = _integer("page_limit", page_limit, 1, 1 << 62, "None means no limit")
-        return cls(
-            cpus=cpus,
-            static_size=static_size,
-            first_chunk=first_chunk,
-            unit_size=unit_size,
-            free_size=free_size,
-            static_image=_image(static_image, static_size),
-            nodes=nodes,
-            page_size=page_size,
-            memory=memory,
-            page_limit=page_limit or 0,
-            quirks=_quirks(quirks),
+            self.page_limit = _integer("page_limit", page_limit, 1, 1 << 62, "None means no limit")
+        self.static_image = _image(static_image, self.static_size)
+        self.quirks = _quirks(quirks)
+
+    @property
+    def max_size(self) -> int:
+        """The largest request in bytes: 16 pages."""
+        return MIN_UNIT_PAGES * self.page_size
+
+    def misfit(self) -> ConfigError:
+        """Return the error for sizes that do not fit together."""
+        return bad_first_chunk(
+            self.first_chunk, self.static_size, self.unit_size, self.free_size, self.page_size
         )
 
 
@@ -199,51 +172,6 @@ def _quirks(quirks: Collection[str]) -> frozenset[str]:
     for name in names:
         _choice("quirks", name, QUIRKS)
     return frozenset(names)
-
-
-def _first_chunk_sizes(
-    first_chunk: str, static_size: int, unit_size: int, free_size: int, page_size: int
-) -> tuple[int, int]:
-    """Unit and free size by the table of the three set-ups, checked."""
-
-    def whole_pages(size: int) -> int:
-        return -(-size // page_size) * page_size
-
-    min_unit = MIN_UNIT_PAGES * page_size
-    if unit_size % page_size:
-        raise ConfigError(
-            f"unit_size={unit_size}: a multiple of the page size {page_size} is needed; "
-            "0 leaves it to the first chunk's set-up"
-        )
-    if unit_size == 0:
-        if first_chunk == "4k":
-            if free_size:
-                raise ConfigError(
-                    f"free_size={free_size} with unit_size=0: the 4k set-up sizes the unit by the "
-                    "static area alone; give unit_size too"
-                )
-            unit_size = max(min_unit, whole_pages(static_size))
-        elif first_chunk == "embed":
-            unit_size = max(min_unit, whole_pages(static_size + DYNAMIC_RESERVE))
-        else:
-            unit_size = LARGE_PAGE
-    if not free_size:
-        if first_chunk == "remap":
-            free_size = whole_pages(static_size + DYNAMIC_RESERVE) - static_size
-        else:
-            free_size = unit_size - static_size
-
-    if not min_unit <= unit_size <= MAX_UNIT_SIZE or unit_size % page_size:
-        raise ConfigError(
-            f"a unit of {unit_size} bytes ({first_chunk}): 16 pages ({min_unit}) to "
-            f"{MAX_UNIT_SIZE} are needed, whole pages; change unit_size, static_size or page_size"
-        )
-    if free_size < 0 or unit_size < static_size + free_size:
-        raise ConfigError(
-            f"static_size={static_size} and {max(free_size, 0)} free bytes do not fit a unit of "
-            f"{unit_size} ({first_chunk}); raise unit_size or lower the others"
-        )
-    return unit_size, free_size
 
 
 @dataclass(frozen=True)

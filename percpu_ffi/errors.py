@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Errors, one tree; every message says what was given, what is allowed, what to do.
+"""Errors and warnings: the classes, and the messages that all allocators share.
 
-The functions below the classes word the messages, so that every allocator of
-this package says the same of the same mistake.
+Every message says what was given, what is allowed, and what to do.
 """
 
 from __future__ import annotations
 
+import contextlib
 import operator
-from typing import Any
+import sys
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from typing_extensions import Self
 
 __all__ = [
     "ClosedError",
@@ -31,14 +39,13 @@ __all__ = [
 
 
 class PercpuError(Exception):
-    """Anything that this package refuses or that failed in it."""
+    """Base class of this package's errors."""
 
 
 class PercpuMemoryError(PercpuError, MemoryError):
     """A kernel service failed; ``service`` is its name, as in ``counters()``."""
 
     def __init__(self, message: str, service: str = "host") -> None:
-        """Keep the name of the service beside the message."""
         super().__init__(message)
         self.service = service
 
@@ -48,27 +55,57 @@ class InvalidRequest(PercpuError, ValueError):
 
 
 class InvalidPointer(PercpuError, ValueError):
-    """A pointer that does not stand for a live area."""
+    """A pointer that is not that of a live area."""
+
+    _message: ClassVar = "pointer {}: a per-CPU pointer is an integer that alloc() returned"
+
+    @classmethod
+    def of(cls, pointer: Any) -> Self:
+        """Return the error for a pointer, with the message of its class."""
+        number = _index(pointer)
+        return cls(cls._message.format(repr(pointer) if number is None else f"{number:#x}"))
 
 
 class WildPointer(InvalidPointer):
     """No chunk covers it."""
 
+    _message = (
+        "pointer {} is in no chunk of this allocator; pass one that alloc() of the same "
+        "allocator returned and that has not been freed"
+    )
+
 
 class OtherUnitPointer(InvalidPointer):
     """It is the address of another CPU's copy, not a per-CPU pointer."""
+
+    _message = (
+        "pointer {} is the address of another CPU's copy; pass the per-CPU pointer that "
+        "alloc() returned, the address of CPU 0's copy"
+    )
 
 
 class InteriorPointer(InvalidPointer):
     """It points into the middle of an area."""
 
+    _message = "pointer {} is in the middle of an area; pass the pointer that alloc() returned"
+
 
 class StaticPointer(InvalidPointer):
     """It points into the static area, which lives as long as the allocator."""
 
+    _message = (
+        "pointer {} is in the static area, which is never freed; view it as a whole through "
+        "static_ptr"
+    )
+
 
 class DoubleFree(InvalidPointer):
-    """No area is allocated there: it was freed before, or never handed out."""
+    """No area is allocated there: it was freed before, or never allocated."""
+
+    _message = (
+        "pointer {}: no area is allocated there, it was freed before or never allocated; free "
+        "each pointer once"
+    )
 
 
 class ConfigError(PercpuError, ValueError):
@@ -76,10 +113,10 @@ class ConfigError(PercpuError, ValueError):
 
 
 class TraceError(PercpuError, ValueError):
-    """A trace that cannot be read; ``file`` and ``line`` say where, when known."""
+    """A trace that cannot be read, with ``file`` and ``line`` where they are known."""
 
     def __init__(self, message: str, file: str | None = None, line: int | None = None) -> None:
-        """Put the place before the message, as compilers do."""
+        # file:line: message, as compilers print it
         place = "".join(f"{part}:" for part in (file, line) if part is not None)
         super().__init__(f"{place} {message}" if place else message)
         self.file = file
@@ -99,7 +136,7 @@ class ClosedError(PercpuError):
 
 
 class InvariantError(PercpuError, AssertionError):
-    """Something that must always hold does not: a bug of the allocator, or damage."""
+    """An invariant is broken: a bug of the allocator, or damage."""
 
 
 class PercpuWarning(RuntimeWarning):
@@ -107,16 +144,11 @@ class PercpuWarning(RuntimeWarning):
 
 
 def shown(value: Any) -> str:
-    """Write a value as a message shows it, also an integer too long to be printed."""
+    """Return a value's repr for a message, also of an integer too long to be printed."""
     try:
         return repr(value)
     except ValueError:
         return f"<{type(value).__name__} with a number of over 4,300 digits>"
-
-
-def _hex(pointer: Any) -> str:
-    number = _index(pointer)
-    return repr(pointer) if number is None else f"{number:#x}"
 
 
 def _index(value: Any) -> int | None:
@@ -126,152 +158,38 @@ def _index(value: Any) -> int | None:
         return None
 
 
-def bad_size(size: Any, max_size: int) -> InvalidRequest:
-    """Size is no integer from 1 to ``max_size`` bytes."""
-    return InvalidRequest(
-        f"size {shown(size)}: an area has from 1 to {max_size} bytes (16 pages), as an integer; "
-        "split what is larger into several areas"
-    )
+# --- set-up, requests and pointers
 
 
-def bad_align(align: Any, page_size: int) -> InvalidRequest:
-    """Alignment is no power of two from 1 to ``page_size`` bytes."""
-    return InvalidRequest(
-        f"alignment {shown(align)}: it has to be a power of two from 1 to {page_size} (a page), "
-        "as an integer; take the next power of two, or a page at most"
+def bad_first_chunk(
+    first_chunk: str, static_size: int, unit_size: int, free_size: int, page_size: int
+) -> ConfigError:
+    """The sizes of the first chunk do not fit together."""
+    return ConfigError(
+        f"static_size={static_size}, unit_size={unit_size}, free_size={free_size} with "
+        f"first_chunk={first_chunk!r}: a unit has from 16 pages ({16 * page_size} bytes) to 1 GiB, "
+        f"in whole pages of {page_size}, and holds the static area and the free bytes; the 4k "
+        "set-up takes a free_size only with a unit_size; change one of them, or leave it at 0"
     )
 
 
 def bad_request(size: Any, align: Any, max_size: int, page_size: int) -> InvalidRequest:
-    """One of the two is wrong; if both are, it is the size."""
+    """Size is not from 1 to ``max_size`` bytes, or alignment not a power of two up to a page."""
     number = _index(size)
     if number is None or not 1 <= number <= max_size:
-        return bad_size(size, max_size)
-    return bad_align(align, page_size)
-
-
-def bad_integers(given: Any, what: str) -> str:
-    """Say that something is no buffer of integers."""
-    return (
-        f"{what} {type(given).__name__}: a C-contiguous buffer of integers is needed "
-        "(array, bytes, numpy array), or an iterable of integers up to 64 bits"
+        return InvalidRequest(
+            f"size {shown(size)}: an area has from 1 to {max_size} bytes (16 pages), as an "
+            "integer; split a larger one into several areas"
+        )
+    return InvalidRequest(
+        f"alignment {shown(align)}: a power of two from 1 to {page_size} (a page) is needed, as "
+        "an integer; take the next power of two, or a page at most"
     )
 
 
 def not_a_pointer(pointer: Any) -> InvalidPointer:
-    """Pointer is no integer of 64 bits."""
-    if _index(pointer) is not None:
-        return wild_pointer(pointer)
-    return InvalidPointer(f"pointer {pointer!r}: a per-CPU pointer is an integer that alloc() gave")
-
-
-def wild_pointer(pointer: Any) -> WildPointer:
-    """No chunk covers the pointer."""
-    return WildPointer(
-        f"pointer {_hex(pointer)} is in no chunk of this allocator; pass one that alloc() of "
-        "the same allocator gave and free() has not taken back"
-    )
-
-
-def other_unit_pointer(pointer: int) -> OtherUnitPointer:
-    """The pointer lies in a chunk, behind its first unit."""
-    return OtherUnitPointer(
-        f"pointer {_hex(pointer)} is the address of another CPU's copy; pass the per-CPU "
-        "pointer that alloc() gave, which names CPU 0's"
-    )
-
-
-def interior_pointer(pointer: int) -> InteriorPointer:
-    """The pointer lies behind the start of an area."""
-    return InteriorPointer(
-        f"pointer {_hex(pointer)} is in the middle of an area; pass the pointer that alloc() gave"
-    )
-
-
-def static_pointer(pointer: int) -> StaticPointer:
-    """The pointer lies in the static area."""
-    return StaticPointer(
-        f"pointer {_hex(pointer)} is in the static area, which is never freed and is looked at "
-        "as a whole through static_ptr"
-    )
-
-
-def double_free(pointer: int) -> DoubleFree:
-    """Nothing is allocated where the pointer points."""
-    return DoubleFree(
-        f"pointer {_hex(pointer)}: no area is allocated there, it was freed before or never "
-        "handed out; free each pointer once"
-    )
-
-
-def viewed(pointer: int) -> BufferError:
-    """Views of the area are alive."""
-    return BufferError(
-        f"the area at {_hex(pointer)} is being looked at; release its views, and delete slices "
-        "and arrays made from them, before it is freed"
-    )
-
-
-def viewed_on_close() -> BufferError:
-    """Views of some area are alive."""
-    return BufferError(
-        "areas of this allocator are being looked at; release their views, and delete slices and "
-        "arrays made from them, before it is closed"
-    )
-
-
-def no_view_with_rollback() -> ConfigError:
-    """A view could be torn away."""
-    return ConfigError(
-        "quirk 'rollback': a failing allocation may unmap its neighbours, so no area can be looked "
-        "at safely; use address() at your own risk, or an allocator without the quirk"
-    )
-
-
-def bad_cpu(cpu: Any, cpus: int) -> ConfigError:
-    """No such CPU."""
-    return ConfigError(f"cpu {shown(cpu)}: this allocator has CPUs 0 to {cpus - 1}")
-
-
-def nothing_mapped() -> ConfigError:
-    """Addresses were asked of an allocator that only keeps books."""
-    return ConfigError(
-        "memory='none' keeps books and maps nothing; create the allocator with memory='mapped' "
-        "to look at areas"
-    )
-
-
-def bad_site(site: Any, sites: tuple[str, ...]) -> ConfigError:
-    """No such service, or one that cannot fail."""
-    return ConfigError(f"site {shown(site)}: the services that can fail are {', '.join(sites)}")
-
-
-def broken_invariants(found: list[str]) -> InvariantError:
-    """Something does not hold that must."""
-    return InvariantError(
-        f"{len(found)} of the allocator's invariants are broken: " + "; ".join(found)
-    )
-
-
-def closed() -> ClosedError:
-    """Use after close."""
-    return ClosedError("this allocator is closed and its areas are gone; create a new one")
-
-
-def busy() -> PercpuError:
-    """A call from within a call: by a hook, or by a signal handler in C."""
-    return PercpuError(
-        "this thread is inside this allocator already, called from a hook or a signal handler in "
-        "C; note down there what is to be done, and do it when the call has returned"
-    )
-
-
-def damaged_trace() -> TraceError:
-    """The operations of a trace do not fit what they refer to."""
-    return TraceError(
-        "the trace is damaged: an operation names a slot or a kind that it does not have; "
-        "load it from its source and save it again"
-    )
+    """Pointer is not an integer of 64 bits."""
+    return (InvalidPointer if _index(pointer) is None else WildPointer).of(pointer)
 
 
 def out_of_memory(service: str, size: int, align: int) -> PercpuMemoryError:
@@ -287,6 +205,112 @@ def host_out_of_memory() -> PercpuMemoryError:
     """The process itself has no memory or address space left."""
     return PercpuMemoryError(
         "the host gave no memory for the allocator's own needs; close other allocators, or "
-        "create it smaller or with memory='none'",
-        "host",
+        "create it smaller or with memory='none'"
     )
+
+
+# --- views
+
+
+def viewed(pointer: int) -> BufferError:
+    """Views of an area are alive that is to be freed."""
+    return BufferError(
+        f"area {pointer:#x} has live views; release them, and delete slices and arrays made from "
+        "them, before freeing it"
+    )
+
+
+def viewed_on_close() -> BufferError:
+    """Views of some area are alive."""
+    return BufferError(
+        "areas of this allocator have live views; release them, and delete slices and arrays "
+        "made from them, before closing it"
+    )
+
+
+def no_view_with_rollback() -> ConfigError:
+    """A failing allocation may unmap what a view shows."""
+    return ConfigError(
+        "quirk 'rollback': a failing allocation may unmap its neighbours, so no area can be "
+        "viewed safely; use address() at your own risk, or an allocator without the quirk"
+    )
+
+
+def nothing_mapped() -> ConfigError:
+    """An address was requested from an allocator without memory."""
+    return ConfigError(
+        "memory='none' only does the bookkeeping; create the allocator with memory='mapped' to "
+        "view areas"
+    )
+
+
+def bad_cpu(cpu: Any, cpus: int) -> ConfigError:
+    """No such CPU."""
+    return ConfigError(f"cpu {shown(cpu)}: this allocator has CPUs 0 to {cpus - 1}")
+
+
+# --- other calls
+
+
+def bad_site(site: Any, sites: tuple[str, ...]) -> ConfigError:
+    """No such service, or one that cannot fail."""
+    return ConfigError(f"site {shown(site)}: the services that can fail are {', '.join(sites)}")
+
+
+def broken_invariants(found: list[str]) -> InvariantError:
+    """Invariants are broken; ``found`` has a sentence for each."""
+    return InvariantError(
+        f"{len(found)} of the allocator's invariants are broken: " + "; ".join(found)
+    )
+
+
+def closed() -> ClosedError:
+    """Use after close."""
+    return ClosedError("this allocator is closed and its areas are gone; create a new one")
+
+
+def busy() -> PercpuError:
+    """A call from within a call: by a hook, or by a signal handler in C."""
+    return PercpuError(
+        "this thread is already inside this allocator, called from a hook or a signal handler in "
+        "C; only note there what is to be done, and do it after the call has returned"
+    )
+
+
+def damaged_trace() -> TraceError:
+    """An operation of a trace refers to what the trace does not have."""
+    return TraceError(
+        "the trace is damaged: an operation names a handle or a kind that it does not have; "
+        "load it from its source and save it again"
+    )
+
+
+# --- warnings
+
+_thread = threading.local()
+
+
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """Suppress the Python warnings for WARNs of this thread; they are still counted."""
+    before = getattr(_thread, "quiet", False)
+    _thread.quiet = True
+    try:
+        yield
+    finally:
+        _thread.quiet = before
+
+
+def warn(text: str) -> None:
+    """Turn a WARN into a Python warning that points at the caller of this package.
+
+    Where a filter turns it into an exception, that is dropped: the call raises its own error.
+    """
+    if getattr(_thread, "quiet", False):
+        return
+    package = __name__.partition(".")[0]
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        level, frame = level + 1, frame.f_back
+    with contextlib.suppress(PercpuWarning):
+        warnings.warn(text, PercpuWarning, stacklevel=level)

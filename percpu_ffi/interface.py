@@ -1,35 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What an allocator looks like from outside, whatever is behind it.
+"""The contract of an allocator: what its methods take, return and raise.
 
-:class:`PerCpu` holds the contract and all that needs no allocator to be told: the
-geometry, areas as objects, the end of a ``with`` block, the check of what must hold.
-``allocator`` puts the port in C behind it, ``model`` the same in pure Python.
+``base`` implements what all allocators share, ``allocator`` and ``model`` the rest.  Their
+methods inherit these docstrings.
 """
 
 from __future__ import annotations
 
-import contextlib
-import operator
-import sys
-import threading
-import warnings
 from abc import ABC, abstractmethod
-from array import array
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
-from percpu_ffi import errors
-from percpu_ffi._util.text import plural
-from percpu_ffi.area import Area
-from percpu_ffi.config import FAULT_SITES, Config, FaultPlan
-from percpu_ffi.invariants import violations
+from percpu_ffi.config import Config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from array import array
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
+    from threading import Lock
 
     from typing_extensions import Self
 
+    from percpu_ffi.area import Area
     from percpu_ffi.config import Buffer, FirstChunk, Memory
     from percpu_ffi.replay import Replay
     from percpu_ffi.state import Location, Peaks, State
@@ -40,26 +31,24 @@ if TYPE_CHECKING:
 
 __all__ = ["PerCpu"]
 
-INTEGER_FORMATS = frozenset("bBhHiIlLqQnN")
-
 
 class PerCpu(ABC):
     """A dynamic per-CPU allocator.
 
     Pointers are integers above 0, the same in every run; sizes and alignments are in
-    bytes.  Threads may share an allocator: docs/threads.md.
+    bytes.  Threads may share an allocator: see docs/threads.md.
 
     Args:
         cpus: possible CPUs, 1 to 65,536.
         static_size: bytes of the static area at the start of the first chunk.
-        first_chunk: who sets the first chunk up: ``"4k"``, ``"embed"`` or ``"remap"``.
+        first_chunk: how the first chunk is set up: ``"4k"``, ``"embed"`` or ``"remap"``.
         unit_size: bytes of each CPU's unit; 0 leaves it to the set-up.
-        free_size: bytes behind the static area in the first chunk; 0 likewise.
+        free_size: free bytes after the static area in the first chunk; 0 likewise.
         static_image: first bytes of every CPU's static area.
-        nodes: NUMA nodes, on which the CPUs lie in even blocks.
-        page_size: bytes; None takes the host's.  Free with ``memory="none"``.
+        nodes: NUMA nodes; the CPUs are spread over them in even blocks.
+        page_size: bytes; None takes the host's.  Any power of two with ``memory="none"``.
         memory: ``"mapped"`` for real memory, ``"none"`` for bookkeeping only.
-        page_limit: page frames that a node has for dynamic areas.
+        page_limit: page frames that a node has for dynamic areas; None: no limit.
         quirks: ``"rollback"`` keeps one defect of 2009; see docs/errata.md.
 
     Raises:
@@ -68,7 +57,7 @@ class PerCpu(ABC):
 
     """
 
-    __slots__ = ("__weakref__", "_config", "_tracing")
+    __slots__ = ("__weakref__", "_config", "_free_size", "_trace_claim", "_tracing")
 
     def __init__(
         self,
@@ -85,99 +74,58 @@ class PerCpu(ABC):
         page_limit: int | None = None,
         quirks: Collection[str] = (),
     ) -> None:
-        self._config = Config.check(
-            cpus,
-            static_size,
-            first_chunk,
-            unit_size,
-            free_size,
-            static_image,
-            nodes,
-            page_size,
-            memory,
-            page_limit,
-            quirks,
-        )
-        self._tracing: Tracing | None = None
-        self._open(self._config)
+        arguments = {name: value for name, value in locals().items() if name != "self"}
+        self._create(Config(**arguments))
 
-    def __enter__(self) -> Self:
-        return self
+    @abstractmethod
+    def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            self.close()
-        except BufferError:
-            # an error on its way holds the views that its frames made: do not hide it;
-            # the memory goes with the last of them
-            if error is None:
-                raise
+    @abstractmethod
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None: ...
 
-    def __repr__(self) -> str:
-        name, config = type(self).__name__, self._config
-        try:
-            chunks, pages = self.chunks, self.pages
-        except errors.ClosedError:
-            return f"<{name}, closed>"
-        return (
-            f"<{name} {config.first_chunk}, {plural(config.cpus, 'CPU')} x {config.unit_size:,} "
-            f"bytes, {plural(chunks, 'chunk')}, {plural(pages, 'page')}>"
-        )
-
+    @abstractmethod
     def _repr_html_(self) -> str:
         """Draw the chunks, for notebooks; a closed allocator has none."""
-        from percpu_ffi.drawing import picture  # noqa: PLC0415 - notebooks alone need it
-
-        try:
-            chunks = self.state().chunks
-        except errors.ClosedError:
-            chunks = ()
-        return picture(repr(self), chunks, self.unit_size, self.static_size)
 
     @property
+    @abstractmethod
     def cpus(self) -> int:
         """Possible CPUs."""
-        return self._config.cpus
 
     @property
+    @abstractmethod
     def page_size(self) -> int:
         """Bytes of a page, also the largest alignment."""
-        return self._config.page_size
 
     @property
+    @abstractmethod
     def unit_size(self) -> int:
         """Bytes of one CPU's unit in a chunk."""
-        return self._config.unit_size
 
     @property
+    @abstractmethod
     def max_size(self) -> int:
         """Bytes of the largest request: 16 pages."""
-        return self._config.max_size
 
     @property
+    @abstractmethod
     def static_size(self) -> int:
         """Bytes of the static area."""
-        return self._config.static_size
-
-    @property
-    def chunks(self) -> int:
-        """Chunks now, the first one included."""
-        return len(self.state().chunks)
-
-    @property
-    def pages(self) -> int:
-        """Page frames that the chunks hold now, of all CPUs, static ones included."""
-        return sum(sum(chunk.populated) for chunk in self.state().chunks)
 
     @property
     @abstractmethod
     def static_ptr(self) -> int:
         """Per-CPU pointer of the static area, for locate(), address() and view()."""
+
+    @property
+    @abstractmethod
+    def chunks(self) -> int:
+        """Chunks now, the first one included."""
+
+    @property
+    @abstractmethod
+    def pages(self) -> int:
+        """Page frames that the chunks hold now, of all CPUs, static ones included."""
 
     @abstractmethod
     def alloc(self, size: int, align: int = 8) -> int:
@@ -186,7 +134,7 @@ class PerCpu(ABC):
         Returns: its per-CPU pointer, above 0.
 
         Raises:
-            InvalidRequest: size is not from 1 byte to 16 pages, or align is no power of
+            InvalidRequest: size is not from 1 byte to 16 pages, or align is not a power of
                 two up to a page.
             PercpuMemoryError: a kernel service failed.
             ClosedError: the allocator is closed.
@@ -201,7 +149,7 @@ class PerCpu(ABC):
 
         Raises:
             WildPointer, OtherUnitPointer, StaticPointer, InteriorPointer, DoubleFree:
-                the pointer does not stand for a live area.
+                the pointer is not that of a live area.
             BufferError: a view of the area is alive.
             ClosedError: the allocator is closed.
 
@@ -211,14 +159,14 @@ class PerCpu(ABC):
 
     @abstractmethod
     def locate(self, ptr: int) -> Location:
-        """Tell in which chunk, at which offset, an area lies.
+        """Return the chunk and the offset of an area.
 
-        Raises: as :meth:`free`, but BufferError.
+        Raises: as :meth:`free`, except BufferError.
         """
 
     @abstractmethod
     def address(self, ptr: int, cpu: int) -> int:
-        """Tell the real address of one CPU's copy, good until the area is freed.
+        """Return the real address of one CPU's copy, valid until the area is freed.
 
         Raises: as :meth:`locate`, and ConfigError where there is no such CPU or
             no memory is mapped.
@@ -226,25 +174,25 @@ class PerCpu(ABC):
 
     @abstractmethod
     def view(self, ptr: int, cpu: int) -> memoryview:
-        """Look at one CPU's copy: a writable memoryview of bytes.
+        """Return one CPU's copy as a writable memoryview of bytes.
 
-        It has the length of the area in the map: what was asked for and the few bytes
-        that the allocator rounds in.  While it lives, or anything made from it, the area
-        cannot be freed.
+        Its length is that of the area in the map: the requested bytes and the few
+        that the allocator rounds in.  While the view lives, or anything made from it, the
+        area cannot be freed.
 
         Raises: as :meth:`address`; ConfigError also with the quirk ``"rollback"``.
         """
 
+    @abstractmethod
     def area(self, size: int, align: int = 8) -> Area:
         """Allocate an area and return it as an object.
 
         Raises: as :meth:`alloc`.
         """
-        return Area(self, self.alloc(size, align), size)
 
     @abstractmethod
     def state(self) -> State:
-        """Copy out all slots and chunks, as they are at one moment.
+        """Return a copy of all slots and chunks, as they are at one moment.
 
         Raises:
             ClosedError: the allocator is closed.
@@ -253,7 +201,7 @@ class PerCpu(ABC):
 
     @abstractmethod
     def counters(self) -> dict[str, int]:
-        """Count the calls to each kernel service since creation, set-up included.
+        """Return the number of calls to each kernel service since creation, set-up included.
 
         Raises:
             ClosedError: the allocator is closed.
@@ -262,18 +210,19 @@ class PerCpu(ABC):
 
     @abstractmethod
     def work(self) -> WorkByCall:
-        """Count what was done since creation, for allocations and for frees.
+        """Return the work since creation, for allocations and for frees.
 
-        The counts are those of the file of 2009 for the same requests, whatever the
-        implementation does to be faster; :class:`percpu_ffi.Work` tells what each means.
-        Requests and pointers that are refused count nothing, nor does a free of 0, nor the
-        set-up.  ``a.work() - before`` is what was done in between.
+        The counts are those of the 2009 file for the same requests, even where the
+        implementation is faster; :class:`percpu_ffi.Work` explains each.  Refused requests
+        and pointers count nothing, nor does a free of 0, nor the set-up.
+        ``a.work() - before`` is the work done in between.
 
         Raises:
             ClosedError: the allocator is closed.
 
         """
 
+    @abstractmethod
     def inject(
         self,
         site: str,
@@ -284,13 +233,13 @@ class PerCpu(ABC):
         probability: float | None = None,
         seed: int = 0,
     ) -> None:
-        """Let calls to a kernel service fail; with no plan, clear the one that is set.
+        """Make calls to a kernel service fail; without a plan, clear the one that is set.
 
         Args:
             site: ``kmalloc``, ``vmalloc``, ``get_vm_area``, ``alloc_page`` or ``map``.
             nth: the first call from now that may fail, from 1.
-            times: fail at most so often, -1 without limit; once if ``nth`` is given,
-                else without limit.
+            times: how often to fail at most, -1 for no limit; by default once if ``nth`` is
+                given, else without limit.
             interval: from the nth on, only every interval-th call may fail.
             probability: chance of each of these calls, above 0, up to 1.
             seed: of the random numbers; the same seed gives the same faults.
@@ -300,9 +249,6 @@ class PerCpu(ABC):
             ClosedError: the allocator is closed.
 
         """
-        if site not in FAULT_SITES:
-            raise errors.bad_site(site, FAULT_SITES)
-        self._inject(site, FaultPlan.check(nth, times, interval, probability, seed))
 
     @abstractmethod
     def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
@@ -314,7 +260,7 @@ class PerCpu(ABC):
 
         Returns: their pointers, an array of 64-bit integers.
 
-        Raises: as :meth:`alloc`; what was allocated before the failure is freed again.
+        Raises: as :meth:`alloc`; the areas allocated before the failure are freed again.
 
         """
 
@@ -339,17 +285,17 @@ class PerCpu(ABC):
         """Run a whole trace through the allocator.
 
         Areas that the trace does not free stay allocated; faults that it sets stay set.
-        A trace of more than 65,536 operations goes in parts: between two of them Ctrl-C is
-        heard and other threads have their turn.  What was done until then stays.
+        A trace of more than 65,536 operations runs in parts.  Between two parts Ctrl-C is
+        handled and other threads run; the operations done so far stay done.
 
         Args:
             trace: the operations.
             progress: called with the number of operations done since its last call; it may
-                look at the allocator.
-            stops: after how many operations to call it too; what lies outside the trace is
-                passed over.
+                use the allocator.
+            stops: numbers of operations after which to call it too; those outside the trace
+                are ignored.
 
-        Returns: pointers, failures and figures; an operation that fails is noted there
+        Returns: pointers, failures and figures; an operation that fails is recorded there
             and the run goes on.
 
         Raises:
@@ -358,24 +304,23 @@ class PerCpu(ABC):
 
         """
 
+    @abstractmethod
     def percpu_stats(self) -> str:
-        """Tell the statistics as Linux does in ``/sys/kernel/debug/percpu_stats``.
+        """Return the statistics as Linux prints them in ``/sys/kernel/debug/percpu_stats``.
 
-        The same fields in the same order and layout, so that whatever reads a kernel's can
-        read these: ``percpu_ffi.stats`` does, and ``percpu-ffi stats --diff``.  What each
-        means in an allocator of 2009 is told in docs/stats.md.  It is put together from
-        several looks at the allocator: with other threads busy they may differ by a call.
+        The fields, their order and their layout are the kernel's, so whatever reads its
+        statistics can read these: ``percpu_ffi.stats`` does, and ``percpu-ffi stats --diff``.
+        docs/stats.md explains each figure.  They are read in several calls: while other
+        threads use the allocator, they may differ by an operation.
 
         Raises:
             ClosedError: the allocator is closed.
 
         """
-        from percpu_ffi.stats import figures  # noqa: PLC0415 - few need it
 
-        return str(figures(self))
-
+    @abstractmethod
     def trace_to(self, file: str | Path | IO[str]) -> Tracing:
-        """Write what happens from now on as the text of ftrace, until that is closed.
+        """Write all events from now on in ftrace's text format, until the trace is closed.
 
         >>> import io
         >>> from percpu_ffi import Allocator
@@ -385,170 +330,87 @@ class PerCpu(ABC):
         >>> [line.split(": ")[1] for line in text.getvalue().splitlines() if line[0] == " "]
         ['percpu_alloc_percpu', 'percpu_free_percpu']
 
-        Lines are those of a kernel 6.x, one for each event ``percpu:percpu_*``; call sites
-        are the Python functions that called, times count from now.  A line is there when its
-        call returns.  A forked child is not traced.
+        The lines are those of a kernel 6.x, one for each event ``percpu:percpu_*``; call sites
+        are the Python functions that called, times count from now.  A line is written before
+        its call returns.  A forked child is not traced.
 
         Args:
-            file: where to, a path or a file opened for text; a file stays open.
+            file: a path, or a file opened for writing text, which stays open.
 
-        Returns: the trace, to be closed; closing the allocator does it too.
+        Returns: the trace, to be closed; closing the allocator closes it too.
 
         Raises:
             OSError: the file cannot be opened.
-            ConfigError: a trace is being written already, or text cannot be written to the
-                file.
+            ConfigError: the allocator is being traced already, or text cannot be written to
+                the file.
             ClosedError: the allocator is closed.
 
         """
-        from percpu_ffi.tracing.ftrace import start  # noqa: PLC0415 - few need it
 
-        return start(self, file)
-
+    @abstractmethod
     def validate(self, live: Mapping[int, int | Sequence[Buffer]] | None = None) -> None:
         """Check everything that must hold between two calls.
 
-        The sizes in each map add up, the hint is no smaller than the largest hole, no
-        entry is 0, no two free ones are neighbours; every chunk stands once on the lists, in
-        the slot of its free size, and once in the address tree; each page is held by all CPUs
-        or none, and those of areas are held.
+        The sizes in each map add up, the contig hint is no smaller than the largest free
+        range, no entry is 0, no two free ones are neighbours; every chunk is once on the
+        lists, in the slot of its free size, and once in the address tree; each page is held
+        by all CPUs or none, and those of areas are held.
 
-        It looks at the state of one moment, so other threads may work meanwhile, unless
-        ``live`` is given.
+        The check uses the state of one moment, so other threads may use the allocator
+        meanwhile, unless ``live`` is given.
 
         Args:
-            live: all live areas by pointer, with their size in bytes, or with what each
-                CPU's copy contains (not compared with the quirk ``"rollback"``, where nothing
-                can be looked at).  The map must have these areas and no others.
+            live: all live areas by pointer, with their size in bytes, or with the contents
+                of each CPU's copy (not compared with the quirk ``"rollback"``, which allows
+                no views).  The map must have these areas and no others.
 
         Raises:
-            InvariantError: something does not hold; the message lists all of it.
+            InvariantError: something does not hold; the message lists everything.
             ConfigError: ``live`` is no such mapping.
             ClosedError: the allocator is closed.
 
         """
-        found = violations(self, live)
-        if found:
-            raise errors.broken_invariants(found)
 
     @abstractmethod
     def close(self) -> None:
-        """Give all memory back; every later call but this raises ClosedError.
+        """Release all memory; every later call except this one raises ClosedError.
 
         Raises:
             BufferError: a view of some area is alive.
 
         """
 
-    @abstractmethod
-    def _open(self, config: Config) -> None:
-        """Set the first chunk up."""
+    # --- for the other modules of this package
+
+    _config: Config
+    """The arguments of the constructor, checked."""
+    _free_size: int
+    """Free bytes after the static area when the first chunk was set up."""
+
+    _tracing: Tracing | None
+    """The trace that is being written, once it is set up."""
+    _trace_claim: Lock
+    """Held from the start of a trace to its end."""
 
     @abstractmethod
-    def _inject(self, site: str, plan: FaultPlan | None) -> None:
-        """Set or clear the plan of a site."""
+    def _create(self, config: Config) -> None:
+        """Set up the allocator."""
 
     @abstractmethod
     def _half_done(self) -> int:
-        """Count the requests that gave a small gap away and then failed.
+        """Return how many requests gave a small head away and then failed.
 
-        Their chunk may stand in a higher slot than its free size says: docs/errata.md.
+        Their chunk may be in a higher slot than its free size says: see docs/errata.md.
         """
 
+    @abstractmethod
     def _peaks(self) -> Peaks:
-        """Tell the most and the largest that there ever was."""
-        raise NotImplementedError
+        """Return the largest numbers and sizes since creation."""
 
+    @abstractmethod
     def _record(self, *, on: bool) -> None:
-        """Keep events from now on, or no more."""
-        raise NotImplementedError
+        """Keep events from now on, or stop and forget those kept."""
 
+    @abstractmethod
     def _recorded(self) -> tuple[Iterable[Record], int]:
-        """Take the events that were kept, and tell how many were lost behind them."""
-        raise NotImplementedError
-
-    def _checked_cpu(self, cpu: Any) -> int:
-        number = integer(cpu)
-        if number is None or not 0 <= number < self.cpus:
-            raise errors.bad_cpu(cpu, self.cpus)
-        return number
-
-    def _bad_request(self, size: Any, align: Any) -> errors.InvalidRequest:
-        return errors.bad_request(size, align, self.max_size, self.page_size)
-
-
-def integer_buffer(given: Any, what: str, error: type[Exception]) -> memoryview:
-    """Find the integers in a buffer, or make a buffer of them.
-
-    Raises: ``error`` where there are none.
-    """
-    try:
-        view = memoryview(given)
-    except TypeError:
-        try:
-            view = memoryview(array("q", given))
-        except (TypeError, OverflowError):
-            raise error(errors.bad_integers(given, what)) from None
-    if view.format.lstrip("@=<") not in INTEGER_FORMATS or not view.c_contiguous:
-        raise error(errors.bad_integers(given, what))
-    return view
-
-
-def integers(view: memoryview) -> list[int]:
-    """Read the integers of such a buffer, in the machine's byte order."""
-    data, width, signed = view.tobytes(), view.itemsize, view.format[-1].islower()
-    return [
-        int.from_bytes(data[i : i + width], sys.byteorder, signed=signed)
-        for i in range(0, len(data), width)
-    ]
-
-
-def integer(value: Any) -> int | None:
-    """Make an integer of 64 bits, or None."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        return None
-    return number if -(1 << 63) <= number < 1 << 63 else None
-
-
-def pointer(value: Any) -> int:
-    """Make a pointer of whatever is an integer.
-
-    Raises:
-        InvalidPointer: it is none, or one of more than 64 bits.
-
-    """
-    number = integer(value)
-    if number is None:
-        raise errors.not_a_pointer(value)
-    return number
-
-
-_thread = threading.local()
-
-
-@contextlib.contextmanager
-def without_warnings() -> Iterator[None]:
-    """Keep WARNs of this thread from becoming Python warnings; they are counted all the same."""
-    before = getattr(_thread, "quiet", False)
-    _thread.quiet = True
-    try:
-        yield
-    finally:
-        _thread.quiet = before
-
-
-def warn(text: str) -> None:
-    """Turn a WARN into a Python warning that points at the caller of this package.
-
-    Where a filter makes an error of it, the call's own error is the one to be raised.
-    """
-    if getattr(_thread, "quiet", False):
-        return
-    package = __name__.partition(".")[0]
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == package:
-        level, frame = level + 1, frame.f_back
-    with contextlib.suppress(errors.PercpuWarning):
-        warnings.warn(text, errors.PercpuWarning, stacklevel=level)
+        """Take the events kept so far, and the number of those lost after them."""

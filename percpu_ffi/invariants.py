@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What holds of every allocator between two calls, checked on its state.
+"""The invariants of every allocator between two calls, checked on its state.
 
-A chunk's map, for example, has to look like this, and its slot to follow from it:
+A chunk's map, for example, looks like this, and its slot follows from it:
 
     |##########|.....|###|..............|      static size, free bytes and areas cover the unit
      -8192      +256  -64  +57024              no 0, no two free neighbours, hint >= 57024
@@ -18,39 +18,38 @@ from percpu_ffi.errors import ConfigError, PercpuError, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from percpu_ffi.config import Buffer, Config
+    from percpu_ffi.config import Buffer
     from percpu_ffi.interface import PerCpu
     from percpu_ffi.state import ChunkState, State
 
 __all__ = ["violations"]
 
-SMALL = 4  # sizeof(int): less is not kept as a free block
+SMALL = 4  # sizeof(int): fewer bytes are not kept as a free range
 FIRST_MAP_ALLOC = 16  # PCPU_DFL_MAP_ALLOC of the 2009 file
 
-# what an area may be longer than it was asked for: a rest behind it that is too small to be
-# kept, and later, before a neighbour, a gap up to the next multiple of 4
-MOST_ROUNDED_IN = 2 * (SMALL - 1)
+# bytes that an area may be longer than requested: a tail too small to be kept, and later a head
+# before its neighbour
+MAX_ROUNDING = 2 * (SMALL - 1)
 
 
 def violations(
     allocator: PerCpu, live: Mapping[int, int | Sequence[Buffer]] | None = None
 ) -> list[str]:
-    """List in sentences what does not hold; ``live`` is as for :meth:`PerCpu.validate`."""
-    state, config = allocator.state(), allocator._config
+    """Return a sentence for each broken invariant; ``live`` is as for :meth:`PerCpu.validate`."""
+    state = allocator.state()
     found = list(_lists(state))
-    lags = allocator._half_done() > 0
     for chunk in state.chunks:
-        found += (f"chunk {chunk.id}: {what}" for what in _chunk(chunk, config))
+        found += (f"chunk {chunk.id}: {what}" for what in _chunk(chunk, allocator))
         for slot, ids in enumerate(state.slots):
             if chunk.id in ids:
-                found += _place(chunk, slot, len(state.slots), config, lags)
+                found += _place(chunk, slot, len(state.slots), allocator)
     if live is not None:
         found += _areas(allocator, state, live)
     return found
 
 
 def slot_of(free_size: int, contig_hint: int, unit_size: int, nr_slots: int) -> int:
-    """Tell the slot where a chunk belongs (``pcpu_chunk_slot`` of the 2009 file)."""
+    """Return the slot of a chunk (``pcpu_chunk_slot`` of the 2009 file)."""
     if free_size < SMALL or contig_hint < SMALL:
         return 0
     if free_size == unit_size:
@@ -64,13 +63,15 @@ def _lists(state: State) -> Iterator[str]:
     if listed != known:
         yield f"the lists hold the chunks {listed}, the address tree {known}"
     if len(state.slots[-1]) > 1:
-        yield f"the chunks {state.slots[-1]} are all empty: one is kept, the others are given back"
+        yield f"the chunks {state.slots[-1]} are all empty: only one may be kept"
 
 
-def _chunk(chunk: ChunkState, config: Config) -> Iterator[str]:
-    """One chunk by itself: its map, what it knows of the map, its pages."""
-    holes = [size for size in chunk.map if size > 0]
-    covered = config.unit_size if chunk.id else config.static_size + config.free_size
+def _chunk(chunk: ChunkState, allocator: PerCpu) -> Iterator[str]:
+    """One chunk by itself: its map, its figures, its pages."""
+    free = [size for size in chunk.map if size > 0]
+    free_size, covered = allocator._free_size, allocator.unit_size
+    if not chunk.id:
+        covered = allocator.static_size + free_size
     if chunk.map or chunk.id:
         if sum(map(abs, chunk.map)) != covered:
             yield f"the map covers {sum(map(abs, chunk.map))} bytes of {covered}"
@@ -78,104 +79,106 @@ def _chunk(chunk: ChunkState, config: Config) -> Iterator[str]:
             yield "the map has an entry of 0"
         if any(left > 0 and right > 0 for left, right in pairwise(chunk.map)):
             yield "two free entries of the map are neighbours"
-        if sum(holes) != chunk.free_size:
-            yield f"free_size is {chunk.free_size}, the free entries sum up to {sum(holes)}"
-        if max(holes, default=0) > chunk.contig_hint:
-            yield f"the hint of {chunk.contig_hint} is below the largest hole of {max(holes)}"
+        if sum(free) != chunk.free_size:
+            yield f"free_size is {chunk.free_size}, the free entries sum up to {sum(free)}"
+        if max(free, default=0) > chunk.contig_hint:
+            yield (
+                f"the contig hint of {chunk.contig_hint} is below the largest free range of "
+                f"{max(free)}"
+            )
         capacity = chunk.map_alloc
         if capacity < max(len(chunk.map), FIRST_MAP_ALLOC) or capacity & (capacity - 1):
             yield f"a map of {len(chunk.map)} entries has room for {capacity}"
-    elif chunk.free_size != config.free_size:
-        yield f"free_size is {chunk.free_size} of {config.free_size} before the first request"
+    elif chunk.free_size != free_size:
+        yield f"free_size is {chunk.free_size} of {free_size} before the first request"
     if chunk.contig_hint > covered:
-        yield f"the hint of {chunk.contig_hint} is above the {covered} bytes that there are"
-    if chunk.immutable != (chunk.id == 0 and config.first_chunk != "4k"):
+        yield f"the contig hint of {chunk.contig_hint} is above the {covered} bytes of the map"
+    if chunk.immutable != (chunk.id == 0 and allocator._config.first_chunk != "4k"):
         yield f"immutable is {chunk.immutable}"
-    yield from _pages(chunk, config)
+    yield from _pages(chunk, allocator)
 
 
-def _pages(chunk: ChunkState, config: Config) -> Iterator[str]:
-    pages = config.unit_size // config.page_size
+def _pages(chunk: ChunkState, allocator: PerCpu) -> Iterator[str]:
+    page_size = allocator.page_size
+    pages = allocator.unit_size // page_size
     if len(chunk.populated) != pages:
-        yield f"{len(chunk.populated)} pages are known of {pages}"
+        yield f"the state has {len(chunk.populated)} pages of {pages}"
         return
-    if not set(chunk.populated) <= {0, config.cpus}:
+    if not set(chunk.populated) <= {0, allocator.cpus}:
         yield f"some pages are held by some CPUs only: {chunk.populated}"
-    if "rollback" in config.quirks:
-        return  # live pages may have been taken away
-    # pages come in order: an area starts where the one before it ends, or less than a page behind
+    if "rollback" in allocator._config.quirks:
+        return  # pages of live areas may have been released
+    # pages come in order: an area starts at the end of the one before, or less than a page later
     if 0 in chunk.populated and any(chunk.populated[chunk.populated.index(0) :]):
-        yield f"pages are held behind one that is not: {chunk.populated}"
-    for offset, size in _used(chunk, config):
-        least = size if not offset and not chunk.id else max(size - MOST_ROUNDED_IN, 1)
-        missing = _missing_pages(chunk, offset, least, config.page_size)
-        if missing:
-            yield f"the area at {offset} lies in pages {missing}, which nobody holds"
+        yield f"pages are held after one that is not: {chunk.populated}"
+    for offset, size in _used(chunk, allocator.static_size):
+        least = size if not offset and not chunk.id else max(size - MAX_ROUNDING, 1)
+        yield from _missing_pages(chunk, f"the area at {offset}", offset, least, page_size)
 
 
-def _used(chunk: ChunkState, config: Config) -> Iterator[tuple[int, int]]:
+def _used(chunk: ChunkState, static_size: int) -> Iterator[tuple[int, int]]:
     """Offset and size of each area in a map, the static one included."""
     offset = 0
-    for size in chunk.map or (() if chunk.id else (-config.static_size,)):
+    for size in chunk.entries(static_size):
         if size < 0:
             yield offset, -size
         offset += abs(size)
 
 
-def _missing_pages(chunk: ChunkState, offset: int, size: int, page_size: int) -> list[int]:
-    pages = range(offset // page_size, -(-(offset + size) // page_size))
-    return [page for page in pages if not chunk.populated[page]]
-
-
-def _place(
-    chunk: ChunkState, slot: int, nr_slots: int, config: Config, lags: bool
+def _missing_pages(
+    chunk: ChunkState, what: str, offset: int, size: int, page_size: int
 ) -> Iterator[str]:
-    belongs = slot_of(chunk.free_size, chunk.contig_hint, config.unit_size, nr_slots)
+    pages = range(offset // page_size, -(-(offset + size) // page_size))
+    missing = [page for page in pages if not chunk.populated[page]]
+    if missing:
+        yield f"{what} is in pages {missing}, which are not held"
+
+
+def _place(chunk: ChunkState, slot: int, nr_slots: int, allocator: PerCpu) -> Iterator[str]:
+    due = slot_of(chunk.free_size, chunk.contig_hint, allocator.unit_size, nr_slots)
     # a request that failed half-way leaves a chunk in the slot of its former size
-    if slot != belongs and not (lags and slot > belongs):
+    if slot != due and not (slot > due and allocator._half_done()):
         yield (
-            f"chunk {chunk.id} with {chunk.free_size} bytes free stands in slot {slot}, "
-            f"it belongs in {belongs}"
+            f"chunk {chunk.id} with {chunk.free_size} bytes free is in slot {slot} instead of {due}"
         )
 
 
 def _areas(
     allocator: PerCpu, state: State, live: Mapping[int, int | Sequence[Buffer]]
 ) -> Iterator[str]:
-    """What the caller knows of the live areas."""
-    config = allocator._config
+    """Compare the maps with what the caller knows of the live areas."""
     chunks = {chunk.id: chunk for chunk in state.chunks}
     unknown = {
         (chunk.id, offset): size
         for chunk in state.chunks
-        for offset, size in _used(chunk, config)
+        for offset, size in _used(chunk, allocator.static_size)
         if chunk.id or offset
     }
-    for ptr, size, copies in _known(live, config.cpus):
+    for ptr, size, copies in _known(live, allocator.cpus):
+        what = f"the area at {ptr:#x}"
         try:
             place = allocator.locate(ptr)
         except PercpuError as error:
-            yield f"the area at {ptr:#x} is gone: {error}"
+            yield f"{what} is gone: {error}"
             continue
-        static = config.static_size if ptr == allocator.static_ptr else 0
+        static = allocator.static_size if ptr == allocator.static_ptr else 0
         held = unknown.pop((place.chunk, place.offset), static)
-        if not size <= held <= size + MOST_ROUNDED_IN:
-            yield f"the area at {ptr:#x} has {held} bytes in the map, {size} were asked for"
-        if "rollback" in config.quirks:
+        if not size <= held <= size + MAX_ROUNDING:
+            yield f"{what} has {held} bytes in the map, {size} were requested"
+        if "rollback" in allocator._config.quirks:
             continue
-        missing = _missing_pages(chunks[place.chunk], place.offset, size, config.page_size)
-        if missing:
-            yield f"the area at {ptr:#x} lies in pages {missing}, which nobody holds"
-        else:
-            yield from _contents(allocator, ptr, copies)
+        missing = list(
+            _missing_pages(chunks[place.chunk], what, place.offset, size, allocator.page_size)
+        )
+        yield from missing or _contents(allocator, ptr, copies)
     for (chunk_id, offset), size in unknown.items():
-        yield f"{size} bytes at offset {offset} of chunk {chunk_id} are in use and nobody's: a leak"
+        yield f"{size} bytes at offset {offset} of chunk {chunk_id} are in use, but unknown: a leak"
 
 
 def _known(
     live: Mapping[int, int | Sequence[Buffer]], cpus: int
 ) -> Iterator[tuple[int, int, Sequence[Buffer]]]:
-    """Pointer, size and contents of what the caller knows."""
+    """Pointer, size and contents of each area that the caller knows."""
     try:
         for ptr, known in live.items():
             if hasattr(known, "__index__"):
@@ -187,7 +190,7 @@ def _known(
     except (TypeError, AttributeError):
         raise ConfigError(
             f"live={shown(live)}: a mapping from pointers is needed, to sizes in bytes, or to "
-            f"sequences of {cpus} bytes-like objects, what each CPU's copy contains"
+            f"sequences of {cpus} bytes-like objects, the contents of each CPU's copy"
         ) from None
 
 

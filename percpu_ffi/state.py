@@ -8,7 +8,7 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from percpu_ffi._util.text import plural
-from percpu_ffi.drawing import map_bar
+from percpu_ffi.drawing import map_bar, picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,8 +100,6 @@ class ChunkState:
         )
 
     def _repr_html_(self) -> str:
-        from percpu_ffi.drawing import picture  # noqa: PLC0415 - notebooks alone need it
-
         return picture("", [self], None, None)
 
 
@@ -126,8 +124,6 @@ class State:
         return "\n  ".join([head, *lines, *more]) + ">"
 
     def _repr_html_(self) -> str:
-        from percpu_ffi.drawing import picture  # noqa: PLC0415 - notebooks alone need it
-
         used = sum(1 for ids in self.slots if ids)
         title = f"{plural(len(self.chunks), 'chunk')} in {used} of {len(self.slots)} slots"
         return picture(title, self.chunks, None, None)

@@ -11,7 +11,11 @@ from __future__ import annotations
 import pytest
 from conftest import Kind, Make
 
-from percpu_ffi import PerCpu
+from percpu_ffi import Allocator, ConfigError, Model, PerCpu, Trace
+from percpu_ffi.config import Config
+from percpu_ffi.lockstep import lockstep
+from percpu_ffi.model import model
+from percpu_ffi.model.first_chunk import FirstChunk, first_chunk
 
 KIB = 1024
 
@@ -120,3 +124,31 @@ def test_lists_have_a_place_for_every_size(kind: Kind) -> None:
     with kind(2) as a:
         assert len(a.state().slots) == 16
         assert a.state().slots[13] == (0,)  # 56 KiB free
+
+
+# Port and model used one Python function: a wrong size in it was wrong in both.
+@pytest.mark.parametrize("wrong", ["unit_size", "free_size"])
+def test_lockstep_sees_a_wrong_size(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    def mistaken(config: Config) -> FirstChunk:
+        right = first_chunk(config)
+        return right._replace(**{wrong: getattr(right, wrong) + config.page_size})
+
+    monkeypatch.setattr(model, "first_chunk", mistaken)
+    trace = Trace.from_ops([], {"page_size": 64, "static_size": 64, "memory": "none"})
+    difference = lockstep({"port": Allocator, "model": Model}, trace)
+    assert difference is not None
+    assert (difference.index, difference.aspect) == (-1, "state")
+    assert {"unit_size": "populated", "free_size": "free_size"}[wrong] in str(difference)
+
+
+def test_port_and_model_word_a_misfit_alike() -> None:
+    trace = Trace.from_ops([], {"static_size": 65537, "unit_size": 65536})
+    with pytest.raises(ConfigError, match="static_size=65537, unit_size=65536"):
+        lockstep({"port": Allocator, "model": Model}, trace)
+    for sizes in ({"free_size": 4096}, {"first_chunk": "remap", "static_size": 1 << 21}):
+        messages = []
+        for kind in (Allocator, Model):
+            with pytest.raises(ConfigError) as caught:
+                kind(**sizes)
+            messages.append(str(caught.value))
+        assert messages[0] == messages[1]

@@ -18,7 +18,6 @@ import percpu_ffi.analysis.geometries
 from percpu_ffi import Allocator, PercpuMemoryError, Trace, TraceError
 from percpu_ffi.analysis.geometries import Outcome, Refusal, compare, offset_in_unit, steps
 from percpu_ffi.cli import main
-from percpu_ffi.config import Config
 from percpu_ffi.work import Work
 
 # units of 1 KiB:  |SSSS|aaaa...aaaa|  |bbbb...bbbb|, then c where b was
@@ -121,7 +120,7 @@ class TestOffsets:
     def test_offset_of_a_pointer_is_that_of_locate(self, first_chunk: Any) -> None:
         """locate() knows live areas only; most areas of a replayed trace are freed."""
         setup = {**TINY, "first_chunk": first_chunk, "unit_size": 40_960, "cpus": 3}
-        config, chance = Config.check(**setup), random.Random(1)
+        chance = random.Random(1)
         live: list[int] = []
         seen = set()
         with Allocator(**setup) as a:
@@ -130,7 +129,7 @@ class TestOffsets:
                     a.free(live.pop(chance.randrange(len(live))))
                 ptr = a.alloc(chance.randrange(4, 1000), 4)
                 live.append(ptr)
-                assert offset_in_unit(ptr, config, a.static_ptr) == a.locate(ptr).offset
+                assert offset_in_unit(ptr, a) == a.locate(ptr).offset
                 seen.add(a.locate(ptr).chunk)
         assert len(seen) > 5
 

@@ -108,7 +108,7 @@ class TestSweep:
                         depopulate(self._kernel, self._first, range(2), flush=True)
                     raise
 
-        with pytest.raises(SweepFailed, match="which nobody holds"):
+        with pytest.raises(SweepFailed, match="which are not held"):
             oom_sweep(every_service, ReleasesNeighbours, setup=TINY)
 
     def test_error_of_the_workload_names_the_fault(self) -> None:
@@ -280,7 +280,7 @@ class TestPlugin:
         )
         result = pytester.runpytest_inprocess()
         result.assert_outcomes(passed=1, errors=1)
-        result.stdout.fnmatch_lines("*the hint of 8 is below the largest hole*")
+        result.stdout.fnmatch_lines("*the contig hint of 8 is below the largest free range*")
 
 
 def test_port_is_the_default() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""validate() finds whatever does not hold; damage is done to a model, where it is easy."""
+"""validate() finds every broken invariant; the damage is done to a model, where it is easy."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ def set_(name: str, value: Any) -> Callable[[Model], None]:
         (lambda m: chunk(m).map.append(0), "the map has an entry of 0"),
         (lambda m: chunk(m).map.__setitem__(slice(2, 3), [32, 32]), "free entries .* neighbours"),
         (set_("free_size", 8), "free_size is 8, the free entries sum up to 832"),
-        (set_("contig_hint", 700), "the hint of 700 is below the largest hole of 768"),
-        (set_("contig_hint", 2000), "the hint of 2000 is above the 1024 bytes that there are"),
-        (lambda m: chunk(m).populated.pop(), "15 pages are known of 16"),
+        (set_("contig_hint", 700), "the contig hint of 700 is below the largest free range of 768"),
+        (set_("contig_hint", 2000), "the contig hint of 2000 is above the 1024 bytes of the map"),
+        (lambda m: chunk(m).populated.pop(), "the state has 15 pages of 16"),
         (set_("map_alloc", 4), "a map of 5 entries has room for 4"),
         (set_("map_alloc", 24), "a map of 5 entries has room for 24"),
         (set_("immutable", True), "immutable is True"),
         (lambda m: chunk(m).populated.__setitem__(1, 1), "held by some CPUs only"),
-        (lambda m: chunk(m).populated.__setitem__(3, 0), r"area at 192 lies in pages \[3\]"),
-        (lambda m: chunk(m).populated.__setitem__(0, 0), r"area at 0 lies in pages \[0\]"),
-        (lambda m: m._slots[3].append(m._slots[7].pop()), "chunk 1 .* stands in slot 3, .* in 7"),
+        (lambda m: chunk(m).populated.__setitem__(3, 0), r"area at 192 is in pages \[3\]"),
+        (lambda m: chunk(m).populated.__setitem__(0, 0), r"area at 0 is in pages \[0\]"),
+        (lambda m: m._slots[3].append(m._slots[7].pop()), "chunk 1 .* is in slot 3 instead of 7"),
         (lambda m: m._slots[7].clear(), r"lists hold the chunks \[\], the address tree \[0, 1\]"),
         (lambda m: m._slots[2].append(chunk(m)), r"the lists hold the chunks \[0, 0, 1\]"),
         (
@@ -79,18 +79,18 @@ def test_damage_is_found(model: Model, damage: Any, words: str) -> None:
         model.validate()
 
 
-def test_chunk_that_lags_behind_is_let_pass() -> None:
-    """A gap was given away, then the map could not grow: docs/errata.md, half-done."""
+def test_chunk_in_a_higher_slot_after_a_partial_failure_passes() -> None:
+    """A small head was given away, then the map could not grow: docs/errata.md, half-done."""
     with Model(**TINY) as model:
         model.alloc(8)
         model._slots[-1].append(model._slots[7].pop())
-        with pytest.raises(InvariantError, match="stands in slot"):
+        with pytest.raises(InvariantError, match="is in slot"):
             model.validate()
         model._gaps_given_away = 1
         model.validate()
         model._slots[1].append(model._slots[-1].pop())
-        with pytest.raises(InvariantError, match="stands in slot 1"):
-            model.validate()  # a lower one it cannot be
+        with pytest.raises(InvariantError, match="is in slot 1 instead of"):
+            model.validate()  # a lower slot is damage
 
 
 class TestLiveAreas:
@@ -100,14 +100,14 @@ class TestLiveAreas:
         with pytest.raises(InvariantError, match=r"the area at 0x80 is gone: .* freed before"):
             small.validate({ptr: 8})
 
-    def test_area_that_nobody_knows(self, small: PerCpu) -> None:
+    def test_unknown_area_is_a_leak(self, small: PerCpu) -> None:
         ptr, _lost = small.alloc(8), small.alloc(16)
         with pytest.raises(InvariantError, match=r"16 bytes at offset 72 of chunk 0 .* a leak"):
             small.validate({ptr: 8})
 
     def test_area_of_another_size(self, small: PerCpu) -> None:
         ptr = small.alloc(8)
-        with pytest.raises(InvariantError, match="has 8 bytes in the map, 16 were asked for"):
+        with pytest.raises(InvariantError, match="has 8 bytes in the map, 16 were requested"):
             small.validate({ptr: 16})
 
     def test_static_area_is_one_too(self, small: PerCpu) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from percpu_ffi import ConfigError
-from percpu_ffi._util.atomic_write import check_writable, write_whole
+from percpu_ffi._util.atomic_write import write_whole
+from percpu_ffi.cli.outputs import check_writable
 
 if TYPE_CHECKING:
     from pathlib import Path

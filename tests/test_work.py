@@ -29,7 +29,7 @@ from percpu_ffi import (
     Work,
     WorkByCall,
 )
-from percpu_ffi.interface import without_warnings
+from percpu_ffi.errors import without_warnings
 from percpu_ffi.lockstep import lockstep
 
 if TYPE_CHECKING:

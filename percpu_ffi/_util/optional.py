@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Libraries that not everybody has: asked for before the work, and used to write charts.
+"""Optional libraries: whether they are installed, and how charts are written with matplotlib.
 
-They are not loaded to be asked for: matplotlib starts threads, and among threads the port
-takes its lock.
+The check does not load them: matplotlib starts threads, and a process with threads makes the
+port take its lock.
 """
 
 from __future__ import annotations
@@ -14,51 +14,25 @@ from typing import Any
 
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.text import printable
-from percpu_ffi.errors import ConfigError
 
-__all__ = ["check_library", "check_plot", "plain", "save_plot"]
+__all__ = ["PLOT_FORMATS", "missing_extra", "plain", "save_plot"]
 
-EXTRAS = {"bokeh": "report", "matplotlib": "plot"}  # which extra brings it
-FORMATS = (".svg", ".png", ".pdf")
-
-
-def check_library(option: str, library: str) -> None:
-    """Look whether a library is there, so that nobody waits in vain.
-
-    Args:
-        option: the option of a command that needs it.
-        library: one of ``EXTRAS``.
-
-    Raises:
-        ConfigError: it is not installed.
-
-    """
-    if find_spec(library) is None:
-        extra = EXTRAS[library]
-        raise ConfigError(
-            f"{option} needs {library}, the extra '{extra}': pip install 'percpu_ffi[{extra}]'"
-        )
+EXTRAS = {"bokeh": "report", "matplotlib": "plot"}  # the extra that installs each
+PLOT_FORMATS = (".svg", ".png", ".pdf")
 
 
-def check_plot(path: str | Path) -> None:
-    """Look whether a chart can be drawn into a file.
-
-    Raises:
-        ConfigError: matplotlib is not installed, or the file's suffix is none of ``FORMATS``.
-
-    """
-    if Path(path).suffix not in FORMATS:
-        raise ConfigError(f"--plot {path}: a file that ends in {', '.join(FORMATS)} is needed")
-    check_library("--plot", "matplotlib")
+def missing_extra(library: str) -> str | None:
+    """Return the extra that installs a library of ``EXTRAS``, None where it is installed."""
+    return EXTRAS[library] if find_spec(library) is None else None
 
 
 def plain(text: str) -> str:
-    """Give text that matplotlib takes as it is: a dollar would begin a formula."""
+    """Return text that matplotlib draws literally: a dollar would start a formula."""
     return printable(text).replace("$", r"\$")
 
 
 def save_plot(figure: Any, path: str | Path) -> None:
-    """Write a figure of matplotlib to a file that :func:`check_plot` takes.
+    """Write a figure of matplotlib to a file whose suffix is one of ``PLOT_FORMATS``.
 
     Raises:
         OSError: the file cannot be written.

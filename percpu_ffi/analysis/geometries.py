@@ -21,14 +21,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.config import Config
-from percpu_ffi.errors import ConfigError, PercpuMemoryError
-from percpu_ffi.interface import without_warnings
+from percpu_ffi.errors import ConfigError, PercpuMemoryError, without_warnings
 from percpu_ffi.trace.operations import FAULT, FREE, NO_PLACE, OP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from percpu_ffi.interface import PerCpu
     from percpu_ffi.trace import Trace
     from percpu_ffi.work import Work, WorkByCall
 
@@ -156,14 +155,17 @@ def _run(
     setup: dict[str, Any],
     progress: Callable[[int], object] | None,
 ) -> Outcome:
-    config = Config.check(**setup)
     with Allocator(**setup) as allocator, without_warnings():
         result = allocator.replay(trace, progress)
-        base, work = allocator.static_ptr, allocator.work()
-    shifts = _shifts(known, result.pointers, config, base)
+        work = allocator.work()
+    shifts = _shifts(known, result.pointers, allocator)
     (shift, same_shifted), *_ = [*shifts.most_common(1), (None, None)]
     return Outcome(
-        geometry={name: getattr(config, name) for name in GEOMETRY},
+        geometry={
+            **{name: getattr(allocator._config, name) for name in GEOMETRY},
+            "unit_size": allocator.unit_size,
+            "free_size": allocator._free_size,
+        },
         failures=len(result.failures),
         failure_reasons=dict(Counter(str(f.error) for f in result.failures).most_common()),
         pages=result.populated_pages,
@@ -178,26 +180,26 @@ def _run(
 
 
 def _shifts(
-    known: tuple[array[int], array[int]], pointers: Sequence[int], config: Config, base: int
+    known: tuple[array[int], array[int]], pointers: Sequence[int], allocator: PerCpu
 ) -> Counter[int]:
     """Count the successful allocations by the kernel's offset less ours."""
     return Counter(
-        offset - offset_in_unit(pointers[number], config, base)
+        offset - offset_in_unit(pointers[number], allocator)
         for number, offset in zip(*known, strict=True)
         if pointers[number]
     )
 
 
-def offset_in_unit(pointer: int, config: Config, base: int) -> int:
+def offset_in_unit(pointer: int, allocator: PerCpu) -> int:
     """Return the offset of an area in a unit, even if its chunk no longer exists.
 
-    The first chunk starts at ``base``; all others have one size and a guard page each:
+    The first chunk starts at the static area; all others have one size and a guard page each:
 
-        base |first chunk|chunk|guard|chunk|guard|...
+        |first chunk|chunk|guard|chunk|guard|...
     """
-    chunk = config.cpus * config.unit_size
-    at = pointer - base
-    return at if at < chunk else (at - chunk) % (chunk + config.page_size)
+    chunk = allocator.cpus * allocator.unit_size
+    at = pointer - allocator.static_ptr
+    return at if at < chunk else (at - chunk) % (chunk + allocator.page_size)
 
 
 def _kernel_offsets(trace: Trace) -> tuple[array[int], array[int]]:

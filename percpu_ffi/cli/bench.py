@@ -7,8 +7,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from percpu_ffi._util.atomic_write import check_writable
-from percpu_ffi._util.optional import check_plot
 from percpu_ffi.bench.contenders import CONTENDERS, choose_contenders
 from percpu_ffi.bench.results import load, save
 from percpu_ffi.bench.run import Plan, new_results
@@ -17,6 +15,7 @@ from percpu_ffi.bench.workload import Options
 from percpu_ffi.bench.workloads import make_workloads
 from percpu_ffi.cli.arguments import add_plot, add_repeatable
 from percpu_ffi.cli.messages import notify
+from percpu_ffi.cli.outputs import check_plot, check_writable
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.reports.bench import LEGEND, choices, final_lines, plan_line, workload_tables

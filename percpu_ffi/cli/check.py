@@ -11,10 +11,10 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi._util.atomic_write import check_writable
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.arguments import TRACE, add_repeatable
 from percpu_ffi.cli.messages import notify
+from percpu_ffi.cli.outputs import check_writable
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, Mix, lockstep, shorten

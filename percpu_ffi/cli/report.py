@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from percpu_ffi._util.atomic_write import check_writable, write_whole
-from percpu_ffi._util.optional import check_library
+from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.text import printable
 from percpu_ffi.analysis.timeline import collect
 from percpu_ffi.cli.arguments import add_setup, add_trace, load_trace, setup_of
+from percpu_ffi.cli.outputs import check_library, check_writable
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError, TraceError
 from percpu_ffi.reports.page import make_page

@@ -18,9 +18,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._util.atomic_write import write_whole
+from percpu_ffi._util.integers import integer
 from percpu_ffi.config import Config
 from percpu_ffi.errors import ConfigError, PercpuError, shown
-from percpu_ffi.interface import integer
 from percpu_ffi.lockstep.driver import ASPECTS, Factory, describe_error, run
 from percpu_ffi.lockstep.random_traces import Mix, random_setup, random_trace
 from percpu_ffi.lockstep.worker_pool import WorkerPool

@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from percpu_ffi._util.integers import integer
 from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.errors import ConfigError, shown
-from percpu_ffi.interface import integer
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import checked_fault
 

@@ -11,7 +11,6 @@ import os
 import threading
 
 from percpu_ffi import errors
-from percpu_ffi.interface import warn
 
 __all__ = ["Entry"]
 
@@ -42,7 +41,7 @@ class Entry:
         text, self.warning = self.warning, ""
         self.lock.release()
         if text:
-            warn(text)
+            errors.warn(text)
 
 
 os.register_at_fork(

@@ -17,9 +17,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
-from percpu_ffi.interface import PerCpu, integer, integer_buffer, integers, pointer
+from percpu_ffi._util.integers import integers
+from percpu_ffi.base import BaseAllocator, pointer
 from percpu_ffi.model.chunk import DEFAULT_MAP_ALLOC, SMALL, Chunk
 from percpu_ffi.model.entry import Entry
+from percpu_ffi.model.first_chunk import first_chunk
 from percpu_ffi.model.kernel import Fault, Kernel, ServiceFailed
 from percpu_ffi.model.memory import Memory
 from percpu_ffi.model.pages import depopulate, map_pages, pages_of, populate
@@ -33,14 +35,14 @@ from percpu_ffi.work import WorkByCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from percpu_ffi.config import Buffer, Config, FaultPlan
+    from percpu_ffi.config import Config, FaultPlan
     from percpu_ffi.replay import Replay
     from percpu_ffi.trace import Trace
 
 __all__ = ["Model"]
 
 
-class Model(PerCpu):
+class Model(BaseAllocator):
     """The allocator in pure Python: same decisions, same state, same calls as the port in C.
 
     It needs nothing compiled, and is some hundred times slower.
@@ -70,6 +72,7 @@ class Model(PerCpu):
 
     def _open(self, config: Config) -> None:
         """Set the first chunk up (``pcpu_setup_first_chunk`` of the 2009 file)."""
+        self._unit_size, self._free_size, present = first_chunk(config)
         self._entry = Entry()
         self._pins: Counter[int] = Counter()  # views by pointer
         self._created = self._destroyed = self._gaps_given_away = 0
@@ -82,20 +85,15 @@ class Model(PerCpu):
 
         # a list for each size, one below them for what is too small, one above for all
         self._slots: list[list[Chunk]] = [
-            [] for _ in range(self._size_to_slot(config.unit_size, empty=False) + 2)
+            [] for _ in range(self._size_to_slot(self.unit_size, empty=False) + 2)
         ]
         self._chunks: Tree[Chunk] = Tree()  # by address
 
-        unit_pages = config.unit_size // config.page_size
         if config.first_chunk == "4k":
             addr = self._kernel.vm_area_register_early(self._chunk_size)
-            present = pages_of(0, config.static_size, config.page_size)
         else:
-            addr = config.page_size  # the caller's block
-            end = config.static_size + config.free_size  # remap leaves the rest alone
-            used = config.unit_size if config.first_chunk == "embed" else end
-            present = pages_of(0, used, config.page_size)
-        self._first = Chunk(0, addr, config.free_size, unit_pages)
+            addr = config.page_size  # a block that the caller mapped
+        self._first = Chunk(0, addr, self._free_size, self.unit_size // config.page_size)
         self._first.immutable = config.first_chunk != "4k"
         for page in present:
             self._first.populated[page] = config.cpus
@@ -108,9 +106,9 @@ class Model(PerCpu):
 
     @property
     def _chunk_size(self) -> int:
-        return self._config.unit_size * self._config.cpus
+        return self.unit_size * self.cpus
 
-    def close(self) -> None:
+    def _close(self) -> None:
         with self._entry.lock:
             if self._entry.closed:
                 return
@@ -121,15 +119,9 @@ class Model(PerCpu):
 
     # --- allocation
 
-    def alloc(self, size: int, align: int = 8) -> int:
-        bytes_, alignment = integer(size), integer(align)
-        if bytes_ is None or alignment is None:
-            raise self._bad_request(size, align)
+    def _alloc(self, size: int, align: int) -> int:
         with self._entry:
-            try:
-                return self._alloc(bytes_, alignment)
-            except errors.InvalidRequest:
-                raise self._bad_request(size, align) from None
+            return self._alloc_percpu(size, align)
 
     def _check_request(self, size: int, align: int) -> None:
         """Refuse what cannot be served, with a WARN where the 2009 file has one."""
@@ -142,7 +134,7 @@ class Model(PerCpu):
         if not size_fits or not 1 <= align <= page or align & (align - 1):
             raise self._bad_request(size, align)
 
-    def _alloc(self, size: int, align: int) -> int:
+    def _alloc_percpu(self, size: int, align: int) -> int:
         """Find a place, then pages for it (``__alloc_percpu`` of the 2009 file)."""
         self._check_request(size, align)
         self._begin(self._alloc_work)
@@ -222,12 +214,11 @@ class Model(PerCpu):
 
     # --- free
 
-    def free(self, ptr: int) -> None:
-        checked = pointer(ptr)
-        with self._entry:
-            self._free(checked)
-
     def _free(self, ptr: int) -> None:
+        with self._entry:
+            self._free_percpu(ptr)
+
+    def _free_percpu(self, ptr: int) -> None:
         """Free an area, and another chunk when this one is empty (``free_percpu``)."""
         if not ptr:
             return
@@ -261,13 +252,13 @@ class Model(PerCpu):
         """
         chunk = self._chunks.find_last(ptr)
         if chunk is None or ptr - chunk.addr >= self._chunk_size:
-            raise errors.wild_pointer(ptr)
+            raise errors.WildPointer.of(ptr)
         offset = ptr - chunk.addr
         if offset >= self.unit_size:
-            raise errors.other_unit_pointer(ptr)
+            raise errors.OtherUnitPointer.of(ptr)
         if chunk is self._first and offset < self.static_size:
             if offset:
-                raise errors.static_pointer(ptr)
+                raise errors.StaticPointer.of(ptr)
             return chunk, 0, self.static_size
 
         entry = chunk.find(offset)
@@ -280,15 +271,15 @@ class Model(PerCpu):
         start = 0
         for size in chunk.map:
             if start <= offset < start + abs(size):
-                return errors.interior_pointer(ptr) if size < 0 else errors.double_free(ptr)
+                return errors.InteriorPointer.of(ptr) if size < 0 else errors.DoubleFree.of(ptr)
             start += abs(size)
         # the first chunk may have no map yet, or end before its unit does
-        return errors.wild_pointer(ptr) if chunk.map else errors.double_free(ptr)
+        return errors.WildPointer.of(ptr) if chunk.map else errors.DoubleFree.of(ptr)
 
     def _find_freeable(self, ptr: int) -> tuple[Chunk, int]:
         chunk, offset, _size = self._find(ptr)
         if ptr == self.static_ptr:
-            raise errors.static_pointer(ptr)
+            raise errors.StaticPointer.of(ptr)
         if self._pins[ptr]:
             raise errors.viewed(ptr)
         return chunk, offset
@@ -497,41 +488,35 @@ class Model(PerCpu):
 
     # --- many at once
 
-    def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
-        asked = integers(integer_buffer(sizes, "sizes", errors.InvalidRequest))
-        alignment = integer(align)
-        if alignment is None:
-            raise self._bad_request(1, align)
+    def _alloc_many(self, sizes: memoryview, align: int) -> array[int]:
+        asked = integers(sizes)
         with self._entry:
             for size in (1, *asked):  # the alignment alone first: there may be no size
-                self._check_request(size, alignment)
+                self._check_request(size, align)
             ptrs = array("q")
             try:
                 for size in asked:
-                    ptrs.append(self._alloc(size, alignment))
+                    ptrs.append(self._alloc_percpu(size, align))
             except errors.PercpuMemoryError:
                 for ptr in reversed(ptrs):
-                    self._free(ptr)
+                    self._free_percpu(ptr)
                 raise
             return ptrs
 
-    def free_many(self, ptrs: Iterable[int] | Buffer) -> None:
-        pointers = integers(integer_buffer(ptrs, "pointers", errors.InvalidPointer))
+    def _free_many(self, ptrs: memoryview) -> None:
+        pointers = integers(ptrs)
         with self._entry:
             seen = {0}
             for ptr in pointers:
                 if ptr:
                     self._find_freeable(ptr)
                     if ptr in seen:
-                        raise errors.double_free(ptr)
+                        raise errors.DoubleFree.of(ptr)
                     seen.add(ptr)
             for ptr in pointers:
-                self._free(ptr)
+                self._free_percpu(ptr)
 
-    def replay(
-        self,
-        trace: Trace,
-        progress: Callable[[int], object] | None = None,
-        stops: Iterable[int] = (),
+    def _replay(
+        self, trace: Trace, part_done: Callable[[int], object], stops: Iterable[int]
     ) -> Replay:
-        return replay_in_model(self, trace, progress, stops)
+        return replay_in_model(self, trace, part_done, stops)

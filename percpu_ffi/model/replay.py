@@ -22,10 +22,7 @@ __all__ = ["replay_in_model"]
 
 
 def replay_in_model(
-    model: Model,
-    trace: Trace,
-    progress: Callable[[int], object] | None,
-    stops: Iterable[int],
+    model: Model, trace: Trace, part_done: Callable[[int], object], stops: Iterable[int]
 ) -> Replay:
     """Run ``trace`` through ``model``."""
     run = Run(model, trace)
@@ -35,8 +32,7 @@ def replay_in_model(
         with model._entry:
             for row in OP.iter_unpack(trace.ops[start * OP.size : end * OP.size]):
                 run.step(*row)
-        if progress:
-            progress(end - start)
+        part_done(end - start)
     return Replay(
         pointers=run.pointers,
         failures=tuple(run.failures),
@@ -96,7 +92,7 @@ class Run:
         if slot not in self.held:
             return 0
         ptr, size = self.held[slot]
-        self.model._free(ptr)
+        self.model._free_percpu(ptr)
         del self.held[slot]
         self.live_bytes -= size
         return ptr
@@ -104,7 +100,7 @@ class Run:
     def take(self, slot: int, size: int, align: int) -> int:
         """Allocate into an empty slot."""
         try:
-            ptr = self.model._alloc(size, align)
+            ptr = self.model._alloc_percpu(size, align)
         finally:  # one that fails may leave a new chunk behind
             self.peak_chunks = max(self.peak_chunks, len(self.model._chunks))
         self.held[slot] = ptr, size

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from percpu_ffi._util.optional import check_plot, save_plot
+from percpu_ffi._util.optional import save_plot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,14 +20,13 @@ def plot(results: Results, path: str | Path) -> None:
 
     Args:
         results: the results.
-        path: the file; its suffix is one of the formats of :func:`check_plot`.
+        path: the file; its suffix is one of the formats of ``save_plot()``.
 
     Raises:
-        ConfigError: as :func:`check_plot`.
+        ImportError: matplotlib is not installed.
         OSError: the file cannot be written.
 
     """
-    check_plot(path)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     rows = [(workload, phase) for workload in results.workloads for phase in workload.phases]

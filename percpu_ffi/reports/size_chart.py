@@ -6,7 +6,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from percpu_ffi._util.optional import check_plot, plain, save_plot
+from percpu_ffi._util.optional import plain, save_plot
 from percpu_ffi.reports.axes import bytes_label
 
 if TYPE_CHECKING:
@@ -24,14 +24,13 @@ def plot_sizes(named: Mapping[str, Distribution], path: str | Path) -> None:
 
     Args:
         named: the distributions by their names in the legend.
-        path: the file; its suffix is one of the formats of :func:`check_plot`.
+        path: the file; its suffix is one of the formats of ``save_plot()``.
 
     Raises:
-        ConfigError: as :func:`check_plot`.
+        ImportError: matplotlib is not installed.
         OSError: the file cannot be written.
 
     """
-    check_plot(path)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     figure = Figure(figsize=(9, 5), layout="constrained")

@@ -33,23 +33,23 @@ def figures(allocator: PerCpu) -> Dump:
 
     """
     state, freed, peaks = allocator.state(), allocator.work().free.operations, allocator._peaks()
-    config = allocator._config
+    unit_size, page_size = allocator.unit_size, allocator.page_size
     by_id = {chunk.id: chunk for chunk in state.chunks}
     chunks = [
-        _chunk(by_id[number], config.static_size, config.page_size, peaks)
+        _chunk(by_id[number], allocator.static_size, page_size, peaks)
         for ids in state.slots
         for number in ids
     ]
     live = sum(chunk.fields["nr_alloc"] for chunk in chunks)
     return Dump(
         allocation={
-            "unit_size": config.unit_size,
-            "static_size": config.static_size,
+            "unit_size": unit_size,
+            "static_size": allocator.static_size,
             "reserved_size": 0,
-            "dyn_size": config.free_size,
-            # remap put each unit into a large page of its own
-            "atom_size": config.unit_size if config.first_chunk == "remap" else config.page_size,
-            "alloc_size": config.unit_size,
+            "dyn_size": allocator._free_size,
+            # remap puts each unit into a large page of its own
+            "atom_size": unit_size if allocator._config.first_chunk == "remap" else page_size,
+            "alloc_size": unit_size,
         },
         totals={
             "nr_alloc": live + freed,
@@ -58,7 +58,7 @@ def figures(allocator: PerCpu) -> Dump:
             "nr_max_alloc": peaks.areas,
             "nr_chunks": len(chunks),
             "nr_max_chunks": peaks.chunks,
-            "min_alloc_size": peaks.smallest or config.unit_size,
+            "min_alloc_size": peaks.smallest or unit_size,
             "max_alloc_size": peaks.largest,
             "empty_pop_pages": sum(chunk.fields["empty_pop_pages"] for chunk in chunks),
         },

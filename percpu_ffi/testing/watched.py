@@ -8,10 +8,10 @@ from collections.abc import Hashable, Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
+from percpu_ffi._util.integers import integer_buffer, integers
 from percpu_ffi._util.text import plural
 from percpu_ffi.area import Area
 from percpu_ffi.errors import InvalidPointer
-from percpu_ffi.interface import integer_buffer, integers
 
 if TYPE_CHECKING:
     from array import array

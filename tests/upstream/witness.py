@@ -20,17 +20,19 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from percpu_ffi import ChunkState, Location, PerCpu, State, Work, WorkByCall, errors
+from percpu_ffi import ChunkState, Location, State, Work, WorkByCall, errors
+from percpu_ffi._util.integers import integers
+from percpu_ffi.base import BaseAllocator
 from percpu_ffi.bench.percpu_c import compile_with
 from percpu_ffi.config import SERVICES, Config, FaultPlan
-from percpu_ffi.interface import integer_buffer, integers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from percpu_ffi.config import Buffer, FirstChunk
+    from percpu_ffi.config import FirstChunk
     from percpu_ffi.replay import Replay
-    from percpu_ffi.trace import Trace
+    from percpu_ffi.state import Peaks
+    from percpu_ffi.tracing.event import Record
 
 __all__ = ["KernelBug", "Undefined", "Witness", "WitnessFactory", "build"]
 
@@ -186,7 +188,7 @@ class _Gone:
         raise AttributeError(name) if name.startswith("__") else errors.closed()
 
 
-class Witness(PerCpu):
+class Witness(BaseAllocator):
     """The file of 2009, with the arguments and methods of ``percpu_ffi.Allocator``.
 
     It keeps books only, whatever ``memory`` says, and the quirk "rollback" is what it
@@ -206,22 +208,34 @@ class Witness(PerCpu):
     def __init__(self, *args: Any, library: Path, mended: bool = True, **settings: Any) -> None:
         self._path, self._mended = library, mended
         settings["quirks"] = ("rollback",)
-        # setup_pcpu_4k leaves both to the file, the others work them out themselves
-        self._given = {name: settings.get(name, 0) for name in ("unit_size", "free_size")}
         super().__init__(*args, **settings)
 
     def _open(self, config: Config) -> None:
-        sizes = {"unit_size": config.unit_size, "free_size": config.free_size}
-        self._start(
-            config.first_chunk,
-            cpus=config.cpus,
-            nodes=config.nodes,
-            page_size=config.page_size,
-            page_limit=config.page_limit,
-            static_size=config.static_size,
-            mended=self._mended,
-            **(self._given if config.first_chunk == "4k" else sizes),
-        )
+        # as setup_pcpu_embed and setup_pcpu_remap of x86; setup_pcpu_4k leaves it to the file
+        page, unit, free = config.page_size, config.unit_size, config.free_size
+        reserved = -(-(config.static_size + (24 << 10)) // page) * page
+        if config.first_chunk == "embed":
+            unit = unit or max(reserved, 16 * page)
+            free = free or max(unit - config.static_size, 0)
+        elif config.first_chunk == "remap":
+            unit, free = unit or 2 << 20, free or reserved - config.static_size
+        # the file takes a unit that is too small: defect "small-unit"
+        if unit and not 16 * page <= unit <= 1 << 30:
+            raise config.misfit()
+        try:
+            self._start(
+                config.first_chunk,
+                cpus=config.cpus,
+                nodes=config.nodes,
+                page_size=page,
+                page_limit=config.page_limit,
+                static_size=config.static_size,
+                unit_size=unit,
+                free_size=free,
+                mended=self._mended,
+            )
+        except KernelBug:
+            raise config.misfit() from None
 
     @classmethod
     def raw(
@@ -249,15 +263,11 @@ class Witness(PerCpu):
             cpus=given["cpus"],
             static_size=given["static_size"],
             first_chunk=first_chunk,
-            unit_size=self._library.unit_size,
-            free_size=given.get("free_size", 0),
-            static_image=b"",
-            nodes=given["nodes"],
             page_size=given["page_size"],
             memory="none",
-            page_limit=given.get("page_limit", 0),
-            quirks=frozenset({"rollback"}),
+            quirks=("rollback",),
         )
+        self._tracing = None
         return self
 
     def _start(self, first_chunk: str, **given: int) -> None:
@@ -278,16 +288,18 @@ class Witness(PerCpu):
         self._library.unit_size = self._library.setup(_Settings(**settings))
         if not self._library.unit_size:
             error = self._why_stopped()
-            self.close()
+            self._close()
             raise error
+        self._unit_size = self._library.unit_size
+        self._free_size = self.state().chunks[0].free_size
 
     def __repr__(self) -> str:
         return f"<Witness {self._config.first_chunk}, {self.cpus} CPUs x {self.unit_size} bytes>"
 
     def __del__(self) -> None:
-        self.close()
+        self._close()
 
-    def close(self) -> None:
+    def _close(self) -> None:
         library = self.__dict__.pop("_library", None)
         if library:
             library.give_back()
@@ -296,32 +308,24 @@ class Witness(PerCpu):
     def static_ptr(self) -> int:
         return self._static_ptr
 
-    def alloc(self, size: int, align: int = 8) -> int:
-        try:
-            number, to = operator.index(size), operator.index(align)
-        except TypeError:
-            raise self._bad_request(size, align) from None
+    def _alloc(self, size: int, align: int) -> int:
         call = self._library.alloc
-        if not self._takes(number, to):
-            self._let_it_refuse(number, to)
+        if not self._takes(size, align):
+            self._let_it_refuse(size, align)
             raise self._bad_request(size, align)
-        ptr: int = call(number, to)
+        ptr: int = call(size, align)
         if not ptr:
             raise self._why_failed(size, align)
         self._live.add(ptr)
         return ptr
 
-    def free(self, ptr: int) -> None:
-        try:
-            number = operator.index(ptr)
-        except TypeError:
-            raise errors.not_a_pointer(ptr) from None
+    def _free(self, ptr: int) -> None:
         call = self._library.free
-        if number:
-            if number not in self._live:
-                raise self._why_refused(number)
-            self._live.remove(number)
-        if call(number):
+        if ptr:
+            if ptr not in self._live:
+                raise self._why_refused(ptr)
+            self._live.remove(ptr)
+        if call(ptr):
             raise self._why_stopped()
 
     def locate(self, ptr: int) -> Location:
@@ -374,7 +378,16 @@ class Witness(PerCpu):
         )
 
     def _half_done(self) -> int:
-        return 1  # nobody counts them: it may have happened
+        return 1  # it is not counted, and may have happened
+
+    def _peaks(self) -> Peaks:
+        raise NotImplementedError
+
+    def _record(self, *, on: bool) -> None:
+        raise NotImplementedError
+
+    def _recorded(self) -> tuple[Iterable[Record], int]:
+        raise NotImplementedError
 
     def address(self, ptr: int, cpu: int) -> int:
         self._checked_cpu(cpu)
@@ -385,43 +398,34 @@ class Witness(PerCpu):
         self.address(ptr, cpu)
         raise AssertionError("address() always raises")
 
-    def replay(
-        self,
-        trace: Trace,
-        progress: Callable[[int], object] | None = None,
-        stops: Iterable[int] = (),
-    ) -> Replay:
+    def _replay(self, *_arguments: object) -> Replay:
         raise NotImplementedError("drive it: percpu_ffi.lockstep")
 
-    def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
-        wanted = integers(integer_buffer(sizes, "sizes", errors.InvalidRequest))
-        try:
-            to = operator.index(align)
-        except TypeError:
-            raise self._bad_request(1, align) from None
+    def _alloc_many(self, sizes: memoryview, align: int) -> array[int]:
+        wanted = integers(sizes)
         self._check_open()
         # the alignment alone first: there may be no size
         for size in (1, *wanted):
-            if not self._takes(size, to):
-                self._let_it_refuse(size, to)
+            if not self._takes(size, align):
+                self._let_it_refuse(size, align)
                 raise self._bad_request(size, align)
         ptrs: array[int] = array("q")
         try:
             for size in wanted:
-                ptrs.append(self.alloc(size, to))
+                ptrs.append(self.alloc(size, align))
         except errors.PercpuMemoryError:
             for ptr in reversed(ptrs):
                 self.free(ptr)
             raise
         return ptrs
 
-    def free_many(self, ptrs: Iterable[int] | Buffer) -> None:
-        given = integers(integer_buffer(ptrs, "pointers", errors.InvalidPointer))
+    def _free_many(self, ptrs: memoryview) -> None:
+        given = integers(ptrs)
         self._check_open()
         left = set(self._live)
         for ptr in filter(None, given):
             if ptr not in left:
-                raise self._why_refused(ptr) if ptr not in self._live else errors.double_free(ptr)
+                raise self._why_refused(ptr) if ptr not in self._live else errors.DoubleFree.of(ptr)
             left.remove(ptr)
         for ptr in given:
             self.free(ptr)
@@ -479,17 +483,17 @@ class Witness(PerCpu):
         """Tell what is wrong with a pointer that stands for no area."""
         place = self._find(ptr)
         if place is None:
-            return errors.wild_pointer(ptr)
+            return errors.WildPointer.of(ptr)
         if place.offset >= self.unit_size:
-            return errors.other_unit_pointer(ptr)
+            return errors.OtherUnitPointer.of(ptr)
         if place.chunk == 0 and place.offset < self.static_size:
-            return errors.static_pointer(ptr)
+            return errors.StaticPointer.of(ptr)
         entries = next(chunk.map for chunk in self.state().chunks if chunk.id == place.chunk)
         for start, size in _starts(entries):
             if place.offset < start + abs(size):
                 inside = size < 0 and place.offset != start
-                return errors.interior_pointer(ptr) if inside else errors.double_free(ptr)
-        return errors.wild_pointer(ptr) if entries else errors.double_free(ptr)
+                return errors.InteriorPointer.of(ptr) if inside else errors.DoubleFree.of(ptr)
+        return errors.WildPointer.of(ptr) if entries else errors.DoubleFree.of(ptr)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the allocators share: constructor, geometry, argument checks, areas, repr."""
+
+from __future__ import annotations
+
+import threading
+from abc import abstractmethod
+from contextlib import AbstractContextManager, nullcontext
+from typing import IO, TYPE_CHECKING, Any
+
+from percpu_ffi import errors
+from percpu_ffi._util.integers import integer, integer_buffer
+from percpu_ffi._util.text import plural
+from percpu_ffi.area import Area
+from percpu_ffi.config import FAULT_SITES, FaultPlan
+from percpu_ffi.drawing import picture
+from percpu_ffi.interface import PerCpu
+from percpu_ffi.invariants import violations
+from percpu_ffi.stats.figures import figures
+from percpu_ffi.tracing.ftrace import start
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+    from percpu_ffi.config import Buffer, Config
+    from percpu_ffi.replay import Replay
+    from percpu_ffi.trace import Trace
+    from percpu_ffi.tracing.ftrace import Tracing
+
+__all__ = ["BaseAllocator", "pointer"]
+
+
+class BaseAllocator(PerCpu):
+    """An allocator without its decisions: the common part of port, model and witness."""
+
+    __slots__ = ("_unit_size",)
+
+    _unit_size: int
+
+    def _create(self, config: Config) -> None:
+        self._config = config
+        self._tracing = None
+        self._trace_claim = threading.Lock()
+        self._open(config)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            self.close()
+        except BufferError:
+            # an exception under way holds the views that its frames made: do not hide it;
+            # the memory is released with the last of them
+            if error is None:
+                raise
+
+    def __repr__(self) -> str:
+        name, config = type(self).__name__, self._config
+        try:
+            chunks, pages = self.chunks, self.pages
+        except errors.ClosedError:
+            return f"<{name}, closed>"
+        return (
+            f"<{name} {config.first_chunk}, {plural(config.cpus, 'CPU')} x {self.unit_size:,} "
+            f"bytes, {plural(chunks, 'chunk')}, {plural(pages, 'page')}>"
+        )
+
+    def _repr_html_(self) -> str:
+        try:
+            chunks = self.state().chunks
+        except errors.ClosedError:
+            chunks = ()
+        return picture(repr(self), chunks, self.unit_size, self.static_size)
+
+    @property
+    def cpus(self) -> int:
+        return self._config.cpus
+
+    @property
+    def page_size(self) -> int:
+        return self._config.page_size
+
+    @property
+    def unit_size(self) -> int:
+        return self._unit_size
+
+    @property
+    def max_size(self) -> int:
+        return self._config.max_size
+
+    @property
+    def static_size(self) -> int:
+        return self._config.static_size
+
+    @property
+    def chunks(self) -> int:
+        return len(self.state().chunks)
+
+    @property
+    def pages(self) -> int:
+        return sum(sum(chunk.populated) for chunk in self.state().chunks)
+
+    def alloc(self, size: int, align: int = 8) -> int:
+        size_, align_ = integer(size), integer(align)
+        if size_ is None or align_ is None:
+            raise self._bad_request(size, align)
+        try:
+            with self._traced():
+                return self._alloc(size_, align_)
+        except errors.InvalidRequest:
+            raise self._bad_request(size, align) from None  # with the arguments as given
+
+    def free(self, ptr: int) -> None:
+        checked = pointer(ptr)
+        with self._traced():
+            self._free(checked)
+
+    def area(self, size: int, align: int = 8) -> Area:
+        return Area(self, self.alloc(size, align), size)
+
+    def inject(
+        self,
+        site: str,
+        nth: int | None = None,
+        *,
+        times: int | None = None,
+        interval: int | None = None,
+        probability: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        if site not in FAULT_SITES:
+            raise errors.bad_site(site, FAULT_SITES)
+        self._inject(site, FaultPlan.check(nth, times, interval, probability, seed))
+
+    def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
+        view = integer_buffer(sizes, "sizes", errors.InvalidRequest)
+        alignment = integer(align)
+        if alignment is None:
+            raise self._bad_request(1, align)
+        with self._traced():
+            return self._alloc_many(view, alignment)
+
+    def free_many(self, ptrs: Iterable[int] | Buffer) -> None:
+        view = integer_buffer(ptrs, "pointers", errors.InvalidPointer)
+        with self._traced():
+            self._free_many(view)
+
+    def replay(
+        self,
+        trace: Trace,
+        progress: Callable[[int], object] | None = None,
+        stops: Iterable[int] = (),
+    ) -> Replay:
+        def part_done(operations: int) -> None:
+            self._drain()
+            if progress:
+                progress(operations)
+
+        with self._traced():
+            return self._replay(trace, part_done, stops)
+
+    def close(self) -> None:
+        tracing = self._tracing
+        self._drain()  # its events go with the allocator
+        self._close()
+        if tracing is not None:
+            tracing.close()
+
+    def percpu_stats(self) -> str:
+        return str(figures(self))
+
+    def trace_to(self, file: str | Path | IO[str]) -> Tracing:
+        return start(self, file)
+
+    def validate(self, live: Mapping[int, int | Sequence[Buffer]] | None = None) -> None:
+        found = violations(self, live)
+        if found:
+            raise errors.broken_invariants(found)
+
+    # --- what the allocators add
+
+    @abstractmethod
+    def _open(self, config: Config) -> None:
+        """Set up the first chunk, with ``_unit_size`` and ``_free_size``."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Release all memory, as :meth:`close`."""
+
+    @abstractmethod
+    def _alloc(self, size: int, align: int) -> int:
+        """Allocate an area; both are integers of 64 bits."""
+
+    @abstractmethod
+    def _free(self, ptr: int) -> None:
+        """Free an area; the pointer is an integer of 64 bits."""
+
+    @abstractmethod
+    def _alloc_many(self, sizes: memoryview, align: int) -> array[int]:
+        """Allocate areas of sizes from a buffer of integers."""
+
+    @abstractmethod
+    def _free_many(self, ptrs: memoryview) -> None:
+        """Free areas by pointers from a buffer of integers."""
+
+    @abstractmethod
+    def _replay(
+        self, trace: Trace, part_done: Callable[[int], object], stops: Iterable[int]
+    ) -> Replay:
+        """Run a trace; ``part_done`` is called with the number of operations of each part."""
+
+    @abstractmethod
+    def _inject(self, site: str, plan: FaultPlan | None) -> None:
+        """Set or clear the plan of a site."""
+
+    # --- tracing
+
+    def _traced(self) -> AbstractContextManager[None]:
+        """Return the context of a call whose events may have to be written."""
+        tracing = self._tracing
+        return nullcontext() if tracing is None else tracing.call()
+
+    def _drain(self) -> None:
+        tracing = self._tracing
+        if tracing is not None:
+            tracing.drain()
+
+    # --- checks of arguments
+
+    def _checked_cpu(self, cpu: Any) -> int:
+        number = integer(cpu)
+        if number is None or not 0 <= number < self.cpus:
+            raise errors.bad_cpu(cpu, self.cpus)
+        return number
+
+    def _bad_request(self, size: Any, align: Any) -> errors.InvalidRequest:
+        return errors.bad_request(size, align, self.max_size, self.page_size)
+
+
+def pointer(value: Any) -> int:
+    """Return a pointer, which is an integer of 64 bits.
+
+    Raises:
+        InvalidPointer: the value is not.
+
+    """
+    number = integer(value)
+    if number is None:
+        raise errors.not_a_pointer(value)
+    return number
