@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* counters.c [THREADS] - they count together: per CPU, in one atomic, under a mutex */
+/* counters.c [THREADS] - compare a per-CPU counter, an atomic and a mutex */
 #define _GNU_SOURCE 1 /* clock_gettime */
 #include <percpu.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What C adds up is what Python wrote, in the same memory."""
+"""C sums the numbers that Python wrote, in the same memory."""
 
 import pytest
 from percpu_sums import sums
