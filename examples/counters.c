@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* counters.c [THREADS] - time additions: to a per-CPU counter, to an atomic, under a mutex */
+/* counters.c [THREADS] - compare a per-CPU counter, an atomic and a mutex */
 #define _GNU_SOURCE 1 /* clock_gettime */
 #include <percpu.h>
 #include <pthread.h>
@@ -34,7 +34,7 @@ int main(int argc, char **argv)
 				      .cpus = sysconf(_SC_NPROCESSORS_CONF) };
 	int error, n = argc > 1 ? atoi(argv[1]) : (int)sysconf(_SC_NPROCESSORS_ONLN);
 	struct pcpu *pcpu = pcpu_create(&config, &error);
-	double best[WAYS] = { 1e9, 1e9, 1e9 };	/* ns for an addition, while n threads add */
+	double best[WAYS] = { 1e9, 1e9, 1e9 };	/* ns for an add, while n threads add */
 	pthread_t threads[MAX_THREADS];
 	struct timespec from, to;
 

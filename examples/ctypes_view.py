@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Per-CPU memory with ctypes alone, as in any language that can call C.
+"""Per-CPU memory with ctypes alone, as from any language that can call C.
 
-The structure repeats that of percpu.h; its first field is the version, and a library with
-another layout refuses it.
+The structure repeats that of percpu.h. Its first field is the version; a library with another
+layout refuses it.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ VERSION = int.from_bytes(b"pcpu", "big") << 32 | MAJOR << 16 | MINOR << 8 | PATC
 
 
 class Config(ctypes.Structure):
-    """``struct pcpu_config``; a field that is not set is 0, its default."""
+    """``struct pcpu_config``; an omitted field is 0, its default."""
 
     _fields_ = (
         ("version", c_uint64),
@@ -31,7 +31,7 @@ class Config(ctypes.Structure):
 
 
 def main() -> None:
-    """Count on two CPUs, in the memory of each."""
+    """Count on two CPUs, each in its own copy."""
     lib = ctypes.CDLL(percpu_ffi.get_library())
     lib.pcpu_create.argtypes, lib.pcpu_create.restype = [c_void_p, c_void_p], c_void_p
     lib.pcpu_alloc.argtypes, lib.pcpu_alloc.restype = [c_void_p, c_int64, c_int64], c_int64

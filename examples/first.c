@@ -26,7 +26,7 @@ static int count(struct pcpu *pcpu)
 	if (counter < 0)
 		return failed("no room for a counter", counter);
 
-	/* one pointer for all copies; each has its own address, and starts at 0 */
+	/* one pointer, one copy for each CPU, all zeroed */
 	for (int cpu = 0; cpu < CPUS; cpu++) {
 		int64_t address = pcpu_address(pcpu, counter, cpu);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// first.cpp - first.c in C++: the allocator destroys itself, errors are exceptions.
+// first.cpp - first.c in C++: RAII for the allocator, exceptions for errors.
 //
 //	c++ first.cpp $(pkg-config --cflags --libs percpu) -o first
 #include <cstdint>
@@ -15,7 +15,7 @@ struct PercpuError : std::runtime_error {
 	const int code; // enum pcpu_error
 };
 
-// return the result of a call, or throw its error
+// return the result of a call, or throw if it is an error
 static std::int64_t checked(std::int64_t result)
 {
 	if (result < 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Build ``percpu_sums._sums``: a C function of this package, and all of percpu.h."""
+"""Build ``percpu_sums._sums``: one function of our own, and all of percpu.h."""
 
 from cffi import FFI
 

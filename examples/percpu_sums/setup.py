@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The cffi module; everything else is in pyproject.toml."""
+"""The module that cffi builds; everything else is in pyproject.toml."""
 
 from setuptools import setup
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * sums.c - add up all copies of an area, as a kernel does to read a per-CPU
+ * sums.c - sum all CPUs' copies of an area, as a kernel does to read a per-CPU
  * counter.
  */
 #include "percpu.h"
 
 int add_copies(struct pcpu *pcpu, int64_t ptr, int64_t *sums, int64_t n);
 
-/* the pin prevents a free in the meantime */
+/* the pin prevents a free of the area in the meantime */
 static int add_copy(struct pcpu *pcpu, int64_t ptr, int64_t cpu, int64_t *sums,
 		    int64_t n)
 {
@@ -27,7 +27,7 @@ static int add_copy(struct pcpu *pcpu, int64_t ptr, int64_t cpu, int64_t *sums,
 	return error;
 }
 
-/* add up each of an area's first n numbers over all CPUs: 0 or -PCPU_E_* */
+/* sum each of an area's first n numbers over all CPUs; return 0 or -PCPU_E_* */
 int add_copies(struct pcpu *pcpu, int64_t ptr, int64_t *sums, int64_t n)
 {
 	struct pcpu_info info;

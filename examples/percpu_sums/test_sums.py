@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""C adds up the numbers that Python wrote, in the same memory."""
+"""C sums the numbers that Python wrote, in the same memory."""
 
 import pytest
 from percpu_sums import sums
@@ -8,7 +8,7 @@ from percpu_sums._sums import ffi, lib
 from percpu_ffi import Allocator
 
 
-def test_sums_are_those_of_the_numbers_from_python() -> None:
+def test_sums_are_those_of_what_python_wrote() -> None:
     with Allocator(cpus=4) as allocator:
         area = allocator.area(16)
         for cpu in range(4):
@@ -25,7 +25,7 @@ def test_closed_allocator_is_refused_by_c_too() -> None:
         sums(allocator, area)
 
 
-def test_functions_of_percpu_h_are_available() -> None:
+def test_functions_of_percpu_h_are_there_too() -> None:
     with Allocator(cpus=2) as allocator:
         ptr = lib.pcpu_alloc(allocator.handle, 8, 8)
         copy = ffi.cast("int64_t *", lib.pcpu_address(allocator.handle, ptr, 1))

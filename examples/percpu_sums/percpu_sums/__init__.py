@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Per-CPU numbers, added up in C."""
+"""Sums of per-CPU numbers, computed in C."""
 
-# before percpu_sums._sums: this import loads the library that it is linked to
+# percpu_ffi first: its import loads the library that _sums is linked to
 from percpu_ffi import Allocator, Area
 from percpu_sums._sums import ffi, lib
 
@@ -9,7 +9,7 @@ __all__ = ["sums"]
 
 
 def sums(allocator: Allocator, area: Area) -> list[int]:
-    """Add up all copies of an area of 64-bit integers.
+    """Return the sums over all CPUs' copies of an area of 64-bit integers.
 
     Raises:
         ValueError: the area was freed, or the allocator closed.
