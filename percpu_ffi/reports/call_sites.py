@@ -35,7 +35,7 @@ class CallSiteReport:
     """The most rows to show; None: all."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as plain values; docs/sight.md documents the keys."""
+        """Return the report as plain values; docs/analysis.md documents the keys."""
         found = self.found
         return {
             "trace": self.name,

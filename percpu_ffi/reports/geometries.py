@@ -95,7 +95,7 @@ class GeometryReport:
     rows: Sequence[Outcome | Refusal]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as plain values; docs/sight.md documents the keys."""
+        """Return the report as plain values; docs/analysis.md documents the keys."""
         stats = self.trace.stats
         return {
             "trace": self.name,

@@ -40,7 +40,7 @@ class SizeReport:
     parts: list[Part]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as plain values; docs/sight.md documents the keys."""
+        """Return the report as plain values; docs/analysis.md documents the keys."""
         return {"parts": [_to_json(part) for part in self.parts]}
 
     def to_csv(self) -> str:
