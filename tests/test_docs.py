@@ -89,7 +89,7 @@ def test_make_run_is_as_shown_at_any_speed(
         return dataclasses.replace(replay(*args), elapsed_ns=nanoseconds)
 
     monkeypatch.setattr(Allocator, "replay", timed)
-    test_commands_print_what_is_shown(command, output, monkeypatch, capsys)
+    test_commands(command, output, monkeypatch, capsys)
 
 
 def test_commands_are_found() -> None:

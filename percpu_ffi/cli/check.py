@@ -155,7 +155,8 @@ def _makers(args: argparse.Namespace) -> dict[str, Factory]:
         try:
             makers[name] = operator.attrgetter(attribute)(importlib.import_module(module))
         except (Exception, SystemExit) as error:
-            raise ConfigError(f"party {name!r} cannot be imported: {describe_error(error)}") from None
+            why = describe_error(error)
+            raise ConfigError(f"party {name!r} cannot be imported: {why}") from None
         if not callable(makers[name]):
             raise ConfigError(f"party {name!r}: {place} is not a class or function")
     unknown = set(args.only or ()) - makers.keys()

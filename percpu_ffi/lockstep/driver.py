@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from percpu_ffi.errors import ConfigError
-from percpu_ffi.interface import without_warnings
+from percpu_ffi.errors import ConfigError, without_warnings
 from percpu_ffi.lockstep.difference import Difference
 from percpu_ffi.trace import Trace
 
