@@ -91,7 +91,8 @@ class Distribution:
         """Return one bucket for each power of two from the smallest size to the largest."""
         groups: dict[int, list[Request]] = {}
         for request in self.allocated:
-            groups.setdefault(_power(request.size), []).append(request)
+            power = (request.size - 1).bit_length() if request.size else -1
+            groups.setdefault(power, []).append(request)
         add_up, buckets = self._adder(), []
         for power in range(min(groups), max(groups) + 1) if groups else ():
             highest = 1 << power if power >= 0 else 0
@@ -141,8 +142,3 @@ def total(distributions: Iterable[Distribution]) -> Distribution:
         found.allocated.update(each.allocated)
         found.at_peak.update(each.at_peak)
     return found
-
-
-def _power(size: int) -> int:
-    """Return the exponent of the power of two that is at least ``size``; -1 for 0."""
-    return (size - 1).bit_length() if size else -1

@@ -319,7 +319,9 @@ def _take_moments(
                 areas[places[ptr]] = born, kind
             number = len(timeline.moments)
             chunks = allocator.state().chunks
-            timeline.moments.append(_moment(timeline, at, chunks))
+            maps = (chunk.entries(timeline.static_size) for chunk in chunks)
+            free = [size for sizes in maps for size in sizes if size > 0]
+            timeline.moments.append(Moment(at, len(free), max(free, default=0)))
             seen: dict[Patch, int] = {}
             for chunk in chunks:
                 for patch in _patches(timeline, chunk, areas):
@@ -339,12 +341,6 @@ def _end_stays(timeline: Timeline, staying: dict[Patch, int], last: int) -> None
     """End the stays of patches with the moment ``last``."""
     for patch, first in staying.items():
         timeline.patches.setdefault(patch, []).append((first, last))
-
-
-def _moment(timeline: Timeline, done: int, chunks: tuple[ChunkState, ...]) -> Moment:
-    maps = (chunk.entries(timeline.static_size) for chunk in chunks)
-    free = [size for sizes in maps for size in sizes if size > 0]
-    return Moment(done, len(free), max(free, default=0))
 
 
 def _patches(

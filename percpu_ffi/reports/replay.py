@@ -59,8 +59,7 @@ class ReplayReport:
     @property
     def reasons(self) -> dict[str, int]:
         """Why operations failed: message -> count, the most frequent first."""
-        counted = Counter(str(failure.error) for failure in self.result.failures)
-        return dict(counted.most_common())
+        return dict(Counter(str(failure.error) for failure in self.result.failures).most_common())
 
     @property
     def operations_per_second(self) -> int:
@@ -141,10 +140,8 @@ class ReplayReport:
 
 def _most(reasons: dict[str, int]) -> list[tuple[str, int]]:
     rows = list(reasons.items())
-    if len(rows) > MOST_REASONS:
-        others = sum(count for _, count in rows[MOST_REASONS:])
-        rows[MOST_REASONS:] = [("other reasons", others)]
-    return rows
+    others = sum(count for _, count in rows[MOST_REASONS:])
+    return rows[:MOST_REASONS] + [("other reasons", others)] * (others > 0)
 
 
 def timeline_figures(timeline: Timeline, name: str) -> dict[str, Any]:
