@@ -1,18 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make run    replay a real kernel's trace          make test   all tests
-# make check-upstream PERCPU_C=path/to/mm/percpu.c
-#             the same, held against the kernel's own file of 2009
-# make coverage  branches of csrc/ not taken        make mutate    changes not noticed
-# make sanitize  all tests under sanitizers         make fuzz      FUZZ_SECONDS=60
-# make instructions  counts those of fixed workloads anew, for make test to compare
-# make bench  the port beside the 2009 file (PERCPU_C=...), malloc and others
-# make lint   format, types, strict C               make dist   sdist and wheel
-# make lib    the C library alone; make install PREFIX=/usr/local, make uninstall
-# make amalgamation  the same as two files: build/amalgamation/percpu.c and .h
-# make pictures  those of README.md and docs/, from the samples (with chromium)
-# make check-embedding  examples/ against an installed library, percpu.c by itself
-#                                                   V=1 shows the commands
+# make help prints the lines that begin with ##: they describe the target after them.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -31,19 +19,39 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 	-Wwrite-strings -Wundef
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: run test check-c check-python check-upstream coverage mutate bench lint strict dist \
-	pictures clean
+.PHONY: run help test check-quick check-c check-python check-upstream bench pictures lint strict \
+	coverage mutate dist clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
+## build, then replay a kernel's recording; TRACE=FILE for your own
 run: $(VENV)/.cli
 	@$(BIN)/percpu-ffi replay $(TRACE)
 
+## this list; with V=1 a target shows its commands
+help:
+	@awk '/^## / { text = text sprintf(text ? "\n%24s" : "", "") substr($$0, 4) } \
+		/^[a-z-]+:/ && text { sub(/:.*/, ""); printf "%-24s%s\n", $$0, text; text = "" }' \
+		$(MAKEFILE_LIST)
+
+## all tests, C and Python
 test: check-c check-lib check-amalgamation check-fuzz check-instructions check-python
 
+# C programs and test files that take seconds each
+LONG_C := counter threads
+LONG := bench_command cli compare figures lockstep memory notebook properties report \
+	report_in_browser scale sizes testing threads
+
+## under 30 s once it is built: the C tests without threads, the quick files of
+## the Python tests; not the library's packaging, fuzzers, instruction counts
+check-quick: check-c-quick $(VENV)/.test
+	$(BIN)/python -m pytest -q -r fE $(LONG:%=--ignore=tests/test_%.py)
+
+## all tests in Python
 check-python: $(VENV)/.test
 	$(BIN)/python -m pytest
 
-# OPERATIONS=10000000 for the long campaign; with RESUME=folder it can be stopped
+## port and model against PERCPU_C=path/to/the/2009/percpu.c; OPERATIONS=10000000
+## for the long campaign, which RESUME=FOLDER lets you interrupt
 check-upstream: $(VENV)/.test
 	@test -n '$(PERCPU_C)' || { echo 'name the file: make check-upstream' \
 		'PERCPU_C=path/to/mm/percpu.c' >&2; exit 1; }
@@ -51,52 +59,70 @@ check-upstream: $(VENV)/.test
 	$(BIN)/python tests/upstream/check.py '$(PERCPU_C)' --operations $(OPERATIONS) \
 		$(if $(RESUME),--resume $(RESUME))
 
-# BENCH="churn --repeat 5" for some of it, BENCH="--json all.json" to keep the figures
+## measure the port, the 2009 file (PERCPU_C=...), malloc and others;
+## BENCH="churn --repeat 5" for a part, BENCH="--json all.json" to keep the figures
 bench: $(VENV)/.test
 	PERCPU_C='$(PERCPU_C)' $(BIN)/percpu-ffi bench $(BENCH)
 
+## draw the pictures of README.md and docs/ again, with chromium
 pictures: $(VENV)/.test
 	tools/need.sh program chromium
 	$(BIN)/python tools/pictures.py docs/pictures
 
+## format and types of Python, and strict
 lint: $(VENV)/.lint strict
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
 	$(BIN)/python tools/imports.py
 
-# each C file by itself
-STRICT_OBJECTS := $(CSRC:%.c=$(BUILD)/strict/%.o)
+## compile each C file by itself, with warnings as errors
+strict: $(CSRC:%.c=$(BUILD)/strict/%.o)
 
-strict: $(STRICT_OBJECTS)
+# --- what a target needs from the machine
 
-$(STRICT_OBJECTS): $(BUILD)/strict/%.o: %.c $(HEADERS)
-	@mkdir -p $(@D)
-	@echo '  CC $< (strict)'
-	$(Q)$(CC) $(STRICT) -O3 -pthread -c $< -o $@
+have-compiler:
+	@tools/need.sh compiler '$(CC)'
 
-# --- the virtual environment, with the package and what a target needs beside it
+have-python:
+	@tools/need.sh python '$(PYTHON)'
 
-$(BIN)/python:
-	tools/need.sh python $(PYTHON)
-	$(PYTHON) -m venv $(VENV)
+# The virtual environment, and stamps for the package with the extra of that name.
+# Only .made's time counts, which changes if the package has to be installed again.
+$(VENV)/.made: FORCE
+	@tools/environment.sh $(VENV) '$(PYTHON)'
 
-$(VENV)/.cli $(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(BIN)/python $(CSRC) $(HEADERS) $(PACKAGING)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+$(VENV)/.cli $(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.made $(CSRC) $(HEADERS) $(PACKAGING)
+	$(PIP_INSTALL) --editable '.[$*]'
 	touch $@
 
-# --- C tests: each test_*.c is a program, under sanitizers
+$(VENV)/.dist: $(VENV)/.made
+	$(PIP_INSTALL) build
+	touch $@
+
+# --- C: each test_*.c is a program
+
+TEST_HEADERS := $(wildcard tests/c/*.h)
+
+# $(call objects,FOLDER,FLAGS,PREREQUISITES)
+define objects
+$(BUILD)/$(1)/%.o: %.c $$(HEADERS) $(3) | have-compiler
+	@mkdir -p $$(@D)
+	@echo '  CC $$< ($(1))'
+	$$(Q)$$(CC) $(2) -pthread -c $$< -o $$@
+endef
+$(eval $(call objects,strict,$(STRICT) -O3))
+$(eval $(call objects,sanitized,$(STRICT) -O1 -g $(SANITIZE)))
+$(eval $(call objects,coverage,-std=c11 -O0 --coverage -I csrc,$(TEST_HEADERS)))
+
+# $(call run_each,PROGRAMS): one line of output each
+run_each = @for test in $(1); do said=$$($$test) || exit 1; echo "$$test: $$said"; done
 
 C_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/c/test_*.c)))
-SANITIZED := $(CSRC:%.c=$(BUILD)/sanitized/%.o)
 
-$(SANITIZED): $(BUILD)/sanitized/%.o: %.c $(HEADERS)
-	@mkdir -p $(@D)
-	@echo '  CC $< (sanitized)'
-	$(Q)$(CC) $(STRICT) -O1 -g $(SANITIZE) -pthread -c $< -o $@
-
-$(BUILD)/sanitized.a: $(SANITIZED)
+$(BUILD)/sanitized.a: $(CSRC:%.c=$(BUILD)/sanitized/%.o)
 	$(Q)$(AR) rcs $@ $^
 
 # calls to the host that tests/c/host_faults.h answers
@@ -104,14 +130,18 @@ HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise
 %/test_host: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
 %/test_this_cpu: WRAP := -Wl,--wrap=sched_getcpu
 
-$(C_TESTS): $(BUILD)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) $(BUILD)/sanitized.a
+$(C_TESTS): $(BUILD)/tests/%: tests/c/%.c $(TEST_HEADERS) $(BUILD)/sanitized.a
 	@mkdir -p $(@D)
 	@echo '  CC $<'
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g $(SANITIZE) -pthread -I csrc \
 		$< $(BUILD)/sanitized.a $(WRAP) -o $@
 
+## the C tests, under sanitizers
 check-c: $(C_TESTS)
-	@for test in $(C_TESTS); do said=$$($$test) || exit 1; echo "$$test: $$said"; done
+	$(call run_each,$^)
+
+check-c-quick: $(filter-out $(addprefix %/test_,$(LONG_C)),$(C_TESTS))
+	$(call run_each,$^)
 
 include tests/fuzz/fuzz.mk
 include csrc/lib.mk
@@ -122,35 +152,31 @@ include tests/instructions/instructions.mk
 
 COVERED := $(CSRC:%.c=$(BUILD)/coverage/%.o)
 COVERING := $(C_TESTS:$(BUILD)/%=$(BUILD)/coverage/%)
-COVERING_O := $(patsubst %.c,$(BUILD)/coverage/%.o,$(wildcard tests/c/test_*.c))
-
-$(BUILD)/coverage/%.o: %.c $(HEADERS) $(wildcard tests/c/*.h)
-	@mkdir -p $(@D)
-	@echo '  CC $< (coverage)'
-	$(Q)$(CC) -std=c11 -O0 --coverage -pthread -I csrc -c $< -o $@
+COVERING_O := $(COVERING:$(BUILD)/coverage/tests/%=$(BUILD)/coverage/tests/c/%.o)
 
 $(COVERING): $(BUILD)/coverage/tests/%: $(BUILD)/coverage/tests/c/%.o $(COVERED)
+	@mkdir -p $(@D)
 	@echo '  LD $@'
 	$(Q)$(CC) --coverage -pthread $^ $(WRAP) -o $@
 
-coverage: $(COVERING)
+## branches of csrc/ that no C test takes
+coverage: $(COVERING) | have-python
 	@find $(BUILD)/coverage -name '*.gcda' -delete
 	@for test in $^; do $$test >/dev/null || exit 1; done
 	@$(PYTHON) tools/coverage.py $(COVERED) $(COVERING_O)
 
-mutate:
+## changes of csrc/ that no C test notices; MUTATE="--file csrc/chunk.c" for a part
+mutate: | have-python have-compiler
 	@$(PYTHON) tools/mutate.py $(MUTATE)
 
 # --- packages
 
+## sdist and wheel, in dist/
 dist: $(VENV)/.dist
 	rm -rf dist
 	$(BIN)/python -m build
 
-$(VENV)/.dist: $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
-	touch $@
-
+## delete what was built, except for the virtual environment
 clean:
 	rm -rf $(BUILD) dist *.egg-info percpu_ffi/*.so percpu_ffi/_core.c \
 		percpu_ffi/embed/percpu.[ch] percpu_ffi/embed/*.so.*

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent
 # what tests read; without percpu_ffi/, so that the one that is installed is tested
 SUITE = (
     *("csrc", "docs", "examples", "samples", "tests", "tools"),
-    *("CONTRIBUTING.md", "LICENSE", "README.md", "build_ffi.py", "pyproject.toml"),
+    *("CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "build_ffi.py", "pyproject.toml"),
 )
 
 # cffi knows free-threaded ones from 3.14 on

@@ -18,19 +18,21 @@ LIB_TESTS := $(filter-out %/test_measure,$(C_TESTS))
 
 .PHONY: lib amalgamation install uninstall check-lib check-amalgamation check-embedding $(BUILD)/percpu.pc
 
+## the C library alone, shared and static
 lib: $(BUILD)/libpercpu.so $(BUILD)/libpercpu.a
 
 # --- the library in one file: the compiler sees through all layers of a call
 
+## the C library as two files, build/amalgamation/percpu.c and percpu.h
 amalgamation: $(AMALGAMATION)/percpu.c $(AMALGAMATION)/percpu.h
 
-$(AMALGAMATION)/percpu.c: tools/amalgamate.py $(filter-out csrc/bench/%,$(CSRC) $(HEADERS))
+$(AMALGAMATION)/percpu.c: tools/amalgamate.py $(filter-out csrc/bench/%,$(CSRC) $(HEADERS)) | have-python
 	@echo '  GEN $@'
 	$(Q)$(PYTHON) tools/amalgamate.py $(@D)
 
 $(AMALGAMATION)/percpu.h: $(AMALGAMATION)/percpu.c ;
 
-$(BUILD)/percpu.o: $(AMALGAMATION)/percpu.c $(AMALGAMATION)/percpu.h
+$(BUILD)/percpu.o: $(AMALGAMATION)/percpu.c $(AMALGAMATION)/percpu.h | have-compiler
 	@echo '  CC $<'
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Wpedantic -O3 -fPIC \
 		-fno-semantic-interposition -pthread $(CPPFLAGS) $(CFLAGS) -c $< -o $@
@@ -55,6 +57,7 @@ $(BUILD)/percpu.pc: csrc/percpu.pc.in
 		-e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
 		-e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|' $< >$@
 
+## install the C library, with percpu.h and for pkg-config, below PREFIX=/usr/local
 install: lib $(BUILD)/percpu.pc
 	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)'
 	install -m 644 $(AMALGAMATION)/percpu.h '$(DESTDIR)$(INCLUDEDIR)'
@@ -64,6 +67,7 @@ install: lib $(BUILD)/percpu.pc
 	ln -sf $(SHARED) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
 	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/libpercpu.so'
 
+## delete what install installs
 uninstall:
 	for file in $(SHARED) $(SONAME) libpercpu.so libpercpu.a pkgconfig/percpu.pc; do \
 		rm -f '$(DESTDIR)$(LIBDIR)'/$$file || exit 1; done
@@ -71,6 +75,7 @@ uninstall:
 
 # --- what an embedder sees: percpu.h, and one of the two libraries
 
+## the names and the size of the C library, and programs that use it
 check-lib: $(BUILD)/embedded-so $(BUILD)/embedded-a $(BUILD)/lifetimes
 	@tools/check-lib.sh $(BUILD)/libpercpu.so $(BUILD)/libpercpu.a $(AMALGAMATION)/percpu.h
 	@for program in $^; do $$program || { echo "$$program failed" >&2; exit 1; }; done
@@ -84,6 +89,7 @@ $(BUILD)/lifetimes: tests/c/lifetimes.c $(BUILD)/libpercpu.a
 	@echo '  CC $@'
 	$(Q)$(CC) -std=c11 -O2 -Wall -Wextra -Werror -pthread -I $(AMALGAMATION) $^ -o $@
 
+## examples/ against an installed library and against the wheel; percpu.c by itself
 check-embedding: lib
 	$(Q)PYTHON='$(PYTHON)' BUILD='$(BUILD)' tools/check-embedding.sh
 
@@ -95,8 +101,9 @@ WITH_CC := $(LIB_TESTS:$(BUILD)/tests/%=$(BUILD)/amalgamated/cc/%)
 WITH_CLANG := $(if $(shell command -v $(CLANG) 2>/dev/null), \
 	$(LIB_TESTS:$(BUILD)/tests/%=$(BUILD)/amalgamated/clang/%))
 
+## the C tests on percpu.c, as one unit with each, with cc and clang
 check-amalgamation: $(WITH_CC) $(WITH_CLANG)
-	@for test in $^; do said=$$($$test) || exit 1; echo "$$test: $$said"; done
+	$(call run_each,$^)
 
 define compile_with_percpu_c
 	@mkdir -p $(@D)

@@ -6,19 +6,22 @@
 SANITIZED_TREE := $(BUILD)/sanitize/tree
 SANITIZED_BIN := $(abspath $(BUILD)/sanitize/venv/bin)
 # what the suite needs of the project; a copy, so that the extension in use stays
-SUITE := csrc percpu_ffi tests tools samples docs examples README.md CONTRIBUTING.md \
+SUITE := csrc percpu_ffi tests tools samples docs examples Makefile README.md CONTRIBUTING.md \
 	LICENSE $(PACKAGING)
 
 .PHONY: sanitize check-threads check-python-sanitized
 
+## all tests under sanitizers
 sanitize: check-c check-fuzz check-threads check-python-sanitized
 
 TSAN_TESTS := $(BUILD)/tests/tsan_threads $(BUILD)/tests/tsan_counter
 
+## threads under ThreadSanitizer
 check-threads: $(TSAN_TESTS)
-	@for test in $^; do said=$$($$test) || exit 1; echo "$$test: $$said"; done
+	$(call run_each,$^)
 
-$(TSAN_TESTS): $(BUILD)/tests/tsan_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(CSRC) $(HEADERS)
+$(TSAN_TESTS): $(BUILD)/tests/tsan_%: tests/c/test_%.c $(TEST_HEADERS) $(CSRC) $(HEADERS) \
+		| have-compiler
 	@mkdir -p $(@D)
 	@echo '  CC $< (ThreadSanitizer)'
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g -fsanitize=thread -pthread -I csrc \
@@ -28,6 +31,7 @@ $(TSAN_TESTS): $(BUILD)/tests/tsan_%: tests/c/test_%.c $(wildcard tests/c/*.h) $
 # SIGSEGV: a test lets a child fault, and looks at its end.
 # libstdc++: exceptions in the C++ of others are thrown by it, and seen by ASan.
 # PYTHONMALLOC: small buffers come from malloc too, so that their ends are known.
+## the Python tests on a sanitized extension
 check-python-sanitized: $(BUILD)/sanitize/.built
 	cd $(SANITIZED_TREE) && \
 		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
@@ -35,14 +39,15 @@ check-python-sanitized: $(BUILD)/sanitize/.built
 		UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
 		$(SANITIZED_BIN)/python -m pytest
 
-$(BUILD)/sanitize/.built: $(CSRC) $(HEADERS) $(PACKAGING) $(wildcard percpu_ffi/*.py \
+$(BUILD)/sanitize/venv/.made: FORCE
+	@tools/environment.sh $(@D) '$(PYTHON)' $(SANITIZED_TREE)
+
+$(BUILD)/sanitize/.built: $(BUILD)/sanitize/venv/.made $(CSRC) $(HEADERS) $(PACKAGING) $(wildcard percpu_ffi/*.py \
 		percpu_ffi/*/*.py tests/*.py docs/*.md) README.md CONTRIBUTING.md
-	tools/need.sh python $(PYTHON)
 	@rm -rf $(SANITIZED_TREE)
 	@mkdir -p $(SANITIZED_TREE)
 	tar cf - --exclude='*.so*' --exclude=_core.c --exclude=__pycache__ $(SUITE) | \
 		tar xf - -C $(SANITIZED_TREE)
-	[ -x $(SANITIZED_BIN)/python ] || $(PYTHON) -m venv $(BUILD)/sanitize/venv
 	cd $(SANITIZED_TREE) && CC="$(CC)" CFLAGS="-g $(SANITIZE)" LDFLAGS="$(SANITIZE)" \
 		$(SANITIZED_BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--editable '.[test]'

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # fuzz.mk - fuzzers: with libFuzzer, and over stored inputs with any compiler.
-#
-# To make a regression test of a crash, move its file to tests/fuzz/corpus/.
+# A crash becomes a regression test when its file is moved to tests/fuzz/corpus/.
 
 CLANG ?= clang
 FUZZ_SECONDS ?= 60
@@ -14,6 +13,7 @@ FUZZ_HEADERS := $(wildcard tests/fuzz/*.h) tests/c/pick.h
 
 .PHONY: fuzz check-fuzz
 
+## fuzz operations and traces with clang, for FUZZ_SECONDS=60 each
 fuzz: $(FUZZERS)
 	@tests/fuzz/run.sh $(FUZZ_SECONDS) $^
 
@@ -37,6 +37,7 @@ $(FUZZ_TESTS): $(BUILD)/tests/%: tests/fuzz/%.c tests/fuzz/run_corpus.c \
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g $(SANITIZE) -pthread -I csrc \
 		$< tests/fuzz/run_corpus.c $(BUILD)/sanitized.a -o $@
 
+## the fuzzers over stored and random inputs
 check-fuzz: $(FUZZ_NAMES:%=check-fuzz-%)
 
 .PHONY: $(FUZZ_NAMES:%=check-fuzz-%)

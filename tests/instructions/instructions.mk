@@ -12,16 +12,18 @@ COUNTING := $(PYTHON) tests/instructions/counting.py
 
 .PHONY: instructions check-instructions
 
-check-instructions: $(COUNTED)
+## compare the instructions of fixed workloads with those in counts.txt
+check-instructions: $(COUNTED) | have-python
 	@$(COUNTING) check $<
 
-instructions: $(COUNTED) $(COUNTED_LEAN)
+## count these instructions again, after a change that is meant to cost more
+instructions: $(COUNTED) $(COUNTED_LEAN) | have-python
 	@$(COUNTING) record $< --without $(COUNTED_LEAN)
 
 # the same without the port's counters of its work
 $(COUNTED_LEAN): LEAN := -DPCPU_NO_WORK
 
-$(COUNTED) $(COUNTED_LEAN): $(wildcard tests/instructions/*.c) $(CSRC) $(HEADERS)
+$(COUNTED) $(COUNTED_LEAN): $(wildcard tests/instructions/*.c) $(CSRC) $(HEADERS) | have-compiler
 	@mkdir -p $(@D)
 	@echo '  CC $@'
 	$(Q)printf '#include "%s"\n' $(CSRC) | \
