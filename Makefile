@@ -63,7 +63,6 @@ lint: $(VENV)/.lint strict
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/python tools/imports.py
 
 # each C file by itself
