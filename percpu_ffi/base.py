@@ -180,7 +180,9 @@ class BaseAllocator(PerCpu):
     def validate(self, live: Mapping[int, int | Sequence[Buffer]] | None = None) -> None:
         found = violations(self, live)
         if found:
-            raise errors.broken_invariants(found)
+            raise errors.InvariantError(
+                f"{len(found)} of the allocator's invariants are broken: " + "; ".join(found)
+            )
 
     # --- what the allocators add
 
@@ -235,7 +237,9 @@ class BaseAllocator(PerCpu):
     def _checked_cpu(self, cpu: Any) -> int:
         number = integer(cpu)
         if number is None or not 0 <= number < self.cpus:
-            raise errors.bad_cpu(cpu, self.cpus)
+            raise errors.ConfigError(
+                f"cpu {errors.shown(cpu)}: this allocator has CPUs 0 to {self.cpus - 1}"
+            )
         return number
 
     def _bad_request(self, size: Any, align: Any) -> errors.InvalidRequest:

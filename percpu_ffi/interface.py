@@ -36,7 +36,8 @@ class PerCpu(ABC):
     """A dynamic per-CPU allocator.
 
     Pointers are integers above 0, the same in every run; sizes and alignments are in
-    bytes.  Threads may share an allocator: see docs/threads.md.
+    bytes.  Threads may share an allocator: see docs/threads.md.  After :meth:`close` all
+    methods except :meth:`close` raise ClosedError.
 
     Args:
         cpus: possible CPUs, 1 to 65,536.
@@ -137,7 +138,6 @@ class PerCpu(ABC):
             InvalidRequest: size is not from 1 byte to 16 pages, or align is not a power of
                 two up to a page.
             PercpuMemoryError: a kernel service failed.
-            ClosedError: the allocator is closed.
 
         Source: ``__alloc_percpu`` of the 2009 file.
 
@@ -151,7 +151,6 @@ class PerCpu(ABC):
             WildPointer, OtherUnitPointer, StaticPointer, InteriorPointer, DoubleFree:
                 the pointer is not that of a live area.
             BufferError: a view of the area is alive.
-            ClosedError: the allocator is closed.
 
         Source: ``free_percpu`` of the 2009 file.
 
@@ -192,21 +191,11 @@ class PerCpu(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """Return a copy of all slots and chunks, as they are at one moment.
-
-        Raises:
-            ClosedError: the allocator is closed.
-
-        """
+        """Return a copy of all slots and chunks, as they are at one moment."""
 
     @abstractmethod
     def counters(self) -> dict[str, int]:
-        """Return the number of calls to each kernel service since creation, set-up included.
-
-        Raises:
-            ClosedError: the allocator is closed.
-
-        """
+        """Return the number of calls to each kernel service since creation, set-up included."""
 
     @abstractmethod
     def work(self) -> WorkByCall:
@@ -216,10 +205,6 @@ class PerCpu(ABC):
         implementation is faster; :class:`percpu_ffi.Work` explains each.  Refused requests
         and pointers count nothing, nor does a free of 0, nor the set-up.
         ``a.work() - before`` is the work done in between.
-
-        Raises:
-            ClosedError: the allocator is closed.
-
         """
 
     @abstractmethod
@@ -246,7 +231,6 @@ class PerCpu(ABC):
 
         Raises:
             ConfigError: no such site, or a value out of range.
-            ClosedError: the allocator is closed.
 
         """
 
@@ -300,7 +284,6 @@ class PerCpu(ABC):
 
         Raises:
             TraceError: the trace is damaged; nothing was run.
-            ClosedError: the allocator is closed.
 
         """
 
@@ -312,10 +295,6 @@ class PerCpu(ABC):
         statistics can read these: ``percpu_ffi.stats`` does, and ``percpu-ffi stats --diff``.
         docs/stats.md explains each figure.  They are read in several calls: while other
         threads use the allocator, they may differ by an operation.
-
-        Raises:
-            ClosedError: the allocator is closed.
-
         """
 
     @abstractmethod
@@ -343,7 +322,6 @@ class PerCpu(ABC):
             OSError: the file cannot be opened.
             ConfigError: the allocator is being traced already, or text cannot be written to
                 the file.
-            ClosedError: the allocator is closed.
 
         """
 
@@ -367,13 +345,12 @@ class PerCpu(ABC):
         Raises:
             InvariantError: something does not hold; the message lists everything.
             ConfigError: ``live`` is no such mapping.
-            ClosedError: the allocator is closed.
 
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Release all memory; every later call except this one raises ClosedError.
+        """Release all memory, and end a trace that is being written.  Closing again does nothing.
 
         Raises:
             BufferError: a view of some area is alive.
