@@ -86,7 +86,7 @@ class Allocator(BaseAllocator):
     Arguments and methods are those of :class:`percpu_ffi.PerCpu`.
     """
 
-    __slots__ = ("_owner", "_pcpu", "_static_ptr", "_untraced")
+    __slots__ = ("_owner", "_pcpu", "_untraced")
 
     def _open(self, config: Config) -> None:
         image = ffi.from_buffer(config.static_image)
@@ -120,10 +120,6 @@ class Allocator(BaseAllocator):
         info = self._info()
         self._unit_size, self._free_size = int(info.unit_size), int(info.free_size)
         self._static_ptr = int(info.static_ptr)
-
-    @property
-    def static_ptr(self) -> int:
-        return self._static_ptr
 
     @property
     def chunks(self) -> int:

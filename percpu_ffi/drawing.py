@@ -108,26 +108,19 @@ def picture(
         static_size: bytes of the static area; None: the first entry of the first chunk's map.
 
     """
-    return "".join(_parts(title, chunks, unit_size, static_size))
-
-
-def _parts(
-    title: str, chunks: Sequence[ChunkState], unit_size: int | None, static_size: int | None
-) -> Iterator[str]:
-    yield '<div style="font-family:monospace;font-size:12px;line-height:1.5">'
-    yield f"<div>{escape(title)}</div>"
+    parts = ['<div style="font-family:monospace;font-size:12px;line-height:1.5">']
+    parts.append(f"<div>{escape(title)}</div>")
     if chunks:
         legend = (
             f'<span style="color:{colour}">&#9632;</span> {name}'
             for name, colour in (*COLOURS.values(), HELD)
         )
-        yield f"<div>{' &nbsp; '.join(legend)}</div>"
+        parts.append(f"<div>{' &nbsp; '.join(legend)}</div>")
     for chunk in chunks[:MOST_CHUNKS]:
-        yield f"<div>{escape(chunk.summary())}</div>"
-        yield from _bar(chunk, unit_size, static_size)
+        parts += (f"<div>{escape(chunk.summary())}</div>", *_bar(chunk, unit_size, static_size))
     if len(chunks) > MOST_CHUNKS:
-        yield f"<div>and {plural(len(chunks) - MOST_CHUNKS, 'more chunk')}</div>"
-    yield "</div>"
+        parts.append(f"<div>and {plural(len(chunks) - MOST_CHUNKS, 'more chunk')}</div>")
+    return "".join((*parts, "</div>"))
 
 
 def _bar(chunk: ChunkState, unit_size: int | None, static_size: int | None) -> Iterator[str]:

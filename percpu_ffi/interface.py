@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The contract of an allocator: what its methods take, return and raise.
 
-``base`` implements what all allocators share, ``allocator`` and ``model`` the rest.  Their
-methods inherit these docstrings.
+Only the constructor, the geometry and ``inject()`` are implemented here; ``base`` has what all
+allocators share, ``allocator`` and ``model`` the rest.  Their methods inherit the docstrings.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import IO, TYPE_CHECKING
 
-from percpu_ffi.config import Config
+from percpu_ffi.config import FAULT_SITES, Config, FaultPlan
+from percpu_ffi.errors import bad_site
 
 if TYPE_CHECKING:
     from array import array
@@ -58,7 +59,10 @@ class PerCpu(ABC):
 
     """
 
-    __slots__ = ("__weakref__", "_config", "_free_size", "_trace_claim", "_tracing")
+    __slots__ = (
+        *("__weakref__", "_config", "_free_size", "_static_ptr", "_trace_claim", "_tracing"),
+        "_unit_size",
+    )
 
     def __init__(
         self,
@@ -89,44 +93,44 @@ class PerCpu(ABC):
         """Draw the chunks, for notebooks; a closed allocator has none."""
 
     @property
-    @abstractmethod
     def cpus(self) -> int:
         """Possible CPUs."""
+        return self._config.cpus
 
     @property
-    @abstractmethod
     def page_size(self) -> int:
         """Bytes of a page, also the largest alignment."""
+        return self._config.page_size
 
     @property
-    @abstractmethod
     def unit_size(self) -> int:
         """Bytes of one CPU's unit in a chunk."""
+        return self._unit_size
 
     @property
-    @abstractmethod
     def max_size(self) -> int:
         """Bytes of the largest request: 16 pages."""
+        return self._config.max_size
 
     @property
-    @abstractmethod
     def static_size(self) -> int:
         """Bytes of the static area."""
+        return self._config.static_size
 
     @property
-    @abstractmethod
     def static_ptr(self) -> int:
         """Per-CPU pointer of the static area, for locate(), address() and view()."""
+        return self._static_ptr
 
     @property
-    @abstractmethod
     def chunks(self) -> int:
         """Chunks now, the first one included."""
+        return len(self.state().chunks)
 
     @property
-    @abstractmethod
     def pages(self) -> int:
         """Page frames that the chunks hold now, of all CPUs, static ones included."""
+        return sum(sum(chunk.populated) for chunk in self.state().chunks)
 
     @abstractmethod
     def alloc(self, size: int, align: int = 8) -> int:
@@ -207,7 +211,6 @@ class PerCpu(ABC):
         ``a.work() - before`` is the work done in between.
         """
 
-    @abstractmethod
     def inject(
         self,
         site: str,
@@ -233,6 +236,9 @@ class PerCpu(ABC):
             ConfigError: no such site, or a value out of range.
 
         """
+        if site not in FAULT_SITES:
+            raise bad_site(site, FAULT_SITES)
+        self._inject(site, FaultPlan.check(nth, times, interval, probability, seed))
 
     @abstractmethod
     def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
@@ -361,6 +367,8 @@ class PerCpu(ABC):
 
     _config: Config
     """The arguments of the constructor, checked."""
+    _unit_size: int
+    _static_ptr: int
     _free_size: int
     """Free bytes after the static area when the first chunk was set up."""
 
@@ -372,6 +380,10 @@ class PerCpu(ABC):
     @abstractmethod
     def _create(self, config: Config) -> None:
         """Set up the allocator."""
+
+    @abstractmethod
+    def _inject(self, site: str, plan: FaultPlan | None) -> None:
+        """Set or clear the plan of a site."""
 
     @abstractmethod
     def _half_done(self) -> int:

@@ -73,6 +73,7 @@ class Model(BaseAllocator):
             addr = self._kernel.vm_area_register_early(self._chunk_size)
         else:
             addr = config.page_size  # a block that the caller mapped
+        self._static_ptr = addr
         self._first = Chunk(0, addr, self._free_size, self.unit_size // config.page_size)
         self._first.immutable = config.first_chunk != "4k"
         for page in present:
@@ -354,10 +355,6 @@ class Model(BaseAllocator):
         self._destroyed += 1
 
     # --- areas, state and events
-
-    @property
-    def static_ptr(self) -> int:
-        return self._first.addr
 
     def locate(self, ptr: int) -> Location:
         checked = pointer(ptr)
