@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The allocator: a thin face over the port in C."""
+"""The allocator: a thin wrapper of the port in C."""
 
 from __future__ import annotations
 
 from array import array
+from contextlib import contextmanager
 from dataclasses import fields
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi import errors
@@ -19,7 +21,7 @@ from percpu_ffi.tracing.event import RECORD, Record
 from percpu_ffi.work import Work, WorkByCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from percpu_ffi.config import Config
     from percpu_ffi.trace import Trace
@@ -33,10 +35,10 @@ _FIRST_CHUNKS = {
 }
 _MEMORIES = {"mapped": lib.PCPU_MEMORY_MAPPED, "none": lib.PCPU_MEMORY_NONE}
 
-_RECORDS = 256  # taken at a time
+_RECORDS = 256  # events taken from C at a time
 _COUNTS = len(fields(Work))  # numbers in a struct pcpu_work
 
-# errors that a pointer alone explains
+# errors whose message needs only the pointer
 _POINTER_ERRORS: dict[int, Callable[[int], Exception]] = {
     lib.PCPU_E_WILD: errors.WildPointer.of,
     lib.PCPU_E_OTHER_UNIT: errors.OtherUnitPointer.of,
@@ -46,7 +48,7 @@ _POINTER_ERRORS: dict[int, Callable[[int], Exception]] = {
     lib.PCPU_E_PINNED: errors.viewed,
 }
 
-# errors that need no explanation
+# errors with a fixed message
 _PLAIN_ERRORS: dict[int, Callable[[], Exception]] = {
     lib.PCPU_E_CLOSED: errors.closed,
     lib.PCPU_E_BUSY: errors.busy,
@@ -56,15 +58,15 @@ _PLAIN_ERRORS: dict[int, Callable[[], Exception]] = {
     lib.PCPU_E_HOST: errors.host_out_of_memory,
 }
 
-# bound once: looking a function up in lib costs a quarter of calling it
+# bound once: a lookup in lib costs a quarter of a call
 _alloc = lib.pcpu_alloc
 _free = lib.percpu_ffi_free
 
 
-# an allocator may outlive the globals of this module at the interpreter's end, not a default
+# a_warn is a default: at the interpreter's end an allocator may outlive this module's globals
 @ffi.def_extern()
 def percpu_ffi_log(_arg: Any, about: int, text: Any, a_warn: int = lib.PCPU_LOG_WARN) -> None:
-    """Deliver a WARN of C; what else is told there, exceptions tell here."""
+    """Turn a WARN of C into a Python warning; C's other messages become exceptions."""
     if about == a_warn:
         warn(ffi.string(text).decode())
 
@@ -79,12 +81,12 @@ def _c_integers(view: memoryview) -> tuple[Any, int, int]:
 
 
 class Allocator(BaseAllocator):
-    """The port in C of the allocator that entered Linux in February 2009.
+    """The port of the 2009 file in C.  Its calls release the interpreter's lock.
 
-    The interpreter's lock is released inside.
+    Arguments and methods are those of :class:`percpu_ffi.PerCpu`.
     """
 
-    __slots__ = ("_owner", "_pcpu", "_static_ptr", "_untraced")
+    __slots__ = ("_owner", "_pcpu", "_untraced")
 
     def _open(self, config: Config) -> None:
         image = ffi.from_buffer(config.static_image)
@@ -112,16 +114,12 @@ class Allocator(BaseAllocator):
         if not pcpu:
             # all else was checked before
             raise config.misfit() if error[0] == -lib.PCPU_E_CONFIG else self._error(error[0])
-        # calls with a pointer that owns nothing are faster
+        # calls are faster with a pointer that does not own
         self._owner = ffi.gc(pcpu, lib.pcpu_destroy)
         self._pcpu = self._untraced = pcpu
         info = self._info()
         self._unit_size, self._free_size = int(info.unit_size), int(info.free_size)
         self._static_ptr = int(info.static_ptr)
-
-    @property
-    def static_ptr(self) -> int:
-        return self._static_ptr
 
     @property
     def chunks(self) -> int:
@@ -133,10 +131,10 @@ class Allocator(BaseAllocator):
 
     @property
     def handle(self) -> Any:
-        """The ``struct pcpu *`` of C, for modules of your own: see :mod:`percpu_ffi.embed`.
+        """The ``struct pcpu *`` of C, for your own extension modules: see :mod:`percpu_ffi.embed`.
 
-        It is good as long as this object or the handle itself is there.  Once :meth:`close` was
-        called, each function of ``percpu.h`` refuses it with ``-PCPU_E_CLOSED``.
+        It is valid as long as this object or the handle itself exists.  After :meth:`close`
+        each function of ``percpu.h`` refuses it with ``-PCPU_E_CLOSED``.
         """
         return self._owner
 
@@ -173,9 +171,7 @@ class Allocator(BaseAllocator):
 
     def locate(self, ptr: int) -> Location:
         location = ffi.new("struct pcpu_location *")
-        error = lib.pcpu_locate(self._pcpu, pointer(ptr), location)
-        if error:
-            raise self._error(error, ptr=ptr)
+        self._check(lib.pcpu_locate(self._pcpu, pointer(ptr), location), ptr=ptr)
         return Location(location.chunk, location.offset)
 
     def address(self, ptr: int, cpu: int) -> int:
@@ -186,42 +182,41 @@ class Allocator(BaseAllocator):
             raise self._refused(refused, ptr=ptr) from None
 
     def view(self, ptr: int, cpu: int) -> memoryview:
-        # the pin's end is in place before the pin, and no Python runs in it: a signal that
-        # raises in between loses nothing
+        # unpinning is arranged before the area is pinned: a signal handler that raises in
+        # between leaks no pin
         number, pinned_ptr = self._checked_cpu(cpu), pointer(ptr)
         pin = ffi.new("struct pcpu_pin *")
         pinned = ffi.gc(pin, lib.pcpu_unpin)
-        error = lib.pcpu_pin(self._pcpu, pinned_ptr, number, pin)
-        if error:
-            raise self._error(error, ptr=ptr)
-        # a buffer keeps its pointer alive, and the pointer what it would call at its end
+        self._check(lib.pcpu_pin(self._pcpu, pinned_ptr, number, pin), ptr=ptr)
+        # the buffer keeps this pointer alive, and its destructor the pin
         copy = ffi.gc(ffi.cast("char *", pin.address), [pinned].append)
         return memoryview(ffi.buffer(copy, pin.size))
 
     def state(self) -> State:
+        with self._snapshot() as snapshot:
+            return _read_state(snapshot)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Any]:
         error = ffi.new("int *")
         snapshot = lib.pcpu_snapshot_take(self._pcpu, error)
         if not snapshot:
             raise self._error(error[0])
         try:
-            return _read_state(snapshot)
+            yield snapshot
         finally:
             lib.pcpu_snapshot_free(snapshot)
 
     def counters(self) -> dict[str, int]:
         calls = ffi.new("uint64_t[]", lib.PCPU_NR_SERVICES)
-        error = lib.pcpu_counters(self._pcpu, calls)
-        if error:
-            raise self._error(error)
+        self._check(lib.pcpu_counters(self._pcpu, calls))
         return dict(zip(SERVICES, ffi.unpack(calls, len(SERVICES)), strict=True))
 
     def work(self) -> WorkByCall:
         n = _COUNTS
         counts = ffi.new("uint64_t[]", 2 * n)
         work = ffi.cast("struct pcpu_work *", counts)
-        error = lib.pcpu_work(self._pcpu, work, work + 1)
-        if error:
-            raise self._error(error)
+        self._check(lib.pcpu_work(self._pcpu, work, work + 1))
         each = ffi.unpack(counts, 2 * n)
         return WorkByCall(alloc=Work(*each[:n]), free=Work(*each[n:]))
 
@@ -247,31 +242,27 @@ class Allocator(BaseAllocator):
         self, trace: Trace, part_done: Callable[[int], object], stops: Iterable[int]
     ) -> Replay:
         ops = ffi.from_buffer("struct pcpu_op[]", trace.ops)  # its length is the buffer's own
-        n, slots = len(ops), trace.slots
+        n, handles = len(ops), trace.slots
         pointers = array("q", [0]) * n
         sizes_and_aligns = [(kind.size, kind.align) for kind in trace.kinds]
         faults = [_c_fault(site, FaultPlan.check(**plan)) for site, plan in trace.faults]
-        inputs = {  # alive as long as C looks at them
+        inputs = {  # kept alive until the end of the run
             "ops": ops,
             "kinds": ffi.new("struct pcpu_kind[]", sizes_and_aligns),
             "faults": ffi.new("struct pcpu_replay_fault[]", faults),
-            "slots": ffi.new("struct pcpu_replay_slot[]", slots),
+            "slots": ffi.new("struct pcpu_replay_slot[]", handles),
             "pointers": ffi.from_buffer("int64_t[]", pointers),
             "nr_kinds": len(sizes_and_aligns),
             "nr_faults": len(faults),
-            "nr_slots": slots,
+            "nr_slots": handles,
         }
         run = ffi.new("struct pcpu_replay *", inputs)
         before = self._info()
-        error = lib.pcpu_replay_check(run, n)
-        if error:
-            raise self._error(error)
+        self._check(lib.pcpu_replay_check(run, n))
 
         # between two parts the interpreter handles Ctrl-C, and other threads run
         for start, end in parts(n, stops):
-            error = lib.pcpu_replay(self._pcpu, run, start, end)
-            if error:
-                raise self._error(error)
+            self._check(lib.pcpu_replay(self._pcpu, run, start, end))
             part_done(end - start)
 
         after = self._info()
@@ -291,52 +282,44 @@ class Allocator(BaseAllocator):
         )
 
     def _failures(self, trace: Trace, pointers: array[int]) -> tuple[Failure, ...]:
-        """Replace each error code among the pointers with 0, and return it as an exception."""
+        """Replace each error code in the pointers by 0, and return it as an exception."""
         found = []
-        held: dict[int, int] = {}  # pointers by slot, to name what could not be freed
-        for index, (_key, slot, kind) in enumerate(OP.iter_unpack(trace.ops)):
+        held: dict[int, int] = {}  # pointers by handle, for errors of frees
+        for index, (_key, handle, kind) in enumerate(OP.iter_unpack(trace.ops)):
             ptr = pointers[index]
             if ptr < 0:
                 op = trace[index]
                 details = {"size": op[2], "align": op[3]} if op[0] == "alloc" else {}
-                found.append(Failure(index, op, self._error(ptr, ptr=held.get(slot, 0), **details)))
+                found.append(
+                    Failure(index, op, self._error(ptr, ptr=held.get(handle, 0), **details))
+                )
                 pointers[index] = 0
             elif kind not in (FREE, FAULT):
-                held[slot] = ptr
+                held[handle] = ptr
         return tuple(found)
 
     def _close(self) -> None:
         error = lib.pcpu_close(self._pcpu)
         if error == -lib.PCPU_E_PINNED:
             raise errors.viewed_on_close()
-        if error:
-            raise self._error(error)
+        self._check(error)
 
     def _inject(self, site: str, plan: FaultPlan | None) -> None:
         fault = ffi.NULL if plan is None else ffi.new("struct pcpu_fault *", vars(plan))
-        error = lib.pcpu_inject(self._pcpu, SERVICES.index(site), fault)
-        if error:
-            raise self._error(error)
+        self._check(lib.pcpu_inject(self._pcpu, SERVICES.index(site), fault))
 
     def _half_done(self) -> int:
         return int(self._info().half_done)
 
     def _peaks(self) -> Peaks:
-        info, error = self._info(), ffi.new("int *")
-        snapshot = lib.pcpu_snapshot_take(self._pcpu, error)
-        if not snapshot:
-            raise self._error(error[0])
-        try:
+        info = self._info()
+        with self._snapshot() as snapshot:
             chunks = (snapshot.chunks[i] for i in range(snapshot.nr_chunks))
             largest = {chunk.id: chunk.max_size for chunk in chunks}
-        finally:
-            lib.pcpu_snapshot_free(snapshot)
         return Peaks(info.max_areas, info.max_chunks, info.min_size, info.max_size_seen, largest)
 
     def _record(self, *, on: bool) -> None:
-        error = (lib.pcpu_record_start if on else lib.pcpu_record_stop)(self._pcpu)
-        if error:
-            raise self._error(error)
+        self._check((lib.pcpu_record_start if on else lib.pcpu_record_stop)(self._pcpu))
         self._untraced = None if on else self._pcpu
 
     def _recorded(self) -> tuple[Iterable[Record], int]:
@@ -344,9 +327,7 @@ class Allocator(BaseAllocator):
         records = ffi.new("struct pcpu_record[]", _RECORDS)
         count, lost = ffi.new("size_t *"), ffi.new("uint64_t *")
         while True:
-            error = lib.pcpu_record_take(self._pcpu, records, _RECORDS, count, lost)
-            if error:
-                raise self._error(error)
+            self._check(lib.pcpu_record_take(self._pcpu, records, _RECORDS, count, lost))
             taken = ffi.buffer(records, count[0] * RECORD.size)
             found += map(Record._make, RECORD.iter_unpack(taken))
             if count[0] < _RECORDS:
@@ -354,19 +335,21 @@ class Allocator(BaseAllocator):
 
     def _info(self) -> Any:
         info = ffi.new("struct pcpu_info *")
-        error = lib.pcpu_info(self._pcpu, info)
-        if error:
-            raise self._error(error)
+        self._check(lib.pcpu_info(self._pcpu, info))
         return info
 
+    def _check(self, error: int, **details: Any) -> None:
+        if error:
+            raise self._error(error, **details)
+
     def _refused(self, error: LookupError, **details: Any) -> Exception:
-        """Make the exception for what RAISED_ERRORS in build_ffi.py raised; others pass."""
+        """Return the exception for one that RAISED_ERRORS of build_ffi.py raised, or itself."""
         if type(error) is not LookupError:
             return error
         return self._error(error.args[0], **details)
 
     def _error(self, code: int, *, size: Any = 0, align: Any = 0, ptr: int = 0) -> Exception:
-        """Make the exception for an error code of C, the one place where this is done."""
+        """Return the exception for an error code of C."""
         code = -code
         if code in _PLAIN_ERRORS:
             return _PLAIN_ERRORS[code]()
@@ -380,7 +363,7 @@ class Allocator(BaseAllocator):
 
 
 def _c_fault(site: str, plan: FaultPlan | None) -> dict[str, Any]:
-    """Return the fields of a ``struct pcpu_replay_fault``; no plan clears the site."""
+    """Return the fields of a ``struct pcpu_replay_fault``; without a plan it clears the site."""
     if plan is None:
         return {"site": SERVICES.index(site), "clear": True}
     return {"site": SERVICES.index(site), "fault": vars(plan)}
@@ -395,11 +378,10 @@ def _item(data: Any, width: int, at: int) -> int:
 def _read_state(snapshot: Any) -> State:
     lengths = ffi.unpack(snapshot.slot_len, snapshot.nr_slots)
     ids = iter(ffi.unpack(snapshot.slot_ids, snapshot.nr_chunks))
-    slots = tuple(tuple(next(ids) for _ in range(n)) for n in lengths)
-    chunks = []
-    for i in range(snapshot.nr_chunks):
-        chunk = snapshot.chunks[i]
-        chunks.append(
+    chunks = (snapshot.chunks[i] for i in range(snapshot.nr_chunks))
+    return State(
+        slots=tuple(tuple(islice(ids, n)) for n in lengths),
+        chunks=tuple(
             ChunkState(
                 id=chunk.id,
                 free_size=chunk.free_size,
@@ -409,5 +391,6 @@ def _read_state(snapshot: Any) -> State:
                 immutable=bool(chunk.immutable),
                 populated=tuple(ffi.unpack(chunk.populated, snapshot.unit_pages)),
             )
-        )
-    return State(slots=slots, chunks=tuple(chunks))
+            for chunk in chunks
+        ),
+    )

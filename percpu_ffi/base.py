@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the allocators share: constructor, geometry, argument checks, areas, repr."""
+"""What the allocators share: argument checks, areas, traces, validation, repr."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from percpu_ffi import errors
 from percpu_ffi._util.integers import integer, integer_buffer
 from percpu_ffi._util.text import plural
 from percpu_ffi.area import Area
-from percpu_ffi.config import FAULT_SITES, FaultPlan
 from percpu_ffi.drawing import picture
 from percpu_ffi.interface import PerCpu
 from percpu_ffi.invariants import violations
@@ -37,9 +36,7 @@ __all__ = ["BaseAllocator", "pointer"]
 class BaseAllocator(PerCpu):
     """An allocator without its decisions: the common part of port, model and witness."""
 
-    __slots__ = ("_unit_size",)
-
-    _unit_size: int
+    __slots__ = ()
 
     def _create(self, config: Config) -> None:
         self._config = config
@@ -77,34 +74,6 @@ class BaseAllocator(PerCpu):
             chunks = ()
         return picture(repr(self), chunks, self.unit_size, self.static_size)
 
-    @property
-    def cpus(self) -> int:
-        return self._config.cpus
-
-    @property
-    def page_size(self) -> int:
-        return self._config.page_size
-
-    @property
-    def unit_size(self) -> int:
-        return self._unit_size
-
-    @property
-    def max_size(self) -> int:
-        return self._config.max_size
-
-    @property
-    def static_size(self) -> int:
-        return self._config.static_size
-
-    @property
-    def chunks(self) -> int:
-        return len(self.state().chunks)
-
-    @property
-    def pages(self) -> int:
-        return sum(sum(chunk.populated) for chunk in self.state().chunks)
-
     def alloc(self, size: int, align: int = 8) -> int:
         size_, align_ = integer(size), integer(align)
         if size_ is None or align_ is None:
@@ -122,20 +91,6 @@ class BaseAllocator(PerCpu):
 
     def area(self, size: int, align: int = 8) -> Area:
         return Area(self, self.alloc(size, align), size)
-
-    def inject(
-        self,
-        site: str,
-        nth: int | None = None,
-        *,
-        times: int | None = None,
-        interval: int | None = None,
-        probability: float | None = None,
-        seed: int = 0,
-    ) -> None:
-        if site not in FAULT_SITES:
-            raise errors.bad_site(site, FAULT_SITES)
-        self._inject(site, FaultPlan.check(nth, times, interval, probability, seed))
 
     def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
         view = integer_buffer(sizes, "sizes", errors.InvalidRequest)
@@ -180,13 +135,15 @@ class BaseAllocator(PerCpu):
     def validate(self, live: Mapping[int, int | Sequence[Buffer]] | None = None) -> None:
         found = violations(self, live)
         if found:
-            raise errors.broken_invariants(found)
+            raise errors.InvariantError(
+                f"{len(found)} of the allocator's invariants are broken: " + "; ".join(found)
+            )
 
     # --- what the allocators add
 
     @abstractmethod
     def _open(self, config: Config) -> None:
-        """Set up the first chunk, with ``_unit_size`` and ``_free_size``."""
+        """Set up the first chunk, with ``_unit_size``, ``_free_size`` and ``_static_ptr``."""
 
     @abstractmethod
     def _close(self) -> None:
@@ -214,10 +171,6 @@ class BaseAllocator(PerCpu):
     ) -> Replay:
         """Run a trace; ``part_done`` is called with the number of operations of each part."""
 
-    @abstractmethod
-    def _inject(self, site: str, plan: FaultPlan | None) -> None:
-        """Set or clear the plan of a site."""
-
     # --- tracing
 
     def _traced(self) -> AbstractContextManager[None]:
@@ -235,7 +188,9 @@ class BaseAllocator(PerCpu):
     def _checked_cpu(self, cpu: Any) -> int:
         number = integer(cpu)
         if number is None or not 0 <= number < self.cpus:
-            raise errors.bad_cpu(cpu, self.cpus)
+            raise errors.ConfigError(
+                f"cpu {errors.shown(cpu)}: this allocator has CPUs 0 to {self.cpus - 1}"
+            )
         return number
 
     def _bad_request(self, size: Any, align: Any) -> errors.InvalidRequest:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The constructor's arguments: checked in one place, with a message for each mistake."""
+"""Arguments of constructor and ``inject()``: checked, with a message for each mistake."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _quirks(quirks: Collection[str]) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """When calls to a service fail; made by :meth:`check`.
+    """The calls to a service that fail; made by :meth:`check`.
 
     Source of the names: the kernel's ``lib/fault-inject.c``.
     """
@@ -186,11 +186,11 @@ class FaultPlan:
     interval: int
     """From then on every interval-th call may fail, from 1."""
     times: int
-    """Fail at most so often; -1: no limit."""
+    """How often to fail at most; -1: no limit."""
     probability: float
     """Chance of each such call, above 0, up to 1."""
     seed: int
-    """Of the random numbers, 64 bits."""
+    """Seed of the random numbers, 64 bits."""
 
     @classmethod
     def check(
@@ -201,20 +201,20 @@ class FaultPlan:
         probability: float | None = None,
         seed: int = 0,
     ) -> FaultPlan | None:
-        """Check the arguments of ``inject``; None when all of them are.
+        """Return the plan for arguments of ``inject()``, None where all of them are.
 
         Raises:
             ConfigError: a value is out of range.
 
         """
-        seed = _integer("seed", seed, 0, (1 << 64) - 1, "any number repeats its own faults")
+        seed = _integer("seed", seed, 0, (1 << 64) - 1, "the same seed gives the same faults")
         if nth is None and times is None and interval is None and probability is None:
             return None
         if times is None:
             times = -1 if nth is None else 1
         times = _integer("times", times, -1, (1 << 63) - 1, "-1 means no limit")
         if times == 0:
-            raise ConfigError("times=0: a plan fails at least once, or -1 without limit")
+            raise ConfigError("times=0: a plan fails at least once, or without limit for -1")
         if probability is None:
             probability = 1.0
         try:
@@ -224,7 +224,7 @@ class FaultPlan:
         if not 0.0 < chance <= 1.0:
             raise ConfigError(
                 f"probability={shown(probability)}: a number above 0, up to 1 is needed (the "
-                "kernel's own file takes per cent)"
+                "kernel's own file takes percent)"
             )
         high = (1 << 63) - 1
         return cls(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Draw the map of a chunk: as a line of text, and as HTML for notebooks.
+"""Drawings of a chunk's map: a line of text, and HTML for notebooks.
 
-The HTML needs no other file.  A long map is drawn in cells, so a picture has a bounded size.
+The HTML is self-contained.  A map is drawn in cells, so the size of a picture is bounded.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ LEGEND = "S static   # in use   + in part   . free"
 
 
 def map_bar(chunk: ChunkState, unit_size: int, static_size: int, width: int) -> str:
-    """Draw one unit of a chunk on ``width`` characters.
+    """Draw one unit of a chunk as text.
 
     Args:
         chunk: its state.
         unit_size: bytes of a unit.
-        static_size: bytes of the static area, which the first chunk starts with.
+        static_size: bytes of the static area at the start of the first chunk.
         width: characters, from 1.
 
-    Returns: S static, # in use, + in part, . free, blank where the map says nothing.
+    Returns: S static, # in use, + in part, . free, blank after the end of the map.
 
     """
     bar = map_window(chunk.entries(static_size), 0, unit_size, width)
@@ -52,7 +52,7 @@ def map_bar(chunk: ChunkState, unit_size: int, static_size: int, width: int) -> 
 
 
 def map_window(sizes: Sequence[int], start: int, end: int, width: int) -> str:
-    """Draw the part of a map between two offsets on ``width`` characters, from 1."""
+    """Draw the part of a map between two offsets as ``width`` characters, from 1."""
     used = [0.0] * width
     covered = [0.0] * width
     scale = width / (end - start)
@@ -68,7 +68,7 @@ def map_window(sizes: Sequence[int], start: int, end: int, width: int) -> str:
 
 
 def _spread(cells: list[float], first: float, last: float) -> None:
-    """Add a stretch, measured in cells, to those that it falls into."""
+    """Add to each cell the part of it that a range of cells covers."""
     for i in range(max(int(first), 0), min(int(last) + 1, len(cells))):
         cells[i] += max(0.0, min(last, i + 1) - max(first, i))
 
@@ -77,8 +77,8 @@ def _cell(used: float, covered: float) -> str:
     if covered < 0.5:
         return NOTHING
     if used > 0.95 * covered:
-        return USED  # but for a sliver
-    # the smallest area may be all that pins its chunk
+        return USED  # except for a sliver
+    # even the smallest area is shown: it may be what pins its chunk
     return MIXED if used > ROUNDING else FREE
 
 
@@ -99,35 +99,28 @@ HELD = ("page held", "#4f9d4f")
 def picture(
     title: str, chunks: Sequence[ChunkState], unit_size: int | None, static_size: int | None
 ) -> str:
-    """Draw chunks below each other.
+    """Draw chunks as HTML, one below the other.
 
     Args:
         title: a line above them; any text.
         chunks: their states.
-        unit_size: bytes of a unit; None: what each map covers.
+        unit_size: bytes of a unit; None: those of each map.
         static_size: bytes of the static area; None: the first entry of the first chunk's map.
 
     """
-    return "".join(_parts(title, chunks, unit_size, static_size))
-
-
-def _parts(
-    title: str, chunks: Sequence[ChunkState], unit_size: int | None, static_size: int | None
-) -> Iterator[str]:
-    yield '<div style="font-family:monospace;font-size:12px;line-height:1.5">'
-    yield f"<div>{escape(title)}</div>"
+    parts = ['<div style="font-family:monospace;font-size:12px;line-height:1.5">']
+    parts.append(f"<div>{escape(title)}</div>")
     if chunks:
         legend = (
             f'<span style="color:{colour}">&#9632;</span> {name}'
             for name, colour in (*COLOURS.values(), HELD)
         )
-        yield f"<div>{' &nbsp; '.join(legend)}</div>"
+        parts.append(f"<div>{' &nbsp; '.join(legend)}</div>")
     for chunk in chunks[:MOST_CHUNKS]:
-        yield f"<div>{escape(chunk.summary())}</div>"
-        yield from _bar(chunk, unit_size, static_size)
+        parts += (f"<div>{escape(chunk.summary())}</div>", *_bar(chunk, unit_size, static_size))
     if len(chunks) > MOST_CHUNKS:
-        yield f"<div>and {plural(len(chunks) - MOST_CHUNKS, 'more chunk')}</div>"
-    yield "</div>"
+        parts.append(f"<div>and {plural(len(chunks) - MOST_CHUNKS, 'more chunk')}</div>")
+    return "".join((*parts, "</div>"))
 
 
 def _bar(chunk: ChunkState, unit_size: int | None, static_size: int | None) -> Iterator[str]:
@@ -140,7 +133,7 @@ def _bar(chunk: ChunkState, unit_size: int | None, static_size: int | None) -> I
 
 
 def _pages(populated: Sequence[int]) -> Iterable[bool]:
-    """Tell for each cell whether a page in it is held."""
+    """Return for each cell whether a page in it is held."""
     n = len(populated)
     if not n:
         return []
@@ -153,7 +146,7 @@ def _pages(populated: Sequence[int]) -> Iterable[bool]:
 def _runs(
     cells: Iterable[str | bool], y: int, height: int, colours: Mapping[str | bool, str]
 ) -> Iterator[str]:
-    """Draw neighbours of one kind as one rectangle."""
+    """Draw a run of equal cells as one rectangle."""
     x = 0
     for kind, run in groupby(cells):
         width = 2 * len(list(run))

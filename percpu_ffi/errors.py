@@ -11,10 +11,10 @@ import operator
 import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from typing_extensions import Self
 
@@ -36,6 +36,9 @@ __all__ = [
     "TraceError",
     "WildPointer",
 ]
+
+
+_E = TypeVar("_E", bound=Exception)
 
 
 class PercpuError(Exception):
@@ -201,14 +204,6 @@ def out_of_memory(service: str, size: int, align: int) -> PercpuMemoryError:
     )
 
 
-def host_out_of_memory() -> PercpuMemoryError:
-    """The process itself has no memory or address space left."""
-    return PercpuMemoryError(
-        "the host gave no memory for the allocator's own needs; close other allocators, or "
-        "create it smaller or with memory='none'"
-    )
-
-
 # --- views
 
 
@@ -220,35 +215,6 @@ def viewed(pointer: int) -> BufferError:
     )
 
 
-def viewed_on_close() -> BufferError:
-    """Views of some area are alive."""
-    return BufferError(
-        "areas of this allocator have live views; release them, and delete slices and arrays "
-        "made from them, before closing it"
-    )
-
-
-def no_view_with_rollback() -> ConfigError:
-    """A failing allocation may unmap what a view shows."""
-    return ConfigError(
-        "quirk 'rollback': a failing allocation may unmap its neighbours, so no area can be "
-        "viewed safely; use address() at your own risk, or an allocator without the quirk"
-    )
-
-
-def nothing_mapped() -> ConfigError:
-    """An address was requested from an allocator without memory."""
-    return ConfigError(
-        "memory='none' only does the bookkeeping; create the allocator with memory='mapped' to "
-        "view areas"
-    )
-
-
-def bad_cpu(cpu: Any, cpus: int) -> ConfigError:
-    """No such CPU."""
-    return ConfigError(f"cpu {shown(cpu)}: this allocator has CPUs 0 to {cpus - 1}")
-
-
 # --- other calls
 
 
@@ -257,33 +223,46 @@ def bad_site(site: Any, sites: tuple[str, ...]) -> ConfigError:
     return ConfigError(f"site {shown(site)}: the services that can fail are {', '.join(sites)}")
 
 
-def broken_invariants(found: list[str]) -> InvariantError:
-    """Invariants are broken; ``found`` has a sentence for each."""
-    return InvariantError(
-        f"{len(found)} of the allocator's invariants are broken: " + "; ".join(found)
-    )
+# --- errors with a fixed message: each name is a function that returns a new exception
 
 
-def closed() -> ClosedError:
-    """Use after close."""
-    return ClosedError("this allocator is closed and its areas are gone; create a new one")
+def _fixed(kind: Callable[[str], _E], message: str) -> Callable[[], _E]:
+    return lambda: kind(message)
 
 
-def busy() -> PercpuError:
-    """A call from within a call: by a hook, or by a signal handler in C."""
-    return PercpuError(
-        "this thread is already inside this allocator, called from a hook or a signal handler in "
-        "C; only note there what is to be done, and do it after the call has returned"
-    )
-
-
-def damaged_trace() -> TraceError:
-    """An operation of a trace refers to what the trace does not have."""
-    return TraceError(
-        "the trace is damaged: an operation names a handle or a kind that it does not have; "
-        "load it from its source and save it again"
-    )
-
+closed = _fixed(ClosedError, "this allocator is closed and its areas are gone; create a new one")
+# a call from within a call: by a hook, or by a signal handler in C
+busy = _fixed(
+    PercpuError,
+    "this thread is already inside this allocator, called from a hook or a signal handler in C; "
+    "only note there what is to be done, and do it after the call has returned",
+)
+host_out_of_memory = _fixed(
+    PercpuMemoryError,
+    "the host gave no memory for the allocator's own needs; close other allocators, or create it "
+    "smaller or with memory='none'",
+)
+viewed_on_close = _fixed(
+    BufferError,
+    "areas of this allocator have live views; release them, and delete slices and arrays made "
+    "from them, before closing it",
+)
+# a failing allocation may unmap what a view shows
+no_view_with_rollback = _fixed(
+    ConfigError,
+    "quirk 'rollback': a failing allocation may unmap its neighbours, so no area can be viewed "
+    "safely; use address() at your own risk, or an allocator without the quirk",
+)
+nothing_mapped = _fixed(
+    ConfigError,
+    "memory='none' only does the bookkeeping; create the allocator with memory='mapped' to view "
+    "areas",
+)
+damaged_trace = _fixed(
+    TraceError,
+    "the trace is damaged: an operation names a handle or a kind that it does not have; load it "
+    "from its source and save it again",
+)
 
 # --- warnings
 

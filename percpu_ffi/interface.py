@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The contract of an allocator: what its methods take, return and raise.
 
-``base`` implements what all allocators share, ``allocator`` and ``model`` the rest.  Their
-methods inherit these docstrings.
+Only the constructor, the geometry and ``inject()`` are implemented here; ``base`` has what all
+allocators share, ``allocator`` and ``model`` the rest.  Their methods inherit the docstrings.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import IO, TYPE_CHECKING
 
-from percpu_ffi.config import Config
+from percpu_ffi.config import FAULT_SITES, Config, FaultPlan
+from percpu_ffi.errors import bad_site
 
 if TYPE_CHECKING:
     from array import array
@@ -36,7 +37,8 @@ class PerCpu(ABC):
     """A dynamic per-CPU allocator.
 
     Pointers are integers above 0, the same in every run; sizes and alignments are in
-    bytes.  Threads may share an allocator: see docs/threads.md.
+    bytes.  Threads may share an allocator: see docs/threads.md.  After :meth:`close` all
+    methods except :meth:`close` raise ClosedError.
 
     Args:
         cpus: possible CPUs, 1 to 65,536.
@@ -57,7 +59,10 @@ class PerCpu(ABC):
 
     """
 
-    __slots__ = ("__weakref__", "_config", "_free_size", "_trace_claim", "_tracing")
+    __slots__ = (
+        *("__weakref__", "_config", "_free_size", "_static_ptr", "_trace_claim", "_tracing"),
+        "_unit_size",
+    )
 
     def __init__(
         self,
@@ -88,44 +93,44 @@ class PerCpu(ABC):
         """Draw the chunks, for notebooks; a closed allocator has none."""
 
     @property
-    @abstractmethod
     def cpus(self) -> int:
         """Possible CPUs."""
+        return self._config.cpus
 
     @property
-    @abstractmethod
     def page_size(self) -> int:
         """Bytes of a page, also the largest alignment."""
+        return self._config.page_size
 
     @property
-    @abstractmethod
     def unit_size(self) -> int:
         """Bytes of one CPU's unit in a chunk."""
+        return self._unit_size
 
     @property
-    @abstractmethod
     def max_size(self) -> int:
         """Bytes of the largest request: 16 pages."""
+        return self._config.max_size
 
     @property
-    @abstractmethod
     def static_size(self) -> int:
         """Bytes of the static area."""
+        return self._config.static_size
 
     @property
-    @abstractmethod
     def static_ptr(self) -> int:
         """Per-CPU pointer of the static area, for locate(), address() and view()."""
+        return self._static_ptr
 
     @property
-    @abstractmethod
     def chunks(self) -> int:
         """Chunks now, the first one included."""
+        return len(self.state().chunks)
 
     @property
-    @abstractmethod
     def pages(self) -> int:
         """Page frames that the chunks hold now, of all CPUs, static ones included."""
+        return sum(sum(chunk.populated) for chunk in self.state().chunks)
 
     @abstractmethod
     def alloc(self, size: int, align: int = 8) -> int:
@@ -137,7 +142,6 @@ class PerCpu(ABC):
             InvalidRequest: size is not from 1 byte to 16 pages, or align is not a power of
                 two up to a page.
             PercpuMemoryError: a kernel service failed.
-            ClosedError: the allocator is closed.
 
         Source: ``__alloc_percpu`` of the 2009 file.
 
@@ -151,7 +155,6 @@ class PerCpu(ABC):
             WildPointer, OtherUnitPointer, StaticPointer, InteriorPointer, DoubleFree:
                 the pointer is not that of a live area.
             BufferError: a view of the area is alive.
-            ClosedError: the allocator is closed.
 
         Source: ``free_percpu`` of the 2009 file.
 
@@ -192,21 +195,11 @@ class PerCpu(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """Return a copy of all slots and chunks, as they are at one moment.
-
-        Raises:
-            ClosedError: the allocator is closed.
-
-        """
+        """Return a copy of all slots and chunks, as they are at one moment."""
 
     @abstractmethod
     def counters(self) -> dict[str, int]:
-        """Return the number of calls to each kernel service since creation, set-up included.
-
-        Raises:
-            ClosedError: the allocator is closed.
-
-        """
+        """Return the number of calls to each kernel service since creation, set-up included."""
 
     @abstractmethod
     def work(self) -> WorkByCall:
@@ -216,13 +209,8 @@ class PerCpu(ABC):
         implementation is faster; :class:`percpu_ffi.Work` explains each.  Refused requests
         and pointers count nothing, nor does a free of 0, nor the set-up.
         ``a.work() - before`` is the work done in between.
-
-        Raises:
-            ClosedError: the allocator is closed.
-
         """
 
-    @abstractmethod
     def inject(
         self,
         site: str,
@@ -246,9 +234,11 @@ class PerCpu(ABC):
 
         Raises:
             ConfigError: no such site, or a value out of range.
-            ClosedError: the allocator is closed.
 
         """
+        if site not in FAULT_SITES:
+            raise bad_site(site, FAULT_SITES)
+        self._inject(site, FaultPlan.check(nth, times, interval, probability, seed))
 
     @abstractmethod
     def alloc_many(self, sizes: Iterable[int] | Buffer, align: int = 8) -> array[int]:
@@ -300,7 +290,6 @@ class PerCpu(ABC):
 
         Raises:
             TraceError: the trace is damaged; nothing was run.
-            ClosedError: the allocator is closed.
 
         """
 
@@ -312,10 +301,6 @@ class PerCpu(ABC):
         statistics can read these: ``percpu_ffi.stats`` does, and ``percpu-ffi stats --diff``.
         docs/stats.md explains each figure.  They are read in several calls: while other
         threads use the allocator, they may differ by an operation.
-
-        Raises:
-            ClosedError: the allocator is closed.
-
         """
 
     @abstractmethod
@@ -343,7 +328,6 @@ class PerCpu(ABC):
             OSError: the file cannot be opened.
             ConfigError: the allocator is being traced already, or text cannot be written to
                 the file.
-            ClosedError: the allocator is closed.
 
         """
 
@@ -367,13 +351,12 @@ class PerCpu(ABC):
         Raises:
             InvariantError: something does not hold; the message lists everything.
             ConfigError: ``live`` is no such mapping.
-            ClosedError: the allocator is closed.
 
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Release all memory; every later call except this one raises ClosedError.
+        """Release all memory, and end a trace that is being written.  Closing again does nothing.
 
         Raises:
             BufferError: a view of some area is alive.
@@ -384,6 +367,8 @@ class PerCpu(ABC):
 
     _config: Config
     """The arguments of the constructor, checked."""
+    _unit_size: int
+    _static_ptr: int
     _free_size: int
     """Free bytes after the static area when the first chunk was set up."""
 
@@ -395,6 +380,10 @@ class PerCpu(ABC):
     @abstractmethod
     def _create(self, config: Config) -> None:
         """Set up the allocator."""
+
+    @abstractmethod
+    def _inject(self, site: str, plan: FaultPlan | None) -> None:
+        """Set or clear the plan of a site."""
 
     @abstractmethod
     def _half_done(self) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What running a trace through an allocator gave."""
+"""The result of a replay: a trace run through an allocator."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["STEP", "Failure", "Replay", "parts"]
 
-# operations between two looks at the world: some milliseconds in C
+# operations of a part, after which Ctrl-C is handled: some milliseconds in C
 STEP = 1 << 16
 
 
 def parts(n: int, stops: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Cut ``n`` operations at ``stops``, and where a part has more than ``STEP``.
+    """Split ``n`` operations at ``stops``, and into parts of at most ``STEP``.
 
-    Gives the first operation of each part and the one behind its last; one empty part where
-    there are no operations.
+    Yields start and end of each part; one empty part where there are no operations.
     """
     start = 0
     for stop in (*sorted({stop for stop in stops if 0 < stop < n}), n):
@@ -38,37 +37,37 @@ class Failure:
     """An operation of a trace that failed."""
 
     index: int
-    """Which operation of the trace, from 0."""
+    """Index of the operation in the trace, from 0."""
     op: Op
-    """The operation itself."""
+    """The operation."""
     error: Exception
-    """What a single call would have raised."""
+    """The exception that a single call would have raised."""
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay did.  Bytes are those of one CPU's copy, pages those of all CPUs."""
+    """What a replay did.  Bytes are those of one CPU's copies, pages those of all CPUs."""
 
     pointers: array[int]
-    """For each operation, the pointer that was got or given back; 0: failed or skipped."""
+    """For each operation, the pointer allocated or freed; 0: failed or skipped."""
     failures: tuple[Failure, ...]
     """Operations that failed, in order."""
     elapsed_ns: int
     """Time in the allocator, nanoseconds."""
     live_bytes: int
-    """Bytes asked for by areas that still live."""
+    """Bytes requested for areas that are live at the end."""
     peak_live_bytes: int
-    """The most bytes asked for by areas that lived at one time."""
+    """The most bytes requested for areas that were live at one time."""
     pages_at_peak: int
-    """Page frames that the chunks held then, static ones included; without any, at the start."""
+    """Page frames that the chunks held then, static ones included; at the start if none were."""
     peak_populated_pages: int
     """The most page frames that the chunks held at one time."""
     populated_pages: int
-    """Page frames that they hold at the end."""
+    """Page frames that the chunks hold at the end."""
     chunks_created: int
-    """Chunks made during the run."""
+    """Chunks created during the run."""
     chunks_destroyed: int
-    """Chunks given back during the run."""
+    """Chunks destroyed during the run."""
     chunks: int
     """Chunks at the end, the first one included."""
     peak_chunks: int

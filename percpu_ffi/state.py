@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What an allocator looks like inside, as plain values that compare equal."""
+"""The state of an allocator as plain values that compare equal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_CHUNKS = 12
 
 
 class Location(NamedTuple):
-    """Where a per-CPU pointer lies."""
+    """Chunk and offset of a per-CPU pointer."""
 
     chunk: int
     """Ordinal of the chunk's creation; 0 is the first chunk."""
@@ -38,35 +38,35 @@ class ChunkState:
     free_size: int
     """Free bytes in a unit."""
     contig_hint: int
-    """No free block is larger, in bytes."""
+    """Bytes; no free range is larger."""
     map: tuple[int, ...]
     """Signed sizes in bytes from offset 0: positive free, negative in use."""
     map_alloc: int
-    """Entries that the map has room for; 0 while there is no map."""
+    """Room of the map in entries; 0 while there is no map."""
     immutable: bool
-    """The caller of the set-up mapped it: pages never come or go."""
+    """Mapped by the caller of the set-up: its pages never change."""
     populated: tuple[int, ...]
     """For each page of a unit, how many CPUs hold it."""
 
     def bar(self, width: int = 64, unit_size: int | None = None) -> str:
-        """Draw the map on a line of ``width`` characters, from 1.
+        """Draw the map as a line of text.
 
-        S static, # in use, + in part, . free, blank where the map says nothing: behind its
-        end, and all of the first chunk before its first request.
+        S static, # in use, + in part, . free; blank after the end of the map, and for the
+        first chunk before its first request.
 
         Args:
-            width: characters.
-            unit_size: bytes that the line stands for; None: what the map covers.
+            width: characters, from 1.
+            unit_size: bytes that the line covers; None: those of the map.
 
         """
         unit, static = self.extent(unit_size)
         return map_bar(self, unit, static, width) if unit and self.map else " " * width
 
     def entries(self, static_size: int) -> tuple[int, ...]:
-        """Give the map, also of the first chunk before its first request: that has none yet.
+        """Return the map, also that of the first chunk before its first request.
 
         Args:
-            static_size: bytes of the static area, which the first chunk starts with.
+            static_size: bytes of the static area at the start of the first chunk.
 
         """
         free = (self.free_size,) if self.free_size else ()
@@ -75,12 +75,12 @@ class ChunkState:
     def extent(
         self, unit_size: int | None = None, static_size: int | None = None
     ) -> tuple[int, int]:
-        """Tell bytes of a unit and of the static area, from the map where they are not given."""
+        """Return bytes of a unit and of the static area, by default those of the map."""
         static = -self.map[0] if self.id == 0 and self.map else 0
         return unit_size or sum(map(abs, self.map)), static_size or static
 
     def summary(self) -> str:
-        """Tell the chunk in one line, whatever its size."""
+        """Describe the chunk in one line."""
         areas = sum(size < 0 for size in self.map) - (self.id == 0 and bool(self.map))
         held = sum(1 for cpus in self.populated if cpus)
         fixed = ", immutable" if self.immutable else ""
@@ -91,7 +91,7 @@ class ChunkState:
         )
 
     def __repr__(self) -> str:
-        # a short one can be evaluated; dots stand for the rest of a long one
+        # that of a small chunk can be evaluated; dots shorten others
         return (
             f"ChunkState(id={self.id!r}, free_size={self.free_size!r}, "
             f"contig_hint={self.contig_hint!r}, map={_entries(self.map)}, "
@@ -130,18 +130,18 @@ class State:
 
 
 class Peaks(NamedTuple):
-    """What no state tells any more."""
+    """Largest numbers and sizes so far."""
 
     areas: int
     """Most live areas at one time."""
     chunks: int
     """Most chunks at one time."""
     smallest: int
-    """Smallest area so far, bytes as asked; 0: none."""
+    """Bytes of the smallest area, as requested; 0: none."""
     largest: int
-    """Largest area so far, bytes as asked; 0: none."""
+    """Bytes of the largest area, as requested; 0: none."""
     by_chunk: Mapping[int, int]
-    """The largest area that each chunk ever gave, by its id."""
+    """The largest area of each chunk, by its id."""
 
 
 def _entries(sizes: tuple[int, ...]) -> str:
@@ -152,7 +152,7 @@ def _entries(sizes: tuple[int, ...]) -> str:
 
 
 def _runs(populated: tuple[int, ...]) -> str:
-    """Write equal neighbours once: pages come in long runs."""
+    """Write runs of equal pages, which are long, as products."""
     runs = ((len(list(pages)), cpus) for cpus, pages in groupby(populated))
     shown = [f"({cpus},) * {n}" for n, cpus in islice(runs, MOST_RUNS)]
     if next(runs, None):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Work: what the file of 2009 has to do for the same requests, counted step by step.
+"""Work: the steps of the 2009 file for the same requests, counted.
 
-Service calls tell what an allocator asks of its kernel; work tells what it does itself:
-lists and maps that it goes through, entries that it moves.  These numbers do not depend on
-the machine, and are the same for every faithful implementation, however fast it is.
+``counters()`` has the calls to kernel services, work the allocator's own steps: the lists and
+maps that it walks, the entries that it moves.  The counts do not depend on the machine, and
+are the same for every faithful implementation, however fast it is.
 
 >>> from percpu_ffi import Allocator
 >>> with Allocator(cpus=2) as a:
@@ -26,29 +26,29 @@ __all__ = ["Work", "WorkByCall"]
 
 @dataclass(frozen=True)
 class Work:
-    """Ten counts; ``+`` and ``-`` take them one by one."""
+    """Ten counts; ``+`` and ``-`` work on each."""
 
     operations: int = 0
-    """Requests that passed the checks, those included that then failed for lack of memory."""
+    """Requests that passed the checks, including those that then failed for lack of memory."""
     slots_visited: int = 0
-    """Slot lists that an allocation begins to walk, empty ones included; for free, the one
-    where it looks for another empty chunk."""
+    """Slot lists that an allocation starts to walk, empty ones included; for a free, the list
+    of empty chunks when it looks for another one."""
     chunks_visited: int = 0
-    """Chunks met on these lists, those included that their hint rules out."""
+    """Chunks met on these lists, including those that their contig hint rules out."""
     entries_scanned: int = 0
-    """Map entries looked at to find room for an area, or the area to be freed."""
+    """Map entries scanned for room, or for the area to be freed."""
     entries_moved: int = 0
-    """Map entries that make room for new ones, or close up behind merged ones."""
+    """Map entries moved to make room for new ones, or to close up after merged ones."""
     bytes_moved: int = 0
-    """4 for each of these, and the bytes of each map that was copied to a larger place."""
+    """4 for each of these, and the bytes of each map that was copied to grow."""
     map_reallocations: int = 0
     """Maps that grew."""
     tree_steps: int = 0
-    """Chunks whose address was compared on the way down the address tree."""
+    """Chunks compared with an address on the way down the address tree."""
     pages_populated: int = 0
-    """Page frames taken for areas, one for each CPU, also those given back on failure."""
+    """Page frames taken for areas, one for each CPU, including those released on failure."""
     pages_depopulated: int = 0
-    """Page frames given back, on failure and with a chunk."""
+    """Page frames released, on failure and with a chunk."""
 
     def __add__(self, other: Work) -> Work:
         return Work(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -57,19 +57,19 @@ class Work:
         return Work(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     def per_operation(self) -> dict[str, float]:
-        """Divide each count but the first by the operations; without any, all are 0."""
+        """Return each count except the first per operation; without operations all are 0."""
         by = self.operations or 1
         return {f.name: getattr(self, f.name) / by for f in fields(self)[1:]}
 
 
 @dataclass(frozen=True)
 class WorkByCall:
-    """Work, kept apart by the call that it was done for."""
+    """Work of allocations and of frees."""
 
     alloc: Work
-    """For allocations; what a failing one takes back is part of it."""
+    """Of allocations; for a failing one, including the rollback."""
     free: Work
-    """For frees, those included by which a batch that fails is undone."""
+    """Of frees, including those that undo a failed batch."""
 
     @property
     def total(self) -> Work:

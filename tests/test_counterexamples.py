@@ -23,15 +23,15 @@ BOTH = {"port": Allocator, "model": Model}
 # name: module of the model, correct code, wrong code
 MISTAKES = {
     # a free range of exactly the size is skipped
-    "scan": ("chunk", "if block >= gap + size:", "if block > gap + size:"),
+    "scan": ("chunk", "if block >= head + size:", "if block > head + size:"),
     # the hint is not corrected by a scan that ran to the end
     "hint": ("chunk", "self.contig_hint = largest  # all", "pass  # all"),
-    # a tail of three bytes stays free
-    "small-rest": ("chunk", "if rest < SMALL:", "if rest < SMALL - 1:"),
-    # a head of three bytes stays free
-    "small-gap": ("chunk", "if 0 < gap < SMALL:", "if 0 < gap < SMALL - 1:"),
+    # a tail of three bytes becomes a free entry
+    "small-rest": ("chunk", "if tail < SMALL:", "if tail < SMALL - 1:"),
+    # a head of three bytes becomes a free entry
+    "small-gap": ("chunk", "if 0 < head < SMALL:", "if 0 < head < SMALL - 1:"),
     # the head and the area change places
-    "split": ("chunk", "in (gap, -used, rest)", "in (-used, gap, rest)"),
+    "split": ("chunk", "in (head, -used, tail)", "in (-used, head, tail)"),
     # a freed area is not merged with the free range after it
     "merge": ("chunk", "last += 1", "last += 0"),
     # a chunk that lost bytes goes to the front of its new list
@@ -70,7 +70,7 @@ def put_back(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         if thing in mistaken and place != "model":
             monkeypatch.setattr(model, thing, mistaken[thing])
     if place == "model":
-        for method in ("_find_area", "_relocate", "_resize_map", "_kill_another"):
+        for method in ("_find_area", "_relocate", "_resize_map", "_release_another"):
             monkeypatch.setattr(Model, method, vars(mistaken["Model"])[method])
 
 

@@ -198,12 +198,12 @@ class TestBadText:
             "base_addr": "0000000094005a45",
         }[field]
         text = FTRACE.replace(f" {field}={old}", f" {field}={value}", 1)
-        assert self.refused(tmp_path, text, f"`{field}=` is no number").line == 6
+        assert self.refused(tmp_path, text, f"`{field}=` is not a number").line == 6
 
     @pytest.mark.parametrize("mask", ["(null)", "(____ptrval____)"])
     def test_masked_pointer(self, tmp_path: Path, mask: str) -> None:
         text = FTRACE.replace("000000002bfc8874", mask)
-        self.refused(tmp_path, text, "cannot be told apart")
+        self.refused(tmp_path, text, "cannot be distinguished")
 
     @pytest.mark.parametrize("cut", [3, 20, 40, 60, 75])
     def test_cut_in_mid_line(self, tmp_path: Path, cut: int) -> None:

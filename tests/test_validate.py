@@ -86,7 +86,7 @@ def test_chunk_in_a_higher_slot_after_a_partial_failure_passes() -> None:
         model._slots[-1].append(model._slots[7].pop())
         with pytest.raises(InvariantError, match="is in slot"):
             model.validate()
-        model._gaps_given_away = 1
+        model._partial_failures = 1
         model.validate()
         model._slots[1].append(model._slots[-1].pop())
         with pytest.raises(InvariantError, match="is in slot 1 instead of"):

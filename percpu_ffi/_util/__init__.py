@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Helpers that know nothing of allocators: text, files, optional libraries."""
+"""Helpers that do not depend on allocators: text, integers, files, optional libraries."""

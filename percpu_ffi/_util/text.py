@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Counts, times, names and tables, said by all that prints in the same way."""
+"""Counts, times, names and tables as text, the same everywhere."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 __all__ = ["csv_text", "duration", "plural", "printable", "table"]
 
-FORMULA = ("=", "+", "-", "@")  # what a spreadsheet computes begins so
+FORMULA = ("=", "+", "-", "@")  # a spreadsheet takes a cell that starts so for a formula
 UNITS = (("s", 10**9), ("ms", 10**6), ("us", 10**3))
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 area``, ``2 areas``."""
+    """Return a count with its noun: ``1 area``, ``2 areas``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def duration(ns: int) -> str:
-    """Give nanoseconds in the unit that suits them, three digits at least."""
+    """Return nanoseconds in a suitable unit, with three digits at least."""
     for unit, size in UNITS:
         if ns >= size:
             value = ns / size
@@ -31,12 +31,12 @@ def duration(ns: int) -> str:
 
 
 def printable(text: str) -> str:
-    """What a terminal can show of a name; what it would obey, or cannot show, becomes ``?``."""
+    """Return a name for a terminal; control and other unprintable characters become ``?``."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def table(rows: Iterable[Sequence[str]], indent: str = "  ") -> list[str]:
-    """Align columns: the first to the left, the others to the right."""
+    """Return rows with aligned columns: the first to the left, the others to the right."""
     lines = [list(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
@@ -52,10 +52,10 @@ def table(rows: Iterable[Sequence[str]], indent: str = "  ") -> list[str]:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Comma-separated values, without the last line's end.
+    """Return comma-separated values, without the last newline.
 
-    Names come from elsewhere: what a terminal would obey becomes ``?``, and a ``'`` is put
-    before what a spreadsheet would compute.
+    Names come from recordings: unprintable characters become ``?``, and a ``'`` is put before
+    what a spreadsheet takes for a formula.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")

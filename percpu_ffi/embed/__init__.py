@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the C library lies: what other extensions and programs build on.
+"""Paths of the C library, for extensions and programs that build on it.
 
-This folder holds ``percpu.h``, the library as one file ``percpu.c``, and the library as
-``_core`` itself uses it.  All three are made when the package is built.
+This folder has ``percpu.h``, the library's source as one file ``percpu.c``, and the shared
+library that ``_core`` uses.  All three are made when the package is built.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ HERE = Path(__file__).resolve().parent
 
 
 def get_include() -> str:
-    """Tell the folder of ``percpu.h``, for ``include_dirs``."""
+    """Return the folder of ``percpu.h``, for ``include_dirs``."""
     return str(HERE)
 
 
 def get_sources() -> list[str]:
-    """Tell the C files of the library, to be compiled into something else.
+    """Return the C files of the library, to be compiled into another program.
 
-    What is built so has a copy of the library of its own.  An allocator belongs to the copy that
-    made it: to work on those of :class:`~percpu_ffi.Allocator`, link to :func:`get_library`.
-    ``-DPCPU_HIDDEN -fvisibility=hidden`` keeps its names in; otherwise the loader may put a copy
-    that was loaded with ``RTLD_GLOBAL`` in its place.
+    That program then has its own copy of the library.  An allocator belongs to the copy that
+    made it: to use those of :class:`~percpu_ffi.Allocator`, link to :func:`get_library` instead.
+    ``-DPCPU_HIDDEN -fvisibility=hidden`` hides the copy's symbols; otherwise the loader may
+    replace them by those of a library loaded with ``RTLD_GLOBAL``.
     """
     return [str(HERE / "percpu.c")]
 
 
 def get_library() -> str:
-    """Tell the path of the shared library, for ``ctypes.CDLL`` or ``extra_objects``.
+    """Return the path of the shared library, for ``ctypes.CDLL`` or ``extra_objects``.
 
-    Its SONAME is its file name, ``libpercpu.so.MAJOR.MINOR``: once it is loaded, as it is by
-    ``from percpu_ffi import Allocator``, the loader finds it by that name, and all who are linked
-    to it share the one copy.
+    Its SONAME is its file name, ``libpercpu.so.MAJOR.MINOR``: once it is loaded, for instance by
+    ``from percpu_ffi import Allocator``, the loader finds it by that name, and everything linked
+    to it shares this copy.
     """
     major, minor = __version__.split(".")[:2]
     return str(HERE / f"libpercpu.so.{major}.{minor}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tell cffi what ``percpu.h`` declares: for our own module, and for those that include it."""
+"""The declarations of ``percpu.h`` for cffi: for our module, and for those that include it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["declarations", "get_ffibuilder"]
 
 
 def declarations(header: str) -> str:
-    """Take what only a preprocessor understands out of the text of a header."""
+    """Return the text of a header without what only a preprocessor understands."""
     text = re.sub(r"^#ifdef __cplusplus$.*?^#endif$", "", header, flags=re.M | re.S)
     constants = re.findall(r"^#define\s+(\w+)\s+[(\d]", text, flags=re.M)
     text = re.sub(r"\\\n", "", text)
@@ -23,16 +23,15 @@ def declarations(header: str) -> str:
 
 
 def get_ffibuilder() -> FFI:
-    """Make what ``FFI.include()`` wants when another module is built on this one.
+    """Return a builder that another module's builder can ``include()``.
 
-    A module whose builder includes it knows all of ``percpu.h``: ``struct pcpu *`` is there the
-    type of :attr:`Allocator.handle <percpu_ffi.Allocator.handle>`, and its ``lib`` has the
-    functions too.  Its own C code has to ``#include "percpu.h"`` and to be linked to
-    :func:`get_library`.
+    That module then has all declarations of ``percpu.h``: ``struct pcpu *`` is the type of
+    :attr:`Allocator.handle <percpu_ffi.Allocator.handle>`, and its ``lib`` has the functions.
+    Its own C code has to ``#include "percpu.h"`` and to be linked to :func:`get_library`.
 
-    The functions are those of ``percpu_ffi._core``: where C returns a negative 64-bit number
-    (``pcpu_alloc``, ``pcpu_address``) they raise ``LookupError(code)``, the code in
-    ``args[0]``; where it returns an ``int`` they return it.
+    The functions are those of ``percpu_ffi._core``: those of 64-bit results (``pcpu_alloc``,
+    ``pcpu_address``) raise ``LookupError(code)`` for a negative one, with the code in
+    ``args[0]``; those of type ``int`` return it.
 
     >>> from cffi import FFI
     >>> ffibuilder = FFI()

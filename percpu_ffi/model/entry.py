@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The way into a model: one thread at a time, while it is open.
+"""The lock of the models: one thread at a time, while the model is open.
 
-A forked child has the forking thread alone: a lock that another one held would never be
-given back.  So a fork waits until nobody is inside any model.
+A forked child has only the forking thread: a lock that another thread held would never be
+released.  So a fork waits until no thread is inside a model.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ __all__ = ["Entry"]
 
 
 class Entry:
-    """A lock over the whole of a call, as ``pcpu_mutex`` of the 2009 file.
+    """A lock held for a whole call, as ``pcpu_mutex`` of the 2009 file.
 
-    As a context it refuses those who come after the end, and delivers a WARN that fired
-    inside to those who leave.
+    As a context it raises ClosedError after the end, and issues a WARN that fired inside
+    when the call is over.
     """
 
-    # one for all models: a fork has nothing to look for, and two threads in which views of
-    # each other's model end do not wait for each other.  The thread that is inside may come
-    # again: a view can end at any moment
+    # one for all models: a fork needs to take only this one, and two threads that each release
+    # a view of the other's model cannot deadlock.  Reentrant: a view can end at any moment
     lock = threading.RLock()
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the model runs on: services that are counted, and that can be made to fail.
+"""The kernel services that the model calls: counted, and made to fail on request.
 
-Nothing is allocated here: the model needs to know whether a kernel would have had it.
+Nothing is allocated here: the model only needs to know whether a kernel could have.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Kernel", "ServiceFailed"]
 
 MASK = (1 << 64) - 1
 
-# the address space that the port reserves for real memory, and what it has without
+# bounds of the address space, as in the port: with real memory, and without
 MAX_AREAS = 32768
 MIN_AREAS = 4
 MAX_RESERVED = 1 << 40
@@ -27,10 +27,9 @@ UNMAPPED_END = 1 << 62
 
 
 class ServiceFailed(Exception):
-    """A kernel service had nothing to give."""
+    """A kernel service failed; ``service`` is its name."""
 
     def __init__(self, service: str) -> None:
-        """Keep its name."""
         super().__init__(service)
         self.service = service
 
@@ -49,8 +48,8 @@ class Fault:
         self.random = plan.seed
         self.threshold = max(int(plan.probability * (1 << 32)), 1)
 
-    def strikes(self) -> bool:
-        """Tell whether this call fails."""
+    def hits(self) -> bool:
+        """Return whether this call fails."""
         if not self.left:
             return False
         if self.wait:
@@ -71,10 +70,10 @@ class Fault:
 
 
 class Kernel:
-    """The services of design and 2009 file: slab, vmalloc, page frames, page tables."""
+    """Slab, vmalloc, page frames and page tables, as the 2009 file uses them."""
 
     def __init__(self, config: Config, chunk_size: int) -> None:
-        """Have an address space in which chunks of ``chunk_size`` bytes are to lie."""
+        """Set up an address space for chunks of ``chunk_size`` bytes."""
         self.calls = dict.fromkeys(SERVICES, 0)
         self.faults: dict[str, Fault] = {}
         self.work = Tally()  # of the call that runs
@@ -83,9 +82,9 @@ class Kernel:
         self.page_limit = config.page_limit
         self.frames = [0] * config.nodes  # taken on each node
         self.areas: list[tuple[int, int]] = []  # start and end, lowest first
-        self.packed = 0  # so many of them have no hole before them: chunks are of one size
+        self.packed = 0  # number of them without a gap before the next
 
-        # a block that the caller of the set-up mapped lies below all areas
+        # a block that the caller of the set-up mapped is below all areas
         block = 0 if config.first_chunk == "4k" else chunk_size
         self.start = config.page_size + block
         self.end = UNMAPPED_END
@@ -98,32 +97,29 @@ class Kernel:
         self.calls[service] += 1
 
     def ask(self, service: str) -> None:
-        """Count a call that can fail, and let it."""
+        """Count a call that can fail.
+
+        Raises:
+            ServiceFailed: it does.
+
+        """
         self.calls[service] += 1
         fault = self.faults.get(service)
-        if fault and fault.strikes():
+        if fault and fault.hits():
             raise ServiceFailed(service)
 
     def kmalloc(self, size: int) -> None:
-        """Take heap memory; 0 bytes are a token that costs nothing."""
+        """Take heap memory; 0 bytes are a token and not counted."""
         if size:
             self.ask("kmalloc")
 
     def kfree(self, size: int) -> None:
-        """Give it back."""
+        """Release what ``kmalloc(size)`` returned."""
         if size:
             self.count("kfree")
 
-    def vmalloc(self) -> None:
-        """Take heap memory of more than a page."""
-        self.ask("vmalloc")
-
-    def vfree(self) -> None:
-        """Give it back."""
-        self.count("vfree")
-
     def get_vm_area(self, size: int) -> int:
-        """Take address space, at the lowest place that has room, and a guard page behind it."""
+        """Take address space at the lowest address with room for it and a guard page."""
         self.ask("get_vm_area")
         size += self.page_size
         areas = [*self.areas[self.packed :], (self.end, self.end)]
@@ -137,19 +133,19 @@ class Kernel:
         raise ServiceFailed("get_vm_area")
 
     def vm_area_register_early(self, size: int) -> int:
-        """Take address space before anybody else, without a guard page."""
+        """Take the first address space, without a guard page."""
         self.areas.append((self.start, self.start + size))
         return self.start
 
     def free_vm_area(self, start: int) -> None:
-        """Give address space back."""
+        """Release address space."""
         self.count("free_vm_area")
         i = bisect_left(self.areas, (start, 0))
         del self.areas[i]
         self.packed = min(self.packed, i)
 
     def alloc_page(self, cpu: int) -> None:
-        """Take a page frame on a CPU's node; no other node helps out."""
+        """Take a page frame from a CPU's node; there is no fallback to another."""
         self.ask("alloc_page")
         node = self.node_of(cpu)
         if self.page_limit and self.frames[node] >= self.page_limit:
@@ -158,11 +154,11 @@ class Kernel:
         self.work.pages_populated += 1
 
     def free_page(self, cpu: int) -> None:
-        """Give a page frame back."""
+        """Release a page frame."""
         self.count("free_page")
         self.frames[self.node_of(cpu)] -= 1
         self.work.pages_depopulated += 1
 
     def node_of(self, cpu: int) -> int:
-        """Tell the node of a CPU: they lie there in even blocks."""
+        """Return the node of a CPU: nodes have even blocks of CPUs."""
         return cpu * self.nodes // self.cpus

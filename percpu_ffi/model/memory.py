@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What areas contain: memory behind a chunk of the model, and views that pin an area.
+"""The contents of a chunk of the model, and views of them.
 
-The model keeps all units of a chunk that somebody looks at; that a page comes and goes
-shows in ``populated`` alone.
+A chunk has memory from the first view or address on, all units at once: populating and
+depopulating pages changes only ``populated``.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Memory:
     """The units of one chunk, zeroed."""
 
     def __init__(self, unit_size: int, cpus: int, page_size: int) -> None:
-        """Take memory from the host.
+        """Map memory of the host.
 
         Raises:
-            PercpuMemoryError: there is none.
+            PercpuMemoryError: the host has none.
 
         """
         self.unit_size, self.cpus = unit_size, cpus
@@ -37,23 +37,23 @@ class Memory:
             self.bytes = mmap.mmap(-1, unit_size * cpus + page_size, flags=flags)
         except (OSError, ValueError, OverflowError):
             raise errors.host_out_of_memory() from None
-        # the host aligns to its own pages only
+        # the host aligns to its own page size only
         self.start = -self._real_address(0) % page_size
 
     def fill(self, offset: int, image: bytes) -> None:
-        """Write the same into the copies of all CPUs."""
+        """Write the same bytes into every CPU's unit."""
         for cpu in range(self.cpus):
             start = self._at(offset, cpu)
             self.bytes[start : start + len(image)] = image
 
     def address(self, offset: int, cpu: int) -> int:
-        """Tell the real address of a byte of one CPU's unit."""
+        """Return the real address of a byte of one CPU's unit."""
         return self._real_address(self._at(offset, cpu))
 
     def view(self, offset: int, size: int, cpu: int, at_end: Callable[[], object]) -> memoryview:
-        """Look at some bytes; ``at_end`` is called when nobody does any more."""
+        """Return a view; ``at_end`` is called when it and all made from it are gone."""
         copy = (ctypes.c_char * size).from_buffer(self.bytes, self._at(offset, cpu))
-        # whatever is made from the view holds this object
+        # everything made from the view keeps this object alive
         weakref.finalize(copy, at_end).atexit = False
         return memoryview(copy).cast("B")
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The functions that callers see, and the lists of chunks.
+"""The public functions, and the slot lists of chunks.
 
-Slots sort the chunks by free size, a power of two each: allocation tries the fullest chunk
-that may have room first, so that the others drain and can be given back.  Slot 0 is for
-chunks with nothing to give, the last slot for empty ones:
+Slots sort the chunks by free size, in powers of two: allocation first tries the fullest chunk
+that may have room, so that the others drain and can be released.  Slot 0 holds full chunks,
+the last slot empty ones:
 
     slot    0      1      2       3       ...   14       15
     free    none   4-15   16-31   32-63   ...   64 KiB-  all of a unit
@@ -43,47 +43,27 @@ __all__ = ["Model"]
 
 
 class Model(BaseAllocator):
-    """The allocator in pure Python: same decisions, same state, same calls as the port in C.
+    """The allocator in pure Python: same decisions, state and service calls as the port in C.
 
-    It needs nothing compiled, and is some hundred times slower.
+    It needs no compiled code, and is about a hundred times slower.
     """
-
-    __slots__ = (
-        "_alloc_work",
-        "_boot_pages",
-        "_chunks",
-        "_created",
-        "_destroyed",
-        "_entry",
-        "_first",
-        "_free_work",
-        "_gaps_given_away",
-        "_heard",
-        "_kernel",
-        "_live",
-        "_most_areas",
-        "_most_chunks",
-        "_pins",
-        "_sizes",
-        "_slots",
-    )
 
     # --- set-up and end
 
     def _open(self, config: Config) -> None:
-        """Set the first chunk up (``pcpu_setup_first_chunk`` of the 2009 file)."""
+        """Set up the first chunk (``pcpu_setup_first_chunk`` of the 2009 file)."""
         self._unit_size, self._free_size, present = first_chunk(config)
         self._entry = Entry()
         self._pins: Counter[int] = Counter()  # views by pointer
-        self._created = self._destroyed = self._gaps_given_away = 0
+        self._created = self._destroyed = self._partial_failures = 0
         self._kernel = Kernel(config, self._chunk_size)
         self._alloc_work, self._free_work = Tally(), Tally()
         self._live = self._most_areas = 0  # areas
         self._most_chunks = 1
-        self._sizes = (0, 0)  # smallest and largest area ever, as asked
-        self._heard: list[Record] | None = None  # events, while somebody listens
+        self._sizes = (0, 0)  # smallest and largest area so far, as requested
+        self._events: list[Record] | None = None  # events, while a trace is written
 
-        # a list for each size, one below them for what is too small, one above for all
+        # a list for each size, one below for full chunks, one above for empty ones
         self._slots: list[list[Chunk]] = [
             [] for _ in range(self._size_to_slot(self.unit_size, empty=False) + 2)
         ]
@@ -93,6 +73,7 @@ class Model(BaseAllocator):
             addr = self._kernel.vm_area_register_early(self._chunk_size)
         else:
             addr = config.page_size  # a block that the caller mapped
+        self._static_ptr = addr
         self._first = Chunk(0, addr, self._free_size, self.unit_size // config.page_size)
         self._first.immutable = config.first_chunk != "4k"
         for page in present:
@@ -124,18 +105,18 @@ class Model(BaseAllocator):
             return self._alloc_percpu(size, align)
 
     def _check_request(self, size: int, align: int) -> None:
-        """Refuse what cannot be served, with a WARN where the 2009 file has one."""
+        """Refuse a request that is out of range, with a WARN where the 2009 file has one."""
         page = self.page_size
         size_fits = 1 <= size <= self.max_size
         if not size_fits or align < 0 or align > page:
             self._kernel.count("warn")
             self._entry.warning = "illegal size or align for percpu allocation"
-        # 2009 took alignments of 0 and of no power of two, and misplaced the areas
+        # the 2009 file took alignments that are not a power of two, and misplaced the areas
         if not size_fits or not 1 <= align <= page or align & (align - 1):
             raise self._bad_request(size, align)
 
     def _alloc_percpu(self, size: int, align: int) -> int:
-        """Find a place, then pages for it (``__alloc_percpu`` of the 2009 file)."""
+        """Take an area, then populate it (``__alloc_percpu`` of the 2009 file)."""
         self._check_request(size, align)
         self._begin(self._alloc_work)
         try:
@@ -147,16 +128,16 @@ class Model(BaseAllocator):
                 self._free_area(chunk, offset)
                 raise
         except ServiceFailed as failure:
-            self._tell(ALLOC_FAIL, size=size, align=align)
+            self._emit(ALLOC_FAIL, size=size, align=align)
             raise errors.out_of_memory(failure.service, size, align) from None
         self._count_area(chunk, size)
-        self._tell(ALLOC, chunk, offset, size, align)
+        self._emit(ALLOC, chunk, offset, size, align)
         if chunk.memory:
             chunk.memory.fill(offset, bytes(size))
         return chunk.addr + offset
 
     def _count_area(self, chunk: Chunk, size: int) -> None:
-        """Remember the most and the largest that there ever was."""
+        """Update the figures of :class:`Peaks`."""
         self._live += 1
         self._most_areas = max(self._most_areas, self._live)
         smallest, largest = self._sizes
@@ -164,7 +145,7 @@ class Model(BaseAllocator):
         chunk.max_size = max(chunk.max_size, size)
 
     def _begin(self, work: Tally) -> None:
-        """Count all work from now on for an operation."""
+        """Start an operation, whose work is counted in ``work``."""
         self._kernel.work = work
         work.operations += 1
 
@@ -173,8 +154,8 @@ class Model(BaseAllocator):
         work = self._kernel.work
         for slot in self._slots[self._size_to_slot(size) :]:
             work.slots_visited += 1
-            # a chunk without room may leave the list under our feet: walk over a copy.  In
-            # 2009 the walk went along with it
+            # a chunk without room may move to another list: walk over a copy.  The walk of the
+            # 2009 file followed it
             for chunk in list(slot):
                 work.chunks_visited += 1
                 if size > chunk.contig_hint:
@@ -188,10 +169,10 @@ class Model(BaseAllocator):
         return chunk, offset
 
     def _alloc_area(self, chunk: Chunk, size: int, align: int) -> int | None:
-        """Take an area from one chunk: its offset, or None where none fits."""
+        """Take an area from one chunk; return its offset, or None where none fits."""
         old_slot = self._slot_of(chunk)
         if not chunk.map:
-            # the first chunk is born before kmalloc works: it gets its map when needed
+            # the first chunk is made before kmalloc works: its map comes with the first request
             self._resize_map(chunk, DEFAULT_MAP_ALLOC)
             chunk.map = [-self.static_size] + [chunk.free_size] * (chunk.free_size > 0)
 
@@ -204,7 +185,7 @@ class Model(BaseAllocator):
             try:
                 self._resize_map(chunk, room)
             except ServiceFailed:
-                self._gaps_given_away += chunk.free_size != free_size
+                self._partial_failures += chunk.free_size != free_size
                 raise
 
         free_size = chunk.free_size
@@ -219,20 +200,20 @@ class Model(BaseAllocator):
             self._free_percpu(ptr)
 
     def _free_percpu(self, ptr: int) -> None:
-        """Free an area, and another chunk when this one is empty (``free_percpu``)."""
+        """Free an area, and release another chunk when this one is empty (``free_percpu``)."""
         if not ptr:
             return
         chunk, offset = self._find_freeable(ptr)
         self._begin(self._free_work)
         self._free_work.tree_steps += self._chunks.steps
         self._live -= 1
-        self._tell(FREE, chunk, offset)
+        self._emit(FREE, chunk, offset)
         self._free_area(chunk, offset)
         if chunk.free_size == self.unit_size:
-            self._kill_another(chunk)
+            self._release_another(chunk)
 
-    def _kill_another(self, empty: Chunk) -> None:
-        """Give an empty chunk back, if there is one beside ``empty``."""
+    def _release_another(self, empty: Chunk) -> None:
+        """Release an empty chunk other than ``empty``, if there is one."""
         self._free_work.slots_visited += 1
         for chunk in self._slots[-1]:
             self._free_work.chunks_visited += 1
@@ -246,9 +227,9 @@ class Model(BaseAllocator):
         self._relocate(chunk, old_slot)
 
     def _find(self, ptr: int) -> tuple[Chunk, int, int]:
-        """Find the area of a pointer: its chunk, its offset, its size in the map.
+        """Return the chunk, offset and size in the map of a pointer's area.
 
-        Raises: what is wrong with the pointer; the 2009 file would do as it was told.
+        Raises: the error for the pointer; the 2009 file does not check it.
         """
         chunk = self._chunks.find_last(ptr)
         if chunk is None or ptr - chunk.addr >= self._chunk_size:
@@ -267,7 +248,7 @@ class Model(BaseAllocator):
         raise self._no_area(chunk, offset, ptr)
 
     def _no_area(self, chunk: Chunk, offset: int, ptr: int) -> errors.InvalidPointer:
-        """Tell why no area starts at an offset."""
+        """Return the error for an offset at which no area starts."""
         start = 0
         for size in chunk.map:
             if start <= offset < start + abs(size):
@@ -287,22 +268,22 @@ class Model(BaseAllocator):
     # --- chunks
 
     def _size_to_slot(self, size: int, *, empty: bool = True) -> int:
-        """Tell the list of chunks with so much free (``pcpu_size_to_slot``)."""
+        """Return the list of chunks with a number of free bytes (``pcpu_size_to_slot``)."""
         if empty and size == self.unit_size:
             return len(self._slots) - 1
         return max(size.bit_length() - 3, 1)
 
     def _slot_of(self, chunk: Chunk) -> int:
-        """Tell the list where a chunk belongs (``pcpu_chunk_slot``)."""
+        """Return the list where a chunk belongs (``pcpu_chunk_slot``)."""
         if chunk.free_size < SMALL or chunk.contig_hint < SMALL:
             return 0
         return self._size_to_slot(chunk.free_size)
 
     def _relocate(self, chunk: Chunk, old_slot: int | None) -> None:
-        """Put a chunk where it belongs now (``pcpu_chunk_relocate``).
+        """Move a chunk to the list where it belongs now (``pcpu_chunk_relocate``).
 
-        To the front of a higher slot, to the back of a lower one.  The old slot is the one
-        that its former size says: after a failure half-way it may stand elsewhere.
+        To the front of a higher slot, to the back of a lower one.  ``old_slot`` follows from
+        its former size: after a partial failure the chunk may be on another list.
         """
         slot = self._slot_of(chunk)
         if slot == old_slot:
@@ -316,20 +297,20 @@ class Model(BaseAllocator):
             self._slots[slot].append(chunk)
 
     def _resize_map(self, chunk: Chunk, entries: int) -> None:
-        """Give a map room for so many entries (``pcpu_realloc``).
+        """Change the room of a map to a number of entries (``pcpu_realloc``).
 
-        Always a new block and then the old one's end: from kmalloc up to a page, from
-        vmalloc above.
+        A new block is taken and the old one released: from kmalloc up to a page, from vmalloc
+        above.
         """
         new, old = entries * ENTRY, chunk.map_alloc * ENTRY
         if new <= self.page_size:
             self._kernel.kmalloc(new)
         else:
-            self._kernel.vmalloc()
+            self._kernel.ask("vmalloc")
         if old <= self.page_size:
             self._kernel.kfree(old)
         else:
-            self._kernel.vfree()
+            self._kernel.count("vfree")
         if old and new:
             self._kernel.work.map_reallocations += 1
             self._kernel.work.bytes_moved += old
@@ -339,7 +320,7 @@ class Model(BaseAllocator):
         """Make an empty chunk (``alloc_pcpu_chunk``)."""
         kernel, unit_size = self._kernel, self.unit_size
         chunk = Chunk(0, 0, unit_size, unit_size // self.page_size)
-        kernel.kmalloc(1)  # the chunk itself, of any size
+        kernel.kmalloc(1)  # the struct of the chunk; any size above 0
         try:
             self._resize_map(chunk, DEFAULT_MAP_ALLOC)
             chunk.map = [unit_size]
@@ -353,11 +334,11 @@ class Model(BaseAllocator):
         self._chunks.insert(chunk.addr, chunk)
         kernel.work.tree_steps += self._chunks.steps
         self._most_chunks = max(self._most_chunks, len(self._chunks))
-        self._tell(CREATE_CHUNK, chunk)
+        self._emit(CREATE_CHUNK, chunk)
         return chunk
 
     def _free_chunk(self, chunk: Chunk) -> None:
-        """Give back what describes a chunk (``free_pcpu_chunk``)."""
+        """Release the map and the struct of a chunk (``free_pcpu_chunk``)."""
         if chunk.addr:
             self._kernel.free_vm_area(chunk.addr)
         if chunk.map_alloc:
@@ -365,19 +346,15 @@ class Model(BaseAllocator):
         self._kernel.kfree(1)
 
     def _kill_chunk(self, chunk: Chunk) -> None:
-        """Give a chunk back (``pcpu_kill_chunk``)."""
-        self._tell(DESTROY_CHUNK, chunk)
+        """Release a chunk (``pcpu_kill_chunk``)."""
+        self._emit(DESTROY_CHUNK, chunk)
         depopulate(self._kernel, chunk, range(len(chunk.populated)), flush=False)
         self._slots[-1].remove(chunk)
         self._chunks.erase(chunk.addr)
         self._free_chunk(chunk)
         self._destroyed += 1
 
-    # --- looking at areas
-
-    @property
-    def static_ptr(self) -> int:
-        return self._first.addr
+    # --- areas, state and events
 
     def locate(self, ptr: int) -> Location:
         checked = pointer(ptr)
@@ -407,7 +384,7 @@ class Model(BaseAllocator):
                 del self._pins[ptr]
 
     def _copies(self, ptr: int) -> tuple[Memory, int, int]:
-        """Find the memory of an area, and how many of its bytes lie in pages that are held."""
+        """Return the memory of an area, its offset, and its bytes in pages that are held."""
         chunk, offset, size = self._find(ptr)
         if self._config.memory == "none":
             raise errors.nothing_mapped()
@@ -447,7 +424,7 @@ class Model(BaseAllocator):
             return WorkByCall(self._alloc_work.taken(), self._free_work.taken())
 
     def _half_done(self) -> int:
-        return self._gaps_given_away
+        return self._partial_failures
 
     def _peaks(self) -> Peaks:
         with self._entry:
@@ -456,22 +433,22 @@ class Model(BaseAllocator):
 
     def _record(self, *, on: bool) -> None:
         with self._entry:
-            self._heard = [] if on else None
+            self._events = [] if on else None
 
     def _recorded(self) -> tuple[Iterable[Record], int]:
         with self._entry:
-            heard = self._heard or []
-            if heard:
-                self._heard = []
-            return heard, 0
+            events = self._events or []
+            if events:
+                self._events = []
+            return events, 0
 
-    def _tell(
+    def _emit(
         self, kind: int, chunk: Chunk | None = None, offset: int = 0, size: int = 0, align: int = 0
     ) -> None:
-        """Keep an event, if somebody listens."""
-        if self._heard is not None:
+        """Keep an event, while a trace is written."""
+        if self._events is not None:
             ptr, number = (chunk.addr + offset, chunk.id) if chunk else (0, 0)
-            self._heard.append(Record.now(kind, ptr, number, offset, size, align))
+            self._events.append(Record.now(kind, ptr, number, offset, size, align))
 
     def _inject(self, site: str, plan: FaultPlan | None) -> None:
         with self._entry:
@@ -483,7 +460,7 @@ class Model(BaseAllocator):
             self._kernel.faults[site] = Fault(plan)
 
     def _pages(self) -> int:
-        """Count the page frames that chunks hold, those of the set-up included."""
+        """Return the page frames that chunks hold, those of the set-up included."""
         return self._boot_pages + sum(self._kernel.frames)
 
     # --- many at once
@@ -491,7 +468,7 @@ class Model(BaseAllocator):
     def _alloc_many(self, sizes: memoryview, align: int) -> array[int]:
         asked = integers(sizes)
         with self._entry:
-            for size in (1, *asked):  # the alignment alone first: there may be no size
+            for size in (1, *asked):  # the alignment first: there may be no size
                 self._check_request(size, align)
             ptrs = array("q")
             try:

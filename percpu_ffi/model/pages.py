@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A chunk's pages: populated when an area needs them, given back with the chunk.
+"""A chunk's pages: populated when an area needs them, released with the chunk.
 
 The units of a chunk grow in unison: a page is held by all CPUs or, between two calls, by
-none.  Pages are mapped in runs, since each mapping and each flush has its price:
+none.  Neighbouring pages are mapped as one run, with one flush for all:
 
     page     0     1     2     3     4
            |#####|     |     |#####|     |      # held
@@ -24,22 +24,22 @@ __all__ = ["depopulate", "map_pages", "pages_of", "populate"]
 
 
 def pages_of(offset: int, size: int, page_size: int) -> range:
-    """Tell which pages of a unit some bytes lie in."""
+    """Return the pages of a unit that a range of bytes touches."""
     return range(offset // page_size, -(-(offset + size) // page_size))
 
 
 def populate(kernel: Kernel, chunk: Chunk, pages: range, keep_neighbours: bool) -> None:
-    """Take page frames for the pages that lack them, and map these.
+    """Take page frames for the pages without, and map these.
 
     Args:
-        kernel: where they come from.
+        kernel: its services.
         chunk: the chunk.
         pages: pages of a unit.
-        keep_neighbours: when it fails, give back what was added alone.  The 2009 file gave
-            back all these pages, also those that were there before.
+        keep_neighbours: on failure, release only the added pages.  The 2009 file released
+            all of ``pages``, also those that were populated before.
 
     Raises:
-        ServiceFailed: with what was added given back.
+        ServiceFailed: the added pages have been released.
 
     Source: ``pcpu_populate_chunk`` of the 2009 file.
 
@@ -53,7 +53,7 @@ def populate(kernel: Kernel, chunk: Chunk, pages: range, keep_neighbours: bool) 
                 for cpu in range(kernel.cpus):
                     kernel.alloc_page(cpu)
                     chunk.populated[page] += 1
-            # a run is mapped when the next page turns out to be there already
+            # mapped before the page frames of the next run are taken
             map_pages(kernel, chunk, run)
     except ServiceFailed:
         for run in runs(reached) if keep_neighbours else [pages]:
@@ -62,7 +62,7 @@ def populate(kernel: Kernel, chunk: Chunk, pages: range, keep_neighbours: bool) 
 
 
 def depopulate(kernel: Kernel, chunk: Chunk, pages: range, *, flush: bool) -> None:
-    """Give page frames back and unmap them, from the first that was held to the last.
+    """Release page frames and unmap them, from the first held page to the last.
 
     Source: ``pcpu_depopulate_chunk`` and ``pcpu_unmap`` of the 2009 file.
     """
@@ -82,10 +82,10 @@ def depopulate(kernel: Kernel, chunk: Chunk, pages: range, *, flush: bool) -> No
 
 
 def map_pages(kernel: Kernel, chunk: Chunk, pages: range) -> None:
-    """Map pages that are held, for each CPU, and flush once for all of them.
+    """Map held pages for each CPU, and flush once.
 
     Raises:
-        ServiceFailed: some CPUs may have them mapped.
+        ServiceFailed: some CPUs may have mapped them.
 
     Source: ``pcpu_map`` of the 2009 file.
 
@@ -97,7 +97,7 @@ def map_pages(kernel: Kernel, chunk: Chunk, pages: range) -> None:
 
 
 def runs(pages: list[int]) -> list[range]:
-    """Cut ascending page numbers into runs without gaps."""
-    # in a run, page and position grow together: their difference is the same
+    """Split ascending page numbers into runs without gaps."""
+    # within a run the difference of page and position is constant
     groups = groupby(enumerate(pages), lambda pair: pair[1] - pair[0])
     return [range(run[0][1], run[-1][1] + 1) for run in (list(group) for _, group in groups)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A trace, run through the model."""
+"""Replays in the model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["replay_in_model"]
 def replay_in_model(
     model: Model, trace: Trace, part_done: Callable[[int], object], stops: Iterable[int]
 ) -> Replay:
-    """Run ``trace`` through ``model``."""
+    """Run a trace through a model; see :meth:`PerCpu.replay`."""
     run = Run(model, trace)
     created, destroyed = model._created, model._destroyed
     started = time.perf_counter_ns()
@@ -50,60 +50,60 @@ def replay_in_model(
 
 
 class Run:
-    """A replay under way; see ``csrc/replay.c`` for what its operations mean."""
+    """A replay under way; ``csrc/replay.c`` explains its operations."""
 
     def __init__(self, model: Model, trace: Trace) -> None:
         self.model = model
         self.trace = trace
         self.faults = [(site, FaultPlan.check(**plan)) for site, plan in trace.faults]
-        for _key, slot, kind in OP.iter_unpack(trace.ops):
+        for _key, handle, kind in OP.iter_unpack(trace.ops):
             if kind == FREE:
-                fits = slot == ORPHAN or slot < trace.slots
+                fits = handle == ORPHAN or handle < trace.slots
             elif kind == FAULT:
-                fits = slot < len(self.faults)
+                fits = handle < len(self.faults)
             else:
-                fits = kind < len(trace.kinds) and slot < trace.slots
+                fits = kind < len(trace.kinds) and handle < trace.slots
             if not fits:
                 raise errors.damaged_trace()
-        self.held: dict[int, tuple[int, int]] = {}  # pointer and size, by slot
+        self.held: dict[int, tuple[int, int]] = {}  # pointer and size, by handle
         self.pointers = array("q")
         self.failures: list[Failure] = []
         self.live_bytes = self.peak_live_bytes = 0
         self.peak_pages = self.pages_at_peak = model._pages()
         self.peak_chunks = len(model._chunks)
 
-    def step(self, _key: int, slot: int, kind: int) -> None:
-        """Do one operation; a failure is noted."""
+    def step(self, _key: int, handle: int, kind: int) -> None:
+        """Do one operation and note its failure."""
         ptr, index = 0, len(self.pointers)
         try:
             if kind == FAULT:
-                self.model._arm(*self.faults[slot])
+                self.model._arm(*self.faults[handle])
             elif kind == FREE:
-                ptr = self.drop(slot)
+                ptr = self.free(handle)
             else:
-                self.drop(slot)  # an area that was not seen freed
-                ptr = self.take(slot, *self.trace.kinds[kind][:2])
+                self.free(handle)  # an area whose free was lost
+                ptr = self.alloc(handle, *self.trace.kinds[kind][:2])
         except (errors.PercpuError, BufferError) as error:
             self.failures.append(Failure(index, self.trace[index], error))
         self.pointers.append(ptr)
 
-    def drop(self, slot: int) -> int:
-        """Free what a slot holds: its pointer, or 0."""
-        if slot not in self.held:
+    def free(self, handle: int) -> int:
+        """Free the area of a handle; return its pointer, or 0 if there is none."""
+        if handle not in self.held:
             return 0
-        ptr, size = self.held[slot]
+        ptr, size = self.held[handle]
         self.model._free_percpu(ptr)
-        del self.held[slot]
+        del self.held[handle]
         self.live_bytes -= size
         return ptr
 
-    def take(self, slot: int, size: int, align: int) -> int:
-        """Allocate into an empty slot."""
+    def alloc(self, handle: int, size: int, align: int) -> int:
+        """Allocate the area of a handle."""
         try:
             ptr = self.model._alloc_percpu(size, align)
-        finally:  # one that fails may leave a new chunk behind
+        finally:  # a failed one may leave a new chunk
             self.peak_chunks = max(self.peak_chunks, len(self.model._chunks))
-        self.held[slot] = ptr, size
+        self.held[handle] = ptr, size
         self.live_bytes += size
         pages = self.model._pages()
         if self.live_bytes > self.peak_live_bytes:

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
-r"""A red-black tree: keys in order, and no path down much longer than the others.
+r"""A red-black tree: a balanced search tree.
 
 Every node is red or black.  Two rules keep the tree in balance: a red node has no red
 child, and each path from the root down meets the same number of black nodes, so the
 longest path has at most twice the nodes of the shortest.  The root is black.
 
-How long a search takes depends on the shape, and the shape on how the rules are mended:
-here as in Linux' ``lib/rbtree.c`` of 2009, after Cormen, Leiserson, Rivest and Stein,
-"Introduction to Algorithms", chapter 13.  All is said for one side; ``side`` and
-``1 - side`` are left and right, or right and left:
+The steps of a search depend on the shape, and the shape on how the rules are restored: here
+as in Linux' ``lib/rbtree.c`` of 2009, after Cormen, Leiserson, Rivest and Stein,
+"Introduction to Algorithms", chapter 13.  The code is the same for both sides: ``side`` and
+``1 - side`` are left and right, or right and left.
 
         top               up           a rotation: a child moves up, its parent down to
-       /   \             /  \           the side where it was not; the order of the keys
-     up     c    <->    a    top       a, up, b, top, c stays what it was
+       /   \             /  \           the other side; the order of the keys
+     up     c    <->    a    top       a, up, b, top, c stays the same
     /  \                    /  \
    a    b                  b    c
 """
@@ -32,7 +32,7 @@ V = TypeVar("V")
 
 
 class Node(Generic[V]):
-    """A key with its value, and what hangs below."""
+    """A key with its value and two children."""
 
     __slots__ = ("child", "key", "parent", "red", "value")
 
@@ -45,21 +45,20 @@ class Node(Generic[V]):
 
 
 class Tree(Generic[V]):
-    """Values by different integers."""
+    """Values by unique integer keys."""
 
     __slots__ = ("root", "size", "steps")
 
     def __init__(self) -> None:
-        """Start empty."""
         self.root: Node[V] | None = None
         self.size = 0
-        self.steps = 0  # nodes that the last insertion or search compared its key with
+        self.steps = 0  # nodes visited by the last insertion or search
 
     def __len__(self) -> int:
         return self.size
 
     def __iter__(self) -> Iterator[V]:
-        """Go through the values, lowest key first."""
+        """Iterate over the values, lowest key first."""
         above: list[Node[V]] = []
         node = self.root
         while node or above:
@@ -71,7 +70,7 @@ class Tree(Generic[V]):
             node = node.child[RIGHT]
 
     def find_last(self, key: int) -> V | None:
-        """Find the value of the highest key that is not above ``key``."""
+        """Return the value of the highest key up to ``key``."""
         node, last, steps = self.root, None, 0
         while node:
             steps += 1
@@ -86,18 +85,18 @@ class Tree(Generic[V]):
         return last.value if last else None
 
     def insert(self, key: int, value: V) -> None:
-        """Hang a new node below the others, red: only the rule of red nodes may break."""
+        """Insert a red node as a leaf, then restore the rule of red nodes."""
         parent, below, self.steps = None, self.root, 0
         while below:
             self.steps += 1
             parent, below = below, below.child[key > below.key]
         node = Node(key, value)
-        self._hang(node, parent, parent is not None and key > parent.key)
+        self._link(node, parent, parent is not None and key > parent.key)
         self.size += 1
-        self._mend_red(node)
+        self._fix_red(node)
 
     def erase(self, key: int) -> None:
-        """Take out the node of a key."""
+        """Remove the node of a key."""
         node = self.root
         while node and node.key != key:
             node = node.child[key > node.key]
@@ -106,7 +105,7 @@ class Tree(Generic[V]):
 
         left, right = node.child
         if left and right:
-            # the next higher node takes the place; it has nothing on its left
+            # the next higher node, which has no left child, takes its place
             next_ = right
             while lower := next_.child[LEFT]:
                 next_ = lower
@@ -115,31 +114,31 @@ class Tree(Generic[V]):
                 gap: tuple[Node[V] | None, int] = next_, RIGHT
             else:
                 gap = next_.parent, LEFT
-                self._hang(below, *gap)
-                self._hang(right, next_, RIGHT)
-            self._hang(left, next_, LEFT)
-            self._hang(next_, *self._place(node))
+                self._link(below, *gap)
+                self._link(right, next_, RIGHT)
+            self._link(left, next_, LEFT)
+            self._link(next_, *self._place(node))
             next_.red = node.red
         else:
             lost_red, gap = node.red, self._place(node)
-            self._hang(left or right, *gap)
+            self._link(left or right, *gap)
         if not lost_red:
-            self._mend_black(*gap)
+            self._fix_black(*gap)
 
-    def _mend_red(self, node: Node[V]) -> None:
-        """Mend a red node that may have a red parent."""
+    def _fix_red(self, node: Node[V]) -> None:
+        """Fix a red node that may have a red parent."""
         while (parent := node.parent) and parent.red:
             top, side = self._place(parent)
             assert top, "the root is black"
             uncle = top.child[1 - side]
             if uncle and uncle.red:
-                # push the red one level up, where it may clash again
+                # move the red one level up, where it may clash again
                 parent.red = uncle.red = False
                 top.red = True
                 node = top
                 continue
             if node is parent.child[1 - side]:
-                self._rotate(parent, side)  # from the inner side to the outer
+                self._rotate(parent, side)  # from the inner side to the outer one
                 parent = node
             self._rotate(top, 1 - side)
             parent.red, top.red = False, True
@@ -147,8 +146,8 @@ class Tree(Generic[V]):
         assert self.root
         self.root.red = False
 
-    def _mend_black(self, parent: Node[V] | None, side: int) -> None:
-        """Mend paths that lack a black node: those through one side of ``parent``."""
+    def _fix_black(self, parent: Node[V] | None, side: int) -> None:
+        """Fix the paths through one side of ``parent``, which lack a black node."""
         while parent:
             short = parent.child[side]
             if short and short.red:
@@ -160,7 +159,7 @@ class Tree(Generic[V]):
                 sibling = self._sibling(parent, side)
             inner, outer = sibling.child[side], sibling.child[1 - side]
             if not (inner and inner.red) and not (outer and outer.red):
-                # make the other side as short, and go on one level up
+                # shorten the other side too, and continue one level up
                 sibling.red = True
                 parent, side = self._place(parent)
                 continue
@@ -176,7 +175,7 @@ class Tree(Generic[V]):
             short.red = False
 
     def _sibling(self, parent: Node[V], side: int) -> Node[V]:
-        """Find the node beside the short side: its paths have a black node more."""
+        """Return the other child: its paths have one more black node."""
         sibling = parent.child[1 - side]
         assert sibling, "all paths had the same number of black nodes"
         return sibling
@@ -184,19 +183,19 @@ class Tree(Generic[V]):
     def _rotate(self, node: Node[V], side: int) -> None:
         """Move a node down to a side, and its child of the other side up."""
         up = node.child[1 - side]
-        assert up, "something to move up"
+        assert up, "a child to move up"
         place = self._place(node)
-        self._hang(up.child[side], node, 1 - side)
-        self._hang(up, *place)
-        self._hang(node, up, side)
+        self._link(up.child[side], node, 1 - side)
+        self._link(up, *place)
+        self._link(node, up, side)
 
     def _place(self, node: Node[V]) -> tuple[Node[V] | None, int]:
-        """Tell where a node hangs: its parent and the side."""
+        """Return a node's parent and its side there."""
         parent = node.parent
         return parent, int(parent is not None and parent.child[RIGHT] is node)
 
-    def _hang(self, node: Node[V] | None, parent: Node[V] | None, side: int) -> None:
-        """Hang a node, or nothing, on a side of another one, or as the root."""
+    def _link(self, node: Node[V] | None, parent: Node[V] | None, side: int) -> None:
+        """Make a node, or None, the child on one side of a parent, or the root."""
         if parent:
             parent.child[side] = node
         else:

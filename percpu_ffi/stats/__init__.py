@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Statistics as Linux tells them of its own allocator in debugfs, ``percpu_stats``.
+"""The statistics that Linux prints of its allocator in debugfs, ``percpu_stats``.
 
-``dump`` is such a text taken apart, and put together again; ``figures`` takes one of an
-allocator; ``diff`` lines two of them up.
+``dump`` parses and writes that text, ``figures`` takes it from an allocator, ``diff`` compares
+two.
 """
 
 from percpu_ffi.stats.diff import diff, diff_text

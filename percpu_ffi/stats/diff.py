@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Two dumps of ``percpu_stats``, field by field, chunks side by side by their order."""
+"""The difference of two dumps of ``percpu_stats``, field by field, chunks in their order."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NOTHING: Mapping[str, int] = {}
 
 
 def diff(a: Dump, b: Dump) -> dict[str, Any]:
-    """Line two dumps up, as plain values.
+    """Return two dumps and their difference as plain values.
 
-    Returns: ``allocation``, ``totals`` and each of ``chunks``: what each field is in the first,
-        in the second, and the difference; None where one of them lacks it.
+    Returns: ``allocation``, ``totals`` and each of ``chunks``: for each field its value in the
+        first dump, in the second, and the difference; None where a dump lacks it.
 
     """
     return {
@@ -39,7 +39,7 @@ def diff(a: Dump, b: Dump) -> dict[str, Any]:
 
 
 def diff_text(a: Dump, b: Dump) -> str:
-    """The same for a person: one line a field."""
+    """Return the same as text, a line for each field."""
     return "\n".join(_lines(a, b))
 
 
@@ -56,7 +56,7 @@ def _lines(a: Dump, b: Dump) -> Iterator[str]:
 
 
 def _fields(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, list[int | None]]:
-    """Each field that either has, in the order of the first."""
+    """Return the fields of both, in the order of the first."""
     return {
         name: [
             a.get(name),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A dump of ``percpu_stats``: its text, taken apart and put together again.
+"""A dump of ``percpu_stats``: parsing and writing its text.
 
-Kernels since 4.13 print it with CONFIG_PERCPU_STATS, and all have the same layout; some
-have a field more or less.  So fields are read by name, whatever they are, and kept in order.
+Kernels since 4.13 print it with CONFIG_PERCPU_STATS, all in the same layout; some have a
+field more or less.  So any field is read, by name, and the order is kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FIRST, OTHER = "Chunk: <- First Chunk", "Chunk:"
 FIELD = re.compile(r"(\w+) *: *(-?\d{1,20})")
 CHUNK = re.compile(r"Chunk(:| ?\(\w+\):?)( <- [ -~]*)?")
 
-HINT = "give what `cat /sys/kernel/debug/percpu_stats` or percpu_stats() prints"
+HINT = "pass the output of `cat /sys/kernel/debug/percpu_stats` or of percpu_stats()"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Chunk:
 
     @property
     def mark(self) -> str:
-        """What the title says beside that this is a chunk: mostly nothing."""
+        """The title without ``Chunk``: empty for most."""
         return self.title.removeprefix("Chunk").strip(" :")
 
 
@@ -51,9 +51,9 @@ class Dump:
     allocation: Mapping[str, int] = field(default_factory=dict)
     """Geometry of the allocator."""
     totals: Mapping[str, int] = field(default_factory=dict)
-    """What it did, all chunks together."""
+    """Figures of all chunks together."""
     chunks: tuple[Chunk, ...] = ()
-    """Chunks, as they stand on the slot lists: the fullest first."""
+    """Chunks in the order of the slot lists: the fullest first."""
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -69,7 +69,7 @@ class Dump:
             yield ""
 
     def to_json(self) -> dict[str, Any]:
-        """Make plain values of it."""
+        """Return plain values."""
         return {
             "allocation": dict(self.allocation),
             "totals": dict(self.totals),
@@ -78,14 +78,14 @@ class Dump:
 
     @classmethod
     def parse(cls, text: str, name: str | None = None) -> Dump:
-        """Take a text apart.
+        """Parse the text of a dump.
 
         Args:
-            text: what a kernel or :meth:`percpu_stats` printed.
+            text: the output of a kernel or of :meth:`percpu_stats`.
             name: of the file, for errors.
 
         Raises:
-            StatsError: it is something else, or cut or damaged; with file and line.
+            StatsError: it is not a dump, or cut or damaged; with file and line.
 
         """
         return _Parser(name).parse(text)
@@ -96,7 +96,7 @@ def _rows(fields: Mapping[str, int]) -> Iterator[str]:
 
 
 class _Parser:
-    """Reads line by line; fields go into the section that was opened last."""
+    """Reads line by line; fields belong to the last section or chunk."""
 
     def __init__(self, name: str | None) -> None:
         self.name = name

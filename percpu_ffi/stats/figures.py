@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The figures of ``percpu_stats``, found in an allocator.
+"""The figures of ``percpu_stats``, taken from an allocator.
 
-What each means here is told in docs/stats.md.  Most follow from the maps:
+docs/stats.md explains each.  Most follow from the maps:
 
     |##########|..|###|.....|##|..................|
      static     8  -16  20   -8   4000
 
-    nr_alloc 2, cur_min_alloc 8, cur_max_alloc 16; fragments, which are the holes before the
-    last area: sum_frag 28, max_frag 20; free_bytes 4028
+    nr_alloc 2, cur_min_alloc 8, cur_max_alloc 16; fragments, the free ranges before
+    the last area: sum_frag 28, max_frag 20; free_bytes 4028
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["figures"]
 
-WORD = 4  # PCPU_MIN_ALLOC_SIZE of today: the bytes that a bit stands for
+WORD = 4  # PCPU_MIN_ALLOC_SIZE of later kernels: bytes of a bit of their bitmap
 
 
 def figures(allocator: PerCpu) -> Dump:
-    """Take a dump of an allocator.
+    """Return the dump of an allocator.
 
     Raises:
         ClosedError: the allocator is closed.
@@ -69,17 +69,17 @@ def figures(allocator: PerCpu) -> Dump:
 def _chunk(chunk: ChunkState, static_size: int, page_size: int, peaks: Peaks) -> Chunk:
     first = chunk.id == 0
     areas: list[int] = []
-    holes: list[tuple[int, int]] = []  # offset and size
+    free: list[tuple[int, int]] = []  # offset and size
     offset = 0
     for size in chunk.entries(static_size):
         if size > 0:
-            holes.append((offset, size))
+            free.append((offset, size))
         elif offset or not first:
             areas.append(-size)
         offset += abs(size)
     end = offset
-    # the hole behind the last area is no fragment: a bump of the pointer takes from it
-    fragments = [size for start, size in holes if start + size < end]
+    # the free range after the last area is not a fragment
+    fragments = [size for start, size in free if start + size < end]
     areas.sort()
     return Chunk(
         FIRST if first else OTHER,
@@ -88,11 +88,11 @@ def _chunk(chunk: ChunkState, static_size: int, page_size: int, peaks: Peaks) ->
             "max_alloc_size": peaks.by_chunk.get(chunk.id, 0),
             "empty_pop_pages": sum(
                 1
-                for start, size in holes
+                for start, size in free
                 for cpus in chunk.populated[-(-start // page_size) : (start + size) // page_size]
                 if cpus
             ),
-            "first_bit": (holes[0][0] if holes else end) // WORD,
+            "first_bit": (free[0][0] if free else end) // WORD,
             "free_bytes": chunk.free_size,
             "contig_bytes": chunk.contig_hint,
             "sum_frag": sum(fragments),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Traces: operations, and readers for what kernels print.
+"""Traces: sequences of operations, and readers for what kernels print.
 
-``operations`` is what a trace holds, ``text`` and ``file`` read and write it,
-``source`` opens files, ``trace`` is the class that users see.
+``operations`` has the data of a trace, ``text`` and ``file`` read and write it, ``source``
+opens files, ``trace`` has the public class.
 """
 
 from percpu_ffi.trace.operations import Key, Kind, Op, Places, TraceStats

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Our own trace file: small, and loaded without parsing.
+"""The trace file of this package: small, and loaded without parsing text.
 
 Layout: the 8 bytes of MAGIC; the length of the head, 32 bits, little-endian; the head,
-JSON in UTF-8; the operations, compressed.  The operations are 16-byte structures whose
-n-th bytes are put side by side before compression: most of these rows are nearly
-constant, so they shrink to little.
+JSON in UTF-8; the operations, compressed.  The operations are 16-byte structures, stored in
+16 rows: the n-th bytes of all of them.  Most rows are nearly constant and compress well.
 
-A trace with notes has NOTED in place of MAGIC, and 16 rows more in the same stream: the
-notes, in the same way, each time less the one before it, in ticks, modulo 2^64.  The
-head tells how many nanoseconds a tick is.
+A trace with notes has NOTED in place of MAGIC, and 16 more rows in the same stream: the
+notes, likewise, with each time as its difference from the one before, in ticks, modulo 2^64.
+The head has the nanoseconds of a tick.
 """
 
 from __future__ import annotations
@@ -48,15 +47,15 @@ MAGIC = b"PCPUTRC1"
 NOTED = b"PCPUTRC2"
 MAGICS = MAGIC, NOTED
 LENGTH = struct.Struct("<I")
-MAX_ASK = 1 << 63  # sizes and alignments are 64-bit integers
+MAX_REQUEST = 1 << 63  # sizes and alignments are 64-bit integers
 TIMES = 1 << 64
-DAMAGED = (  # what reading a file raises that holds anything
+DAMAGED = (  # exceptions of reading arbitrary bytes
     struct.error, ValueError, LookupError, TypeError, OverflowError, RecursionError, zlib.error,
 )  # fmt: skip
 
 
 def write_file(path: str | Path, operations: Operations) -> None:
-    """Write a trace; the file appears under its name only when it is whole.
+    """Write a trace, atomically.
 
     Raises:
         OSError: it cannot be written.
@@ -85,7 +84,7 @@ def write_file(path: str | Path, operations: Operations) -> None:
 
 
 def read_file(blocks: Blocks) -> Operations:
-    """Read what :func:`write_file` wrote.
+    """Read a file of :func:`write_file`.
 
     Raises:
         TraceError: the file is cut or damaged, or comes from a machine of another byte order.
@@ -97,7 +96,7 @@ def read_file(blocks: Blocks) -> Operations:
     try:
         (length,) = LENGTH.unpack_from(data, len(MAGIC))
         operations, n, tick, byteorder = _read_head(data[start : start + length])
-        # no more than was promised: a small file can hold gigabytes of zeroes
+        # limited: a small file can expand to gigabytes of zeroes
         inflater = zlib.decompressobj()
         rows = inflater.decompress(data[start + length :], n * width + 1)
     except DAMAGED as error:
@@ -128,7 +127,7 @@ def read_file(blocks: Blocks) -> Operations:
 
 
 def _rows(data: bytearray, size: int) -> bytes:
-    """Put the n-th bytes of structures of ``size`` bytes side by side."""
+    """Return all first bytes of structures of ``size`` bytes, then all second ones, and so on."""
     return b"".join(bytes(data[i::size]) for i in range(size))
 
 
@@ -142,12 +141,12 @@ def _columns(rows: bytes, size: int) -> bytearray:
 
 
 def _tick(notes: bytearray) -> int:
-    """Give the nanoseconds that all times are multiples of: 1,000 for most recorders."""
+    """Return the nanoseconds that all times are multiples of: 1,000 for most recorders."""
     return reduce(gcd, _times(notes), 0) or 1
 
 
 def _differences(notes: bytearray, tick: int) -> bytearray:
-    """Give the notes, each time in ticks and less the one before it."""
+    """Return the notes, each time as its difference from the one before, in ticks."""
     changed = notes.copy()
     ticks = chain([0], (time // tick for time in _times(notes)))
     _times(changed)[:] = _numbers((b - a) % TIMES for a, b in pairwise(ticks))
@@ -155,7 +154,7 @@ def _differences(notes: bytearray, tick: int) -> bytearray:
 
 
 def _sums(notes: bytearray, tick: int) -> None:
-    """Undo :func:`_differences`, in place; OverflowError: no times are behind these numbers."""
+    """Undo :func:`_differences` in place; OverflowError where a time has more than 64 bits."""
     times = _times(notes)
     times[:] = _numbers(ticks % TIMES * tick for ticks in accumulate(times))
 
@@ -169,7 +168,7 @@ def _numbers(numbers: Iterable[int]) -> memoryview:
 
 
 def _read_head(text: bytes) -> tuple[Operations, int, int, str]:
-    """Read the head: all but the operations; their number, a tick's length, the byte order."""
+    """Return the operations without their data, their number, a tick, and the byte order."""
     head = json.loads(text)
     n, slots, names, byteorder = head["ops"], head["slots"], head["names"], head["byteorder"]
     kinds = [Kind(size, align, site) for size, align, site in head["kinds"]]
@@ -183,13 +182,13 @@ def _read_head(text: bytes) -> tuple[Operations, int, int, str]:
     if type(n) is not int or type(slots) is not int or not 0 <= slots <= n:
         raise ValueError(f"{slots} slots for {n} operations")
     for kind in kinds:
-        asks = all(type(ask) is int and -MAX_ASK <= ask < MAX_ASK for ask in kind[:2])
-        if not asks or not isinstance(kind.site, str):
-            raise ValueError(f"{kind} is no kind")
+        numbers = all(type(n) is int and -MAX_REQUEST <= n < MAX_REQUEST for n in kind[:2])
+        if not numbers or not isinstance(kind.site, str):
+            raise ValueError(f"{kind} is not a kind")
     if names is not None and not all(isinstance(name, int | str) for name in list(names)):
         raise ValueError("a name is neither an integer nor a string")
     if not all(type(value) is int for value in vars(stats).values()):
-        raise ValueError("a figure is no integer")
+        raise ValueError("a figure is not an integer")
     operations = Operations(
         kinds=kinds, faults=faults, setup=setup, slots=slots, names=names, stats=stats
     )

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a trace holds: 16 bytes an operation, and what they refer to.
+"""The data of a trace: 16 bytes for each operation, and the tables that they refer to.
 
-The layout is that of ``struct pcpu_op`` in percpu.h, so that C replays it as it is:
-a 64-bit key, a 32-bit slot, a 32-bit kind.  The key is the recorder's name for an area.
-The slot is ours while the area lives; it is used again afterwards, so that a table of
-slots is as long as the most areas alive at one time.  The kind says what an allocation
-asks for, or that the operation frees.  A trace that was made by hand or found by a
-random campaign may also set faults, and tell the set-up that it belongs to.
+The layout is that of ``struct pcpu_op`` in percpu.h, so that C replays it without a copy: a
+64-bit key, a 32-bit handle, a 32-bit kind.  The key is the recorder's name for an area.  The
+handle stands for the area while it is live and is reused afterwards, so a table of handles is
+as long as the most areas live at one time.  The kind is the size and alignment of an
+allocation, or says that the operation frees.  A trace made by hand or by a random campaign
+may also set faults, and have the set-up of its allocator.
 
-A recording has a note beside each operation, 16 bytes as ``struct pcpu_trace_note`` in
+A recording also has a note for each operation, 16 bytes as ``struct pcpu_trace_note`` in
 percpu_trace.h: a 64-bit time, the kernel's chunk and the offset there, 32 bits each.
 """
 
@@ -19,7 +19,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from percpu_ffi.config import FAULT_SITES, FaultPlan
+from percpu_ffi.config import FAULT_SITES, Config, FaultPlan
 from percpu_ffi.errors import ConfigError, bad_site, shown
 
 __all__ = [
@@ -47,48 +47,35 @@ Op = (
 
 OP = struct.Struct("=QII")
 FREE = 0xFFFFFFFF  # as a kind: the operation frees
-FAULT = 0xFFFFFFFE  # as a kind: the operation sets the fault at index slot
-ORPHAN = 0xFFFFFFFF  # as a slot: nothing to free
+FAULT = 0xFFFFFFFE  # as a kind: the operation sets a fault, the handle is its index
+ORPHAN = 0xFFFFFFFF  # as a handle: nothing to free
 
 NOTE = struct.Struct("=QII")
 NO_TIME = 0xFFFFFFFFFFFFFFFF
 NO_PLACE = 0xFFFFFFFF  # as a chunk or an offset
 
 # arguments of an allocator that a file can hold
-SETTINGS = frozenset(
-    {
-        "cpus",
-        "first_chunk",
-        "free_size",
-        "memory",
-        "nodes",
-        "page_limit",
-        "page_size",
-        "quirks",
-        "static_size",
-        "unit_size",
-    }
-)
+SETTINGS = Config.__init__.__annotations__.keys() - {"static_image", "return"}
 
 
 class Kind(NamedTuple):
-    """What an allocation asks for."""
+    """Size, alignment and call site of an allocation."""
 
     size: int
     """Bytes."""
     align: int
     """Bytes."""
     site: str
-    """The kernel function that called, as printed; empty where the kernel did not tell."""
+    """The calling kernel function, as printed; empty where the kernel does not print it."""
 
 
 class Places(NamedTuple):
-    """Where the recording kernel had the areas; an item for each operation."""
+    """Places of the areas in the recording kernel; an item for each operation."""
 
     chunks: memoryview
-    """Chunks by order of first appearance, unsigned 32-bit integers; 2^32 - 1: not told."""
+    """Chunks by order of first appearance, unsigned 32-bit integers; 2^32 - 1: unknown."""
     offsets: memoryview
-    """Bytes in a chunk's unit, unsigned 32-bit integers; 2^32 - 1: not told."""
+    """Bytes in a chunk's unit, unsigned 32-bit integers; 2^32 - 1: unknown."""
 
 
 @dataclass(frozen=True)
@@ -102,25 +89,25 @@ class TraceStats:
     frees: int = 0
     """Frees, orphans included."""
     orphan_frees: int = 0
-    """Frees of pointers that were never seen allocated."""
+    """Frees of pointers that the recording never allocated."""
     reallocs: int = 0
-    """Allocations of pointers that were not seen freed since the last one."""
+    """Allocations of pointers that are live already: the free was lost."""
     lost: int = 0
-    """Events that the recorder lost, as it says itself."""
+    """Events that the recorder reports as lost."""
     cpus: int = 0
-    """CPUs that the recording names; 0: none."""
+    """CPUs according to the recording; 0: unknown."""
     kernel_failures: int = 0
     """Allocations that failed in the recording kernel."""
     kernel_created: int = 0
-    """Chunks that the recording kernel made."""
+    """Chunks that the recording kernel created."""
     kernel_destroyed: int = 0
-    """Chunks that it gave back."""
+    """Chunks that it destroyed."""
     kernel_chunks: int = 0
-    """Different chunks in which it placed areas."""
+    """Chunks in which it placed areas."""
     kernel_pages: int = 0
-    """Pages of 4 KiB that these areas touched, in one CPU's units."""
+    """Pages of 4 KiB of one CPU's units that these areas touch."""
     kernel_extent: int = 0
-    """End of the highest area in a unit, bytes."""
+    """Bytes up to the end of the highest area in a unit."""
 
 
 @dataclass
@@ -128,25 +115,25 @@ class Operations:
     """The operations of a trace and what they refer to."""
 
     ops: bytearray = field(default_factory=bytearray)
-    """``OP`` structures, one behind the other."""
+    """``OP`` structures, one after the other."""
     notes: bytearray = field(default_factory=bytearray, compare=False)
-    """``NOTE`` structures, one for each operation, or none at all."""
+    """``NOTE`` structures, one for each operation, or none."""
     kinds: list[Kind] = field(default_factory=list)
-    """What the kinds stand for."""
+    """The requests that the kinds stand for."""
     faults: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    """Faults that are set on the way: a site and the arguments of ``inject()``."""
+    """Faults that operations set: a site and the arguments of ``inject()``."""
     setup: dict[str, Any] = field(default_factory=dict)
-    """Arguments of the allocator that the operations were made for."""
+    """Constructor arguments of the allocator that the operations were made for."""
     slots: int = 0
-    """Most areas alive at one time."""
+    """Number of handles: the most areas live at one time."""
     names: list[Key] | None = None
-    """What the keys stand for; None: they stand for themselves."""
+    """The names that the keys stand for; None: the keys themselves."""
     stats: TraceStats = TraceStats()
     """Figures."""
 
 
 def checked_fault(site: Any, plan: Any) -> dict[str, Any]:
-    """Check the arguments of ``inject()``; in values that a file can hold.
+    """Check the arguments of ``inject()``, and return them as values that a file can hold.
 
     Raises:
         ConfigError: no such site, or a value out of range.
@@ -165,12 +152,12 @@ def checked_fault(site: Any, plan: Any) -> dict[str, Any]:
 
 
 def checked_setup(setup: Any) -> dict[str, Any]:
-    """Check that a set-up names arguments of an allocator, in values that a file can hold.
+    """Check the names of an allocator's arguments, and return values that a file can hold.
 
-    Whether they fit together is for the allocator to say.
+    Whether the values fit together is checked by the allocator.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: it is not a mapping of such arguments.
 
     """
     try:
@@ -186,7 +173,7 @@ def checked_setup(setup: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Make JSON's own types of numpy's numbers and of sets of quirks."""
+    """Convert numpy's numbers and sets of quirks to types of JSON."""
     if value is None or isinstance(value, str | float):
         return value
     if hasattr(value, "__index__"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Open a file that may be compressed, and read it in blocks."""
+"""Files that may be compressed, read in blocks."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ XZ_MAGIC = b"\xfd7zXZ\0"
 
 
 class Source(Protocol):
-    """Where a reader takes a trace from: a name for its errors, and blocks."""
+    """The input of a reader: a name for its errors, and blocks of bytes."""
 
     name: str
     head: bytes
-    """The first block, to tell formats apart."""
+    """The first block, which identifies the format."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give ``head``, then the rest."""
+        """Return ``head``, then the other blocks."""
         ...
 
 
@@ -50,11 +50,11 @@ class Blocks:
         self._raw = raw
         self._stream = stream
         self._progress = progress
-        self._told = 0
+        self._reported = 0
         self.head = self._read()
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give ``head``, then the rest."""
+        """Return ``head``, then the other blocks."""
         block = self.head
         while block:
             yield block
@@ -69,8 +69,8 @@ class Blocks:
             ) from error
         if self._progress and self._raw.seekable():
             position = self._raw.tell()
-            self._progress(position - self._told)
-            self._told = position
+            self._progress(position - self._reported)
+            self._reported = position
         return block
 
 
@@ -78,7 +78,7 @@ class Blocks:
 def open_source(
     path: str | Path, progress: Callable[[int], object] | None = None
 ) -> Iterator[Blocks]:
-    """Open ``path``, plain, gzip or xz by its first bytes.
+    """Open a file that is plain, gzip or xz according to its first bytes.
 
     Args:
         path: the file.
@@ -95,5 +95,5 @@ def open_source(
         if magic.startswith(GZIP_MAGIC):
             stream = gzip.GzipFile(fileobj=raw)
         elif magic == XZ_MAGIC:
-            stream = lzma.LZMAFile(raw)  # noqa: SIM115 - raw is what is closed
+            stream = lzma.LZMAFile(raw)  # noqa: SIM115 - raw is closed
         yield Blocks(str(path), raw, stream, progress)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read what kernels print: ftrace and perf script, old and new fields.
+"""Reader for what kernels print: ftrace and perf script, old and new fields.
 
-The work is done in C (csrc/trace/); here blocks go in, operations come out, and errors
-get their words.
+The parser is in C (csrc/trace/); this module feeds it blocks, takes the operations, and words
+the errors.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["read_text"]
 
-HINT = "see docs/traces.md for how to record one"
+HINT = "docs/traces.md explains how to record one"
 
-# recordings that a tool has to turn into text first
+# binary recordings that a tool converts to text
 BINARY = {
     b"PERFILE2": "this is perf's own file: run `perf script > FILE` and read that",
     b"\x17\x08\x44tracing": "this is trace-cmd's own file: run `trace-cmd report > FILE`, "
@@ -30,13 +30,13 @@ BINARY = {
 }
 
 MESSAGES = {
-    lib.PCPU_T_MISSING: "the event has no `{field}=`; the line is damaged, or no kernel printed it",
-    lib.PCPU_T_NUMBER: "`{field}=` is no number that a kernel prints; the line is damaged",
-    lib.PCPU_T_POINTER: "`{field}=` is printed as a mask, as kernels do early at boot; pointers "
-    "cannot be told apart: record later, or boot with no_hash_pointers",
+    lib.PCPU_T_MISSING: "the event has no `{field}=`; the line is damaged, or no kernel's",
+    lib.PCPU_T_NUMBER: "`{field}=` is not a number as kernels print it; the line is damaged",
+    lib.PCPU_T_POINTER: "`{field}=` is masked, as kernels do early at boot; pointers "
+    "cannot be distinguished: record later, or boot with no_hash_pointers",
     lib.PCPU_T_CUT: "the trace is cut in mid-line; copy it again, or delete its last line",
     lib.PCPU_T_BINARY: f"this is binary data, not the text of a trace; {HINT}",
-    lib.PCPU_T_TOO_MANY: "more than 2^32 pointers are alive; split the trace",
+    lib.PCPU_T_TOO_MANY: "more than 2^32 areas are live; split the trace",
 }
 
 
@@ -49,8 +49,8 @@ def read_text(blocks: Source, stopped: Callable[[Exception], object] = _raise) -
 
     Args:
         blocks: the text.
-        stopped: called with what ends the reading before that; if it does not raise it, what
-            came before stands.
+        stopped: called with the error that ends the reading early; if it returns, the
+            operations read so far are returned.
 
     Raises:
         TraceError: it is empty, cut, binary, or not a trace of percpu events.
@@ -70,7 +70,7 @@ def read_text(blocks: Source, stopped: Callable[[Exception], object] = _raise) -
         _take(reader, found, count)
         if error:
             break
-    if lib.pcpu_trace_finish(reader):  # after an error it is that again
+    if lib.pcpu_trace_finish(reader):  # returns an earlier error again
         stopped(_error(reader, blocks.name))
     _take(reader, found, count)
 

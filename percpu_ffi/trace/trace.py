@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A trace: what was asked of an allocator, in order."""
+"""A trace: a sequence of allocations and frees."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Trace:
 
     A third one, ``("inject", site, {"nth": 3})``, calls ``inject()`` with these arguments.
     Keys are names for areas: kernel pointers in a recording, any integers or strings in
-    traces made by :meth:`from_ops`.  Freeing a key that is not alive does nothing;
-    allocating one that is frees the old area first.  Sizes and alignments are in bytes.
+    traces made by :meth:`from_ops`.  Freeing a key without a live area does nothing;
+    allocating a key with one frees that area first.  Sizes and alignments are in bytes.
     """
 
     __slots__ = ("_data",)
@@ -58,7 +58,7 @@ class Trace:
         """Read a trace: what ftrace or perf script printed, or a file of :meth:`save`.
 
         Args:
-            path: the file; plain, gzip or xz, told by its first bytes.
+            path: the file; plain, gzip or xz according to its first bytes.
             progress: called with the number of bytes of the file read since its last call.
 
         Raises:
@@ -69,7 +69,7 @@ class Trace:
         with open_source(path, progress) as blocks:
             if blocks.head.startswith(MAGICS):
                 return cls(read_file(blocks))
-            from percpu_ffi.trace.text import read_text  # noqa: PLC0415 - it alone needs the C code
+            from percpu_ffi.trace.text import read_text  # noqa: PLC0415 - needs the compiled core
 
             return cls(read_text(blocks))
 
@@ -80,18 +80,18 @@ class Trace:
         setup: dict[str, Any] | None = None,
         times: Iterable[int] | None = None,
     ) -> Trace:
-        """Make a trace from tuples; iterating it gives the same tuples back.
+        """Make a trace from tuples; iterating it returns the same tuples.
 
         Args:
             ops: the operations.
-            setup: arguments of the allocator that they were made for, which commands take
-                as their defaults.
-            times: when each operation happened, as :attr:`times` gives them.
+            setup: constructor arguments of the allocator that they were made for, the
+                defaults of commands.
+            times: the time of each operation, as in :attr:`times`.
 
         Raises:
-            TraceError: a tuple is no operation, or a time is none; ``line`` is its number,
-                from 1.  Or there are not as many times as operations.
-            ConfigError: the set-up names something that is no argument.
+            TraceError: a tuple is not an operation, or a time is invalid; ``line`` is its
+                number, from 1.  Or there are more or fewer times than operations.
+            ConfigError: the set-up has a name that is not an argument.
 
         """
         data = _assemble(ops)
@@ -101,7 +101,7 @@ class Trace:
         return cls(data)
 
     def save(self, path: str | Path) -> None:
-        """Write the trace to a small file that :meth:`load` reads without parsing.
+        """Write the trace to a small file that :meth:`load` reads without parsing text.
 
         Raises:
             OSError: it cannot be written.
@@ -111,49 +111,49 @@ class Trace:
 
     @property
     def ops(self) -> memoryview:
-        """The operations as C has them, 16 bytes each; read only."""
+        """The operations in C's layout, 16 bytes each; read only."""
         return memoryview(self._data.ops).toreadonly()
 
     @property
     def times(self) -> memoryview | None:
-        """When each operation happened: nanoseconds since the zero of the recorder's clock.
+        """The time of each operation: nanoseconds since the zero of the recorder's clock.
 
-        Unsigned 64-bit integers, read only, without a copy; 2^64 - 1 where the recorder does
-        not tell.  None where it tells no time at all, and for traces made by hand without.
-        Clocks of ftrace that count ticks (``counter``, ``x86-tsc``) tell none.
+        Unsigned 64-bit integers, read only, without a copy; 2^64 - 1 where a time is unknown.
+        None where all are unknown, as with clocks of ftrace that count ticks (``counter``,
+        ``x86-tsc``).
         """
         times = memoryview(self._data.notes).toreadonly().cast("Q")[::2]
-        return times if _tells(times, NO_TIME) else None
+        return times if _has_values(times, NO_TIME) else None
 
     @property
     def places(self) -> Places | None:
-        """Where the recording kernel had the area of each operation; read only, without a copy.
+        """The place of each operation's area in the recording kernel; read only, without a copy.
 
-        A chunk is known by the address that the kernel prints: one that was made later at
-        the same address has the same number.  None where the recorder tells no place at all.
+        The kernel prints a chunk's address: a chunk created later at the same address has the
+        same number.  None where all places are unknown.
         """
         words = memoryview(self._data.notes).toreadonly().cast("I")
         places = Places(words[2::4], words[3::4])
-        return places if any(_tells(column, NO_PLACE) for column in places) else None
+        return places if any(_has_values(column, NO_PLACE) for column in places) else None
 
     @property
     def kinds(self) -> list[Kind]:
-        """The different requests: size, alignment and call site."""
+        """The distinct requests: size, alignment and call site."""
         return self._data.kinds
 
     @property
     def faults(self) -> list[tuple[str, dict[str, Any]]]:
-        """Faults that are set on the way: a site and the arguments of ``inject()``."""
+        """Faults that operations set: a site and the arguments of ``inject()``."""
         return [(site, dict(plan)) for site, plan in self._data.faults]
 
     @property
     def setup(self) -> dict[str, Any]:
-        """Arguments of the allocator that the trace was made for; empty for recordings."""
+        """Constructor arguments of the allocator the trace was made for; empty for recordings."""
         return copy.deepcopy(self._data.setup)
 
     @property
     def slots(self) -> int:
-        """Most keys alive at one time."""
+        """Number of handles: the most areas live at one time."""
         return self._data.slots
 
     @property
@@ -169,7 +169,7 @@ class Trace:
         return len(self._data.ops) // OP.size
 
     def __eq__(self, other: object) -> bool:
-        """Whether the same is asked, under the same set-up; when and where does not count."""
+        """Whether operations and set-up are equal; times and places are not compared."""
         if not isinstance(other, Trace):
             return NotImplemented
         if self._data == other._data:
@@ -183,7 +183,7 @@ class Trace:
     __hash__ = None  # type: ignore[assignment]
 
     def __iter__(self) -> Iterator[Op]:
-        """Give the operations as tuples."""
+        """Iterate over the operations as tuples."""
         return (self._tuple(*op) for op in OP.iter_unpack(self._data.ops))
 
     @overload
@@ -191,35 +191,35 @@ class Trace:
     @overload
     def __getitem__(self, index: slice) -> list[Op]: ...
     def __getitem__(self, index: int | slice) -> Op | list[Op]:
-        """Give one operation as a tuple, or a list of them."""
+        """Return one operation as a tuple, or a list of them."""
         numbers = range(len(self))[index]
         if isinstance(numbers, range):
             return [self[i] for i in numbers]
         return self._tuple(*OP.unpack_from(self._data.ops, numbers * OP.size))
 
-    def _tuple(self, key: int, slot: int, kind: int) -> Op:
+    def _tuple(self, key: int, handle: int, kind: int) -> Op:
         try:
             if kind == FAULT:
-                site, plan = self._data.faults[slot]
+                site, plan = self._data.faults[handle]
                 return ("inject", site, dict(plan))
             name = key if self._data.names is None else self._data.names[key]
             if kind == FREE:
                 return ("free", name)
-            ask = self._data.kinds[kind]
+            wanted = self._data.kinds[kind]
         except IndexError:
             raise damaged_trace() from None
-        return ("alloc", name, ask.size, ask.align)
+        return ("alloc", name, wanted.size, wanted.align)
 
 
-def _tells(column: memoryview, nothing: int) -> bool:
-    """Whether a column of the notes has a value; most often its first item says so."""
+def _has_values(column: memoryview, nothing: int) -> bool:
+    """Return whether a column of the notes has a value; most often its first item has."""
     if column and column[0] != nothing:
         return True
     return column.tobytes() != b"\xff" * column.nbytes
 
 
 def _notes(times: Iterable[int], n: int) -> bytearray:
-    """Make notes of times alone."""
+    """Return notes with times and without places."""
     column = array("Q")
     for number, time in enumerate(times, 1):
         try:
@@ -238,40 +238,40 @@ def _notes(times: Iterable[int], n: int) -> bytearray:
 
 
 class _Assembler:
-    """Gives slots and kinds to operations, as the reader in C does."""
+    """Assigns handles and kinds to operations, as the reader in C does."""
 
     def __init__(self) -> None:
         self.keys: list[Key] = []
-        self.slot_of: dict[Key, int] = {}
-        self.free_slots: list[int] = []
+        self.handle_of: dict[Key, int] = {}
+        self.free_handles: list[int] = []
         self.kinds: dict[tuple[int, int], int] = {}
         self.faults: list[tuple[str, dict[str, Any]]] = []
-        self.slots = 0
+        self.handles = 0
         self.orphans = 0
         self.reallocs = 0
         self.rows: list[tuple[int, int]] = []
 
     def alloc(self, key: Key, size: int, align: int) -> None:
-        slot = self.slot_of.get(key)
-        if slot is not None:
+        handle = self.handle_of.get(key)
+        if handle is not None:
             self.reallocs += 1
-        elif self.free_slots:
-            slot = self.free_slots.pop()
+        elif self.free_handles:
+            handle = self.free_handles.pop()
         else:
-            slot = self.slots
-            self.slots += 1
-        self.slot_of[key] = slot
+            handle = self.handles
+            self.handles += 1
+        self.handle_of[key] = handle
         self.keys.append(key)
-        self.rows.append((slot, self.kinds.setdefault((size, align), len(self.kinds))))
+        self.rows.append((handle, self.kinds.setdefault((size, align), len(self.kinds))))
 
     def free(self, key: Key) -> None:
-        slot = self.slot_of.pop(key, ORPHAN)
-        if slot == ORPHAN:
+        handle = self.handle_of.pop(key, ORPHAN)
+        if handle == ORPHAN:
             self.orphans += 1
         else:
-            self.free_slots.append(slot)
+            self.free_handles.append(handle)
         self.keys.append(key)
-        self.rows.append((slot, FREE))
+        self.rows.append((handle, FREE))
 
     def inject(self, site: Any, plan: Any) -> None:
         self.keys.append(0)
@@ -294,7 +294,7 @@ class _Assembler:
             ops=data,
             kinds=[Kind(size, align, "") for size, align in self.kinds],
             faults=self.faults,
-            slots=self.slots,
+            slots=self.handles,
             names=names,
             stats=TraceStats(
                 events=len(self.rows),
@@ -312,14 +312,14 @@ def _assemble(ops: Iterable[tuple[Any, ...]]) -> Operations:
         match op:
             case ("alloc", int() | str() as key, size, align):
                 try:
-                    asks = operator.index(size), operator.index(align)
+                    request = operator.index(size), operator.index(align)
                 except TypeError:
-                    asks = 1 << 63, 0
-                if not all(-(1 << 63) <= ask < 1 << 63 for ask in asks):
+                    request = 1 << 63, 0  # out of range
+                if not all(-(1 << 63) <= number < 1 << 63 for number in request):
                     raise TraceError(
                         f"{shown(op)}: size and alignment are integers of 64 bits", line=number
                     )
-                assembler.alloc(key, *asks)
+                assembler.alloc(key, *request)
             case ("free", int() | str() as key):
                 assembler.free(key)
             case ("inject", site, plan):

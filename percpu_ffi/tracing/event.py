@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What an allocator keeps of an event: what happened, when, where, and who asked.
+"""The record that an allocator keeps of an event.
 
-Laid out as ``struct pcpu_record`` in csrc/percpu_hooks.h, kinds as ``enum pcpu_event_kind``.
+The layout is that of ``struct pcpu_record`` in csrc/percpu_hooks.h, the kinds are those of
+``enum pcpu_event_kind``.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ RECORD = struct.Struct("=ii5qQii")
 
 
 class Record(NamedTuple):
-    """One event; what does not apply is 0."""
+    """One event; fields that do not apply are 0."""
 
     kind: int
     """``ALLOC``, ``FREE``, ``ALLOC_FAIL``, ``CREATE_CHUNK`` or ``DESTROY_CHUNK``."""
     error: int
-    """Why it failed, by C's number; the model has none."""
+    """C's error code of a failure; 0 in the model."""
     ptr: int
     """Per-CPU pointer of the area, or of the chunk's start."""
     chunk: int
@@ -42,21 +43,21 @@ class Record(NamedTuple):
     offset: int
     """Bytes from the start of a unit."""
     size: int
-    """Bytes: as asked, or as the map has them."""
+    """Bytes, as requested or, for a free, as in the map."""
     align: int
-    """Bytes, as asked."""
+    """Bytes, as requested."""
     ns: int
-    """When: ``time.monotonic_ns()``."""
+    """Time, as ``time.monotonic_ns()``."""
     cpu: int
-    """Where the caller ran; -1: unknown."""
+    """CPU of the caller; -1: unknown."""
     tid: int
-    """Its thread, by the kernel's number."""
+    """Kernel's id of the calling thread."""
 
     @classmethod
     def now(
         cls, kind: int, ptr: int = 0, chunk: int = 0, offset: int = 0, size: int = 0, align: int = 0
     ) -> Record:
-        """Record an event of this thread."""
+        """Return the record of an event of this thread."""
         return cls(
             *(kind, 0, ptr, chunk, offset, size, align),
             *(time.monotonic_ns(), _cpu(), threading.get_native_id()),
@@ -64,7 +65,7 @@ class Record(NamedTuple):
 
 
 def _cpu() -> int:
-    """Tell the CPU of this thread, by field 39 of proc(5)'s ``stat``."""
+    """Return the CPU of this thread: field 39 of ``stat`` in proc(5)."""
     try:
         fields = Path("/proc/thread-self/stat").read_bytes().rpartition(b")")[2].split()
         return int(fields[36])
@@ -73,7 +74,7 @@ def _cpu() -> int:
 
 
 def own_name() -> str:
-    """Tell what the kernel calls this process."""
+    """Return the kernel's name of this process."""
     try:
         return Path("/proc/self/comm").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

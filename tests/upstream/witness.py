@@ -304,10 +304,6 @@ class Witness(BaseAllocator):
         if library:
             library.give_back()
 
-    @property
-    def static_ptr(self) -> int:
-        return self._static_ptr
-
     def _alloc(self, size: int, align: int) -> int:
         call = self._library.alloc
         if not self._takes(size, align):
