@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "allocator.h"
+#include "internal.h"
 
 /* the @i-th of an array of integers of any width, negative when signed */
 static int64_t nth(const void *array, int width, size_t i)

@@ -38,7 +38,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "compiler.h"
+#include "kernel/kernel.h"
 #include "rseq/rseq.h"
 
 /* one CPU's copy: a unit is the same for all, and they lie side by side */

@@ -490,7 +490,7 @@ struct pcpu_info {
 	int64_t chunks_created;	/* since creation, the first not counted */
 	int64_t chunks_destroyed; /* since creation */
 	int64_t pages;		/* page frames held now, boot-time ones included */
-	int64_t half_done;	/* allocations that gave a gap away, then failed */
+	int64_t partial_failures; /* allocations that changed a map, then failed */
 	int64_t areas;		/* live areas, the static one not counted */
 	int64_t max_areas;	/* most of them at one time */
 	int64_t max_chunks;	/* most chunks at one time, the first included */

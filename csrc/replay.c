@@ -6,8 +6,7 @@
  * are used again when an area dies, so that a table finds the pointer.
  */
 #define _GNU_SOURCE 1	/* clock_gettime */
-#include "allocator.h"
-#include "clock.h"
+#include "internal.h"
 
 /* each field is read once: what was checked is what is used */
 static struct pcpu_op read_op(const struct pcpu_op *op)
@@ -127,7 +126,7 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 	err = pcpu_lock(pcpu);
 	if (err)
 		return err;
-	start = pcpu_now_ns();
+	start = ktime_get_ns();
 	for (i = from; i < to; i++) {
 		struct pcpu_op op = read_op(&replay->ops[i]);
 		int64_t ptr = 0;
@@ -147,7 +146,7 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 		if (replay->pointers)
 			replay->pointers[i] = ptr;
 	}
-	replay->elapsed_ns += pcpu_now_ns() - start;
+	replay->elapsed_ns += ktime_get_ns() - start;
 	pcpu_unlock(pcpu);
 	return err;
 }

@@ -252,7 +252,7 @@ class Allocator(PerCpu):
             raise self._error(error)
 
     def _half_done(self) -> int:
-        return int(self._info().half_done)
+        return int(self._info().partial_failures)
 
     def _peaks(self) -> Peaks:
         info, error = self._info(), ffi.new("int *")

@@ -57,6 +57,12 @@ static bool is_red(const struct rb_node *node)
 	return node && node->red;
 }
 
+/**
+ * fake_rb_insert - link a node and rebalance
+ * @node: the new node
+ * @parent: the leaf above it, NULL in an empty tree
+ * @link: the empty place, &parent->left, &parent->right or &root->node
+ */
 void fake_rb_insert(struct rb_root *root, struct rb_node *node,
 		    struct rb_node *parent, struct rb_node **link)
 {
@@ -150,6 +156,10 @@ static void mend_black(struct rb_root *root, struct rb_node *node,
 		node->red = false;
 }
 
+/**
+ * fake_rb_erase - unlink a node and rebalance
+ * @node: a node of it
+ */
 void fake_rb_erase(struct rb_root *root, struct rb_node *node)
 {
 	struct rb_node *child, *parent;
@@ -182,6 +192,11 @@ void fake_rb_erase(struct rb_root *root, struct rb_node *node)
 		mend_black(root, child, parent);
 }
 
+/**
+ * fake_rb_first - the node with the smallest key
+ *
+ * Return: the node, or NULL in an empty tree.
+ */
 struct rb_node *fake_rb_first(const struct rb_root *root)
 {
 	struct rb_node *node = root->node;
@@ -191,6 +206,12 @@ struct rb_node *fake_rb_first(const struct rb_root *root)
 	return node;
 }
 
+/**
+ * fake_rb_next - the node with the next larger key
+ * @node: a node of a tree
+ *
+ * Return: the node, or NULL.
+ */
 struct rb_node *fake_rb_next(const struct rb_node *node)
 {
 	struct rb_node *next = node->right;

@@ -305,6 +305,14 @@ static int require(struct trace_line *line, unsigned int has, unsigned int need)
 	return -PCPU_T_MISSING;
 }
 
+/**
+ * trace_line_parse - read one line
+ * @text: the line
+ * @n: bytes, without the line feed
+ * @line: the answer
+ *
+ * Return: 0 or a negative enum pcpu_trace_error.
+ */
 int trace_line_parse(const char *text, size_t n, struct trace_line *line)
 {
 	struct span s = { text, text + n };

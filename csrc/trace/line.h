@@ -37,14 +37,6 @@ struct trace_line {
 	const char *field;	/* on error: which one */
 };
 
-/**
- * trace_line_parse - read one line
- * @text: the line
- * @n: bytes, without the line feed
- * @line: the answer
- *
- * Return: 0 or a negative enum pcpu_trace_error.
- */
 int trace_line_parse(const char *text, size_t n, struct trace_line *line);
 
 #endif /* PCPU_TRACE_LINE_H */
