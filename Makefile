@@ -31,7 +31,7 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 	-Wwrite-strings -Wundef
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: run test check-c check-python check-upstream coverage mutate bench lint strict dist \
+.PHONY: run test check-c check-python check-upstream coverage mutate bench lint strict layers dist \
 	pictures clean
 .DELETE_ON_ERROR:
 
@@ -59,7 +59,7 @@ pictures: $(VENV)/.test
 	tools/need.sh program chromium
 	$(BIN)/python tools/pictures.py docs/pictures
 
-lint: $(VENV)/.lint strict
+lint: $(VENV)/.lint strict layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -68,6 +68,9 @@ lint: $(VENV)/.lint strict
 STRICT_OBJECTS := $(CSRC:%.c=$(BUILD)/strict/%.o)
 
 strict: $(STRICT_OBJECTS)
+
+layers: $(STRICT_OBJECTS) csrc/layers.txt
+	@$(PYTHON) tools/check_layers.py $(BUILD)/strict
 
 $(STRICT_OBJECTS): $(BUILD)/strict/%.o: %.c $(HEADERS)
 	@mkdir -p $(@D)

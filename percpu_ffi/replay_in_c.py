@@ -39,11 +39,11 @@ def replay_in_c(
         "ops": ops,
         "kinds": ffi.new("struct pcpu_kind[]", sizes_and_aligns),
         "faults": ffi.new("struct pcpu_replay_fault[]", faults),
-        "slots": ffi.new("struct pcpu_replay_slot[]", slots),
+        "handles": ffi.new("struct pcpu_replay_handle[]", slots),
         "pointers": ffi.from_buffer("int64_t[]", pointers),
         "nr_kinds": len(sizes_and_aligns),
         "nr_faults": len(faults),
-        "nr_slots": slots,
+        "nr_handles": slots,
     }
     run = ffi.new("struct pcpu_replay *", inputs)
     before = _info(pcpu, to_error)

@@ -11,14 +11,14 @@
 
 #include "../kernel/kernel.h"
 
-static void free_slot(struct pcpu_bench *bench, int64_t *ptr)
+static void free_handle(struct pcpu_bench *bench, int64_t *ptr)
 {
 	if (bench->contender.free(bench->contender.pcpu, *ptr))
 		bench->failures++;
 	*ptr = 0;
 }
 
-static void alloc_slot(struct pcpu_bench *bench, int64_t *ptr,
+static void alloc_handle(struct pcpu_bench *bench, int64_t *ptr,
 		       const struct pcpu_kind *kind)
 {
 	*ptr = bench->contender.alloc(bench->contender.pcpu, kind->size,
@@ -38,13 +38,13 @@ uint64_t pcpu_bench_run(struct pcpu_bench *bench, const struct pcpu_op *ops,
 	for (op = ops; op < ops + n; op++) {
 		int64_t *ptr;
 
-		if (op->slot == PCPU_OP_ORPHAN)
+		if (op->handle == PCPU_OP_ORPHAN)
 			continue;
-		ptr = &bench->ptrs[op->slot];
+		ptr = &bench->ptrs[op->handle];
 		if (*ptr)
-			free_slot(bench, ptr);
+			free_handle(bench, ptr);
 		if (op->kind != PCPU_OP_FREE)
-			alloc_slot(bench, ptr, &bench->kinds[op->kind]);
+			alloc_handle(bench, ptr, &bench->kinds[op->kind]);
 	}
 	return ktime_get_ns() - start;
 }

@@ -74,7 +74,7 @@ struct pcpu_trace_stats {
 	uint64_t kernel_chunks;	/* different base_addr */
 	uint64_t kernel_pages;	/* 4 KiB pages of them that areas touched */
 	uint64_t kernel_extent;	/* highest off + size */
-	uint64_t slots;		/* most pointers alive at one time */
+	uint64_t handles;		/* most pointers alive at one time */
 	uint64_t kinds;		/* different size, align and call site */
 };
 

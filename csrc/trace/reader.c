@@ -3,9 +3,9 @@
  * reader.c - from the text of a trace to operations.
  *
  * Pointers are reused by the kernel as soon as they are free, so each gets a
- * slot for as long as it lives.  A recording begins in mid-life and may have
- * gaps: a free of a pointer never seen becomes an operation without a slot, an
- * allocation of a pointer that still lives takes over its slot.
+ * handle for as long as it lives.  A recording begins in mid-life and may have
+ * gaps: a free of a pointer never seen becomes an operation without a handle, an
+ * allocation of a pointer that still lives takes over its handle.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -43,11 +43,11 @@ struct pcpu_trace_reader {
 	struct vec rest;		/* char: line not yet ended */
 	struct vec ops;			/* struct pcpu_op: not yet taken */
 	struct vec notes;		/* struct pcpu_trace_note: of these */
-	struct vec free_slots;		/* uint32_t: slots to be used again */
+	struct vec free_handles;		/* uint32_t: handles to be used again */
 	struct vec kinds;		/* struct kind */
 	struct vec texts;		/* char: call sites */
 	struct vec chunks;		/* struct kernel_chunk */
-	struct table live;		/* pointer -> slot */
+	struct table live;		/* pointer -> handle */
 	struct table kind_index;	/* hash -> first kind; see find_kind() */
 	struct table chunk_index;	/* base_addr -> kernel chunk */
 	int ptr_digits;			/* of the last ptr= seen */
@@ -90,7 +90,7 @@ void pcpu_trace_reader_free(struct pcpu_trace_reader *reader)
 	free(reader->rest.data);
 	free(reader->ops.data);
 	free(reader->notes.data);
-	free(reader->free_slots.data);
+	free(reader->free_handles.data);
 	free(reader->kinds.data);
 	free(reader->texts.data);
 	free(reader->chunks.data);
@@ -128,7 +128,7 @@ static int find_chunk(struct pcpu_trace_reader *reader,
 
 /* an operation and its note; an operation that has none does not count */
 static int add_op(struct pcpu_trace_reader *reader,
-		  const struct trace_line *line, uint32_t chunk, uint32_t slot,
+		  const struct trace_line *line, uint32_t chunk, uint32_t handle,
 		  uint32_t kind)
 {
 	struct pcpu_trace_note *note = vec_add(&reader->notes, 1, sizeof(*note));
@@ -137,7 +137,7 @@ static int add_op(struct pcpu_trace_reader *reader,
 	if (!op)
 		return -PCPU_T_HOST;
 	op->key = line->ptr;
-	op->slot = slot;
+	op->handle = handle;
 	op->kind = kind;
 	note->time = line->time;
 	note->chunk = chunk;
@@ -240,24 +240,24 @@ static int count_place(struct pcpu_trace_reader *reader,
 	return 0;
 }
 
-static int new_slot(struct pcpu_trace_reader *reader, uint32_t *slot)
+static int new_handle(struct pcpu_trace_reader *reader, uint32_t *handle)
 {
-	if (reader->free_slots.used) {
-		const uint32_t *slots = reader->free_slots.data;
+	if (reader->free_handles.used) {
+		const uint32_t *handles = reader->free_handles.data;
 
-		*slot = slots[--reader->free_slots.used];
+		*handle = handles[--reader->free_handles.used];
 		return 0;
 	}
-	if (reader->stats.slots >= PCPU_OP_ORPHAN)
+	if (reader->stats.handles >= PCPU_OP_ORPHAN)
 		return -PCPU_T_TOO_MANY;
-	*slot = (uint32_t)reader->stats.slots++;
+	*handle = (uint32_t)reader->stats.handles++;
 	return 0;
 }
 
 static int on_alloc(struct pcpu_trace_reader *reader,
 		    const struct trace_line *line)
 {
-	uint32_t slot = table_get(&reader->live, line->ptr);
+	uint32_t handle = table_get(&reader->live, line->ptr);
 	uint32_t kind, chunk;
 	int err;
 
@@ -270,22 +270,22 @@ static int on_alloc(struct pcpu_trace_reader *reader,
 	if (err)
 		return err;
 
-	if (slot != TABLE_NONE) {
+	if (handle != TABLE_NONE) {
 		reader->stats.reallocs++;
 	} else {
-		err = new_slot(reader, &slot);
+		err = new_handle(reader, &handle);
 		if (err)
 			return err;
-		if (!table_put(&reader->live, line->ptr, slot))
+		if (!table_put(&reader->live, line->ptr, handle))
 			return -PCPU_T_HOST;
 	}
-	return add_op(reader, line, chunk, slot, kind);
+	return add_op(reader, line, chunk, handle, kind);
 }
 
 static int on_free(struct pcpu_trace_reader *reader,
 		   const struct trace_line *line)
 {
-	uint32_t slot = table_get(&reader->live, line->ptr);
+	uint32_t handle = table_get(&reader->live, line->ptr);
 	uint32_t *freed;
 	uint32_t chunk;
 	int err;
@@ -294,16 +294,16 @@ static int on_free(struct pcpu_trace_reader *reader,
 	err = find_chunk(reader, line, &chunk);
 	if (err)
 		return err;
-	if (slot == TABLE_NONE) {
+	if (handle == TABLE_NONE) {
 		reader->stats.orphan_frees++;
 		return add_op(reader, line, chunk, PCPU_OP_ORPHAN, PCPU_OP_FREE);
 	}
-	freed = vec_add(&reader->free_slots, 1, sizeof(*freed));
+	freed = vec_add(&reader->free_handles, 1, sizeof(*freed));
 	if (!freed)
 		return -PCPU_T_HOST;
-	*freed = slot;
+	*freed = handle;
 	table_del(&reader->live, line->ptr);
-	return add_op(reader, line, chunk, slot, PCPU_OP_FREE);
+	return add_op(reader, line, chunk, handle, PCPU_OP_FREE);
 }
 
 static int on_event(struct pcpu_trace_reader *reader,
