@@ -20,25 +20,6 @@
 /* offsets are ints, and an alignment and a request are added to them */
 #define MAX_UNIT_SIZE		((int64_t)1 << 30)
 
-static int static_pages(const struct pcpu_geometry *geo,
-			const struct pcpu_setup *setup)
-{
-	return pcpu_pfn_up(geo, setup->static_size);
-}
-
-static int all_pages(const struct pcpu_geometry *geo,
-		     const struct pcpu_setup *setup)
-{
-	(void)setup;
-	return geo->unit_pages;
-}
-
-static int used_pages(const struct pcpu_geometry *geo,
-		      const struct pcpu_setup *setup)
-{
-	return pcpu_pfn_up(geo, setup->static_size + setup->free_size);
-}
-
 /**
  * pcpu_first_chunk_plan - the arguments of one of the three x86 set-ups
  * @config: the user's configuration
@@ -71,23 +52,23 @@ int pcpu_first_chunk_plan(const struct pcpu_config *config,
 
 	switch (config->first_chunk) {
 	case PCPU_FIRST_4K:
-		setup->present_pages = static_pages;
+		setup->present = setup->static_size;
 		return 0;
 	case PCPU_FIRST_EMBED:
-		setup->present_pages = all_pages;
 		if (!setup->unit_size)
 			setup->unit_size = pages > geo->min_unit_size ?
 					   pages : geo->min_unit_size;
 		if (!setup->free_size)
 			setup->free_size = setup->unit_size -
 					   setup->static_size;
+		setup->present = setup->unit_size;
 		return 0;
 	case PCPU_FIRST_REMAP:
-		setup->present_pages = used_pages;
 		if (!setup->unit_size)
 			setup->unit_size = LARGE_PAGE;
 		if (!setup->free_size)
 			setup->free_size = pages - setup->static_size;
+		setup->present = setup->static_size + setup->free_size;
 		return 0;
 	default:
 		return -PCPU_E_CONFIG;
@@ -117,7 +98,7 @@ int pcpu_first_chunk_geometry(const struct pcpu_setup *setup,
 		return -PCPU_E_CONFIG;
 
 	if (!unit_size) {
-		unit_size = (int64_t)static_pages(geo, setup)
+		unit_size = (int64_t)pcpu_pfn_up(geo, setup->static_size)
 			    << geo->page_shift;
 		if (unit_size < geo->min_unit_size)
 			unit_size = geo->min_unit_size;
@@ -139,7 +120,7 @@ int pcpu_first_chunk_geometry(const struct pcpu_setup *setup,
 static int provide_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 		       const struct pcpu_setup *setup)
 {
-	int pages = setup->present_pages(&pcpu->geo, setup);
+	int pages = pcpu_pfn_up(&pcpu->geo, setup->present);
 	uint64_t size = (uint64_t)pages << pcpu->geo.page_shift;
 	int i, cpu;
 

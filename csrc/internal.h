@@ -171,9 +171,7 @@ struct pcpu_setup {
 	int64_t free_size;	/* bytes after the static area, 0 for auto */
 	bool has_block;		/* the caller mapped a block of its own */
 	bool populate_pte;	/* the pages are to be mapped */
-	/* pages of each unit that the caller provides; depends on the unit */
-	int (*present_pages)(const struct pcpu_geometry *geo,
-			     const struct pcpu_setup *setup);
+	int64_t present;	/* bytes of each unit whose pages are present */
 };
 
 int pcpu_first_chunk_plan(const struct pcpu_config *config,

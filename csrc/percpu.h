@@ -578,6 +578,11 @@ const char *pcpu_service_name(int service);
  */
 const char *pcpu_strerror(int error);
 
+/* the other parts: they are not included by themselves */
+#include "percpu_counter.h"
+#include "percpu_hooks.h"
+#include "trace/percpu_trace.h"
+
 #ifndef PCPU_HIDDEN
 #pragma GCC visibility pop
 #endif
@@ -585,10 +590,5 @@ const char *pcpu_strerror(int error);
 #ifdef __cplusplus
 }
 #endif
-
-/* the other parts */
-#include "percpu_counter.h"
-#include "percpu_hooks.h"
-#include "trace/percpu_trace.h"
 
 #endif /* PERCPU_H */

@@ -2,13 +2,13 @@
 /*
  * replay.c - a stream of operations in one call.
  *
- * The recorder's names for areas were turned into handles, small numbers that
- * are used again when an area dies, so that a table finds the pointer.
+ * Each live area has a handle, a small number that is used again after its free,
+ * so that an array finds the pointer.
  */
 #define _GNU_SOURCE 1	/* clock_gettime */
 #include "internal.h"
 
-/* each field is read once: what was checked is what is used */
+/* read each field once: the values that were checked are used */
 static struct pcpu_op read_op(const struct pcpu_op *op)
 {
 	struct pcpu_op copy;
@@ -34,7 +34,7 @@ static bool op_is_valid(const struct pcpu_replay *replay,
 	}
 }
 
-/* free what a handle holds; a pinned area stays, and so does the handle */
+/* free the area of a handle; a pinned area stays, with its handle */
 static int64_t drop(struct pcpu *pcpu, struct pcpu_replay *replay,
 		    struct pcpu_replay_handle *handle)
 {
@@ -91,7 +91,7 @@ static int64_t arm(struct pcpu *pcpu, struct pcpu_replay *replay,
 	return err;
 }
 
-/* what operations refer to; looking at them takes no handles */
+/* whether the arrays are there; only a replay needs the handles */
 static bool has_inputs(const struct pcpu_replay *replay, size_t n)
 {
 	return replay && (replay->ops || !n) &&
@@ -131,7 +131,7 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 		struct pcpu_op op = read_op(&replay->ops[i]);
 		int64_t ptr = 0;
 
-		/* perhaps somebody wrote there since it was looked at */
+		/* it may have changed since pcpu_replay_check() */
 		if (unlikely(!op_is_valid(replay, &op))) {
 			err = -PCPU_E_TRACE;
 			break;

@@ -3,7 +3,7 @@
  * table.c - a hash table from 64-bit keys to 32-bit values.
  *
  * Open addressing, linear probing, at most half full.  Removal moves later
- * cells of the same run back into the gap, so no cell is ever only half dead.
+ * cells of the same run back into the gap, so there are no tombstones.
  */
 #include "table.h"
 

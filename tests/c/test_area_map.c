@@ -426,6 +426,23 @@ TEST(out_of_memory_in_one_chunk_does_not_ask_the_next)
 	pcpu_destroy(pcpu);
 }
 
+/* chunk 0 fills and drains again: slot 1 is visited in vain, once */
+TEST(an_empty_slot_hides_no_other)
+{
+	struct pcpu *pcpu = small(2);
+	int64_t ptr = pcpu_alloc(pcpu, 400, 4);
+
+	pcpu_alloc(pcpu, 484, 4);
+	CHECK_SLOTS(pcpu, "1:0");
+	CHECK(!pcpu_free(pcpu, ptr));
+	CHECK_SLOTS(pcpu, "6:0");
+	for (int i = 0; i < 3; i++)
+		CHECK(pcpu_alloc(pcpu, 4, 4) == ptr + 4 * i);
+	CHECK_SLOTS(pcpu, "6:0");
+	CHECK(info_of(pcpu).chunks == 1);
+	pcpu_destroy(pcpu);
+}
+
 /* where a recording says that an area is: the first chunk gets its map too
  *
  *	|####|................|	-> |####|......|#|........|

@@ -9,7 +9,7 @@
 
 #include "harness.h"
 #include "pick.h"
-#include "trace/percpu_trace.h"
+#include "percpu.h"
 
 /* the fields of an event, as 5.19 and later print them */
 #define ALLOC(size, align, off, ptr) \

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "trace/percpu_trace.h"
+#include "percpu.h"
 
 #define MAX_REPLAY	4096	/* operations that are run */
 #define MAX_SIZE	4096	/* bytes: 16 pages of the allocator */
