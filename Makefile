@@ -20,7 +20,7 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 .PHONY: run help test check-quick check-c check-python check-upstream bench pictures lint strict \
-	coverage mutate dist clean have-compiler have-python FORCE
+	layers coverage mutate dist clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
 ## build, then replay a kernel's recording; TRACE=FILE for your own
@@ -69,8 +69,8 @@ pictures: $(VENV)/.test
 	tools/need.sh program chromium
 	$(BIN)/python tools/pictures.py docs/pictures
 
-## format and types of Python, and strict
-lint: $(VENV)/.lint strict
+## format, types and imports of Python; strict and layers for C
+lint: $(VENV)/.lint layers
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
@@ -78,6 +78,10 @@ lint: $(VENV)/.lint strict
 
 ## compile each C file by itself, with warnings as errors
 strict: $(CSRC:%.c=$(BUILD)/strict/%.o)
+
+## check that C files depend on files of lower layers only: csrc/layers.txt
+layers: strict
+	@$(PYTHON) tools/check_layers.py $(BUILD)/strict
 
 # --- what a target needs from the machine
 

@@ -4,9 +4,9 @@
  */
 #include <stdlib.h>
 
-#include "allocator.h"
+#include "internal.h"
 
-/* the @i-th of an array of integers of any width, negative when signed */
+/* the @i-th of an array of integers of any width, a negative one when signed */
 static int64_t nth(const void *array, int width, size_t i)
 {
 	switch (width) {
@@ -23,44 +23,34 @@ static int64_t nth(const void *array, int width, size_t i)
 	case -4:
 		return ((const int32_t *)array)[i];
 	default:
-		/* an unsigned one above 2^63 turns negative: refused as such */
+		/* an unsigned one above 2^63 becomes negative and is refused */
 		return ((const int64_t *)array)[i];
 	}
 }
 
-static bool width_is_known(int width)
+/* check what both functions need, and take the lock */
+static int batch_start(struct pcpu *pcpu, bool has_arrays, int width,
+		       size_t *at)
 {
-	switch (width) {
-	case 1:
-	case -1:
-	case 2:
-	case -2:
-	case 4:
-	case -4:
-	case 8:
-	case -8:
-		return true;
-	default:
-		return false;
-	}
+	int64_t bytes = width < 0 ? -(int64_t)width : width;
+
+	if (!at || !has_arrays)
+		return -PCPU_E_NULL;
+	*at = 0;
+	if (bytes > 8 || !pcpu_is_power_of_two(bytes))
+		return -PCPU_E_CONFIG;
+	return pcpu_lock(pcpu);
 }
 
 int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
 		    int64_t align, int64_t *ptrs, size_t *at)
 {
+	int err = batch_start(pcpu, !n || (sizes && ptrs), width, at);
 	size_t i;
-	int err;
 
-	if (!at || (n && (!sizes || !ptrs)))
-		return -PCPU_E_NULL;
-	*at = 0;
-	if (!width_is_known(width))
-		return -PCPU_E_CONFIG;
-	err = pcpu_lock(pcpu);
 	if (err)
 		return err;
-
-	/* the alignment alone first: there may be no size */
+	/* the alignment first: there may be no size */
 	err = pcpu_check_request(pcpu, 1, align);
 	for (i = 0; i < n && !err; i++) {
 		*at = i;
@@ -80,7 +70,7 @@ int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
 	return err;
 }
 
-/* a pointer to be freed, and where it stood */
+/* a pointer to free */
 struct ref {
 	int64_t ptr;		/* not 0 */
 	size_t at;		/* index in the caller's array */
@@ -96,8 +86,8 @@ static int by_ptr(const void *a, const void *b)
 }
 
 /*
- * Look at all pointers before the first is freed.  In ascending order doubles
- * stand side by side.  Of several errors the first one given counts.
+ * Check all pointers before the first is freed.  They are in ascending order, so
+ * doubles are adjacent.  Of several errors the first in the caller's array counts.
  */
 static int check_all(struct pcpu *pcpu, const struct ref *refs, size_t n,
 		     size_t *at)
@@ -120,7 +110,7 @@ static int check_all(struct pcpu *pcpu, const struct ref *refs, size_t n,
 	return first_err;
 }
 
-/* collect what is not 0, sorted */
+/* collect the pointers that are not 0, sorted */
 static size_t collect(struct ref *refs, const void *ptrs, int width, size_t n)
 {
 	bool sorted = true;
@@ -143,19 +133,12 @@ static size_t collect(struct ref *refs, const void *ptrs, int width, size_t n)
 int pcpu_free_many(struct pcpu *pcpu, const void *ptrs, int width, size_t n,
 		   size_t *at)
 {
+	int err = batch_start(pcpu, !n || ptrs, width, at);
 	struct ref *refs = NULL;
 	size_t i, used;
-	int err;
 
-	if (!at || (n && !ptrs))
-		return -PCPU_E_NULL;
-	*at = 0;
-	if (!width_is_known(width))
-		return -PCPU_E_CONFIG;
-	err = pcpu_lock(pcpu);
 	if (err)
 		return err;
-
 	if (n <= SIZE_MAX / sizeof(*refs))
 		refs = host_alloc(&pcpu->kernel.host,
 				  (n ? n : 1) * sizeof(*refs));

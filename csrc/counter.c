@@ -3,45 +3,44 @@
  * counter.c - a number with a copy for each CPU.
  *
  * A thread can be moved to another CPU between any two instructions, so "find
- * the copy of this CPU, add to it" is not safe: somebody else may be adding
- * there.  There are two ways to do it, and how the process was started decides
- * which one it is, once for all its threads.
+ * the copy of this CPU, add to it" is not safe: another thread may add there.
+ * There are two ways to add.  How the process was started decides which one is
+ * used, once for all its threads.
  *
- * Where the C library registers threads for restartable sequences, an add is
- * such a sequence: find the copy, add to it, the last instruction being the one
- * that stores the result.  If the thread is interrupted before that, by being
- * moved, by another thread on its CPU or by a signal, the kernel lets it go on
- * at the abort handler.  So
+ * If the C library registers threads for restartable sequences, an add is such
+ * a sequence: find the copy, add to it; the last instruction stores the result.
+ * If the thread is interrupted before that, by a move, by another thread on its
+ * CPU or by a signal, the kernel continues it at the abort handler.  So
  *
- *   - only threads on a CPU write to its copy, one after the other, each without
- *     an interruption: no atomic instruction is needed;
- *   - who was interrupted, has a CPU without a copy, or is not registered, adds
- *     to elsewhere, atomically.  No attempt is repeated: an add is of bounded
- *     length even under a debugger that steps through it;
+ *   - only threads on a CPU write to its copy, one after the other, without an
+ *     interruption: no atomic instruction is needed;
+ *   - a thread that was interrupted, has a CPU without a copy, or is not
+ *     registered adds to elsewhere, atomically.  No attempt is repeated: the
+ *     length of an add is bounded, even under a debugger that steps through it;
  *   - a signal handler may add in the middle of an add: the outer one is aborted
- *     first, or has happened;
- *   - a copy of a CPU that goes offline is no longer written to, and summed up
- *     as before;
- *   - after a fork the child has copies of its own, registered as its parent
- *     was, each add of another thread done or not.  The child of a vfork is not
- *     registered, but sees the area of its parent: it must not add.
+ *     first, or is already done;
+ *   - the copy of a CPU that goes offline is no longer written to, and still
+ *     part of the sum;
+ *   - after a fork the child has its own copies and is registered as its parent
+ *     was; each add of another thread is done or not.  The child of a vfork is
+ *     not registered, but sees the area of its parent: it must not add.
  *
- * Where threads are not registered, and on machines that have no sequence here,
- * every add is an atomic one, to the copy of the CPU that the thread was on a
- * moment ago.  Then that CPU's copy is in its cache, as a rule.
+ * If threads are not registered, or the machine has no sequence here, every add
+ * is atomic, to the copy of the CPU that the thread was on a moment ago.  That
+ * copy is usually in the CPU's cache.
  *
- * Thus no copy sees adds of both kinds.  ThreadSanitizer cannot look into a
- * sequence, therefore it gets atomic adds always.
+ * So no copy gets adds of both kinds.  ThreadSanitizer cannot look into a
+ * sequence: it always gets atomic adds.
  */
 #include "percpu.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-#include "compiler.h"
+#include "kernel/kernel.h"
 #include "rseq/rseq.h"
 
-/* one CPU's copy: a unit is the same for all, and they lie side by side */
+/* one CPU's copy: units have the same size and are adjacent */
 static uint64_t *counter_copy(const struct pcpu_counter *counter, int64_t cpu)
 {
 	return (uint64_t *)(uintptr_t)(counter->pin.address +
@@ -58,7 +57,7 @@ static noinline void add_atomically(struct pcpu_counter *counter,
 {
 	unsigned int cpu = (unsigned int)pcpu_this_cpu();
 
-	if (cpu >= counter->cpus)	/* errors are above all others */
+	if (cpu >= counter->cpus)	/* errors are larger than any CPU */
 		add_elsewhere(counter, amount);
 	else
 		__atomic_fetch_add(counter_copy(counter, cpu), amount,
@@ -87,10 +86,18 @@ static bool is_set_up(const struct pcpu_counter *counter)
 	return counter->pin.pcpu;
 }
 
+/* pin the static area, so that the allocator stays; may be refused */
+static int hold(struct pcpu *pcpu, struct pcpu_pin *pin, struct pcpu_info *info)
+{
+	int err = pcpu_info(pcpu, info);
+
+	return err ? err : pcpu_pin(pcpu, info->static_ptr, 0, pin);
+}
+
 int pcpu_counter_init(struct pcpu_counter *counter, struct pcpu *pcpu,
 		      int64_t amount)
 {
-	struct pcpu_pin handle = { 0 };	/* keeps the allocator meanwhile */
+	struct pcpu_pin held = { 0 };
 	struct pcpu_info info;
 	int64_t ptr;
 	int err;
@@ -98,14 +105,12 @@ int pcpu_counter_init(struct pcpu_counter *counter, struct pcpu *pcpu,
 	if (!counter)
 		return -PCPU_E_NULL;
 	memset(counter, 0, sizeof(*counter));
-	err = pcpu_info(pcpu, &info);
-	if (!err)	/* refused before anything is allocated, if at all */
-		err = pcpu_pin(pcpu, info.static_ptr, 0, &handle);
-	if (err)
+	err = hold(pcpu, &held, &info);
+	if (err)	/* before anything is allocated */
 		return err;
 	ptr = pcpu_alloc(pcpu, sizeof(uint64_t), sizeof(uint64_t));
 	err = ptr < 0 ? (int)ptr : pcpu_pin(pcpu, ptr, 0, &counter->pin);
-	pcpu_unpin(&handle);
+	pcpu_unpin(&held);
 	if (err)
 		return err;
 	counter->stride = info.unit_size;
@@ -143,7 +148,7 @@ int pcpu_counter_sum(const struct pcpu_counter *counter, int64_t *sum)
 
 int pcpu_counter_exit(struct pcpu_counter *counter)
 {
-	struct pcpu_pin handle = { 0 };	/* keeps the allocator, not the area */
+	struct pcpu_pin held = { 0 };
 	struct pcpu_info info;
 	struct pcpu *pcpu;
 	int err;
@@ -153,15 +158,13 @@ int pcpu_counter_exit(struct pcpu_counter *counter)
 	if (!is_set_up(counter))
 		return -PCPU_E_NOT_LIVE;
 	pcpu = counter->pin.pcpu;
-	err = pcpu_info(pcpu, &info);
-	if (!err)
-		err = pcpu_pin(pcpu, info.static_ptr, 0, &handle);
+	err = hold(pcpu, &held, &info);
 	if (err)
 		return err;
 	pcpu_unpin(&counter->pin);
 	err = pcpu_free(pcpu, counter->pin.ptr);
-	if (err)	/* somebody else's pin: all stays as it was */
+	if (err)	/* another pin: restore the state */
 		pcpu_pin(pcpu, counter->pin.ptr, 0, &counter->pin);
-	pcpu_unpin(&handle);
+	pcpu_unpin(&held);
 	return err;
 }

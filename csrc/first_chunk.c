@@ -1,53 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * first_chunk.c - setup of the first chunk: 4k, embed, remap.
+ * first_chunk.c - set up the first chunk: 4k, embed, remap.
  *
  * The first chunk starts with the static area, exists before kmalloc works,
- * and is never given back.  Three callers of x86 set it up differently:
+ * and is never destroyed.  Three callers of x86 set it up differently:
  *
  *	4k	|static pages|  populated on demand         |
  *	embed	|static|  every page present                |	immutable
- *	remap	|static| present up to free|  left alone    |	immutable
+ *	remap	|static| present up to free|  not used      |	immutable
  */
-#include "first_chunk.h"
+#include "area_map/area_map.h"
 
-#include "populate.h"
-
-/* x86: what modules and early users may want beside the static area */
+/* x86: reserved for modules and early users, in addition to the static area */
 #define DYNAMIC_RESERVE		(24 << 10)
 
 /* x86: remap takes one large page for each CPU */
 #define LARGE_PAGE		(2 << 20)
 
-/* offsets are ints, with room for an alignment and a request on top */
+/* offsets are ints, and an alignment and a request are added to them */
 #define MAX_UNIT_SIZE		((int64_t)1 << 30)
 
-static int static_pages(const struct pcpu_geometry *geo,
-			const struct pcpu_setup *setup)
-{
-	return pcpu_pfn_up(geo, setup->static_size);
-}
-
-static int all_pages(const struct pcpu_geometry *geo,
-		     const struct pcpu_setup *setup)
-{
-	(void)setup;
-	return geo->unit_pages;
-}
-
-static int used_pages(const struct pcpu_geometry *geo,
-		      const struct pcpu_setup *setup)
-{
-	return pcpu_pfn_up(geo, setup->static_size + setup->free_size);
-}
-
+/**
+ * pcpu_first_chunk_plan - the arguments of one of the three x86 set-ups
+ * @config: the user's configuration
+ * @geo: page_size, page_shift and min_unit_size are set
+ * @setup: set to the arguments
+ *
+ * Return: 0 or -PCPU_E_CONFIG.
+ * Source: setup_pcpu_4k(), setup_pcpu_embed(), setup_pcpu_remap() in
+ * arch/x86/kernel/setup_percpu.c of February 2009.
+ */
 int pcpu_first_chunk_plan(const struct pcpu_config *config,
 			  const struct pcpu_geometry *geo,
 			  struct pcpu_setup *setup)
 {
-	int64_t pages;	/* bytes of static area and reserve, in whole pages */
+	int64_t pages;	/* bytes of static area and reserve, whole pages */
 
-	/* so that the sums below stay in range; the checks proper come later */
+	/* keeps the sums below in range; other checks come later */
 	if (config->static_size < 0 || config->static_size > MAX_UNIT_SIZE ||
 	    config->unit_size < 0 || config->unit_size > MAX_UNIT_SIZE ||
 	    config->free_size < 0 || config->free_size > MAX_UNIT_SIZE)
@@ -63,29 +52,38 @@ int pcpu_first_chunk_plan(const struct pcpu_config *config,
 
 	switch (config->first_chunk) {
 	case PCPU_FIRST_4K:
-		setup->present_pages = static_pages;
+		setup->present = setup->static_size;
 		return 0;
 	case PCPU_FIRST_EMBED:
-		setup->present_pages = all_pages;
 		if (!setup->unit_size)
 			setup->unit_size = pages > geo->min_unit_size ?
 					   pages : geo->min_unit_size;
 		if (!setup->free_size)
 			setup->free_size = setup->unit_size -
 					   setup->static_size;
+		setup->present = setup->unit_size;
 		return 0;
 	case PCPU_FIRST_REMAP:
-		setup->present_pages = used_pages;
 		if (!setup->unit_size)
 			setup->unit_size = LARGE_PAGE;
 		if (!setup->free_size)
 			setup->free_size = pages - setup->static_size;
+		setup->present = setup->static_size + setup->free_size;
 		return 0;
 	default:
 		return -PCPU_E_CONFIG;
 	}
 }
 
+/**
+ * pcpu_first_chunk_geometry - check a set-up and derive sizes and counts
+ * @setup: the arguments
+ * @geo: cpus and the page are set; the rest is filled in
+ *
+ * Return: 0, or -PCPU_E_CONFIG where the 2009 file has a BUG_ON, where the
+ * unit is below 16 pages, or where a size is out of range.
+ * Source: the first half of pcpu_setup_first_chunk() of the 2009 file.
+ */
 int pcpu_first_chunk_geometry(const struct pcpu_setup *setup,
 			      struct pcpu_geometry *geo)
 {
@@ -100,7 +98,7 @@ int pcpu_first_chunk_geometry(const struct pcpu_setup *setup,
 		return -PCPU_E_CONFIG;
 
 	if (!unit_size) {
-		unit_size = (int64_t)static_pages(geo, setup)
+		unit_size = (int64_t)pcpu_pfn_up(geo, setup->static_size)
 			    << geo->page_shift;
 		if (unit_size < geo->min_unit_size)
 			unit_size = geo->min_unit_size;
@@ -114,18 +112,17 @@ int pcpu_first_chunk_geometry(const struct pcpu_setup *setup,
 	geo->unit_size = (int)unit_size;
 	geo->unit_pages = (int)(unit_size >> geo->page_shift);
 	geo->chunk_size = unit_size * geo->cpus;
-	geo->chunk_struct_size = sizeof(struct pcpu_chunk) +
+	area_map_geometry(geo);
+	geo->chunk_struct_size = geo->policy_size +
 		(size_t)geo->unit_pages * sizeof(uint32_t);
-	/* one more list than sizes need: the last is for empty chunks */
-	geo->nr_slots = pcpu_raw_size_to_slot(geo->unit_size) + 2;
 	return 0;
 }
 
-/* bring the pages: the caller's own are mapped here, as the caller would */
-static int bring_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
+/* take the pages that are present from the start, and map them */
+static int provide_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 		       const struct pcpu_setup *setup)
 {
-	int pages = setup->present_pages(&pcpu->geo, setup);
+	int pages = pcpu_pfn_up(&pcpu->geo, setup->present);
 	uint64_t size = (uint64_t)pages << pcpu->geo.page_shift;
 	int i, cpu;
 
@@ -139,7 +136,8 @@ static int bring_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 	}
 
 	if (setup->populate_pte)
-		return pcpu_map_pages(pcpu, chunk, 0, pages);
+		return pcpu_map(pcpu, chunk, 0, pages);
+	/* a block that the 2009 file would get mapped */
 	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
 		uint64_t addr = pcpu_chunk_addr(pcpu, chunk, cpu, 0);
 
@@ -149,6 +147,14 @@ static int bring_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 	return 0;
 }
 
+/**
+ * pcpu_setup_first_chunk - make the first chunk
+ * @pcpu: geometry and kernel are set up
+ * @setup: the arguments
+ *
+ * Return: 0, -PCPU_E_HOST, -(PCPU_E_NOMEM + PCPU_MAP), or with hooks
+ * -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE).
+ */
 int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 {
 	const struct host *host = &pcpu->kernel.host;
@@ -171,13 +177,10 @@ int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 	pcpu->nr_chunks = 1;
 	pcpu->max_chunks = 1;
 	pcpu->min_size = INT64_MAX;
-	list_init(&chunk->list);
+	pcpu_init_chunk(pcpu, chunk);
 	chunk->vm = &pcpu->first_vm;
-	chunk->map.free_size = geo->free_size;
-	chunk->map.contig_hint = chunk->map.free_size;
-
 	if (setup->has_block) {
-		/* below the areas, see struct fake_vmalloc */
+		/* below the areas, see kernel.h */
 		chunk->vm->addr = pcpu->kernel.vmalloc.base;
 		chunk->vm->size = (uint64_t)geo->chunk_size;
 		chunk->immutable = true;
@@ -188,11 +191,10 @@ int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 	}
 
 	chunk->addr = chunk->vm->addr;
-	err = bring_pages(pcpu, chunk, setup);
+	err = provide_pages(pcpu, chunk, setup);
 	if (err)
 		return err;
-	chunk->slot = -1;
-	pcpu_chunk_relocate(pcpu, chunk);
 	pcpu_chunk_addr_insert(pcpu, chunk);
-	return 0;
+	return area_map_chunk_init(pcpu, chunk, geo->static_size,
+				   geo->free_size);
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * lock.c - locks across a fork.
+ * lock.c - enter and leave an allocator; locks across a fork.
  *
- * A child has the forking thread alone: a lock that another one held would
- * never be dropped.  So a fork waits until nobody is inside any allocator.
+ * A child has the forking thread only: a lock that another thread held would
+ * never be released.  So a fork waits until no thread is inside any allocator.
  */
 #define _GNU_SOURCE 1	/* PTHREAD_MUTEX_ERRORCHECK */
-#include "lock.h"
+#include "internal.h"
 
 static pthread_mutex_t all_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct list_head all_locks = { &all_locks, &all_locks };
@@ -17,8 +17,8 @@ static struct pcpu_lock *link_to_lock(struct list_head *link)
 }
 
 /*
- * A mutex that its owner takes again reports it.  It also reports an owner that
- * is no such thread, as in a child, which therefore gets new ones.
+ * The mutex reports an owner that locks it again.  It also reports an unlock by
+ * another thread, as in a child, which therefore gets new mutexes.
  */
 static void mutex_init(pthread_mutex_t *mutex)
 {
@@ -35,7 +35,7 @@ static void before_fork(void)
 	struct list_head *pos;
 
 	pthread_mutex_lock(&all_mutex);
-	/* newest first: a hook of one may be about to use an older one */
+	/* newest first: a hook of one may need an older one */
 	list_for_each(pos, &all_locks)
 		pthread_mutex_lock(&link_to_lock(pos)->mutex);
 }
@@ -59,8 +59,8 @@ static void after_fork(void)
 }
 
 /*
- * As early as can be.  Handlers run in the reverse order before a fork: those
- * that a program adds later still find all locks free, and may use allocators.
+ * As early as possible.  Handlers run in reverse order before a fork: those
+ * that a program adds later find all locks free, and may use allocators.
  */
 __attribute__((constructor)) static void watch_forks(void)
 {
@@ -84,15 +84,54 @@ void pcpu_lock_exit(struct pcpu_lock *lock)
 	pthread_mutex_destroy(&lock->mutex);
 }
 
+/**
+ * pcpu_lock_wait - take a lock when there may be other threads
+ *
+ * Return: false when this thread holds it, or a thread that was the only one
+ * when it took it.
+ */
 bool pcpu_lock_wait(struct pcpu_lock *lock)
 {
 	if (pthread_mutex_lock(&lock->mutex))
 		return false;
 	if (unlikely(lock->held)) {
-		/* by a hook's caller, who was alone until the hook made a thread */
+		/* the holder was the only thread until its hook made one */
 		pthread_mutex_unlock(&lock->mutex);
 		return false;
 	}
 	lock->held = PCPU_HELD_MUTEX;
 	return true;
+}
+
+/**
+ * pcpu_lock - enter the allocator
+ * @pcpu: the allocator, or NULL
+ *
+ * Return: 0 with the lock held; or without it -PCPU_E_NULL, -PCPU_E_BUSY or
+ * -PCPU_E_CLOSED.
+ */
+int pcpu_lock(struct pcpu *pcpu)
+{
+	if (unlikely(!pcpu))
+		return -PCPU_E_NULL;
+	if (unlikely(!pcpu_lock_take(&pcpu->lock)))
+		return -PCPU_E_BUSY;
+	if (likely(!pcpu->closed))
+		return 0;
+	pcpu_lock_drop(&pcpu->lock);
+	return -PCPU_E_CLOSED;
+}
+
+/* leave the allocator, and deliver a pending warning */
+void pcpu_unlock(struct pcpu *pcpu)
+{
+	struct fake_log *log = &pcpu->kernel.log;
+	const char *text = log->pending;
+
+	if (unlikely(text))
+		log->pending = NULL;
+	pcpu_lock_drop(&pcpu->lock);
+	/* without the lock: the sink may call the allocator */
+	if (unlikely(text))
+		fake_log_text(log, PCPU_LOG_WARN, text);
 }

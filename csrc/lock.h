@@ -2,9 +2,9 @@
 /*
  * lock.h - one allocator's lock: a mutex that costs nothing without threads.
  *
- * As long as the process has a single thread, which the C library knows, there
- * is nobody to wait for.  A thread that is inside already is turned away: it
- * comes from a hook or from a signal handler, and would wait for itself.
+ * While the process has a single thread, which the C library knows, there is
+ * no other thread to wait for.  A thread that is inside already is refused: it
+ * comes from a hook or a signal handler, and would wait for itself.
  */
 #ifndef PCPU_LOCK_H
 #define PCPU_LOCK_H
@@ -12,8 +12,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "compiler.h"
-#include "kernel/list.h"
+#include "kernel/kernel.h"
 
 #ifdef __has_include
 #if __has_include(<sys/single_threaded.h>)
@@ -25,7 +24,7 @@
 #define PCPU_SINGLE_THREADED	false
 #endif
 
-/* whether somebody is inside, and how they got in */
+/* whether a thread is inside, and how it took the lock */
 enum pcpu_held {
 	PCPU_HELD_NOT,
 	PCPU_HELD_ALONE,	/* the only thread */
@@ -34,31 +33,15 @@ enum pcpu_held {
 
 struct pcpu_lock {
 	pthread_mutex_t mutex;	/* taken if there are other threads */
-	enum pcpu_held held;	/* whatever the C library says by now */
-	struct list_head list;	/* all locks, for a fork to wait for */
+	enum pcpu_held held;	/* as of the time that it was taken */
+	struct list_head list;	/* in all_locks: a fork waits for them */
 };
 
-/**
- * pcpu_lock_init - set a lock up
- * @lock: the lock
- */
 void pcpu_lock_init(struct pcpu_lock *lock);
-
-/**
- * pcpu_lock_exit - nobody will take the lock any more
- * @lock: the lock, not taken
- */
 void pcpu_lock_exit(struct pcpu_lock *lock);
-
-/**
- * pcpu_lock_wait - take a lock where there may be other threads
- * @lock: the lock
- *
- * Return: false when this thread holds it, or one that was alone when it came.
- */
 bool pcpu_lock_wait(struct pcpu_lock *lock);
 
-/* false: this thread holds it already */
+/* take a lock; false: this thread holds it already */
 static inline bool pcpu_lock_take(struct pcpu_lock *lock)
 {
 	if (!PCPU_SINGLE_THREADED)
@@ -66,7 +49,7 @@ static inline bool pcpu_lock_take(struct pcpu_lock *lock)
 	if (unlikely(lock->held))
 		return false;
 	lock->held = PCPU_HELD_ALONE;
-	barrier();	/* a signal handler sees that before anything changes */
+	barrier();	/* before any change that a signal handler may see */
 	return true;
 }
 

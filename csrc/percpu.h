@@ -112,7 +112,7 @@ enum pcpu_error {
 	PCPU_E_CLOSED,		/* pcpu_close() was called */
 	PCPU_E_CONFIG,		/* impossible geometry, or a value out of range */
 	PCPU_E_SITE,		/* this service cannot fail */
-	PCPU_E_TRACE,		/* an operation names a slot or kind out of range */
+	PCPU_E_TRACE,		/* handle or kind of an operation is out of range */
 	PCPU_E_HOST,		/* the host has no memory for the call itself */
 	PCPU_E_VERSION,		/* config.version is not that of the library */
 	PCPU_E_NULL,		/* a pointer that is needed is NULL */
@@ -349,13 +349,13 @@ int pcpu_free_many(struct pcpu *pcpu, const void *ptrs, int width, size_t n,
 		   size_t *at);
 
 #define PCPU_OP_FREE	0xffffffffu	/* as a kind: this operation frees */
-#define PCPU_OP_FAULT	0xfffffffeu	/* as a kind: sets the fault at index slot */
-#define PCPU_OP_ORPHAN	0xffffffffu	/* as a slot: nothing to free */
+#define PCPU_OP_FAULT	0xfffffffeu	/* as a kind: sets the fault at index handle */
+#define PCPU_OP_ORPHAN	0xffffffffu	/* as a handle: nothing to free */
 
 /* one operation of a trace, 16 bytes */
 struct pcpu_op {
 	uint64_t key;		/* the recorder's name for the area */
-	uint32_t slot;		/* our name for it while it lives */
+	uint32_t handle;		/* our name for it while it lives */
 	uint32_t kind;		/* index of its struct pcpu_kind, or PCPU_OP_* */
 };
 
@@ -382,7 +382,7 @@ struct pcpu_kind {
 };
 
 /* a live area of a replay */
-struct pcpu_replay_slot {
+struct pcpu_replay_handle {
 	int64_t ptr;		/* 0: empty */
 	int64_t size;		/* bytes asked for */
 };
@@ -392,12 +392,12 @@ struct pcpu_replay {
 	const struct pcpu_op *ops;	/* the operations */
 	const struct pcpu_kind *kinds;	/* what their kinds stand for */
 	const struct pcpu_replay_fault *faults; /* what they set, or NULL */
-	struct pcpu_replay_slot *slots;	/* zeroed */
+	struct pcpu_replay_handle *handles;	/* zeroed */
 	int64_t *pointers;		/* one for each operation, or NULL: got or
 					   given back, 0: skipped, < 0: error */
 	uint32_t nr_kinds;		/* length of kinds */
 	uint32_t nr_faults;		/* length of faults */
-	uint32_t nr_slots;		/* length of slots */
+	uint32_t nr_handles;		/* length of handles */
 
 	uint64_t elapsed_ns;		/* time in the loop */
 	uint64_t failures;		/* operations that failed */
@@ -426,8 +426,8 @@ int pcpu_replay_check(const struct pcpu_replay *replay, size_t n);
  * @from: first operation
  * @to: behind the last one
  *
- * An allocation into a slot that is in use frees that area first; freeing an
- * empty slot does nothing.  An operation that fails, also one that sets an
+ * An allocation into a handle that is in use frees that area first; freeing an
+ * empty handle does nothing.  An operation that fails, also one that sets an
  * impossible fault, is noted and the run goes on.  A run may be cut into
  * several calls.  Cost: that of the operations, with the lock held throughout.
  * Return: 0, -PCPU_E_CLOSED, or -PCPU_E_TRACE where an operation does not fit
@@ -491,7 +491,7 @@ struct pcpu_info {
 	int64_t chunks_created;	/* since creation, the first not counted */
 	int64_t chunks_destroyed; /* since creation */
 	int64_t pages;		/* page frames held now, boot-time ones included */
-	int64_t half_done;	/* allocations that gave a gap away, then failed */
+	int64_t partial_failures; /* allocations that changed a map, then failed */
 	int64_t areas;		/* live areas, the static one not counted */
 	int64_t max_areas;	/* most of them at one time */
 	int64_t max_chunks;	/* most chunks at one time, the first included */
@@ -579,6 +579,11 @@ const char *pcpu_service_name(int service);
  */
 const char *pcpu_strerror(int error);
 
+/* the other parts: they are not included by themselves */
+#include "percpu_counter.h"
+#include "percpu_hooks.h"
+#include "trace/percpu_trace.h"
+
 #ifndef PCPU_HIDDEN
 #pragma GCC visibility pop
 #endif
@@ -586,10 +591,5 @@ const char *pcpu_strerror(int error);
 #ifdef __cplusplus
 }
 #endif
-
-/* the other parts */
-#include "percpu_counter.h"
-#include "percpu_hooks.h"
-#include "trace/percpu_trace.h"
 
 #endif /* PERCPU_H */

@@ -10,19 +10,6 @@
 #ifndef PERCPU_COUNTER_H
 #define PERCPU_COUNTER_H
 
-#include <stdint.h>
-
-#include "percpu.h"
-
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-/* as in percpu.h */
-#ifndef PCPU_HIDDEN
-#pragma GCC visibility push(default)
-#endif
-
 /**
  * pcpu_this_cpu - the CPU that the calling thread runs on
  *
@@ -128,13 +115,5 @@ int pcpu_counter_sum(const struct pcpu_counter *counter, int64_t *sum);
  * within a call.  But for 0 nothing is done.
  */
 int pcpu_counter_exit(struct pcpu_counter *counter);
-
-#ifndef PCPU_HIDDEN
-#pragma GCC visibility pop
-#endif
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif /* PERCPU_COUNTER_H */

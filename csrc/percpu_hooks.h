@@ -18,17 +18,6 @@
 #ifndef PERCPU_HOOKS_H
 #define PERCPU_HOOKS_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-#ifndef PCPU_HIDDEN
-#pragma GCC visibility push(default)
-#endif
-
 struct pcpu;
 
 /* what an event tells of; the first five are the kernel's tracepoints */
@@ -162,13 +151,5 @@ int pcpu_record_take(struct pcpu *pcpu, struct pcpu_record *records,
  * Return: 0 or -PCPU_E_CLOSED.
  */
 int pcpu_record_stop(struct pcpu *pcpu);
-
-#ifndef PCPU_HIDDEN
-#pragma GCC visibility pop
-#endif
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif /* PERCPU_HOOKS_H */

@@ -2,21 +2,27 @@
 /*
  * populate.c - a chunk's pages: populate and map, unmap and depopulate.
  *
- * Units of one chunk grow in unison: a page is held by all CPUs or, between
- * operations, by none.  Within one, frames are taken in the order of the CPUs,
- * so a count for each page of a unit says who holds it.
+ * The units of a chunk have the same pages: between calls a page is held by all
+ * CPUs or by none.  During a call frames are taken in the order of the CPUs, so
+ * for each page of a unit it is enough to count the CPUs that hold it.
  */
-#include "populate.h"
-
 #include <string.h>
+
+#include "internal.h"
 
 static uint64_t range_size(const struct pcpu *pcpu, int start, int end)
 {
 	return (uint64_t)(end - start) << pcpu->geo.page_shift;
 }
 
-int pcpu_map_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
-		   int end)
+/**
+ * pcpu_map - map pages of every CPU's unit
+ * @start: first page of a unit
+ * @end: after the last one
+ *
+ * Return: 0 or -(PCPU_E_NOMEM + PCPU_MAP).
+ */
+int pcpu_map(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start, int end)
 {
 	struct fake_kernel *kernel = &pcpu->kernel;
 	uint64_t size = range_size(pcpu, start, end);
@@ -30,13 +36,13 @@ int pcpu_map_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
 		if (!fake_map_kernel_range(kernel, addr, size, cpu))
 			return -(PCPU_E_NOMEM + PCPU_MAP);
 	}
-	/* once for all CPUs: a flush costs more than it covers */
+	/* once for all CPUs: a flush is expensive, whatever its range */
 	fake_count(&kernel->faults, PCPU_FLUSH_CACHE_VMAP);
 	return 0;
 }
 
-static void unmap_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
-			int end, bool flush)
+static void pcpu_unmap(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
+		       int end, bool flush)
 {
 	struct fake_kernel *kernel = &pcpu->kernel;
 	uint64_t size = range_size(pcpu, start, end);
@@ -55,57 +61,64 @@ static void unmap_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
 		fake_count(&kernel->faults, PCPU_FLUSH_TLB);
 }
 
+/**
+ * pcpu_depopulate_chunk - free and unmap pages of every CPU's unit
+ * @start: first page of a unit
+ * @end: after the last one
+ * @flush: flush caches before and the TLB after
+ */
 void pcpu_depopulate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 			   int start, int end, bool flush)
 {
 	int unmap_start = -1;
 	int unmap_end = -1;
+	uint32_t *populated = chunk->populated;
 	int page;
 
 	for (page = start; page < end; page++) {
-		int held = (int)chunk->populated[page];
+		int held = (int)populated[page];
 
 		if (!held)
 			continue;
 		fake_free_pages(&pcpu->kernel, held);
 		pcpu->nr_pages -= held;
 		pcpu_count(&pcpu->work->pages_depopulated, held);
-		chunk->populated[page] = 0;
+		populated[page] = 0;
 		if (unmap_start < 0)
 			unmap_start = page;
 		unmap_end = page + 1;
 	}
 
 	if (unmap_start >= 0)
-		unmap_pages(pcpu, chunk, unmap_start, unmap_end, flush);
+		pcpu_unmap(pcpu, chunk, unmap_start, unmap_end, flush);
 }
 
-/* take one frame for each CPU */
-static int populate_page(struct pcpu *pcpu, struct pcpu_chunk *chunk, int page)
+/* take one frame for each CPU; in @held, count the CPUs that have one */
+static int populate_page(struct pcpu *pcpu, uint32_t *held)
 {
 	int got = fake_alloc_pages(&pcpu->kernel, pcpu->geo.cpus);
 
-	chunk->populated[page] = (uint32_t)got;
+	*held = (uint32_t)got;
 	pcpu->nr_pages += got;
 	pcpu_count(&pcpu->work->pages_populated, got);
 	return got < pcpu->geo.cpus ? -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE) : 0;
 }
 
 /*
- * Populate and map what is missing in a range, noting in @added the pages,
- * counted from @start, that were not there before.
+ * Populate and map what is missing in a range.  In @added, set the bits of the
+ * pages, counted from @start, that were missing.
  */
 static int populate_range(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 			  int start, int end, uint32_t *added)
 {
+	uint32_t *populated = chunk->populated;
 	int map_start = -1;	/* first page of a run not mapped yet */
 	int page, err;
 
 	for (page = start; page < end; page++) {
-		if (chunk->populated[page]) {
+		if (populated[page]) {
 			if (map_start >= 0) {
-				err = pcpu_map_pages(pcpu, chunk, map_start,
-						     page);
+				err = pcpu_map(pcpu, chunk, map_start, page);
 				if (err)
 					return err;
 				map_start = -1;
@@ -115,14 +128,14 @@ static int populate_range(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 		if (map_start < 0)
 			map_start = page;
 		*added |= (uint32_t)1 << (page - start);
-		err = populate_page(pcpu, chunk, page);
+		err = populate_page(pcpu, &populated[page]);
 		if (err)
 			return err;
 	}
-	return map_start < 0 ? 0 : pcpu_map_pages(pcpu, chunk, map_start, end);
+	return map_start < 0 ? 0 : pcpu_map(pcpu, chunk, map_start, end);
 }
 
-/* undo a failed populate, run by run; the 2009 file took all as one run */
+/* undo a failed populate, run by run; the 2009 file frees the whole range */
 static void rollback(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
 		     int end, uint32_t added)
 {
@@ -146,7 +159,7 @@ static noinline int populate_or_undo(struct pcpu *pcpu,
 				     struct pcpu_chunk *chunk, int start,
 				     int end)
 {
-	uint32_t added = 0;	/* 16 pages lie across 17 at the most */
+	uint32_t added = 0;	/* an area of 16 pages touches 17 at most */
 	int err = populate_range(pcpu, chunk, start, end, &added);
 
 	if (err)
@@ -157,7 +170,7 @@ static noinline int populate_or_undo(struct pcpu *pcpu,
 static bool is_populated(const struct pcpu_chunk *chunk, int start, int end)
 {
 	do {
-		if (!chunk->populated[start])
+		if (!pcpu_chunk_page_occupied(chunk, start))
 			return false;
 	} while (++start < end);
 	return true;
@@ -175,6 +188,15 @@ static noinline void clear_area(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 		memset(copy, 0, (size_t)size);
 }
 
+/**
+ * pcpu_populate_chunk - populate and map the pages of an area, and clear it
+ * @offset: of the area, bytes
+ * @size: of the area, bytes, up to 16 pages
+ *
+ * On failure the pages that this call added are freed, or with the quirk
+ * "rollback" every page in the range, even under live neighbours.
+ * Return: 0 or -(PCPU_E_NOMEM + service).
+ */
 int pcpu_populate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 			int offset, int size)
 {

@@ -2,20 +2,19 @@
 /*
  * replay.c - a stream of operations in one call.
  *
- * The recorder's names for areas were turned into slots, small numbers that
- * are used again when an area dies, so that a table finds the pointer.
+ * Each live area has a handle, a small number that is used again after its free,
+ * so that an array finds the pointer.
  */
 #define _GNU_SOURCE 1	/* clock_gettime */
-#include "allocator.h"
-#include "clock.h"
+#include "internal.h"
 
-/* each field is read once: what was checked is what is used */
+/* read each field once: the values that were checked are used */
 static struct pcpu_op read_op(const struct pcpu_op *op)
 {
 	struct pcpu_op copy;
 
 	copy.key = op->key;
-	copy.slot = __atomic_load_n(&op->slot, __ATOMIC_RELAXED);
+	copy.handle = __atomic_load_n(&op->handle, __ATOMIC_RELAXED);
 	copy.kind = __atomic_load_n(&op->kind, __ATOMIC_RELAXED);
 	return copy;
 }
@@ -25,40 +24,40 @@ static bool op_is_valid(const struct pcpu_replay *replay,
 {
 	switch (op->kind) {
 	case PCPU_OP_FREE:
-		return op->slot == PCPU_OP_ORPHAN ||
-		       op->slot < replay->nr_slots;
+		return op->handle == PCPU_OP_ORPHAN ||
+		       op->handle < replay->nr_handles;
 	case PCPU_OP_FAULT:
-		return op->slot < replay->nr_faults;
+		return op->handle < replay->nr_faults;
 	default:
 		return op->kind < replay->nr_kinds &&
-		       op->slot < replay->nr_slots;
+		       op->handle < replay->nr_handles;
 	}
 }
 
-/* free what a slot holds; a pinned area stays, and so does the slot */
+/* free the area of a handle; a pinned area stays, with its handle */
 static int64_t drop(struct pcpu *pcpu, struct pcpu_replay *replay,
-		    struct pcpu_replay_slot *slot)
+		    struct pcpu_replay_handle *handle)
 {
-	int64_t ptr = slot->ptr;
+	int64_t ptr = handle->ptr;
 	int err = pcpu_free_locked(pcpu, ptr);
 
 	if (unlikely(err)) {
 		replay->failures++;
 		return err;
 	}
-	replay->live_bytes -= slot->size;
-	slot->ptr = 0;
-	slot->size = 0;
+	replay->live_bytes -= handle->size;
+	handle->ptr = 0;
+	handle->size = 0;
 	return ptr;
 }
 
 static int64_t take(struct pcpu *pcpu, struct pcpu_replay *replay,
-		    struct pcpu_replay_slot *slot, const struct pcpu_kind *kind)
+		    struct pcpu_replay_handle *handle, const struct pcpu_kind *kind)
 {
 	int64_t ptr;
 
-	if (unlikely(slot->ptr)) {
-		ptr = drop(pcpu, replay, slot);
+	if (unlikely(handle->ptr)) {
+		ptr = drop(pcpu, replay, handle);
 		if (ptr < 0)
 			return ptr;
 	}
@@ -69,8 +68,8 @@ static int64_t take(struct pcpu *pcpu, struct pcpu_replay *replay,
 		replay->failures++;
 		return ptr;
 	}
-	slot->ptr = ptr;
-	slot->size = kind->size;
+	handle->ptr = ptr;
+	handle->size = kind->size;
 
 	replay->live_bytes += kind->size;
 	if (replay->live_bytes > replay->peak_live_bytes) {
@@ -92,7 +91,7 @@ static int64_t arm(struct pcpu *pcpu, struct pcpu_replay *replay,
 	return err;
 }
 
-/* what operations refer to; looking at them takes no slots */
+/* whether the arrays are there; only a replay needs the handles */
 static bool has_inputs(const struct pcpu_replay *replay, size_t n)
 {
 	return replay && (replay->ops || !n) &&
@@ -122,32 +121,32 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 	size_t i;
 	int err;
 
-	if (!has_inputs(replay, from < to) || (replay->nr_slots && !replay->slots))
+	if (!has_inputs(replay, from < to) || (replay->nr_handles && !replay->handles))
 		return -PCPU_E_NULL;
 	err = pcpu_lock(pcpu);
 	if (err)
 		return err;
-	start = pcpu_now_ns();
+	start = ktime_get_ns();
 	for (i = from; i < to; i++) {
 		struct pcpu_op op = read_op(&replay->ops[i]);
 		int64_t ptr = 0;
 
-		/* perhaps somebody wrote there since it was looked at */
+		/* it may have changed since pcpu_replay_check() */
 		if (unlikely(!op_is_valid(replay, &op))) {
 			err = -PCPU_E_TRACE;
 			break;
 		}
 		if (op.kind == PCPU_OP_FAULT)
-			ptr = arm(pcpu, replay, &replay->faults[op.slot]);
+			ptr = arm(pcpu, replay, &replay->faults[op.handle]);
 		else if (op.kind != PCPU_OP_FREE)
-			ptr = take(pcpu, replay, &replay->slots[op.slot],
+			ptr = take(pcpu, replay, &replay->handles[op.handle],
 				   &replay->kinds[op.kind]);
-		else if (op.slot != PCPU_OP_ORPHAN)
-			ptr = drop(pcpu, replay, &replay->slots[op.slot]);
+		else if (op.handle != PCPU_OP_ORPHAN)
+			ptr = drop(pcpu, replay, &replay->handles[op.handle]);
 		if (replay->pointers)
 			replay->pointers[i] = ptr;
 	}
-	replay->elapsed_ns += pcpu_now_ns() - start;
+	replay->elapsed_ns += ktime_get_ns() - start;
 	pcpu_unlock(pcpu);
 	return err;
 }

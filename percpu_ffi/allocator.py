@@ -250,11 +250,11 @@ class Allocator(BaseAllocator):
             "ops": ops,
             "kinds": ffi.new("struct pcpu_kind[]", sizes_and_aligns),
             "faults": ffi.new("struct pcpu_replay_fault[]", faults),
-            "slots": ffi.new("struct pcpu_replay_slot[]", handles),
+            "handles": ffi.new("struct pcpu_replay_handle[]", handles),
             "pointers": ffi.from_buffer("int64_t[]", pointers),
             "nr_kinds": len(sizes_and_aligns),
             "nr_faults": len(faults),
-            "nr_slots": handles,
+            "nr_handles": handles,
         }
         run = ffi.new("struct pcpu_replay *", inputs)
         before = self._info()
@@ -309,7 +309,7 @@ class Allocator(BaseAllocator):
         self._check(lib.pcpu_inject(self._pcpu, SERVICES.index(site), fault))
 
     def _half_done(self) -> int:
-        return int(self._info().half_done)
+        return int(self._info().partial_failures)
 
     def _peaks(self) -> Peaks:
         info = self._info()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CSRC = Path(__file__).resolve().parent.parent / "csrc"
 PUBLIC = CSRC / "percpu.h"
-FOLDERS = (".", "kernel", "trace")
+FOLDERS = (".", "area_map", "kernel", "rseq", "trace")
 
 INCLUDE = re.compile(r'\s*#\s*include\s+(?:"([^"]+)"|(<[^>]+>))')
 FEATURE_MACRO = re.compile(r"#define _GNU_SOURCE\b")

@@ -9,7 +9,7 @@ sdist=$(ls dist/*.tar.gz)
 wheel=$(ls dist/*.whl)
 
 listing=$(tar tzf "$sdist")
-for part in csrc/percpu.h csrc/allocator.c csrc/kernel/vmalloc.h csrc/trace/reader.c \
+for part in csrc/percpu.h csrc/alloc.c csrc/kernel/kernel.h csrc/trace/reader.c \
 	csrc/bench/measure.h csrc/lib.mk csrc/libpercpu.map csrc/percpu.pc.in \
 	tools/amalgamate.py percpu_ffi/bench/upstream.c build_ffi.py setup.py noxfile.py \
 	examples/first.cpp examples/percpu_sums/sums.c LICENSE tests/conftest.py Makefile; do

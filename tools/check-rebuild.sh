@@ -39,7 +39,7 @@ for geometry in ("4k", "embed", "remap"):
 allocator.free(allocator.alloc(64))
 ' &
 exec 3>go
-echo '__asm__(".text; .skip 65536");' >>sources/csrc/errors.c	# all moves
+echo '__asm__(".text; .skip 65536");' >>sources/csrc/strerror.c	# all moves
 install --editable
 exec 3>&-
 wait $! || {

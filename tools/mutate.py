@@ -28,11 +28,11 @@ import exceptions
 
 EQUIVALENT = Path("tests/c/equivalent-mutants.txt")
 FILES = [
-    "csrc/edge.h",
-    "csrc/map_scan.c",
-    "csrc/area_map.h",
-    "csrc/area_map.c",
-    "csrc/chunk.h",
+    "csrc/area_map/map.h",
+    "csrc/area_map/map_scan.c",
+    "csrc/area_map/map.c",
+    "csrc/area_map/area_map.c",
+    "csrc/internal.h",
     "csrc/chunk.c",
     "csrc/populate.c",
 ]
@@ -383,14 +383,14 @@ def show_one(runner: Runner, mutants: list[Mutant], number: int) -> int:
 
 def print_table(mutants: list[Mutant], killers: list[str | None]) -> None:
     """Print a line for each file and one for all."""
-    print(f"{'file':20}{'mutants':>8}{'killed':>8}{'survived':>9}{'no C':>6}")
+    print(f"{'file':26}{'mutants':>8}{'killed':>8}{'survived':>9}{'no C':>6}")
     for file in [*FILES, "all"]:
         mine = [k for m, k in zip(mutants, killers, strict=True) if file in {m.file, "all"}]
         if not mine:
             continue
         no_c, survived = mine.count(NO_C), mine.count(None)
         counted = len(mine) - no_c
-        print(f"{file:20}{counted:8}{counted - survived:8}{survived:9}{no_c:6}")
+        print(f"{file:26}{counted:8}{counted - survived:8}{survived:9}{no_c:6}")
 
 
 def run(scratch: Path) -> int:

@@ -9,17 +9,16 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
-#include "../clock.h"
-#include "../compiler.h"
+#include "../kernel/kernel.h"
 
-static void free_slot(struct pcpu_bench *bench, int64_t *ptr)
+static void free_handle(struct pcpu_bench *bench, int64_t *ptr)
 {
 	if (bench->contender.free(bench->contender.pcpu, *ptr))
 		bench->failures++;
 	*ptr = 0;
 }
 
-static void alloc_slot(struct pcpu_bench *bench, int64_t *ptr,
+static void alloc_handle(struct pcpu_bench *bench, int64_t *ptr,
 		       const struct pcpu_kind *kind)
 {
 	*ptr = bench->contender.alloc(bench->contender.pcpu, kind->size,
@@ -34,20 +33,20 @@ uint64_t pcpu_bench_run(struct pcpu_bench *bench, const struct pcpu_op *ops,
 			size_t n)
 {
 	const struct pcpu_op *op;
-	uint64_t start = pcpu_now_ns();
+	uint64_t start = ktime_get_ns();
 
 	for (op = ops; op < ops + n; op++) {
 		int64_t *ptr;
 
-		if (op->slot == PCPU_OP_ORPHAN)
+		if (op->handle == PCPU_OP_ORPHAN)
 			continue;
-		ptr = &bench->ptrs[op->slot];
+		ptr = &bench->ptrs[op->handle];
 		if (*ptr)
-			free_slot(bench, ptr);
+			free_handle(bench, ptr);
 		if (op->kind != PCPU_OP_FREE)
-			alloc_slot(bench, ptr, &bench->kinds[op->kind]);
+			alloc_handle(bench, ptr, &bench->kinds[op->kind]);
 	}
-	return pcpu_now_ns() - start;
+	return ktime_get_ns() - start;
 }
 
 /* --- the C library */
@@ -112,20 +111,20 @@ unsigned int pcpu_latency_bucket(uint64_t ns)
 static int64_t timed_alloc(struct pcpu *handle, int64_t size, int64_t align)
 {
 	struct pcpu_latency *latency = (struct pcpu_latency *)(void *)handle;
-	uint64_t start = pcpu_now_ns();
+	uint64_t start = ktime_get_ns();
 	int64_t ptr = latency->of.alloc(latency->of.pcpu, size, align);
 
-	latency->alloc[pcpu_latency_bucket(pcpu_now_ns() - start)]++;
+	latency->alloc[pcpu_latency_bucket(ktime_get_ns() - start)]++;
 	return ptr;
 }
 
 static int timed_free(struct pcpu *handle, int64_t ptr)
 {
 	struct pcpu_latency *latency = (struct pcpu_latency *)(void *)handle;
-	uint64_t start = pcpu_now_ns();
+	uint64_t start = ktime_get_ns();
 	int error = latency->of.free(latency->of.pcpu, ptr);
 
-	latency->free[pcpu_latency_bucket(pcpu_now_ns() - start)]++;
+	latency->free[pcpu_latency_bucket(ktime_get_ns() - start)]++;
 	return error;
 }
 

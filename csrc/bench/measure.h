@@ -20,23 +20,23 @@ struct pcpu_contender {
 	struct pcpu *pcpu;	/* first argument of both; not looked at here */
 };
 
-/* what to run; the slots carry areas from one run to the next */
+/* what to run; the handles carry areas from one run to the next */
 struct pcpu_bench {
 	struct pcpu_contender contender; /* who runs it */
 	const struct pcpu_kind *kinds;	/* what the kinds stand for */
-	int64_t *ptrs;			/* by slot, zeroed at first */
+	int64_t *ptrs;			/* by handle, zeroed at first */
 	uint64_t failures;		/* operations that failed, added up */
 };
 
 /**
  * pcpu_bench_run - run operations in one loop
  * @bench: who runs them and on what
- * @ops: the operations: allocations and frees, no faults.  Their slots and
+ * @ops: the operations: allocations and frees, no faults.  Their handles and
  *	kinds are not checked, see pcpu_replay_check()
  * @n: how many
  *
- * An allocation into a slot that is in use frees that area first; freeing an
- * empty slot does nothing.
+ * An allocation into a handle that is in use frees that area first; freeing an
+ * empty handle does nothing.
  * Return: nanoseconds from the first operation to behind the last.
  */
 uint64_t pcpu_bench_run(struct pcpu_bench *bench, const struct pcpu_op *ops,

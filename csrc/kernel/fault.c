@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fault.c - when a kernel service is made to fail.
+ * fault.c - which calls to a kernel service fail.
  *
  * A plan lets nth - 1 calls pass; the next call is a candidate, and so is
  * every interval-th one after it.  A candidate fails with the given
- * probability until the plan has struck the given number of times.
+ * probability, until the given number of calls have failed.
  */
-#include "fault.h"
+#include "kernel.h"
 
 #include <string.h>
 
 static const double two_to_the_32 = 4294967296.0;
 
-/* splitmix64 (Steele, Lea, Flood 2014): small, and easy to repeat elsewhere */
+/* splitmix64 (Steele, Lea, Flood 2014): small, and easy to port */
 static uint64_t next_random(uint64_t *state)
 {
 	uint64_t z = *state += 0x9e3779b97f4a7c15u;
@@ -36,6 +36,14 @@ static bool can_fail(int site)
 	}
 }
 
+/**
+ * fake_fault_arm - set or clear the plan of a site
+ * @site: enum pcpu_service
+ * @fault: the plan, or NULL to clear it
+ *
+ * Return: 0, -PCPU_E_SITE when the site cannot fail, -PCPU_E_CONFIG when a
+ * value is out of range.
+ */
 int fake_fault_arm(struct fake_faults *faults, int site,
 		   const struct pcpu_fault *fault)
 {
@@ -68,6 +76,11 @@ int fake_fault_arm(struct fake_faults *faults, int site,
 	return 0;
 }
 
+/**
+ * fake_fault_ask - ask a hook at each call to a site, too
+ * @decide: returns anything except 0 to make the call fail
+ * @arg: its first argument
+ */
 void fake_fault_ask(struct fake_faults *faults,
 		    int (*decide)(void *arg, int service), void *arg)
 {
@@ -94,13 +107,17 @@ static bool plan_strikes(struct fake_fault *fault)
 	return true;
 }
 
+/**
+ * fake_fault_strikes - decide whether this call, to an armed site, fails
+ * @site: enum pcpu_service
+ */
 bool fake_fault_strikes(struct fake_faults *faults, int site)
 {
 	struct fake_fault *plan = &faults->plan[site];
 	bool strikes = plan->planned && plan_strikes(plan);
 
 	plan->armed = plan->planned || faults->decide;
-	/* asked in any case: it may count too */
+	/* asked in any case: the hook may count calls */
 	if (faults->decide && faults->decide(faults->arg, site))
 		strikes = true;
 	return strikes;

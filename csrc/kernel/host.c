@@ -3,10 +3,10 @@
  * host.c - where the fake kernel ends: malloc() and mmap(), or hooks.
  *
  * Addresses are reserved without access rights.  Mapping a page gives it
- * rights, unmapping takes them and the contents away; so touching a page that
- * is not mapped faults, as in the kernel.
+ * rights, unmapping takes them and the contents away; so an access to a page
+ * that is not mapped faults, as in the kernel.
  *
- * The host allows some 65,530 mappings a process (vm.max_map_count), and the
+ * The host allows 65,530 mappings per process (vm.max_map_count), and the
  * pages of an area are mapped one by one, in any order.  Neighbours become one
  * mapping again only if they share their anon_vma, the host kernel's record of
  * who may hold a copy of a page.  Pages touched far apart would each get their
@@ -15,13 +15,19 @@
  * one record, and a fully mapped area costs two mappings, itself and its guard.
  */
 #define _GNU_SOURCE 1	/* MAP_NORESERVE, madvise */
-#include "host.h"
+#include "kernel.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+/**
+ * host_missing_hook - find a hook that others in the table need
+ * @hooks: the table
+ *
+ * Return: the name of the missing hook, or NULL.
+ */
 const char *host_missing_hook(const struct pcpu_hooks *hooks)
 {
 #define HOOK(group, name)	{ group, hooks->name != NULL, #name }
@@ -47,6 +53,12 @@ const char *host_missing_hook(const struct pcpu_hooks *hooks)
 	return NULL;
 }
 
+/**
+ * host_alloc - allocate memory for the allocator's own structures
+ * @size: bytes, above 0
+ *
+ * Return: the memory, or NULL.
+ */
 void *host_alloc(const struct host *host, size_t size)
 {
 	if (host->hooks.alloc)
@@ -54,6 +66,7 @@ void *host_alloc(const struct host *host, size_t size)
 	return malloc(size);
 }
 
+/* the same, zeroed */
 void *host_zalloc(const struct host *host, size_t size)
 {
 	void *mem;
@@ -64,6 +77,11 @@ void *host_zalloc(const struct host *host, size_t size)
 	return mem ? memset(mem, 0, size) : NULL;
 }
 
+/**
+ * host_free - free memory
+ * @host: the host; may itself be in that memory
+ * @ptr: the memory, or NULL
+ */
 void host_free(const struct host *host, void *ptr)
 {
 	if (!ptr)
@@ -74,7 +92,7 @@ void host_free(const struct host *host, void *ptr)
 		free(ptr);
 }
 
-/* mmap aligns to a page of the host; what is before and behind goes back */
+/* mmap aligns to a page of the host: unmap what is before and after */
 static char *reserve_aligned(size_t size, size_t align)
 {
 	size_t spare = align - (size_t)sysconf(_SC_PAGESIZE);
@@ -94,6 +112,13 @@ static char *reserve_aligned(size_t size, size_t align)
 	return start;
 }
 
+/**
+ * host_reserve - reserve addresses without memory
+ * @size: bytes, a multiple of @align
+ * @align: bytes, a power of two, a page of the host or more
+ *
+ * Return: the first address, or NULL.
+ */
 char *host_reserve(const struct host *host, size_t size, size_t align)
 {
 	char *addr;
@@ -108,7 +133,13 @@ char *host_reserve(const struct host *host, size_t size, size_t align)
 	return addr;
 }
 
-/* one page gets an anon_vma and the rest inherits it, see above */
+/**
+ * host_prime - give a reservation one anon_vma for all of its pages
+ * @page: the first page
+ * @size: its bytes
+ *
+ * Return: true on success.
+ */
 bool host_prime(const struct host *host, char *page, size_t size)
 {
 	if (host->hooks.reserve)
@@ -120,6 +151,11 @@ bool host_prime(const struct host *host, char *page, size_t size)
 	       !madvise(page, size, MADV_DONTNEED);
 }
 
+/**
+ * host_release - release reserved addresses, and what is mapped there
+ * @addr: from host_reserve()
+ * @size: as passed to host_reserve()
+ */
 void host_release(const struct host *host, char *addr, size_t size)
 {
 	if (host->hooks.release)
@@ -128,6 +164,12 @@ void host_release(const struct host *host, char *addr, size_t size)
 		munmap(addr, size);
 }
 
+/**
+ * host_map - make pages readable, writable and zeroed
+ * @range: the pages
+ *
+ * Return: true on success.
+ */
 bool host_map(const struct host *host, const struct host_range *range)
 {
 	if (host->hooks.map)
@@ -136,6 +178,12 @@ bool host_map(const struct host *host, const struct host_range *range)
 	return !mprotect(range->addr, range->size, PROT_READ | PROT_WRITE);
 }
 
+/**
+ * host_unmap - unmap pages and discard their contents
+ * @range: the pages; some may not be mapped
+ *
+ * Return: false when they can still be accessed.
+ */
 bool host_unmap(const struct host *host, const struct host_range *range)
 {
 	bool failed;

@@ -4,6 +4,15 @@
  */
 #include "kernel.h"
 
+/**
+ * fake_pages_init - set up a page allocator that holds no frames
+ * @kernel: the kernel, its host ready
+ * @cpus: possible CPUs
+ * @nodes: NUMA nodes, 1 to @cpus
+ * @limit: frames per node, 0: no limit
+ *
+ * Return: false when the host has no memory.
+ */
 bool fake_pages_init(struct fake_kernel *kernel, int64_t cpus, int64_t nodes,
 		     int64_t limit)
 {
@@ -17,19 +26,20 @@ bool fake_pages_init(struct fake_kernel *kernel, int64_t cpus, int64_t nodes,
 	return pages->held;
 }
 
+/* free the page allocator's own memory */
 void fake_pages_exit(struct fake_kernel *kernel)
 {
 	host_free(&kernel->host, kernel->pages.held);
 	kernel->pages.held = NULL;
 }
 
-/* ask the host for a frame, if it keeps accounts */
+/* ask the creator's hook for a frame, if there is one */
 static bool host_gives(struct fake_kernel *kernel, int cpu)
 {
 	const struct host *host = &kernel->host;
 
 	return !host->hooks.alloc_page ||
-	       !host->hooks.alloc_page(host->arg, cpu, (int)
+	       !host->hooks.alloc_page(host->arg, cpu,
 				       fake_cpu_to_node(&kernel->pages, cpu));
 }
 
@@ -38,10 +48,16 @@ static void host_takes(struct fake_kernel *kernel, int cpu)
 	const struct host *host = &kernel->host;
 
 	if (host->hooks.free_page)
-		host->hooks.free_page(host->arg, cpu, (int)
+		host->hooks.free_page(host->arg, cpu,
 				      fake_cpu_to_node(&kernel->pages, cpu));
 }
 
+/**
+ * fake_alloc_page - take one frame for a CPU, from that CPU's node only
+ * @cpu: the CPU
+ *
+ * Return: false when the node is at its limit or the call has to fail.
+ */
 bool fake_alloc_page(struct fake_kernel *kernel, int cpu)
 {
 	struct fake_pages *pages = &kernel->pages;
@@ -57,12 +73,18 @@ bool fake_alloc_page(struct fake_kernel *kernel, int cpu)
 	return true;
 }
 
+/**
+ * fake_alloc_pages - take a frame for each of the first CPUs
+ * @cpus: how many
+ *
+ * Return: how many CPUs have one; the first failure ends the loop.
+ */
 int fake_alloc_pages(struct fake_kernel *kernel, int cpus)
 {
 	struct fake_pages *pages = &kernel->pages;
 	int cpu = 0;
 
-	/* nothing stands in the way: they can be counted in one go */
+	/* no call can fail: count them all at once */
 	if (pages->nodes == 1 && !pages->limit &&
 	    !kernel->host.hooks.alloc_page &&
 	    !kernel->faults.plan[PCPU_ALLOC_PAGE].armed) {
@@ -75,11 +97,17 @@ int fake_alloc_pages(struct fake_kernel *kernel, int cpus)
 	return cpu;
 }
 
+/**
+ * fake_alloc_boot_pages - take frames at boot time: not counted, no limit
+ * @cpus: how many
+ *
+ * Return: how many CPUs have one.
+ */
 int fake_alloc_boot_pages(struct fake_kernel *kernel, int cpus)
 {
 	int cpu = 0;
 
-	/* a large first chunk of many CPUs has billions of them */
+	/* no loop: a large first chunk of many CPUs has billions of frames */
 	if (!kernel->host.hooks.alloc_page)
 		return cpus;
 	while (cpu < cpus && host_gives(kernel, cpu))
@@ -87,16 +115,18 @@ int fake_alloc_boot_pages(struct fake_kernel *kernel, int cpus)
 	return cpu;
 }
 
+/* free one frame of a CPU */
 void fake_free_page(struct fake_kernel *kernel, int cpu)
 {
 	struct fake_pages *pages = &kernel->pages;
 
 	fake_count(&kernel->faults, PCPU_FREE_PAGE);
-	/* below 0 where a boot-time frame is freed: it joins what there is */
+	/* below 0 when a boot-time frame is freed: it adds to the limit */
 	pages->held[fake_cpu_to_node(pages, cpu)]--;
 	host_takes(kernel, cpu);
 }
 
+/* free a frame of each of the first CPUs */
 void fake_free_pages(struct fake_kernel *kernel, int cpus)
 {
 	int cpu;
@@ -110,6 +140,7 @@ void fake_free_pages(struct fake_kernel *kernel, int cpus)
 		fake_free_page(kernel, cpu);
 }
 
+/* the same when the allocator is closed: not counted */
 void fake_drop_pages(struct fake_kernel *kernel, int cpus)
 {
 	int cpu;

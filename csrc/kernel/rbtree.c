@@ -5,14 +5,14 @@
  * A binary search tree with two rules: a red node has no red child, and every
  * path from the root to an empty place meets the same number of black nodes.
  * So the longest path is at most twice the shortest.  Insertion may break the
- * first rule, removal the second; both are mended on the way up, as in Cormen,
+ * first rule, removal the second; both are restored on the way up, as in Cormen,
  * Leiserson, Rivest and Stein, "Introduction to Algorithms", chapter 13.
  */
 #include "rbtree.h"
 
 #include <stddef.h>
 
-/* hang @new where @old hangs under @parent */
+/* put @new in the place of @old, a child of @parent */
 static void replace_child(struct rb_root *root, struct rb_node *parent,
 			  struct rb_node *old, struct rb_node *new)
 {
@@ -26,29 +26,22 @@ static void replace_child(struct rb_root *root, struct rb_node *parent,
 		new->parent = parent;
 }
 
-/* the right child of @node moves up, @node down to its left */
-static void rotate_left(struct rb_root *root, struct rb_node *node)
+static struct rb_node **child(struct rb_node *node, bool left)
 {
-	struct rb_node *up = node->right;
-
-	node->right = up->left;
-	if (up->left)
-		up->left->parent = node;
-	replace_child(root, node->parent, node, up);
-	up->left = node;
-	node->parent = up;
+	return left ? &node->left : &node->right;
 }
 
-/* the left child of @node moves up, @node down to its right */
-static void rotate_right(struct rb_root *root, struct rb_node *node)
+/* @node moves down to one side, its child from the other side moves up */
+static void rotate(struct rb_root *root, struct rb_node *node, bool left)
 {
-	struct rb_node *up = node->left;
+	struct rb_node *up = *child(node, !left);
+	struct rb_node **inner = child(up, left);
 
-	node->left = up->right;
-	if (up->right)
-		up->right->parent = node;
+	*child(node, !left) = *inner;
+	if (*inner)
+		(*inner)->parent = node;
 	replace_child(root, node->parent, node, up);
-	up->right = node;
+	*inner = node;
 	node->parent = up;
 }
 
@@ -57,6 +50,12 @@ static bool is_red(const struct rb_node *node)
 	return node && node->red;
 }
 
+/**
+ * fake_rb_insert - link a node and rebalance
+ * @node: the new node
+ * @parent: the leaf above it, NULL in an empty tree
+ * @link: the empty place, &parent->left, &parent->right or &root->node
+ */
 void fake_rb_insert(struct rb_root *root, struct rb_node *node,
 		    struct rb_node *parent, struct rb_node **link)
 {
@@ -71,7 +70,7 @@ void fake_rb_insert(struct rb_root *root, struct rb_node *node,
 		struct rb_node *up = node->parent;
 		struct rb_node *top = up->parent;
 		bool left = up == top->left;
-		struct rb_node *uncle = left ? top->right : top->left;
+		struct rb_node *uncle = *child(top, !left);
 
 		if (is_red(uncle)) {
 			up->red = false;
@@ -80,19 +79,11 @@ void fake_rb_insert(struct rb_root *root, struct rb_node *node,
 			node = top;
 			continue;
 		}
-		if (left) {
-			if (node == up->right) {
-				rotate_left(root, up);
-				up = node;
-			}
-			rotate_right(root, top);
-		} else {
-			if (node == up->left) {
-				rotate_right(root, up);
-				up = node;
-			}
-			rotate_left(root, top);
+		if (node == *child(up, !left)) {
+			rotate(root, up, left);
+			up = node;
 		}
+		rotate(root, top, !left);
 		up->red = false;
 		top->red = true;
 		break;
@@ -101,26 +92,23 @@ void fake_rb_insert(struct rb_root *root, struct rb_node *node,
 }
 
 /* every path through @node, a child of @parent, lacks one black node */
-static void mend_black(struct rb_root *root, struct rb_node *node,
-		       struct rb_node *parent)
+static void fix_black(struct rb_root *root, struct rb_node *node,
+		      struct rb_node *parent)
 {
 	while (node != root->node && !is_red(node)) {
 		bool left = node == parent->left;
-		struct rb_node *sib = left ? parent->right : parent->left;
+		struct rb_node *sib = *child(parent, !left);
 		struct rb_node *near, *far;
 
 		if (sib->red) {
 			sib->red = false;
 			parent->red = true;
-			if (left)
-				rotate_left(root, parent);
-			else
-				rotate_right(root, parent);
-			sib = left ? parent->right : parent->left;
+			rotate(root, parent, left);
+			sib = *child(parent, !left);
 		}
 
-		near = left ? sib->left : sib->right;
-		far = left ? sib->right : sib->left;
+		near = *child(sib, left);
+		far = *child(sib, !left);
 		if (!is_red(near) && !is_red(far)) {
 			sib->red = true;
 			node = parent;
@@ -130,26 +118,24 @@ static void mend_black(struct rb_root *root, struct rb_node *node,
 		if (!is_red(far)) {
 			near->red = false;
 			sib->red = true;
-			if (left)
-				rotate_right(root, sib);
-			else
-				rotate_left(root, sib);
+			rotate(root, sib, !left);
 			far = sib;
 			sib = near;
 		}
 		sib->red = parent->red;
 		parent->red = false;
 		far->red = false;
-		if (left)
-			rotate_left(root, parent);
-		else
-			rotate_right(root, parent);
+		rotate(root, parent, left);
 		return;
 	}
 	if (node)
 		node->red = false;
 }
 
+/**
+ * fake_rb_erase - unlink a node and rebalance
+ * @node: a node of it
+ */
 void fake_rb_erase(struct rb_root *root, struct rb_node *node)
 {
 	struct rb_node *child, *parent;
@@ -179,9 +165,14 @@ void fake_rb_erase(struct rb_root *root, struct rb_node *node)
 	}
 
 	if (!lost_red)
-		mend_black(root, child, parent);
+		fix_black(root, child, parent);
 }
 
+/**
+ * fake_rb_first - the node with the smallest key
+ *
+ * Return: the node, or NULL in an empty tree.
+ */
 struct rb_node *fake_rb_first(const struct rb_root *root)
 {
 	struct rb_node *node = root->node;
@@ -191,6 +182,12 @@ struct rb_node *fake_rb_first(const struct rb_root *root)
 	return node;
 }
 
+/**
+ * fake_rb_next - the node with the next larger key
+ * @node: a node of a tree
+ *
+ * Return: the node, or NULL.
+ */
 struct rb_node *fake_rb_next(const struct rb_node *node)
 {
 	struct rb_node *next = node->right;

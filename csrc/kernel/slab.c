@@ -2,13 +2,17 @@
 /*
  * slab.c - kmalloc and kfree, over the host's memory.
  */
-#include "slab.h"
-
 #include "kernel.h"
 
-/* what kmalloc(0) gives; the kernel's ZERO_SIZE_PTR plays the same part */
+/* what kmalloc(0) returns, as the kernel's ZERO_SIZE_PTR */
 static char zero_size;
 
+/**
+ * fake_kmalloc - allocate memory
+ * @size: bytes; 0 returns a token that is not NULL and takes no memory
+ *
+ * Return: the memory, or NULL.
+ */
 void *fake_kmalloc(struct fake_kernel *kernel, size_t size)
 {
 	if (!size)
@@ -18,6 +22,12 @@ void *fake_kmalloc(struct fake_kernel *kernel, size_t size)
 	return host_alloc(&kernel->host, size);
 }
 
+/**
+ * fake_kzalloc - allocate zeroed memory
+ * @size: bytes, above 0
+ *
+ * Return: the memory, or NULL.
+ */
 void *fake_kzalloc(struct fake_kernel *kernel, size_t size)
 {
 	if (fake_should_fail(&kernel->faults, PCPU_KMALLOC))
@@ -25,6 +35,10 @@ void *fake_kzalloc(struct fake_kernel *kernel, size_t size)
 	return host_zalloc(&kernel->host, size);
 }
 
+/**
+ * fake_kfree - free memory
+ * @ptr: from kmalloc; NULL and the token of size 0 are ignored
+ */
 void fake_kfree(struct fake_kernel *kernel, void *ptr)
 {
 	if (!ptr || ptr == &zero_size)

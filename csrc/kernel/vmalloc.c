@@ -9,14 +9,14 @@
 /* half of vm.max_map_count: more areas than this cannot be mapped anyway */
 #define MAX_AREAS	32768u
 
-/* leave address space to others, but have room for a few areas of any size */
+/* leave address space to others, but reserve a few areas of any size */
 #define MAX_RESERVED	((uint64_t)1 << (SIZE_MAX > UINT32_MAX ? 40 : 28))
 #define MIN_AREAS	4u
 
-/* without memory nothing but arithmetic is in the way */
+/* without memory addresses are limited by the arithmetic only */
 #define UNMAPPED_END	((uint64_t)1 << 62)
 
-/* areas that may be asked for, no matter what the host has */
+/* how many areas to request of the host */
 static uint64_t wanted_areas(uint64_t first_block, uint64_t area_size,
 			     uint64_t limit)
 {
@@ -29,14 +29,14 @@ static uint64_t wanted_areas(uint64_t first_block, uint64_t area_size,
 	return areas < MAX_AREAS ? areas : MAX_AREAS;
 }
 
-/* reserve real addresses for as many areas as the host lets us have */
+/* reserve real addresses for as many areas as the host allows */
 static bool reserve(struct fake_kernel *kernel, const struct fake_space *space)
 {
 	struct fake_vmalloc *vmalloc = &kernel->vmalloc;
 	uint64_t area_size = space->area_size + space->page_size;
 	uint64_t areas = wanted_areas(space->first_block, area_size,
 				      space->limit);
-	/* the first chunk lies in the first block, or is an area itself */
+	/* the first chunk is in the first block, or is an area itself */
 	uint64_t least = space->first_block ? 0 : 1;
 
 	for (;; areas /= 2) {
@@ -55,6 +55,13 @@ static bool reserve(struct fake_kernel *kernel, const struct fake_space *space)
 	}
 }
 
+/**
+ * fake_vmalloc_init - reserve an address space
+ * @kernel: the kernel, its host ready
+ * @space: its properties
+ *
+ * Return: false when the host refuses the reservation.
+ */
 bool fake_vmalloc_init(struct fake_kernel *kernel,
 		       const struct fake_space *space)
 {
@@ -77,6 +84,7 @@ bool fake_vmalloc_init(struct fake_kernel *kernel,
 	return false;
 }
 
+/* release the whole space, with all areas */
 void fake_vmalloc_exit(struct fake_kernel *kernel)
 {
 	struct fake_vmalloc *vmalloc = &kernel->vmalloc;
@@ -94,6 +102,12 @@ static uint64_t area_end(struct list_head *link)
 	return area->addr + area->size;
 }
 
+/**
+ * fake_vm_area_register_early - take the lowest addresses, before all others
+ * @vmalloc: the address space
+ * @area: the caller's memory
+ * @size: bytes; no guard page is added
+ */
 void fake_vm_area_register_early(struct fake_vmalloc *vmalloc,
 				 struct fake_vm_area *area, uint64_t size)
 {
@@ -103,11 +117,11 @@ void fake_vm_area_register_early(struct fake_vmalloc *vmalloc,
 }
 
 /*
- * Find the first hole of @size bytes: the link behind which it starts.  The
- * hint spares the walk over the areas that a search of the same or a smaller
- * size has passed already.
+ * Find the first gap of @size bytes: the link after which it starts.  The
+ * hint skips the areas that a search of the same or a smaller size has passed
+ * already.
  */
-static struct list_head *find_hole(struct fake_vmalloc *vmalloc, uint64_t size,
+static struct list_head *find_gap(struct fake_vmalloc *vmalloc, uint64_t size,
 				   uint64_t *addr)
 {
 	struct list_head *pos = &vmalloc->areas;
@@ -131,6 +145,12 @@ static struct list_head *find_hole(struct fake_vmalloc *vmalloc, uint64_t size,
 	}
 }
 
+/**
+ * fake_get_vm_area - take the lowest gap that fits
+ * @size: bytes; a guard page is added
+ *
+ * Return: the area, with nothing mapped in it, or NULL.
+ */
 struct fake_vm_area *fake_get_vm_area(struct fake_kernel *kernel, uint64_t size)
 {
 	struct fake_vmalloc *vmalloc = &kernel->vmalloc;
@@ -141,7 +161,7 @@ struct fake_vm_area *fake_get_vm_area(struct fake_kernel *kernel, uint64_t size)
 	if (fake_should_fail(&kernel->faults, PCPU_GET_VM_AREA))
 		return NULL;
 	size += vmalloc->page_size;	/* the guard page */
-	pos = find_hole(vmalloc, size, &addr);
+	pos = find_gap(vmalloc, size, &addr);
 	if (!pos)
 		return NULL;
 	area = host_alloc(&kernel->host, sizeof(*area));
@@ -153,13 +173,14 @@ struct fake_vm_area *fake_get_vm_area(struct fake_kernel *kernel, uint64_t size)
 	return area;
 }
 
+/* free an area from fake_get_vm_area() */
 void fake_free_vm_area(struct fake_kernel *kernel, struct fake_vm_area *area)
 {
 	struct fake_vmalloc *vmalloc = &kernel->vmalloc;
 	struct list_head *prev = area->list.prev;
 
 	fake_count(&kernel->faults, PCPU_FREE_VM_AREA);
-	/* the hole that opens may be the lowest */
+	/* the new gap may be the lowest */
 	if (vmalloc->hint != &vmalloc->areas &&
 	    area->addr < area_end(vmalloc->hint))
 		vmalloc->hint = prev;
@@ -174,12 +195,20 @@ static struct host_range range_of(const struct fake_kernel *kernel,
 		.addr = fake_host(&kernel->vmalloc, addr),
 		.size = (size_t)size,
 		.cpu = cpu,
-		.node = (int)fake_cpu_to_node(&kernel->pages, cpu),
+		.node = fake_cpu_to_node(&kernel->pages, cpu),
 	};
 
 	return range;
 }
 
+/**
+ * fake_map_boot - map pages at boot time: not counted, never made to fail
+ * @addr: page-aligned address
+ * @size: bytes, whole pages
+ * @cpu: whose unit they are in
+ *
+ * Return: false when the host refuses.
+ */
 bool fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
 		   int cpu)
 {
@@ -191,6 +220,14 @@ bool fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
 	return host_map(&kernel->host, &range);
 }
 
+/**
+ * fake_map_kernel_range - make pages readable and writable
+ * @addr: page-aligned address
+ * @size: bytes, whole pages
+ * @cpu: whose unit they are in
+ *
+ * Return: false when page tables cannot be had.
+ */
 bool fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
 			   uint64_t size, int cpu)
 {
@@ -199,6 +236,12 @@ bool fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
 	return fake_map_boot(kernel, addr, size, cpu);
 }
 
+/**
+ * fake_unmap_kernel_range - take pages away, and their contents
+ * @addr: page-aligned address
+ * @size: bytes, whole pages; some may not be mapped
+ * @cpu: whose unit they are in
+ */
 void fake_unmap_kernel_range(struct fake_kernel *kernel, uint64_t addr,
 			     uint64_t size, int cpu)
 {
@@ -212,6 +255,14 @@ void fake_unmap_kernel_range(struct fake_kernel *kernel, uint64_t addr,
 		     "the host left pages accessible: too many mappings");
 }
 
+/**
+ * fake_vmalloc - allocate memory larger than a page
+ * @size: bytes
+ *
+ * Comes from the host's memory and takes no addresses, so the pointers that
+ * an allocator gives do not depend on the length of its maps.
+ * Return: the memory, or NULL.
+ */
 void *fake_vmalloc(struct fake_kernel *kernel, size_t size)
 {
 	if (fake_should_fail(&kernel->faults, PCPU_VMALLOC))
@@ -219,6 +270,10 @@ void *fake_vmalloc(struct fake_kernel *kernel, size_t size)
 	return host_alloc(&kernel->host, size);
 }
 
+/**
+ * fake_vfree - free what vmalloc gave
+ * @ptr: the memory
+ */
 void fake_vfree(struct fake_kernel *kernel, void *ptr)
 {
 	fake_count(&kernel->faults, PCPU_VFREE);

@@ -5,23 +5,24 @@
  *	COMM-PID [CPU] FLAGS TIME: percpu_free_percpu: base_addr=... off=... ptr=...
  *	COMM PID [CPU] TIME: percpu:percpu_free_percpu: base_addr=... off=... ptr=...
  *
- * What stands before the event's name differs between recorders, what stands
- * behind it between kernels; so fields are read by name, never by position.
+ * The text before the event's name differs between recorders, the text after it
+ * between kernels; so fields are read by name, never by position.
  */
 #define _GNU_SOURCE 1	/* memmem, memrchr */
 #include "line.h"
 
+#include <stdbool.h>
 #include <string.h>
 
-#include "percpu_trace.h"
+#include "../percpu.h"
 
-/* 2^64 nanoseconds are 584 years; what is above is no time */
+/* 2^64 nanoseconds are 584 years; anything longer is not a time */
 #define MAX_SECONDS	((UINT64_MAX - 1000000000) / 1000000000)
 
-/* a stretch of the line */
+/* a part of the line */
 struct span {
 	const char *at;		/* first byte */
-	const char *end;	/* behind the last one */
+	const char *end;	/* after the last one */
 };
 
 static bool span_is(struct span s, const char *text)
@@ -35,7 +36,7 @@ static bool parse_decimal(struct span s, uint64_t *value)
 {
 	const char *c;
 
-	/* 18 digits always fit, and no real size has more */
+	/* 18 digits always fit, and real sizes have fewer */
 	if (s.at == s.end || s.end - s.at > 18)
 		return false;
 	*value = 0;
@@ -71,9 +72,9 @@ static bool parse_hex(struct span s, uint64_t *value, int *digits)
 	return true;
 }
 
-/* read the digits behind @before; return what follows them, or NULL */
-static const char *number_behind(struct span s, const char *before,
-				 uint64_t *value)
+/* read the digits after @before; return what follows them, or NULL */
+static const char *number_after(struct span s, const char *before,
+				uint64_t *value)
 {
 	size_t n = strlen(before);
 	const char *at = memmem(s.at, (size_t)(s.end - s.at), before, n);
@@ -91,15 +92,15 @@ static const char *number_behind(struct span s, const char *before,
 static void parse_head(struct span s, struct trace_line *line)
 {
 	uint64_t held, written;
-	const char *slash = number_behind(s, "entries-written: ", &held);
+	const char *slash = number_after(s, "entries-written: ", &held);
 
-	if (slash && number_behind((struct span){ slash, s.end }, "/",
+	if (slash && number_after((struct span){ slash, s.end }, "/",
 				   &written) && written > held)
 		line->lost = written - held;
-	number_behind(s, "#P:", &line->cpus);
+	number_after(s, "#P:", &line->cpus);
 }
 
-/* a line without an event: recorders tell here what they lost */
+/* a line without an event: recorders print here what they lost */
 static void parse_other(struct span s, struct trace_line *line)
 {
 	size_t n = (size_t)(s.end - s.at);
@@ -109,14 +110,14 @@ static void parse_other(struct span s, struct trace_line *line)
 		return;
 	}
 	/* ftrace, then perf script --show-lost-events */
-	if (number_behind(s, "[LOST ", &line->lost) ||
-	    number_behind(s, "PERF_RECORD_LOST lost ", &line->lost) ||
-	    number_behind(s, "PERF_RECORD_LOST_SAMPLES lost ", &line->lost))
+	if (number_after(s, "[LOST ", &line->lost) ||
+	    number_after(s, "PERF_RECORD_LOST lost ", &line->lost) ||
+	    number_after(s, "PERF_RECORD_LOST_SAMPLES lost ", &line->lost))
 		return;
-	/* trace-cmd; and ftrace where it does not know how many */
+	/* trace-cmd; and ftrace if it does not know how many */
 	if (memmem(s.at, n, "EVENTS DROPPED]", 15) ||
 	    memmem(s.at, n, "[LOST EVENTS]", 13)) {
-		if (!number_behind(s, " [", &line->lost))
+		if (!number_after(s, " [", &line->lost))
 			line->lost = 1;
 	}
 }
@@ -132,7 +133,7 @@ static const struct {
 	{ "percpu_destroy_chunk", TRACE_DESTROY },
 };
 
-/* what a name stands for; @word goes up to the colon behind it */
+/* the type of an event; @word is its name, up to the colon */
 static enum trace_event_type event_type(struct span word)
 {
 	size_t i;
@@ -145,8 +146,8 @@ static enum trace_event_type event_type(struct span word)
 }
 
 /*
- * Find the event's name; what is behind it remains in @s.  A command may have
- * a name like an event's, so an unknown one is not the last word.
+ * Find the event's name, and reduce @s to what follows it.  A command may have
+ * a name like an event's, so the search goes on after an unknown one.
  */
 static enum trace_event_type find_event(struct span *s, const char **name)
 {
@@ -190,7 +191,7 @@ static const char *parse_cpu(struct span s, struct trace_line *line)
 
 /*
  * The time between CPU and event's name: seconds, a point, up to 9 digits, a
- * colon.  A whole number is none: it counts ticks of a length that nobody says.
+ * colon.  A whole number is not a time: it counts ticks of unknown length.
  */
 static void parse_time(struct span s, struct trace_line *line)
 {
@@ -205,7 +206,7 @@ static void parse_time(struct span s, struct trace_line *line)
 	if (!parse_decimal((struct span){ at, point }, &seconds) ||
 	    seconds > MAX_SECONDS)
 		return;
-	/* the name ends it, if nothing else */
+	/* the event's name is after it, so the loop ends */
 	for (at = point + 1; *at >= '0' && *at <= '9' && unit > 1; at++) {
 		fraction = fraction * 10 + (uint64_t)(*at - '0');
 		unit /= 10;
@@ -214,57 +215,61 @@ static void parse_time(struct span s, struct trace_line *line)
 		line->time = seconds * 1000000000 + fraction * unit;
 }
 
-enum {
-	HAS_SIZE = 1,
-	HAS_ALIGN = 2,
-	HAS_PTR = 4,
-	HAS_BASE = 8,
-	HAS_OFFSET = 16,
+#define FIELD(text, member, bit, hex) \
+	{ text, sizeof(text) - 1, offsetof(struct trace_line, member), bit, hex }
+
+/* the numbers that are read; of several that are missing the first is named */
+static const struct {
+	const char *name;	/* as printed */
+	size_t n;		/* bytes of it */
+	size_t at;		/* offset of its uint64_t in struct trace_line */
+	unsigned int bit;	/* in trace_line.has */
+	bool hex;		/* else decimal */
+} fields[] = {
+	FIELD("size", size, TRACE_HAS_SIZE, false),
+	FIELD("align", align, TRACE_HAS_ALIGN, false),
+	FIELD("ptr", ptr, TRACE_HAS_PTR, true),
+	FIELD("base_addr", base, TRACE_HAS_BASE, true),
+	FIELD("off", offset, TRACE_HAS_OFFSET, false),
 };
+#define NR_FIELDS	(sizeof(fields) / sizeof(fields[0]))
 
-/* one field, key and value; fields that nobody asks for are passed over */
+/* one field, key and value; unknown fields are skipped */
 static int parse_field(struct span key, struct span value,
-		       struct trace_line *line, unsigned int *has)
+		       struct trace_line *line)
 {
+	size_t n = (size_t)(key.end - key.at);
+	uint64_t *number;
 	int digits;
+	size_t i = 0;
 
-	if (span_is(key, "ptr")) {
-		*has |= HAS_PTR;
-		line->field = "ptr";
-		if (value.at < value.end && *value.at == '(')
-			return -PCPU_T_POINTER;
-		if (!parse_hex(value, &line->ptr, &line->ptr_digits))
-			return -PCPU_T_NUMBER;
-	} else if (span_is(key, "size")) {
-		*has |= HAS_SIZE;
-		line->field = "size";
-		if (!parse_decimal(value, &line->size))
-			return -PCPU_T_NUMBER;
-	} else if (span_is(key, "align")) {
-		*has |= HAS_ALIGN;
-		line->field = "align";
-		if (!parse_decimal(value, &line->align))
-			return -PCPU_T_NUMBER;
-	} else if (span_is(key, "off")) {
-		*has |= HAS_OFFSET;
-		line->field = "off";
-		if (!parse_decimal(value, &line->offset))
-			return -PCPU_T_NUMBER;
-	} else if (span_is(key, "base_addr")) {
-		*has |= HAS_BASE;
-		line->field = "base_addr";
-		if (!parse_hex(value, &line->base, &digits))
-			return -PCPU_T_NUMBER;
-	} else if (span_is(key, "call_site")) {
-		line->site = value.at;
-		line->site_len = (size_t)(value.end - value.at);
+	while (i < NR_FIELDS && (fields[i].n != n ||
+				 memcmp(fields[i].name, key.at, n)))
+		i++;
+	if (i == NR_FIELDS) {
+		if (span_is(key, "call_site")) {
+			line->site = value.at;
+			line->site_len = (size_t)(value.end - value.at);
+		}
+		return 0;
 	}
+	line->has |= fields[i].bit;
+	line->field = fields[i].name;
+	if (fields[i].bit == TRACE_HAS_PTR && value.at < value.end &&
+	    *value.at == '(')
+		return -PCPU_T_POINTER;
+	number = (uint64_t *)(void *)((char *)line + fields[i].at);
+	if (!fields[i].hex)
+		return parse_decimal(value, number) ? 0 : -PCPU_T_NUMBER;
+	if (!parse_hex(value, number, &digits))
+		return -PCPU_T_NUMBER;
+	if (fields[i].bit == TRACE_HAS_PTR)
+		line->ptr_digits = digits;
 	return 0;
 }
 
 /* key=value key=value ...; a call site in a module has a blank in its value */
-static int parse_fields(struct span s, struct trace_line *line,
-			unsigned int *has)
+static int parse_fields(struct span s, struct trace_line *line)
 {
 	struct span key = { NULL, NULL }, value = { NULL, NULL };
 	const char *at = s.at;
@@ -277,7 +282,7 @@ static int parse_fields(struct span s, struct trace_line *line,
 
 		if (equal) {
 			if (key.at)
-				err = parse_field(key, value, line, has);
+				err = parse_field(key, value, line);
 			key = (struct span){ at, equal };
 			value = (struct span){ equal + 1, end };
 		} else if (end > at) {
@@ -286,30 +291,35 @@ static int parse_fields(struct span s, struct trace_line *line,
 		at = blank ? blank + 1 : s.end;
 	}
 	if (!err && key.at)
-		err = parse_field(key, value, line, has);
+		err = parse_field(key, value, line);
 	return err;
 }
 
-static int require(struct trace_line *line, unsigned int has, unsigned int need)
+static int require(struct trace_line *line, unsigned int need)
 {
-	unsigned int lack = need & ~has;
+	size_t i;
 
-	if (!lack)
-		return 0;
-	if (lack & HAS_SIZE)
-		line->field = "size";
-	else if (lack & HAS_ALIGN)
-		line->field = "align";
-	else
-		line->field = "ptr";
-	return -PCPU_T_MISSING;
+	for (i = 0; i < NR_FIELDS; i++) {
+		if (need & ~line->has & fields[i].bit) {
+			line->field = fields[i].name;
+			return -PCPU_T_MISSING;
+		}
+	}
+	return 0;
 }
 
+/**
+ * trace_line_parse - read one line
+ * @text: the line
+ * @n: bytes, without the line feed
+ * @line: set to what it says
+ *
+ * Return: 0 or a negative enum pcpu_trace_error.
+ */
 int trace_line_parse(const char *text, size_t n, struct trace_line *line)
 {
 	struct span s = { text, text + n };
-	const char *name, *behind_cpu;
-	unsigned int has = 0;
+	const char *name, *after_cpu;
 	int err;
 
 	memset(line, 0, sizeof(*line));
@@ -321,15 +331,13 @@ int trace_line_parse(const char *text, size_t n, struct trace_line *line)
 		parse_other(s, line);
 		return 0;
 	}
-	behind_cpu = parse_cpu((struct span){ text, name }, line);
+	after_cpu = parse_cpu((struct span){ text, name }, line);
 	if (line->type != TRACE_ALLOC && line->type != TRACE_FREE)
 		return 0;
-	parse_time((struct span){ behind_cpu, name }, line);
-	err = parse_fields(s, line, &has);
+	parse_time((struct span){ after_cpu, name }, line);
+	err = parse_fields(s, line);
 	if (err)
 		return err;
-	line->has_base = has & HAS_BASE;
-	line->has_offset = has & HAS_OFFSET;
-	return require(line, has, line->type == TRACE_FREE ? HAS_PTR :
-		       HAS_SIZE | HAS_ALIGN | HAS_PTR);
+	return require(line, line->type == TRACE_FREE ? TRACE_HAS_PTR :
+		       TRACE_HAS_SIZE | TRACE_HAS_ALIGN | TRACE_HAS_PTR);
 }

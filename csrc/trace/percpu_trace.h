@@ -14,20 +14,6 @@
 #ifndef PERCPU_TRACE_H
 #define PERCPU_TRACE_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include "../percpu.h"
-
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-/* as in percpu.h */
-#ifndef PCPU_HIDDEN
-#pragma GCC visibility push(default)
-#endif
-
 struct pcpu_trace_reader;
 
 /* why a line was refused */
@@ -74,7 +60,7 @@ struct pcpu_trace_stats {
 	uint64_t kernel_chunks;	/* different base_addr */
 	uint64_t kernel_pages;	/* 4 KiB pages of them that areas touched */
 	uint64_t kernel_extent;	/* highest off + size */
-	uint64_t slots;		/* most pointers alive at one time */
+	uint64_t handles;		/* most pointers alive at one time */
 	uint64_t kinds;		/* different size, align and call site */
 };
 
@@ -169,13 +155,5 @@ void pcpu_trace_stats(const struct pcpu_trace_reader *reader,
  */
 void pcpu_trace_stop(const struct pcpu_trace_reader *reader,
 		     struct pcpu_trace_stop *stop);
-
-#ifndef PCPU_HIDDEN
-#pragma GCC visibility pop
-#endif
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif /* PERCPU_TRACE_H */

@@ -2,16 +2,16 @@
 /*
  * reader.c - from the text of a trace to operations.
  *
- * Pointers are reused by the kernel as soon as they are free, so each gets a
- * slot for as long as it lives.  A recording begins in mid-life and may have
- * gaps: a free of a pointer never seen becomes an operation without a slot, an
- * allocation of a pointer that still lives takes over its slot.
+ * The kernel reuses a pointer as soon as it is free, so each area gets a handle
+ * while it is live.  A recording begins in mid-life and may have lost events: a
+ * free of an unknown pointer becomes an operation without a handle; an allocation
+ * of a pointer that is still live takes over its handle.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "line.h"
-#include "percpu_trace.h"
+#include "../percpu.h"
 #include "table.h"
 
 #define MAX_LINE	65536	/* bytes; kernels stay far below */
@@ -20,10 +20,10 @@
 struct vec {
 	void *data;		/* NULL: empty */
 	size_t used;		/* items in use */
-	size_t room;		/* items that there is room for */
+	size_t room;		/* items that fit */
 };
 
-/* what a kind stands for, and where its call site is kept */
+/* size and alignment of allocations, and their call site */
 struct kind {
 	struct pcpu_kind ask;	/* size and alignment */
 	size_t site;		/* start in the reader's texts */
@@ -34,7 +34,7 @@ struct kind {
 struct kernel_chunk {
 	uint64_t *pages;	/* bits */
 	size_t words;		/* of 64 bits */
-	bool used;		/* an area was placed there */
+	bool used;		/* it had an area */
 };
 
 struct pcpu_trace_reader {
@@ -43,17 +43,17 @@ struct pcpu_trace_reader {
 	struct vec rest;		/* char: line not yet ended */
 	struct vec ops;			/* struct pcpu_op: not yet taken */
 	struct vec notes;		/* struct pcpu_trace_note: of these */
-	struct vec free_slots;		/* uint32_t: slots to be used again */
+	struct vec free_handles;	/* uint32_t: handles to use again */
 	struct vec kinds;		/* struct kind */
 	struct vec texts;		/* char: call sites */
 	struct vec chunks;		/* struct kernel_chunk */
-	struct table live;		/* pointer -> slot */
+	struct table live;		/* pointer -> handle */
 	struct table kind_index;	/* hash -> first kind; see find_kind() */
 	struct table chunk_index;	/* base_addr -> kernel chunk */
 	int ptr_digits;			/* of the last ptr= seen */
 };
 
-/* room for @n more items of @size bytes; returns where they start */
+/* add room for @n more items of @size bytes; return where they start */
 static void *vec_add(struct vec *vec, size_t n, size_t size)
 {
 	if (!vec->data || vec->used + n > vec->room) {
@@ -90,7 +90,7 @@ void pcpu_trace_reader_free(struct pcpu_trace_reader *reader)
 	free(reader->rest.data);
 	free(reader->ops.data);
 	free(reader->notes.data);
-	free(reader->free_slots.data);
+	free(reader->free_handles.data);
 	free(reader->kinds.data);
 	free(reader->texts.data);
 	free(reader->chunks.data);
@@ -100,7 +100,7 @@ void pcpu_trace_reader_free(struct pcpu_trace_reader *reader)
 	free(reader);
 }
 
-/* units of real kernels end long before this; a wild off= is not believed */
+/* far above any kernel's unit; a larger off= is not believed */
 #define MAX_EXTENT	((uint64_t)1 << 26)
 
 /* the number of the recording kernel's chunk that the line names */
@@ -110,7 +110,7 @@ static int find_chunk(struct pcpu_trace_reader *reader,
 	struct kernel_chunk *chunk;
 
 	*index = PCPU_NO_PLACE;
-	if (!line->has_base)
+	if (!(line->has & TRACE_HAS_BASE))
 		return 0;
 	*index = table_get(&reader->chunk_index, line->base);
 	if (*index != TABLE_NONE)
@@ -122,13 +122,13 @@ static int find_chunk(struct pcpu_trace_reader *reader,
 	if (!chunk)
 		return -PCPU_T_HOST;
 	memset(chunk, 0, sizeof(*chunk));
-	return table_put(&reader->chunk_index, line->base, *index) ? 0 :
-	       -PCPU_T_HOST;
+	return table_put(&reader->chunk_index, line->base, *index) ?
+	       0 : -PCPU_T_HOST;
 }
 
-/* an operation and its note; an operation that has none does not count */
+/* add an operation and its note */
 static int add_op(struct pcpu_trace_reader *reader,
-		  const struct trace_line *line, uint32_t chunk, uint32_t slot,
+		  const struct trace_line *line, uint32_t chunk, uint32_t handle,
 		  uint32_t kind)
 {
 	struct pcpu_trace_note *note = vec_add(&reader->notes, 1, sizeof(*note));
@@ -137,12 +137,13 @@ static int add_op(struct pcpu_trace_reader *reader,
 	if (!op)
 		return -PCPU_T_HOST;
 	op->key = line->ptr;
-	op->slot = slot;
+	op->handle = handle;
 	op->kind = kind;
 	note->time = line->time;
 	note->chunk = chunk;
-	note->offset = line->has_offset && line->offset <= MAX_EXTENT ?
-		       (uint32_t)line->offset : PCPU_NO_PLACE;
+	note->offset = PCPU_NO_PLACE;
+	if (line->has & TRACE_HAS_OFFSET && line->offset <= MAX_EXTENT)
+		note->offset = (uint32_t)line->offset;
 	return 0;
 }
 
@@ -170,7 +171,7 @@ static bool kind_matches(const struct pcpu_trace_reader *reader, uint32_t index,
 		!memcmp(texts + kind->site, line->site, line->site_len));
 }
 
-/* the kind of an allocation; two with the same hash use neighbouring keys */
+/* the kind of an allocation; kinds with the same hash have adjacent keys */
 static int find_kind(struct pcpu_trace_reader *reader,
 		     const struct trace_line *line, uint32_t *index)
 {
@@ -202,7 +203,7 @@ static int find_kind(struct pcpu_trace_reader *reader,
 	return 0;
 }
 
-/* count what the recording kernel itself used: chunks, pages, extent */
+/* count what the recording kernel used: chunks, pages, extent */
 static int count_place(struct pcpu_trace_reader *reader,
 		       const struct trace_line *line, uint32_t index)
 {
@@ -210,7 +211,8 @@ static int count_place(struct pcpu_trace_reader *reader,
 	struct kernel_chunk *chunk;
 	uint64_t page;
 
-	if (index == PCPU_NO_PLACE || !line->has_offset || end > MAX_EXTENT)
+	if (index == PCPU_NO_PLACE || !(line->has & TRACE_HAS_OFFSET) ||
+	    end > MAX_EXTENT)
 		return 0;
 	chunk = (struct kernel_chunk *)reader->chunks.data + index;
 	if (!chunk->used) {
@@ -240,24 +242,25 @@ static int count_place(struct pcpu_trace_reader *reader,
 	return 0;
 }
 
-static int new_slot(struct pcpu_trace_reader *reader, uint32_t *slot)
+/* give a pointer a handle while it is live */
+static int new_handle(struct pcpu_trace_reader *reader, uint64_t ptr,
+		      uint32_t *handle)
 {
-	if (reader->free_slots.used) {
-		const uint32_t *slots = reader->free_slots.data;
+	const uint32_t *handles = reader->free_handles.data;
 
-		*slot = slots[--reader->free_slots.used];
-		return 0;
-	}
-	if (reader->stats.slots >= PCPU_OP_ORPHAN)
+	if (reader->free_handles.used)
+		*handle = handles[--reader->free_handles.used];
+	else if (reader->stats.handles < PCPU_OP_ORPHAN)
+		*handle = (uint32_t)reader->stats.handles++;
+	else
 		return -PCPU_T_TOO_MANY;
-	*slot = (uint32_t)reader->stats.slots++;
-	return 0;
+	return table_put(&reader->live, ptr, *handle) ? 0 : -PCPU_T_HOST;
 }
 
 static int on_alloc(struct pcpu_trace_reader *reader,
 		    const struct trace_line *line)
 {
-	uint32_t slot = table_get(&reader->live, line->ptr);
+	uint32_t handle = table_get(&reader->live, line->ptr);
 	uint32_t kind, chunk;
 	int err;
 
@@ -269,23 +272,17 @@ static int on_alloc(struct pcpu_trace_reader *reader,
 		err = count_place(reader, line, chunk);
 	if (err)
 		return err;
-
-	if (slot != TABLE_NONE) {
+	if (handle == TABLE_NONE)
+		err = new_handle(reader, line->ptr, &handle);
+	else
 		reader->stats.reallocs++;
-	} else {
-		err = new_slot(reader, &slot);
-		if (err)
-			return err;
-		if (!table_put(&reader->live, line->ptr, slot))
-			return -PCPU_T_HOST;
-	}
-	return add_op(reader, line, chunk, slot, kind);
+	return err ? err : add_op(reader, line, chunk, handle, kind);
 }
 
 static int on_free(struct pcpu_trace_reader *reader,
 		   const struct trace_line *line)
 {
-	uint32_t slot = table_get(&reader->live, line->ptr);
+	uint32_t handle = table_get(&reader->live, line->ptr);
 	uint32_t *freed;
 	uint32_t chunk;
 	int err;
@@ -294,16 +291,16 @@ static int on_free(struct pcpu_trace_reader *reader,
 	err = find_chunk(reader, line, &chunk);
 	if (err)
 		return err;
-	if (slot == TABLE_NONE) {
+	if (handle == TABLE_NONE) {
 		reader->stats.orphan_frees++;
 		return add_op(reader, line, chunk, PCPU_OP_ORPHAN, PCPU_OP_FREE);
 	}
-	freed = vec_add(&reader->free_slots, 1, sizeof(*freed));
+	freed = vec_add(&reader->free_handles, 1, sizeof(*freed));
 	if (!freed)
 		return -PCPU_T_HOST;
-	*freed = slot;
+	*freed = handle;
 	table_del(&reader->live, line->ptr);
-	return add_op(reader, line, chunk, slot, PCPU_OP_FREE);
+	return add_op(reader, line, chunk, handle, PCPU_OP_FREE);
 }
 
 static int on_event(struct pcpu_trace_reader *reader,
@@ -318,23 +315,12 @@ static int on_event(struct pcpu_trace_reader *reader,
 		return 0;
 	stats->events++;
 
-	switch (line->type) {
-	case TRACE_ALLOC:
+	stats->kernel_failures += line->type == TRACE_FAIL;
+	stats->kernel_created += line->type == TRACE_CREATE;
+	stats->kernel_destroyed += line->type == TRACE_DESTROY;
+	if (line->type == TRACE_ALLOC)
 		return on_alloc(reader, line);
-	case TRACE_FREE:
-		return on_free(reader, line);
-	case TRACE_FAIL:
-		stats->kernel_failures++;
-		return 0;
-	case TRACE_CREATE:
-		stats->kernel_created++;
-		return 0;
-	case TRACE_DESTROY:
-		stats->kernel_destroyed++;
-		return 0;
-	default:
-		return 0;
-	}
+	return line->type == TRACE_FREE ? on_free(reader, line) : 0;
 }
 
 static int stop_at(struct pcpu_trace_reader *reader, int error, const char *field)
@@ -365,7 +351,7 @@ static int read_line(struct pcpu_trace_reader *reader, const char *text,
 	return 0;
 }
 
-/* keep the beginning of a line until the rest comes */
+/* keep the start of a line until the rest comes */
 static int keep(struct pcpu_trace_reader *reader, const char *text, size_t n)
 {
 	char *room;
@@ -410,7 +396,7 @@ int pcpu_trace_feed(struct pcpu_trace_reader *reader, const char *text,
 	       keep(reader, text, (size_t)(end - text));
 }
 
-/* whether a line is more than blanks and is no comment */
+/* whether a line is neither blank nor a comment */
 static bool says_something(const char *text, size_t n)
 {
 	while (n && (*text == ' ' || *text == '\t' || *text == '\r')) {
@@ -421,9 +407,8 @@ static bool says_something(const char *text, size_t n)
 }
 
 /*
- * A last line without a line feed is welcome if it is a whole event.  Where
- * the file was cut inside its last number, that number has fewer digits than
- * those before.
+ * A last line without a line feed is accepted if it is a whole event.  If the
+ * file was cut in the last number of it, that has fewer digits than those before.
  */
 int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 {
@@ -434,12 +419,12 @@ int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 
 	if (!reader)
 		return -PCPU_T_NULL;
+	if (reader->stop.error || !reader->rest.used)
+		return -reader->stop.error;
 	text = reader->rest.data;
 	n = reader->rest.used;
 	before = reader->stats.events;
 	digits = reader->ptr_digits;
-	if (reader->stop.error || !n)
-		return -reader->stop.error;
 	reader->rest.used = 0;
 	err = read_line(reader, text, n);
 	if (err == -PCPU_T_MISSING || err == -PCPU_T_NUMBER ||
@@ -453,19 +438,17 @@ int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 const struct pcpu_op *pcpu_trace_ops(const struct pcpu_trace_reader *reader,
 				     size_t *n)
 {
-	if (!n)
-		return NULL;
-	*n = reader ? reader->ops.used : 0;
-	return reader ? reader->ops.data : NULL;
+	if (n)
+		*n = reader ? reader->ops.used : 0;
+	return n && reader ? reader->ops.data : NULL;
 }
 
 const struct pcpu_trace_note *pcpu_trace_notes(
 	const struct pcpu_trace_reader *reader, size_t *n)
 {
-	if (!n)
-		return NULL;
-	*n = reader ? reader->ops.used : 0;
-	return reader ? reader->notes.data : NULL;
+	if (n)
+		*n = reader ? reader->ops.used : 0;
+	return n && reader ? reader->notes.data : NULL;
 }
 
 void pcpu_trace_take(struct pcpu_trace_reader *reader)

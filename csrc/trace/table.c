@@ -3,7 +3,7 @@
  * table.c - a hash table from 64-bit keys to 32-bit values.
  *
  * Open addressing, linear probing, at most half full.  Removal moves later
- * cells of the same run back into the gap, so no cell is ever only half dead.
+ * cells of the same run back into the gap, so there are no tombstones.
  */
 #include "table.h"
 
@@ -25,6 +25,12 @@ static size_t find_cell(const struct table *table, uint64_t key)
 	return i;
 }
 
+/**
+ * table_get - look a key up
+ * @key: the key
+ *
+ * Return: its value or TABLE_NONE.
+ */
 uint32_t table_get(const struct table *table, uint64_t key)
 {
 	return table->cells ? table->cells[find_cell(table, key)].value : TABLE_NONE;
@@ -51,6 +57,13 @@ static bool grow(struct table *table)
 	return true;
 }
 
+/**
+ * table_put - insert a key that is not there
+ * @key: the key
+ * @value: not TABLE_NONE
+ *
+ * Return: false when the host has no memory.
+ */
 bool table_put(struct table *table, uint64_t key, uint32_t value)
 {
 	size_t i;
@@ -64,6 +77,10 @@ bool table_put(struct table *table, uint64_t key, uint32_t value)
 	return true;
 }
 
+/**
+ * table_del - remove a key that is there
+ * @key: the key
+ */
 void table_del(struct table *table, uint64_t key)
 {
 	size_t mask = table->size - 1;

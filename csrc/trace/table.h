@@ -22,30 +22,10 @@ struct table {
 	size_t used;		/* keys */
 };
 
-/**
- * table_get - look a key up
- * @table: the table
- * @key: the key
- *
- * Return: its value or TABLE_NONE.
- */
 uint32_t table_get(const struct table *table, uint64_t key);
 
-/**
- * table_put - insert a key that is not there
- * @table: the table
- * @key: the key
- * @value: not TABLE_NONE
- *
- * Return: false when the host has no memory.
- */
 bool table_put(struct table *table, uint64_t key, uint32_t value);
 
-/**
- * table_del - remove a key that is there
- * @table: the table
- * @key: the key
- */
 void table_del(struct table *table, uint64_t key);
 
 /**

@@ -79,7 +79,7 @@ def read_text(blocks: Source, stopped: Callable[[Exception], object] = _raise) -
     if not stats.events:
         what = f"no percpu event in {stats.lines} lines" if stats.lines else "the file is empty"
         raise TraceError(f"{what}: not a trace of the percpu allocator; {HINT}", blocks.name)
-    found.slots = stats.slots
+    found.slots = stats.handles
     found.kinds = [_kind(reader, i) for i in range(stats.kinds)]
     found.stats = TraceStats(
         **{name: getattr(stats, name) for name in TraceStats.__dataclass_fields__}

@@ -7,7 +7,7 @@
 
 #include "harness.h"
 #include "kernel/kernel.h"
-#include "kernel/slab.h"
+#include "kernel/kernel.h"
 
 static struct fake_faults faults;
 

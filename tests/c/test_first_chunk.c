@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "first_chunk.h"
+#include "internal.h"
 #include "harness.h"
 #include "percpu.h"
 

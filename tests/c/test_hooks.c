@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <stddef.h>
 
-#include "chunk.h"
+#include "internal.h"
 
 static const int first_chunks[] = {
 	PCPU_FIRST_4K, PCPU_FIRST_EMBED, PCPU_FIRST_REMAP,

@@ -12,7 +12,7 @@
 
 #include "host_faults.h"
 #include "small.h"
-#include "trace/percpu_trace.h"
+#include "percpu.h"
 
 static const int first_chunks[] = {
 	PCPU_FIRST_4K, PCPU_FIRST_EMBED, PCPU_FIRST_REMAP,

@@ -11,11 +11,11 @@
 #undef FOR_AVX2
 #undef HAS_AVX2
 #define PCPU_NO_AVX2
-#include "map_scan.c"
+#include "area_map/map_scan.c"
 #undef pcpu_map_scan
 
-#undef PCPU_MAP_SCAN_H
-#include "map_scan.h"
+int pcpu_map_scan(const uint32_t *edge, int i, int used, int size, int align,
+		  int *largest);
 
 #include <stdlib.h>
 

@@ -7,7 +7,7 @@
  * it: "2200000000000000" is a fresh first chunk with two static pages.
  */
 #include "faults.h"
-#include "populate.h"
+#include "internal.h"
 #include "small.h"
 
 static const char *const ALL = "2222222222222222";
@@ -513,7 +513,7 @@ TEST(touching_an_immutable_chunk_is_warned_about)
 	config.log = swallow;
 	config.arg = &text;
 	pcpu = create(&config);
-	CHECK(!pcpu_map_pages(pcpu, pcpu->first_chunk, 0, 1));
+	CHECK(!pcpu_map(pcpu, pcpu->first_chunk, 0, 1));
 	CHECK(calls_of(pcpu, PCPU_WARN) == 1);
 	CHECK(text && !strcmp(text,
 			      "pages are mapped into an immutable chunk"));

@@ -5,7 +5,7 @@
 #include "small.h"
 
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
-#define SLOTS		8
+#define HANDLES		8
 
 static const struct pcpu_kind kinds[] = {
 	{ 8, 8 }, { 100, 4 }, { UNIT, 8 }, { 0, 8 },
@@ -13,20 +13,20 @@ static const struct pcpu_kind kinds[] = {
 
 enum { EIGHT, HUNDRED, WHOLE, BAD };	/* names of the kinds */
 
-static struct pcpu_replay_slot slots[SLOTS];
+static struct pcpu_replay_handle handles[HANDLES];
 static int64_t pointers[16];
 static struct pcpu_replay replay;
 
 static void start(const struct pcpu_op *ops)
 {
-	memset(slots, 0, sizeof(slots));
+	memset(handles, 0, sizeof(handles));
 	memset(pointers, 0x55, sizeof(pointers));
 	replay = (struct pcpu_replay){
 		.ops = ops,
 		.kinds = kinds,
 		.nr_kinds = COUNT(kinds),
-		.slots = slots,
-		.nr_slots = SLOTS,
+		.handles = handles,
+		.nr_handles = HANDLES,
 		.pointers = pointers,
 	};
 }
@@ -55,8 +55,8 @@ TEST(operations_run_in_order_and_give_their_pointers)
 	CHECK(pointers[2] == pointers[0]);
 	CHECK(pointers[3] == pointers[0]);
 	CHECK(replay.failures == 0);
-	CHECK(slots[0].ptr == pointers[0] && slots[0].size == 8);
-	CHECK(slots[1].ptr == pointers[1] && slots[1].size == 100);
+	CHECK(handles[0].ptr == pointers[0] && handles[0].size == 8);
+	CHECK(handles[1].ptr == pointers[1] && handles[1].size == 100);
 	CHECK_MAP(pcpu, 0, "-128 -8 -100 788 (free 788 hint 788)");
 	pcpu_destroy(pcpu);
 }
@@ -69,11 +69,11 @@ TEST(a_replay_may_run_without_noting_pointers)
 	start(ops);
 	replay.pointers = NULL;
 	CHECK(!pcpu_replay(pcpu, &replay, 0, 1));
-	CHECK(slots[0].ptr == BASE + STATIC);
+	CHECK(handles[0].ptr == BASE + STATIC);
 	pcpu_destroy(pcpu);
 }
 
-/* frees of areas from before the recording, and of empty slots */
+/* frees of areas from before the recording, and of empty handles */
 TEST(orphans_and_empty_slots_are_skipped)
 {
 	const struct pcpu_op ops[] = {
@@ -127,11 +127,11 @@ TEST(a_failed_operation_is_noted_and_the_run_goes_on)
 	CHECK(pointers[3] == BASE + STATIC);
 	CHECK(replay.failures == 2);
 	CHECK(replay.live_bytes == 8);
-	CHECK(slots[0].ptr == 0 && slots[1].ptr == 0);
+	CHECK(handles[0].ptr == 0 && handles[1].ptr == 0);
 	pcpu_destroy(pcpu);
 }
 
-/* an allocation that fails leaves its slot empty: the old area is gone */
+/* an allocation that fails leaves its handle empty: the old area is gone */
 TEST(a_slot_whose_new_area_fails_is_empty)
 {
 	const struct pcpu_op ops[] = { { 0xa, 0, EIGHT }, { 0xa, 0, WHOLE } };
@@ -140,7 +140,7 @@ TEST(a_slot_whose_new_area_fails_is_empty)
 	start(ops);
 	fail_at(pcpu, PCPU_GET_VM_AREA, 1);
 	CHECK(!pcpu_replay(pcpu, &replay, 0, 2));
-	CHECK(slots[0].ptr == 0 && slots[0].size == 0);
+	CHECK(handles[0].ptr == 0 && handles[0].size == 0);
 	CHECK(replay.live_bytes == 0);
 	CHECK(replay.peak_live_bytes == 8);
 	pcpu_destroy(pcpu);
@@ -165,7 +165,7 @@ TEST(a_pinned_area_stays_in_its_slot)
 	CHECK(pointers[2] == -PCPU_E_PINNED);
 	CHECK(replay.failures == 2);
 	CHECK(replay.live_bytes == 8);
-	CHECK(slots[0].ptr == pointers[0]);
+	CHECK(handles[0].ptr == pointers[0]);
 	pcpu_unpin(&pin);
 	pcpu_destroy(pcpu);
 }
@@ -232,7 +232,7 @@ TEST(a_run_in_pieces_is_the_same_as_in_one)
 	char map[TEXT];
 
 	for (int i = 0; i < 200; i++)
-		ops[i] = (struct pcpu_op){ 0, pick(SLOTS),
+		ops[i] = (struct pcpu_op){ 0, pick(HANDLES),
 			pick(3) ? pick(3) : PCPU_OP_FREE };
 	start(ops);
 	replay.pointers = NULL;
@@ -281,9 +281,9 @@ TEST(an_array_that_is_promised_and_not_there_is_refused)
 	CHECK(pcpu_replay_check(&replay, 1) == -PCPU_E_NULL);
 	CHECK(pcpu_replay(pcpu, &replay, 0, 1) == -PCPU_E_NULL);
 
-	/* to look at operations takes no slots */
+	/* to look at operations takes no handles */
 	start(ops);
-	replay.slots = NULL;
+	replay.handles = NULL;
 	CHECK(!pcpu_replay_check(&replay, 1));
 	CHECK(pcpu_replay(pcpu, &replay, 0, 1) == -PCPU_E_NULL);
 	CHECK(info_of(pcpu).pages == 4);	/* the static area's alone */
@@ -293,9 +293,9 @@ TEST(an_array_that_is_promised_and_not_there_is_refused)
 TEST(an_invalid_operation_is_refused_with_nothing_done)
 {
 	const struct pcpu_op bad[] = {
-		{ 0xa, SLOTS, EIGHT },		/* no such slot */
-		{ 0xa, SLOTS, PCPU_OP_FREE },
-		{ 0xa, PCPU_OP_ORPHAN, EIGHT },	/* a slot is needed */
+		{ 0xa, HANDLES, EIGHT },		/* no such handle */
+		{ 0xa, HANDLES, PCPU_OP_FREE },
+		{ 0xa, PCPU_OP_ORPHAN, EIGHT },	/* a handle is needed */
 		{ 0xa, 0, COUNT(kinds) },	/* no such kind */
 		{ 0xa, 0, PCPU_OP_FAULT },	/* no such fault */
 		{ 0xa, 0, PCPU_OP_FAULT - 1 },
@@ -310,7 +310,7 @@ TEST(an_invalid_operation_is_refused_with_nothing_done)
 		CHECK(!pcpu_replay_check(&replay, 1));
 		/* outside of what is asked for it does no harm */
 		CHECK(!pcpu_replay(pcpu, &replay, 0, 1));
-		CHECK(slots[1].ptr == BASE + STATIC);
+		CHECK(handles[1].ptr == BASE + STATIC);
 		CHECK(pcpu_replay(pcpu, &replay, 1, 2) == -PCPU_E_TRACE);
 		CHECK_MAP(pcpu, 0, "-128 -8 888 (free 888 hint 888)");
 		pcpu_destroy(pcpu);
@@ -322,7 +322,7 @@ TEST(an_invalid_operation_is_refused_with_nothing_done)
  * itself, whose first pointer lands on the second operation.
  *
  *	ops[0]			ops[1]
- *	| key  | slot | kind |	| key  | slot | kind |
+ *	| key  | handle | kind |	| key  | handle | kind |
  *					<- pointers[0] ->
  */
 TEST(an_operation_that_changes_under_way_is_not_run)
@@ -331,9 +331,9 @@ TEST(an_operation_that_changes_under_way_is_not_run)
 	struct pcpu *pcpu = small(2);
 
 	start(ops);
-	replay.pointers = (int64_t *)(void *)&ops[1].slot;
+	replay.pointers = (int64_t *)(void *)&ops[1].handle;
 	CHECK(pcpu_replay(pcpu, &replay, 0, 2) == -PCPU_E_TRACE);
-	CHECK(slots[0].ptr == BASE + STATIC);
+	CHECK(handles[0].ptr == BASE + STATIC);
 	CHECK_MAP(pcpu, 0, "-128 -8 888 (free 888 hint 888)");
 	pcpu_destroy(pcpu);
 }
@@ -345,7 +345,7 @@ TEST(time_is_added_up)
 	uint64_t before;
 
 	for (uint32_t i = 0; i < 1000; i++)
-		ops[i] = (struct pcpu_op){ 0, i % SLOTS, HUNDRED };
+		ops[i] = (struct pcpu_op){ 0, i % HANDLES, HUNDRED };
 	start(ops);
 	replay.pointers = NULL;
 	CHECK(!pcpu_replay(pcpu, &replay, 0, 1000));

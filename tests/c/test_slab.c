@@ -6,7 +6,7 @@
 
 #include "harness.h"
 #include "kernel/kernel.h"
-#include "kernel/slab.h"
+#include "kernel/kernel.h"
 
 static struct fake_kernel kernel;
 

@@ -21,7 +21,7 @@
 #define THREADS		8
 #define HELD		48	/* areas that a thread holds at the most */
 #define BATCH		8
-#define SLOTS		4
+#define HANDLES		4
 
 #ifdef __SANITIZE_THREAD__
 #define OPERATIONS	125000	/* of each thread */
@@ -44,7 +44,7 @@ struct worker {
 	int wrong_line;		/* of the first check that failed, or 0 */
 	int nr_held;		/* areas held */
 	struct held held[HELD];	/* areas that are this thread's own */
-	struct pcpu_replay_slot slots[SLOTS]; /* and those of its replays */
+	struct pcpu_replay_handle handles[HANDLES]; /* and those of its replays */
 };
 
 static struct worker workers[THREADS];
@@ -312,15 +312,15 @@ static void do_replay(struct worker *w)
 		.kinds = kinds,
 		.pointers = pointers,
 		.nr_kinds = 2,
-		.slots = w->slots,
-		.nr_slots = SLOTS,
+		.handles = w->handles,
+		.nr_handles = HANDLES,
 	};
 
 	for (int i = 0; i < BATCH; i++)
-		ops[i] = (struct pcpu_op){ 0, dice(w, SLOTS),
+		ops[i] = (struct pcpu_op){ 0, dice(w, HANDLES),
 			dice(w, 2) ? dice(w, 2) : PCPU_OP_FREE };
 	SURE(!pcpu_replay(w->pcpu, &replay, 0, BATCH));
-	/* a pointer that was offered once may be in a slot now, and pinned */
+	/* a pointer that was offered once may be in a handle now, and pinned */
 	for (int i = 0; i < BATCH; i++)
 		SURE(pointers[i] >= 0 || pointers[i] == -PCPU_E_PINNED);
 }
@@ -376,10 +376,10 @@ static int gather(struct held *all)
 
 		for (int j = 0; j < w->nr_held; j++)
 			all[n++] = w->held[j];
-		for (int j = 0; j < SLOTS; j++) {
-			if (w->slots[j].ptr)
-				all[n++] = (struct held){ w->slots[j].ptr,
-							  w->slots[j].size };
+		for (int j = 0; j < HANDLES; j++) {
+			if (w->handles[j].ptr)
+				all[n++] = (struct held){ w->handles[j].ptr,
+							  w->handles[j].size };
 		}
 	}
 	qsort(all, (size_t)n, sizeof(*all), by_held_ptr);
@@ -403,7 +403,7 @@ static int areas_in_use(struct pcpu *pcpu)
 /* the allocator served one thread before there were others */
 TEST(many_threads_lose_nothing)
 {
-	static struct held all[THREADS * (HELD + SLOTS)];
+	static struct held all[THREADS * (HELD + HANDLES)];
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu *pcpu = create(&config);
 	int n;

@@ -9,7 +9,7 @@
 
 #include "harness.h"
 #include "pick.h"
-#include "trace/percpu_trace.h"
+#include "percpu.h"
 
 /* the fields of an event, as 5.19 and later print them */
 #define ALLOC(size, align, off, ptr) \
@@ -87,9 +87,9 @@ static const char *kind(size_t index)
 	return text;
 }
 
-static bool op_is(size_t i, uint64_t key, uint32_t slot, uint32_t kind_index)
+static bool op_is(size_t i, uint64_t key, uint32_t handle, uint32_t kind_index)
 {
-	return i < nr_ops && ops[i].key == key && ops[i].slot == slot &&
+	return i < nr_ops && ops[i].key == key && ops[i].handle == handle &&
 	       ops[i].kind == kind_index;
 }
 
@@ -108,7 +108,7 @@ TEST(ftrace_text_is_read)
 	CHECK(!strcmp(kind(1), "32/4 f+0x10/0x20"));
 	CHECK(stats.lines == 5 && stats.events == 3);
 	CHECK(stats.allocs == 2 && stats.frees == 1);
-	CHECK(stats.kinds == 2 && stats.slots == 2);
+	CHECK(stats.kinds == 2 && stats.handles == 2);
 	CHECK(stats.cpus == 2);
 	done();
 }
@@ -226,7 +226,7 @@ TEST(slots_are_used_again)
 			 FT_ALLOC "size=8 align=8 ptr=d\n"));
 	CHECK(op_is(3, 0xc, 0, 0));
 	CHECK(op_is(4, 0xd, 2, 0));
-	CHECK(stats.slots == 3);
+	CHECK(stats.handles == 3);
 	done();
 }
 
@@ -244,7 +244,7 @@ TEST(a_free_of_a_pointer_never_seen_is_an_orphan)
 	done();
 }
 
-/* its free was lost: the same slot takes the new area, replay frees the old */
+/* its free was lost: the same handle takes the new area, replay frees the old */
 TEST(a_pointer_allocated_again_keeps_its_slot)
 {
 	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=a\n"
@@ -254,7 +254,7 @@ TEST(a_pointer_allocated_again_keeps_its_slot)
 	CHECK(op_is(1, 0xa, 0, 1));
 	CHECK(op_is(2, 0xa, 0, PCPU_OP_FREE));
 	CHECK(stats.reallocs == 1 && stats.orphan_frees == 0);
-	CHECK(stats.slots == 1);
+	CHECK(stats.handles == 1);
 	done();
 }
 
@@ -742,7 +742,7 @@ TEST(operations_that_were_taken_do_not_come_again)
 	CHECK(nr_ops == 0);
 	CHECK(!pcpu_trace_feed(reader, second, strlen(second)));
 	look();
-	/* the slot is remembered */
+	/* the handle is remembered */
 	CHECK(nr_ops == 1 && op_is(0, 0xa, 0, PCPU_OP_FREE));
 	CHECK(notes[0].time == 522644762000);
 	CHECK(stats.orphan_frees == 0);
@@ -761,9 +761,9 @@ TEST(operations_can_be_replayed)
 	struct pcpu_config config = { .version = PCPU_VERSION, .cpus = 2, .static_size = 128,
 		.page_size = 4096, .memory = PCPU_MEMORY_NONE };
 	struct pcpu_kind kinds[2];
-	struct pcpu_replay_slot slots[2] = { { 0, 0 } };
+	struct pcpu_replay_handle handles[2] = { { 0, 0 } };
 	struct pcpu_replay replay = { .kinds = kinds, .nr_kinds = 2,
-		.slots = slots, .nr_slots = 2 };
+		.handles = handles, .nr_handles = 2 };
 	struct pcpu *pcpu;
 	size_t length;
 	int error;
@@ -772,7 +772,7 @@ TEST(operations_can_be_replayed)
 			 FT_ALLOC "size=100 align=4 ptr=b\n"
 			 FT_FREE "ptr=c\n"
 			 FT_FREE "ptr=a\n"));
-	CHECK(stats.kinds == 2 && stats.slots == 2);
+	CHECK(stats.kinds == 2 && stats.handles == 2);
 	for (size_t i = 0; i < 2; i++)
 		pcpu_trace_kind(reader, i, &kinds[i], &length);
 	replay.ops = ops;

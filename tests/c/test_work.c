@@ -8,7 +8,7 @@
  */
 #include "small.h"
 
-#include "chunk.h"
+#include "internal.h"
 
 static struct pcpu_work alloc_work, free_work;
 

@@ -20,7 +20,7 @@
 #define MAX_REPLAY	16
 #define NR_PINS		8
 #define NR_KINDS	6
-#define NR_SLOTS	6
+#define NR_HANDLES	6
 
 /* somebody who looks at an area */
 struct looker {
@@ -35,7 +35,7 @@ struct run {
 	bool armed[PCPU_NR_SERVICES]; /* a fault may strike there */
 	int64_t freed;		/* a pointer that was freed */
 	struct pcpu_kind kinds[NR_KINDS]; /* of the replay */
-	struct pcpu_replay_slot slots[NR_SLOTS]; /* of the replay */
+	struct pcpu_replay_handle handles[NR_HANDLES]; /* of the replay */
 	struct pcpu_replay replay; /* figures over all replays */
 };
 
@@ -641,23 +641,23 @@ static bool do_starve(struct run *run)
 
 /* one operation of a replay and its result, in the oracle's own words */
 static void note_replayed(struct run *run, const struct pcpu_op *op,
-			  struct pcpu_replay_slot *slot, int64_t result)
+			  struct pcpu_replay_handle *handle, int64_t result)
 {
 	const struct pcpu_kind *kind = &run->kinds[op->kind % NR_KINDS];
 	struct area *area;
 	int error;
 
-	if (slot->ptr) {
-		area = live_find(&run->o, slot->ptr);
-		MUST(area && area->in_replay && area->size == slot->size);
+	if (handle->ptr) {
+		area = live_find(&run->o, handle->ptr);
+		MUST(area && area->in_replay && area->size == handle->size);
 		if (area->pins) {
 			MUST(result == -PCPU_E_PINNED);
 			return;
 		}
 		if (op->kind == PCPU_OP_FREE)
-			MUST(result == slot->ptr);
-		live_del(&run->o, slot->ptr);
-		*slot = (struct pcpu_replay_slot){ 0, 0 };
+			MUST(result == handle->ptr);
+		live_del(&run->o, handle->ptr);
+		*handle = (struct pcpu_replay_handle){ 0, 0 };
 	} else if (op->kind == PCPU_OP_FREE) {
 		MUST(result == 0);
 	}
@@ -670,27 +670,27 @@ static void note_replayed(struct run *run, const struct pcpu_op *op,
 	}
 	note_result(run, result, kind->size, kind->align, true);
 	if (result > 0)
-		*slot = (struct pcpu_replay_slot){ result, kind->size };
+		*handle = (struct pcpu_replay_handle){ result, kind->size };
 }
 
 static bool op_is_valid(const struct pcpu_op *op)
 {
 	if (op->kind == PCPU_OP_FREE)
-		return op->slot < NR_SLOTS || op->slot == PCPU_OP_ORPHAN;
-	return op->kind < NR_KINDS && op->slot < NR_SLOTS;
+		return op->handle < NR_HANDLES || op->handle == PCPU_OP_ORPHAN;
+	return op->kind < NR_KINDS && op->handle < NR_HANDLES;
 }
 
 static struct pcpu_op pick_op(struct run *run)
 {
 	uint32_t choice = input_byte(&run->in);
-	struct pcpu_op op = { choice, choice % NR_SLOTS, PCPU_OP_FREE };
+	struct pcpu_op op = { choice, choice % NR_HANDLES, PCPU_OP_FREE };
 
 	if (choice & 0x80)
-		op.kind = choice / NR_SLOTS % NR_KINDS;
+		op.kind = choice / NR_HANDLES % NR_KINDS;
 	if (choice == 0x7f)
-		op.slot = PCPU_OP_ORPHAN;
+		op.handle = PCPU_OP_ORPHAN;
 	if (choice == 0xff)
-		op.slot = NR_SLOTS;
+		op.handle = NR_HANDLES;
 	if (choice == 0xfe)
 		op.kind = NR_KINDS;
 	return op;
@@ -700,7 +700,7 @@ static bool do_replay(struct run *run)
 {
 	struct pcpu_op ops[MAX_REPLAY];
 	int64_t pointers[MAX_REPLAY], live_bytes = 0;
-	struct pcpu_replay_slot slots[NR_SLOTS];
+	struct pcpu_replay_handle handles[NR_HANDLES];
 	int n = (int)below(run, MAX_REPLAY + 1);
 	uint64_t failures = run->replay.failures;
 	bool valid = true;
@@ -713,23 +713,23 @@ static bool do_replay(struct run *run)
 	}
 	run->replay.ops = ops;
 	run->replay.pointers = pointers;
-	memcpy(slots, run->slots, sizeof(slots));
+	memcpy(handles, run->handles, sizeof(handles));
 	MUST(pcpu_replay_check(&run->replay, (size_t)n) ==
 	     (valid ? 0 : -PCPU_E_TRACE));
 	if (valid)
 		MUST(!pcpu_replay(run->o.pcpu, &run->replay, 0, (size_t)n));
 	for (int i = 0; i < n && valid; i++) {
-		if (ops[i].slot == PCPU_OP_ORPHAN)
+		if (ops[i].handle == PCPU_OP_ORPHAN)
 			MUST(pointers[i] == 0);
 		else
-			note_replayed(run, &ops[i], &slots[ops[i].slot],
+			note_replayed(run, &ops[i], &handles[ops[i].handle],
 				      pointers[i]);
 		failures += pointers[i] < 0;
 	}
-	for (int i = 0; i < NR_SLOTS; i++) {
-		MUST(slots[i].ptr == run->slots[i].ptr);
-		MUST(slots[i].size == run->slots[i].size);
-		live_bytes += slots[i].size;
+	for (int i = 0; i < NR_HANDLES; i++) {
+		MUST(handles[i].ptr == run->handles[i].ptr);
+		MUST(handles[i].size == run->handles[i].size);
+		live_bytes += handles[i].size;
 	}
 	MUST(run->replay.failures == failures);
 	MUST(run->replay.live_bytes == live_bytes);
@@ -867,8 +867,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 						   pick_align(&run) };
 	run.replay.kinds = run.kinds;
 	run.replay.nr_kinds = NR_KINDS;
-	run.replay.slots = run.slots;
-	run.replay.nr_slots = NR_SLOTS;
+	run.replay.handles = run.handles;
+	run.replay.nr_handles = NR_HANDLES;
 
 	for (int i = 0; i < MAX_OPERATIONS && !closed && input_left(&run.in);
 	     i++) {

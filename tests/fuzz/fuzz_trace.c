@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "trace/percpu_trace.h"
+#include "percpu.h"
 
 #define MAX_REPLAY	4096	/* operations that are run */
 #define MAX_SIZE	4096	/* bytes: 16 pages of the allocator */
@@ -140,7 +140,7 @@ static void check_figures(const struct result *result)
 	MUST(stats->lines >= stats->events);
 	MUST(stats->frees >= stats->orphan_frees);
 	MUST(stats->kinds <= stats->allocs);
-	MUST(stats->slots <= stats->allocs);
+	MUST(stats->handles <= stats->allocs);
 	MUST(stats->reallocs <= stats->allocs);
 	MUST(result->error == -result->stop.error);
 	if (result->error)
@@ -150,29 +150,29 @@ static void check_figures(const struct result *result)
 }
 
 /*
- * Slots and kinds are in range.  A slot goes by the same pointer from its
- * allocation to its free, and there is nothing else in a slot that is freed.
+ * Slots and kinds are in range.  A handle goes by the same pointer from its
+ * allocation to its free, and there is nothing else in a handle that is freed.
  */
 static void check_ops(const struct result *result)
 {
-	uint64_t *holds = calloc(result->stats.slots + 1, sizeof(*holds));
-	bool *busy = calloc(result->stats.slots + 1, sizeof(*busy));
+	uint64_t *holds = calloc(result->stats.handles + 1, sizeof(*holds));
+	bool *busy = calloc(result->stats.handles + 1, sizeof(*busy));
 
 	MUST(holds && busy);
 	for (size_t i = 0; i < result->nr_ops; i++) {
 		const struct pcpu_op *op = &result->ops[i];
 
-		if (op->kind == PCPU_OP_FREE && op->slot == PCPU_OP_ORPHAN)
+		if (op->kind == PCPU_OP_FREE && op->handle == PCPU_OP_ORPHAN)
 			continue;
-		MUST(op->slot < result->stats.slots);
-		MUST(!busy[op->slot] || holds[op->slot] == op->key);
+		MUST(op->handle < result->stats.handles);
+		MUST(!busy[op->handle] || holds[op->handle] == op->key);
 		if (op->kind == PCPU_OP_FREE) {
-			MUST(busy[op->slot]);
+			MUST(busy[op->handle]);
 		} else {
 			MUST(op->kind < result->stats.kinds);
-			holds[op->slot] = op->key;
+			holds[op->handle] = op->key;
 		}
-		busy[op->slot] = op->kind != PCPU_OP_FREE;
+		busy[op->handle] = op->kind != PCPU_OP_FREE;
 	}
 	free(holds);
 	free(busy);
@@ -230,34 +230,34 @@ static void replay(const struct result *result)
 	};
 	size_t n = result->nr_ops < MAX_REPLAY ? result->nr_ops : MAX_REPLAY;
 	struct pcpu_kind *kinds = kinds_of(result);
-	struct pcpu_replay_slot *slots = calloc(result->stats.slots + 1,
-						sizeof(*slots));
+	struct pcpu_replay_handle *handles = calloc(result->stats.handles + 1,
+						sizeof(*handles));
 	struct pcpu_replay replay = {
 		.ops = result->ops,
 		.kinds = kinds,
-		.slots = slots,
+		.handles = handles,
 		.nr_kinds = (uint32_t)result->stats.kinds,
-		.nr_slots = (uint32_t)result->stats.slots,
+		.nr_handles = (uint32_t)result->stats.handles,
 	};
 	int64_t live_bytes = 0;
 	struct pcpu *pcpu;
 	int error;
 
 	pcpu = pcpu_create(&config, &error);
-	MUST(pcpu && slots);
+	MUST(pcpu && handles);
 	MUST(!pcpu_replay(pcpu, &replay, 0, n));
-	for (size_t i = 0; i < result->stats.slots; i++) {
+	for (size_t i = 0; i < result->stats.handles; i++) {
 		struct pcpu_location location;
 
-		if (!slots[i].ptr)
+		if (!handles[i].ptr)
 			continue;
-		MUST(!pcpu_locate(pcpu, slots[i].ptr, &location));
-		MUST(location.size >= slots[i].size);
-		live_bytes += slots[i].size;
+		MUST(!pcpu_locate(pcpu, handles[i].ptr, &location));
+		MUST(location.size >= handles[i].size);
+		live_bytes += handles[i].size;
 	}
 	MUST(replay.live_bytes == live_bytes);
 	pcpu_destroy(pcpu);
-	free(slots);
+	free(handles);
 	free(kinds);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * errors.c - names of services and meanings of error codes.
+ * strerror.c - names of services and meanings of error codes.
  */
 #include "percpu.h"
 
@@ -24,26 +24,31 @@ static const char *const service_names[PCPU_NR_SERVICES] = {
 static const char *const meanings[] = {
 	[0] = "success",
 	[PCPU_E_SIZE] = "size is 0, negative or above 16 pages",
-	[PCPU_E_ALIGN] = "alignment is no power of two up to a page",
+	[PCPU_E_ALIGN] = "alignment is not a power of two up to a page",
 	[PCPU_E_WILD] = "no chunk covers the pointer",
-	[PCPU_E_OTHER_UNIT] = "the pointer is another CPU's copy",
+	[PCPU_E_OTHER_UNIT] = "the pointer is to another CPU's copy",
 	[PCPU_E_STATIC] = "the pointer is in the static area",
 	[PCPU_E_INTERIOR] = "the pointer is in the middle of an area",
 	[PCPU_E_NOT_LIVE] = "no area is allocated there",
-	[PCPU_E_PINNED] = "somebody looks at the area",
-	[PCPU_E_ROLLBACK] = "no pins with the rollback quirk",
+	[PCPU_E_PINNED] = "the area is pinned",
+	[PCPU_E_ROLLBACK] = "pins are not allowed with the rollback quirk",
 	[PCPU_E_CPU] = "no such CPU",
 	[PCPU_E_NO_MEMORY_MAPPED] = "the allocator maps no memory",
 	[PCPU_E_CLOSED] = "the allocator is closed",
 	[PCPU_E_CONFIG] = "impossible geometry, or a value out of range",
 	[PCPU_E_SITE] = "this service cannot fail",
-	[PCPU_E_TRACE] = "an operation names a slot or kind out of range",
+	[PCPU_E_TRACE] = "handle or kind of an operation is out of range",
 	[PCPU_E_HOST] = "the host has no memory",
 	[PCPU_E_VERSION] = ("config.version is not the library's: set it to PCPU_VERSION, "
 			    "and use the percpu.h that came with the library"),
-	[PCPU_E_NULL] = "a pointer that is needed is NULL",
+	[PCPU_E_NULL] = "a required pointer is NULL",
 	[PCPU_E_BUSY] = "called from within a call, by a hook or a signal handler",
-	[PCPU_E_HOOKS] = "hooks that come together are not all there",
+	[PCPU_E_HOOKS] = "some hooks of a group are missing",
+	[PCPU_E_NOMEM + PCPU_KMALLOC] = "out of memory: kmalloc failed",
+	[PCPU_E_NOMEM + PCPU_VMALLOC] = "out of memory: vmalloc failed",
+	[PCPU_E_NOMEM + PCPU_GET_VM_AREA] = "out of memory: get_vm_area failed",
+	[PCPU_E_NOMEM + PCPU_ALLOC_PAGE] = "out of memory: alloc_page failed",
+	[PCPU_E_NOMEM + PCPU_MAP] = "out of memory: map failed",
 };
 
 const char *pcpu_service_name(int service)
@@ -57,20 +62,7 @@ const char *pcpu_strerror(int error)
 {
 	size_t n = error < 0 ? (size_t)-(int64_t)error : (size_t)error;
 
-	switch (n) {
-	case PCPU_E_NOMEM + PCPU_KMALLOC:
-		return "out of memory: kmalloc failed";
-	case PCPU_E_NOMEM + PCPU_VMALLOC:
-		return "out of memory: vmalloc failed";
-	case PCPU_E_NOMEM + PCPU_GET_VM_AREA:
-		return "out of memory: get_vm_area failed";
-	case PCPU_E_NOMEM + PCPU_ALLOC_PAGE:
-		return "out of memory: alloc_page failed";
-	case PCPU_E_NOMEM + PCPU_MAP:
-		return "out of memory: map failed";
-	default:
-		if (n < sizeof(meanings) / sizeof(meanings[0]))
-			return meanings[n];
-		return "unknown error";
-	}
+	if (n < sizeof(meanings) / sizeof(meanings[0]) && meanings[n])
+		return meanings[n];
+	return "unknown error";
 }

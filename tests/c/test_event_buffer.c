@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_recorder.c - events that are kept until somebody takes them, and the
+ * test_event_buffer.c - events that are kept until somebody takes them, and the
  * most and the largest that there ever was.
  */
 #include "creator.h"
 
-#include "chunk.h"
+#include "internal.h"
 
 #define ROOM	4096
 
@@ -30,7 +30,7 @@ TEST(nothing_is_kept_before_the_start_and_after_the_stop)
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
 	CHECK(!pcpu_record_stop(pcpu) && !pcpu_record_stop(pcpu));
 	CHECK(taken(pcpu, ROOM, &lost) == 0);
-	CHECK(!pcpu->is_heard);
+	CHECK(!pcpu->has_listener);
 	pcpu_destroy(pcpu);
 }
 
@@ -110,7 +110,7 @@ TEST(without_memory_events_are_lost_and_counted_and_nothing_fails)
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);	/* the map is there */
 	creator.no_memory_at = 1;
 	CHECK(pcpu_record_start(pcpu) == -PCPU_E_HOST);
-	CHECK(!pcpu->is_heard);
+	CHECK(!pcpu->has_listener);
 	CHECK(!pcpu_record_start(pcpu));
 
 	creator.no_memory_at = 1;

@@ -6,10 +6,9 @@
  * without a branch, so a compiler can do several at once.  On x86-64 that is
  * compiled twice, and the wider vectors are taken where the machine has them.
  */
-#include "map_scan.h"
+#include "map.h"
 
-#include "compiler.h"
-#include "edge.h"
+#include "../kernel/kernel.h"
 
 #define BLOCK	64	/* entries */
 
@@ -53,6 +52,17 @@ FOR_AVX2 static int pass_blocks_avx2(const uint32_t *edge, int i, int used,
 	return pass_blocks(edge, i, used, size, align, largest);
 }
 
+/**
+ * pcpu_map_scan - find the first free entry that holds an area
+ * @edge: @used edges, and the end
+ * @i: where to begin
+ * @used: where to end
+ * @size: bytes
+ * @align: a power of two
+ * @largest: raised to the largest free entry that was passed
+ *
+ * Return: its index, or @used.  Source: the loop in pcpu_alloc_area().
+ */
 int pcpu_map_scan(const uint32_t *edge, int i, int used, int size, int align,
 		  int *largest)
 {

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * create.c - an allocator's beginning and end.
+ * lifecycle.c - create, close and destroy an allocator.
  */
 #define _GNU_SOURCE 1	/* sysconf */
-#include "create.h"
-
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "allocator.h"
-#include "first_chunk.h"
-#include "recorder.h"
-#include "report.h"
+#include "area_map/area_map.h"
+
+#define PCPU_MIN_UNIT_PAGES	16	/* also the largest request */
 
 #define VERSION_TEXT(...)	VERSION_TEXT_(__VA_ARGS__)
 #define VERSION_TEXT_(major, minor, patch)	#major "." #minor "." #patch
@@ -25,7 +23,7 @@
 /* addresses are below 2^62, see UNMAPPED_END; leave half of that to chunks */
 #define MAX_FIRST_PTR	((int64_t)1 << 61)
 
-/* the part of the geometry that the first chunk has no say in */
+/* the part of the geometry that does not depend on the first chunk */
 static int page_geometry(const struct pcpu_config *config,
 			 struct pcpu_geometry *geo)
 {
@@ -35,7 +33,7 @@ static int page_geometry(const struct pcpu_config *config,
 	if (config->cpus < 1 || config->cpus > MAX_CPUS ||
 	    !pcpu_is_power_of_two(page) || page > MAX_PAGE_SIZE)
 		return -PCPU_E_CONFIG;
-	/* real pages can be joined, not cut */
+	/* pages of the host can be joined, not split */
 	if (config->memory == PCPU_MEMORY_MAPPED && page < host)
 		return -PCPU_E_CONFIG;
 
@@ -79,7 +77,7 @@ static void copy_static_image(struct pcpu *pcpu,
 	}
 }
 
-/* the first chunk lies in a block of its own, or is the first area */
+/* whether the limit allows a first chunk, in its own block or as an area */
 static bool has_room(const struct fake_space *space)
 {
 	uint64_t least = space->first_block;
@@ -108,7 +106,7 @@ static int build(struct pcpu *pcpu, const struct pcpu_config *config)
 		return err;
 
 	pcpu->quirks = config->quirks;
-	pcpu->work = &pcpu->alloc_work;	/* to build takes none */
+	pcpu->work = &pcpu->alloc_work;	/* creation itself takes none */
 	fake_fault_ask(&kernel->faults, kernel->host.hooks.should_fail,
 		       config->arg);
 	space = (struct fake_space){
@@ -135,41 +133,39 @@ static int build(struct pcpu *pcpu, const struct pcpu_config *config)
 	return err;
 }
 
-/* free a chunk's own memory, but for the first one's area */
+/* free a chunk that is in no tree: nothing that hooks can see is counted */
 static void drop_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
-	struct fake_kernel *kernel = &pcpu->kernel;
 	int page;
 
 	for (page = 0; page < pcpu->geo.unit_pages; page++)
-		fake_drop_pages(kernel, (int)chunk->populated[page]);
-	host_free(&kernel->host, chunk->map.room);
-	if (chunk != pcpu->first_chunk)
-		host_free(&kernel->host, chunk->vm);
-	host_free(&kernel->host, chunk);
+		fake_drop_pages(&pcpu->kernel, (int)chunk->populated[page]);
+	pcpu_free_chunk(pcpu, chunk);
 }
 
-/* free all that build() and later calls took; works on a half-built one too */
+/* free all that build() and later calls took, also if build() failed */
 static void tear_down(struct pcpu *pcpu)
 {
-	struct fake_kernel *kernel = &pcpu->kernel;
+	struct pcpu_chunk *first = pcpu->first_chunk;
 
 	while (pcpu->chunks.node) {
 		struct pcpu_chunk *chunk = pcpu_rb_chunk(pcpu->chunks.node);
 
 		fake_rb_erase(&pcpu->chunks, &chunk->rb_node);
-		if (chunk != pcpu->first_chunk)
+		if (chunk != first)
 			drop_chunk(pcpu, chunk);
 	}
-	/* it may not have got into the tree */
-	if (pcpu->first_chunk)
-		drop_chunk(pcpu, pcpu->first_chunk);
+	/* perhaps it was never in the tree */
+	if (first) {
+		first->vm = NULL;	/* part of struct pcpu */
+		drop_chunk(pcpu, first);
+	}
 	pcpu->first_chunk = NULL;
-	host_free(&kernel->host, pcpu->slots);
+	host_free(&pcpu->kernel.host, pcpu->slots);
 	pcpu->slots = NULL;
-	pcpu_recorder_free(pcpu);
-	fake_vmalloc_exit(kernel);
-	fake_pages_exit(kernel);
+	pcpu_event_buffer_free(pcpu);
+	fake_vmalloc_exit(&pcpu->kernel);
+	fake_pages_exit(&pcpu->kernel);
 	pcpu->closed = true;
 }
 
@@ -181,7 +177,7 @@ const char *pcpu_version(void)
 
 /*
  * A caller that was built with another header may have other structures: only
- * the first three fields are looked at.
+ * the first three fields are read.
  */
 static int check_version(const struct pcpu_config *config, char *text,
 			 size_t size)
@@ -212,7 +208,7 @@ static int check_hooks(const struct pcpu_config *config, char *text,
 	return -PCPU_E_HOOKS;
 }
 
-/* whether a configuration can be read at all */
+/* check what must be right before anything else is read */
 static int check_creator(const struct pcpu_config *config)
 {
 	char text[128] = "";
@@ -253,7 +249,7 @@ struct pcpu *pcpu_create(const struct pcpu_config *config, int *error)
 	}
 	pcpu_lock_init(&pcpu->lock);
 	pcpu->kernel.host = host;
-	pcpu->is_heard = host.hooks.event;
+	pcpu->has_listener = host.hooks.event;
 	fake_log_init(&pcpu->kernel.log, config->log, config->arg);
 	pcpu_lock_take(&pcpu->lock);
 	*error = build(pcpu, config);
@@ -265,14 +261,49 @@ struct pcpu *pcpu_create(const struct pcpu_config *config, int *error)
 	return pcpu;
 }
 
-/* close, and say what was left; the lock is held, and then no more */
+/* live areas when an allocator is closed */
+struct leaks {
+	int64_t areas;		/* how many */
+	int64_t bytes;		/* of one copy, as in the maps */
+};
+
+/* report each live area, except the static one, as an event */
+static struct leaks emit_leaks(struct pcpu *pcpu)
+{
+	struct leaks leaks = { 0, 0 };
+	struct rb_node *node;
+
+	for (node = fake_rb_first(&pcpu->chunks); node;
+	     node = fake_rb_next(node)) {
+		struct pcpu_chunk *chunk = pcpu_rb_chunk(node);
+		bool first = chunk == pcpu->first_chunk;
+		int at = first ? pcpu->geo.static_size : 0;
+		int size = 0;
+
+		while ((at = area_map_next(chunk, at, &size)) >= 0) {
+			leaks.areas++;
+			leaks.bytes += size;
+			pcpu_emit_event(pcpu, PCPU_EVENT_LEAK, chunk, at, size,
+					0);
+			at += size;
+		}
+	}
+	return leaks;
+}
+
+/* close and log the leaks; releases the lock */
 static void close_locked(struct pcpu *pcpu)
 {
-	struct pcpu_leaks leaks = pcpu_tell_leaks(pcpu);
+	struct leaks leaks = emit_leaks(pcpu);
+	char text[128];
 
 	tear_down(pcpu);
 	pcpu_unlock(pcpu);
-	pcpu_log_leaks(pcpu, &leaks);
+	if (!leaks.areas)
+		return;
+	snprintf(text, sizeof(text), "closed with %" PRId64 " areas of %" PRId64
+		 " bytes still allocated", leaks.areas, leaks.bytes);
+	fake_log_text(&pcpu->kernel.log, PCPU_LOG_LEAK, text);
 }
 
 int pcpu_close(struct pcpu *pcpu)
@@ -289,7 +320,11 @@ int pcpu_close(struct pcpu *pcpu)
 	return 0;
 }
 
-void pcpu_destroy_now(struct pcpu *pcpu)
+/**
+ * pcpu_destroy_now - what pcpu_destroy() left to the last pin
+ * @pcpu: the allocator; nobody may use it afterwards
+ */
+static void destroy_now(struct pcpu *pcpu)
 {
 	struct host host = pcpu->kernel.host;
 
@@ -306,8 +341,8 @@ void pcpu_destroy(struct pcpu *pcpu)
 	if (!pcpu || !pcpu_lock_take(&pcpu->lock))
 		return;
 	wait = pcpu->nr_pins > 0;
-	pcpu->destroyed = true;
+	pcpu->last_unpin = destroy_now;
 	pcpu_lock_drop(&pcpu->lock);
 	if (!wait)
-		pcpu_destroy_now(pcpu);
+		destroy_now(pcpu);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_create.c - what an allocator is made from, and what is refused.
+ * test_lifecycle.c - what an allocator is made from, and what is refused.
  */
 #define _GNU_SOURCE 1	/* sysconf, memfd_create */
 #include <sys/mman.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_errors.c - every error code has words, every service a name.
+ * test_strerror.c - every error code has words, every service a name.
  */
 #include <string.h>
 

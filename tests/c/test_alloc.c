@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_allocator.c - allocate, free, translate, close: what is given, and
+ * test_alloc.c - allocate, free, translate, close: what is given, and
  * what is refused with nothing changed.
  */
 #include <pthread.h>

@@ -3,11 +3,10 @@
  * this_cpu.c - the CPU that the calling thread runs on.
  */
 #define _GNU_SOURCE 1	/* sched_getcpu */
-#include "percpu.h"
-
 #include <sched.h>
 
-#include "rseq/rseq.h"
+#include "../percpu.h"
+#include "rseq.h"
 
 int pcpu_this_cpu(void)
 {

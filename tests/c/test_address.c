@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_pin.c - an area that somebody looks at is not freed.
+ * test_address.c - an area that somebody looks at is not freed.
  */
 #define _GNU_SOURCE 1	/* sysconf, mincore */
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_snapshot.c - a picture of the whole allocator that outlives it.
+ * test_info.c - a picture of the whole allocator that outlives it.
  */
 #include "small.h"
 

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * address.c - from a pointer to its area and real address; pins.
+ *
+ * Pins are not part of the 2009 file: there, a use after free is the caller's
+ * fault.  Here a view that outlives its area would crash the process, so a view
+ * pins its area, and a pinned area is not freed.  The caller provides the
+ * memory of a pin, so to add or remove one never runs out of memory.
+ */
+#include "area_map/area_map.h"
+
+/**
+ * pcpu_find_locked - look up a pointer
+ * @ptr: the pointer
+ * @found: set to its area
+ *
+ * Return: 0, or the errors of pcpu_locate().
+ */
+int pcpu_find_locked(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found)
+{
+	const struct pcpu_geometry *geo = &pcpu->geo;
+	struct pcpu_chunk *chunk;
+	int64_t offset;
+	int index;
+
+	if (ptr <= 0)
+		return -PCPU_E_WILD;
+	chunk = pcpu_chunk_addr_search(pcpu, (uint64_t)ptr, &found->tree_steps);
+	if (!chunk)
+		return -PCPU_E_WILD;
+	offset = ptr - (int64_t)chunk->addr;
+	if (offset >= geo->unit_size)
+		return -PCPU_E_OTHER_UNIT;
+	found->chunk = chunk;
+	found->offset = (int)offset;
+
+	if (chunk == pcpu->first_chunk && offset < geo->static_size) {
+		if (offset)
+			return -PCPU_E_STATIC;
+		found->size = geo->static_size;
+		found->is_static = true;
+		return 0;
+	}
+	index = area_map_find(chunk, (int)offset, &found->size);
+	if (index < 0)
+		return index;
+	found->index = index;
+	found->is_static = false;
+	return 0;
+}
+
+/* --- pins: a tree, by pointer */
+
+_Static_assert(sizeof(struct rb_node) <= sizeof(((struct pcpu_pin *)0)->place),
+	       "a tree node fits in the place that a pin has for it");
+
+static struct rb_node *pin_to_rb(struct pcpu_pin *pin)
+{
+	return (struct rb_node *)(void *)pin->place;
+}
+
+static struct pcpu_pin *rb_to_pin(struct rb_node *node)
+{
+	return container_of(node, struct pcpu_pin, place);
+}
+
+static void insert_pin(struct pcpu *pcpu, struct pcpu_pin *pin)
+{
+	struct rb_node **link = &pcpu->pins.node;
+	struct rb_node *parent = NULL;
+
+	/* an area may have several pins: equal ones go to the right */
+	while (*link) {
+		parent = *link;
+		link = pin->ptr < rb_to_pin(parent)->ptr ? &parent->left :
+							   &parent->right;
+	}
+	fake_rb_insert(&pcpu->pins, pin_to_rb(pin), parent, link);
+	pcpu->nr_pins++;
+}
+
+static bool is_pinned(const struct pcpu *pcpu, int64_t ptr)
+{
+	struct rb_node *node = pcpu->pins.node;
+
+	while (node) {
+		int64_t other = rb_to_pin(node)->ptr;
+
+		if (ptr == other)
+			return true;
+		node = ptr < other ? node->left : node->right;
+	}
+	return false;
+}
+
+/**
+ * pcpu_find_freeable - look up an area that will be freed
+ * @ptr: the pointer
+ * @found: as in pcpu_find_locked()
+ *
+ * Return: 0, or the errors of pcpu_free().
+ */
+int pcpu_find_freeable(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found)
+{
+	int err = pcpu_find_locked(pcpu, ptr, found);
+
+	if (unlikely(err))
+		return err;
+	if (unlikely(found->is_static))
+		return -PCPU_E_STATIC;
+	if (unlikely(pcpu->nr_pins) && is_pinned(pcpu, ptr))
+		return -PCPU_E_PINNED;
+	return 0;
+}
+
+/* --- the public functions */
+
+int pcpu_locate(struct pcpu *pcpu, int64_t ptr, struct pcpu_location *location)
+{
+	struct pcpu_found found;
+	int err = location ? pcpu_lock(pcpu) : -PCPU_E_NULL;
+
+	if (err)
+		return err;
+	err = pcpu_find_locked(pcpu, ptr, &found);
+	if (!err) {
+		location->chunk = found.chunk->id;
+		location->offset = found.offset;
+		location->size = found.size;
+	}
+	pcpu_unlock(pcpu);
+	return err;
+}
+
+/* bytes of an area that are in populated pages */
+static int64_t populated_bytes(const struct pcpu *pcpu,
+			       const struct pcpu_found *found)
+{
+	const struct pcpu_geometry *geo = &pcpu->geo;
+	int64_t end = (int64_t)found->offset + found->size;
+	int page = pcpu_pfn_down(geo, found->offset);
+
+	while (page < pcpu_pfn_up(geo, end) &&
+	       pcpu_chunk_page_occupied(found->chunk, page))
+		page++;
+	if (end > (int64_t)page << geo->page_shift)
+		end = (int64_t)page << geo->page_shift;
+	return end - found->offset;
+}
+
+/*
+ * The real address of a copy, and its size.  The map may add bytes after an
+ * area.  If a free_size ends the first chunk in mid-page, these bytes may be in
+ * a page that is not populated.
+ */
+static int64_t address_locked(struct pcpu *pcpu, int64_t ptr, int64_t cpu,
+			      int64_t *size)
+{
+	struct pcpu_found found;
+	int err = pcpu_find_locked(pcpu, ptr, &found);
+	uint64_t addr;
+
+	if (err)
+		return err;
+	if (cpu < 0 || cpu >= pcpu->geo.cpus)
+		return -PCPU_E_CPU;
+	if (!pcpu->kernel.vmalloc.host)
+		return -PCPU_E_NO_MEMORY_MAPPED;
+
+	*size = populated_bytes(pcpu, &found);
+	addr = pcpu_chunk_addr(pcpu, found.chunk, (int)cpu, 0) +
+	       (uint64_t)found.offset;
+	return (int64_t)(uintptr_t)fake_host(&pcpu->kernel.vmalloc, addr);
+}
+
+int64_t pcpu_address(struct pcpu *pcpu, int64_t ptr, int64_t cpu)
+{
+	int64_t size;
+	int64_t ret = pcpu_lock(pcpu);
+
+	if (ret)
+		return ret;
+	ret = address_locked(pcpu, ptr, cpu, &size);
+	pcpu_unlock(pcpu);
+	return ret;
+}
+
+int pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, struct pcpu_pin *pin)
+{
+	int64_t address;
+	int err = pin ? pcpu_lock(pcpu) : -PCPU_E_NULL;
+
+	if (err)
+		return err;
+	address = address_locked(pcpu, ptr, cpu, &pin->size);
+	if (address < 0) {
+		err = (int)address;
+	} else if (pcpu->quirks & PCPU_QUIRK_ROLLBACK) {
+		/* a failed populate may free the pages of a pinned area */
+		err = -PCPU_E_ROLLBACK;
+	} else {
+		pin->address = address;
+		pin->ptr = ptr;
+		pin->pcpu = pcpu;
+		insert_pin(pcpu, pin);
+	}
+	pcpu_unlock(pcpu);
+	return err;
+}
+
+void pcpu_unpin(struct pcpu_pin *pin)
+{
+	struct pcpu *pcpu = pin ? pin->pcpu : NULL;
+	void (*last_unpin)(struct pcpu *pcpu);
+
+	/* while a pin is left the allocator cannot be closed */
+	if (!pcpu || pcpu_lock(pcpu))
+		return;
+	pin->pcpu = NULL;
+	fake_rb_erase(&pcpu->pins, pin_to_rb(pin));
+	pcpu->nr_pins--;
+	last_unpin = pcpu->nr_pins ? NULL : pcpu->last_unpin;
+	pcpu_unlock(pcpu);
+	if (last_unpin)
+		last_unpin(pcpu);
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * info.c - figures, faults, and snapshots of the whole state.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "area_map/area_map.h"
+
+int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
+{
+	int err = info ? pcpu_lock(pcpu) : -PCPU_E_NULL;
+
+	if (err)
+		return err;
+	*info = (struct pcpu_info){
+		.cpus = pcpu->geo.cpus,
+		.page_size = pcpu->geo.page_size,
+		.unit_size = pcpu->geo.unit_size,
+		.static_size = pcpu->geo.static_size,
+		.free_size = pcpu->geo.free_size,
+		.static_ptr = (int64_t)pcpu->first_vm.addr,
+		.max_size = pcpu->geo.min_unit_size,
+		.chunks = pcpu->nr_chunks,
+		.chunks_created = pcpu->nr_created,
+		.chunks_destroyed = pcpu->nr_destroyed,
+		.pages = pcpu->nr_pages,
+		.partial_failures = pcpu->nr_partial_failures,
+		.areas = pcpu->nr_areas,
+		.max_areas = pcpu->nr_areas > pcpu->max_areas ?
+			     pcpu->nr_areas : pcpu->max_areas,
+		.max_chunks = pcpu->max_chunks,
+		.min_size = pcpu->max_size ? pcpu->min_size : 0,
+		.max_size_seen = pcpu->max_size,
+	};
+	pcpu_unlock(pcpu);
+	return 0;
+}
+
+int pcpu_counters(struct pcpu *pcpu, uint64_t *calls)
+{
+	int err = calls ? pcpu_lock(pcpu) : -PCPU_E_NULL;
+
+	if (err)
+		return err;
+	memcpy(calls, pcpu->kernel.faults.calls,
+	       sizeof(pcpu->kernel.faults.calls));
+	pcpu_unlock(pcpu);
+	return 0;
+}
+
+int pcpu_work(struct pcpu *pcpu, struct pcpu_work *alloc,
+	      struct pcpu_work *free)
+{
+	int err = alloc && free ? pcpu_lock(pcpu) : -PCPU_E_NULL;
+
+	if (err)
+		return err;
+	*alloc = pcpu->alloc_work;
+	*free = pcpu->free_work;
+	pcpu_unlock(pcpu);
+	alloc->bytes_moved += alloc->entries_moved * sizeof(int);
+	free->bytes_moved += free->entries_moved * sizeof(int);
+	return 0;
+}
+
+int pcpu_inject(struct pcpu *pcpu, int site, const struct pcpu_fault *fault)
+{
+	int err = pcpu_lock(pcpu);
+
+	if (err)
+		return err;
+	err = fake_fault_arm(&pcpu->kernel.faults, site, fault);
+	pcpu_unlock(pcpu);
+	return err;
+}
+
+/* --- snapshots: one block of memory, a header and the arrays it points to */
+
+struct block {
+	struct pcpu_snapshot head;	/* what the caller sees */
+	struct host host;		/* allocated the block */
+	struct pcpu_chunk_info chunks[]; /* by id; then slot_len, slot_ids, and
+					   for all chunks populated and map */
+};
+
+static struct block *block_alloc(struct pcpu *pcpu)
+{
+	size_t nr_chunks = (size_t)pcpu->nr_chunks;
+	size_t nr_slots = (size_t)pcpu->geo.nr_slots;
+	size_t nr_pages = nr_chunks * (size_t)pcpu->geo.unit_pages;
+	size_t nr_entries = 0;
+	struct pcpu_chunk_info info;
+	struct rb_node *node;
+
+	for (node = fake_rb_first(&pcpu->chunks); node;
+	     node = fake_rb_next(node)) {
+		area_map_describe(pcpu_rb_chunk(node), &info, NULL);
+		nr_entries += (size_t)info.map_used;
+	}
+	return host_alloc(&pcpu->kernel.host, sizeof(struct block) +
+			  nr_chunks * sizeof(struct pcpu_chunk_info) +
+			  (nr_slots + nr_chunks) * sizeof(int64_t) +
+			  nr_pages * sizeof(uint32_t) +
+			  nr_entries * sizeof(int));
+}
+
+static void copy_slots(struct pcpu *pcpu, int64_t *slot_len, int64_t *id)
+{
+	struct list_head *pos;
+	int slot;
+
+	for (slot = 0; slot < pcpu->geo.nr_slots; slot++) {
+		int64_t *first = id;
+
+		list_for_each(pos, &pcpu->slots[slot])
+			*id++ = list_entry(pos, struct pcpu_chunk, list)->id;
+		slot_len[slot] = id - first;
+	}
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct pcpu_chunk_info *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static void copy_chunks(struct pcpu *pcpu, struct pcpu_chunk_info *info,
+			uint32_t *populated)
+{
+	size_t nr_chunks = (size_t)pcpu->nr_chunks;
+	size_t unit_pages = (size_t)pcpu->geo.unit_pages;
+	int *map = (int *)(void *)(populated + nr_chunks * unit_pages);
+	struct pcpu_chunk_info *first = info;
+	struct rb_node *node;
+
+	for (node = fake_rb_first(&pcpu->chunks); node;
+	     node = fake_rb_next(node), info++) {
+		const struct pcpu_chunk *chunk = pcpu_rb_chunk(node);
+
+		area_map_describe(chunk, info, map);
+		info->id = chunk->id;
+		info->ptr = (int64_t)chunk->addr;
+		info->max_size = chunk->max_size;
+		info->populated = populated;
+		info->immutable = chunk->immutable;
+		memcpy(populated, chunk->populated,
+		       unit_pages * sizeof(*populated));
+		map += info->map_used;
+		populated += unit_pages;
+	}
+	qsort(first, nr_chunks, sizeof(*first), by_id);
+}
+
+struct pcpu_snapshot *pcpu_snapshot_take(struct pcpu *pcpu, int *error)
+{
+	struct block *block;
+	int err = pcpu_lock(pcpu);
+
+	if (!error)
+		error = &err;
+	*error = err;
+	if (err)
+		return NULL;
+	block = block_alloc(pcpu);
+	if (block) {
+		void *arrays = block->chunks + pcpu->nr_chunks;
+		int64_t *slot_len = arrays;
+		int64_t *slot_ids = slot_len + pcpu->geo.nr_slots;
+
+		copy_slots(pcpu, slot_len, slot_ids);
+		arrays = slot_ids + pcpu->nr_chunks;
+		copy_chunks(pcpu, block->chunks, arrays);
+		block->host = pcpu->kernel.host;
+		block->head = (struct pcpu_snapshot){
+			.nr_slots = pcpu->geo.nr_slots,
+			.nr_chunks = pcpu->nr_chunks,
+			.unit_pages = pcpu->geo.unit_pages,
+			.slot_len = slot_len,
+			.slot_ids = slot_ids,
+			.chunks = block->chunks,
+		};
+	} else {
+		*error = -PCPU_E_HOST;
+	}
+	pcpu_unlock(pcpu);
+	return block ? &block->head : NULL;
+}
+
+void pcpu_snapshot_free(struct pcpu_snapshot *snapshot)
+{
+	struct block *block;
+	struct host host;
+
+	if (!snapshot)
+		return;
+	block = container_of(snapshot, struct block, head);
+	host = block->host;
+	host_free(&host, block);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * internal.h - the structures of an allocator, and what its files share.
+ *
+ * A chunk is address space with one unit for each CPU:
+ *
+ *	 chunk 0                chunk 1                chunk 2
+ *	| u0 | u1 | u2 | u3 |  | u0 | u1 | u2 | u3 |  | u0 | u1 | ...
+ *
+ * An area at offset 6 KiB of a chunk is 6 KiB into each of its units.
+ *
+ * Functions are documented where they are defined.  All of them run with the
+ * allocator's lock held, except where they say otherwise.
+ */
+#ifndef PCPU_INTERNAL_H
+#define PCPU_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernel/kernel.h"
+#include "kernel/list.h"
+#include "kernel/rbtree.h"
+#include "lock.h"
+#include "percpu.h"
+
+/* sizes and counts that never change */
+struct pcpu_geometry {
+	int cpus;		/* possible CPUs */
+	int page_size;		/* bytes */
+	int page_shift;		/* its logarithm */
+	int unit_pages;		/* pages of a unit */
+	int unit_size;		/* bytes of a unit */
+	int min_unit_size;	/* 16 pages in bytes, the largest request */
+	int static_size;	/* bytes of the static area */
+	int free_size;		/* bytes after it in the first chunk, at setup */
+	int nr_slots;		/* lists of chunks */
+	int64_t chunk_size;	/* bytes of a chunk, all units */
+	size_t policy_size;	/* bytes of the policy's struct for a chunk */
+	size_t chunk_struct_size; /* of that and of pcpu_chunk.populated */
+};
+
+/* the part of a chunk that any policy needs; first in the policy's struct */
+struct pcpu_chunk {
+	struct list_head list;	/* in one of pcpu.slots */
+	struct rb_node rb_node;	/* in pcpu.chunks, key is addr */
+	uint64_t addr;		/* start of its first unit */
+	struct fake_vm_area *vm; /* its address space, or NULL */
+	int64_t id;		/* ordinal of creation */
+	int64_t max_size;	/* largest request that it served */
+	bool immutable;		/* mapped by the caller, pages stay */
+	uint32_t *populated;	/* for each page of a unit: CPUs that hold it */
+};
+
+struct pcpu {
+	struct pcpu_lock lock;	/* held by every outermost function */
+	bool closed;		/* memory is freed, only the struct is left */
+	void (*last_unpin)(struct pcpu *pcpu); /* called after it, or NULL */
+	unsigned int quirks;	/* set of enum pcpu_quirk */
+	struct pcpu_geometry geo; /* sizes and counts */
+	struct list_head *slots; /* chunks, sorted by the policy */
+	uint32_t slot_mask;	/* slots that may have chunks; others have none */
+	struct rb_root chunks;	/* chunks by address */
+	struct pcpu_chunk *first_chunk;	/* starts with the static area */
+	struct fake_vm_area first_vm;	/* its address space */
+	int64_t nr_chunks;	/* chunks now */
+	int64_t nr_created;	/* chunks ever, the first not counted */
+	int64_t nr_destroyed;	/* chunks destroyed */
+	int64_t nr_pages;	/* page frames that the chunks hold */
+	int64_t nr_partial_failures; /* see pcpu_info.partial_failures */
+	int64_t nr_areas;	/* live areas, the static one not counted */
+	int64_t max_areas;	/* most live areas, as of the last free */
+	int64_t max_chunks;	/* most chunks at one time */
+	int64_t min_size;	/* smallest request served, or INT64_MAX */
+	int64_t max_size;	/* largest request served */
+	struct pcpu_work alloc_work; /* work of the 2009 file for allocations;
+				       bytes_moved: for longer maps only */
+	struct pcpu_work free_work; /* the same for frees */
+	struct pcpu_work *work;	/* the one of the call in progress */
+	struct rb_root pins;	/* pins by pointer */
+	int64_t nr_pins;	/* pins in all */
+	struct fake_kernel kernel; /* the services that it calls */
+	struct pcpu_event_buffer *event_buffer;	/* kept events, or NULL */
+	bool has_listener;	/* there is an event hook or an event buffer */
+};
+
+/* --- small helpers */
+
+/* add to a work counter; without them (PCPU_NO_WORK) their cost shows */
+static inline void pcpu_count(uint64_t *counter, int64_t n)
+{
+#ifndef PCPU_NO_WORK
+	*counter += (uint64_t)n;
+#else
+	(void)counter;
+	(void)n;
+#endif
+}
+
+static inline struct pcpu_chunk *pcpu_rb_chunk(struct rb_node *node)
+{
+	return container_of(node, struct pcpu_chunk, rb_node);
+}
+
+/* the address of a page in one CPU's unit */
+static inline uint64_t pcpu_chunk_addr(const struct pcpu *pcpu,
+				       const struct pcpu_chunk *chunk, int cpu,
+				       int page)
+{
+	return chunk->addr + (uint64_t)cpu * (uint64_t)pcpu->geo.unit_size +
+	       ((uint64_t)page << pcpu->geo.page_shift);
+}
+
+/* whether the CPUs hold a page of their units; between calls all or none do */
+static inline bool pcpu_chunk_page_occupied(const struct pcpu_chunk *chunk,
+					    int page)
+{
+	return chunk->populated[page];
+}
+
+/* the page of an offset */
+static inline int pcpu_pfn_down(const struct pcpu_geometry *geo, int64_t offset)
+{
+	return (int)(offset >> geo->page_shift);
+}
+
+/* how many pages hold @bytes */
+static inline int pcpu_pfn_up(const struct pcpu_geometry *geo, int64_t bytes)
+{
+	return (int)((bytes + geo->page_size - 1) >> geo->page_shift);
+}
+
+static inline bool pcpu_is_power_of_two(int64_t n)
+{
+	return n > 0 && !(n & (n - 1));
+}
+
+static inline int pcpu_fls(unsigned int n)
+{
+	return n ? 32 - __builtin_clz(n) : 0;
+}
+
+/* --- alloc.c */
+
+int pcpu_check_request(struct pcpu *pcpu, int64_t size, int64_t align);
+int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size, int64_t align);
+int pcpu_free_locked(struct pcpu *pcpu, int64_t ptr);
+
+/* --- address.c */
+
+/* an area that was looked up by its pointer */
+struct pcpu_found {
+	struct pcpu_chunk *chunk; /* its chunk */
+	int offset;		/* bytes from the start of a unit */
+	int index;		/* from area_map_find() */
+	int size;		/* bytes, as in the map */
+	int tree_steps;		/* chunks that its address was compared with */
+	bool is_static;		/* the static area, which may have no index */
+};
+
+int pcpu_find_locked(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found);
+int pcpu_find_freeable(struct pcpu *pcpu, int64_t ptr,
+		       struct pcpu_found *found);
+
+/* --- first_chunk.c */
+
+/* how the first chunk is set up: arguments of pcpu_setup_first_chunk() */
+struct pcpu_setup {
+	int64_t static_size;	/* bytes, above 0 */
+	int64_t unit_size;	/* bytes, 0 for auto */
+	int64_t free_size;	/* bytes after the static area, 0 for auto */
+	bool has_block;		/* the caller mapped a block of its own */
+	bool populate_pte;	/* the pages are to be mapped */
+	int64_t present;	/* bytes of each unit whose pages are present */
+};
+
+int pcpu_first_chunk_plan(const struct pcpu_config *config,
+			  const struct pcpu_geometry *geo,
+			  struct pcpu_setup *setup);
+int pcpu_first_chunk_geometry(const struct pcpu_setup *setup,
+			      struct pcpu_geometry *geo);
+int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup);
+
+/* --- chunk.c */
+
+void pcpu_init_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk);
+struct pcpu_chunk *pcpu_create_chunk(struct pcpu *pcpu, int *error);
+void pcpu_free_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk);
+void pcpu_kill_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk);
+struct pcpu_chunk *pcpu_chunk_addr_search(struct pcpu *pcpu, uint64_t addr,
+					  int *steps);
+void pcpu_chunk_addr_insert(struct pcpu *pcpu, struct pcpu_chunk *new);
+
+/* --- populate.c */
+
+int pcpu_map(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start, int end);
+int pcpu_populate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
+			int offset, int size);
+void pcpu_depopulate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
+			   int start, int end, bool flush);
+
+/* --- events.c */
+
+void pcpu_send_event(struct pcpu *pcpu, int kind,
+		     const struct pcpu_chunk *chunk, int offset, int64_t size,
+		     int64_t align);
+int pcpu_emit_failure(struct pcpu *pcpu, int64_t size, int64_t align,
+		      int error);
+
+/* report an event, if there is a listener */
+static inline void pcpu_emit_event(struct pcpu *pcpu, int kind,
+				   const struct pcpu_chunk *chunk, int offset,
+				   int64_t size, int64_t align)
+{
+	if (unlikely(pcpu->has_listener))
+		pcpu_send_event(pcpu, kind, chunk, offset, size, align);
+}
+
+/* --- event_buffer.c */
+
+void pcpu_event_buffer_add(struct pcpu *pcpu, const struct pcpu_event *event);
+void pcpu_event_buffer_free(struct pcpu *pcpu);
+
+/* --- lock.c */
+
+int pcpu_lock(struct pcpu *pcpu);
+void pcpu_unlock(struct pcpu *pcpu);
+
+#endif /* PCPU_INTERNAL_H */
