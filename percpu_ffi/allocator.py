@@ -308,7 +308,7 @@ class Allocator(BaseAllocator):
         fault = ffi.NULL if plan is None else ffi.new("struct pcpu_fault *", vars(plan))
         self._check(lib.pcpu_inject(self._pcpu, SERVICES.index(site), fault))
 
-    def _half_done(self) -> int:
+    def _partial_failure_count(self) -> int:
         return int(self._info().partial_failures)
 
     def _peaks(self) -> Peaks:

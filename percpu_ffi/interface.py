@@ -386,7 +386,7 @@ class PerCpu(ABC):
         """Set or clear the plan of a site."""
 
     @abstractmethod
-    def _half_done(self) -> int:
+    def _partial_failure_count(self) -> int:
         """Return how many requests gave a small head away and then failed.
 
         Their chunk may be in a higher slot than its free size says: see docs/errata.md.

@@ -137,7 +137,7 @@ def _missing_pages(
 def _place(chunk: ChunkState, slot: int, nr_slots: int, allocator: PerCpu) -> Iterator[str]:
     due = slot_of(chunk.free_size, chunk.contig_hint, allocator.unit_size, nr_slots)
     # a request that failed half-way leaves a chunk in the slot of its former size
-    if slot != due and not (slot > due and allocator._half_done()):
+    if slot != due and not (slot > due and allocator._partial_failure_count()):
         yield (
             f"chunk {chunk.id} with {chunk.free_size} bytes free is in slot {slot} instead of {due}"
         )

@@ -175,7 +175,7 @@ class Together(RuleBasedStateMachine):
             assert self.port.state() == self.model.state()
             assert self.port.counters() == self.model.counters()
             assert self.port.work() == self.model.work()
-            assert self.port._half_done() == self.model._half_done()
+            assert self.port._partial_failure_count() == self.model._partial_failure_count()
             assert repr(self.port)[10:] == repr(self.model)[6:]
 
     @invariant()

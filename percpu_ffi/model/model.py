@@ -423,7 +423,7 @@ class Model(BaseAllocator):
         with self._entry:
             return WorkByCall(self._alloc_work.taken(), self._free_work.taken())
 
-    def _half_done(self) -> int:
+    def _partial_failure_count(self) -> int:
         return self._partial_failures
 
     def _peaks(self) -> Peaks:

@@ -373,7 +373,7 @@ class Witness(BaseAllocator):
             SERVICES.index(site), plan.nth, plan.interval, plan.times, plan.probability, plan.seed
         )
 
-    def _half_done(self) -> int:
+    def _partial_failure_count(self) -> int:
         return 1  # it is not counted, and may have happened
 
     def _peaks(self) -> Peaks:
