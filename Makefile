@@ -75,8 +75,10 @@ lint: $(VENV)/.lint strict
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 
+STRICT_OBJECTS := $(CSRC:%.c=$(BUILD)/strict/%.o)
+
 ## compile each C file by itself, with warnings as errors
-strict: $(CSRC:%.c=$(BUILD)/strict/%.o)
+strict: $(STRICT_OBJECTS)
 
 # --- what a target needs from the machine
 
