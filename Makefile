@@ -76,8 +76,10 @@ lint: $(VENV)/.lint layers
 	$(BIN)/python -m mypy
 	$(BIN)/python tools/imports.py
 
+STRICT_OBJECTS := $(CSRC:%.c=$(BUILD)/strict/%.o)
+
 ## compile each C file by itself, with warnings as errors
-strict: $(CSRC:%.c=$(BUILD)/strict/%.o)
+strict: $(STRICT_OBJECTS)
 
 ## check that C files depend on files of lower layers only: csrc/layers.txt
 layers: strict

@@ -89,7 +89,7 @@ $(BUILD)/lifetimes: tests/c/lifetimes.c $(BUILD)/libpercpu.a
 	@echo '  CC $@'
 	$(Q)$(CC) -std=c11 -O2 -Wall -Wextra -Werror -pthread -I $(AMALGAMATION) $^ -o $@
 
-## examples/ against an installed library and against the wheel; percpu.c by itself
+## examples/ against an installed library and the wheel of make dist; percpu.c by itself
 check-embedding: lib
 	$(Q)PYTHON='$(PYTHON)' BUILD='$(BUILD)' tools/check-embedding.sh
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What other extensions build on: header, sources, library, cffi's declarations.
 
-``examples/`` has the same as a whole package; ``tools/check-embedding-python.sh`` builds it.
+``examples/`` has the same as a whole package; ``tools/check-embedding.sh`` builds it.
 """
 
 from __future__ import annotations

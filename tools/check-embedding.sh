@@ -1,32 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-embedding.sh - do what an embedder does, in a scratch folder: install the
-# library, build and run the examples through pkg-config against the shared and
-# the static one, compile percpu.c by itself.  Called by make check-embedding.
-set -eu
+# check-embedding.sh - do what an embedder does, in a scratch folder: compile percpu.c
+# by itself, build and run the examples against an installed library, shared and
+# static, and those in Python against the wheel.  Called by make check-embedding.
+. tools/common.sh
 unset MAKEFLAGS MAKELEVEL # of the make that called us
 python=${PYTHON:-python3}
 warnings='-Wall -Wextra -Wpedantic -Werror'
 strict="$warnings -Wshadow -Wconversion"
 
-for program in pkg-config g++; do
-	tools/need.sh program "$program"
-done
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+tools/need.sh program pkg-config g++
 prefix=$scratch/prefix
 
-ok() {
-	echo "  ok  $*"
-}
-
-fail() {
-	echo "$*" >&2
-	exit 1
-}
-
-# --- percpu.c and percpu.h, with each compiler that is there
+# --- percpu.c and percpu.h, with each compiler that is installed
 
 amalgamation=$scratch/amalgamation
 "$python" tools/amalgamate.py "$amalgamation"
@@ -63,7 +50,7 @@ by_itself() {
 by_itself gcc g++
 by_itself clang clang++
 
-# --- an installed library; its folder comes through pkg-config alone
+# --- an installed library, which only pkg-config finds
 
 make_here() {
 	make --no-print-directory "$1" PREFIX="$prefix" BUILD="${BUILD:-build}"
@@ -74,8 +61,7 @@ shared=$(pkg-config --cflags --libs percpu)
 static="$(pkg-config --cflags percpu) $(pkg-config --variable=libdir percpu)/libpercpu.a
 	$(pkg-config --static --libs-only-other percpu)"
 
-# COMPILER SOURCE: twice, and both say the same, but for what they measure
-example() {
+example() { # COMPILER SOURCE: both programs print the same, except for measured figures
 	compiler=$1
 	file=$2
 	# shellcheck disable=SC2086
@@ -89,7 +75,7 @@ example() {
 		fail "$file: not linked to the static library"
 	LD_LIBRARY_PATH=$prefix/lib "$scratch/shared" >"$scratch/shared.txt"
 	"$scratch/static" >"$scratch/static.txt"
-	[ -s "$scratch/shared.txt" ] || fail "$file said nothing"
+	[ -s "$scratch/shared.txt" ] || fail "$file printed nothing"
 	diff "$scratch/shared.txt" "$scratch/static.txt" >"$scratch/diff" ||
 		[ "$(tr -d 0-9. <"$scratch/shared.txt")" = "$(tr -d 0-9. <"$scratch/static.txt")" ] ||
 		fail "$file: $(cat "$scratch/diff")"
@@ -109,6 +95,16 @@ ok "installed and uninstalled"
 
 # --- Python: ctypes, and a package that is built against the wheel
 
-if [ -x tools/check-embedding-python.sh ]; then
-	tools/check-embedding-python.sh "$python"
-fi
+wheel=$(built '*.whl')
+new_environment "$python"
+cp -r examples "$scratch/examples"
+cd "$scratch"
+# without isolation: the example is built against this wheel, not against a release
+pip install "$wheel" "setuptools>=77" pytest
+pip install --no-build-isolation examples/percpu_sums
+# away from its sources, which would be found first
+mkdir tests
+mv examples/percpu_sums/test_sums.py tests
+venv/bin/python -m pytest -q tests
+venv/bin/python examples/ctypes_view.py
+ok "the examples in Python, on $wheel"

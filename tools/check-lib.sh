@@ -4,29 +4,21 @@
 # check-lib.sh SHARED STATIC PERCPU.H - the libraries define the functions that
 # percpu.h declares and no other global name; the shared one is small and needs
 # the C library alone.
-set -eu
+. tools/common.sh
 shared=$1
 static=$2
 header=$3
 most=102400 # bytes, stripped
 
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-
-fail() {
-	echo "$*" >&2
-	exit 1
-}
-
-# names on standard input are those that percpu.h declares; x86-32 adds its own
+# are the names on standard input those that percpu.h declares?  x86-32 adds its own
 same_names() {
 	awk '!/^__x86\.get_pc_thunk\./ { print $1 }' | sort >"$scratch/defined"
 	diff "$scratch/declared" "$scratch/defined" >"$scratch/diff" ||
-		fail "$1 against $header (< declared alone, > defined alone):" \
+		fail "$1 against $header (< only declared, > only defined):" \
 			"$(grep '^[<>]' "$scratch/diff")"
 }
 
-# a prototype starts its line, and names the function there
+# a prototype names the function on its first line
 sed -n '/^static/!s/^[a-z].*[ *]\(pcpu_[a-z0-9_]*\)(.*/\1/p' "$header" | sort >"$scratch/declared"
 [ -s "$scratch/declared" ] || fail "$header declares nothing"
 
@@ -41,10 +33,10 @@ esac
 
 version=$(awk '/define PCPU_VERSION_M(AJOR|INOR)[ \t]/ { printf ".%s", $3 }' "$header")
 soname=$(readelf -d "$shared" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')
-[ "$soname" = "libpercpu.so$version" ] || fail "$shared calls itself '$soname'"
+[ "$soname" = "libpercpu.so$version" ] || fail "$shared has the SONAME '$soname'"
 
 strip -o "$scratch/stripped" "$shared"
 size=$(wc -c <"$scratch/stripped")
-[ "$size" -lt $most ] || fail "$shared has $size bytes stripped, $most are too many"
+[ "$size" -lt $most ] || fail "$shared has $size bytes stripped; the limit is $most"
 
 echo "$soname: $(wc -l <"$scratch/declared") functions, $size bytes stripped, needs $needed"

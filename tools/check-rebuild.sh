@@ -1,33 +1,30 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-rebuild.sh [PYTHON] - unpack the sdist that `make dist` made over an older
-# version that was built there, and install it again: the extension is linked to the
-# new library, and a process that has loaded the old one goes on with that.
-set -eu
-python=${1:-python3}
-sdist=$(echo "$PWD"/dist/*.tar.gz)
-[ -e "$sdist" ] || {
-	echo "dist/ does not hold one sdist: make dist" >&2
-	exit 1
-}
-
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-"$python" -m venv "$scratch/venv"
+# check-rebuild.sh [PYTHON] - install the sdist that `make dist` built over older
+# versions, as a copy and editable: the extension is linked to the new library, and a
+# process that has loaded the old one keeps it.
+. tools/common.sh
+sdist=$(built '*.tar.gz')
+new_environment "${1:-python3}"
 cd "$scratch"
 mkdir sources
 
 unpack() {
 	tar xzf "$sdist" -C sources --strip-components=1
 }
-install() {
-	venv/bin/python -m pip install --quiet --disable-pip-version-check "$@" ./sources
+
+works() { # HOW it was installed
+	venv/bin/python -I -c '
+from percpu_ffi import Allocator, embed
+Allocator(cpus=2).close()
+open(embed.get_library()), open(embed.get_include() + "/percpu.h"), open(*embed.get_sources())' ||
+		fail "$sdist: the package does not work $1"
 }
 
-# in place, where the new library lies on top of the one that is in use ...
+# in place, where the new library replaces the one in use
 unpack
-install --editable
+pip install --editable ./sources
 mkfifo go
 venv/bin/python -c '
 from percpu_ffi import Allocator
@@ -40,20 +37,24 @@ allocator.free(allocator.alloc(64))
 ' &
 exec 3>go
 echo '__asm__(".text; .skip 65536");' >>sources/csrc/strerror.c	# all moves
-install --editable
+pip install --editable ./sources
 exec 3>&-
-wait $! || {
-	echo "$sdist: another editable install broke a process that was running" >&2
-	exit 1
-}
+wait $! || fail "$sdist: another editable install broke a running process"
 
-# ... and as a copy, by way of build/
+# each kind of editable install over the other, and after an uninstall
+for mode in strict lenient strict; do
+	pip install --editable ./sources --config-settings editable_mode=$mode
+	works "as a $mode editable install"
+done
+pip uninstall --yes percpu_ffi
+! venv/bin/python -I -c 'import percpu_ffi' 2>/dev/null || fail "$sdist: not uninstalled"
+pip install --editable ./sources --config-settings editable_mode=strict
+works "as a strict editable install after an uninstall"
+
+# as a copy, by way of build/, where an older version was built
 sed -i '/^#define PCPU_VERSION_MINOR/s/[0-9]*$/999/' sources/csrc/percpu.h
-install
+pip install ./sources
 unpack
-install --force-reinstall --no-deps
-venv/bin/python -I -c 'from percpu_ffi import Allocator; Allocator(cpus=2).close()' || {
-	echo "$sdist: built over an older version it cannot be imported" >&2
-	exit 1
-}
-echo "$sdist: built again, and over an older version"
+pip install --force-reinstall --no-deps ./sources
+works "built over an older version"
+ok "$sdist: installed in place and as a copy, over older versions"
