@@ -86,8 +86,9 @@ static int by_ptr(const void *a, const void *b)
 }
 
 /*
- * Check all pointers before the first is freed.  They are in ascending order, so
- * doubles are adjacent.  Of several errors the first in the caller's array counts.
+ * Check all pointers before the first is freed.  They are in ascending order,
+ * so doubles are adjacent.  Of several errors the first in the caller's array
+ * counts.
  */
 static int check_all(struct pcpu *pcpu, const struct ref *refs, size_t n,
 		     size_t *at)

@@ -133,7 +133,7 @@ static int build(struct pcpu *pcpu, const struct pcpu_config *config)
 	return err;
 }
 
-/* free a chunk that is in no tree: nothing that hooks can see is counted */
+/* free a chunk that is in no tree, and its frames, which are not counted */
 static void drop_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
 	int page;
@@ -187,8 +187,8 @@ static int check_version(const struct pcpu_config *config, char *text,
 	if (theirs >> 8 == PCPU_VERSION >> 8)	/* patches change no header */
 		return 0;
 	if (theirs >> 32 == PCPU_VERSION >> 32)
-		snprintf(text, size, "percpu.h is of version %d.%d.%d, "
-			 "the library of %s: use the header that came with it",
+		snprintf(text, size, "percpu.h has version %d.%d.%d, "
+			 "the library %s: use the library's header",
 			 (int)(theirs >> 16 & 0xffff), (int)(theirs >> 8 & 0xff),
 			 (int)(theirs & 0xff), pcpu_version());
 	return -PCPU_E_VERSION;
@@ -203,8 +203,8 @@ static int check_hooks(const struct pcpu_config *config, char *text,
 		missing = host_missing_hook(config->hooks);
 	if (!missing)
 		return 0;
-	snprintf(text, size, "the table of hooks has no %s, but others that need "
-		 "it: see struct pcpu_hooks", missing);
+	snprintf(text, size, "the hook %s is missing, but others of its group "
+		 "are set: see struct pcpu_hooks", missing);
 	return -PCPU_E_HOOKS;
 }
 
@@ -320,10 +320,7 @@ int pcpu_close(struct pcpu *pcpu)
 	return 0;
 }
 
-/**
- * pcpu_destroy_now - what pcpu_destroy() left to the last pin
- * @pcpu: the allocator; nobody may use it afterwards
- */
+/* close and free; called by pcpu_destroy() or after the last unpin */
 static void destroy_now(struct pcpu *pcpu)
 {
 	struct host host = pcpu->kernel.host;

@@ -9,26 +9,25 @@
  *
  * Threads: one lock in each allocator serialises the calls, so every function
  * here may be called from any thread unless it says otherwise.  A fork waits
- * until nobody is inside; the child has a copy of its own, but with a creator's
- * hooks what they make of it.  Signal handlers must not call an allocator.
+ * until no thread is inside; the child has its own copy, except for what hooks
+ * provide.  Signal handlers must not call an allocator.
  *
- * Costs are told as what grows with what; "cheap" is some ten nanoseconds, the
- * lock included.
+ * Each function states its cost; "cheap" means about 10 ns including the lock.
  *
  * A per-CPU pointer is an address in the allocator's own address space, the
  * address of CPU 0's copy.  It is greater than 0 and the same in every run.
- * pcpu_address() turns it into a real address.  Two allocators give the same
- * pointers, unless pcpu_config.first_ptr tells them apart.
+ * pcpu_address() returns the real address.  Two allocators return the same
+ * pointers, unless their pcpu_config.first_ptr differ.
  *
  * Functions that return int or int64_t return a negative enum pcpu_error when
- * they refuse or fail; a refusal leaves the allocator's state as it was.  Each
- * may return, beside what it names itself:
+ * they refuse or fail; a refusal does not change the allocator's state.  Each
+ * may return, in addition to the errors that it names:
  *
- *	-PCPU_E_NULL	a pointer that it needs is NULL
+ *	-PCPU_E_NULL	a required pointer is NULL
  *	-PCPU_E_CLOSED	the allocator was closed
  *	-PCPU_E_BUSY	the thread is inside this allocator already
  *
- * The last is a help, no promise: neither a signal handler nor a hook of the
+ * The last is not guaranteed: neither a signal handler nor a hook of the
  * allocator may call it.
  */
 #ifndef PERCPU_H
@@ -41,15 +40,15 @@
 extern "C" {
 #endif
 
-/* libpercpu.so shows what is declared here, and nothing else */
+/* libpercpu.so exports what is declared here, and nothing else */
 #ifndef PCPU_HIDDEN
 #pragma GCC visibility push(default)
 #endif
 
 /*
- * The version of this header.  A library whose major or minor number is another
- * has other structures, and refuses to create an allocator.  The upper half says
- * that this is a version at all: "pcpu".
+ * The version of this header.  A library with another major or minor number has
+ * other structures, and refuses to create an allocator.  The upper half,
+ * "pcpu", marks the number as a version.
  */
 #define PCPU_VERSION_MAJOR	0
 #define PCPU_VERSION_MINOR	1
@@ -58,7 +57,7 @@ extern "C" {
 				 PCPU_VERSION_MINOR << 8 | PCPU_VERSION_PATCH)
 
 /**
- * pcpu_version - the version of the library
+ * pcpu_version - return the version of the library
  *
  * Return: a constant string, as in "0.1.0".
  */
@@ -68,20 +67,20 @@ struct pcpu;
 struct pcpu_hooks;
 
 /**
- * enum pcpu_service - what the allocator asks of its kernel
+ * enum pcpu_service - the kernel functions that the allocator calls
  *
  * Each is counted; the five that can fail are also sites for faults:
  * PCPU_KMALLOC, PCPU_VMALLOC, PCPU_GET_VM_AREA, PCPU_ALLOC_PAGE, PCPU_MAP.
  */
 enum pcpu_service {
 	PCPU_KMALLOC,			/* sizes above 0 */
-	PCPU_KFREE,			/* of what kmalloc gave */
+	PCPU_KFREE,			/* of memory from kmalloc */
 	PCPU_VMALLOC,			/* maps larger than a page */
-	PCPU_VFREE,			/* of what vmalloc gave */
+	PCPU_VFREE,			/* of memory from vmalloc */
 	PCPU_GET_VM_AREA,		/* address space for one chunk */
-	PCPU_FREE_VM_AREA,		/* gives it back */
+	PCPU_FREE_VM_AREA,		/* frees it */
 	PCPU_ALLOC_PAGE,		/* one page frame */
-	PCPU_FREE_PAGE,			/* gives it back */
+	PCPU_FREE_PAGE,			/* frees one */
 	PCPU_MAP,			/* one CPU and page range */
 	PCPU_UNMAP,			/* one CPU and page range */
 	PCPU_FLUSH_CACHE_VMAP,		/* after mapping, all CPUs at once */
@@ -99,13 +98,13 @@ enum pcpu_service {
  */
 enum pcpu_error {
 	PCPU_E_SIZE = 1,	/* size is 0, negative or above 16 pages */
-	PCPU_E_ALIGN,		/* alignment is no power of two up to a page */
+	PCPU_E_ALIGN,		/* alignment is not a power of two up to a page */
 	PCPU_E_WILD,		/* no chunk covers the pointer */
 	PCPU_E_OTHER_UNIT,	/* it points at another CPU's copy */
 	PCPU_E_STATIC,		/* it points into the static area */
 	PCPU_E_INTERIOR,	/* it points into the middle of an area */
-	PCPU_E_NOT_LIVE,	/* no area there: freed, or never handed out */
-	PCPU_E_PINNED,		/* somebody looks at the area */
+	PCPU_E_NOT_LIVE,	/* no area there: freed, or never allocated */
+	PCPU_E_PINNED,		/* the area is pinned */
 	PCPU_E_ROLLBACK,	/* no pins with PCPU_QUIRK_ROLLBACK */
 	PCPU_E_CPU,		/* no such CPU */
 	PCPU_E_NO_MEMORY_MAPPED, /* created with PCPU_MEMORY_NONE */
@@ -115,13 +114,13 @@ enum pcpu_error {
 	PCPU_E_TRACE,		/* handle or kind of an operation is out of range */
 	PCPU_E_HOST,		/* the host has no memory for the call itself */
 	PCPU_E_VERSION,		/* config.version is not that of the library */
-	PCPU_E_NULL,		/* a pointer that is needed is NULL */
-	PCPU_E_BUSY,		/* called from within: by a hook, a signal handler */
-	PCPU_E_HOOKS,		/* some hooks come together, and not all are there */
+	PCPU_E_NULL,		/* a required pointer is NULL */
+	PCPU_E_BUSY,		/* called by a hook or signal handler inside a call */
+	PCPU_E_HOOKS,		/* some hooks of a group are missing */
 	PCPU_E_NOMEM = 32	/* + enum pcpu_service */
 };
 
-/* who sets up the first chunk; see pcpu_create() */
+/* how the first chunk is set up; see pcpu_create() */
 enum pcpu_first_chunk {
 	PCPU_FIRST_4K,		/* static pages one by one, into vmalloc space */
 	PCPU_FIRST_EMBED,	/* one block, every page present */
@@ -137,26 +136,26 @@ enum pcpu_quirk {
 	PCPU_QUIRK_ROLLBACK = 1	/* a failed populate frees its whole range */
 };
 
-/* what a text that goes to the log is about */
+/* what a text in the log is about */
 enum pcpu_log {
 	PCPU_LOG_WARN,		/* a WARN of the 2009 file; PCPU_WARN counts it */
-	PCPU_LOG_LEAK,		/* areas were left when the allocator was closed */
-	PCPU_LOG_REFUSED	/* why pcpu_create() gives nothing */
+	PCPU_LOG_LEAK,		/* areas were live when the allocator was closed */
+	PCPU_LOG_REFUSED	/* why pcpu_create() returns NULL */
 };
 
 /**
- * struct pcpu_config - how to build an allocator
+ * struct pcpu_config - the configuration of an allocator
  *
- * All zero but version, cpus and static_size is a good start: 4k first chunk,
- * sizes by the set-up's own rule, the host's page, real memory.
+ * A good start is all zero except version, cpus and static_size: 4k first
+ * chunk, sizes by the rules of the set-up, the host's page, real memory.
  */
 struct pcpu_config {
-	/* these three stay where they are in every version */
+	/* these three have the same place in every version */
 	uint64_t version;		/* PCPU_VERSION */
-	/* sink for texts, which live as long as the call; NULL: stderr, but
-	   for PCPU_LOG_LEAK */
+	/* receives texts, valid during the call; NULL: stderr, except for
+	   PCPU_LOG_LEAK */
 	void (*log)(void *arg, int about, const char *text);
-	void *arg;			/* handed to log and to hooks */
+	void *arg;			/* first argument of log and hooks */
 
 	int64_t cpus;			/* possible CPUs, 1 to 65,536 */
 	int64_t static_size;		/* bytes of the static area, > 0 */
@@ -164,22 +163,22 @@ struct pcpu_config {
 	int64_t free_size;		/* bytes after the static area; 0: the rest */
 	int64_t page_size;		/* bytes, a power of two; 0: the host's */
 	int64_t nodes;			/* NUMA nodes, CPUs in even blocks; 0: one */
-	int64_t page_limit;		/* page frames a node; 0: no limit */
+	int64_t page_limit;		/* page frames per node; 0: no limit */
 	int64_t first_ptr;		/* lowest pointer, whole pages; 0: one page */
-	int64_t address_space;		/* bytes to reserve at most, with real memory;
+	int64_t address_space;		/* most bytes to reserve, with real memory;
 					   0: 1 TiB */
 	int first_chunk;		/* enum pcpu_first_chunk */
 	int memory;			/* enum pcpu_memory */
 	unsigned int quirks;		/* set of enum pcpu_quirk */
 	const void *static_image;	/* first bytes of each static area, or NULL */
 	size_t static_image_size;	/* how many */
-	const struct pcpu_hooks *hooks;	/* services of one's own, or NULL */
+	const struct pcpu_hooks *hooks;	/* replacements of services, or NULL */
 };
 
 /**
  * pcpu_create - make an allocator and set up its first chunk
- * @config: what to build; not kept
- * @error: where the reason goes when NULL is returned, or NULL
+ * @config: the configuration; not kept
+ * @error: set to the reason when NULL is returned; may be NULL
  *
  * The three set-ups are those of x86 in February 2009:
  *
@@ -188,12 +187,12 @@ struct pcpu_config {
  *	embed	max(pages(static + 24 KiB), 16 pages)	unit - static
  *	remap	2 MiB				pages(static + 24 KiB) - static
  *
- * A header and a library of different versions are both named in the log, and
- * so are the hooks that a table lacks.  Where version is no version at all,
- * nobody knows where the log is, and nothing is told.
+ * The log names the versions of header and library if they differ, and a hook
+ * that is missing.  If version is not a version, the place of the log is
+ * unknown and nothing is logged.
  *
- * Threads: any.  Cost: some 40 microseconds with real memory, most of it the
- * host's for address space; the static area's pages on top.
+ * Threads: any.  Cost: about 40 microseconds with real memory, most of it in
+ * the host for address space; plus the static area's pages.
  * Return: the allocator, or NULL with @error one of -PCPU_E_NULL,
  * -PCPU_E_VERSION, -PCPU_E_HOOKS, -PCPU_E_CONFIG, -PCPU_E_HOST,
  * -(PCPU_E_NOMEM + PCPU_MAP), or with hooks -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE).
@@ -201,25 +200,25 @@ struct pcpu_config {
 struct pcpu *pcpu_create(const struct pcpu_config *config, int *error);
 
 /**
- * pcpu_close - give back all memory; later calls return -PCPU_E_CLOSED
+ * pcpu_close - free all memory; later calls return -PCPU_E_CLOSED
  * @pcpu: the allocator
  *
- * Live areas go with it: each is told as PCPU_EVENT_LEAK, and their sum to the
- * log.  Closing twice is allowed.  Cost: grows with the chunks and areas left,
- * and with the memory that was touched.
+ * Live areas are freed too: each is reported as PCPU_EVENT_LEAK, and their sum
+ * is logged.  Closing twice is allowed.  Cost: grows with the chunks and areas
+ * left, and with the memory that was touched.
  * Return: 0, or -PCPU_E_PINNED with nothing done.
  */
 int pcpu_close(struct pcpu *pcpu);
 
 /**
- * pcpu_destroy - close and free the handle itself
- * @pcpu: the allocator, or NULL; nobody may use it afterwards
+ * pcpu_destroy - close and free the struct itself
+ * @pcpu: the allocator, or NULL; must not be used afterwards
  *
- * While pins are left, all stays as it is but pcpu_unpin() must be called for
- * each: the last one destroys.  So whoever looks at an area need not know who
- * owns the allocator.  Threads: no other one may be inside, or come later, but
- * for pcpu_unpin().  In a hook of the same allocator it does nothing.  Cost: as
- * pcpu_close().
+ * While pins are left, nothing changes; pcpu_unpin() must be called for each,
+ * and the last call destroys.  So the owner of a pin need not know the owner of
+ * the allocator.  Threads: no other one may be inside, or enter later, except
+ * with pcpu_unpin().  In a hook of the same allocator it does nothing.  Cost:
+ * as pcpu_close().
  */
 void pcpu_destroy(struct pcpu *pcpu);
 
@@ -229,9 +228,8 @@ void pcpu_destroy(struct pcpu *pcpu);
  * @size: bytes, 1 to 16 pages
  * @align: a power of two, up to a page
  *
- * Cost: a search among the free entries of the fullest chunks that may hold it,
- * and clearing @size bytes for each CPU; seldom a page to be mapped, or a whole
- * chunk.
+ * Cost: a search among the free ranges of the fullest chunks that may hold it,
+ * and clearing @size bytes for each CPU; rarely mapping a page, or a new chunk.
  * Return: the per-CPU pointer, or -PCPU_E_SIZE, -PCPU_E_ALIGN,
  * -PCPU_E_CLOSED, or -(PCPU_E_NOMEM + the service that failed).
  */
@@ -240,76 +238,76 @@ int64_t pcpu_alloc(struct pcpu *pcpu, int64_t size, int64_t align);
 /**
  * pcpu_free - free a per-CPU area
  * @pcpu: the allocator
- * @ptr: what pcpu_alloc() gave, or 0, which does nothing
+ * @ptr: from pcpu_alloc(), or 0, which does nothing
  *
- * Cost: grows with the logarithm of the chunks and of the areas in one; seldom a
- * whole chunk is given back.
+ * Cost: grows with the logarithm of the chunks and of the areas in one; rarely
+ * a chunk is destroyed.
  * Return: 0, or -PCPU_E_WILD, -PCPU_E_OTHER_UNIT, -PCPU_E_STATIC,
  * -PCPU_E_INTERIOR, -PCPU_E_NOT_LIVE, -PCPU_E_PINNED, -PCPU_E_CLOSED.
  */
 int pcpu_free(struct pcpu *pcpu, int64_t ptr);
 
-/* where a pointer lies */
+/* the place of an area */
 struct pcpu_location {
 	int64_t chunk;		/* ordinal of creation, 0 is the first chunk */
 	int64_t offset;		/* bytes from the start of a unit */
-	int64_t size;		/* bytes of the area as the map has it */
+	int64_t size;		/* bytes of the area, as in the map */
 };
 
 /**
- * pcpu_locate - which chunk and offset a pointer stands for
+ * pcpu_locate - find the chunk and offset of a pointer
  * @pcpu: the allocator
  * @ptr: a live area's pointer, or that of the static area
- * @location: the answer
+ * @location: set to the place
  *
  * Cost: as the search of pcpu_free().
- * Return: 0, or the errors of pcpu_free() but -PCPU_E_PINNED and, at its start,
- * -PCPU_E_STATIC.
+ * Return: 0, or the errors of pcpu_free() except -PCPU_E_PINNED; -PCPU_E_STATIC
+ * only after the start of the static area.
  */
 int pcpu_locate(struct pcpu *pcpu, int64_t ptr, struct pcpu_location *location);
 
 /**
- * pcpu_address - the real address of one CPU's copy
+ * pcpu_address - return the real address of one CPU's copy
  * @pcpu: the allocator
  * @ptr: a live area's pointer, or that of the static area
  * @cpu: 0 to cpus - 1
  *
- * The address stays good until the area is freed; see pcpu_pin().  From one
- * CPU's copy to the next one's it is pcpu_info.unit_size bytes.
+ * The address is valid until the area is freed; see pcpu_pin().  The copies of
+ * adjacent CPUs are pcpu_info.unit_size bytes apart.
  * Cost: as pcpu_locate().
  * Return: the address, or the errors of pcpu_locate(), -PCPU_E_CPU,
  * -PCPU_E_NO_MEMORY_MAPPED.
  */
 int64_t pcpu_address(struct pcpu *pcpu, int64_t ptr, int64_t cpu);
 
-/* somebody looks at an area; the caller's memory, zeroed before its first use */
+/* keeps an area from being freed; the caller zeroes it before its first use */
 struct pcpu_pin {
 	int64_t address;	/* real address of the copy */
-	int64_t size;		/* bytes that can be touched there */
+	int64_t size;		/* bytes that can be accessed there */
 	int64_t ptr;		/* the area's pointer */
 	struct pcpu *pcpu;	/* the allocator; NULL: pins nothing */
-	void *place[4];		/* the allocator's own */
+	void *place[4];		/* used by the allocator */
 };
 
 /**
- * pcpu_pin - keep an area from being freed while somebody looks at it
+ * pcpu_pin - keep an area from being freed while it is in use
  * @pcpu: the allocator
  * @ptr: a live area's pointer, or that of the static area
  * @cpu: 0 to cpus - 1
- * @pin: says where the copy is; stays where it is until pcpu_unpin()
+ * @pin: set to the copy; must not move until pcpu_unpin()
  *
- * As long as an area has a pin, freeing it and closing the allocator return
- * -PCPU_E_PINNED.  Cost: as pcpu_locate(), and the logarithm of the pins.
+ * While an area has a pin, freeing it and closing the allocator return
+ * -PCPU_E_PINNED.  Cost: as pcpu_locate(), plus the logarithm of the pins.
  * Return: 0, the errors of pcpu_address(), or -PCPU_E_ROLLBACK.
  */
 int pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, struct pcpu_pin *pin);
 
 /**
- * pcpu_unpin - take a pin away
+ * pcpu_unpin - remove a pin
  * @pin: from pcpu_pin(), or one that pins nothing, or NULL
  *
  * In a hook of the same allocator it does nothing.  Cost: the logarithm of the
- * pins; the last one may have to destroy.
+ * pins; the last one may destroy the allocator.
  */
 void pcpu_unpin(struct pcpu_pin *pin);
 
@@ -323,9 +321,9 @@ void pcpu_unpin(struct pcpu_pin *pin);
  * @ptrs: room for @n pointers
  * @at: index of the size that was refused or failed
  *
- * All or none: every size is looked at before anything changes, and when an
- * allocation fails the earlier ones are freed again, newest first.  Nobody else
- * gets in between.  Cost: that of the allocations, the lock once.
+ * All or none: every size is checked before anything changes, and when an
+ * allocation fails the earlier ones are freed again, newest first.  The lock is
+ * held throughout.  Cost: that of the allocations, the lock once.
  * Return: 0, the errors of pcpu_alloc(), or -PCPU_E_CONFIG for another width.
  */
 int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
@@ -339,9 +337,9 @@ int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
  * @n: how many
  * @at: index of the pointer that was refused
  *
- * All or none: every pointer is looked at, also for doubles among themselves,
- * before anything changes.  Cost: that of the frees, and sorting @n pointers if
- * they are in no order.
+ * All or none: every pointer is checked, also for duplicates, before anything
+ * changes.  Cost: that of the frees, plus sorting @n pointers if they are not
+ * in ascending order.
  * Return: 0, the errors of pcpu_free(), -PCPU_E_HOST, or -PCPU_E_CONFIG for
  * another width.
  */
@@ -349,13 +347,13 @@ int pcpu_free_many(struct pcpu *pcpu, const void *ptrs, int width, size_t n,
 		   size_t *at);
 
 #define PCPU_OP_FREE	0xffffffffu	/* as a kind: this operation frees */
-#define PCPU_OP_FAULT	0xfffffffeu	/* as a kind: sets the fault at index handle */
+#define PCPU_OP_FAULT	0xfffffffeu	/* as a kind: sets fault number handle */
 #define PCPU_OP_ORPHAN	0xffffffffu	/* as a handle: nothing to free */
 
 /* one operation of a trace, 16 bytes */
 struct pcpu_op {
-	uint64_t key;		/* the recorder's name for the area */
-	uint32_t handle;		/* our name for it while it lives */
+	uint64_t key;		/* the area's pointer in the recording */
+	uint32_t handle;	/* stands for the area while it is live */
 	uint32_t kind;		/* index of its struct pcpu_kind, or PCPU_OP_* */
 };
 
@@ -363,7 +361,7 @@ struct pcpu_op {
 struct pcpu_fault {
 	uint64_t nth;		/* the first call from now that may fail, from 1 */
 	uint64_t interval;	/* from then on, every interval-th one, from 1 */
-	int64_t times;		/* fail at most so often; -1: no limit */
+	int64_t times;		/* most failures; -1: no limit */
 	double probability;	/* chance of each such call, above 0, up to 1 */
 	uint64_t seed;		/* of the random numbers */
 };
@@ -371,50 +369,50 @@ struct pcpu_fault {
 /* a fault that a trace sets */
 struct pcpu_replay_fault {
 	int site;		/* enum pcpu_service, one that can fail */
-	int clear;		/* take away the fault that is set */
-	struct pcpu_fault fault; /* otherwise, when it fails */
+	int clear;		/* remove the fault that is set */
+	struct pcpu_fault fault; /* otherwise: when it fails */
 };
 
-/* what an allocation asks for; a trace has few different ones */
+/* the request of an allocation; a trace has few different ones */
 struct pcpu_kind {
 	int64_t size;		/* bytes */
 	int64_t align;		/* bytes */
 };
 
-/* a live area of a replay */
+/* the live area of a handle */
 struct pcpu_replay_handle {
-	int64_t ptr;		/* 0: empty */
-	int64_t size;		/* bytes asked for */
+	int64_t ptr;		/* 0: none */
+	int64_t size;		/* bytes requested */
 };
 
 /* a replay in progress: set the inputs, zero the rest */
 struct pcpu_replay {
 	const struct pcpu_op *ops;	/* the operations */
-	const struct pcpu_kind *kinds;	/* what their kinds stand for */
-	const struct pcpu_replay_fault *faults; /* what they set, or NULL */
-	struct pcpu_replay_handle *handles;	/* zeroed */
-	int64_t *pointers;		/* one for each operation, or NULL: got or
-					   given back, 0: skipped, < 0: error */
+	const struct pcpu_kind *kinds;	/* their kinds */
+	const struct pcpu_replay_fault *faults; /* their faults, or NULL */
+	struct pcpu_replay_handle *handles; /* zeroed */
+	int64_t *pointers;		/* one for each operation, or NULL: its
+					   area, 0: skipped, < 0: error */
 	uint32_t nr_kinds;		/* length of kinds */
 	uint32_t nr_faults;		/* length of faults */
 	uint32_t nr_handles;		/* length of handles */
 
 	uint64_t elapsed_ns;		/* time in the loop */
 	uint64_t failures;		/* operations that failed */
-	int64_t live_bytes;		/* bytes asked for, of live areas, one copy */
-	int64_t peak_live_bytes;	/* the highest of them */
-	int64_t pages_at_peak;		/* page frames held then */
-	int64_t peak_pages;		/* the most held after an allocation */
-	int64_t peak_chunks;		/* likewise, also after one that failed */
+	int64_t live_bytes;		/* bytes requested, of live areas, one copy */
+	int64_t peak_live_bytes;	/* the maximum of live_bytes */
+	int64_t pages_at_peak;		/* page frames held at that time */
+	int64_t peak_pages;		/* most page frames after an allocation */
+	int64_t peak_chunks;		/* most chunks, also after one that failed */
 };
 
 /**
- * pcpu_replay_check - whether operations fit what they refer to
+ * pcpu_replay_check - check that operations refer to what exists
  * @replay: the operations
  * @n: how many
  *
- * pcpu_replay() would find out on the way, with the operations before done.
- * Cost: a nanosecond or two each.
+ * pcpu_replay() also checks each, but only after the operations before it.
+ * Cost: one or two nanoseconds each.
  * Return: 0 or -PCPU_E_TRACE.
  */
 int pcpu_replay_check(const struct pcpu_replay *replay, size_t n);
@@ -424,14 +422,15 @@ int pcpu_replay_check(const struct pcpu_replay *replay, size_t n);
  * @pcpu: the allocator
  * @replay: the operations and the running figures
  * @from: first operation
- * @to: behind the last one
+ * @to: after the last one
  *
- * An allocation into a handle that is in use frees that area first; freeing an
- * empty handle does nothing.  An operation that fails, also one that sets an
- * impossible fault, is noted and the run goes on.  A run may be cut into
- * several calls.  Cost: that of the operations, with the lock held throughout.
- * Return: 0, -PCPU_E_CLOSED, or -PCPU_E_TRACE where an operation does not fit
- * what it refers to: it and those behind it are not done.
+ * An allocation with a handle that is in use frees that area first; a free of a
+ * handle without an area does nothing.  An operation that fails, also one that
+ * sets an impossible fault, is counted and the run goes on.  A run may be split
+ * into several calls.  Cost: that of the operations; the lock is held
+ * throughout.
+ * Return: 0, -PCPU_E_CLOSED, or -PCPU_E_TRACE when an operation refers to what
+ * does not exist: it and those after it are not done.
  */
 int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 		size_t to);
@@ -441,16 +440,16 @@ struct pcpu_chunk_info {
 	int64_t id;		/* ordinal of creation */
 	int64_t ptr;		/* per-CPU pointer of offset 0 */
 	int64_t free_size;	/* free bytes in a unit */
-	int64_t contig_hint;	/* no free block is larger */
-	int64_t max_size;	/* largest area it ever gave, as asked */
-	int64_t map_alloc;	/* entries that the map has room for */
+	int64_t contig_hint;	/* no free range is larger */
+	int64_t max_size;	/* largest request that it served */
+	int64_t map_alloc;	/* entries that fit into the map */
 	int64_t map_used;	/* entries in use */
 	const int *map;		/* signed sizes, > 0 free, < 0 in use */
 	const uint32_t *populated; /* for each page of a unit: CPUs that hold it */
 	int immutable;		/* the caller mapped it, pages stay */
 };
 
-/* a picture of the whole allocator; one block of memory */
+/* the state of an allocator; one block of memory */
 struct pcpu_snapshot {
 	int64_t nr_slots;	/* lists of chunks */
 	int64_t nr_chunks;	/* chunks in all */
@@ -461,9 +460,9 @@ struct pcpu_snapshot {
 };
 
 /**
- * pcpu_snapshot_take - copy the state out
+ * pcpu_snapshot_take - copy the state
  * @pcpu: the allocator
- * @error: where the reason goes when NULL is returned, or NULL
+ * @error: set to the reason when NULL is returned; may be NULL
  *
  * Cost: grows with all map entries and pages of a unit; the lock is held.
  * Return: the snapshot, or NULL with -PCPU_E_CLOSED or -PCPU_E_HOST.
@@ -472,9 +471,10 @@ struct pcpu_snapshot *pcpu_snapshot_take(struct pcpu *pcpu, int *error);
 
 /**
  * pcpu_snapshot_free - free a snapshot
- * @snapshot: what pcpu_snapshot_take() gave, or NULL
+ * @snapshot: from pcpu_snapshot_take(), or NULL
  *
- * The allocator may be gone by then.  Threads: one for each snapshot.  Cheap.
+ * The allocator may be destroyed before.  Threads: one for each snapshot.
+ * Cheap.
  */
 void pcpu_snapshot_free(struct pcpu_snapshot *snapshot);
 
@@ -490,19 +490,19 @@ struct pcpu_info {
 	int64_t chunks;		/* chunks now, the first included */
 	int64_t chunks_created;	/* since creation, the first not counted */
 	int64_t chunks_destroyed; /* since creation */
-	int64_t pages;		/* page frames held now, boot-time ones included */
+	int64_t pages;		/* page frames now, boot-time ones included */
 	int64_t partial_failures; /* allocations that changed a map, then failed */
 	int64_t areas;		/* live areas, the static one not counted */
-	int64_t max_areas;	/* most of them at one time */
+	int64_t max_areas;	/* most live areas at one time */
 	int64_t max_chunks;	/* most chunks at one time, the first included */
-	int64_t min_size;	/* smallest area so far, as asked; 0: none */
-	int64_t max_size_seen;	/* largest area so far, as asked; 0: none */
+	int64_t min_size;	/* smallest request served so far; 0: none */
+	int64_t max_size_seen;	/* largest request served so far; 0: none */
 };
 
 /**
- * pcpu_info - geometry and gauges
+ * pcpu_info - return geometry and gauges
  * @pcpu: the allocator
- * @info: the answer
+ * @info: set to them
  *
  * Cheap.
  * Return: 0 or -PCPU_E_CLOSED.
@@ -510,7 +510,7 @@ struct pcpu_info {
 int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info);
 
 /**
- * pcpu_counters - service calls since creation, set-up included
+ * pcpu_counters - return the number of service calls, set-up included
  * @pcpu: the allocator
  * @calls: room for PCPU_NR_SERVICES numbers
  *
@@ -520,30 +520,30 @@ int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info);
 int pcpu_counters(struct pcpu *pcpu, uint64_t *calls);
 
 /*
- * What the 2009 file has to do for the requests so far.  It is known to the
- * last digit from where things stand in its maps, lists and tree; this port
- * takes the same decisions with less.
+ * What the 2009 file would do for the same requests.  The numbers are exact:
+ * they follow from the positions in its maps, lists and tree.  This port takes
+ * the same decisions with less work.
  */
 struct pcpu_work {
 	uint64_t operations;	/* that passed the checks */
-	uint64_t slots_visited;	/* lists of chunks looked at */
-	uint64_t chunks_visited; /* chunks met there */
-	uint64_t entries_scanned; /* map entries looked at */
-	uint64_t entries_moved;	/* to open or close a gap in a map */
+	uint64_t slots_visited;	/* lists of chunks visited */
+	uint64_t chunks_visited; /* chunks visited on them */
+	uint64_t entries_scanned; /* map entries scanned */
+	uint64_t entries_moved;	/* map entries moved by splits and merges */
 	uint64_t bytes_moved;	/* for that, and to a longer map */
 	uint64_t map_reallocations; /* maps that became longer */
 	uint64_t tree_steps;	/* chunks compared with, by address */
 	uint64_t pages_populated; /* page frames taken */
-	uint64_t pages_depopulated; /* page frames given back */
+	uint64_t pages_depopulated; /* page frames freed */
 };
 
 /**
- * pcpu_work - the work since creation
+ * pcpu_work - return the work since creation
  * @pcpu: the allocator
- * @alloc: what allocations took
- * @free: what frees took
+ * @alloc: set to the work of allocations
+ * @free: set to the work of frees
  *
- * What is refused takes none; what fails, for want of memory, all up to there.
+ * A refused request adds none; a request that fails adds its work up to there.
  * Cheap.
  * Return: 0 or -PCPU_E_CLOSED.
  */
@@ -551,7 +551,7 @@ int pcpu_work(struct pcpu *pcpu, struct pcpu_work *alloc,
 	      struct pcpu_work *free);
 
 /**
- * pcpu_inject - let calls to a service fail
+ * pcpu_inject - make calls to a service fail
  * @pcpu: the allocator
  * @site: one of the five services that can fail
  * @fault: when, or NULL for never
@@ -562,7 +562,7 @@ int pcpu_work(struct pcpu *pcpu, struct pcpu_work *alloc,
 int pcpu_inject(struct pcpu *pcpu, int site, const struct pcpu_fault *fault);
 
 /**
- * pcpu_service_name - the name of a service, as in "alloc_page"
+ * pcpu_service_name - return the name of a service, as in "alloc_page"
  * @service: enum pcpu_service
  *
  * Threads: any, signal handlers too.  Costs nothing.
@@ -571,15 +571,15 @@ int pcpu_inject(struct pcpu *pcpu, int site, const struct pcpu_fault *fault);
 const char *pcpu_service_name(int service);
 
 /**
- * pcpu_strerror - what an error code means, in a few words
- * @error: what a call returned
+ * pcpu_strerror - return what an error code means
+ * @error: returned by a call
  *
  * Threads: any, signal handlers too.  Costs nothing.
  * Return: a constant string.
  */
 const char *pcpu_strerror(int error);
 
-/* the other parts: they are not included by themselves */
+/* the other parts of this header, which are not included alone */
 #include "percpu_counter.h"
 #include "percpu_hooks.h"
 #include "trace/percpu_trace.h"

@@ -2,8 +2,8 @@
 /*
  * replay.c - a stream of operations in one call.
  *
- * Each live area has a handle, a small number that is used again after its free,
- * so that an array finds the pointer.
+ * Each live area has a handle, a small number that is used again after its
+ * free, so that an array finds the pointer.
  */
 #define _GNU_SOURCE 1	/* clock_gettime */
 #include "internal.h"

@@ -39,10 +39,10 @@ static const char *const meanings[] = {
 	[PCPU_E_SITE] = "this service cannot fail",
 	[PCPU_E_TRACE] = "handle or kind of an operation is out of range",
 	[PCPU_E_HOST] = "the host has no memory",
-	[PCPU_E_VERSION] = ("config.version is not the library's: set it to PCPU_VERSION, "
-			    "and use the percpu.h that came with the library"),
+	[PCPU_E_VERSION] = ("config.version is not the library's: set it to "
+			    "PCPU_VERSION of the library's own percpu.h"),
 	[PCPU_E_NULL] = "a required pointer is NULL",
-	[PCPU_E_BUSY] = "called from within a call, by a hook or a signal handler",
+	[PCPU_E_BUSY] = "called inside a call, by a hook or a signal handler",
 	[PCPU_E_HOOKS] = "some hooks of a group are missing",
 	[PCPU_E_NOMEM + PCPU_KMALLOC] = "out of memory: kmalloc failed",
 	[PCPU_E_NOMEM + PCPU_VMALLOC] = "out of memory: vmalloc failed",

@@ -4,8 +4,8 @@
  *
  * These functions are all that the rest of the library knows of it.  A policy
  * has its own struct for a chunk, with struct pcpu_chunk first; decides on
- * which of pcpu.slots a chunk is; and finds, takes and frees areas there.  Pages,
- * addresses, the lock and events are not its business.
+ * which of pcpu.slots a chunk is; and finds, takes and frees areas there.
+ * Pages, addresses, the lock and events are not its business.
  *
  * Each function is documented in area_map.c.
  */

@@ -344,11 +344,8 @@ int pcpu_map_find(const struct pcpu_area_map *map, int offset)
 int pcpu_map_next(const struct pcpu_area_map *map, int offset)
 {
 	const uint32_t *edge = map->edge;
-	int i;
+	int i = binary_search(edge, map->map_used, pcpu_free_from(offset));
 
-	if (!map->map_used)
-		return 0;
-	i = binary_search(edge, map->map_used, pcpu_free_from(offset));
 	while (i < map->map_used && (pcpu_edge_is_free(edge[i]) ||
 				     pcpu_edge_offset(edge[i]) < offset))
 		i++;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * map_scan.c - the search along the entries of an area map.
+ * map_scan.c - the search along the entries of a map.
  *
- * Entries are looked at by the block: what each of them says is worked out
- * without a branch, so a compiler can do several at once.  On x86-64 that is
- * compiled twice, and the wider vectors are taken where the machine has them.
+ * Entries are scanned in blocks, without a branch for each, so that a compiler
+ * can handle several at once.  On x86-64 the loop is compiled twice, and the
+ * wider vectors are used if the machine has them.
  */
 #include "map.h"
 
@@ -20,7 +20,7 @@
 #define HAS_AVX2()	false
 #endif
 
-/* pass the blocks where nothing fits: where the next one begins */
+/* skip the blocks where nothing fits; return where the next block starts */
 static always_inline int pass_blocks(const uint32_t *edge, int i, int used,
 				     int size, int align, int *largest)
 {
@@ -34,10 +34,10 @@ static always_inline int pass_blocks(const uint32_t *edge, int i, int used,
 			int start = pcpu_edge_offset(edge[j]);
 			int end = pcpu_edge_offset(edge[j + 1]);
 			int fits = pcpu_align_up(start, align) + size <= end;
-			int hole = free & (end - start);
+			int range = free & (end - start);
 
 			any |= free & fits;
-			most = most > hole ? most : hole;
+			most = most > range ? most : range;
 		}
 		if (any)
 			break;
@@ -55,11 +55,11 @@ FOR_AVX2 static int pass_blocks_avx2(const uint32_t *edge, int i, int used,
 /**
  * pcpu_map_scan - find the first free entry that holds an area
  * @edge: @used edges, and the end
- * @i: where to begin
- * @used: where to end
+ * @i: the first to scan
+ * @used: after the last one
  * @size: bytes
  * @align: a power of two
- * @largest: raised to the largest free entry that was passed
+ * @largest: raised to the largest free entry that was skipped
  *
  * Return: its index, or @used.  Source: the loop in pcpu_alloc_area().
  */

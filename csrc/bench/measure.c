@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * measure.c - run operations through anything that allocates and frees, and
- * take the time.
+ * measure.c - run operations through any allocator, and measure the time.
  */
 #define _GNU_SOURCE 1	/* clock_gettime */
 #include "measure.h"

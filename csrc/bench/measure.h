@@ -1,48 +1,47 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * measure.h - run operations through anything that allocates and frees, and
- * take the time.
+ * measure.h - run operations through any allocator, and measure the time.
  *
  * A contender is a pair of functions with the signatures of pcpu_alloc() and
- * pcpu_free(), so that the port itself needs nothing around it.  Nothing here
- * knows how an allocator works.
+ * pcpu_free(), so that the port itself needs no wrapper.  Nothing here knows
+ * how an allocator works.
  */
 #ifndef PERCPU_BENCH_MEASURE_H
 #define PERCPU_BENCH_MEASURE_H
 
 #include "../percpu.h"
 
-/* who is measured */
+/* what is measured */
 struct pcpu_contender {
 	int64_t (*alloc)(struct pcpu *pcpu, int64_t size, int64_t align);
 				/* a pointer; 0 or less: failed */
-	int (*free)(struct pcpu *pcpu, int64_t ptr); /* 0, or why it failed */
-	struct pcpu *pcpu;	/* first argument of both; not looked at here */
+	int (*free)(struct pcpu *pcpu, int64_t ptr); /* 0, or an error */
+	struct pcpu *pcpu;	/* first argument of both; not used here */
 };
 
-/* what to run; the handles carry areas from one run to the next */
+/* a run; areas stay live from one run to the next */
 struct pcpu_bench {
-	struct pcpu_contender contender; /* who runs it */
-	const struct pcpu_kind *kinds;	/* what the kinds stand for */
-	int64_t *ptrs;			/* by handle, zeroed at first */
-	uint64_t failures;		/* operations that failed, added up */
+	struct pcpu_contender contender; /* runs it */
+	const struct pcpu_kind *kinds;	/* size and alignment of each kind */
+	int64_t *ptrs;			/* by handle, zeroed before the first run */
+	uint64_t failures;		/* operations that failed, in all runs */
 };
 
 /**
  * pcpu_bench_run - run operations in one loop
- * @bench: who runs them and on what
+ * @bench: the contender and its areas
  * @ops: the operations: allocations and frees, no faults.  Their handles and
  *	kinds are not checked, see pcpu_replay_check()
  * @n: how many
  *
- * An allocation into a handle that is in use frees that area first; freeing an
- * empty handle does nothing.
- * Return: nanoseconds from the first operation to behind the last.
+ * An allocation with a handle that is in use frees that area first; a free of a
+ * handle without an area does nothing.
+ * Return: nanoseconds for all operations.
  */
 uint64_t pcpu_bench_run(struct pcpu_bench *bench, const struct pcpu_op *ops,
 			size_t n);
 
-/* --- contenders that allocate nothing per CPU, to compare with */
+/* --- contenders for comparison, which allocate nothing per CPU */
 
 /**
  * pcpu_contender_malloc - the C library: one block, not one for each CPU
@@ -60,9 +59,9 @@ struct pcpu_contender pcpu_contender_empty(void);
 
 /**
  * pcpu_empty_alloc - does nothing, with the signature of pcpu_alloc()
- * @pcpu: not looked at
- * @size: likewise
- * @align: likewise
+ * @pcpu: unused
+ * @size: unused
+ * @align: unused
  *
  * Return: a number like a pointer.
  */
@@ -70,8 +69,8 @@ int64_t pcpu_empty_alloc(struct pcpu *pcpu, int64_t size, int64_t align);
 
 /**
  * pcpu_empty_free - does nothing, with the signature of pcpu_free()
- * @pcpu: not looked at
- * @ptr: likewise
+ * @pcpu: unused
+ * @ptr: unused
  *
  * Return: 0.
  */
@@ -90,14 +89,14 @@ int pcpu_empty_free(struct pcpu *pcpu, int64_t ptr);
 
 /* another contender, and how long each of its calls took */
 struct pcpu_latency {
-	struct pcpu_contender of;	/* who is called */
+	struct pcpu_contender of;	/* the one that is called */
 	uint64_t *alloc;		/* PCPU_LATENCY_BUCKETS counts */
-	uint64_t *free;			/* as many, of the frees */
+	uint64_t *free;			/* the same for frees */
 };
 
 /**
- * pcpu_contender_timed - measures another contender call by call
- * @latency: whom, and where the counts go; used as long as the contender is
+ * pcpu_contender_timed - measures each call of another contender
+ * @latency: that contender and the counts; used as long as the result is
  *
  * Reading the clock is part of each latency: that of the empty contender
  * shows how much.
@@ -106,7 +105,7 @@ struct pcpu_latency {
 struct pcpu_contender pcpu_contender_timed(struct pcpu_latency *latency);
 
 /**
- * pcpu_latency_bucket - the bucket of a latency
+ * pcpu_latency_bucket - return the bucket of a latency
  * @ns: nanoseconds
  *
  * Return: its index.

@@ -30,7 +30,7 @@ static inline bool list_empty(const struct list_head *head)
 	return head->next == head;
 }
 
-/* put @link right behind @where */
+/* insert @link after @where */
 static inline void list_add(struct list_head *link, struct list_head *where)
 {
 	link->prev = where;
@@ -44,7 +44,7 @@ static inline void list_add_tail(struct list_head *link, struct list_head *head)
 	list_add(link, head->prev);
 }
 
-/* take @link off its list; it stands alone then, so this may be done twice */
+/* remove @link from its list; may be repeated, since it is a list of its own */
 static inline void list_del(struct list_head *link)
 {
 	link->prev->next = link->next;
@@ -70,7 +70,7 @@ static inline void list_move_tail(struct list_head *link,
 #define list_for_each(pos, head) \
 	for ((pos) = (head)->next; (pos) != (head); (pos) = (pos)->next)
 
-/* @pos may leave the list meanwhile: its successor @n was noted before */
+/* the body may remove @pos: its successor @n was read before */
 #define list_for_each_safe(pos, n, head)			\
 	for ((pos) = (head)->next, (n) = (pos)->next;		\
 	     (pos) != (head); (pos) = (n), (n) = (pos)->next)

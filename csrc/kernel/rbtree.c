@@ -5,8 +5,9 @@
  * A binary search tree with two rules: a red node has no red child, and every
  * path from the root to an empty place meets the same number of black nodes.
  * So the longest path is at most twice the shortest.  Insertion may break the
- * first rule, removal the second; both are restored on the way up, as in Cormen,
- * Leiserson, Rivest and Stein, "Introduction to Algorithms", chapter 13.
+ * first rule, removal the second; both are restored on the way up, as in
+ * Cormen, Leiserson, Rivest and Stein, "Introduction to Algorithms", chapter
+ * 13.
  */
 #include "rbtree.h"
 

@@ -260,7 +260,7 @@ void fake_unmap_kernel_range(struct fake_kernel *kernel, uint64_t addr,
  * @size: bytes
  *
  * Comes from the host's memory and takes no addresses, so the pointers that
- * an allocator gives do not depend on the length of its maps.
+ * an allocator returns do not depend on the length of its maps.
  * Return: the memory, or NULL.
  */
 void *fake_vmalloc(struct fake_kernel *kernel, size_t size)
@@ -270,10 +270,7 @@ void *fake_vmalloc(struct fake_kernel *kernel, size_t size)
 	return host_alloc(&kernel->host, size);
 }
 
-/**
- * fake_vfree - free what vmalloc gave
- * @ptr: the memory
- */
+/* free memory from vmalloc */
 void fake_vfree(struct fake_kernel *kernel, void *ptr)
 {
 	fake_count(&kernel->faults, PCPU_VFREE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * aarch64.h - what restartable sequences need of a little-endian arm64.  As in
- * x86_64.h, which says why.
+ * aarch64.h - restartable sequences on little-endian arm64; x86_64.h has the
+ * explanations.
  */
 #ifndef PCPU_RSEQ_AARCH64_H
 #define PCPU_RSEQ_AARCH64_H

@@ -5,10 +5,10 @@
  *
  * The C library registers an area for each thread with the system call rseq(2),
  * glibc since 2.35, unless GLIBC_TUNABLES=glibc.pthread.rseq=0 or the kernel
- * refuses.  It says where the areas are by two variables.  They are weak here:
+ * refuses.  Two of its variables say where the areas are.  They are weak here:
  * other C libraries do not have them.
  *
- * What depends on the machine is in a header for each: x86_64.h, aarch64.h.
+ * The code for each machine is in a header of its own: x86_64.h, aarch64.h.
  */
 #ifndef PCPU_RSEQ_H
 #define PCPU_RSEQ_H
@@ -27,22 +27,22 @@ struct pcpu_rseq {
 /* 8 bytes for each CPU */
 struct pcpu_rseq_copies {
 	int64_t address;	/* CPU 0's */
-	int64_t stride;		/* from one CPU's to the next one's */
+	int64_t stride;		/* from one CPU's to the next */
 	int64_t cpus;		/* how many */
 };
 
 /*
- * Around a sequence, which has these labels:
+ * Code around a sequence, which has these labels:
  *
  *	11	its descriptor, a struct rseq_cs: version and flags, both 0, start,
  *		length, abort handler
  *	12, 13	its start and its end
- *	14	its abort handler: an interrupted thread goes on there
- *	15	where it goes on then
+ *	14	its abort handler: an interrupted thread continues there
+ *	15	the end of the handler
  *
- * The kernel wants to see the signature before the handler, with which the C
- * library registered the thread.  No function is in the section where it lies:
- * nobody must run into it.
+ * The kernel requires the signature, with which the C library registered the
+ * thread, before the handler.  It is in a section without functions, so that no
+ * thread can run into it.
  */
 #define PCPU_RSEQ_DESCRIPTOR						\
 		".pushsection .data.rel.ro, \"aw\", @progbits\n\t"	\
@@ -89,8 +89,8 @@ extern const unsigned int __rseq_size
 
 /*
  * The calling thread's area, or NULL: the C library registers none.  NULL for
- * all threads or for none, for as long as the process lives.  A thread may still
- * have none registered: its cpu_id is negative then.
+ * all threads or for none, for as long as the process lives.  A thread may
+ * still have none registered: its cpu_id is negative then.
  */
 static inline struct pcpu_rseq *pcpu_rseq_area(void)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * this_cpu.c - the CPU that the calling thread runs on.
+ * this_cpu.c - find the CPU that the calling thread runs on.
  */
 #define _GNU_SOURCE 1	/* sched_getcpu */
 #include <sched.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * x86_64.h - what restartable sequences need of an x86-64.
+ * x86_64.h - restartable sequences on x86-64.
  */
 #ifndef PCPU_RSEQ_X86_64_H
 #define PCPU_RSEQ_X86_64_H
@@ -16,15 +16,15 @@ static inline char *pcpu_thread_pointer(void)
 /**
  * pcpu_rseq_add - add to the copy of the CPU that the thread runs on
  * @rseq: the thread's area
- * @copies: the copies, which nobody writes to in any other way
+ * @copies: the copies, which are written to in no other way
  * @amount: what to add
  *
- * The store that announces the sequence, at 12, is the last instruction before
- * it.  One more between them, and a kernel that finds the thread there would
- * forget the announcement.  It is taken back in the end, at 15, so that the
- * library may be unloaded: the kernel would look at the descriptor later.
+ * The store that announces the sequence, before 12, is the last instruction
+ * before it.  If a thread were interrupted between the two, the kernel would
+ * clear the announcement.  It is cleared at the end, at 15, so that the library
+ * may be unloaded: the kernel might read the descriptor later.
  *
- * Return: whether it was added; not when the sequence was interrupted, nor when
+ * Return: true if it was added; false if the sequence was interrupted, or if
  * there is no such copy.
  */
 static inline bool pcpu_rseq_add(struct pcpu_rseq *rseq,

@@ -4,8 +4,8 @@
  *
  * The kernel reuses a pointer as soon as it is free, so each area gets a handle
  * while it is live.  A recording begins in mid-life and may have lost events: a
- * free of an unknown pointer becomes an operation without a handle; an allocation
- * of a pointer that is still live takes over its handle.
+ * free of an unknown pointer becomes an operation without a handle; an
+ * allocation of a pointer that is still live takes over its handle.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -408,7 +408,8 @@ static bool says_something(const char *text, size_t n)
 
 /*
  * A last line without a line feed is accepted if it is a whole event.  If the
- * file was cut in the last number of it, that has fewer digits than those before.
+ * file was cut in the last number of it, that has fewer digits than those
+ * before.
  */
 int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 {

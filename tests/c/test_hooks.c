@@ -509,8 +509,8 @@ TEST(a_table_with_a_hole_is_refused_and_the_hole_is_named)
 
 		memset((char *)&creator.hooks + needed[i].at, 0,
 		       sizeof(creator.hooks.alloc));
-		snprintf(want, sizeof(want), "%d: the table of hooks has no %s, "
-			 "but others that need it: see struct pcpu_hooks\n",
+		snprintf(want, sizeof(want), "%d: the hook %s is missing, but "
+			 "others of its group are set: see struct pcpu_hooks\n",
 			 PCPU_LOG_REFUSED, needed[i].name);
 		CHECK(!pcpu_create(&config, &error));
 		CHECK(error == -PCPU_E_HOOKS);

@@ -29,8 +29,8 @@ TEST(a_header_of_another_version_is_refused_and_both_are_named)
 	last_text[0] = 0;
 	CHECK(!pcpu_create(&config, &error));
 	CHECK(error == -PCPU_E_VERSION);
-	snprintf(want, sizeof(want), "percpu.h is of version 2.3.4, the library "
-		 "of %s: use the header that came with it", pcpu_version());
+	snprintf(want, sizeof(want), "percpu.h has version 2.3.4, the library "
+		 "%s: use the library's header", pcpu_version());
 	CHECK(!strcmp(last_text, want));
 }
 
@@ -270,8 +270,8 @@ TEST(without_a_log_texts_go_to_stderr_but_for_leaks)
 	CHECK(pread(file, text, sizeof(text) - 1, 0) > 0);
 	snprintf(want, sizeof(want), "percpu: WARNING: illegal size or align for "
 		 "percpu allocation\n"
-		 "percpu: percpu.h is of version %d.%d.%d, the library of %s: "
-		 "use the header that came with it\n", PCPU_VERSION_MAJOR,
+		 "percpu: percpu.h has version %d.%d.%d, the library %s: "
+		 "use the library's header\n", PCPU_VERSION_MAJOR,
 		 PCPU_VERSION_MINOR + 1, PCPU_VERSION_PATCH, pcpu_version());
 	CHECK(!strcmp(text, want));
 	close(stderr_was);

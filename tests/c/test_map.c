@@ -692,6 +692,11 @@ TEST(a_given_place_may_be_the_start_the_end_or_all_of_a_free_entry)
 	EXPECT(32, -8, -16, -8, 24, -8);
 	CHECK(take_at(32, 8));
 	EXPECT(32, -8, -16, -8, -8, 16, -8);
+	CHECK(take_at(55, 1));
+	EXPECT(32, -8, -16, -8, -8, 15, -1, -8);
+	GIVEN(64, 64);
+	CHECK(take_at(0, 8));
+	EXPECT(64, -8, 56);
 }
 
 /*
@@ -764,6 +769,7 @@ TEST(the_next_area_starts_at_an_offset_or_after)
 	CHECK(pcpu_map_next(&map, 32) == 3);
 	CHECK(pcpu_map_next(&map, 33) == map.map_used);
 	CHECK(pcpu_map_next(&map, 64) == map.map_used);
+	CHECK(pcpu_map_next(&map, 65) == map.map_used);
 	map.map_used = 0;
 	CHECK(pcpu_map_next(&map, 0) == 0);
 }
