@@ -27,7 +27,7 @@ def test_first_area_follows_the_static_area(small: PerCpu) -> None:
 
 def test_first_hole_that_fits_is_taken(small: PerCpu) -> None:
     # |SSSS#.#..#....      holes of 16 and 32 bytes
-    #            ^ 48 bytes fit only behind them
+    #            ^ 48 bytes fit only after them
     a, hole16, b, hole32, c = (small.alloc(size) for size in (16, 16, 16, 32, 16))
     small.free(hole16)
     small.free(hole32)

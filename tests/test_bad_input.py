@@ -210,7 +210,7 @@ class TestPointers:
         real.alloc_many([real.max_size // 2] * 1)
         first, second = real.alloc(real.max_size), real.alloc(real.max_size)
         real.free(first)
-        real.free(second)  # two empty chunks: the first one is given back
+        real.free(second)  # two empty chunks: the first one is released
         self.refused(real, method, first, WildPointer, unchanged)
 
     def test_of_another_allocator(

@@ -70,7 +70,7 @@ def test_empty_buffers_do_nothing(small: PerCpu) -> None:
 
 
 def test_frees_are_made_in_the_order_given(tiny: Make) -> None:
-    # the order decides which chunk is given back
+    # the order decides which chunk is released
     with tiny() as a:
         a.alloc(960)
         first, second = a.alloc(1024), a.alloc(1024)

@@ -35,7 +35,7 @@ def test_walk(tiny: Make) -> None:
 
 
 def test_walk_at_the_end_of_a_list(tiny: Make) -> None:
-    # nobody stands behind the liar: the walk goes on with the higher lists, then a new chunk
+    # no chunk follows the one with the wrong hint: the walk goes on with the higher lists
     with tiny(static_size=1024) as a:
         liar = fill_with_single_bytes(a)
         make_the_hint_lie(a, liar)
@@ -196,7 +196,7 @@ def test_null_pointer(tiny: Make, first_chunk: str) -> None:
 
 
 def test_half_done(tiny: Make) -> None:
-    """A small gap is given away before the map can fail to grow: kept, it harms nobody."""
+    """A small head is given away before the map fails to grow: kept, it is harmless."""
     # 15 areas and the rest fill 16 entries; the gap of 2 bytes goes to the last area,
     # then one entry more would be needed
     with tiny() as a:

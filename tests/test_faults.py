@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernel services that are made to fail, and what is left behind."""
+"""Kernel services that are made to fail, and what remains."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_failed_call_is_counted(tiny: Make) -> None:
             a.alloc(8)
         counters = a.counters()
         assert counters["alloc_page"] == 2
-        assert counters["free_page"] == 1  # what the first CPU got is given back
+        assert counters["free_page"] == 1  # the first CPU's frame is released
         assert counters["unmap"] == 3
         assert counters["flush_cache_vunmap"] == counters["flush_tlb"] == 1
 

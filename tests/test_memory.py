@@ -154,7 +154,7 @@ def test_view_holds_its_own_area_whatever_becomes_of_the_pointer_object(real: Pe
 
 
 def test_signal_that_raises_loses_no_pin() -> None:
-    # views came and went while a timer raised: pins were left behind
+    # views came and went while a timer raised: pins leaked
     def ring(_number: int, _frame: object) -> None:
         raise TimeoutError
 
@@ -175,7 +175,7 @@ def test_signal_that_raises_loses_no_pin() -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-def test_view_of_a_neighbour_is_in_nobodys_way(real: PerCpu) -> None:
+def test_view_does_not_pin_a_neighbour(real: PerCpu) -> None:
     ptr, neighbour = real.alloc(8), real.alloc(8)
     view = real.view(neighbour, 0)
     real.free(ptr)
@@ -205,7 +205,7 @@ def test_bytes_rounded_into_the_next_page_can_be_touched(kind: Kind) -> None:
         view.release()
 
 
-def test_bytes_rounded_in_where_nobody_holds_the_page_are_not_shown(kind: Kind) -> None:
+def test_bytes_rounded_in_on_a_page_that_is_not_held_are_not_shown(kind: Kind) -> None:
     # the first chunk ends 3 bytes into a page; they stay with the area, the page never comes
     with kind(cpus=1, static_size=4094, unit_size=65536, free_size=5) as a:
         ptr = a.alloc(2, align=1)
@@ -293,7 +293,7 @@ def test_mappings_grow_with_chunks_not_with_pages() -> None:
         assert mappings() - before <= 2 * chunks + 8
 
 
-def test_nothing_is_left_behind() -> None:
+def test_close_releases_all_memory() -> None:
     Allocator().close()
     before = mappings()
     for _ in range(50):

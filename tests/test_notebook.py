@@ -14,7 +14,7 @@ LONG = ChunkState(1, 40_000, 4, (-4, 4) * 10_000, 32_768, False, (2,) * 20)
 
 
 def parsed(html: str) -> ElementTree.Element:
-    """Parse the HTML, which is XML as well but for one entity."""
+    """Parse the HTML, which is XML except for one entity."""
     return ElementTree.fromstring(html.replace("&nbsp;", " "))
 
 

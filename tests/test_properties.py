@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What holds whatever is done: a state machine over the whole API.
 
-Port and model are driven together; after each step both are looked at from all sides.  The
+Port and model are driven together; after each step all that they show is compared.  The
 units are tiny, so that every border is near.
 """
 

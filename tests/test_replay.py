@@ -99,7 +99,7 @@ def test_chunks_are_counted_for_the_run_alone(tiny: Make) -> None:
 
 
 def test_most_chunks_at_one_time(tiny: Make) -> None:
-    """Of two empty chunks one is given back: three at most, two at the end."""
+    """Of two empty chunks one is released: three at most, two at the end."""
     ops = [("alloc", "a", 1024, 4), ("alloc", "b", 1024, 4), ("free", "a"), ("free", "b")]
     with tiny() as a:
         result = a.replay(Trace.from_ops(ops))
@@ -171,7 +171,7 @@ def test_area_that_is_looked_at_is_not_freed(kind: Kind, monkeypatch: pytest.Mon
 
 
 def test_ctrl_c_is_heard_in_a_long_replay() -> None:
-    # nobody asked for progress, and the whole would take a good part of a second
+    # without a progress function, and the whole would take a good part of a second
     few = Trace.from_ops([("alloc", 1, 64, 8), ("free", 1)])
     many = Trace(dataclasses.replace(few._data, ops=few._data.ops * 5_000_000))
 
@@ -220,7 +220,7 @@ def test_closed_allocator(tiny: Make) -> None:
 def test_operations_cannot_be_written_while_they_run() -> None:
     trace = Trace.from_ops([("alloc", 1, 8, 8)])
     assert trace.ops.readonly
-    # and if somebody does it all the same: what was checked is what is used
+    # if it is changed all the same, the checked copy is used
     trace = Trace.from_ops([("alloc", i % 100, 8, 8) for i in range(200_000)])
     good = bytes(trace.ops[16:32])
     bad = OP.pack(0, 0x7FFFFFFF, 0x7FFFFFFF)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Large allocators, each in a process of its own, whose memory is looked at afterwards."""
+"""Large allocators, each in a process of its own, whose memory is measured afterwards."""
 
 from __future__ import annotations
 

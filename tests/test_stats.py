@@ -29,7 +29,7 @@ def test_layout_and_order_are_those_of_a_kernel(kind: Kind) -> None:
         ours = a.percpu_stats()
     kernel = KERNEL.read_text()
     assert names(Dump.parse(ours)) == names(Dump.parse(kernel))[:3]
-    # the same lines, except for the numbers
+    # the same lines except for the numbers
     head = [line.partition(":")[0] for line in kernel.splitlines()[:34]]
     assert [line.partition(":")[0] for line in ours.splitlines()[:34]] == head
     assert {len(line) for line in ours.splitlines() if " : " in line} == {36}
@@ -71,7 +71,7 @@ def test_figures_of_a_chunk(tiny: Make) -> None:
             "first_bit": 72 // 4,
             "free_bytes": 1024 - 64 - 8 - 16,
             "contig_bytes": 1024 - 64 - 8 - 20 - 16,
-            "sum_frag": 20,  # the free range after the last area does not count
+            "sum_frag": 20,  # the free range after the last area is not counted
             "max_frag": 20,
             "cur_min_alloc": 8,
             "cur_med_alloc": 8,
@@ -203,7 +203,7 @@ def test_a_closed_allocator_tells_nothing(kind: Kind) -> None:
         (lambda text: text.replace("1048576", "lots"), ":4: .*is no line of percpu_stats"),
         (lambda text: text + "Chunk:\n", "its last chunk has no figures"),
         (lambda text: text + text, "a second dump begins here"),
-        (lambda text: text + "  nr_alloc : 3\n", "nr_alloc stands here twice"),
+        (lambda text: text + "  nr_alloc : 3\n", "nr_alloc is here twice"),
         (lambda text: text.replace("Allocation Info:", ""), ":4: "),
         (lambda text: text.replace("Chunk: <-", "Chunk: \x00"), "is no line of"),
         # --diff printed a mark with an escape sequence
@@ -224,7 +224,7 @@ def test_a_difference_is_taken_field_by_field() -> None:
     assert found["allocation"]["unit_size"] == [1048576, 1048576, 0]
 
 
-def test_a_field_or_chunk_that_one_lacks_is_told() -> None:
+def test_a_field_or_chunk_that_one_lacks_is_reported() -> None:
     text = KERNEL.read_text()
     shorter = text[: text.index("Chunk:\n")].replace("  atom_size           :      2097152\n", "")
     found = diff(Dump.parse(text), Dump.parse(shorter))

@@ -2,7 +2,7 @@
 """Threads share an allocator; its lock serialises the calls.
 
 With the interpreter's own lock, threads take turns as often as can be set; without it, in a
-free-threaded build, they really run beside each other.
+free-threaded build, they really run in parallel.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def test_each_thread_is_warned_of_its_own_calls(
     tiny: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def hook(*_args: object, **_kwargs: object) -> None:
-        told.append(threading.get_ident())
+        seen.append(threading.get_ident())
 
     def work(number: int) -> int:
         for _ in range(50):
@@ -177,13 +177,13 @@ def test_each_thread_is_warned_of_its_own_calls(
                 a.alloc(0 if number % 2 else 8, align=8 if number % 2 else -1)
         return threading.get_ident()
 
-    told: list[int] = []
+    seen: list[int] = []
     monkeypatch.setattr(warnings, "showwarning", hook)
     with tiny() as a, warnings.catch_warnings():
         warnings.simplefilter("always")
         threads = together(work)
         assert a.counters()["warn"] == 50 * THREADS
-    assert sorted(told) == sorted(threads * 50)
+    assert sorted(seen) == sorted(threads * 50)
 
 
 class TestEverythingAtOnce:
@@ -273,7 +273,7 @@ class TestEverythingAtOnce:
             while True:
                 try:
                     a.close()
-                except BufferError:  # somebody looks, but not for long
+                except BufferError:  # a view is alive, but not for long
                     continue
                 return "closed"
 
@@ -282,7 +282,7 @@ class TestEverythingAtOnce:
 
 
 def test_many_may_close(kind: Kind) -> None:
-    # a second thread that closed a model at the same moment was told that it is closed
+    # a second thread that closed a model at the same moment got ClosedError
     for _ in range(200):
         a = kind(memory="none")
         close = a.close
@@ -292,7 +292,7 @@ def test_many_may_close(kind: Kind) -> None:
 class TestArea:
     """Threads share one area.
 
-    Its pointer may stand for somebody else's area as soon as it is freed: "is it freed?" and
+    Its pointer may be that of another area as soon as it is freed: "is it freed?" and
     what follows from the answer have to be one step.  They were two: the second of two threads
     freed whatever had come to lie there.
     """
@@ -314,7 +314,7 @@ class TestArea:
             self.others()
             return self.a.view(ptr, cpu)
 
-    def test_while_one_frees_others_are_told_so(self, real: PerCpu) -> None:
+    def test_while_one_frees_others_get_double_free(self, real: PerCpu) -> None:
         def others() -> None:
             with pytest.raises(DoubleFree):
                 area.free()
@@ -351,7 +351,7 @@ class TestArea:
                 a.free_many(ptrs)
 
     def test_is_there_or_is_not(self, kind: Kind) -> None:
-        """A view shows the area that was asked for, or the thread is told that it is freed."""
+        """A view shows the requested area, or the thread gets DoubleFree."""
 
         def work(number: int) -> None:
             for i in range(100 if kind is Model else 1000):
@@ -368,7 +368,7 @@ class TestArea:
                 try:
                     return area.free()
                 except BufferError:
-                    time.sleep(0)  # somebody looks; where views end late, let them
+                    time.sleep(0)  # a view is alive; where views end late, let them
 
         def look(number: int) -> None:
             area, mark = shown[0]
@@ -408,7 +408,7 @@ def test_watched_allocator_knows_what_threads_did(kind: Kind) -> None:
         w.check_nothing_left()
 
 
-def test_faults_hit_whoever_comes(tiny: Make) -> None:
+def test_faults_hit_any_thread(tiny: Make) -> None:
     """As many calls fail as were asked to, whichever thread makes them."""
 
     def work(_number: int) -> int:
@@ -431,7 +431,7 @@ def test_faults_hit_whoever_comes(tiny: Make) -> None:
 )
 def test_fork_while_models_come_and_go() -> None:
     # each model had a lock, and a fork walked the list of all while others grew it: the walk
-    # ended with an error, and a child could be born with a lock that nobody would ever drop
+    # ended with an error, and a child could be born with a lock that would never be released
     def use(model: Model) -> None:
         model.free(model.alloc(8))
 
@@ -464,7 +464,7 @@ def run(program: str) -> str:
 
 
 def test_many_may_ask_for_the_same_name_first() -> None:
-    """What the package loads when it is asked for, several threads get as the same object."""
+    """Several threads that load a name of the package at once get the same object."""
     assert run(
         "import threading, percpu_ffi\n"
         "from concurrent.futures import ThreadPoolExecutor as Pool\n"

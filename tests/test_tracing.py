@@ -45,7 +45,7 @@ def fields(line: re.Match[str]) -> dict[str, str]:
 
 
 def work(a: PerCpu, seed: int = 1) -> list[tuple[Any, ...]]:
-    """Do a hundred things in all ways there are; tell them as a trace would."""
+    """Do a hundred operations in all possible ways, and return them as a trace has them."""
     rng, live = random.Random(seed), list[int]()
     done: list[tuple[Any, ...]] = []
     for _ in range(50):
@@ -59,7 +59,7 @@ def work(a: PerCpu, seed: int = 1) -> list[tuple[Any, ...]]:
     done += [("alloc", ptr, size, 4) for ptr, size in zip(ptrs, (8, 16, 24), strict=True)]
     a.free_many(ptrs[::-1])
     done += [("free", ptr) for ptr in ptrs[::-1]]
-    # each needs a chunk of its own, and two of these are given back
+    # each needs a chunk of its own, and two of these are released
     for ptr in (big := [a.alloc(1000) for _ in range(3)]):
         done.append(("alloc", ptr, 1000, 8))
     for ptr in big:
@@ -131,11 +131,11 @@ def test_head_and_lines_are_laid_out_as_in_tracefs(tiny: Make) -> None:
 
 def test_a_replay_is_written_too(kind: Kind, tmp_path: Path) -> None:
     trace = Trace.load(FORK)
-    told: list[int] = []
+    done_so_far: list[int] = []
     with kind(cpus=2) as a:
         with a.trace_to(tmp_path / "t"):
-            result = a.replay(trace, told.append)
-        assert sum(told) == len(trace)
+            result = a.replay(trace, done_so_far.append)
+        assert sum(done_so_far) == len(trace)
     again = Trace.load(tmp_path / "t")
     # all but frees of pointers that were never seen: nothing happens there
     done = [(op[0], ptr, *op[2:]) for op, ptr in zip(trace, result.pointers, strict=True) if ptr]
@@ -143,14 +143,14 @@ def test_a_replay_is_written_too(kind: Kind, tmp_path: Path) -> None:
     assert len(done) > 13_000
 
 
-def test_a_batch_that_is_undone_is_told_as_it_happened(tiny: Make) -> None:
+def test_a_batch_that_is_undone_is_written_as_it_happened(tiny: Make) -> None:
     text = io.StringIO()
     with tiny() as a, a.trace_to(text):
         a.inject("get_vm_area", nth=1)
         with pytest.raises(PercpuMemoryError):
             a.alloc_many([500, 400, 300])
-    told = [line["event"].removeprefix("percpu_") for line in events(text.getvalue())]
-    assert told == [*["alloc_percpu"] * 2, "alloc_percpu_fail", *["free_percpu"] * 2]
+    written = [line["event"].removeprefix("percpu_") for line in events(text.getvalue())]
+    assert written == [*["alloc_percpu"] * 2, "alloc_percpu_fail", *["free_percpu"] * 2]
 
 
 def test_only_calls_between_start_and_end_are_written(kind: Kind) -> None:
@@ -279,14 +279,14 @@ def test_a_file_that_raises_anything_fails_no_call(kind: Kind) -> None:
         a.trace_to(io.StringIO()).close()
 
 
-def test_a_caller_without_a_name_is_told_too(kind: Kind) -> None:
+def test_a_caller_without_a_module_name_is_written_too(kind: Kind) -> None:
     text = io.StringIO()
     with kind() as a, a.trace_to(text):
         exec("alloc(8)", {"alloc": a.alloc, "__name__": None})
     assert len(events(text.getvalue())) == 1
 
 
-def test_threads_are_told_apart_and_in_order(kind: Kind, tmp_path: Path) -> None:
+def test_threads_are_distinguished_and_in_order(kind: Kind, tmp_path: Path) -> None:
     with kind() as a:
 
         def first() -> None:
@@ -307,9 +307,9 @@ def test_threads_are_told_apart_and_in_order(kind: Kind, tmp_path: Path) -> None
     times = [float(line["time"]) for line in lines]
     assert times == sorted(times)
     for size, site in (("8", "first"), ("16", "second")):
-        told = [line for line in lines if fields(line).get("size") == size]
-        assert {fields(line)["call_site"] for line in told} == {site}
-        assert len({line["pid"] for line in told}) == 1
+        own = [line for line in lines if fields(line).get("size") == size]
+        assert {fields(line)["call_site"] for line in own} == {site}
+        assert len({line["pid"] for line in own}) == 1
     trace = Trace.load(tmp_path / "t")
     assert trace.stats.orphan_frees == trace.stats.reallocs == 0
 
@@ -383,7 +383,7 @@ def test_of_traces_that_begin_at_once_one_is_written(kind: Kind) -> None:
 
 
 # The file had been opened, and stayed open.
-def test_a_trace_that_cannot_begin_leaves_nothing_behind(
+def test_a_trace_that_cannot_begin_changes_nothing(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with kind() as a:
@@ -409,9 +409,11 @@ def test_a_call_inside_a_call_has_its_own_call_site(kind: Kind) -> None:
 
         with a.trace_to(text):
             a.replay(trace, inside, stops=[1])
-    told = [(fields(line)["size"], fields(line)["call_site"]) for line in events(text.getvalue())]
+    written = [
+        (fields(line)["size"], fields(line)["call_site"]) for line in events(text.getvalue())
+    ]
     own = "test_a_call_inside_a_call_has_its_own_call_site"
-    assert told == [("16", own), ("24", "inside"), ("16", own), ("16", own), ("24", "inside")]
+    assert written == [("16", own), ("24", "inside"), ("16", own), ("16", own), ("24", "inside")]
 
 
 def test_a_forked_child_writes_nothing(kind: Kind, tmp_path: Path) -> None:
@@ -429,7 +431,7 @@ def test_a_forked_child_writes_nothing(kind: Kind, tmp_path: Path) -> None:
     assert "1/1" in (tmp_path / "t").read_text()
 
 
-def test_lost_events_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_lost_events_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     taken = Allocator._recorded
     monkeypatch.setattr(Allocator, "_recorded", lambda self: (taken(self)[0], 7))
     with Allocator() as a, a.trace_to(tmp_path / "t") as tracing:

@@ -40,7 +40,7 @@ def test_trying_beforehand_leaves_no_trace(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["missing/file", "."])
-def test_what_cannot_be_written_is_told_beforehand(tmp_path: Path, path: str) -> None:
+def test_what_cannot_be_written_is_refused_beforehand(tmp_path: Path, path: str) -> None:
     with pytest.raises(ConfigError, match=r"--save .*: a file in a folder that can be written"):
         check_writable("--save", tmp_path / path)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Work: each count on a small map, told by what the file of 2009 does there.
+"""Work: each count on a small map, derived from what the 2009 file does there.
 
 The allocator of these tests has units of 1 KiB, so ten slot lists; the first chunk, with 960
-bytes free, stands in slot 7:
+bytes free, is in slot 7:
 
     slot   0     1     2      3      4      5       6        7        8     9
     free   none  4-15  16-31  32-63  64-    128-    256-     512-     -     all of a unit
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NONE = WorkByCall(Work(), Work())
-FIRST = 128  # pointer of the first area: the block of the first chunk lies at 64
+FIRST = 128  # pointer of the first area: the block of the first chunk is at 64
 
 
 def done(allocator: PerCpu, call: Callable[..., object], *args: Any) -> WorkByCall:
-    """Tell the work of one call."""
+    """Return the work of one call."""
     before = allocator.work()
     call(*args)
     return allocator.work() - before
@@ -70,7 +70,7 @@ def test_one_allocation_and_one_free(small: PerCpu) -> None:
         pages_populated=2,
     )
     assert small.work() == WorkByCall(alloc, free.free)
-    # the last entry merges with the one before it: there is nothing behind to close up
+    # the last entry merges with the one before it: there is nothing after it to close up
     assert free == WorkByCall(Work(), Work(operations=1, entries_scanned=2, tree_steps=1))
 
 
@@ -90,7 +90,7 @@ class TestSlotsAndChunks:
         assert (work.slots_visited, work.chunks_visited) == (1, 0)
 
     def test_walk_that_ends_on_an_error(self, small: PerCpu) -> None:
-        # in slot 7: no memory for the first chunk's map, so slots 8 and 9 are not looked at
+        # in slot 7: no memory for the first chunk's map, so slots 8 and 9 are not visited
         small.inject("kmalloc", nth=1)
         with pytest.raises(PercpuMemoryError):
             small.alloc(64)
@@ -136,10 +136,10 @@ class TestScans:
 
 
 class TestMoves:
-    def test_what_lies_behind_makes_room_once(self, small: PerCpu) -> None:
+    def test_entries_after_a_split_make_room_once(self, small: PerCpu) -> None:
         _a, b, _c = small.alloc(8), small.alloc(56), small.alloc(8)
         small.free(b)
-        # |SSSS|a|.......|c|...   ->   |SSSS|a|dd|.....|c|...    the hole and two behind it
+        # |SSSS|a|.......|c|...   ->   |SSSS|a|dd|.....|c|...    the free range and two after it
         assert first_map(small) == (-64, -8, 56, -8, 888)
         work = done(small, small.alloc, 16).alloc
         assert (work.entries_moved, work.bytes_moved) == (3, 12)
@@ -217,7 +217,7 @@ class TestTree:
         assert [small.locate(ptr).chunk for ptr in (in_0, first, second, in_2)] == [0, 1, 1, 2]
         for ptr, steps in ((second, 2), (first, 1)):
             assert done(small, small.free, ptr).free.tree_steps == steps
-        # the area of the first chunk comes behind the static one
+        # the area of the first chunk comes after the static one
         assert done(small, small.free, in_0).free.tree_steps == 2
 
 
@@ -332,7 +332,7 @@ class TestNumbers:
     def test_averages_of_nothing(self) -> None:
         assert set(Work().per_operation().values()) == {0}
 
-    def test_what_was_told_does_not_change(self, small: PerCpu) -> None:
+    def test_counts_returned_before_do_not_change(self, small: PerCpu) -> None:
         before = small.work()
         small.alloc(8)
         assert before == NONE
@@ -371,7 +371,7 @@ def test_closed(tiny: Make) -> None:
         allocator.work()
 
 
-# --- port and model beside each other
+# --- port and model together
 
 BOTH = {"port": Allocator, "model": Model}
 

@@ -135,7 +135,7 @@ class _Parser:
             self.chunks.append(Chunk(line, self.fields))
         elif (found := FIELD.fullmatch(line)) and self.fields is not None:
             if found[1] in self.fields:
-                raise StatsError(f"{found[1]} stands here twice", self.name, number)
+                raise StatsError(f"{found[1]} is here twice", self.name, number)
             self.fields[found[1]] = int(found[2])
         else:
             raise StatsError(

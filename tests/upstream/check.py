@@ -26,7 +26,7 @@ from percpu_ffi.lockstep import Campaign, Totals, lockstep, shorten  # noqa: E40
 from percpu_ffi.lockstep.worker_pool import WorkerPool  # noqa: E402
 from upstream.witness import WitnessFactory, build  # noqa: E402
 
-ROLLBACK = {"quirks": ["rollback"]}  # the one defect that the port can be told to keep
+ROLLBACK = {"quirks": ["rollback"]}  # the one defect that the port keeps on request
 
 
 def main() -> int:

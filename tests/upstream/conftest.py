@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def find_percpu_c() -> Path | None:
-    """Tell where the file is, if the user named it."""
+    """Return the path of the file, if the user named it."""
     named = os.environ.get("PERCPU_C")
     return Path(named) if named else None
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the 2009 file does where it is wrong, shown on the file itself, beside the port.
+"""The defects of the 2009 file, shown on the file itself, next to the port.
 
 The names are those of docs/errata.md.  Nothing here is undefined: where the file goes
 on to that, it is stopped before, or the step before is what is shown.
@@ -58,7 +58,7 @@ def test_walk(strict: WitnessFactory, mended: WitnessFactory) -> None:
     """A chunk moves to the list of the full ones, and takes the walk along.
 
     ``__alloc_percpu`` asks a chunk whose hint is too high.  The scan finds nothing,
-    corrects the hint, and the chunk goes to the end of slot 0.  What stands behind it
+    corrects the hint, and the chunk goes to the end of slot 0.  What follows it
     now is the head of slot 0.  The walk waits for the head of another list, so it takes
     this one for a chunk: it reads hint and map from the array of the lists around it.
     """
@@ -133,7 +133,7 @@ def test_map_null(strict: WitnessFactory, mended: WitnessFactory) -> None:
 
 
 def test_align_0(strict: WitnessFactory) -> None:
-    """Alignment 0 rounds every offset to 0: the area lies over the static one.
+    """Alignment 0 rounds every offset to 0: the area overlaps the static one.
 
     The gap before it comes out negative, is no reason for anything, and is written into
     the map as if in use: the map says more bytes than a unit has.
@@ -162,7 +162,7 @@ def test_align(strict: WitnessFactory, align: int) -> None:
 def test_small_unit(strict: WitnessFactory) -> None:
     """A unit below 16 pages cannot hold the largest request, which is tried all the same.
 
-    Each such request makes a chunk, finds no room in it, and leaves it behind.
+    Each such request makes a chunk, finds no room in it, and leaves it there.
     """
     with strict.raw(first_chunk="embed", unit_size=512, free_size=448) as w:
         for chunks in (2, 3, 4):
@@ -176,10 +176,10 @@ def test_small_unit(strict: WitnessFactory) -> None:
 def test_end_offset(strict: WitnessFactory) -> None:
     """``pcpu_free_area`` takes the end of the map for an entry of it.
 
-    The walk along the map ends at offset unit_size with the index behind the last entry,
-    and nobody looks at the index.  Here the map has spare room there, with what an
-    earlier merge left behind: the chunk believes that 160 bytes came back.  Where the
-    map is full, memory behind it is read and written.
+    The walk along the map ends at offset unit_size with the index after the last entry,
+    and the index is not checked.  Here the map has spare room there, with what an
+    earlier merge left there: the chunk believes that 160 bytes came back.  Where the
+    map is full, memory after it is read and written.
     """
     end = 64 + 1024
     with small(strict) as w, port_of() as port:
@@ -290,8 +290,8 @@ def test_null_pointer(strict: WitnessFactory) -> None:
 def test_half_done(strict: WitnessFactory) -> None:
     """A gap of 2 bytes is given to the area before it, then the map cannot grow.
 
-    ``pcpu_split_block`` fails after ``pcpu_alloc_area`` has changed the map; nobody
-    changes it back.  It harms nobody, and the port does the same.
+    ``pcpu_split_block`` fails after ``pcpu_alloc_area`` has changed the map, and the
+    change stays.  It is harmless, and the port does the same.
     """
     with small(strict) as w, port_of() as port:
         for a in (w, port):

@@ -38,7 +38,7 @@ def port_of(**changes: Any) -> Allocator:
 
 
 def outcome(call: Callable[..., Any], *args: Any, **settings: Any) -> Any:
-    """Tell what a call returns, or type and message of what it raises."""
+    """Return the result of a call, or type and message of its exception."""
     try:
         return call(*args, **settings)
     except (PercpuError, TypeError, OverflowError) as error:
@@ -94,7 +94,7 @@ def test_placements(mended: WitnessFactory) -> None:
         w.free(a)
         (chunk,) = w.state().chunks
         assert chunk.map == (-64, 32, -32, -64, 832)
-        # the next chunk stands behind the first one, which has no guard page
+        # the next chunk follows the first one, which has no guard page
         d = w.alloc(1024)
         assert d == 64 + 2 * 1024
         assert w.locate(d) == Location(1, 0)
@@ -265,7 +265,7 @@ def test_factory_can_be_pickled(mended: WitnessFactory) -> None:
         assert w.alloc(8) == 128
 
 
-# --- beside the port and the model
+# --- together with port and model
 
 COUNTEREXAMPLES = SAMPLES.parent / "tests" / "counterexamples"
 ROLLBACK: dict[str, Any] = {"quirks": ["rollback"]}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Build the witness, and drive it by the same methods as an Allocator.
+"""The witness, with the methods of an Allocator.
 
-The witness is the file of 2009 itself, on a machine of our own writing.  What the file
-cannot take (wild pointers, odd alignments) is refused before it gets there, with the
-errors of the port; the ``raw`` methods let everything through.
+The witness is the 2009 file itself, compiled unchanged, on fake kernel services.  Arguments
+that the file cannot take (wild pointers, odd alignments) are refused before, with the errors
+of the port; the ``raw`` methods let everything through.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class _Library:
         self._words = (c_int64 * words)()
 
     def dump(self) -> list[int]:
-        """Take the state down; see witness_dump() for its form."""
+        """Return the state in the form of witness_dump()."""
         used: int = self._dump(self._words, self._room)
         if used > self._room:
             self._make_room(2 * used)
@@ -171,7 +171,7 @@ class _Library:
 
     @classmethod
     def take(cls, path: Path) -> _Library:
-        """Find a copy that nobody uses, or load one."""
+        """Return an idle copy, or load one."""
         idle = cls.idle.setdefault(path, [])
         return idle.pop() if idle else cls(path)
 
@@ -182,16 +182,16 @@ class _Library:
 
 
 class _Gone:
-    """Stands where the library was: whatever is asked of it, the witness is closed."""
+    """Takes the place of the library after close(): every use raises ClosedError."""
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name) if name.startswith("__") else errors.closed()
 
 
 class Witness(BaseAllocator):
-    """The file of 2009, with the arguments and methods of ``percpu_ffi.Allocator``.
+    """The 2009 file, with the arguments and methods of ``percpu_ffi.Allocator``.
 
-    It keeps books only, whatever ``memory`` says, and the quirk "rollback" is what it
+    It has no memory, whatever ``memory`` says, and the quirk "rollback" is what it
     does anyway.  A WARN is counted, but no Python warning.  Chunks of 2 GiB and more are
     beyond it: defect "int-sizes".
 
@@ -246,7 +246,7 @@ class Witness(BaseAllocator):
         mended: bool = False,
         **settings: int,
     ) -> Witness:
-        """Set the file up without any check, 2 CPUs and pages of 64 bytes if not told.
+        """Set up the file without any check, by default with 2 CPUs and pages of 64 bytes.
 
         Args:
             library: as for the constructor.
@@ -276,7 +276,7 @@ class Witness(BaseAllocator):
         brought = {"4k": static_size, "embed": unit_size, "remap": static_size + free_size}
         settings = {"first_area": page, "present_pages": -(-brought[first_chunk] // page)}
         if first_chunk != "4k":
-            # the block that the caller mapped lies first, the areas behind it
+            # the block that the caller mapped comes first, the areas follow
             settings.update(block=page, first_area=page + unit_size * given["cpus"])
         settings.update(given)
 
@@ -440,14 +440,14 @@ class Witness(BaseAllocator):
             raise self._why_stopped()
 
     def asked(self) -> int:
-        """Tell the size of the last address range that was asked for, guard page apart."""
+        """Return the size of the last requested address range, without the guard page."""
         return int(self._library.report.asked)
 
     def _check_open(self) -> None:
         _ = self._library.report
 
     def _takes(self, size: int, align: int) -> bool:
-        """Tell whether the port takes a request."""
+        """Return whether the port takes a request."""
         return 0 < size <= self.max_size and 0 < align <= self.page_size and not align & (align - 1)
 
     def _let_it_refuse(self, size: int, align: int) -> None:
@@ -476,7 +476,7 @@ class Witness(BaseAllocator):
         return Location(place.chunk, place.offset)
 
     def _why_refused(self, ptr: int) -> errors.InvalidPointer:
-        """Tell what is wrong with a pointer that stands for no area."""
+        """Return the error for a pointer that is not that of an area."""
         place = self._find(ptr)
         if place is None:
             return errors.WildPointer.of(ptr)
@@ -509,7 +509,7 @@ class WitnessFactory:
 
 
 def _fits(*numbers: int) -> bool:
-    """Tell whether C's int64_t can hold them."""
+    """Return whether C's int64_t can hold them."""
     return all(-(1 << 63) <= number < 1 << 63 for number in numbers)
 
 
