@@ -19,8 +19,8 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 	-Wwrite-strings -Wundef
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: run help test check-quick check-c check-python check-upstream bench pictures lint strict \
-	layers coverage mutate dist clean have-compiler have-python FORCE
+.PHONY: run help test check-quick check-c check-c-quick check-python check-upstream bench \
+	pictures lint strict layers coverage mutate dist clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
 ## build, then replay a kernel's recording; TRACE=FILE for your own
@@ -41,8 +41,8 @@ LONG_C := counter threads
 LONG := bench_command cli compare figures lockstep memory notebook properties report \
 	report_in_browser scale sizes testing threads
 
-## under 30 s once it is built: the C tests without threads, the quick files of
-## the Python tests; not the library's packaging, fuzzers, instruction counts
+## a part of test, in under 30 s once it is built: the C tests without threads, and
+## the fast files of the Python tests; no library checks, fuzzers or instruction counts
 check-quick: check-c-quick $(VENV)/.test
 	$(BIN)/python -m pytest -q -r fE $(LONG:%=--ignore=tests/test_%.py)
 
@@ -123,15 +123,15 @@ $(eval $(call objects,strict,$(STRICT) -O3))
 $(eval $(call objects,sanitized,$(STRICT) -O1 -g $(SANITIZE)))
 $(eval $(call objects,coverage,-std=c11 -O0 --coverage -I csrc,$(TEST_HEADERS)))
 
-# $(call run_each,PROGRAMS): one line of output each
-run_each = @for test in $(1); do said=$$($$test) || exit 1; echo "$$test: $$said"; done
+# $(call run_each,PROGRAMS,ARGUMENTS): each prints one line
+run_each = @for test in $(1); do line=$$($$test $(2)) || exit 1; echo "$$test: $$line"; done
 
 C_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/c/test_*.c)))
 
 $(BUILD)/sanitized.a: $(CSRC:%.c=$(BUILD)/sanitized/%.o)
 	$(Q)$(AR) rcs $@ $^
 
-# calls to the host that tests/c/host_faults.h answers
+# calls to the host that tests/c/host_faults.h replaces
 HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise
 %/test_host: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
 %/test_this_cpu: WRAP := -Wl,--wrap=sched_getcpu
@@ -154,7 +154,7 @@ include csrc/lib.mk
 include tests/sanitize.mk
 include tests/instructions/instructions.mk
 
-# --- what the C tests see: branches that they take, mutants that they kill
+# --- what the C tests detect: branches that they take, mutants that they kill
 
 COVERED := $(CSRC:%.c=$(BUILD)/coverage/%.o)
 COVERING := $(C_TESTS:$(BUILD)/%=$(BUILD)/coverage/%)

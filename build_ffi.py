@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Build ``percpu_ffi._core`` with cffi in API mode.
 
-The declarations are those of the C headers that embedders include, so there
-is no second list to keep in step.  The allocator itself is not compiled here: the
-module is linked to the library in ``percpu_ffi/embed/``, which setup.py builds, so
-that all who use it in one process share one copy.
+The declarations come from the C headers that embedders include.  The allocator itself is not
+compiled here: the module is linked to the library in ``percpu_ffi/embed/``, which setup.py
+builds, so that one process has one copy of it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from cffi import FFI
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # builds run without it
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # builds do not have it there
 
 from percpu_ffi.embed.builder import declarations
 
@@ -26,25 +25,20 @@ HEADERS = (
     "csrc/percpu_hooks.h",
     "csrc/trace/percpu_trace.h",
     "csrc/bench/measure.h",
-    "csrc/kernel/rbtree.h",  # the benchmark hands it to the 2009 file
+    "csrc/kernel/rbtree.h",  # the benchmark passes it to the 2009 file
 )
 
-# Called by C when a WARN fires; Python installs the function.
+# C calls it for each WARN; Python defines the function.
 CALLBACKS = """
 extern "Python" void percpu_ffi_log(void *arg, int about, const char *text);
 """
 
 
-def read(header: str) -> str:
-    """Give the text of a header."""
-    return (ROOT / header).read_text(encoding="utf-8")
-
-
-# cffi makes an integer of whatever has __int__: Decimal("64.5") is 64 to it.  Here a 64-bit
-# argument needs __index__, as everywhere else in Python; that is also quicker to find out.
+# cffi converts with __int__: it takes Decimal("64.5") as 64.  Here a 64-bit argument needs
+# __index__, as elsewhere in Python, which is also faster.
 STRICT_INTEGERS = """
 #ifndef _cffi_to_c_i64
-#error "this cffi converts arguments by other names: see STRICT_INTEGERS in build_ffi.py"
+#error "this cffi has another name for the conversion: see STRICT_INTEGERS in build_ffi.py"
 #endif
 #undef _cffi_to_c_i64
 #define _cffi_to_c_i64 percpu_ffi_int64
@@ -65,8 +59,8 @@ static int64_t percpu_ffi_int64(PyObject *object)
 }
 """
 
-# A negative 64-bit result is an error code: it comes as a LookupError with the code, so that
-# nobody has to look at each result.  So that frees can do the same, they have 64 bits too.
+# A negative 64-bit result is an error code, raised as a LookupError: callers need not check each
+# result.  pcpu_free() returns an int, so a wrapper with 64 bits does the same for it.
 RAISED_ERRORS = """
 #undef _cffi_from_c_int
 #define _cffi_from_c_int(value, type) _Generic((type)0, \\
@@ -89,13 +83,14 @@ static PyObject *percpu_ffi_result(int64_t value)
 FREE = "int64_t percpu_ffi_free(struct pcpu *pcpu, int64_t ptr)"
 
 HEADER_FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("csrc/**/*.h"))
-# the library has the rest; its tree is its own, so the benchmark gets another
+# The library has the rest.  It does not export its red-black tree: the benchmark gets a second.
 C_FILES = ["csrc/bench/measure.c", "csrc/kernel/rbtree.c"]
 
 ffibuilder = FFI()
 ffibuilder.cdef(
-    "\n".join(declarations(read(header)) for header in HEADERS) + CALLBACKS + FREE + ";"
-)
+    "\n".join(declarations((ROOT / header).read_text(encoding="utf-8")) for header in HEADERS)
+    + CALLBACKS + FREE + ";"
+)  # fmt: skip
 ffibuilder.set_source(
     "percpu_ffi._core",
     "\n".join(
@@ -106,11 +101,11 @@ ffibuilder.set_source(
             f"static {FREE} {{ return pcpu_free(pcpu, ptr); }}",
         ]
     ),
-    # relative to the project's folder, where setuptools and cffi both run
+    # relative to the project's folder, where setuptools and cffi run
     include_dirs=["."],
     depends=[*C_FILES, *HEADER_FILES],
     extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-fno-plt"],
-    # the library that setup.py puts there
+    # where setup.py puts the library
     runtime_library_dirs=["$ORIGIN/embed"],
     py_limited_api=True,
 )

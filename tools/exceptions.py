@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Lists of what a check lets pass, each with its reason.
+"""Read the exceptions of a check, each with its reason, and compare them with its findings.
 
-An exception is a block of lines: a file, the source lines that name what passes, and behind
-"=" the reason.  A list is exact: what is found and not listed fails the check, and so does what
-is listed and not found.  Something that is found twice stands there twice.
+An exception is a block of lines: a file, the source lines that are excepted, and after "=" the
+reason.  A list is exact: the check fails for a finding that is not listed, and for an exception
+that is not found.  What is found twice is listed twice.
 """
 
 from collections import Counter
@@ -21,16 +21,16 @@ def load(path: Path) -> list[Key]:
     for block in filter(None, (block.strip() for block in blocks)):
         key, _, reason = block.partition("\n=")
         if not reason.strip():
-            raise SystemExit(f"{path}: no reason given for:\n{block}")
+            raise SystemExit(f"{path}: no reason for:\n{block}")
         found.append(tuple(key.split("\n")))
     return found
 
 
 def compare(listed: Iterable[Key], found: Iterable[Key], wrong: str, stale: str) -> bool:
-    """Print how what was found differs from what is listed; true when it does not."""
+    """Print how the findings differ from the list, and return whether they are equal."""
     known, seen = Counter(listed), Counter(found)
     for text, keys in ((wrong, seen - known), (stale, known - seen)):
         for key, times in sorted(keys.items()):
-            often = f" ({times} times)" if times > 1 else ""
-            print("\n\t".join((f"{text}{often}: {key[0]}", *key[1:])))
+            repeated = f" ({times} times)" if times > 1 else ""
+            print("\n\t".join((f"{text}{repeated}: {key[0]}", *key[1:])))
     return known == seen

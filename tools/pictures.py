@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The pictures of README.md and docs/, made from the samples.
+"""Draw the pictures of README.md and docs/ from the samples.
 
 Usage: pictures.py FOLDER
 
-``page.png`` is a photograph of the page, by Debian's chromium; ``sizes.png`` is what the
-command makes; those of the story of the pinned chunks are drawn here.
+``page.png`` is a screenshot by Debian's chromium, ``sizes.png`` the output of the command; the two
+of docs/pinned-chunks.md are drawn here.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ SETUP: dict[str, Any] = {"cpus": 2, "memory": "none"}
 DPI = 80
 SITES = 4  # of the legend
 POINTS = 600  # of a curve
-WINDOW = "1280,2260"  # pixels of the photograph
+WINDOW = "1280,2260"  # pixels of the screenshot
 
 
 def two_moments(timeline: Timeline, path: Path) -> None:
-    """Draw all chunks when most bytes lived, and at the end."""
+    """Draw all chunks at the peak of live bytes, and at the end."""
     colours = site_colours([row.name for row in by_site(timeline)])
     lanes = [chunk.id for chunk in timeline.state.chunks]
     figure = Figure(figsize=(13, 5), layout="constrained")
@@ -59,7 +59,7 @@ def two_moments(timeline: Timeline, path: Path) -> None:
 
 
 def pages_held(trace: Trace, path: Path) -> None:
-    """Draw the pages held in 2009, with those without an area given back, and by lifetime."""
+    """Draw the pages held: as in 2009, with empty pages released, and with lifetimes apart."""
     stays: set[object] = set()
     for verb, key, *_ in trace:
         (stays.add if verb == "alloc" else stays.discard)(key)
@@ -88,7 +88,7 @@ def _stops(trace: Trace) -> list[int]:
 
 
 def _pages(trace: Trace, takes: Callable[[object], bool]) -> tuple[list[int], list[int]]:
-    """Run a part of a trace, and count pages at each stop: all, and those with an area."""
+    """Replay a part of a trace, and count pages at each stop: all, and those with an area."""
     stops, held, used = set(_stops(trace)), [], []
     areas: dict[object, int] = {}
     with Allocator(**SETUP) as allocator:
@@ -105,8 +105,8 @@ def _pages(trace: Trace, takes: Callable[[object], bool]) -> tuple[list[int], li
     return held, used
 
 
-def photograph(path: Path) -> None:
-    """Open the page in a browser without a window and take a picture of it."""
+def screenshot(path: Path) -> None:
+    """Open the page in a browser without a window, and save a screenshot."""
     chromium = shutil.which("chromium") or sys.exit("no browser: apt-get install chromium")
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
@@ -117,7 +117,7 @@ def photograph(path: Path) -> None:
             "--virtual-time-budget=30000", f"--screenshot={path}", page.as_uri(),
         ]  # fmt: skip
         if os.getuid() == 0:
-            command.append("--no-sandbox")  # Chromium asks for it
+            command.append("--no-sandbox")  # Chromium requires it
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
 
@@ -127,16 +127,16 @@ def _run(*arguments: str) -> None:
 
 
 def make(folder: Path) -> None:
-    """Make all of them."""
+    """Draw all pictures into a folder."""
     folder.mkdir(exist_ok=True)
     trace = Trace.load(PINNED)
     two_moments(collect(trace, SETUP), folder / "pinned-chunks.png")
     pages_held(trace, folder / "pinned-pages.png")
     _run("sizes", *SAMPLES, "--plot", str(folder / "sizes.png"))
-    photograph(folder / "page.png")
+    screenshot(folder / "page.png")
 
 
 if __name__ == "__main__":
     into = Path(sys.argv[1]).resolve()
-    os.chdir(ROOT)  # legends name the samples as they are named here
+    os.chdir(ROOT)  # legends show the paths of the samples
     make(into)

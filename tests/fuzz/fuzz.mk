@@ -18,15 +18,15 @@ fuzz: $(FUZZERS)
 	@tests/fuzz/run.sh $(FUZZ_SECONDS) $^
 
 $(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_HEADERS) $(CSRC) $(HEADERS)
-	@tools/need.sh clang $(CLANG)
+	@tools/need.sh fuzzer '$(CLANG)'
 	@mkdir -p $(@D)
 	@echo '  CC $< (libFuzzer)'
 	$(Q)$(CLANG) -std=c11 -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer \
 		$(SANITIZE) -pthread -I csrc $< $(CSRC) -o $@
 
-# --- the same without libFuzzer: random inputs, and what is stored
+# --- the same without libFuzzer, with random and stored inputs
 
-# random bytes are operations, but no text
+# random bytes make valid operations, but no valid text
 RANDOM_INPUTS_ops := 400
 RANDOM_INPUTS_trace := 10
 
@@ -42,5 +42,4 @@ check-fuzz: $(FUZZ_NAMES:%=check-fuzz-%)
 
 .PHONY: $(FUZZ_NAMES:%=check-fuzz-%)
 $(FUZZ_NAMES:%=check-fuzz-%): check-fuzz-%: $(BUILD)/tests/fuzz_%
-	@said=$$($< $(RANDOM_INPUTS_$*) $(sort $(wildcard tests/fuzz/corpus/$*/*))) || exit 1; \
-		echo "$<: $$said"
+	$(call run_each,$<,$(RANDOM_INPUTS_$*) $(sort $(wildcard tests/fuzz/corpus/$*/*)))

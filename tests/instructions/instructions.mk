@@ -2,8 +2,8 @@
 #
 # instructions.mk - instructions of fixed workloads, counted by callgrind.
 #
-# The port is built as the extension is, as one translation unit with -O3.  The
-# flags are fixed, also those that distributions set: others, another count.
+# The port is built like the extension, as one translation unit with -O3.  All flags
+# are fixed, also those that distributions set, since the counts depend on them.
 
 COUNT_FLAGS := -std=c11 -D_GNU_SOURCE=1 -O3 -fPIE -fno-stack-protector -U_FORTIFY_SOURCE -pthread
 COUNTED := $(BUILD)/instructions/workloads
@@ -20,7 +20,7 @@ check-instructions: $(COUNTED) | have-python
 instructions: $(COUNTED) $(COUNTED_LEAN) | have-python
 	@$(COUNTING) record $< --without $(COUNTED_LEAN)
 
-# the same without the port's counters of its work
+# the same without the port's work counters
 $(COUNTED_LEAN): LEAN := -DPCPU_NO_WORK
 
 $(COUNTED) $(COUNTED_LEAN): $(wildcard tests/instructions/*.c) $(CSRC) $(HEADERS) | have-compiler
