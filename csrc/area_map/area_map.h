@@ -30,8 +30,9 @@ struct pcpu_chunk *area_map_alloc(struct pcpu *pcpu, int size, int align,
 				  int *offset, int *error);
 int pcpu_alloc_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int size,
 		    int align, int *offset);
-int __maybe_unused area_map_take_at(struct pcpu *pcpu, struct pcpu_chunk *chunk,
-				    int offset, int size);
+int __maybe_unused area_map_take_at(struct pcpu *pcpu,
+				    struct pcpu_chunk *chunk, int offset,
+				    int size);
 int area_map_find(const struct pcpu_chunk *chunk, int offset, int *size);
 void pcpu_free_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int index);
 
