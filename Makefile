@@ -38,7 +38,7 @@ test: check-c check-lib check-amalgamation check-fuzz check-instructions check-p
 
 # C programs and test files that take seconds each
 LONG_C := counter threads
-LONG := bench_command cli compare figures lockstep memory notebook properties report \
+LONG := bench_command cli figures geometries lockstep memory notebook properties report \
 	report_in_browser scale sizes testing threads
 
 ## a part of test, in under 30 s once it is built: the C tests without threads, and
