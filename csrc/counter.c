@@ -86,9 +86,9 @@ static bool is_set_up(const struct pcpu_counter *counter)
 	return counter->pin.pcpu;
 }
 
-/* pin the static area, so that the allocator stays; may be refused */
-static int pin_static_area(struct pcpu *pcpu, struct pcpu_pin *pin,
-			   struct pcpu_info *info)
+/* pin the static area, so that the allocator cannot be closed */
+static int pin_static(struct pcpu *pcpu, struct pcpu_pin *pin,
+		      struct pcpu_info *info)
 {
 	int err = pcpu_info(pcpu, info);
 
@@ -106,7 +106,7 @@ int pcpu_counter_init(struct pcpu_counter *counter, struct pcpu *pcpu,
 	if (!counter)
 		return -PCPU_E_NULL;
 	memset(counter, 0, sizeof(*counter));
-	err = pin_static_area(pcpu, &held, &info);
+	err = pin_static(pcpu, &held, &info);
 	if (err)	/* before anything is allocated */
 		return err;
 	ptr = pcpu_alloc(pcpu, sizeof(uint64_t), sizeof(uint64_t));
@@ -159,7 +159,7 @@ int pcpu_counter_exit(struct pcpu_counter *counter)
 	if (!is_set_up(counter))
 		return -PCPU_E_NOT_LIVE;
 	pcpu = counter->pin.pcpu;
-	err = pin_static_area(pcpu, &held, &info);
+	err = pin_static(pcpu, &held, &info);
 	if (err)
 		return err;
 	pcpu_unpin(&counter->pin);
