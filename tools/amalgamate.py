@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Write the whole C library as two files, percpu.c and percpu.h.
 
-``python tools/amalgamate.py OUTDIR`` reads ``csrc/`` beside this script's folder.  Headers that
-``csrc/percpu.h`` includes are public and become part of it; all others go into percpu.c, before
-the C files.  What percpu.h does not declare is static there: a private header's prototypes say so,
-and a definition has the linkage of its prototype.
+``python tools/amalgamate.py OUTDIR`` reads ``csrc/``.  Headers that ``csrc/percpu.h`` includes are
+public and become part of it; all others go into percpu.c, before the C files.  What percpu.h does
+not declare is static in percpu.c: the prototypes of private headers become static, and a
+definition has the linkage of its prototype.
 
-The same sources give the same bytes.  ``csrc/bench/`` measures the library and is no part of it.
+The same sources give the same bytes.  ``csrc/bench/`` measures the library and is not part of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FOLDERS = (".", "area_map", "kernel", "rseq", "trace")
 
 INCLUDE = re.compile(r'\s*#\s*include\s+(?:"([^"]+)"|(<[^>]+>))')
 FEATURE_MACRO = re.compile(r"#define _GNU_SOURCE\b")
-# from the start of a line, where neither a definition nor a member of a struct ends in ");"
+# begins a line, where neither a definition nor a member of a struct ends with ");"
 PROTOTYPE = re.compile(r"^(?!static\b|typedef\b|extern\b)[a-z_][\w \t*\n]*\([^;{}]*\);", flags=re.M)
 
 ORIGIN = """\
@@ -48,14 +48,14 @@ HEAD_H = """\
 HEAD_C = """\
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * percpu.c %(version)s - the library in one file, with percpu.h beside it.
+ * percpu.c %(version)s - the library in one file; percpu.h is its interface.
 %(origin)s *
  *	cc -O3 -c percpu.c
  *
  * C11 or later, gcc or clang, Linux; a program that links it needs -pthread
- * where the C library keeps threads apart (glibc before 2.34).  All global
- * names begin with pcpu_ and are declared in percpu.h.  Inside a shared library
- * of yours, -DPCPU_HIDDEN -fvisibility=hidden keeps them there.
+ * where threads are not in libc (glibc before 2.34).  All global names begin
+ * with pcpu_ and are declared in percpu.h; -DPCPU_HIDDEN
+ * -fvisibility=hidden keeps them inside a shared library that contains this file.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1	/* mmap's flags, madvise, sysconf, clocks, memmem */
@@ -64,23 +64,23 @@ HEAD_C = """\
 
 
 def resolve(name: str, file: Path) -> Path:
-    """The project's header that an include means: beside the includer, or in csrc/."""
-    beside = (file.parent / name).resolve()
-    return beside if beside.exists() else CSRC / name
+    """Return the header that an include names: in the includer's folder, or in csrc/."""
+    sibling = (file.parent / name).resolve()
+    return sibling if sibling.exists() else CSRC / name
 
 
 def body(file: Path) -> str:
-    """A file without its licence line."""
+    """Return a file without its licence line."""
     return re.sub(r"\A(//|/\*) SPDX[^\n]*\n", "", file.read_text("utf-8"))
 
 
 def replace_includes(
     file: Path, text: str, local: Callable[[Path, bool], str], system: Callable[[str], str]
 ) -> str:
-    """A file's text, with what `local` and `system` give for the header in place of each include.
+    """Return a file's text, each include replaced by what `local` or `system` returns for it.
 
-    A system header below an #if, other than the include guard's, stays where it is; `local` is
-    told whether it is below one.
+    A system header within an #if, other than the include guard, is left in place; the second
+    argument of `local` is whether the include is within one.
     """
     outside = 1 if file.suffix == ".h" else 0
     depth = 0
@@ -98,13 +98,13 @@ def replace_includes(
 
 
 def title(file: Path) -> str:
-    """The line that says which source begins here."""
+    """Return the line that names the source that follows."""
     name = f" csrc/{file.relative_to(CSRC).as_posix()} "
     return f"\n/* {name:-^72} */\n\n"
 
 
 def interface() -> tuple[str, set[Path]]:
-    """percpu.h with the other public headers in it, and which files these are."""
+    """Return percpu.h with the public headers that it includes, and all these files."""
     public: set[Path] = set()
     system_headers: set[str] = set()
 
@@ -125,7 +125,7 @@ def interface() -> tuple[str, set[Path]]:
 
 
 def library(public: set[Path]) -> str:
-    """The system's headers, then the private ones in an order that they need, then all C files."""
+    """Return percpu.c: system headers, private headers in order of dependency, all C files."""
     seen = set(public)
     system_headers: set[str] = set()
     private = []
@@ -152,7 +152,7 @@ def library(public: set[Path]) -> str:
 
 
 def version() -> str:
-    """The version that percpu.h has, as in "0.1.0"."""
+    """Return the version in percpu.h, such as "0.1.0"."""
     numbers = re.findall(r"#define PCPU_VERSION_(?:MAJOR|MINOR|PATCH)\s+(\d+)", body(PUBLIC))
     return ".".join(numbers)
 
@@ -160,7 +160,7 @@ def version() -> str:
 def main() -> None:
     """Write the two files."""
     parser = argparse.ArgumentParser(description="Write the C library as percpu.c and percpu.h.")
-    parser.add_argument("outdir", type=Path, help="the folder, made if it is not there")
+    parser.add_argument("outdir", type=Path, help="the folder, created if it does not exist")
     outdir: Path = parser.parse_args().outdir
     outdir.mkdir(parents=True, exist_ok=True)
     header, public = interface()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Change one token of the C core at a time and see whether the C tests notice.
+"""Change one token of the C core at a time and check whether the C tests notice.
 
-A mutant that all tests pass is a survivor: either a test is missing, or the mutant does the same
-as the original and stands in tests/c/equivalent-mutants.txt with the reason.
+A mutant that passes all tests is a survivor: either a test is missing, or the mutant is equivalent
+to the original and listed in tests/c/equivalent-mutants.txt with the reason.
 
-Each mutant is compiled alone and linked with objects that were built once.  The tests run without
-sanitizers first; what survives meets them again under the address and undefined behaviour ones.
+Each mutant is compiled alone and linked with objects that were built once.  The tests run first
+without sanitizers; survivors run again under AddressSanitizer and UBSan.
 """
 
 import argparse
@@ -37,7 +37,7 @@ FILES = [
     "csrc/populate.c",
 ]
 
-# what a token becomes; a comparison is moved by one and turned round
+# what a token becomes; a comparison is moved by one, and reversed
 SWAPS: dict[str, tuple[str, ...]] = {
     "<": ("<=", ">="),
     "<=": ("<", ">"),
@@ -81,21 +81,21 @@ CONTROL = {"if", "for", "while", "switch"}
 NO_STATEMENT = CONTROL | {"else", "do", "case", "default", "goto", ";", "{", "}"}
 
 CC = os.environ.get("CC", "cc")
-# uninitialised variables hold the same rubbish in every run
+# uninitialised variables have the same value in every run
 COMPILE = ["-std=c11", "-g", "-pthread", "-Icsrc", "-ftrivial-auto-var-init=pattern"]
-COMPILE += ["-Werror=return-type"]  # else a `return` can be left out and the value still be there
+COMPILE += ["-Werror=return-type"]  # a value may survive a deleted `return`
 STAGES = {
     "plain": ["-O0"],
     "sanitized": ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
 }
-SECONDS = {"plain": 10, "sanitized": 60}  # for one test program; longer is an endless loop
-NO_C = "the compiler"  # in place of a test: the mutant is no program and does not count
-MOST_DATA = 1 << 30  # bytes, where a mutant takes memory for ever
+SECONDS = {"plain": 10, "sanitized": 60}  # for one test program; longer means an endless loop
+NO_C = "the compiler"  # instead of a test: the mutant does not compile and does not count
+MOST_DATA = 1 << 30  # bytes, for a mutant that allocates without end
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token and where it stands in its file."""
+    """A token and its position in the file."""
 
     text: str
     start: int
@@ -112,7 +112,7 @@ class Mutant:
     new: str
 
     def apply(self) -> str:
-        """Return the text of the whole file with the replacement made."""
+        """Return the text of the file with the replacement."""
         text = Path(self.file).read_text()
         return text[: self.start] + self.new + text[self.end :]
 
@@ -138,7 +138,7 @@ def visible(file: str) -> str:
 
 
 def tokens_of(text: str, start: int, end: int) -> list[Token]:
-    """Return the tokens of a stretch of visible text."""
+    """Return the tokens of a range of visible text."""
     return [Token(m.group(), m.start(), m.end()) for m in TOKEN.finditer(text, start, end)]
 
 
@@ -174,7 +174,7 @@ def call_mutants(text: str, tokens: list[Token], i: int) -> Iterator[tuple[int, 
     last = closing(tokens, i + 1)
     inside = text[tokens[i + 1].end : tokens[last].start]
     if tokens[i].text != "max":
-        # with an operator in it, it is turned round there
+        # the mutants of its operator reverse it
         if not re.search("[!<=>]", inside.replace("->", "")):
             yield tokens[i + 1].end, tokens[last].start, f"!({inside})"
         return
@@ -209,7 +209,7 @@ def statement_mutants(tokens: list[Token]) -> Iterator[tuple[int, int, str]]:
 
 
 def is_declaration(tokens: list[Token], i: int) -> bool:
-    """Tell `type name` and `type *name` from an expression."""
+    """Return whether a statement is `type name` or `type *name`, not an expression."""
     first, second = tokens[i].text, tokens[i + 1].text
     is_name = re.match(r"[A-Za-z_]", first) is not None
     return is_name and first != "return" and (second == "*" or second[0].isalpha())
@@ -241,7 +241,7 @@ class Tree:
             shutil.copytree(part, path / part)
 
     def compile(self, source: str, stage: str, to: str = "mutant") -> bool:
-        """Compile one file; its object lies beside others of the same stage."""
+        """Compile one file; its object is next to others of the same stage."""
         target = self.object(source, stage, to)
         (self.path / target).parent.mkdir(parents=True, exist_ok=True)
         command = [CC, *COMPILE, *STAGES[stage], "-MMD", "-c", source, "-o", target]
@@ -271,7 +271,7 @@ class Base:
         self.users = {source: self.read_users(source) for source in sources}
 
     def read_users(self, source: str) -> set[str]:
-        """Return the files that a source file is made of, itself included."""
+        """Return the files that a source file includes, and itself."""
         rule = self.object(source).with_suffix(".d").read_text().replace("\\\n", " ")
         return {os.path.normpath(word) for word in rule.split()[1:]}
 
@@ -281,7 +281,7 @@ class Base:
 
 
 def link_flags(test: str) -> list[str]:
-    """Let a test that answers calls to the host stand between the core and the host."""
+    """Return linker flags for a test that replaces calls of the core to the host."""
     text = Path(test).read_text()
     if "host_faults.h" in text:
         text += Path("tests/c/host_faults.h").read_text()
@@ -327,7 +327,7 @@ def run_tests(tree: Tree, base: Base, mutant: Mutant | None, show: bool = False)
 
 
 class Runner:
-    """Runs mutants, as many at a time as there are trees."""
+    """Run as many mutants at a time as there are trees."""
 
     def __init__(self, scratch: Path, jobs: int) -> None:
         """Make the trees."""
@@ -337,7 +337,7 @@ class Runner:
             self.trees.put(Tree(scratch / f"tree-{i}"))
 
     def killers(self, mutants: list[Mutant], stage: str, show: bool = False) -> list[str | None]:
-        """Return who noticed each mutant, see run_tests()."""
+        """Return what noticed each mutant, see run_tests()."""
         limit_data(stage == "plain")
         base = Base(self.scratch, self.jobs, stage)
         if run_tests(self.trees.queue[0], base, None):
@@ -358,17 +358,17 @@ class Runner:
 
 
 def limit_data(limited: bool) -> None:
-    """Keep the programs started from here from taking all memory; sanitizers need it."""
+    """Limit the memory of the programs started from here, except for sanitized ones."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_DATA if limited else hard, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-# --- what to say
+# --- output
 
 
 def show_one(runner: Runner, mutants: list[Mutant], number: int) -> int:
-    """Print one mutant's diff and what the tests say."""
+    """Print one mutant's diff and the output of the tests."""
     mutant = mutants[number]
     old, new = Path(mutant.file).read_text(), mutant.apply()
     names = mutant.file, f"mutant {number}"
@@ -394,7 +394,7 @@ def print_table(mutants: list[Mutant], killers: list[str | None]) -> None:
 
 
 def run(scratch: Path) -> int:
-    """Do what the command line asks for."""
+    """Run the mutants that the command line selects."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--file", action="append", choices=FILES, help="only mutants of this file")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at a time")
