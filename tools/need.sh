@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const char *data, unsigned long n) { return data + n 
 }
 
 missing_python() {
-	command -v "$1" >/dev/null || {
+	"$1" -c '' >/dev/null 2>&1 || { # none, or a link that leads nowhere
 		echo "${1##*/}"
 		return
 	}
