@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.bench.results import Results
 
-__all__ = ["BOUNDS"]
-
 ROUNDS = 41
 CALLS = 1000  # of each contender in a round of single calls
 CALL_ROUNDS = 200

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from percpu_ffi.bench.contenders import Contender
     from percpu_ffi.bench.workload import Workload
 
-__all__ = ["measure"]
-
 MAX_REPETITIONS = 1000  # however short: the figures of each one are kept
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["BLOB", "CannotCompile", "WrongFile", "compile_with"]
-
 BLOB = "9ac01980cce084f51cde78edd5e0fec534f19023"
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     ProgressBar = Callable[[str, int, str], AbstractContextManager[Callable[[int], object] | None]]
 
-__all__ = ["Plan", "new_results", "run"]
-
 
 @dataclass(frozen=True)
 class Plan:

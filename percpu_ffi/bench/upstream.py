@@ -20,8 +20,6 @@ from percpu_ffi.bench.machine import extension_flags
 from percpu_ffi.bench.percpu_c import compile_with
 from percpu_ffi.errors import ConfigError
 
-__all__ = ["Upstream", "percpu_c_named"]
-
 SOURCE = Path(__file__).resolve().with_name("upstream.c")
 PAGE = 4096  # bytes; known at compile time, as in a kernel
 

@@ -18,19 +18,6 @@ from percpu_ffi.trace.operations import FREE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = [
-    "DEFAULT_GEOMETRY",
-    "Expected",
-    "Geometry",
-    "Kind",
-    "Options",
-    "Phase",
-    "Workload",
-    "allocs",
-    "frees",
-    "replacements",
-]
-
 WORDS = 4  # of an operation
 HANDLE, KIND = 2, 3  # which of them
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.bench.workload import Geometry, Options
 
-__all__ = ["SIZES", "WORKLOADS", "make_workloads", "samples"]
-
 SIZES = (4, 16, 64, 256, 1024)
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 RECORDINGS = {"netns-churn": "netns_churn.ftrace.xz", "fork-storm": "fork_storm.perf.xz"}

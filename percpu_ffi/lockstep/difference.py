@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from percpu_ffi.state import ChunkState, State
     from percpu_ffi.trace import Trace
 
-__all__ = ["Difference"]
-
 AROUND = 256  # bytes of a map to draw before and after the offset
 WIDTH = 64  # characters of a drawn map
 MAX_LINES = 12  # differing fields to list

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.trace import Key, Op
 
-__all__ = ["ASPECTS", "AllocatorLike", "Factory", "describe_error", "drive", "lockstep", "run"]
-
 INSPECTED = ("state", "counters", "work")  # methods whose results are compared
 ASPECTS = ("errors", "pointers", *INSPECTED)
 

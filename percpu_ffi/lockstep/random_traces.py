@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.trace import Op
 
-__all__ = ["Mix", "random_setup", "random_trace"]
-
 PAGE_SIZES = (64,) * 8 + (4096,) * 5 + (1, 2, 4, 16, 256, 1024, 16384)
 MOST_CPUS = 5
 PAGES = 16  # of the smallest unit, and of the largest request

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from percpu_ffi.lockstep.driver import Factory
     from percpu_ffi.trace import Op
 
-__all__ = ["shorten"]
-
 
 def shorten(
     factories: Mapping[str, Factory],

@@ -22,8 +22,6 @@ from percpu_ffi.errors import RecordError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Instance", "find_tracefs"]
-
 PLACES = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 NAME = re.compile(r"percpu-ffi-(\d+)-[0-9a-f]+")
 EVENTS = "events/percpu"

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.interface import PerCpu
 
-__all__ = ["Watched"]
-
 
 class Watched:
     """The methods of an allocator, with a record of the live areas.
