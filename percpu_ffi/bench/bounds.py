@@ -16,7 +16,7 @@ from percpu_ffi._core import ffi, lib
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.bench.contenders import CONTENDERS
 from percpu_ffi.bench.measure import measure
-from percpu_ffi.bench.results import BoundResult
+from percpu_ffi.bench.results import BoundResult, Results
 from percpu_ffi.bench.workload import Options, Workload
 from percpu_ffi.bench.workloads import SIZES, WORKLOADS, samples
 from percpu_ffi.trace import Trace
@@ -24,8 +24,6 @@ from percpu_ffi.trace import Trace
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from percpu_ffi.bench.results import Results
 
 ROUNDS = 41
 CALLS = 1000  # of each contender in a round of single calls

@@ -14,14 +14,13 @@ from dataclasses import asdict, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from percpu_ffi.bench.contenders import CONTENDERS
+from percpu_ffi.bench.contenders import CONTENDERS, Contender
 from percpu_ffi.bench.histogram import Histogram
 from percpu_ffi.bench.results import Figures, PhaseResult, WorkloadResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from percpu_ffi.bench.contenders import Contender
     from percpu_ffi.bench.workload import Workload
 
 MAX_REPETITIONS = 1000  # however short: the figures of each one are kept

@@ -10,13 +10,12 @@ from percpu_ffi.bench.bounds import BOUNDS
 from percpu_ffi.bench.contenders import CONTENDERS
 from percpu_ffi.bench.machine import describe_machine
 from percpu_ffi.bench.measure import measure
-from percpu_ffi.bench.results import Results
+from percpu_ffi.bench.results import Results, WorkloadResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from percpu_ffi.bench.results import WorkloadResult
     from percpu_ffi.bench.workload import Options, Workload
 
     ProgressBar = Callable[[str, int, str], AbstractContextManager[Callable[[int], object] | None]]

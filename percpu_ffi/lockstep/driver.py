@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from percpu_ffi.errors import ConfigError, without_warnings
 from percpu_ffi.lockstep.difference import Difference
-from percpu_ffi.trace import Trace
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from percpu_ffi.trace import Key, Op
+from percpu_ffi.trace import Key, Op, Trace
 
 INSPECTED = ("state", "counters", "work")  # methods whose results are compared
 ASPECTS = ("errors", "pointers", *INSPECTED)

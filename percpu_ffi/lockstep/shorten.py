@@ -11,15 +11,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from percpu_ffi.lockstep.driver import ASPECTS, lockstep
-from percpu_ffi.trace import Trace
+from percpu_ffi.lockstep.driver import ASPECTS, Factory, lockstep
+from percpu_ffi.trace import Op, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from percpu_ffi.lockstep.difference import Difference
-    from percpu_ffi.lockstep.driver import Factory
-    from percpu_ffi.trace import Op
 
 
 def shorten(
