@@ -10,6 +10,7 @@ from __future__ import annotations
 import lzma
 import tempfile
 import time
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._core import ffi, lib
@@ -40,19 +41,12 @@ NO_SAMPLES = "the recordings are part of the source, not of a wheel"
 
 def cells(results: Results) -> list[BoundResult]:
     """Compare port and 2009 file on each cell of the published measurement."""
-    return [
-        _of_workload(
-            results,
-            BoundResult(
-                f"port / upstream, {phase}, {size} bytes",
-                limit=0.5 if (size, phase) in HALF else 1.0,
-                at_most=True,
-            ),
-            (f"objects-{size}", phase, "port", "upstream"),
-        )
-        for phase in CELLS
-        for size in SIZES
-    ]
+    rows = []
+    for phase, size in product(CELLS, SIZES):
+        limit = 0.5 if (size, phase) in HALF else 1.0
+        bound = BoundResult(f"port / upstream, {phase}, {size} bytes", limit, at_most=True)
+        rows.append(_of_workload(results, bound, (f"objects-{size}", phase, "port", "upstream")))
+    return rows
 
 
 def real_memory(results: Results) -> list[BoundResult]:

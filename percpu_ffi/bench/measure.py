@@ -64,7 +64,11 @@ def measure(
             if progress:
                 progress(1)
     except KeyboardInterrupt:
-        _keep_complete_repetitions(result)
+        repetitions = result.whole_repetitions
+        for phase in result.phases:
+            for figures in phase.contenders.values():
+                del figures.ns[repetitions:]
+        result.partial = True
     work = {phase.name: phase.work for phase in result.phases}
     result.expected = [
         replace(row, counted=(work[row.phase] or {}).get(row.counter)) for row in workload.expected
@@ -79,14 +83,6 @@ def _empty_result(workload: Workload, contenders: Sequence[str]) -> WorkloadResu
             empty = PhaseResult(phase.name, 0, None, {name: Figures() for name in contenders})
             phases.setdefault(phase.name, empty).operations += len(phase)
     return WorkloadResult(workload.name, workload.what, list(phases.values()))
-
-
-def _keep_complete_repetitions(result: WorkloadResult) -> None:
-    repetitions = result.whole_repetitions
-    for phase in result.phases:
-        for figures in phase.contenders.values():
-            del figures.ns[repetitions:]
-    result.partial = True
 
 
 def _run(workload: Workload, contender: Contender, result: WorkloadResult) -> None:

@@ -40,12 +40,12 @@ class Plan:
 
 def new_results(plan: Plan) -> Results:
     """Return the results of a run that has not begun; they are partial until it ends."""
-    return Results(
-        describe_machine(),
-        {**asdict(plan.options), "repeat": plan.repeat, "seconds": plan.seconds},
-        notes=_left_out(plan),
-        partial=True,
-    )
+    notes = []
+    if not plan.contenders:
+        notes = [f"{c.name}: {why}" for c in CONTENDERS.values() if (why := c.missing())]
+        notes.append("model: only with --contender model, best with --objects 2000 --repeat 3")
+    options = {**asdict(plan.options), "repeat": plan.repeat, "seconds": plan.seconds}
+    return Results(describe_machine(), options, notes=notes, partial=True)
 
 
 def run(
@@ -85,13 +85,3 @@ def _measure(workload: Workload, plan: Plan, progress_bar: ProgressBar) -> Workl
     runs = (plan.repeat + 1) * len(contenders)
     with progress_bar(workload.name, runs, "run") as progress:
         return measure(workload, contenders, plan.repeat, plan.seconds, progress)
-
-
-def _left_out(plan: Plan) -> list[str]:
-    if plan.contenders:
-        return []
-    why = [(contender.name, contender.missing()) for contender in CONTENDERS.values()]
-    return [
-        *(f"{name}: {reason}" for name, reason in why if reason),
-        "model: only with --contender model, best with --objects 2000 --repeat 3",
-    ]
