@@ -57,26 +57,22 @@ class Driver:
     def run(
         self, ops: Iterable[Any], progress: Callable[[int], object] | None
     ) -> Difference | None:
-        """Do operations, up to the first difference."""
+        """Do each operation in every allocator and compare, up to the first difference."""
         with without_warnings():  # counters() has their number
             if difference := self.look([""] * len(self.allocators)):
                 return difference
             for op in ops:
                 if op[0] == "inject":
                     _check_methods(self.allocators, ("inject",))
-                if difference := self.do(op):
+                self.done.append(op)
+                pairs = zip(self.allocators.values(), self.live, strict=True)
+                answers = [_answer(allocator, live, op) for allocator, live in pairs]
+                self.failures += isinstance(answers[0], str)
+                if difference := self.look(answers):
                     return difference
                 if progress:
                     progress(1)
         return None
-
-    def do(self, op: Op) -> Difference | None:
-        """Do one operation in every allocator and compare."""
-        self.done.append(op)
-        pairs = zip(self.allocators.values(), self.live, strict=True)
-        answers = [_answer(allocator, live, op) for allocator, live in pairs]
-        self.failures += isinstance(answers[0], str)
-        return self.look(answers)
 
     def look(self, answers: Sequence[int | str]) -> Difference | None:
         """Compare the answers to an operation, and the allocators after it."""
