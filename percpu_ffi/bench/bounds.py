@@ -10,13 +10,14 @@ from __future__ import annotations
 import lzma
 import tempfile
 import time
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._core import ffi, lib
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.bench.contenders import CONTENDERS
 from percpu_ffi.bench.measure import measure
-from percpu_ffi.bench.results import BoundResult
+from percpu_ffi.bench.results import BoundResult, Results
 from percpu_ffi.bench.workload import Options, Workload
 from percpu_ffi.bench.workloads import SIZES, WORKLOADS, samples
 from percpu_ffi.trace import Trace
@@ -24,10 +25,6 @@ from percpu_ffi.trace import Trace
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from percpu_ffi.bench.results import Results
-
-__all__ = ["BOUNDS"]
 
 ROUNDS = 41
 CALLS = 1000  # of each contender in a round of single calls
@@ -44,19 +41,12 @@ NO_SAMPLES = "the recordings are part of the source, not of a wheel"
 
 def cells(results: Results) -> list[BoundResult]:
     """Compare port and 2009 file on each cell of the published measurement."""
-    return [
-        _of_workload(
-            results,
-            BoundResult(
-                f"port / upstream, {phase}, {size} bytes",
-                limit=0.5 if (size, phase) in HALF else 1.0,
-                at_most=True,
-            ),
-            (f"objects-{size}", phase, "port", "upstream"),
-        )
-        for phase in CELLS
-        for size in SIZES
-    ]
+    rows = []
+    for phase, size in product(CELLS, SIZES):
+        limit = 0.5 if (size, phase) in HALF else 1.0
+        bound = BoundResult(f"port / upstream, {phase}, {size} bytes", limit, at_most=True)
+        rows.append(_of_workload(results, bound, (f"objects-{size}", phase, "port", "upstream")))
+    return rows
 
 
 def real_memory(results: Results) -> list[BoundResult]:

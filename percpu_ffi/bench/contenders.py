@@ -17,6 +17,7 @@ from percpu_ffi._core import ffi, lib
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.bench.histogram import Histogram
 from percpu_ffi.bench.upstream import PAGE, Upstream, percpu_c_named
+from percpu_ffi.bench.workload import Workload, frees
 from percpu_ffi.errors import ConfigError, PercpuError
 from percpu_ffi.model import Model
 from percpu_ffi.replay import STEP
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from typing_extensions import Self
-
-    from percpu_ffi.bench.workload import Workload
 
 __all__ = ["CONTENDERS", "Contender", "Latencies", "Session", "choose_contenders"]
 
@@ -81,7 +80,7 @@ class CSession(Session):
 
     def __init__(self, workload: Workload, contender: Any, allocator: Any = None) -> None:
         super().__init__(allocator)
-        self._drain = workload.drain
+        self._drain = frees(range(workload.slots))
         self._kinds = ffi.new("struct pcpu_kind[]", list(workload.kinds))
         self._ptrs = ffi.new("int64_t[]", workload.slots)
         self._bench = ffi.new(

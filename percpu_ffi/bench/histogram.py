@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Histogram", "bucket_end"]
-
 
 def bucket_end(index: int) -> int:
     """Return the highest value of a bucket, nanoseconds."""

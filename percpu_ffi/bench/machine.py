@@ -13,8 +13,6 @@ from pathlib import Path
 
 from percpu_ffi import __version__
 
-__all__ = ["compiler", "describe_machine", "extension_flags"]
-
 # setup.py adds it; the last one of several counts
 OPTIMISE = "-O3"
 

@@ -14,17 +14,14 @@ from dataclasses import asdict, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from percpu_ffi.bench.contenders import CONTENDERS
+from percpu_ffi.bench.contenders import CONTENDERS, Contender
 from percpu_ffi.bench.histogram import Histogram
 from percpu_ffi.bench.results import Figures, PhaseResult, WorkloadResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from percpu_ffi.bench.contenders import Contender
     from percpu_ffi.bench.workload import Workload
-
-__all__ = ["measure"]
 
 MAX_REPETITIONS = 1000  # however short: the figures of each one are kept
 
@@ -67,7 +64,11 @@ def measure(
             if progress:
                 progress(1)
     except KeyboardInterrupt:
-        _keep_complete_repetitions(result)
+        repetitions = result.whole_repetitions
+        for phase in result.phases:
+            for figures in phase.contenders.values():
+                del figures.ns[repetitions:]
+        result.partial = True
     work = {phase.name: phase.work for phase in result.phases}
     result.expected = [
         replace(row, counted=(work[row.phase] or {}).get(row.counter)) for row in workload.expected
@@ -82,14 +83,6 @@ def _empty_result(workload: Workload, contenders: Sequence[str]) -> WorkloadResu
             empty = PhaseResult(phase.name, 0, None, {name: Figures() for name in contenders})
             phases.setdefault(phase.name, empty).operations += len(phase)
     return WorkloadResult(workload.name, workload.what, list(phases.values()))
-
-
-def _keep_complete_repetitions(result: WorkloadResult) -> None:
-    repetitions = result.whole_repetitions
-    for phase in result.phases:
-        for figures in phase.contenders.values():
-            del figures.ns[repetitions:]
-    result.partial = True
 
 
 def _run(workload: Workload, contender: Contender, result: WorkloadResult) -> None:

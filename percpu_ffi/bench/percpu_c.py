@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["BLOB", "CannotCompile", "WrongFile", "compile_with"]
-
 BLOB = "9ac01980cce084f51cde78edd5e0fec534f19023"
 
 
@@ -63,14 +61,9 @@ def compile_with(
             f"{percpu_c} is git blob {given}; the 2009 file is needed, mm/percpu.c of Linux "
             f"commit 8d408b4be37b, blob {BLOB}: 'git show {BLOB}' prints it in a clone of Linux"
         )
-    arguments = [
-        *flags,
-        f'-D{define}="{percpu_c.resolve()}"',
-        *map(str, sources),
-        *("-o", str(library)),
-    ]
+    macro = f'-D{define}="{percpu_c.resolve()}"'
     try:
-        command = [*compiler(), *arguments]
+        command = [*compiler(), *flags, macro, *map(str, sources), "-o", str(library)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     except (OSError, ValueError) as error:
         raise CannotCompile(

@@ -20,17 +20,6 @@ from percpu_ffi.bench.histogram import Histogram
 from percpu_ffi.bench.workload import Expected  # noqa: TC001 - get_type_hints() needs it
 from percpu_ffi.errors import PercpuError
 
-__all__ = [
-    "BoundResult",
-    "Figures",
-    "PhaseResult",
-    "Results",
-    "ResultsError",
-    "WorkloadResult",
-    "load",
-    "save",
-]
-
 FORMAT = "percpu-ffi bench"
 VERSION = 1
 

@@ -10,18 +10,15 @@ from percpu_ffi.bench.bounds import BOUNDS
 from percpu_ffi.bench.contenders import CONTENDERS
 from percpu_ffi.bench.machine import describe_machine
 from percpu_ffi.bench.measure import measure
-from percpu_ffi.bench.results import Results
+from percpu_ffi.bench.results import Results, WorkloadResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from percpu_ffi.bench.results import WorkloadResult
     from percpu_ffi.bench.workload import Options, Workload
 
     ProgressBar = Callable[[str, int, str], AbstractContextManager[Callable[[int], object] | None]]
-
-__all__ = ["Plan", "new_results", "run"]
 
 
 @dataclass(frozen=True)
@@ -43,12 +40,12 @@ class Plan:
 
 def new_results(plan: Plan) -> Results:
     """Return the results of a run that has not begun; they are partial until it ends."""
-    return Results(
-        describe_machine(),
-        {**asdict(plan.options), "repeat": plan.repeat, "seconds": plan.seconds},
-        notes=_left_out(plan),
-        partial=True,
-    )
+    notes = []
+    if not plan.contenders:
+        notes = [f"{c.name}: {why}" for c in CONTENDERS.values() if (why := c.missing())]
+        notes.append("model: only with --contender model, best with --objects 2000 --repeat 3")
+    options = {**asdict(plan.options), "repeat": plan.repeat, "seconds": plan.seconds}
+    return Results(describe_machine(), options, notes=notes, partial=True)
 
 
 def run(
@@ -88,13 +85,3 @@ def _measure(workload: Workload, plan: Plan, progress_bar: ProgressBar) -> Workl
     runs = (plan.repeat + 1) * len(contenders)
     with progress_bar(workload.name, runs, "run") as progress:
         return measure(workload, contenders, plan.repeat, plan.seconds, progress)
-
-
-def _left_out(plan: Plan) -> list[str]:
-    if plan.contenders:
-        return []
-    why = [(contender.name, contender.missing()) for contender in CONTENDERS.values()]
-    return [
-        *(f"{name}: {reason}" for name, reason in why if reason),
-        "model: only with --contender model, best with --objects 2000 --repeat 3",
-    ]

@@ -20,8 +20,6 @@ from percpu_ffi.bench.machine import extension_flags
 from percpu_ffi.bench.percpu_c import compile_with
 from percpu_ffi.errors import ConfigError
 
-__all__ = ["Upstream", "percpu_c_named"]
-
 SOURCE = Path(__file__).resolve().with_name("upstream.c")
 PAGE = 4096  # bytes; known at compile time, as in a kernel
 
@@ -47,16 +45,10 @@ def _library(percpu_c: Path) -> ctypes.CDLL:
             percpu_c, "UPSTREAM_PERCPU_C", [*flags, *shared], [SOURCE], directory / "upstream.so"
         )
         library = ctypes.CDLL(str(path))
-    library.upstream_start.restype = ctypes.c_int64
-    library.upstream_start.argtypes = [
-        *(ctypes.c_int64, ctypes.c_int64),
-        *(ctypes.c_void_p, ctypes.c_void_p),
-    ]
+    int64, pointer = ctypes.c_int64, ctypes.c_void_p
+    library.upstream_start.restype = int64
+    library.upstream_start.argtypes = [int64, int64, pointer, pointer]
     return library
-
-
-def _address(function: Any) -> int:
-    return int(ffi.cast("uintptr_t", function))
 
 
 class Upstream:
@@ -74,28 +66,19 @@ class Upstream:
         if Upstream._open:
             raise ConfigError("the 2009 file has one state: close its other allocator first")
         self._library = _library(percpu_c)
-        self.unit_size: int = self._library.upstream_start(
-            cpus,
-            static_size,
-            _address(ffi.addressof(lib, "fake_rb_insert")),
-            _address(ffi.addressof(lib, "fake_rb_erase")),
-        )
-        self._chunk_size = self.unit_size * cpus
+        services = (ffi.addressof(lib, name) for name in ("fake_rb_insert", "fake_rb_erase"))
+        addresses = (int(ffi.cast("uintptr_t", service)) for service in services)
+        self._chunk_size = self._library.upstream_start(cpus, static_size, *addresses) * cpus
         Upstream._open = True
 
     def contender(self) -> Any:
         """Return its functions for the benchmark's loop, a ``struct pcpu_contender``."""
-        functions = {
-            name: ffi.cast(
-                signature,
-                ctypes.cast(getattr(self._library, f"upstream_{name}"), ctypes.c_void_p).value,
-            )
-            for name, signature in (
-                ("alloc", "int64_t(*)(struct pcpu *, int64_t, int64_t)"),
-                ("free", "int(*)(struct pcpu *, int64_t)"),
-            )
-        }
-        return ffi.new("struct pcpu_contender *", functions)[0]
+        contender = ffi.new("struct pcpu_contender *")
+        for name in ("alloc", "free"):
+            function = ctypes.cast(self._library[f"upstream_{name}"], ctypes.c_void_p)
+            signature = ffi.typeof(getattr(contender, name))
+            setattr(contender, name, ffi.cast(signature, function.value))
+        return contender[0]
 
     def locate(self, ptr: int) -> tuple[int, int]:
         """Return the chunk of a pointer, by order of creation, and the offset in it.

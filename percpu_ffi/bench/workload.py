@@ -18,19 +18,6 @@ from percpu_ffi.trace.operations import FREE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = [
-    "DEFAULT_GEOMETRY",
-    "Expected",
-    "Geometry",
-    "Kind",
-    "Options",
-    "Phase",
-    "Workload",
-    "allocs",
-    "frees",
-    "replacements",
-]
-
 WORDS = 4  # of an operation
 HANDLE, KIND = 2, 3  # which of them
 
@@ -159,11 +146,6 @@ class Workload:
     geometry: Geometry = DEFAULT_GEOMETRY
     expected: tuple[Expected, ...] = ()
 
-    @property
-    def drain(self) -> array[int]:
-        """Operations that free every live area."""
-        return frees(range(self.slots))
-
 
 def _ops(handles: Sequence[int], kinds: Iterable[int]) -> array[int]:
     ops = array("I", bytes(4 * WORDS * len(handles)))
@@ -184,8 +166,6 @@ def frees(handles: Sequence[int]) -> array[int]:
 
 def replacements(handles: Sequence[int], kinds: Sequence[int]) -> array[int]:
     """Return operations that free each handle's area and allocate another one."""
-    ops = array("I", bytes(8 * WORDS * len(handles)))
-    ops[HANDLE :: 2 * WORDS] = ops[WORDS + HANDLE :: 2 * WORDS] = array("I", handles)
-    ops[KIND :: 2 * WORDS] = array("I", [FREE]) * len(handles)
+    ops = frees([handle for handle in handles for _ in range(2)])
     ops[WORDS + KIND :: 2 * WORDS] = array("I", kinds)
     return ops

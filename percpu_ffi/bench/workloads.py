@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from percpu_ffi.bench.workload import (
     DEFAULT_GEOMETRY,
+    Geometry,
+    Options,
     Phase,
     Workload,
     allocs,
@@ -29,10 +31,6 @@ from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from percpu_ffi.bench.workload import Geometry, Options
-
-__all__ = ["SIZES", "WORKLOADS", "make_workloads", "samples"]
 
 SIZES = (4, 16, 64, 256, 1024)
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"

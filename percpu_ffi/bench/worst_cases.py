@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.bench.workload import Geometry, Options
 
-__all__ = ["WORST_CASES"]
-
 MAX_OBJECTS = 1 << 14  # of aligned_4 the work grows with their square
 MAX_ROUNDS = 1 << 12  # of border_thrash
 MAX_VAIN_ROUNDS = 1 << 10  # of lying_hint

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from percpu_ffi.lockstep.difference import Difference
     from percpu_ffi.trace import Trace
 
-__all__ = ["Campaign", "Totals"]
-
 CASES_A_TASK = 10  # about a second of work, which an interruption may lose
 MAX_LENGTH = 1_000_000  # operations of a case
 MAX_TRIES = 1000  # to find a set-up that fits the given arguments

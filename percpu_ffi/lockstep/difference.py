@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from itertools import accumulate, groupby, zip_longest
+from itertools import accumulate, groupby, takewhile, zip_longest
 from typing import TYPE_CHECKING
 
 from percpu_ffi._util.text import plural
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.state import ChunkState, State
     from percpu_ffi.trace import Trace
-
-__all__ = ["Difference"]
 
 AROUND = 256  # bytes of a map to draw before and after the offset
 WIDTH = 64  # characters of a drawn map
@@ -140,12 +138,8 @@ def _pages(populated: tuple[int, ...]) -> str:
 
 def _common_bytes(left: tuple[int, ...], right: tuple[int, ...]) -> int:
     """Return the offset up to which two maps are the same."""
-    offset = 0
-    for a, b in zip(left, right, strict=False):
-        if a != b:
-            break
-        offset += abs(a)
-    return offset
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))
+    return sum(abs(entry) for entry, _ in same)
 
 
 def _between(entries: tuple[int, ...], start: int, end: int) -> str:

@@ -3,19 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from percpu_ffi.errors import ConfigError, without_warnings
 from percpu_ffi.lockstep.difference import Difference
-from percpu_ffi.trace import Trace
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from percpu_ffi.trace import Key, Op
-
-__all__ = ["ASPECTS", "AllocatorLike", "Factory", "describe_error", "drive", "lockstep", "run"]
+from percpu_ffi.trace import Key, Op, Trace
 
 INSPECTED = ("state", "counters", "work")  # methods whose results are compared
 ASPECTS = ("errors", "pointers", *INSPECTED)
@@ -64,26 +57,22 @@ class Driver:
     def run(
         self, ops: Iterable[Any], progress: Callable[[int], object] | None
     ) -> Difference | None:
-        """Do operations, up to the first difference."""
+        """Do each operation in every allocator and compare, up to the first difference."""
         with without_warnings():  # counters() has their number
             if difference := self.look([""] * len(self.allocators)):
                 return difference
             for op in ops:
                 if op[0] == "inject":
                     _check_methods(self.allocators, ("inject",))
-                if difference := self.do(op):
+                self.done.append(op)
+                pairs = zip(self.allocators.values(), self.live, strict=True)
+                answers = [_answer(allocator, live, op) for allocator, live in pairs]
+                self.failures += isinstance(answers[0], str)
+                if difference := self.look(answers):
                     return difference
                 if progress:
                     progress(1)
         return None
-
-    def do(self, op: Op) -> Difference | None:
-        """Do one operation in every allocator and compare."""
-        self.done.append(op)
-        pairs = zip(self.allocators.values(), self.live, strict=True)
-        answers = [_answer(allocator, live, op) for allocator, live in pairs]
-        self.failures += isinstance(answers[0], str)
-        return self.look(answers)
 
     def look(self, answers: Sequence[int | str]) -> Difference | None:
         """Compare the answers to an operation, and the allocators after it."""

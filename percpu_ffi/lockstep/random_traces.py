@@ -15,16 +15,12 @@ from typing import TYPE_CHECKING, Any
 from percpu_ffi._util.integers import integer
 from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.errors import ConfigError, shown
-from percpu_ffi.trace import Trace
+from percpu_ffi.trace import Op, Trace
 from percpu_ffi.trace.operations import checked_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from random import Random
-
-    from percpu_ffi.trace import Op
-
-__all__ = ["Mix", "random_setup", "random_trace"]
 
 PAGE_SIZES = (64,) * 8 + (4096,) * 5 + (1, 2, 4, 16, 256, 1024, 16384)
 MOST_CPUS = 5

@@ -11,17 +11,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from percpu_ffi.lockstep.driver import ASPECTS, lockstep
-from percpu_ffi.trace import Trace
+from percpu_ffi.lockstep.driver import ASPECTS, Factory, lockstep
+from percpu_ffi.trace import Op, Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from percpu_ffi.lockstep.difference import Difference
-    from percpu_ffi.lockstep.driver import Factory
-    from percpu_ffi.trace import Op
-
-__all__ = ["shorten"]
 
 
 def shorten(
@@ -40,35 +36,24 @@ def shorten(
     Returns: the difference of the short trace.
 
     """
-    best = difference
+    best, pieces = difference, 2
     with suppress(KeyboardInterrupt):
-        for found in _shorter(factories, difference, compare):
-            if progress:
-                progress(len(best.trace) - len(found.trace))
-            best = found
+        while len(best.trace) > 1:
+            ops = list(best.trace)
+            size = -(-len(ops) // pieces)
+            for start in range(0, len(ops), size):
+                rest = _without_stray_frees(ops[:start] + ops[start + size :])
+                trace = Trace.from_ops(rest, best.trace.setup)
+                if found := lockstep(factories, trace, compare=compare):
+                    if progress:
+                        progress(len(ops) - len(found.trace))
+                    best, pieces = found, max(pieces - 1, 2)
+                    break
+            else:
+                if size == 1:
+                    break
+                pieces = min(2 * pieces, len(ops))
     return best
-
-
-def _shorter(
-    factories: Mapping[str, Factory], difference: Difference, compare: Collection[str]
-) -> Iterator[Difference]:
-    """Yield the differences of ever shorter traces."""
-    setup, ops = difference.trace.setup, list(difference.trace)
-    pieces = 2
-    while len(ops) > 1:
-        size = -(-len(ops) // pieces)
-        for start in range(0, len(ops), size):
-            rest = _without_stray_frees(ops[:start] + ops[start + size :])
-            found = lockstep(factories, Trace.from_ops(rest, setup), compare=compare)
-            if found:
-                yield found
-                ops = list(found.trace)
-                pieces = max(pieces - 1, 2)
-                break
-        else:
-            if size == 1:
-                break
-            pieces = min(2 * pieces, len(ops))
 
 
 def _without_stray_frees(ops: list[Op]) -> list[Op]:

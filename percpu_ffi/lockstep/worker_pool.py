@@ -10,8 +10,6 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-__all__ = ["WorkerPool"]
-
 
 class WorkerPool(ProcessPoolExecutor):
     """A pool of processes, one for each core by default.

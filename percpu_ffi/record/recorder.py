@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from percpu_ffi.record.period import Period
     from percpu_ffi.record.tracefs import Instance
 
-__all__ = ["Recording", "record"]
-
 # seconds between two reads of an empty pipe; a wake-up by the kernel would come with each
 # event, and disturb the machine more
 PAUSE = 0.01

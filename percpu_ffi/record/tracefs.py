@@ -22,10 +22,9 @@ from percpu_ffi.errors import RecordError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Instance", "find_tracefs"]
-
 PLACES = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 NAME = re.compile(r"percpu-ffi-(\d+)-[0-9a-f]+")
+LOST = re.compile(r"^(?:overrun|commit overrun|dropped events): (\d+)$", re.MULTILINE)
 EVENTS = "events/percpu"
 
 # the clock that all CPUs share: an area may be freed on another CPU than it was allocated
@@ -100,18 +99,16 @@ class Instance:
             RecordError: the kernel refuses, or has no memory for the buffers.
 
         """
-        made = False
         try:
             _remove_stale(self.path.parent, self._warn)
             os.mkdir(self.path)
-            made = True
-            self._set_up()
-        except BaseException as error:
-            if made:
-                self._remove()
-            if isinstance(error, OSError):
-                raise _refused(self.path, error) from error
-            raise
+            try:
+                self._set_up()
+            except BaseException:
+                self.__exit__()
+                raise
+        except OSError as error:
+            raise _refused(self.path, error) from error
         return self
 
     def _set_up(self) -> None:
@@ -132,9 +129,24 @@ class Instance:
         pipe = self.path / "trace_pipe"
         self._pipe = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Remove the instance, with its events and buffers."""
-        self._remove()
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
+        for _ in range(BUSY_TRIES):
+            try:
+                os.rmdir(self.path)  # also switches its events off
+                return
+            except OSError as error:
+                reason = error
+            time.sleep(BUSY_PAUSE)
+        with suppress(RecordError):  # the warning below is enough
+            self.switch(False)
+        self._warn(
+            f"{self.path} could not be removed ({reason.strerror}): another process reads it; "
+            f"end that, then: rmdir {self.path}"
+        )
 
     def switch(self, on: bool) -> None:
         """Switch the events on or off; what is in the buffers can still be read.
@@ -158,47 +170,21 @@ class Instance:
 
     def lost(self) -> int:
         """Return how many events the kernel lost, by its own count."""
-        names = ("overrun", "commit overrun", "dropped events")
-        total = 0
-        for file in self.path.glob("per_cpu/cpu*/stats"):
-            for line in file.read_text(encoding="ascii").splitlines():
-                name, _, value = line.partition(": ")
-                total += int(value) if name in names else 0
-        return total
-
-    def _remove(self) -> None:
-        if self._pipe >= 0:
-            os.close(self._pipe)
-            self._pipe = -1
-        for _ in range(BUSY_TRIES):
-            try:
-                os.rmdir(self.path)  # also switches its events off
-                return
-            except OSError as error:
-                reason = error
-            time.sleep(BUSY_PAUSE)
-        with suppress(RecordError):  # the warning below is enough
-            self.switch(False)
-        self._warn(
-            f"{self.path} could not be removed ({reason.strerror}): another process reads it; "
-            f"end that, then: rmdir {self.path}"
-        )
+        files = self.path.glob("per_cpu/cpu*/stats")
+        text = "".join(file.read_text(encoding="ascii") for file in files)
+        return sum(map(int, LOST.findall(text)))
 
 
 def _remove_stale(instances: Path, warn: Callable[[str], object]) -> None:
     """Remove the instances of recorders that were killed, or could not remove them."""
     for path in instances.iterdir():
         name = NAME.fullmatch(path.name)
-        if name and not _is_other_process(int(name[1])):
+        if name and (int(name[1]) == os.getpid() or not Path("/proc", name[1]).exists()):
             try:
                 os.rmdir(path)  # busy where the recorder runs in another container
             except OSError:
                 continue
             warn(f"removed {path}, left by a recorder that no longer runs")
-
-
-def _is_other_process(pid: int) -> bool:
-    return pid != os.getpid() and Path(f"/proc/{pid}").exists()
 
 
 def _write(path: Path, text: str) -> None:

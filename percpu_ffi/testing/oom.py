@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.lockstep import Factory
 
-__all__ = ["Site", "Sweep", "SweepFailed", "oom_sweep"]
-
 
 @dataclass(frozen=True)
 class Site:

@@ -24,14 +24,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.testing.watched import Watched
 
-__all__ = [
-    "percpu",
-    "percpu_factory",
-    "percpu_model",
-    "pytest_configure",
-    "pytest_runtest_makereport",
-]
-
 PASSED = pytest.StashKey[bool]()
 
 

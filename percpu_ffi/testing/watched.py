@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,11 +15,8 @@ from percpu_ffi.errors import InvalidPointer
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Iterable, Sequence
 
     from percpu_ffi.interface import PerCpu
-
-__all__ = ["Watched"]
 
 
 class Watched:
