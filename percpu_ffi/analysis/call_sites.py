@@ -8,20 +8,15 @@ Keys have the names of the kernel's tools/mm/page_owner_sort.c: allocations with
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from percpu_ffi.analysis.lifetimes import FREED, KEPT, REALLOCATED, lifetimes, lives_of
 from percpu_ffi.errors import ConfigError
+from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import NO_TIME, Kind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from percpu_ffi.trace import Trace
-
-__all__ = ["CULL", "DEFAULT_SORT", "FIGURES", "CallSites", "Figures", "Moment", "Row", "who"]
 
 
 def function(site: str) -> str:

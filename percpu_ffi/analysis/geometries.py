@@ -17,21 +17,16 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.errors import ConfigError, PercpuMemoryError, without_warnings
+from percpu_ffi.interface import PerCpu
+from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import FAULT, FREE, NO_PLACE, OP
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from percpu_ffi.interface import PerCpu
-    from percpu_ffi.trace import Trace
-    from percpu_ffi.work import Work, WorkByCall
-
-__all__ = ["GEOMETRY", "Outcome", "Refusal", "compare", "steps"]
+from percpu_ffi.work import Work, WorkByCall
 
 GEOMETRY = ("first_chunk", "unit_size", "cpus", "static_size", "free_size", "page_size")
 

@@ -3,18 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from percpu_ffi.errors import damaged_trace
+from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import FAULT, FREE, NO_TIME, ORPHAN
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from percpu_ffi.trace import Trace
-
-__all__ = ["FREED", "KEPT", "REALLOCATED", "Lives", "lifetimes", "lives_of"]
 
 # how a life ends
 KEPT = 0  # it does not: the area is live at the end of the trace

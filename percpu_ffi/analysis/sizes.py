@@ -4,18 +4,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from percpu_ffi.analysis.lifetimes import lives_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from percpu_ffi.trace import Trace
-
-__all__ = ["Bucket", "Distribution", "Request", "SizeRow", "sizes", "total"]
+from percpu_ffi.trace import Trace
 
 DIGITS = 6  # of shares
 

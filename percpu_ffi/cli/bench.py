@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from percpu_ffi.bench.contenders import CONTENDERS, choose_contenders
-from percpu_ffi.bench.results import load, save
+from percpu_ffi.bench.results import WorkloadResult, load, save
 from percpu_ffi.bench.run import Plan, new_results
 from percpu_ffi.bench.run import run as measure_all
 from percpu_ffi.bench.workload import Options
@@ -21,9 +20,6 @@ from percpu_ffi.errors import ConfigError
 from percpu_ffi.reports.bench import LEGEND, choices, final_lines, plan_line, workload_tables
 from percpu_ffi.reports.bench_chart import plot
 from percpu_ffi.reports.bench_difference import difference
-
-if TYPE_CHECKING:
-    from percpu_ffi.bench.results import WorkloadResult
 
 MISSED = 1  # exit status
 MOST_REPETITIONS = 10_000

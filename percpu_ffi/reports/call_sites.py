@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from percpu_ffi._util.text import csv_text, duration, plural, printable, table
-from percpu_ffi.analysis.call_sites import FIGURES
+from percpu_ffi.analysis.call_sites import FIGURES, CallSites, Figures, Moment
 from percpu_ffi.reports.recording import caveats, missing_events, recorded_on
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from percpu_ffi.analysis.call_sites import CallSites, Figures, Moment
-    from percpu_ffi.trace import Trace
+from percpu_ffi.trace import Trace
 
 TITLES = {"site": "call site"}
 NO_SITES = (

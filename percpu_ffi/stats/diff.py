@@ -3,17 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from percpu_ffi.stats.dump import ALLOCATION, CHUNKS, TOTALS, Chunk
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from percpu_ffi.stats.dump import Dump
-
-__all__ = ["diff", "diff_text"]
+from percpu_ffi.stats.dump import ALLOCATION, CHUNKS, TOTALS, Chunk, Dump
 
 NOTHING: Mapping[str, int] = {}
 

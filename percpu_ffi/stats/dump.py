@@ -8,15 +8,11 @@ field more or less.  So any field is read, by name, and the order is kept.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from percpu_ffi.errors import StatsError, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-__all__ = ["ALLOCATION", "CHUNKS", "FIRST", "OTHER", "TOTALS", "Chunk", "Dump"]
 
 TITLE = "Percpu Memory Statistics"
 ALLOCATION, TOTALS, CHUNKS = "Allocation Info:", "Global Stats:", "Per Chunk Stats:"
