@@ -151,15 +151,19 @@ def _run(
     progress: Callable[[int], object] | None,
 ) -> Outcome:
     with Allocator(**setup) as allocator, without_warnings():
+        (first,) = allocator.state().chunks  # nothing is allocated yet
         result = allocator.replay(trace, progress)
         work = allocator.work()
     shifts = _shifts(known, result.pointers, allocator)
     (shift, same_shifted), *_ = [*shifts.most_common(1), (None, None)]
     return Outcome(
         geometry={
-            **{name: getattr(allocator._config, name) for name in GEOMETRY},
+            "first_chunk": setup.get("first_chunk", _DEFAULTS["first_chunk"]),
             "unit_size": allocator.unit_size,
-            "free_size": allocator._free_size,
+            "cpus": allocator.cpus,
+            "static_size": allocator.static_size,
+            "free_size": first.free_size,
+            "page_size": allocator.page_size,
         },
         failures=len(result.failures),
         failure_reasons=dict(Counter(str(f.error) for f in result.failures).most_common()),
