@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from percpu_ffi.errors import damaged_trace
@@ -36,10 +36,10 @@ class Lives:
     peak_bytes: int
     """Live bytes at the peak, in one CPU's copies."""
 
-    def kinds_at_peak(self) -> list[int]:
-        """Return the kinds of the areas that were live at the peak."""
-        rows = zip(self.kinds, self.born, self.died, strict=True)
-        return [kind for kind, born, died in rows if born <= self.peak < died]
+    def at_peak(self, areas: Iterable[int]) -> list[int]:
+        """Return those of some areas that were live at the peak."""
+        born, peak, died = self.born, self.peak, self.died
+        return [area for area in areas if born[area] <= peak < died[area]]
 
 
 def lives_of(trace: Trace) -> Lives:

@@ -42,21 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_repeatable(parser, "--contender", "contenders", "NAME", text)
     add_repeatable(parser, "--trace", "traces", "FILE", "a recording as one more workload", Path)
     defaults = Options()
-    for option, kind, metavar, default, what in (
-        (
-            "objects",
-            int,
-            "N",
-            defaults.objects,
-            "allocations; the published measurement has 1048576",
-        ),
-        ("live", int, "N", defaults.live, "live areas in a steady state"),
-        ("seed", int, "N", defaults.seed, "seed of all random numbers"),
-        ("repeat", int, "N", 15, "repetitions of each workload, at least"),
-        ("seconds", float, "S", 2.0, "seconds for each workload, at least"),
+    for option, metavar, default, what in (
+        ("objects", "N", defaults.objects, "allocations; the published measurement has 1048576"),
+        ("live", "N", defaults.live, "live areas in a steady state"),
+        ("seed", "N", defaults.seed, "seed of all random numbers"),
+        ("repeat", "N", 15, "repetitions of each workload, at least"),
+        ("seconds", "S", 2.0, "seconds for each workload, at least"),
     ):
-        parser.add_argument(f"--{option}", type=kind, default=default, metavar=metavar,
-                            help=f"{what} (default: %(default)s)")  # fmt: skip
+        text = f"{what} (default: %(default)s)"
+        parser.add_argument(
+            f"--{option}", type=type(default), default=default, metavar=metavar, help=text
+        )
     text = "check the performance bounds (default: if all workloads are run)"
     parser.add_argument("--bounds", action=argparse.BooleanOptionalAction, help=text)
     parser.add_argument("--json", metavar="OUT", help="write all results to a file")
