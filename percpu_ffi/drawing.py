@@ -138,7 +138,6 @@ def _runs(
     x = 0
     for kind, run in groupby(cells):
         width = 2 * len(list(run))
-        colour = colours.get(kind)
-        if colour:
+        if colour := colours.get(kind):
             yield f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{colour}"/>'
         x += width
