@@ -17,18 +17,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.state import ChunkState
 
-__all__ = [
-    "FREE",
-    "LEGEND",
-    "MIXED",
-    "NOTHING",
-    "STATIC",
-    "USED",
-    "map_bar",
-    "map_window",
-    "picture",
-]
-
 STATIC, USED, MIXED, FREE, NOTHING = "S#+. "
 ROUNDING = 1e-9  # of a cell
 LEGEND = "S static   # in use   + in part   . free"
@@ -150,7 +138,6 @@ def _runs(
     x = 0
     for kind, run in groupby(cells):
         width = 2 * len(list(run))
-        colour = colours.get(kind)
-        if colour:
+        if colour := colours.get(kind):
             yield f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{colour}"/>'
         x += width

@@ -8,20 +8,15 @@ Keys have the names of the kernel's tools/mm/page_owner_sort.c: allocations with
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from percpu_ffi.analysis.lifetimes import FREED, KEPT, REALLOCATED, lifetimes, lives_of
 from percpu_ffi.errors import ConfigError
+from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import NO_TIME, Kind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from percpu_ffi.trace import Trace
-
-__all__ = ["CULL", "DEFAULT_SORT", "FIGURES", "CallSites", "Figures", "Moment", "Row", "who"]
 
 
 def function(site: str) -> str:
@@ -179,7 +174,7 @@ def who(
         culled_by,
         timed=bool(trace.times),
         sites_told=has_sites,
-        peak=figures.moment(lives.peak, figures.at_peak(everything)),
+        peak=figures.moment(lives.peak, lives.at_peak(everything)),
         end=figures.moment(len(trace) - 1, figures.kept(everything)),
         rows=rows,
         all=figures.of(chosen) if chosen else None,
@@ -201,7 +196,7 @@ class _Figures:
         sizes = Counter(self.sizes[area] for area in areas)
         spans = sorted(span for area in areas if (span := self.lifetimes[area]) is not None)
         freed = (self.lives.died[area] for area in areas if self.lives.fates[area] == FREED)
-        at_peak, kept = self.at_peak(areas), self.kept(areas)
+        at_peak, kept = self.lives.at_peak(areas), self.kept(areas)
         return Figures(
             peak_bytes=self._bytes(at_peak),
             peak_areas=len(at_peak),
@@ -224,11 +219,6 @@ class _Figures:
         """Describe a moment at which these areas are live."""
         time = self._when(operation) if self.times and operation >= 0 else None
         return Moment(operation, time, self._bytes(live), len(live))
-
-    def at_peak(self, areas: Sequence[int]) -> list[int]:
-        """Return the areas that are live at the peak."""
-        born, peak, died = self.lives.born, self.lives.peak, self.lives.died
-        return [area for area in areas if born[area] <= peak < died[area]]
 
     def kept(self, areas: Sequence[int]) -> list[int]:
         """Return the areas that are live at the end."""

@@ -4,12 +4,8 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from percpu_ffi.analysis.timeline import Timeline
-
-__all__ = ["thinned"]
+from percpu_ffi.analysis.timeline import Timeline
 
 BUCKETS = 1000  # about the columns of a screen
 

@@ -4,16 +4,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from percpu_ffi._util.text import duration, plural, printable
-from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES
+from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, Patch, Timeline
 from percpu_ffi.analysis.totals import chunk_users
-
-if TYPE_CHECKING:
-    from percpu_ffi.analysis.timeline import Patch, Timeline
-
-__all__ = ["explain_worst"]
 
 MOST_CHUNKS = 3
 MOST_SITES = 3

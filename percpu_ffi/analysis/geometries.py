@@ -17,21 +17,16 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.errors import ConfigError, PercpuMemoryError, without_warnings
+from percpu_ffi.interface import PerCpu
+from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import FAULT, FREE, NO_PLACE, OP
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from percpu_ffi.interface import PerCpu
-    from percpu_ffi.trace import Trace
-    from percpu_ffi.work import Work, WorkByCall
-
-__all__ = ["GEOMETRY", "Outcome", "Refusal", "compare", "steps"]
+from percpu_ffi.work import Work, WorkByCall
 
 GEOMETRY = ("first_chunk", "unit_size", "cpus", "static_size", "free_size", "page_size")
 
@@ -156,15 +151,19 @@ def _run(
     progress: Callable[[int], object] | None,
 ) -> Outcome:
     with Allocator(**setup) as allocator, without_warnings():
+        (first,) = allocator.state().chunks  # nothing is allocated yet
         result = allocator.replay(trace, progress)
         work = allocator.work()
     shifts = _shifts(known, result.pointers, allocator)
     (shift, same_shifted), *_ = [*shifts.most_common(1), (None, None)]
     return Outcome(
         geometry={
-            **{name: getattr(allocator._config, name) for name in GEOMETRY},
+            "first_chunk": setup.get("first_chunk", _DEFAULTS["first_chunk"]),
             "unit_size": allocator.unit_size,
-            "free_size": allocator._free_size,
+            "cpus": allocator.cpus,
+            "static_size": allocator.static_size,
+            "free_size": first.free_size,
+            "page_size": allocator.page_size,
         },
         failures=len(result.failures),
         failure_reasons=dict(Counter(str(f.error) for f in result.failures).most_common()),

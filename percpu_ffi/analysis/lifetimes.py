@@ -3,18 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from percpu_ffi.errors import damaged_trace
+from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import FAULT, FREE, NO_TIME, ORPHAN
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from percpu_ffi.trace import Trace
-
-__all__ = ["FREED", "KEPT", "REALLOCATED", "Lives", "lifetimes", "lives_of"]
 
 # how a life ends
 KEPT = 0  # it does not: the area is live at the end of the trace
@@ -42,10 +36,10 @@ class Lives:
     peak_bytes: int
     """Live bytes at the peak, in one CPU's copies."""
 
-    def kinds_at_peak(self) -> list[int]:
-        """Return the kinds of the areas that were live at the peak."""
-        rows = zip(self.kinds, self.born, self.died, strict=True)
-        return [kind for kind, born, died in rows if born <= self.peak < died]
+    def at_peak(self, areas: Iterable[int]) -> list[int]:
+        """Return those of some areas that were live at the peak."""
+        born, peak, died = self.born, self.peak, self.died
+        return [area for area in areas if born[area] <= peak < died[area]]
 
 
 def lives_of(trace: Trace) -> Lives:

@@ -4,18 +4,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from percpu_ffi.analysis.lifetimes import lives_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from percpu_ffi.trace import Trace
-
-__all__ = ["Bucket", "Distribution", "Request", "SizeRow", "sizes", "total"]
+from percpu_ffi.trace import Trace
 
 DIGITS = 6  # of shares
 
@@ -127,12 +122,10 @@ def sizes(trace: Trace) -> Distribution:
 
     """
     lives = lives_of(trace)
-    requests = [Request(max(kind.size, 0), kind.align) for kind in trace.kinds]
-
-    def count(kinds: list[int]) -> Counter[Request]:
-        return Counter(requests[kind] for kind in kinds)
-
-    return Distribution(count(lives.kinds), count(lives.kinds_at_peak()))
+    kinds = [Request(max(kind.size, 0), kind.align) for kind in trace.kinds]
+    requests = [kinds[kind] for kind in lives.kinds]
+    at_peak = lives.at_peak(range(len(requests)))
+    return Distribution(Counter(requests), Counter(requests[area] for area in at_peak))
 
 
 def total(distributions: Iterable[Distribution]) -> Distribution:

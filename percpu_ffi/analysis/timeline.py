@@ -12,22 +12,17 @@ moment to another, an area for example; it is stored once, with the moments of i
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, compress, cycle, groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from percpu_ffi.allocator import Allocator
+from percpu_ffi.replay import Replay
+from percpu_ffi.state import ChunkState, State
+from percpu_ffi.trace import Kind, Trace
 from percpu_ffi.trace.operations import FAULT, FREE, NO_TIME, OP, ORPHAN
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from percpu_ffi.replay import Replay
-    from percpu_ffi.state import ChunkState, State
-    from percpu_ffi.trace import Kind, Trace
-
-__all__ = ["FREE_SPACE", "PAGES", "STATIC", "Curves", "Moment", "Patch", "Timeline", "collect"]
 
 GEOMETRY = ("cpus", "page_size", "unit_size", "static_size")
 MOMENTS = 400

@@ -3,15 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from percpu_ffi.analysis.timeline import Patch, Timeline
-
-__all__ = ["ChunkUser", "Row", "by_site", "by_size", "chunk_users"]
+from percpu_ffi.analysis.timeline import Patch, Timeline
 
 
 @dataclass

@@ -17,7 +17,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi.bench.histogram import Histogram
-from percpu_ffi.bench.workload import Expected  # noqa: TC001 - get_type_hints() needs it
+from percpu_ffi.bench.workload import Expected  # get_type_hints() needs it
 from percpu_ffi.errors import PercpuError
 
 FORMAT = "percpu-ffi bench"

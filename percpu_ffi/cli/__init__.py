@@ -11,18 +11,13 @@ import argparse
 import errno
 import io
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 from percpu_ffi import __version__
 from percpu_ffi.cli.messages import notify, silence
 from percpu_ffi.errors import PercpuError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = ["COMMANDS", "main"]
 
 # one line for each in --help
 COMMANDS = {

@@ -6,16 +6,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from percpu_ffi._util.text import printable
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import FIRST_CHUNKS
 from percpu_ffi.trace import Trace
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 TRACE = "a recording by ftrace or perf, or a file of this package"
 DEFAULT_CPUS = 4  # if the trace names none

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from percpu_ffi.bench.contenders import CONTENDERS, choose_contenders
-from percpu_ffi.bench.results import load, save
+from percpu_ffi.bench.results import WorkloadResult, load, save
 from percpu_ffi.bench.run import Plan, new_results
 from percpu_ffi.bench.run import run as measure_all
 from percpu_ffi.bench.workload import Options
@@ -21,9 +20,6 @@ from percpu_ffi.errors import ConfigError
 from percpu_ffi.reports.bench import LEGEND, choices, final_lines, plan_line, workload_tables
 from percpu_ffi.reports.bench_chart import plot
 from percpu_ffi.reports.bench_difference import difference
-
-if TYPE_CHECKING:
-    from percpu_ffi.bench.results import WorkloadResult
 
 MISSED = 1  # exit status
 MOST_REPETITIONS = 10_000
@@ -46,21 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_repeatable(parser, "--contender", "contenders", "NAME", text)
     add_repeatable(parser, "--trace", "traces", "FILE", "a recording as one more workload", Path)
     defaults = Options()
-    for option, kind, metavar, default, what in (
-        (
-            "objects",
-            int,
-            "N",
-            defaults.objects,
-            "allocations; the published measurement has 1048576",
-        ),
-        ("live", int, "N", defaults.live, "live areas in a steady state"),
-        ("seed", int, "N", defaults.seed, "seed of all random numbers"),
-        ("repeat", int, "N", 15, "repetitions of each workload, at least"),
-        ("seconds", float, "S", 2.0, "seconds for each workload, at least"),
+    for option, metavar, default, what in (
+        ("objects", "N", defaults.objects, "allocations; the published measurement has 1048576"),
+        ("live", "N", defaults.live, "live areas in a steady state"),
+        ("seed", "N", defaults.seed, "seed of all random numbers"),
+        ("repeat", "N", 15, "repetitions of each workload, at least"),
+        ("seconds", "S", 2.0, "seconds for each workload, at least"),
     ):
-        parser.add_argument(f"--{option}", type=kind, default=default, metavar=metavar,
-                            help=f"{what} (default: %(default)s)")  # fmt: skip
+        text = f"{what} (default: %(default)s)"
+        parser.add_argument(
+            f"--{option}", type=type(default), default=default, metavar=metavar, help=text
+        )
     text = "check the performance bounds (default: if all workloads are run)"
     parser.add_argument("--bounds", action=argparse.BooleanOptionalAction, help=text)
     parser.add_argument("--json", metavar="OUT", help="write all results to a file")

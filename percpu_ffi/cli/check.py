@@ -9,7 +9,8 @@ import json
 import operator
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.arguments import TRACE, add_repeatable
@@ -17,18 +18,13 @@ from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.outputs import check_writable
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
-from percpu_ffi.lockstep import ASPECTS, Campaign, Mix, lockstep, shorten
+from percpu_ffi.lockstep import ASPECTS, Campaign, Difference, Factory, Mix, lockstep, shorten
 from percpu_ffi.lockstep.driver import describe_error
 from percpu_ffi.lockstep.worker_pool import WorkerPool
 from percpu_ffi.model import Model
 from percpu_ffi.reports.lockstep import campaign_text, operations_text
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import checked_fault, checked_setup
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from percpu_ffi.lockstep import Difference, Factory
 
 DIFFERENT = 1  # exit status
 MOST_JOBS = 256
@@ -168,7 +164,7 @@ def _makers(args: argparse.Namespace) -> dict[str, Factory]:
 def _setup(text: str) -> dict[str, Any]:
     try:
         return checked_setup(json.loads(text))
-    except (ValueError, ConfigError) as error:
+    except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
@@ -176,5 +172,5 @@ def _plan(text: str) -> tuple[str, dict[str, Any]]:
     site, _, plan = text.partition("=")
     try:
         return site, checked_fault(site, json.loads(plan))
-    except (ValueError, ConfigError) as error:
+    except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from percpu_ffi.analysis.geometries import GEOMETRY, Outcome, compare
 from percpu_ffi.cli.arguments import (
@@ -24,9 +24,7 @@ from percpu_ffi.cli.arguments import (
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError, TraceError
 from percpu_ffi.reports.geometries import GeometryReport
-
-if TYPE_CHECKING:
-    from percpu_ffi.trace import Trace
+from percpu_ffi.trace import Trace
 
 REFUSED = 1  # exit status: every geometry
 MOST_GEOMETRIES = 1000

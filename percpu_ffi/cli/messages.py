@@ -5,12 +5,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TextIO
 
 from percpu_ffi._util.text import printable
-
-if TYPE_CHECKING:
-    from typing import TextIO
 
 
 def notify(text: str) -> None:

@@ -10,8 +10,6 @@ from percpu_ffi._util.atomic_write import is_special
 from percpu_ffi._util.optional import PLOT_FORMATS, missing_extra
 from percpu_ffi.errors import ConfigError
 
-__all__ = ["check_library", "check_plot", "check_writable"]
-
 
 def check_writable(option: str, path: str | Path) -> None:
     """Check that ``write_whole()`` can write a file; an existing one is left alone.

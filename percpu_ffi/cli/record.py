@@ -10,16 +10,13 @@ import secrets
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from percpu_ffi._util.atomic_write import is_special
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.errors import RecordError
 from percpu_ffi.record import Instance, Period, find_tracefs, record
 from percpu_ffi.reports.recording import recording_summary
-
-if TYPE_CHECKING:
-    from percpu_ffi.trace import Trace
+from percpu_ffi.trace import Trace
 
 OUTPUT = "percpu.trace"
 BUFFER_KB = 4096  # for each CPU: about 40,000 events between two reads

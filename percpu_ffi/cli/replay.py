@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from typing import TYPE_CHECKING
 
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.arguments import (
@@ -18,9 +18,6 @@ from percpu_ffi.cli.arguments import (
 )
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.reports.replay import ReplayReport, geometry_of
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.text import printable
@@ -17,9 +17,6 @@ from percpu_ffi.errors import ConfigError, TraceError
 from percpu_ffi.reports.page import make_page
 from percpu_ffi.reports.replay import timeline_figures
 from percpu_ffi.reports.still import make_still
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

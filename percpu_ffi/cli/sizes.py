@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
 
 from percpu_ffi.analysis.sizes import sizes, total
 from percpu_ffi.cli.arguments import TRACE, add_formats, add_plot, load_trace, print_report
 from percpu_ffi.cli.outputs import check_plot
 from percpu_ffi.reports.size_chart import plot_sizes
 from percpu_ffi.reports.sizes import Part, SizeReport
-
-if TYPE_CHECKING:
-    import argparse
 
 TOTAL = "total"
 

@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.arguments import TRACE, add_json, add_memory, add_setup, load_trace, setup_of
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import StatsError
 from percpu_ffi.stats import Dump, diff, diff_text, figures
-
-if TYPE_CHECKING:
-    import argparse
 
 STDIN = "-"
 DIFFERENT = 1  # exit status, as of diff

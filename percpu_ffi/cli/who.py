@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from percpu_ffi.analysis.call_sites import CULL, DEFAULT_SORT, FIGURES, who
 from percpu_ffi.cli.arguments import add_formats, add_trace, load_trace, print_report
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.reports.call_sites import CallSiteReport
-
-if TYPE_CHECKING:
-    import argparse
 
 # short options of page_owner_sort
 SORT_OPTIONS = {

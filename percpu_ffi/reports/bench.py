@@ -4,18 +4,14 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from percpu_ffi._util.text import plural, table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from percpu_ffi.bench.contenders import Contender
-    from percpu_ffi.bench.histogram import Histogram
-    from percpu_ffi.bench.results import BoundResult, Figures, PhaseResult, Results, WorkloadResult
-    from percpu_ffi.bench.run import Plan
-    from percpu_ffi.bench.workload import Workload
+from percpu_ffi.bench.contenders import Contender
+from percpu_ffi.bench.histogram import Histogram
+from percpu_ffi.bench.results import BoundResult, Figures, PhaseResult, Results, WorkloadResult
+from percpu_ffi.bench.run import Plan
+from percpu_ffi.bench.workload import Workload
 
 PERCENTILES = (50, 99, 99.9)
 

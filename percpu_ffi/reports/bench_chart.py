@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from percpu_ffi._util.optional import save_plot
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from percpu_ffi.bench.results import Results
+from percpu_ffi.bench.results import Results
 
 ROW = 0.28  # inches
 

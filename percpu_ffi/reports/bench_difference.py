@@ -3,15 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from percpu_ffi._util.text import table
+from percpu_ffi.bench.results import Figures, Results
 from percpu_ffi.reports.bench import machine_lines, spread
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from percpu_ffi.bench.results import Figures, Results
 
 Key = tuple[str, str, str]
 

@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from percpu_ffi._util.text import csv_text, duration, plural, printable, table
-from percpu_ffi.analysis.call_sites import FIGURES
+from percpu_ffi.analysis.call_sites import FIGURES, CallSites, Figures, Moment
 from percpu_ffi.reports.recording import caveats, missing_events, recorded_on
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from percpu_ffi.analysis.call_sites import CallSites, Figures, Moment
-    from percpu_ffi.trace import Trace
+from percpu_ffi.trace import Trace
 
 TITLES = {"site": "call site"}
+COUNTS = ("peak_bytes", "peak_areas", "end_bytes", "never_freed", "allocs", "frees")
 NO_SITES = (
     "the trace has no call sites (kernels before 5.19 do not print them): all allocations are in "
     "one row"
@@ -114,13 +111,10 @@ def _key(value: str | int) -> str:
 
 
 def _figures(figures: Figures, timed: bool) -> list[str]:
-    counts = (
-        *(figures.peak_bytes, figures.peak_areas, figures.end_bytes),
-        *(figures.never_freed, figures.allocs, figures.frees),
-    )
+    counts = (f"{getattr(figures, name):,}" for name in COUNTS)
     lifetimes = (_lifetime(span, timed) for span in (figures.life_p50, figures.life_p99))
     sizes = dict.fromkeys((figures.min_size, figures.max_size))
-    return [*(f"{n:,}" for n in counts), *lifetimes, "-".join(f"{size:,}" for size in sizes)]
+    return [*counts, *lifetimes, "-".join(f"{size:,}" for size in sizes)]
 
 
 def _lifetime(value: int | None, timed: bool) -> str:

@@ -8,20 +8,17 @@ one about chunks, work and offsets.  The last line of both is the recording kern
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from percpu_ffi._util.text import csv_text, plural, table
 from percpu_ffi.analysis.geometries import GEOMETRY, Outcome, Refusal, steps
 from percpu_ffi.config import FIRST_CHUNKS
 from percpu_ffi.reports.recording import recorded_on
+from percpu_ffi.trace import Trace, TraceStats
 from percpu_ffi.work import Work
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from percpu_ffi.trace import Trace, TraceStats
 
 WIDTH = 100
 KERNEL_PAGE = 4096  # bytes; a trace counts pages of this size

@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from percpu_ffi.lockstep.campaign import Totals
-    from percpu_ffi.trace import Trace
+from percpu_ffi.lockstep.campaign import Totals
+from percpu_ffi.trace import Trace
 
 
 def campaign_text(parties: Sequence[str], seed: int, totals: Totals) -> str:

@@ -3,12 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from percpu_ffi._util.text import plural
-
-if TYPE_CHECKING:
-    from percpu_ffi.trace import TraceStats
+from percpu_ffi.trace import TraceStats
 
 
 def recorded_on(stats: TraceStats) -> str:

@@ -6,18 +6,16 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from percpu_ffi._util.text import plural
+from percpu_ffi.allocator import Allocator
+from percpu_ffi.analysis.timeline import Timeline
 from percpu_ffi.drawing import LEGEND, map_bar
+from percpu_ffi.replay import Replay
 from percpu_ffi.reports.recording import missing_events, recorded_on
-
-if TYPE_CHECKING:
-    from percpu_ffi.allocator import Allocator
-    from percpu_ffi.analysis.timeline import Timeline
-    from percpu_ffi.replay import Replay
-    from percpu_ffi.state import State
-    from percpu_ffi.trace import Trace
+from percpu_ffi.state import State
+from percpu_ffi.trace import Trace
 
 MOST_REASONS = 5
 COPIED = ("live_bytes", "peak_live_bytes", "chunks_created", "chunks_destroyed", "chunks",

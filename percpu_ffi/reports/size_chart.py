@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from percpu_ffi._util.optional import plain, save_plot
+from percpu_ffi.analysis.sizes import Distribution, Request
 from percpu_ffi.reports.axes import bytes_label
-
-if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from percpu_ffi.analysis.sizes import Distribution, Request
 
 MOST_NAMES = 12  # more do not fit into a legend
 

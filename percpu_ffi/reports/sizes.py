@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from percpu_ffi._util.text import csv_text, plural, printable, table
-from percpu_ffi.analysis.sizes import Distribution, SizeRow
+from percpu_ffi.analysis.sizes import Bucket, Distribution, SizeRow
 from percpu_ffi.reports.recording import caveats, missing_events
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from percpu_ffi.analysis.sizes import Bucket
-    from percpu_ffi.trace import TraceStats
+from percpu_ffi.trace import TraceStats
 
 BAR = 30  # characters of the longest bar
 NOTE = (

@@ -6,18 +6,15 @@ from __future__ import annotations
 import io
 import math
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from percpu_ffi._util.optional import plain
 from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.explain import explain_worst
-from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC
+from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Timeline
 from percpu_ffi.analysis.totals import by_site, by_size
 from percpu_ffi.reports.axes import AXES, set_byte_ticks
 from percpu_ffi.reports.colours import COLOURS, OTHERS, site_colours
-
-if TYPE_CHECKING:
-    from percpu_ffi.analysis.timeline import Timeline
 
 LANE = 0.34  # inches for each chunk, if there is room
 MOST_INCHES = 12.0

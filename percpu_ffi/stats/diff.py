@@ -3,17 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from percpu_ffi.stats.dump import ALLOCATION, CHUNKS, TOTALS, Chunk
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from percpu_ffi.stats.dump import Dump
-
-__all__ = ["diff", "diff_text"]
+from percpu_ffi.stats.dump import ALLOCATION, CHUNKS, TOTALS, Chunk, Dump
 
 NOTHING: Mapping[str, int] = {}
 
@@ -44,32 +38,26 @@ def diff_text(a: Dump, b: Dump) -> str:
 
 
 def _lines(a: Dump, b: Dump) -> Iterator[str]:
-    for title, left, right in (
-        (ALLOCATION, a.allocation, b.allocation),
-        (TOTALS, a.totals, b.totals),
-    ):
-        yield from (title, *_rows(left, right), "")
+    found = diff(a, b)
+    yield from (ALLOCATION, *_rows(found["allocation"]), "")
+    yield from (TOTALS, *_rows(found["totals"]), "")
     yield CHUNKS
-    for number, (one, other) in enumerate(zip_longest(a.chunks, b.chunks)):
-        yield f"Chunk {number}:{_marks(one, other)}"
-        yield from (*_rows(_of(one), _of(other)), "")
+    for number, chunk in enumerate(found["chunks"]):
+        yield f"Chunk {number}:{_marks(*chunk.pop('marks'))}"
+        yield from (*_rows(chunk), "")
 
 
 def _fields(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, list[int | None]]:
     """Return the fields of both, in the order of the first."""
     return {
-        name: [
-            a.get(name),
-            b.get(name),
-            b[name] - a[name] if name in a and name in b else None,
-        ]
+        name: [a.get(name), b.get(name), b[name] - a[name] if name in a and name in b else None]
         for name in {**a, **b}
     }
 
 
-def _rows(a: Mapping[str, int], b: Mapping[str, int]) -> Iterator[str]:
-    for name, (left, right, change) in _fields(a, b).items():
-        shown = "" if change is None or not change else f"{change:+}"
+def _rows(fields: Mapping[str, list[int | None]]) -> Iterator[str]:
+    for name, (left, right, change) in fields.items():
+        shown = f"{change:+}" if change else ""
         yield f"  {name:<20}: {_number(left):>12} {_number(right):>12} {shown:>12}".rstrip()
 
 
@@ -81,8 +69,8 @@ def _of(chunk: Chunk | None) -> Mapping[str, int]:
     return chunk.fields if chunk else NOTHING
 
 
-def _marks(a: Chunk | None, b: Chunk | None) -> str:
-    marks = [chunk.mark if chunk else "not there" for chunk in (a, b)]
-    if marks[0] == marks[1]:
-        return f" {marks[0]}".rstrip()
-    return f" {marks[0] or 'no mark'} | {marks[1] or 'no mark'}"
+def _marks(a: str | None, b: str | None) -> str:
+    if a == b:
+        return f" {a}".rstrip()
+    names = {"": "no mark", None: "not there"}
+    return f" {names.get(a, a)} | {names.get(b, b)}"

@@ -8,15 +8,11 @@ field more or less.  So any field is read, by name, and the order is kept.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from percpu_ffi.errors import StatsError, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-__all__ = ["ALLOCATION", "CHUNKS", "FIRST", "OTHER", "TOTALS", "Chunk", "Dump"]
 
 TITLE = "Percpu Memory Statistics"
 ALLOCATION, TOTALS, CHUNKS = "Allocation Info:", "Global Stats:", "Per Chunk Stats:"
@@ -88,59 +84,49 @@ class Dump:
             StatsError: it is not a dump, or cut or damaged; with file and line.
 
         """
-        return _Parser(name).parse(text)
+        return _parse(text, name)
 
 
 def _rows(fields: Mapping[str, int]) -> Iterator[str]:
     return (f"  {name:<20}: {value:>12}" for name, value in fields.items())
 
 
-class _Parser:
-    """Reads line by line; fields belong to the last section or chunk."""
-
-    def __init__(self, name: str | None) -> None:
-        self.name = name
-        self.sections: dict[str, dict[str, int]] = {ALLOCATION: {}, TOTALS: {}, CHUNKS: {}}
-        self.chunks: list[Chunk] = []
-        self.section: str | None = None
-        self.fields: dict[str, int] | None = None
-
-    def parse(self, text: str) -> Dump:
-        lines = text.splitlines()
-        if not any(line.strip() == TITLE for line in lines):
-            what = "the file is empty" if not text.strip() else f"there is no line {TITLE!r}"
-            raise StatsError(f"{what}: no dump of percpu_stats; {HINT}", self.name)
-        started = False
-        for number, line in enumerate(map(str.strip, lines), 1):
-            if line == TITLE:
-                if started:
-                    raise StatsError("a second dump begins here: split them", self.name, number)
-                started = True
-            elif started and line and not line.startswith("---"):
-                self.line(line, number)
-        missing = [title for title in (ALLOCATION, TOTALS) if not self.sections[title]]
-        if missing or self.section != CHUNKS or any(not chunk.fields for chunk in self.chunks):
-            what = missing[0] if missing else CHUNKS if self.section != CHUNKS else "its last chunk"
-            raise StatsError(
-                f"the dump is cut: {what} has no figures; copy it again", self.name, len(lines)
-            )
-        return Dump(self.sections[ALLOCATION], self.sections[TOTALS], tuple(self.chunks))
-
-    def line(self, line: str, number: int) -> None:
-        if line in self.sections:
-            self.section = line
-            self.fields = None if line == CHUNKS else self.sections[line]
-        elif self.section == CHUNKS and CHUNK.fullmatch(line):
-            self.fields = {}
-            self.chunks.append(Chunk(line, self.fields))
-        elif (found := FIELD.fullmatch(line)) and self.fields is not None:
-            if found[1] in self.fields:
-                raise StatsError(f"{found[1]} is here twice", self.name, number)
-            self.fields[found[1]] = int(found[2])
+def _parse(text: str, name: str | None) -> Dump:
+    """Parse line by line; fields belong to the last section or chunk."""
+    lines = text.splitlines()
+    if not any(line.strip() == TITLE for line in lines):
+        what = "the file is empty" if not text.strip() else f"there is no line {TITLE!r}"
+        raise StatsError(f"{what}: no dump of percpu_stats; {HINT}", name)
+    sections: dict[str, dict[str, int]] = {ALLOCATION: {}, TOTALS: {}, CHUNKS: {}}
+    chunks: list[Chunk] = []
+    started, section = False, None
+    fields: dict[str, int] | None = None
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if line == TITLE:
+            if started:
+                raise StatsError("a second dump begins here: split them", name, number)
+            started = True
+        elif not started or not line or line.startswith("---"):
+            continue
+        elif line in sections:
+            section = line
+            fields = None if line == CHUNKS else sections[line]
+        elif section == CHUNKS and CHUNK.fullmatch(line):
+            fields = {}
+            chunks.append(Chunk(line, fields))
+        elif (found := FIELD.fullmatch(line)) and fields is not None:
+            if found[1] in fields:
+                raise StatsError(f"{found[1]} is here twice", name, number)
+            fields[found[1]] = int(found[2])
         else:
             raise StatsError(
                 f"{shown(line[:80])} is no line of percpu_stats, which has `name : number`; the "
                 "dump is cut or damaged, copy it again",
-                self.name,
+                name,
                 number,
             )
+    missing = [title for title in (ALLOCATION, TOTALS) if not sections[title]]
+    if missing or section != CHUNKS or any(not chunk.fields for chunk in chunks):
+        what = missing[0] if missing else CHUNKS if section != CHUNKS else "its last chunk"
+        raise StatsError(f"the dump is cut: {what} has no figures; copy it again", name, len(lines))
+    return Dump(sections[ALLOCATION], sections[TOTALS], tuple(chunks))

@@ -12,15 +12,9 @@ docs/stats.md explains each.  Most follow from the maps:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from percpu_ffi.interface import PerCpu
+from percpu_ffi.state import ChunkState, Peaks
 from percpu_ffi.stats.dump import FIRST, OTHER, Chunk, Dump
-
-if TYPE_CHECKING:
-    from percpu_ffi.interface import PerCpu
-    from percpu_ffi.state import ChunkState, Peaks
-
-__all__ = ["figures"]
 
 WORD = 4  # PCPU_MIN_ALLOC_SIZE of later kernels: bytes of a bit of their bitmap
 

@@ -7,17 +7,15 @@ of a slider.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from percpu_ffi._util.text import duration, plural, printable
 from percpu_ffi.analysis.explain import explain_worst
+from percpu_ffi.analysis.timeline import Timeline
 from percpu_ffi.analysis.totals import by_site
 from percpu_ffi.reports.colours import AGES, COLOURS, OTHERS, site_colours
 from percpu_ffi.reports.page.style import read_asset
 from percpu_ffi.reports.recording import caveats
-
-if TYPE_CHECKING:
-    from percpu_ffi.analysis.timeline import Timeline
 
 MOST_SITES = 12  # in the table
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from bokeh.layouts import column
@@ -23,13 +23,11 @@ from bokeh.plotting import figure
 from bokeh.transform import dodge
 
 from percpu_ffi.analysis.curves import thinned
+from percpu_ffi.analysis.timeline import Timeline
 from percpu_ffi.analysis.totals import by_size
 from percpu_ffi.reports.axes import AXES
 from percpu_ffi.reports.colours import COLOURS
 from percpu_ffi.reports.page.style import BYTES_LABEL, LEFT, apply_style
-
-if TYPE_CHECKING:
-    from percpu_ffi.analysis.timeline import Timeline
 
 # switches the axis: each column x becomes that of seconds or of operations
 SWITCH_AXIS = """

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zlib import compress
 
 import numpy as np
@@ -27,14 +27,10 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from percpu_ffi._util.text import printable
-from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC
+from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Timeline
 from percpu_ffi.reports.colours import AGES, COLOURS
-from percpu_ffi.reports.page.charts import columns_at
+from percpu_ffi.reports.page.charts import Charts, columns_at
 from percpu_ffi.reports.page.style import BYTES_LABEL, LEFT, apply_style, read_asset
-
-if TYPE_CHECKING:
-    from percpu_ffi.analysis.timeline import Timeline
-    from percpu_ffi.reports.page.charts import Charts
 
 LANE = 46  # pixels for each chunk, if there is room
 SCREEN = 900  # pixels for all chunks, as long as their names fit
