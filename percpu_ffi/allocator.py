@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from percpu_ffi.config import Config
     from percpu_ffi.trace import Trace
 
-__all__ = ["Allocator"]
-
 _FIRST_CHUNKS = {
     "4k": lib.PCPU_FIRST_4K,
     "embed": lib.PCPU_FIRST_EMBED,
@@ -59,7 +57,7 @@ _PLAIN_ERRORS: dict[int, Callable[[], Exception]] = {
 }
 
 # bound once: a lookup in lib costs a quarter of a call
-_alloc = lib.pcpu_alloc
+_alloc: Callable[[Any, int, int], int] = lib.pcpu_alloc
 _free = lib.percpu_ffi_free
 
 
@@ -177,7 +175,7 @@ class Allocator(BaseAllocator):
     def address(self, ptr: int, cpu: int) -> int:
         number = self._checked_cpu(cpu)
         try:
-            return lib.pcpu_address(self._pcpu, pointer(ptr), number)
+            return int(lib.pcpu_address(self._pcpu, pointer(ptr), number))
         except LookupError as refused:
             raise self._refused(refused, ptr=ptr) from None
 
