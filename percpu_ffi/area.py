@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.interface import PerCpu
 
-__all__ = ["Area"]
-
 
 class Area:
     """A per-CPU area: ``len(area)`` copies, ``area[cpu]`` a writable view of one.

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from percpu_ffi.trace import Trace
     from percpu_ffi.tracing.ftrace import Tracing
 
-__all__ = ["BaseAllocator", "pointer"]
-
 
 class BaseAllocator(PerCpu):
     """An allocator without its decisions: the common part of port, model and witness."""

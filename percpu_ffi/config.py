@@ -13,17 +13,6 @@ from percpu_ffi.errors import ConfigError, bad_first_chunk, shown
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = [
-    "FAULT_SITES",
-    "FIRST_CHUNKS",
-    "SERVICES",
-    "Buffer",
-    "Config",
-    "FaultPlan",
-    "FirstChunk",
-    "Memory",
-]
-
 FirstChunk = Literal["4k", "embed", "remap"]
 Memory = Literal["mapped", "none"]
 Buffer = bytes | bytearray | memoryview

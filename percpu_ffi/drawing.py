@@ -17,18 +17,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.state import ChunkState
 
-__all__ = [
-    "FREE",
-    "LEGEND",
-    "MIXED",
-    "NOTHING",
-    "STATIC",
-    "USED",
-    "map_bar",
-    "map_window",
-    "picture",
-]
-
 STATIC, USED, MIXED, FREE, NOTHING = "S#+. "
 ROUNDING = 1e-9  # of a cell
 LEGEND = "S static   # in use   + in part   . free"

@@ -18,26 +18,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = [
-    "ClosedError",
-    "ConfigError",
-    "DoubleFree",
-    "InteriorPointer",
-    "InvalidPointer",
-    "InvalidRequest",
-    "InvariantError",
-    "OtherUnitPointer",
-    "PercpuError",
-    "PercpuMemoryError",
-    "PercpuWarning",
-    "RecordError",
-    "StaticPointer",
-    "StatsError",
-    "TraceError",
-    "WildPointer",
-]
-
-
 _E = TypeVar("_E", bound=Exception)
 
 

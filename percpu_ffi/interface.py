@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from percpu_ffi.tracing.ftrace import Tracing
     from percpu_ffi.work import WorkByCall
 
-__all__ = ["PerCpu"]
-
 
 class PerCpu(ABC):
     """A dynamic per-CPU allocator.

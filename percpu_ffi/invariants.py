@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from percpu_ffi.interface import PerCpu
     from percpu_ffi.state import ChunkState, State
 
-__all__ = ["violations"]
-
 SMALL = 4  # sizeof(int): fewer bytes are not kept as a free range
 FIRST_MAP_ALLOC = 16  # PCPU_DFL_MAP_ALLOC of the 2009 file
 

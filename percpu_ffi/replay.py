@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.trace import Op
 
-__all__ = ["STEP", "Failure", "Replay", "parts"]
-
 # operations of a part, after which Ctrl-C is handled: some milliseconds in C
 STEP = 1 << 16
 

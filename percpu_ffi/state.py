@@ -13,8 +13,6 @@ from percpu_ffi.drawing import map_bar, picture
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ChunkState", "Location", "Peaks", "State"]
-
 MOST_ENTRIES = 8  # of a map, in a repr
 MOST_RUNS = 4  # of pages
 MOST_CHUNKS = 12

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["csv_text", "duration", "plural", "printable", "table"]
-
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet takes a cell that starts so for a formula
 UNITS = (("s", 10**9), ("ms", 10**6), ("us", 10**3))
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from percpu_ffi.model.memory import Memory
     from percpu_ffi.model.tally import Tally
 
-__all__ = ["DEFAULT_MAP_ALLOC", "SMALL", "Chunk"]
-
 SMALL = ENTRY  # bytes of the smallest free range that is kept: sizeof(int) in 2009 too
 DEFAULT_MAP_ALLOC = 16  # entries that a map has room for at first
 

@@ -17,8 +17,6 @@ from percpu_ffi import errors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Memory"]
-
 
 class Memory:
     """The units of one chunk, zeroed."""

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from percpu_ffi.replay import Replay
     from percpu_ffi.trace import Trace
 
-__all__ = ["Model"]
-
 
 class Model(BaseAllocator):
     """The allocator in pure Python: same decisions, state and service calls as the port in C.

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from percpu_ffi.model.model import Model
     from percpu_ffi.trace import Trace
 
-__all__ = ["replay_in_model"]
-
 
 def replay_in_model(
     model: Model, trace: Trace, part_done: Callable[[int], object], stops: Iterable[int]

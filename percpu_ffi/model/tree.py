@@ -24,8 +24,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Tree"]
-
 LEFT, RIGHT = 0, 1
 
 V = TypeVar("V")

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.trace.source import Blocks
 
-__all__ = ["MAGICS", "read_file", "write_file"]
-
 MAGIC = b"PCPUTRC1"
 NOTED = b"PCPUTRC2"
 MAGICS = MAGIC, NOTED

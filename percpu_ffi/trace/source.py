@@ -15,8 +15,6 @@ from percpu_ffi.errors import TraceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["BLOCK", "Blocks", "Source", "open_source"]
-
 BLOCK = 1 << 20
 
 GZIP_MAGIC = b"\x1f\x8b"

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.trace.source import Source
 
-__all__ = ["read_text"]
-
 HINT = "docs/traces.md explains how to record one"
 
 # binary recordings that a tool converts to text

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from percpu_ffi.interface import PerCpu
     from percpu_ffi.tracing.event import Record
 
-__all__ = ["Tracing", "start"]
-
 # what tracefs prints before the events; the counts are filled in at the end
 HEAD = """\
 # tracer: nop
