@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from percpu_ffi import errors
 from percpu_ffi._core import ffi, lib
 from percpu_ffi.base import BaseAllocator, pointer
-from percpu_ffi.config import SERVICES, FaultPlan
+from percpu_ffi.config import SERVICES, Config, FaultPlan
 from percpu_ffi.errors import warn
 from percpu_ffi.replay import Failure, Replay, parts
 from percpu_ffi.state import ChunkState, Location, Peaks, State
@@ -23,7 +23,6 @@ from percpu_ffi.work import Work, WorkByCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from percpu_ffi.config import Config
     from percpu_ffi.trace import Trace
 
 _FIRST_CHUNKS = {

@@ -123,12 +123,7 @@ def _bar(chunk: ChunkState, unit_size: int | None, static_size: int | None) -> I
 def _pages(populated: Sequence[int]) -> Iterable[bool]:
     """Return for each cell whether a page in it is held."""
     n = len(populated)
-    if not n:
-        return []
-    ends = [
-        (i * n // CELLS, max(-(-(i + 1) * n // CELLS), i * n // CELLS + 1)) for i in range(CELLS)
-    ]
-    return (any(populated[start:end]) for start, end in ends)
+    return (any(populated[i * n // CELLS : -(-(i + 1) * n // CELLS)]) for i in range(CELLS))
 
 
 def _runs(

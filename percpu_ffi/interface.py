@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import IO, TYPE_CHECKING
 
-from percpu_ffi.config import FAULT_SITES, Config, FaultPlan
+from percpu_ffi.config import FAULT_SITES, Buffer, Config, FaultPlan, FirstChunk, Memory
 from percpu_ffi.errors import bad_site
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from percpu_ffi.area import Area
-    from percpu_ffi.config import Buffer, FirstChunk, Memory
     from percpu_ffi.replay import Replay
     from percpu_ffi.state import Location, Peaks, State
     from percpu_ffi.trace import Trace

@@ -117,14 +117,14 @@ class State:
         ]
         left = len(self.chunks) - len(lines)
         more = [f"and {left:,} more"] if left else []
-        used = sum(1 for ids in self.slots if ids)
-        head = f"<State, {plural(len(self.chunks), 'chunk')} in {used} of {len(self.slots)} slots"
-        return "\n  ".join([head, *lines, *more]) + ">"
+        return "\n  ".join([f"<State, {self._title()}", *lines, *more]) + ">"
 
     def _repr_html_(self) -> str:
+        return picture(self._title(), self.chunks, None, None)
+
+    def _title(self) -> str:
         used = sum(1 for ids in self.slots if ids)
-        title = f"{plural(len(self.chunks), 'chunk')} in {used} of {len(self.slots)} slots"
-        return picture(title, self.chunks, None, None)
+        return f"{plural(len(self.chunks), 'chunk')} in {used} of {len(self.slots)} slots"
 
 
 class Peaks(NamedTuple):

@@ -244,8 +244,6 @@ class _Assembler:
         self.free_handles: list[int] = []
         self.kinds: dict[tuple[int, int], int] = {}
         self.faults: list[tuple[str, dict[str, Any]]] = []
-        self.handles = 0
-        self.orphans = 0
         self.reallocs = 0
         self.rows: list[tuple[int, int]] = []
 
@@ -256,17 +254,14 @@ class _Assembler:
         elif self.free_handles:
             handle = self.free_handles.pop()
         else:
-            handle = self.handles
-            self.handles += 1
+            handle = len(self.handle_of)
         self.handle_of[key] = handle
         self.keys.append(key)
         self.rows.append((handle, self.kinds.setdefault((size, align), len(self.kinds))))
 
     def free(self, key: Key) -> None:
         handle = self.handle_of.pop(key, ORPHAN)
-        if handle == ORPHAN:
-            self.orphans += 1
-        else:
+        if handle != ORPHAN:
             self.free_handles.append(handle)
         self.keys.append(key)
         self.rows.append((handle, FREE))
@@ -292,13 +287,13 @@ class _Assembler:
             ops=data,
             kinds=[Kind(size, align, "") for size, align in self.kinds],
             faults=self.faults,
-            slots=self.handles,
+            slots=len(self.handle_of) + len(self.free_handles),
             names=names,
             stats=TraceStats(
                 events=len(self.rows),
                 allocs=len(self.rows) - frees - len(self.faults),
                 frees=frees,
-                orphan_frees=self.orphans,
+                orphan_frees=self.rows.count((ORPHAN, FREE)),
                 reallocs=self.reallocs,
             ),
         )
