@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from itertools import islice
@@ -21,8 +22,6 @@ from percpu_ffi.tracing.event import RECORD, Record
 from percpu_ffi.work import Work, WorkByCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     from percpu_ffi.trace import Trace
 
 _FIRST_CHUNKS = {

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import mmap
 import operator
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from percpu_ffi.errors import ConfigError, bad_first_chunk, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 FirstChunk = Literal["4k", "embed", "remap"]
 Memory = Literal["mapped", "none"]

@@ -6,6 +6,7 @@ The HTML is self-contained.  A map is drawn in cells, so the size of a picture i
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -13,8 +14,6 @@ from typing import TYPE_CHECKING
 from percpu_ffi._util.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from percpu_ffi.state import ChunkState
 
 STATIC, USED, MIXED, FREE, NOTHING = "S#+. "

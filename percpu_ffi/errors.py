@@ -11,11 +11,10 @@ import operator
 import sys
 import threading
 import warnings
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from typing_extensions import Self
 
 _E = TypeVar("_E", bound=Exception)

@@ -8,6 +8,7 @@ allocators share, ``allocator`` and ``model`` the rest.  Their methods inherit t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 from percpu_ffi.config import FAULT_SITES, Buffer, Config, FaultPlan, FirstChunk, Memory
@@ -15,7 +16,6 @@ from percpu_ffi.errors import bad_site
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
     from threading import Lock
 

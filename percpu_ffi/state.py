@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.drawing import map_bar, picture
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MOST_ENTRIES = 8  # of a map, in a repr
 MOST_RUNS = 4  # of pages

@@ -11,11 +11,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CSRC = Path(__file__).resolve().parent.parent / "csrc"
 LIST = CSRC / "layers.txt"

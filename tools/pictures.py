@@ -14,8 +14,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -27,9 +28,6 @@ from percpu_ffi.cli import main
 from percpu_ffi.reports.colours import COLOURS, site_colours
 from percpu_ffi.reports.still import draw_chunks
 from percpu_ffi.stats import figures
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[1]
 PINNED = "samples/pinned_cgroups.trace"

@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet takes a cell that starts so for a formula
 UNITS = (("s", 10**9), ("ms", 10**6), ("us", 10**3))

@@ -18,13 +18,12 @@ no unusable bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from percpu_ffi.model.tally import ENTRY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from percpu_ffi.model.memory import Memory
     from percpu_ffi.model.tally import Tally
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import operator
 from array import array
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
@@ -33,8 +34,6 @@ from percpu_ffi.tracing.event import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CH
 from percpu_ffi.work import WorkByCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from percpu_ffi.config import Config, FaultPlan
     from percpu_ffi.replay import Replay
     from percpu_ffi.trace import Trace

@@ -17,6 +17,7 @@ import struct
 import sys
 import zlib
 from array import array
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import reduce
 from itertools import accumulate, chain, pairwise
@@ -36,7 +37,6 @@ from percpu_ffi.trace.operations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from percpu_ffi.trace.source import Blocks

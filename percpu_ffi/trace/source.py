@@ -6,14 +6,12 @@ from __future__ import annotations
 import gzip
 import lzma
 import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, Protocol
 
 from percpu_ffi.errors import TraceError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 BLOCK = 1 << 20
 

@@ -7,6 +7,7 @@ the errors.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._core import ffi, lib
@@ -14,8 +15,6 @@ from percpu_ffi.errors import TraceError, host_out_of_memory
 from percpu_ffi.trace.operations import Kind, Operations, TraceStats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from percpu_ffi.trace.source import Source
 
 HINT = "docs/traces.md explains how to record one"

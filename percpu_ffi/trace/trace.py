@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import operator
 from array import array
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
 from percpu_ffi.errors import ConfigError, TraceError, damaged_trace, shown
@@ -30,7 +31,6 @@ from percpu_ffi.trace.operations import (
 from percpu_ffi.trace.source import open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 MAX_KEY = (1 << 64) - 1

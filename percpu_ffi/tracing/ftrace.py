@@ -14,6 +14,7 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -23,8 +24,6 @@ from percpu_ffi.errors import ClosedError, ConfigError, shown
 from percpu_ffi.tracing import event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from percpu_ffi.interface import PerCpu
 
 # what tracefs prints before the events; the counts are filled in at the end
