@@ -89,15 +89,9 @@ class Allocator(BaseAllocator):
         request = ffi.new(
             "struct pcpu_config *",
             {
+                **vars(config),
                 "version": lib.PCPU_VERSION,
                 "log": lib.percpu_ffi_log,
-                "cpus": config.cpus,
-                "static_size": config.static_size,
-                "unit_size": config.unit_size,
-                "free_size": config.free_size,
-                "page_size": config.page_size,
-                "nodes": config.nodes,
-                "page_limit": config.page_limit,
                 "first_chunk": _FIRST_CHUNKS[config.first_chunk],
                 "memory": _MEMORIES[config.memory],
                 "quirks": lib.PCPU_QUIRK_ROLLBACK if "rollback" in config.quirks else 0,

@@ -10,7 +10,6 @@ of docs/pinned-chunks.md are drawn here.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -105,12 +104,11 @@ def _pages(trace: Trace, takes: Callable[[object], bool]) -> tuple[list[int], li
 
 def screenshot(path: Path) -> None:
     """Open the page in a browser without a window, and save a screenshot."""
-    chromium = shutil.which("chromium") or sys.exit("no browser: apt-get install chromium")
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
         _run("report", PINNED, "-o", str(page))
         command = [
-            chromium, "--headless=new", "--disable-dev-shm-usage", "--hide-scrollbars",
+            "chromium", "--headless=new", "--disable-dev-shm-usage", "--hide-scrollbars",
             f"--user-data-dir={folder}/browser", f"--window-size={WINDOW}",
             "--virtual-time-budget=30000", f"--screenshot={path}", page.as_uri(),
         ]  # fmt: skip

@@ -35,6 +35,13 @@ if TYPE_CHECKING:
 
 MAX_KEY = (1 << 64) - 1
 
+# binary recordings that a tool converts to text
+BINARY = {
+    b"PERFILE2": "this is perf's own file: run `perf script > FILE` and read that",
+    b"\x17\x08\x44tracing": "this is trace-cmd's own file: run `trace-cmd report > FILE`, "
+    "read that",
+}
+
 
 class Trace:
     """A sequence of operations: ``("alloc", key, size, align)`` and ``("free", key)``.
@@ -67,9 +74,12 @@ class Trace:
         with open_source(path, progress) as blocks:
             if blocks.head.startswith(MAGICS):
                 return cls(read_file(blocks))
+            for magic, message in BINARY.items():
+                if blocks.head.startswith(magic):
+                    raise TraceError(message, blocks.name)
             from percpu_ffi.trace.text import read_text  # noqa: PLC0415 - needs the compiled core
 
-            return cls(read_text(blocks))
+            return cls(read_text(blocks, blocks.name))
 
     @classmethod
     def from_ops(
