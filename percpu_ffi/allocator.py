@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from itertools import islice
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from percpu_ffi import errors
 from percpu_ffi._core import ffi, lib
 from percpu_ffi.base import BaseAllocator, pointer
-from percpu_ffi.config import SERVICES, FaultPlan
+from percpu_ffi.config import SERVICES, Config, FaultPlan
 from percpu_ffi.errors import warn
 from percpu_ffi.replay import Failure, Replay, parts
 from percpu_ffi.state import ChunkState, Location, Peaks, State
@@ -21,12 +22,7 @@ from percpu_ffi.tracing.event import RECORD, Record
 from percpu_ffi.work import Work, WorkByCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from percpu_ffi.config import Config
     from percpu_ffi.trace import Trace
-
-__all__ = ["Allocator"]
 
 _FIRST_CHUNKS = {
     "4k": lib.PCPU_FIRST_4K,
@@ -59,7 +55,7 @@ _PLAIN_ERRORS: dict[int, Callable[[], Exception]] = {
 }
 
 # bound once: a lookup in lib costs a quarter of a call
-_alloc = lib.pcpu_alloc
+_alloc: Callable[[Any, int, int], int] = lib.pcpu_alloc
 _free = lib.percpu_ffi_free
 
 
@@ -93,15 +89,9 @@ class Allocator(BaseAllocator):
         request = ffi.new(
             "struct pcpu_config *",
             {
+                **vars(config),
                 "version": lib.PCPU_VERSION,
                 "log": lib.percpu_ffi_log,
-                "cpus": config.cpus,
-                "static_size": config.static_size,
-                "unit_size": config.unit_size,
-                "free_size": config.free_size,
-                "page_size": config.page_size,
-                "nodes": config.nodes,
-                "page_limit": config.page_limit,
                 "first_chunk": _FIRST_CHUNKS[config.first_chunk],
                 "memory": _MEMORIES[config.memory],
                 "quirks": lib.PCPU_QUIRK_ROLLBACK if "rollback" in config.quirks else 0,
@@ -177,7 +167,7 @@ class Allocator(BaseAllocator):
     def address(self, ptr: int, cpu: int) -> int:
         number = self._checked_cpu(cpu)
         try:
-            return lib.pcpu_address(self._pcpu, pointer(ptr), number)
+            return int(lib.pcpu_address(self._pcpu, pointer(ptr), number))
         except LookupError as refused:
             raise self._refused(refused, ptr=ptr) from None
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 
 import operator
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from percpu_ffi.interface import PerCpu
-
-__all__ = ["Area"]
 
 
 class Area:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import IO, TYPE_CHECKING, Any
 
@@ -20,7 +21,6 @@ from percpu_ffi.tracing.ftrace import start
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from typing_extensions import Self
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from percpu_ffi.replay import Replay
     from percpu_ffi.trace import Trace
     from percpu_ffi.tracing.ftrace import Tracing
-
-__all__ = ["BaseAllocator", "pointer"]
 
 
 class BaseAllocator(PerCpu):

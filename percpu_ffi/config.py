@@ -5,24 +5,11 @@ from __future__ import annotations
 
 import mmap
 import operator
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from percpu_ffi.errors import ConfigError, bad_first_chunk, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-__all__ = [
-    "FAULT_SITES",
-    "FIRST_CHUNKS",
-    "SERVICES",
-    "Buffer",
-    "Config",
-    "FaultPlan",
-    "FirstChunk",
-    "Memory",
-]
 
 FirstChunk = Literal["4k", "embed", "remap"]
 Memory = Literal["mapped", "none"]

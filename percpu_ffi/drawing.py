@@ -6,6 +6,7 @@ The HTML is self-contained.  A map is drawn in cells, so the size of a picture i
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -13,8 +14,6 @@ from typing import TYPE_CHECKING
 from percpu_ffi._util.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from percpu_ffi.state import ChunkState
 
 STATIC, USED, MIXED, FREE, NOTHING = "S#+. "
@@ -123,12 +122,7 @@ def _bar(chunk: ChunkState, unit_size: int | None, static_size: int | None) -> I
 def _pages(populated: Sequence[int]) -> Iterable[bool]:
     """Return for each cell whether a page in it is held."""
     n = len(populated)
-    if not n:
-        return []
-    ends = [
-        (i * n // CELLS, max(-(-(i + 1) * n // CELLS), i * n // CELLS + 1)) for i in range(CELLS)
-    ]
-    return (any(populated[start:end]) for start, end in ends)
+    return (any(populated[i * n // CELLS : -(-(i + 1) * n // CELLS)]) for i in range(CELLS))
 
 
 def _runs(

@@ -11,32 +11,11 @@ import operator
 import sys
 import threading
 import warnings
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from typing_extensions import Self
-
-__all__ = [
-    "ClosedError",
-    "ConfigError",
-    "DoubleFree",
-    "InteriorPointer",
-    "InvalidPointer",
-    "InvalidRequest",
-    "InvariantError",
-    "OtherUnitPointer",
-    "PercpuError",
-    "PercpuMemoryError",
-    "PercpuWarning",
-    "RecordError",
-    "StaticPointer",
-    "StatsError",
-    "TraceError",
-    "WildPointer",
-]
-
 
 _E = TypeVar("_E", bound=Exception)
 

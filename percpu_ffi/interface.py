@@ -8,29 +8,26 @@ allocators share, ``allocator`` and ``model`` the rest.  Their methods inherit t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
-from percpu_ffi.config import FAULT_SITES, Config, FaultPlan
+from percpu_ffi.config import FAULT_SITES, Buffer, Config, FaultPlan, FirstChunk, Memory
 from percpu_ffi.errors import bad_site
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
     from threading import Lock
 
     from typing_extensions import Self
 
     from percpu_ffi.area import Area
-    from percpu_ffi.config import Buffer, FirstChunk, Memory
     from percpu_ffi.replay import Replay
     from percpu_ffi.state import Location, Peaks, State
     from percpu_ffi.trace import Trace
     from percpu_ffi.tracing.event import Record
     from percpu_ffi.tracing.ftrace import Tracing
     from percpu_ffi.work import WorkByCall
-
-__all__ = ["PerCpu"]
 
 
 class PerCpu(ABC):

@@ -10,19 +10,16 @@ A chunk's map, for example, looks like this, and its slot follows from it:
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from percpu_ffi.errors import ConfigError, PercpuError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from percpu_ffi.config import Buffer
     from percpu_ffi.interface import PerCpu
     from percpu_ffi.state import ChunkState, State
-
-__all__ = ["violations"]
 
 SMALL = 4  # sizeof(int): fewer bytes are not kept as a free range
 FIRST_MAP_ALLOC = 16  # PCPU_DFL_MAP_ALLOC of the 2009 file

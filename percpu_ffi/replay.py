@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Iterable, Iterator
 
     from percpu_ffi.trace import Op
-
-__all__ = ["STEP", "Failure", "Replay", "parts"]
 
 # operations of a part, after which Ctrl-C is handled: some milliseconds in C
 STEP = 1 << 16

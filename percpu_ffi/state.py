@@ -3,17 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.drawing import map_bar, picture
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["ChunkState", "Location", "Peaks", "State"]
 
 MOST_ENTRIES = 8  # of a map, in a repr
 MOST_RUNS = 4  # of pages
@@ -119,14 +115,14 @@ class State:
         ]
         left = len(self.chunks) - len(lines)
         more = [f"and {left:,} more"] if left else []
-        used = sum(1 for ids in self.slots if ids)
-        head = f"<State, {plural(len(self.chunks), 'chunk')} in {used} of {len(self.slots)} slots"
-        return "\n  ".join([head, *lines, *more]) + ">"
+        return "\n  ".join([f"<State, {self._title()}", *lines, *more]) + ">"
 
     def _repr_html_(self) -> str:
+        return picture(self._title(), self.chunks, None, None)
+
+    def _title(self) -> str:
         used = sum(1 for ids in self.slots if ids)
-        title = f"{plural(len(self.chunks), 'chunk')} in {used} of {len(self.slots)} slots"
-        return picture(title, self.chunks, None, None)
+        return f"{plural(len(self.chunks), 'chunk')} in {used} of {len(self.slots)} slots"
 
 
 class Peaks(NamedTuple):

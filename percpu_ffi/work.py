@@ -21,8 +21,6 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass, fields
 
-__all__ = ["Work", "WorkByCall"]
-
 
 @dataclass(frozen=True)
 class Work:

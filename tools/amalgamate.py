@@ -13,11 +13,8 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CSRC = Path(__file__).resolve().parent.parent / "csrc"
 PUBLIC = CSRC / "percpu.h"

@@ -11,16 +11,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from amalgamate import CSRC, INCLUDE, resolve
 
-CSRC = Path(__file__).resolve().parent.parent / "csrc"
 LIST = CSRC / "layers.txt"
 FILE = re.compile(r"[\w/]+\.[ch]")
-INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 Use = tuple[str, str, str]  # a file, the file that it uses, and how
 
@@ -39,10 +36,10 @@ def layers() -> dict[str, int]:
 def includes(file: str) -> Iterator[Use]:
     """Yield what a file includes."""
     path = CSRC / file
-    for name in INCLUDE.findall(path.read_text(encoding="utf-8")):
-        near = (path.parent / name).resolve()
-        target = near if near.exists() else CSRC / name
-        yield file, target.relative_to(CSRC).as_posix(), f'#include "{name}"'
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if (include := INCLUDE.match(line)) and (name := include[1]):
+            target = resolve(name, path).relative_to(CSRC).as_posix()
+            yield file, target, f'#include "{name}"'
 
 
 def symbols(objects: Path, file: str) -> tuple[set[str], set[str]]:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Change one token of the C core at a time and check whether the C tests notice.
+"""Change one token of the C core at a time and see whether the C tests notice.
 
-A mutant that passes all tests is a survivor: either a test is missing, or the mutant is equivalent
-to the original and listed in tests/c/equivalent-mutants.txt with the reason.
+A mutant that all tests pass is a survivor: either a test is missing, or the mutant does the same
+as the original and stands in tests/c/equivalent-mutants.txt with the reason.
 
-Each mutant is compiled alone and linked with objects that were built once.  The tests run first
-without sanitizers; survivors run again under AddressSanitizer and UBSan.
+Each mutant is compiled alone and linked with objects that were built once.  The tests run without
+sanitizers first; what survives meets them again under the address and undefined behaviour ones.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 import exceptions
@@ -37,40 +38,24 @@ FILES = [
     "csrc/populate.c",
 ]
 
+Swaps = dict[str, tuple[str, ...]]
+
 # what a token becomes; a comparison is moved by one, and reversed
-SWAPS: dict[str, tuple[str, ...]] = {
+PAIRS = ["== !=", "&& ||", "++ --", "<< >>", "+= -=", "true false", "list_move list_move_tail"]
+SWAPS: Swaps = {
+    **{old: (new,) for pair in PAIRS for old, new in permutations(pair.split())},
     "<": ("<=", ">="),
     "<=": ("<", ">"),
     ">": (">=", "<="),
     ">=": (">", "<"),
-    "==": ("!=",),
-    "!=": ("==",),
-    "&&": ("||",),
-    "||": ("&&",),
-    "+=": ("-=",),
-    "-=": ("+=",),
     "*=": ("/=",),
     "|=": ("&=",),
-    "++": ("--",),
-    "--": ("++",),
-    "<<": (">>",),
-    ">>": ("<<",),
     "?": ("|| 1 ?", "&& 0 ?"),
     "!": ("",),
     "~": ("",),
-    "true": ("false",),
-    "false": ("true",),
-    "list_move": ("list_move_tail",),
-    "list_move_tail": ("list_move",),
 }
-BINARY: dict[str, tuple[str, ...]] = {
-    "+": ("-",),
-    "-": ("+",),
-    "*": ("/",),
-    "&": ("|",),
-    "|": ("&",),
-}
-UNARY: dict[str, tuple[str, ...]] = {"-": ("",)}
+BINARY: Swaps = {"+": ("-",), "-": ("+",), "*": ("/",), "&": ("|",), "|": ("&",)}
+UNARY: Swaps = {"-": ("",)}
 
 HIDDEN = re.compile(r'/\*.*?\*/|^#(?:\\\n|[^\n])*$|"(?:\\.|[^"\\])*"', re.DOTALL | re.MULTILINE)
 BODY = re.compile(r"^\{$.*?^\}$", re.DOTALL | re.MULTILINE)  # kernel style: a function's braces
@@ -81,21 +66,21 @@ CONTROL = {"if", "for", "while", "switch"}
 NO_STATEMENT = CONTROL | {"else", "do", "case", "default", "goto", ";", "{", "}"}
 
 CC = os.environ.get("CC", "cc")
-# uninitialised variables have the same value in every run
+# uninitialised variables hold the same rubbish in every run
 COMPILE = ["-std=c11", "-g", "-pthread", "-Icsrc", "-ftrivial-auto-var-init=pattern"]
-COMPILE += ["-Werror=return-type"]  # a value may survive a deleted `return`
+COMPILE += ["-Werror=return-type"]  # else a `return` can be left out and the value still be there
 STAGES = {
     "plain": ["-O0"],
     "sanitized": ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
 }
-SECONDS = {"plain": 10, "sanitized": 60}  # for one test program; longer means an endless loop
-NO_C = "the compiler"  # instead of a test: the mutant does not compile and does not count
-MOST_DATA = 1 << 30  # bytes, for a mutant that allocates without end
+SECONDS = {"plain": 10, "sanitized": 60}  # for one test program; longer is an endless loop
+NO_C = "the compiler"  # in place of a test: the mutant is no program and does not count
+MOST_DATA = 1 << 30  # bytes, where a mutant takes memory for ever
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token and its position in the file."""
+    """A token and where it stands in its file."""
 
     text: str
     start: int
@@ -112,7 +97,7 @@ class Mutant:
     new: str
 
     def apply(self) -> str:
-        """Return the text of the file with the replacement."""
+        """Return the text of the whole file with the replacement made."""
         text = Path(self.file).read_text()
         return text[: self.start] + self.new + text[self.end :]
 
@@ -129,17 +114,15 @@ class Mutant:
         return Path(self.file).read_text().count("\n", 0, self.start) + 1
 
 
+Killers = dict[Mutant, str | None]  # a test program, NO_C, or None for a survivor
+
+
 # --- what to change
 
 
 def visible(file: str) -> str:
     """Return a source file with comments, strings and preprocessor lines blank."""
     return HIDDEN.sub(lambda m: re.sub(r"\S", " ", m.group()), Path(file).read_text())
-
-
-def tokens_of(text: str, start: int, end: int) -> list[Token]:
-    """Return the tokens of a range of visible text."""
-    return [Token(m.group(), m.start(), m.end()) for m in TOKEN.finditer(text, start, end)]
 
 
 def closing(tokens: list[Token], i: int) -> int:
@@ -150,6 +133,13 @@ def closing(tokens: list[Token], i: int) -> int:
         if not depth:
             return j
     raise ValueError("a parenthesis is not closed")
+
+
+def find(tokens: list[Token], i: int, text: str) -> int:
+    """Return the index of the first token from i on with this text, outside parentheses."""
+    while tokens[i].text != text:
+        i = closing(tokens, i) + 1 if tokens[i].text == "(" else i + 1
+    return i
 
 
 def token_mutants(tokens: list[Token], i: int) -> Iterator[tuple[int, int, str]]:
@@ -174,16 +164,13 @@ def call_mutants(text: str, tokens: list[Token], i: int) -> Iterator[tuple[int, 
     last = closing(tokens, i + 1)
     inside = text[tokens[i + 1].end : tokens[last].start]
     if tokens[i].text != "max":
-        # the mutants of its operator reverse it
+        # with an operator in it, it is turned round there
         if not re.search("[!<=>]", inside.replace("->", "")):
             yield tokens[i + 1].end, tokens[last].start, f"!({inside})"
         return
-    depth = 0
-    for token in tokens[i + 2 : last]:
-        depth += {"(": 1, ")": -1}.get(token.text, 0)
-        if token.text == "," and not depth:
-            yield tokens[i].start, tokens[last].end, text[tokens[i + 1].end : token.start]
-            yield tokens[i].start, tokens[last].end, text[token.end : tokens[last].start].strip()
+    comma = tokens[find(tokens, i + 2, ",")]
+    yield tokens[i].start, tokens[last].end, text[tokens[i + 1].end : comma.start]
+    yield tokens[i].start, tokens[last].end, text[comma.end : tokens[last].start].strip()
 
 
 def statement_mutants(tokens: list[Token]) -> Iterator[tuple[int, int, str]]:
@@ -195,21 +182,18 @@ def statement_mutants(tokens: list[Token]) -> Iterator[tuple[int, int, str]]:
             i = closing(tokens, i + 1) + 1
             continue
         if first in {"case", "default"}:
-            while tokens[i].text != ":":
-                i += 1
+            i = find(tokens, i, ":")
         if first in NO_STATEMENT:
             i += 1
             continue
-        end = i
-        while tokens[end].text != ";":
-            end = closing(tokens, end) + 1 if tokens[end].text == "(" else end + 1
+        end = find(tokens, i, ";")
         if not is_declaration(tokens, i):
             yield tokens[i].start, tokens[end].end, ";"
         i = end + 1
 
 
 def is_declaration(tokens: list[Token], i: int) -> bool:
-    """Return whether a statement is `type name` or `type *name`, not an expression."""
+    """Return whether a statement begins with `type name` or `type *name`."""
     first, second = tokens[i].text, tokens[i + 1].text
     is_name = re.match(r"[A-Za-z_]", first) is not None
     return is_name and first != "return" and (second == "*" or second[0].isalpha())
@@ -218,13 +202,12 @@ def is_declaration(tokens: list[Token], i: int) -> bool:
 def mutants_of(file: str) -> list[Mutant]:
     """Return all mutants of a file, in the order of the source."""
     text = visible(file)
-    found: dict[tuple[int, int, str], None] = {}
+    found: set[tuple[int, int, str]] = set()
     for body in BODY.finditer(text):
-        tokens = tokens_of(text, body.start(), body.end())
+        tokens = [Token(m.group(), *m.span()) for m in TOKEN.finditer(text, *body.span())]
         for i in range(1, len(tokens) - 1):
-            found.update(dict.fromkeys(token_mutants(tokens, i)))
-            found.update(dict.fromkeys(call_mutants(text, tokens, i)))
-        found.update(dict.fromkeys(statement_mutants(tokens)))
+            found.update(token_mutants(tokens, i), call_mutants(text, tokens, i))
+        found.update(statement_mutants(tokens))
     return [Mutant(file, *replacement) for replacement in sorted(found)]
 
 
@@ -240,18 +223,17 @@ class Tree:
         for part in ("csrc", "tests/c"):
             shutil.copytree(part, path / part)
 
-    def compile(self, source: str, stage: str, to: str = "mutant") -> bool:
-        """Compile one file; its object is next to others of the same stage."""
-        target = self.object(source, stage, to)
-        (self.path / target).parent.mkdir(parents=True, exist_ok=True)
+    def compile(self, source: str, stage: str) -> bool:
+        """Compile one file."""
+        target = self.object(source, stage)
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
         command = [CC, *COMPILE, *STAGES[stage], "-MMD", "-c", source, "-o", target]
         done = subprocess.run(command, cwd=self.path, check=False, capture_output=True)
         return done.returncode == 0
 
-    @staticmethod
-    def object(source: str, stage: str, to: str = "mutant") -> str:
-        """Return the name of a source file's object."""
-        return f"{to}-{stage}/{source.removesuffix('.c')}.o"
+    def object(self, source: str, stage: str) -> str:
+        """Return the path of a source file's object."""
+        return str(self.path / stage / source.removesuffix(".c")) + ".o"
 
 
 class Base:
@@ -265,23 +247,20 @@ class Base:
         self.tests = [str(path) for path in sorted(Path("tests/c").glob("test_*.c"))]
         sources = self.core + self.tests
         with ThreadPoolExecutor(jobs) as pool:
-            done = pool.map(lambda source: self.tree.compile(source, stage, "base"), sources)
+            done = pool.map(lambda source: self.tree.compile(source, stage), sources)
         if not all(done):
             raise SystemExit("the sources do not compile")
         self.users = {source: self.read_users(source) for source in sources}
 
     def read_users(self, source: str) -> set[str]:
-        """Return the files that a source file includes, and itself."""
-        rule = self.object(source).with_suffix(".d").read_text().replace("\\\n", " ")
+        """Return the files that a source file is made of, itself included."""
+        depends = Path(self.tree.object(source, self.stage)).with_suffix(".d")
+        rule = depends.read_text().replace("\\\n", " ")
         return {os.path.normpath(word) for word in rule.split()[1:]}
-
-    def object(self, source: str) -> Path:
-        """Return the object of an unchanged source file."""
-        return self.tree.path / Tree.object(source, self.stage, "base")
 
 
 def link_flags(test: str) -> list[str]:
-    """Return linker flags for a test that replaces calls of the core to the host."""
+    """Let a test that answers calls to the host stand between the core and the host."""
     text = Path(test).read_text()
     if "host_faults.h" in text:
         text += Path("tests/c/host_faults.h").read_text()
@@ -293,20 +272,16 @@ def run_tests(tree: Tree, base: Base, mutant: Mutant | None, show: bool = False)
     """Return the test program that notices a mutant, NO_C, or None for a survivor."""
     stage = base.stage
     changed = {s for s in base.core + base.tests if mutant and mutant.file in base.users[s]}
+    of = {source: tree if source in changed else base.tree for source in base.core + base.tests}
     for source in changed & set(base.core):
         if not tree.compile(source, stage):
             return NO_C
-    core = [
-        tree.object(source, stage) if source in changed else str(base.object(source))
-        for source in base.core
-    ]
+    core = [of[source].object(source, stage) for source in base.core]
     near = f"tests/c/test_{Path(mutant.file).stem}.c" if mutant else ""
     for test in sorted(base.tests, key=lambda test: test != near):
-        own = str(base.object(test))
-        if test in changed:
-            if not tree.compile(test, stage):
-                return NO_C
-            own = tree.object(test, stage)
+        if test in changed and not tree.compile(test, stage):
+            return NO_C
+        own = of[test].object(test, stage)
         link = [CC, *STAGES[stage], "-pthread", own, *core, *link_flags(test), "-o", "program"]
         subprocess.run(link, cwd=tree.path, check=True)
         if show:
@@ -327,7 +302,7 @@ def run_tests(tree: Tree, base: Base, mutant: Mutant | None, show: bool = False)
 
 
 class Runner:
-    """Run as many mutants at a time as there are trees."""
+    """Runs mutants, as many at a time as there are trees."""
 
     def __init__(self, scratch: Path, jobs: int) -> None:
         """Make the trees."""
@@ -336,7 +311,7 @@ class Runner:
         for i in range(jobs):
             self.trees.put(Tree(scratch / f"tree-{i}"))
 
-    def killers(self, mutants: list[Mutant], stage: str, show: bool = False) -> list[str | None]:
+    def killers(self, mutants: list[Mutant], stage: str, show: bool = False) -> Killers:
         """Return what noticed each mutant, see run_tests()."""
         limit_data(stage == "plain")
         base = Base(self.scratch, self.jobs, stage)
@@ -354,38 +329,38 @@ class Runner:
                 self.trees.put(tree)
 
         with ThreadPoolExecutor(self.jobs) as pool:
-            return list(pool.map(kill, mutants))
+            return dict(zip(mutants, pool.map(kill, mutants), strict=True))
 
 
 def limit_data(limited: bool) -> None:
-    """Limit the memory of the programs started from here, except for sanitized ones."""
+    """Keep the programs started from here from taking all memory; sanitizers need it."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_DATA if limited else hard, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-# --- output
+# --- what to say
 
 
 def show_one(runner: Runner, mutants: list[Mutant], number: int) -> int:
-    """Print one mutant's diff and the output of the tests."""
+    """Print one mutant's diff and what the tests say."""
     mutant = mutants[number]
     old, new = Path(mutant.file).read_text(), mutant.apply()
     names = mutant.file, f"mutant {number}"
     print("\n".join(difflib.unified_diff(old.splitlines(), new.splitlines(), *names, lineterm="")))
     for stage in STAGES:
-        (killer,) = runner.killers([mutant], stage, show=True)
+        killer = runner.killers([mutant], stage, show=True)[mutant]
         print(f"{stage}: {'survives' if killer is None else f'killed by {killer}'}", flush=True)
         if killer:
             return 0
     return 1
 
 
-def print_table(mutants: list[Mutant], killers: list[str | None]) -> None:
+def print_table(killers: Killers) -> None:
     """Print a line for each file and one for all."""
     print(f"{'file':26}{'mutants':>8}{'killed':>8}{'survived':>9}{'no C':>6}")
     for file in [*FILES, "all"]:
-        mine = [k for m, k in zip(mutants, killers, strict=True) if file in {m.file, "all"}]
+        mine = [killer for mutant, killer in killers.items() if file in {mutant.file, "all"}]
         if not mine:
             continue
         no_c, survived = mine.count(NO_C), mine.count(None)
@@ -394,7 +369,7 @@ def print_table(mutants: list[Mutant], killers: list[str | None]) -> None:
 
 
 def run(scratch: Path) -> int:
-    """Run the mutants that the command line selects."""
+    """Do what the command line asks for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--file", action="append", choices=FILES, help="only mutants of this file")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at a time")
@@ -409,12 +384,10 @@ def run(scratch: Path) -> int:
 
     chosen = [mutant for mutant in numbered if mutant.file in (args.file or FILES)]
     killers = runner.killers(chosen, "plain")
-    left = [mutant for mutant, killer in zip(chosen, killers, strict=True) if killer is None]
-    second = dict(zip(left, runner.killers(left, "sanitized"), strict=True))
-    killers = [second.get(mutant, killer) for mutant, killer in zip(chosen, killers, strict=True)]
-    survivors = [mutant for mutant, killer in zip(chosen, killers, strict=True) if killer is None]
+    killers |= runner.killers([m for m in chosen if killers[m] is None], "sanitized")
+    survivors = [mutant for mutant in chosen if killers[mutant] is None]
 
-    print_table(chosen, killers)
+    print_table(killers)
     print(f"{time.monotonic() - start:.0f} seconds")
     known = exceptions.load(EQUIVALENT)
     for mutant in survivors:

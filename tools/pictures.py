@@ -10,12 +10,12 @@ of docs/pinned-chunks.md are drawn here.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -27,9 +27,6 @@ from percpu_ffi.cli import main
 from percpu_ffi.reports.colours import COLOURS, site_colours
 from percpu_ffi.reports.still import draw_chunks
 from percpu_ffi.stats import figures
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[1]
 PINNED = "samples/pinned_cgroups.trace"
@@ -107,12 +104,11 @@ def _pages(trace: Trace, takes: Callable[[object], bool]) -> tuple[list[int], li
 
 def screenshot(path: Path) -> None:
     """Open the page in a browser without a window, and save a screenshot."""
-    chromium = shutil.which("chromium") or sys.exit("no browser: apt-get install chromium")
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
         _run("report", PINNED, "-o", str(page))
         command = [
-            chromium, "--headless=new", "--disable-dev-shm-usage", "--hide-scrollbars",
+            "chromium", "--headless=new", "--disable-dev-shm-usage", "--hide-scrollbars",
             f"--user-data-dir={folder}/browser", f"--window-size={WINDOW}",
             "--virtual-time-budget=30000", f"--screenshot={path}", page.as_uri(),
         ]  # fmt: skip

@@ -6,8 +6,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["is_special", "write_whole"]
-
 
 def write_whole(path: str | Path, data: bytes) -> None:
     """Write a file, or replace an existing one; a failure leaves the old file unchanged.

@@ -8,8 +8,6 @@ import sys
 from array import array
 from typing import Any
 
-__all__ = ["integer", "integer_buffer", "integers"]
-
 FORMATS = frozenset("bBhHiIlLqQnN")
 
 

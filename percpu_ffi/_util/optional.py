@@ -15,8 +15,6 @@ from typing import Any
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.text import printable
 
-__all__ = ["PLOT_FORMATS", "missing_extra", "plain", "save_plot"]
-
 EXTRAS = {"bokeh": "report", "matplotlib": "plot"}  # the extra that installs each
 PLOT_FORMATS = (".svg", ".png", ".pdf")
 

@@ -5,12 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-__all__ = ["csv_text", "duration", "plural", "printable", "table"]
+from collections.abc import Iterable, Sequence
 
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet takes a cell that starts so for a formula
 UNITS = (("s", 10**9), ("ms", 10**6), ("us", 10**3))

@@ -10,8 +10,6 @@ from cffi import FFI
 
 from percpu_ffi.embed import get_include
 
-__all__ = ["declarations", "get_ffibuilder"]
-
 
 def declarations(header: str) -> str:
     """Return the text of a header without what only a preprocessor understands."""

@@ -18,17 +18,14 @@ no unusable bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from percpu_ffi.model.tally import ENTRY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from percpu_ffi.model.memory import Memory
     from percpu_ffi.model.tally import Tally
-
-__all__ = ["DEFAULT_MAP_ALLOC", "SMALL", "Chunk"]
 
 SMALL = ENTRY  # bytes of the smallest free range that is kept: sizeof(int) in 2009 too
 DEFAULT_MAP_ALLOC = 16  # entries that a map has room for at first
@@ -51,13 +48,13 @@ class Chunk:
         self.populated = [0] * unit_pages  # for each page, how many CPUs hold it
         self.memory: Memory | None = None  # contents, from the first view or address on
 
-    def find(self, offset: int) -> int | None:
-        """Return the index of the entry that starts at an offset."""
-        start = 0
+    def find(self, offset: int) -> tuple[int, int] | None:
+        """Return the index and the start of the entry that covers an offset."""
+        end = 0
         for i, size in enumerate(self.map):
-            if start >= offset:
-                return i if start == offset else None
-            start += abs(size)
+            start, end = end, end + abs(size)
+            if offset < end:
+                return i, start
         return None
 
     def alloc_area(
@@ -124,8 +121,9 @@ class Chunk:
         Source: ``pcpu_free_area`` of the 2009 file.
 
         """
-        i = self.find(offset)
-        assert i is not None, "the caller has found it"
+        found = self.find(offset)
+        assert found, "the caller has found it"
+        i, _start = found
         work.entries_scanned += i + 1
         freed = -self.map[i]
         self.free_size += freed

@@ -12,8 +12,6 @@ import threading
 
 from percpu_ffi import errors
 
-__all__ = ["Entry"]
-
 
 class Entry:
     """A lock held for a whole call, as ``pcpu_mutex`` of the 2009 file.

@@ -16,8 +16,6 @@ from percpu_ffi.model.pages import pages_of
 if TYPE_CHECKING:
     from percpu_ffi.config import Config
 
-__all__ = ["FirstChunk", "first_chunk"]
-
 # x86, February 2009
 DYNAMIC_RESERVE = 24 << 10  # bytes for modules (8 KiB) and early allocations (16 KiB)
 LARGE_PAGE = 2 << 20  # bytes that remap maps for each CPU

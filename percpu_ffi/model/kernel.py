@@ -15,8 +15,6 @@ from percpu_ffi.model.tally import Tally
 if TYPE_CHECKING:
     from percpu_ffi.config import Config, FaultPlan
 
-__all__ = ["Kernel", "ServiceFailed"]
-
 MASK = (1 << 64) - 1
 
 # bounds of the address space, as in the port: with real memory, and without

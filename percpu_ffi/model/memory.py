@@ -10,14 +10,9 @@ from __future__ import annotations
 import ctypes
 import mmap
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from percpu_ffi import errors
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["Memory"]
 
 
 class Memory:

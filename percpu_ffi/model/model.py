@@ -14,6 +14,7 @@ from __future__ import annotations
 import operator
 from array import array
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
@@ -33,13 +34,9 @@ from percpu_ffi.tracing.event import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CH
 from percpu_ffi.work import WorkByCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from percpu_ffi.config import Config, FaultPlan
     from percpu_ffi.replay import Replay
     from percpu_ffi.trace import Trace
-
-__all__ = ["Model"]
 
 
 class Model(BaseAllocator):
@@ -242,20 +239,15 @@ class Model(BaseAllocator):
                 raise errors.StaticPointer.of(ptr)
             return chunk, 0, self.static_size
 
-        entry = chunk.find(offset)
-        if entry is not None and chunk.map[entry] < 0:
-            return chunk, offset, -chunk.map[entry]
-        raise self._no_area(chunk, offset, ptr)
-
-    def _no_area(self, chunk: Chunk, offset: int, ptr: int) -> errors.InvalidPointer:
-        """Return the error for an offset at which no area starts."""
-        start = 0
-        for size in chunk.map:
-            if start <= offset < start + abs(size):
-                return errors.InteriorPointer.of(ptr) if size < 0 else errors.DoubleFree.of(ptr)
-            start += abs(size)
-        # the first chunk may have no map yet, or end before its unit does
-        return errors.WildPointer.of(ptr) if chunk.map else errors.DoubleFree.of(ptr)
+        found = chunk.find(offset)
+        if found is None and chunk.map:  # of a first chunk that ends before its unit does
+            raise errors.WildPointer.of(ptr)
+        if found is None or chunk.map[found[0]] > 0:
+            raise errors.DoubleFree.of(ptr)
+        entry, start = found
+        if offset != start:
+            raise errors.InteriorPointer.of(ptr)
+        return chunk, offset, -chunk.map[entry]
 
     def _find_freeable(self, ptr: int) -> tuple[Chunk, int]:
         chunk, offset, _size = self._find(ptr)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from percpu_ffi.model.chunk import Chunk
     from percpu_ffi.model.kernel import Kernel
 
-__all__ = ["depopulate", "map_pages", "pages_of", "populate"]
-
 
 def pages_of(offset: int, size: int, page_size: int) -> range:
     """Return the pages of a unit that a range of bytes touches."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from array import array
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
@@ -13,12 +14,8 @@ from percpu_ffi.replay import Failure, Replay, parts
 from percpu_ffi.trace.operations import FAULT, FREE, OP, ORPHAN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from percpu_ffi.model.model import Model
     from percpu_ffi.trace import Trace
-
-__all__ = ["replay_in_model"]
 
 
 def replay_in_model(

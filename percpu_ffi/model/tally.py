@@ -8,8 +8,6 @@ from types import SimpleNamespace
 
 from percpu_ffi.work import Work
 
-__all__ = ["ENTRY", "Tally"]
-
 ENTRY = 4  # sizeof(int): bytes of a map entry
 
 

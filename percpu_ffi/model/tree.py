@@ -19,12 +19,8 @@ as in Linux' ``lib/rbtree.c`` of 2009, after Cormen, Leiserson, Rivest and Stein
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["Tree"]
+from collections.abc import Iterator
+from typing import Generic, TypeVar
 
 LEFT, RIGHT = 0, 1
 

@@ -30,17 +30,15 @@ PAUSE = 0.01
 class LiveText:
     """The kernel's text during a recording period, in blocks."""
 
-    name = "trace_pipe"
-
     def __init__(self, instance: Instance, period: Period) -> None:
         """Start with the header of a trace file, which has the number of CPUs."""
         self._instance = instance
         self._period = period
-        self.head = f"# recorded by percpu-ffi   #P:{os.sysconf('SC_NPROCESSORS_ONLN')}\n".encode()
+        self._head = f"# recorded by percpu-ffi   #P:{os.sysconf('SC_NPROCESSORS_ONLN')}\n".encode()
 
     def __iter__(self) -> Iterator[bytes]:
         """Start the period, yield blocks of text until it is over, then the remaining text."""
-        yield self.head
+        yield self._head
         self._instance.switch(True)
         self._period.start()
         while not self._period.over():
@@ -71,7 +69,7 @@ def record(instance: Instance, period: Period) -> Recording:
     """
     broken: list[Exception] = []
     try:
-        operations = read_text(LiveText(instance, period), broken.append)
+        operations = read_text(LiveText(instance, period), "trace_pipe", broken.append)
     except TraceError as error:
         if broken:
             raise broken[0] from None

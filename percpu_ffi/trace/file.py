@@ -36,12 +36,9 @@ from percpu_ffi.trace.operations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from percpu_ffi.trace.source import Blocks
-
-__all__ = ["MAGICS", "read_file", "write_file"]
 
 MAGIC = b"PCPUTRC1"
 NOTED = b"PCPUTRC2"
@@ -149,22 +146,18 @@ def _differences(notes: bytearray, tick: int) -> bytearray:
     """Return the notes, each time as its difference from the one before, in ticks."""
     changed = notes.copy()
     ticks = chain([0], (time // tick for time in _times(notes)))
-    _times(changed)[:] = _numbers((b - a) % TIMES for a, b in pairwise(ticks))
+    _times(changed)[:] = memoryview(array("Q", ((b - a) % TIMES for a, b in pairwise(ticks))))
     return changed
 
 
 def _sums(notes: bytearray, tick: int) -> None:
     """Undo :func:`_differences` in place; OverflowError where a time has more than 64 bits."""
     times = _times(notes)
-    times[:] = _numbers(ticks % TIMES * tick for ticks in accumulate(times))
+    times[:] = memoryview(array("Q", (ticks % TIMES * tick for ticks in accumulate(times))))
 
 
 def _times(notes: bytearray) -> memoryview:
     return memoryview(notes).cast("Q")[::2]
-
-
-def _numbers(numbers: Iterable[int]) -> memoryview:
-    return memoryview(array("Q", numbers))
 
 
 def _read_head(text: bytes) -> tuple[Operations, int, int, str]:

@@ -22,22 +22,6 @@ from typing import Any, Literal, NamedTuple
 from percpu_ffi.config import FAULT_SITES, Config, FaultPlan
 from percpu_ffi.errors import ConfigError, bad_site, shown
 
-__all__ = [
-    "FAULT",
-    "FREE",
-    "NOTE",
-    "NO_PLACE",
-    "NO_TIME",
-    "OP",
-    "ORPHAN",
-    "Key",
-    "Kind",
-    "Op",
-    "Operations",
-    "Places",
-    "TraceStats",
-]
-
 Key = int | str
 Op = (
     tuple[Literal["alloc"], Key, int, int]

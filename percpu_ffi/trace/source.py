@@ -6,16 +6,12 @@ from __future__ import annotations
 import gzip
 import lzma
 import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO
 
 from percpu_ffi.errors import TraceError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-__all__ = ["BLOCK", "Blocks", "Source", "open_source"]
 
 BLOCK = 1 << 20
 
@@ -23,20 +19,11 @@ GZIP_MAGIC = b"\x1f\x8b"
 XZ_MAGIC = b"\xfd7zXZ\0"
 
 
-class Source(Protocol):
-    """The input of a reader: a name for its errors, and blocks of bytes."""
-
-    name: str
-    head: bytes
-    """The first block, which identifies the format."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Return ``head``, then the other blocks."""
-        ...
-
-
 class Blocks:
-    """The contents of a file in blocks, decompressed; ``head`` is the first one."""
+    """The contents of a file in blocks, decompressed.
+
+    ``name`` is for error messages; ``head`` is the first block, which identifies the format.
+    """
 
     def __init__(
         self,

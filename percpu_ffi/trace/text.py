@@ -7,27 +7,14 @@ the errors.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from percpu_ffi._core import ffi, lib
 from percpu_ffi.errors import TraceError, host_out_of_memory
 from percpu_ffi.trace.operations import Kind, Operations, TraceStats
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from percpu_ffi.trace.source import Source
-
-__all__ = ["read_text"]
-
 HINT = "docs/traces.md explains how to record one"
-
-# binary recordings that a tool converts to text
-BINARY = {
-    b"PERFILE2": "this is perf's own file: run `perf script > FILE` and read that",
-    b"\x17\x08\x44tracing": "this is trace-cmd's own file: run `trace-cmd report > FILE`, "
-    "read that",
-}
 
 MESSAGES = {
     lib.PCPU_T_MISSING: "the event has no `{field}=`; the line is damaged, or no kernel's",
@@ -44,11 +31,14 @@ def _raise(error: Exception) -> None:
     raise error
 
 
-def read_text(blocks: Source, stopped: Callable[[Exception], object] = _raise) -> Operations:
+def read_text(
+    blocks: Iterable[bytes], name: str, stopped: Callable[[Exception], object] = _raise
+) -> Operations:
     """Read the text of a trace to the end.
 
     Args:
         blocks: the text.
+        name: its file, for error messages.
         stopped: called with the error that ends the reading early; if it returns, the
             operations read so far are returned.
 
@@ -56,9 +46,6 @@ def read_text(blocks: Source, stopped: Callable[[Exception], object] = _raise) -
         TraceError: it is empty, cut, binary, or not a trace of percpu events.
 
     """
-    for magic, message in BINARY.items():
-        if blocks.head.startswith(magic):
-            raise TraceError(message, blocks.name)
     reader = ffi.gc(lib.pcpu_trace_reader_new(), lib.pcpu_trace_reader_free)
     if not reader:
         raise host_out_of_memory()
@@ -71,14 +58,14 @@ def read_text(blocks: Source, stopped: Callable[[Exception], object] = _raise) -
         if error:
             break
     if lib.pcpu_trace_finish(reader):  # returns an earlier error again
-        stopped(_error(reader, blocks.name))
+        stopped(_error(reader, name))
     _take(reader, found, count)
 
     stats = ffi.new("struct pcpu_trace_stats *")
     lib.pcpu_trace_stats(reader, stats)
     if not stats.events:
         what = f"no percpu event in {stats.lines} lines" if stats.lines else "the file is empty"
-        raise TraceError(f"{what}: not a trace of the percpu allocator; {HINT}", blocks.name)
+        raise TraceError(f"{what}: not a trace of the percpu allocator; {HINT}", name)
     found.slots = stats.handles
     found.kinds = [_kind(reader, i) for i in range(stats.kinds)]
     found.stats = TraceStats(

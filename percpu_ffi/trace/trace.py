@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import operator
 from array import array
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
 from percpu_ffi.errors import ConfigError, TraceError, damaged_trace, shown
@@ -30,12 +31,16 @@ from percpu_ffi.trace.operations import (
 from percpu_ffi.trace.source import open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["Trace"]
-
 MAX_KEY = (1 << 64) - 1
+
+# binary recordings that a tool converts to text
+BINARY = {
+    b"PERFILE2": "this is perf's own file: run `perf script > FILE` and read that",
+    b"\x17\x08\x44tracing": "this is trace-cmd's own file: run `trace-cmd report > FILE`, "
+    "read that",
+}
 
 
 class Trace:
@@ -69,9 +74,12 @@ class Trace:
         with open_source(path, progress) as blocks:
             if blocks.head.startswith(MAGICS):
                 return cls(read_file(blocks))
+            for magic, message in BINARY.items():
+                if blocks.head.startswith(magic):
+                    raise TraceError(message, blocks.name)
             from percpu_ffi.trace.text import read_text  # noqa: PLC0415 - needs the compiled core
 
-            return cls(read_text(blocks))
+            return cls(read_text(blocks, blocks.name))
 
     @classmethod
     def from_ops(
@@ -246,8 +254,6 @@ class _Assembler:
         self.free_handles: list[int] = []
         self.kinds: dict[tuple[int, int], int] = {}
         self.faults: list[tuple[str, dict[str, Any]]] = []
-        self.handles = 0
-        self.orphans = 0
         self.reallocs = 0
         self.rows: list[tuple[int, int]] = []
 
@@ -258,17 +264,14 @@ class _Assembler:
         elif self.free_handles:
             handle = self.free_handles.pop()
         else:
-            handle = self.handles
-            self.handles += 1
+            handle = len(self.handle_of)
         self.handle_of[key] = handle
         self.keys.append(key)
         self.rows.append((handle, self.kinds.setdefault((size, align), len(self.kinds))))
 
     def free(self, key: Key) -> None:
         handle = self.handle_of.pop(key, ORPHAN)
-        if handle == ORPHAN:
-            self.orphans += 1
-        else:
+        if handle != ORPHAN:
             self.free_handles.append(handle)
         self.keys.append(key)
         self.rows.append((handle, FREE))
@@ -294,13 +297,13 @@ class _Assembler:
             ops=data,
             kinds=[Kind(size, align, "") for size, align in self.kinds],
             faults=self.faults,
-            slots=self.handles,
+            slots=len(self.handle_of) + len(self.free_handles),
             names=names,
             stats=TraceStats(
                 events=len(self.rows),
                 allocs=len(self.rows) - frees - len(self.faults),
                 frees=frees,
-                orphan_frees=self.orphans,
+                orphan_frees=self.rows.count((ORPHAN, FREE)),
                 reallocs=self.reallocs,
             ),
         )

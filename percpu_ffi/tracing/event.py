@@ -13,17 +13,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = [
-    "ALLOC",
-    "ALLOC_FAIL",
-    "CREATE_CHUNK",
-    "DESTROY_CHUNK",
-    "FREE",
-    "RECORD",
-    "Record",
-    "own_name",
-]
-
 ALLOC, FREE, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK = range(5)
 
 RECORD = struct.Struct("=ii5qQii")

@@ -8,13 +8,14 @@ The lines are in the order of the events, whichever thread writes them.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import re
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -23,12 +24,7 @@ from percpu_ffi.errors import ClosedError, ConfigError, shown
 from percpu_ffi.tracing import event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from percpu_ffi.interface import PerCpu
-    from percpu_ffi.tracing.event import Record
-
-__all__ = ["Tracing", "start"]
 
 # what tracefs prints before the events; the counts are filled in at the end
 HEAD = """\
@@ -107,7 +103,7 @@ class Tracing:
 
     def _stop(self) -> None:
         self._allocator._tracing = None
-        with contextlib.suppress(ClosedError):
+        with suppress(ClosedError):
             self._allocator._record(on=False)
 
     def __enter__(self) -> Tracing:
@@ -119,9 +115,23 @@ class Tracing:
     def __repr__(self) -> str:
         return f"<Tracing, {self.events} events{', closed' if self.closed else ''}>"
 
-    def call(self) -> _Call:
-        """Return the context for a call of the allocator."""
-        return _Call(self)
+    def call(self) -> AbstractContextManager[None]:
+        """Return the context of a call of the allocator; its lines are written at its end."""
+        return self._call(_call_site())
+
+    @contextmanager
+    def _call(self, site: str) -> Iterator[None]:
+        sites, thread = self._sites, threading.get_native_id()
+        before = sites.get(thread)  # of a call that this one interrupts
+        sites[thread] = site
+        try:
+            yield
+        finally:
+            self.drain()
+            if before is None:
+                del sites[thread]
+            else:
+                sites[thread] = before
 
     def drain(self) -> None:
         """Write the events kept so far; errors of the file are kept for :meth:`close`."""
@@ -163,7 +173,7 @@ class Tracing:
             self._file.seek(end)
         self._file.flush()
 
-    def _line(self, record: Record) -> str:
+    def _line(self, record: event.Record) -> str:
         cpus = self._allocator.cpus
         us = (record.ns - self._started) // 1000
         name, body = BODIES[record.kind]
@@ -229,28 +239,6 @@ BODIES = {
     event.CREATE_CHUNK: ("percpu_create_chunk", "base_addr={base:016x}"),
     event.DESTROY_CHUNK: ("percpu_destroy_chunk", "base_addr={base:016x}"),
 }
-
-
-class _Call:
-    """A call under way: its caller is known to the trace, and its lines are written at its end."""
-
-    __slots__ = ("_before", "_thread", "_tracing")
-
-    def __init__(self, tracing: Tracing) -> None:
-        self._tracing = tracing
-        self._thread = threading.get_native_id()
-
-    def __enter__(self) -> None:
-        sites = self._tracing._sites
-        self._before = sites.get(self._thread)  # of a call that this one interrupts
-        sites[self._thread] = _call_site()
-
-    def __exit__(self, *_error: object) -> None:
-        self._tracing.drain()
-        if self._before is None:
-            del self._tracing._sites[self._thread]
-        else:
-            self._tracing._sites[self._thread] = self._before
 
 
 def start(allocator: PerCpu, file: str | Path | IO[str]) -> Tracing:
