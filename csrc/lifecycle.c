@@ -176,50 +176,35 @@ const char *pcpu_version(void)
 }
 
 /*
- * A caller that was built with another header may have other structures: only
- * the first three fields are read.
+ * Check what must be right before anything else is read, and log what is not.
+ * A caller that was built with another header may have other structures: then
+ * only the first three fields are read.
  */
-static int check_version(const struct pcpu_config *config, char *text,
-			 size_t size)
-{
-	uint64_t theirs = config->version;
-
-	if (theirs >> 8 == PCPU_VERSION >> 8)	/* patches change no header */
-		return 0;
-	if (theirs >> 32 == PCPU_VERSION >> 32)
-		snprintf(text, size, "percpu.h has version %d.%d.%d, "
-			 "the library %s: use the library's header",
-			 (int)(theirs >> 16 & 0xffff), (int)(theirs >> 8 & 0xff),
-			 (int)(theirs & 0xff), pcpu_version());
-	return -PCPU_E_VERSION;
-}
-
-static int check_hooks(const struct pcpu_config *config, char *text,
-		       size_t size)
-{
-	const char *missing = NULL;
-
-	if (config->hooks)
-		missing = host_missing_hook(config->hooks);
-	if (!missing)
-		return 0;
-	snprintf(text, size, "the hook %s is missing, but others of its group "
-		 "are set: see struct pcpu_hooks", missing);
-	return -PCPU_E_HOOKS;
-}
-
-/* check what must be right before anything else is read */
 static int check_creator(const struct pcpu_config *config)
 {
+	uint64_t theirs = config->version;
+	const char *missing = NULL;
 	char text[128] = "";
 	struct fake_log log;
-	int err;
+	int err = 0;
 
-	if (!config)
-		return -PCPU_E_NULL;
-	err = check_version(config, text, sizeof(text));
-	if (!err)
-		err = check_hooks(config, text, sizeof(text));
+	if (theirs >> 8 != PCPU_VERSION >> 8) {	/* patches change no header */
+		err = -PCPU_E_VERSION;
+		if (theirs >> 32 == PCPU_VERSION >> 32)
+			snprintf(text, sizeof(text), "percpu.h has version "
+				 "%d.%d.%d, the library %s: use the library's "
+				 "header", (int)(theirs >> 16 & 0xffff),
+				 (int)(theirs >> 8 & 0xff), (int)(theirs & 0xff),
+				 pcpu_version());
+	} else if (config->hooks) {
+		missing = host_missing_hook(config->hooks);
+	}
+	if (missing) {
+		err = -PCPU_E_HOOKS;
+		snprintf(text, sizeof(text), "the hook %s is missing, but "
+			 "others of its group are set: see struct pcpu_hooks",
+			 missing);
+	}
 	if (text[0]) {
 		fake_log_init(&log, config->log, config->arg);
 		fake_log_text(&log, PCPU_LOG_REFUSED, text);
@@ -231,7 +216,7 @@ struct pcpu *pcpu_create(const struct pcpu_config *config, int *error)
 {
 	struct host host = { .arg = NULL };
 	struct pcpu *pcpu;
-	int err = check_creator(config);
+	int err = config ? check_creator(config) : -PCPU_E_NULL;
 
 	if (!error)
 		error = &err;
