@@ -38,8 +38,8 @@ test: check-c check-lib check-amalgamation check-fuzz check-instructions check-p
 
 # C programs and test files that take seconds each
 LONG_C := counter threads
-LONG := bench_command cli figures geometries lockstep memory notebook properties report \
-	report_in_browser scale sizes testing threads
+LONG := bench_command cli figures geometries lockstep make memory notebook properties replay \
+	report report_in_browser scale sizes testing threads
 
 ## a part of test, in under 30 s once it is built: the C tests without threads, and
 ## the fast files of the Python tests; no library checks, fuzzers or instruction counts
