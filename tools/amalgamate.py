@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Write the whole C library as two files, percpu.c and percpu.h.
 
-``python tools/amalgamate.py OUTDIR`` reads ``csrc/`` beside this script's folder.  Headers that
+``python tools/amalgamate.py OUTDIR`` reads ``csrc/`` next to this script's folder.  Headers that
 ``csrc/percpu.h`` includes are public and become part of it; all others go into percpu.c, before
 the C files.  What percpu.h does not declare is static there: a private header's prototypes say so,
 and a definition has the linkage of its prototype.
@@ -45,7 +45,7 @@ HEAD_H = """\
 HEAD_C = """\
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * percpu.c %(version)s - the library in one file, with percpu.h beside it.
+ * percpu.c %(version)s - the library in one file; it includes percpu.h.
 %(origin)s *
  *	cc -O3 -c percpu.c
  *
@@ -61,9 +61,9 @@ HEAD_C = """\
 
 
 def resolve(name: str, file: Path) -> Path:
-    """The project's header that an include means: beside the includer, or in csrc/."""
-    beside = (file.parent / name).resolve()
-    return beside if beside.exists() else CSRC / name
+    """The project's header that an include means: next to the includer, or in csrc/."""
+    near = (file.parent / name).resolve()
+    return near if near.exists() else CSRC / name
 
 
 def body(file: Path) -> str:
