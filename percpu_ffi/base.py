@@ -17,7 +17,7 @@ from percpu_ffi.drawing import picture
 from percpu_ffi.interface import PerCpu
 from percpu_ffi.invariants import violations
 from percpu_ffi.stats.figures import figures
-from percpu_ffi.tracing.ftrace import start
+from percpu_ffi.tracing.ftrace import Tracing
 
 if TYPE_CHECKING:
     from array import array
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from percpu_ffi.config import Buffer, Config
     from percpu_ffi.replay import Replay
     from percpu_ffi.trace import Trace
-    from percpu_ffi.tracing.ftrace import Tracing
 
 
 class BaseAllocator(PerCpu):
@@ -128,7 +127,7 @@ class BaseAllocator(PerCpu):
         return str(figures(self))
 
     def trace_to(self, file: str | Path | IO[str]) -> Tracing:
-        return start(self, file)
+        return Tracing(self, file)
 
     def validate(self, live: Mapping[int, int | Sequence[Buffer]] | None = None) -> None:
         found = violations(self, live)

@@ -2,7 +2,7 @@
 """Change one token of the C core at a time and see whether the C tests notice.
 
 A mutant that all tests pass is a survivor: either a test is missing, or the mutant does the same
-as the original and stands in tests/c/equivalent-mutants.txt with the reason.
+as the original and is listed in tests/c/equivalent-mutants.txt with the reason.
 
 Each mutant is compiled alone and linked with objects that were built once.  The tests run without
 sanitizers first; what survives meets them again under the address and undefined behaviour ones.
@@ -80,7 +80,7 @@ MOST_DATA = 1 << 30  # bytes, where a mutant takes memory for ever
 
 @dataclass(frozen=True)
 class Token:
-    """A token and where it stands in its file."""
+    """A token and its place in its file."""
 
     text: str
     start: int
@@ -369,7 +369,7 @@ def print_table(killers: Killers) -> None:
 
 
 def run(scratch: Path) -> int:
-    """Do what the command line asks for."""
+    """Run the mutants that the command line selects."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--file", action="append", choices=FILES, help="only mutants of this file")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at a time")

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -51,7 +51,14 @@ class Tracing:
     """A trace that is being written; :meth:`close` or the end of a ``with`` block ends it."""
 
     def __init__(self, allocator: PerCpu, file: str | Path | IO[str]) -> None:
-        """Open the file and let the allocator keep its events, or do neither."""
+        """Open the file and let the allocator keep its events, or do neither.
+
+        Raises: as :meth:`PerCpu.trace_to`.
+        """
+        if not allocator._trace_claim.acquire(blocking=False):
+            raise ConfigError(
+                "this allocator is being traced already; close that trace before starting another"
+            )
         self.events = 0
         """Lines written so far."""
         self.lost = 0
@@ -64,15 +71,16 @@ class Tracing:
         self._sites: dict[int, str] = {}  # call site of the call under way, by thread
         # reentrant: a signal handler that interrupts drain() may use the allocator
         self._lock = threading.RLock()
-        allocator._record(on=True)  # first: refused where the allocator is closed
-        try:
+        with ExitStack() as undo:
+            undo.callback(allocator._trace_claim.release)
+            allocator._record(on=True)  # first: refused where the allocator is closed
+            undo.callback(self._stop)
             self._ours = isinstance(file, str | os.PathLike)
             self._file: Any = _opened(file)
             self._head_at = self._file.tell() if _can_rewind(self._file) else None
-        except BaseException:
-            self._stop()
-            raise
-        self._do(self._write_head)
+            self._do(self._write_head)
+            undo.pop_all()
+        allocator._tracing = self
 
     @property
     def closed(self) -> bool:
@@ -239,17 +247,3 @@ BODIES = {
     event.CREATE_CHUNK: ("percpu_create_chunk", "base_addr={base:016x}"),
     event.DESTROY_CHUNK: ("percpu_destroy_chunk", "base_addr={base:016x}"),
 }
-
-
-def start(allocator: PerCpu, file: str | Path | IO[str]) -> Tracing:
-    """Trace an allocator; see :meth:`PerCpu.trace_to`."""
-    if not allocator._trace_claim.acquire(blocking=False):
-        raise ConfigError(
-            "this allocator is being traced already; close that trace before starting another"
-        )
-    try:
-        tracing = allocator._tracing = Tracing(allocator, file)
-    except BaseException:
-        allocator._trace_claim.release()
-        raise
-    return tracing
