@@ -248,7 +248,7 @@ TEST(the_end_of_the_only_unit_is_wild)
 	pcpu_destroy(pcpu);
 }
 
-/* the 2009 file reads through NULL: see "no-map" */
+/* the 2009 file dereferences NULL: see "no-map" */
 TEST(a_first_chunk_without_a_map_has_no_live_area)
 {
 	struct pcpu *pcpu = small(2);

@@ -26,7 +26,7 @@ static struct pcpu *quiet(void)
 	return create(&config);
 }
 
-/* alloc and free 8, 16 and 100 bytes given as @type; free them by @type too */
+/* allocate 8, 16 and 100 bytes, and free them; numbers are of type @type */
 #define CHECK_WIDTH(type, width)					\
 	do {								\
 		type sizes[] = { 8, 16, 100 }, freed[3];		\
@@ -239,7 +239,7 @@ TEST(the_newest_is_freed_first)
 	pcpu_destroy(pcpu);
 }
 
-TEST(frees_happen_in_the_order_given)
+TEST(areas_are_freed_in_the_given_order)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t ptrs[3];

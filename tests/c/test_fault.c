@@ -159,7 +159,7 @@ TEST(a_refused_plan_changes_nothing)
 	const struct pcpu_fault refused[] = {
 		{ 0, 1, 1, 1.0, 0 },		/* nth counts from 1 */
 		{ 1, 0, 1, 1.0, 0 },		/* interval too */
-		{ 1, 1, 0, 1.0, 0 },		/* no failure: NULL says so */
+		{ 1, 1, 0, 1.0, 0 },		/* NULL is for no failures */
 		{ 1, 1, -2, 1.0, 0 },
 		{ 1, 1, 1, 0.0, 0 },
 		{ 1, 1, 1, -0.5, 0 },
