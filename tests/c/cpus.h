@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cpus.h - the CPUs that a test may use, and the same tests without restartable
- * sequences.
+ * cpus.h - pins threads to the CPUs that a test may use, and repeats the tests
+ * of a program without restartable sequences.
  */
 #ifndef TEST_CPUS_H
 #define TEST_CPUS_H
@@ -20,7 +20,7 @@
 
 #define WITHOUT_RSEQ	"glibc.pthread.rseq=0"
 
-/* the @nth of the CPUs that the process was started on, going round */
+/* the @nth CPU of the process's initial affinity mask, modulo their number */
 static inline int usable_cpu(int nth)
 {
 	static cpu_set_t at_start;
@@ -52,7 +52,7 @@ static inline void move_to(pid_t thread, int cpu)
 	CHECK(!sched_setaffinity(thread, sizeof(set), &set));
 }
 
-/* how many CPUs an allocator must have so that each has a copy */
+/* the number of CPUs of an allocator that has a copy for each CPU here */
 static inline int64_t all_cpus(void)
 {
 	return sysconf(_SC_NPROCESSORS_CONF);
@@ -66,8 +66,8 @@ static inline bool is_switched_off(void)
 }
 
 /*
- * All tests of this program once more, in a process whose C library registers
- * no thread.
+ * Run all tests of this program again, in a process whose C library does not
+ * register threads for restartable sequences.
  */
 static inline void check_all_without_rseq(void)
 {
@@ -88,8 +88,8 @@ static inline void check_all_without_rseq(void)
 }
 
 /*
- * Take the calling thread's registration away, for good.  Its length is that of
- * what the kernel knows, 32 bytes with older ones.  False: it has none.
+ * Unregister the calling thread for the rest of its life.  The length depends
+ * on the kernel: 32 bytes for older ones.  False: the thread is not registered.
  */
 static inline bool unregister_thread(void)
 {

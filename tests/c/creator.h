@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * creator.h - a creator that brings all services along, keeps accounts, and
- * lets any of them fail.
+ * creator.h - hooks for all services that count calls and can let any of them
+ * fail.
  *
- * The space is a file in memory, mapped a second time: what an allocator's
- * user writes there can be read beside it.
+ * The address space is a file in memory that is mapped twice: a test reads in
+ * the second mapping what it wrote to an area.
  */
 #ifndef TEST_CREATOR_H
 #define TEST_CREATOR_H
@@ -21,29 +21,29 @@
 #define NODES	2	/* as many as CPUs */
 
 struct creator {
-	struct pcpu_hooks hooks; /* those that its allocator gets */
-	int nodes;		/* that its CPUs stand on */
-	int blocks;		/* pieces of memory that are out */
-	int no_memory_at;	/* fail the so manieth, from 1 */
-	int file;		/* the pages */
-	char *space;		/* where the allocator has them */
-	char *mirror;		/* where we see them */
+	struct pcpu_hooks hooks; /* of its allocator */
+	int nodes;		/* NUMA nodes of its CPUs */
+	int blocks;		/* blocks of memory not yet freed */
+	int no_memory_at;	/* number of the call to fail, from 1 */
+	int file;		/* contains the pages */
+	char *space;		/* the allocator's mapping */
+	char *mirror;		/* our mapping, read-only */
 	size_t size;		/* bytes of both */
-	int refusals;		/* reservations to be refused first */
+	int refusals;		/* reservations still to refuse */
 	int releases;		/* of the space */
 	size_t mapped;		/* bytes that are mapped, each counted once */
-	int no_map_at;		/* fail the so manieth */
-	int frames[NODES];	/* page frames that are out */
-	int no_frame_at;	/* fail the so manieth */
+	int no_map_at;		/* number of the call to fail */
+	int frames[NODES];	/* page frames not yet freed */
+	int no_frame_at;	/* number of the call to fail */
 	int fail;		/* service that fails, or -1 */
-	int asked[PCPU_NR_SERVICES]; /* how often it was asked about each */
-	char log[1024];		/* what was told, a line each */
-	struct pcpu *ask;	/* allocator to be called from hooks, or NULL */
-	int answers;		/* that were -PCPU_E_BUSY */
-	int other_answers;	/* that were not */
+	int asked[PCPU_NR_SERVICES]; /* calls of should_fail for each */
+	char log[1024];		/* events and messages, a line each */
+	struct pcpu *ask;	/* allocator that the hooks call, or NULL */
+	int answers;		/* such calls that return -PCPU_E_BUSY */
+	int other_answers;	/* such calls that do not */
 };
 
-/* the n-th time, from 1, counting down; 0: never */
+/* true for the n-th call, where *@at is n at first; 0: never */
 static inline bool is_due(int *at)
 {
 	return *at && !--*at;
@@ -59,7 +59,7 @@ static inline void call_back(struct creator *creator)
 		creator->other_answers++;
 }
 
-/* a node for each CPU, or one for all */
+/* with one node for each CPU, or one for all */
 static inline int node_of(const struct creator *creator, int cpu)
 {
 	return creator->nodes == 1 ? 0 : cpu;
@@ -73,7 +73,7 @@ static inline void *creator_alloc(void *arg, size_t size)
 	if (is_due(&creator->no_memory_at))
 		return NULL;
 	creator->blocks++;
-	/* not zeroed, as malloc() does not promise that */
+	/* memory from malloc() is not zeroed either */
 	return memset(malloc(size), 0xa5, size);
 }
 
@@ -117,7 +117,6 @@ static inline void creator_release(void *arg, void *addr, size_t size)
 	creator->mapped = 0;
 }
 
-/* whether a page can be touched; pages are looked up in what we mapped */
 static inline int creator_map(void *arg, void *addr, size_t size, int cpu,
 			      int node)
 {
@@ -198,7 +197,7 @@ static inline void creator_log(void *arg, int about, const char *text)
 		 about, text);
 }
 
-/* a config whose hooks are those in creator->hooks */
+/* a config that uses the hooks in creator->hooks */
 static inline struct pcpu_config config_by(struct creator *creator, int memory)
 {
 	struct pcpu_config config = memory == PCPU_MEMORY_NONE ?

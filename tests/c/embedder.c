@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * embedder.c - a program that knows percpu.h and the library, no more.
+ * embedder.c - a program that uses only percpu.h and the library.
  *
- * libpercpu.so was built with all of its functions hidden for a while, and no
- * test noticed: they all link the objects.
+ * For a while libpercpu.so hid all of its functions.  No other test noticed,
+ * because they all link the object files.
  */
 #include "percpu.h"
 

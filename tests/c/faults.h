@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * faults.h - whether touching a byte ends a process.
+ * faults.h - checks whether reading a byte causes a segmentation fault.
  *
- * To be included first: it asks the C library for fork().
+ * Include it first: it defines a feature test macro.
  */
 #ifndef TEST_FAULTS_H
 #define TEST_FAULTS_H
@@ -16,7 +16,7 @@
 
 #include "harness.h"
 
-/* read one byte in a process of its own */
+/* whether reading the byte @at, in a child process, ends with SIGSEGV */
 static inline bool faults(const char *at)
 {
 	const struct rlimit no_core = { 0, 0 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * harness.h - runs the tests of one program, silent but for what fails.
+ * harness.h - runs the tests of one program and prints those that fail.
  *
- * TEST(name) { ... } defines a test and enlists it; main() is here.
+ * TEST(name) { ... } defines a test and registers it; main() is here.
  */
 #ifndef TEST_HARNESS_H
 #define TEST_HARNESS_H
@@ -11,18 +11,18 @@
 
 struct test {
 	const char *name;	/* printed when it fails */
-	void (*run)(void);	/* what it does */
+	void (*run)(void);	/* its code */
 	struct test *next;	/* in the order of the source */
 };
 
 static struct test *tests, **tests_end = &tests;
-static const char *test_name;	/* the test that runs */
-static int test_failures;	/* checks of it that failed */
+static const char *test_name;	/* of the running test */
+static int test_failures;	/* failed checks of the running test */
 
-/* enlisted before main(), so a test cannot be forgotten in a list */
+/* a constructor registers the test, so that no list can omit it */
 #define TEST(name)						\
 	static void name(void);					\
-	__attribute__((constructor)) static void enlist_##name(void) \
+	__attribute__((constructor)) static void add_##name(void)	\
 	{							\
 		static struct test self = { #name, name, NULL }; \
 		*tests_end = &self;				\
@@ -35,7 +35,7 @@ static int test_failures;	/* checks of it that failed */
 
 static inline void check_failed(const char *file, int line, const char *expr)
 {
-	/* a check in a loop says it a few times only */
+	/* a check in a loop prints at most five lines */
 	if (test_failures++ < 5)
 		fprintf(stderr, "%s:%d: %s: %s\n", file, line, test_name,
 			expr);

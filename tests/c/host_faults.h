@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * host_faults.h - the host itself fails, when a test says so.
+ * host_faults.h - lets calls to the C library fail.
  *
- * For programs linked with --wrap: what calls malloc() gets __wrap_malloc()
- * from here, which passes the call on to the C library's, or not.
+ * For programs that are linked with --wrap: a call to malloc() becomes one to
+ * __wrap_malloc(), which calls the C library's malloc() or fails.
  */
 #ifndef TEST_HOST_FAULTS_H
 #define TEST_HOST_FAULTS_H
@@ -23,14 +23,14 @@ enum host_call {
 };
 
 struct host_plan {
-	int pass;		/* calls that go through first */
+	int pass;		/* calls that succeed first */
 	int fail;		/* calls that fail after them */
 };
 
 static struct host_plan host_plans[NR_HOST_CALLS];
-static size_t host_reserved;	/* bytes that mmap gave, munmap not yet took */
+static size_t host_reserved;	/* bytes mapped and not yet unmapped */
 
-/* let @pass calls from now go through, and the @fail ones after them fail */
+/* let the next @pass calls succeed, and the @fail calls after them fail */
 static inline void host_fail(enum host_call call, int pass, int fail)
 {
 	host_plans[call] = (struct host_plan){ pass, fail };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * lifetimes.c - allocators that come and go: what each costs, and that nothing
- * is left of a hundred thousand.
+ * lifetimes.c - creates and destroys a hundred thousand allocators, measures
+ * the time and checks that no memory leaks.
  *
- * Built as an embedder's program is, without sanitizers: those keep freed memory
- * for a while.
+ * Built without sanitizers, as an embedder's program is: sanitizers keep freed
+ * memory for a while.
  */
 #define _GNU_SOURCE	/* clock_gettime, sysconf */
 #include "percpu.h"
@@ -24,10 +24,10 @@ static double now_us(void)
 	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-/* what the process holds */
+/* memory of the process */
 struct held {
-	long pages;		/* of addresses */
-	long heap;		/* bytes that malloc() gave */
+	long pages;		/* of address space */
+	long heap;		/* bytes allocated with malloc() */
 };
 
 static struct held held_now(void)
@@ -46,7 +46,7 @@ static struct held held_now(void)
 	return held;
 }
 
-static int come_and_go(void)
+static int create_and_destroy(void)
 {
 	struct pcpu_config config = { .version = PCPU_VERSION, .cpus = 2,
 				      .static_size = 8192 };
@@ -66,7 +66,7 @@ int main(void)
 		double from = now_us(), each;
 
 		for (int i = 0; i < ROUNDS; i++)
-			if (come_and_go())
+			if (create_and_destroy())
 				return 1;
 		each = (now_us() - from) / ROUNDS;
 		best = each < best ? each : best;
@@ -74,8 +74,8 @@ int main(void)
 			before = held_now();
 	}
 	after = held_now();
-	printf("%d allocators came and went, %.1f us each; they left %ld pages of "
-	       "addresses, %ld bytes of the heap\n", BATCHES * ROUNDS, best,
+	printf("%d allocators created and destroyed, %.1f us each; leaked: %ld "
+	       "pages, %ld bytes of the heap\n", BATCHES * ROUNDS, best,
 	       after.pages - before.pages, after.heap - before.heap);
 	return best >= MOST_US || before.pages < 0 ||
 	       after.pages != before.pages || after.heap != before.heap;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * pick.h - random numbers that are the same in every run.
+ * pick.h - pseudorandom numbers, the same in every run.
  */
 #ifndef TEST_PICK_H
 #define TEST_PICK_H
 
 #include <stdint.h>
 
-/* a number below @n */
+/* a number in 0 ... @n - 1 */
 static inline unsigned int pick(unsigned int n)
 {
 	static uint64_t state = 88172645463325252u;

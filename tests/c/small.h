@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * small.h - an allocator small enough to be drawn, and short words for its
- * state.
+ * small.h - an allocator small enough to draw, and short texts that describe
+ * its state.
  *
  * Pages of 64 bytes make a unit of 1 KiB; its first 128 bytes are static:
  *
@@ -22,8 +22,8 @@
 #define PAGE	64		/* bytes */
 #define UNIT	1024		/* bytes */
 #define STATIC	128		/* bytes of the static area */
-#define BASE	((int64_t)PAGE)	/* pointer of the static area */
-#define TEXT	16384		/* bytes that a description may have */
+#define BASE	((int64_t)PAGE)	/* per-CPU pointer of the static area */
+#define TEXT	16384		/* bytes of the longest description */
 
 #define NOMEM(service)	(-(PCPU_E_NOMEM + PCPU_##service))
 
@@ -40,7 +40,7 @@ static inline struct pcpu_config small_config(int64_t cpus)
 	return config;
 }
 
-/* the same with real memory: pages of the host */
+/* the same static area in mapped memory, with pages of the host */
 static inline struct pcpu_config mapped_config(int64_t cpus)
 {
 	struct pcpu_config config = { .version = PCPU_VERSION, .cpus = cpus, .static_size = STATIC };
@@ -64,7 +64,7 @@ static inline struct pcpu *small(int64_t cpus)
 	return create(&config);
 }
 
-/* the lists that hold chunks, by id: "7:0 9:2,1" */
+/* the slots that contain chunks, and the chunks' ids: "7:0 9:2,1" */
 static inline const char *slots_of(struct pcpu *pcpu)
 {
 	static char text[4096];
@@ -88,7 +88,7 @@ static inline const char *slots_of(struct pcpu *pcpu)
 	return text;
 }
 
-/* a chunk's map and what it knows of it: "-128 -8 888 (free 888 hint 888)" */
+/* a chunk's map, free bytes and hint: "-128 -8 888 (free 888 hint 888)" */
 static inline const char *map_of(struct pcpu *pcpu, int64_t id)
 {
 	static char text[TEXT];
@@ -112,7 +112,7 @@ static inline const char *map_of(struct pcpu *pcpu, int64_t id)
 	return text;
 }
 
-/* the pages of a chunk's unit, one digit each: how many CPUs hold it */
+/* a digit for each page of a unit: the number of CPUs that have it populated */
 static inline const char *pages_of(struct pcpu *pcpu, int64_t id)
 {
 	static char text[1024];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_address.c - an area that somebody looks at is not freed.
+ * test_address.c - a pinned area is not freed.
  */
 #define _GNU_SOURCE 1	/* sysconf, mincore */
 #include <stdbool.h>
@@ -60,7 +60,7 @@ TEST(an_area_may_have_several_pins)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_pin_that_pins_nothing_is_taken_away_for_nothing)
+TEST(unpin_of_an_empty_pin_does_nothing)
 {
 	struct pcpu *pcpu = mapped(0);
 	int64_t ptr = pcpu_alloc(pcpu, 8, 8);
@@ -82,14 +82,14 @@ TEST(close_waits_for_the_last_pin)
 
 	CHECK(!pcpu_pin(pcpu, ptr, 0, &pin));
 	CHECK(pcpu_close(pcpu) == -PCPU_E_PINNED);
-	/* nothing was done: it still serves */
+	/* the refused close changed nothing */
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
 	pcpu_unpin(&pin);
 	CHECK(!pcpu_close(pcpu));
 	pcpu_destroy(pcpu);
 }
 
-/* whether an address belongs to anybody */
+/* whether an address is mapped or reserved */
 static bool is_reserved(int64_t address)
 {
 	int64_t page = sysconf(_SC_PAGESIZE);
@@ -100,10 +100,11 @@ static bool is_reserved(int64_t address)
 }
 
 /*
- * The sanitizer sees whether the handle goes too early; that it goes at all is
- * seen by its memory: the list of locks keeps a forgotten handle in reach.
+ * The sanitizer notices a handle that is freed too early.  It does not notice
+ * one that is never freed, because the list of locks still points to it; so the
+ * test checks that the address space is released.
  */
-TEST(destroy_leaves_the_end_to_the_last_unpin)
+TEST(the_last_unpin_completes_a_destroy)
 {
 	struct pcpu *pcpu = mapped(0);
 	int64_t a = pcpu_alloc(pcpu, 8, 8), b = pcpu_alloc(pcpu, 8, 8);
@@ -135,7 +136,7 @@ TEST(the_static_area_can_be_pinned)
 	pcpu_destroy(pcpu);
 }
 
-TEST(what_cannot_be_translated_cannot_be_pinned)
+TEST(a_pin_is_refused_where_address_is_refused)
 {
 	struct pcpu *pcpu = mapped(0), *none = small(2);
 	int64_t ptr = pcpu_alloc(pcpu, 8, 8);
@@ -154,7 +155,7 @@ TEST(what_cannot_be_translated_cannot_be_pinned)
 	pcpu_destroy(none);
 }
 
-/* a failing neighbour could take the pages away below the pin */
+/* a failed request could depopulate the pages of a pinned neighbour */
 TEST(with_the_rollback_quirk_there_are_no_pins)
 {
 	struct pcpu *pcpu = mapped(PCPU_QUIRK_ROLLBACK);
@@ -167,13 +168,13 @@ TEST(with_the_rollback_quirk_there_are_no_pins)
 }
 
 /*
- * Two bytes end with a page; three more are left of the free block, a tail too
- * small to be kept.  It lies in a page that nobody asked for.
+ * The area's two bytes end at a page boundary.  The tail of three bytes is too
+ * small for an entry and becomes part of the area.  Its page is not populated.
  *
  *	|######|..|  end of page 0
  *	|...|        page 1, not populated
  */
-TEST(parked_bytes_in_a_page_that_is_not_there_cannot_be_touched)
+TEST(a_pin_excludes_a_parked_tail_in_an_unpopulated_page)
 {
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu_location location;
@@ -185,7 +186,7 @@ TEST(parked_bytes_in_a_page_that_is_not_there_cannot_be_touched)
 	page = info_of(pcpu).page_size;
 	pcpu_destroy(pcpu);
 
-	/* static area up to two bytes before page 1, five bytes free */
+	/* the static area ends two bytes before page 1; five bytes are free */
 	config.static_size = page - 2;
 	config.unit_size = 16 * page;
 	config.free_size = 5;
@@ -200,7 +201,7 @@ TEST(parked_bytes_in_a_page_that_is_not_there_cannot_be_touched)
 	pcpu_destroy(pcpu);
 }
 
-TEST(many_pins_are_told_apart)
+TEST(each_of_many_pins_keeps_its_own_area)
 {
 	static struct pcpu_pin pins[200];
 	struct pcpu *pcpu = mapped(0);
@@ -208,7 +209,7 @@ TEST(many_pins_are_told_apart)
 
 	for (int i = 0; i < 200; i++)
 		ptrs[i] = pcpu_alloc(pcpu, 8, 8);
-	/* neither up nor down */
+	/* neither in ascending nor in descending order */
 	for (int i = 0; i < 200; i++)
 		CHECK(!pcpu_pin(pcpu, ptrs[i * 77 % 200], 0,
 				&pins[i * 77 % 200]));

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_alloc.c - allocate, free, translate, close: what is given, and
- * what is refused with nothing changed.
+ * test_alloc.c - allocate, free, translate, close: the results, and refusals
+ * that change nothing.
  */
 #include <pthread.h>
 
 #include "small.h"
 
-/* requests that are refused are warned about; keep that off stderr */
+/* keep warnings about refused requests off stderr */
 static int warnings;
 static char last_warning[128];
 
@@ -33,7 +33,7 @@ static struct pcpu *small_with_sink(void)
  *	|####|#|.............|
  *	0   128             1024
  */
-TEST(the_first_area_lies_behind_the_static_one)
+TEST(the_first_area_follows_the_static_area)
 {
 	struct pcpu *pcpu = small(2);
 
@@ -43,7 +43,7 @@ TEST(the_first_area_lies_behind_the_static_one)
 	pcpu_destroy(pcpu);
 }
 
-TEST(an_area_is_aligned_as_asked)
+TEST(an_area_has_the_requested_alignment)
 {
 	struct pcpu *pcpu = small(2);
 
@@ -52,8 +52,8 @@ TEST(an_area_is_aligned_as_asked)
 	pcpu_destroy(pcpu);
 }
 
-/* chunk 0 has no guard page behind it, chunk 1 has one */
-TEST(an_area_up_to_a_whole_unit_is_given)
+/* no guard page follows chunk 0, one follows chunk 1 */
+TEST(an_area_may_have_the_size_of_a_unit)
 {
 	struct pcpu *pcpu = small(2);
 
@@ -62,8 +62,8 @@ TEST(an_area_up_to_a_whole_unit_is_given)
 	pcpu_destroy(pcpu);
 }
 
-/* 16 pages are the most, however large the unit */
-TEST(a_large_unit_does_not_make_larger_requests_good)
+/* the maximum is 16 pages, whatever the unit size */
+TEST(a_large_unit_does_not_raise_the_maximum_size)
 {
 	struct pcpu_config config = small_config(2);
 	struct pcpu *pcpu;
@@ -77,9 +77,10 @@ TEST(a_large_unit_does_not_make_larger_requests_good)
 }
 
 /*
- * Offsets are ints.  In the largest unit a hint may promise nearly all of it
- * when there is half of it, and the last hole, aligned up to a page, starts at
- * the end: that place and the largest request end 20 bytes below 2^31.
+ * Offsets are ints.  In the largest unit the contig hint may be nearly the
+ * whole unit while only half of it is free.  The last free range, aligned up to
+ * a page, starts at the end of the unit.  That offset plus the largest request
+ * is 20 bytes below 2^31.
  *
  *	|#|######|................|#|...|
  *	0 1    512 MiB-19    1 GiB-19  1 GiB
@@ -104,7 +105,7 @@ TEST(sums_of_offsets_stay_in_range_in_the_largest_unit)
 	CHECK_MAP(pcpu, 0, "-1 -536870892 536870912 -3 16 "
 			   "(free 536870928 hint 1073741804)");
 	CHECK(pcpu_alloc(pcpu, gib - 20, page) == page + gib);
-	/* it was looked at: the hint is exact */
+	/* the chunk was scanned: the hint is exact */
 	CHECK_MAP(pcpu, 0, "-1 -536870892 536870912 -3 16 "
 			   "(free 536870928 hint 536870912)");
 	CHECK(pcpu_alloc(pcpu, gib, page) == page + 2 * gib + page);
@@ -141,8 +142,8 @@ TEST(a_large_alignment_is_refused_and_warned_about)
 	pcpu_destroy(pcpu);
 }
 
-/* the 2009 file served these in silence, and badly: see "align" */
-TEST(an_alignment_that_is_no_power_of_two_is_refused_in_silence)
+/* the 2009 file serves these incorrectly, without a warning: see "align" */
+TEST(an_alignment_that_is_no_power_of_two_is_refused_without_a_warning)
 {
 	static const int64_t aligns[] = { 0, 3, 6, 48, 63 };
 	struct pcpu *pcpu = small_with_sink();
@@ -162,7 +163,7 @@ TEST(freeing_0_does_nothing)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_freed_area_is_given_again)
+TEST(a_freed_area_is_reused)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t ptr = pcpu_alloc(pcpu, 8, 8);
@@ -175,7 +176,7 @@ TEST(a_freed_area_is_given_again)
 }
 
 /*
- * Each pointer below is refused by free and by locate, with one reason.
+ * Free, locate and address refuse each pointer below with the same reason.
  *
  *	chunk 0: unit 0       unit 1      chunk 1          guard page
  *	|####|#|##|......|    |...        |##|....
@@ -224,7 +225,7 @@ TEST(a_bad_pointer_is_refused_with_its_reason)
 	pcpu_destroy(pcpu);
 }
 
-TEST(the_static_area_can_be_looked_at_but_not_freed)
+TEST(the_static_area_can_be_located_but_not_freed)
 {
 	struct pcpu *pcpu = small(2);
 	struct pcpu_location location;
@@ -238,7 +239,7 @@ TEST(the_static_area_can_be_looked_at_but_not_freed)
 	pcpu_destroy(pcpu);
 }
 
-/* with one CPU nothing of the chunk follows its unit */
+/* with one CPU the chunk ends with its only unit */
 TEST(the_end_of_the_only_unit_is_wild)
 {
 	struct pcpu *pcpu = small(1);
@@ -247,8 +248,8 @@ TEST(the_end_of_the_only_unit_is_wild)
 	pcpu_destroy(pcpu);
 }
 
-/* the 2009 file reads through NULL: see "no-map" */
-TEST(a_first_chunk_that_never_served_has_no_live_area)
+/* the 2009 file dereferences NULL: see "no-map" */
+TEST(a_first_chunk_without_a_map_has_no_live_area)
 {
 	struct pcpu *pcpu = small(2);
 
@@ -257,10 +258,10 @@ TEST(a_first_chunk_that_never_served_has_no_live_area)
 }
 
 /*
- *	|####|##|......| left alone |	static 128, free 256
+ *	|####|##|......|   unused   |	static 128, free 256
  *	0   128       384         1024
  */
-TEST(what_is_left_alone_behind_the_free_area_is_wild)
+TEST(a_pointer_after_the_free_bytes_of_the_first_chunk_is_wild)
 {
 	struct pcpu_config config = small_config(2);
 	struct pcpu *pcpu;
@@ -275,7 +276,7 @@ TEST(what_is_left_alone_behind_the_free_area_is_wild)
 	pcpu_destroy(pcpu);
 }
 
-TEST(locate_gives_chunk_offset_and_size_with_the_parked_tail)
+TEST(locate_returns_chunk_offset_and_size_including_a_parked_tail)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t a = pcpu_alloc(pcpu, 894, 1);
@@ -293,7 +294,7 @@ TEST(locate_gives_chunk_offset_and_size_with_the_parked_tail)
 	pcpu_destroy(pcpu);
 }
 
-TEST(copies_lie_a_unit_apart)
+TEST(copies_are_one_unit_apart)
 {
 	struct pcpu_config config = mapped_config(3);
 	struct pcpu *pcpu = create(&config);
@@ -304,13 +305,13 @@ TEST(copies_lie_a_unit_apart)
 	CHECK(first > 0);
 	CHECK(pcpu_address(pcpu, ptr, 1) == first + unit);
 	CHECK(pcpu_address(pcpu, ptr, 2) == first + 2 * unit);
-	/* static area and area keep their distance */
+	/* addresses differ by as much as per-CPU pointers */
 	CHECK(first - pcpu_address(pcpu, info_of(pcpu).static_ptr, 0) ==
 	      ptr - info_of(pcpu).static_ptr);
 	pcpu_destroy(pcpu);
 }
 
-TEST(address_wants_a_cpu_that_exists)
+TEST(address_needs_an_existing_cpu)
 {
 	struct pcpu_config config = mapped_config(3);
 	struct pcpu *pcpu = create(&config);
@@ -322,7 +323,7 @@ TEST(address_wants_a_cpu_that_exists)
 	pcpu_destroy(pcpu);
 }
 
-TEST(address_needs_real_memory)
+TEST(address_needs_mapped_memory)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t ptr = pcpu_alloc(pcpu, 64, 8);
@@ -332,7 +333,7 @@ TEST(address_needs_real_memory)
 	pcpu_destroy(pcpu);
 }
 
-TEST(an_area_is_zero_on_every_cpu_also_when_given_again)
+TEST(an_area_is_zero_on_every_cpu_also_when_reused)
 {
 	struct pcpu_config config = mapped_config(3);
 	struct pcpu *pcpu = create(&config);
@@ -353,7 +354,7 @@ TEST(an_area_is_zero_on_every_cpu_also_when_given_again)
 	pcpu_destroy(pcpu);
 }
 
-TEST(clearing_an_area_spares_its_neighbours)
+TEST(clearing_an_area_does_not_change_its_neighbours)
 {
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu *pcpu = create(&config);
@@ -373,7 +374,7 @@ TEST(clearing_an_area_spares_its_neighbours)
 	pcpu_destroy(pcpu);
 }
 
-TEST(real_memory_and_none_give_the_same_pointers)
+TEST(pointers_are_the_same_with_and_without_mapped_memory)
 {
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu *mapped = create(&config), *none;
@@ -405,7 +406,7 @@ TEST(a_thousand_cpus_with_units_of_two_mib)
 	struct pcpu_location location;
 	int64_t ptr = 0;
 
-	/* 24 KiB are free in chunk 0, a chunk has 31 times 64 KiB */
+	/* 24 KiB are free in chunk 0; other chunks have room for 32 areas */
 	for (int i = 0; i < 40; i++)
 		ptr = pcpu_alloc(pcpu, 65536, 4096);
 	CHECK(!pcpu_locate(pcpu, ptr, &location));
@@ -436,7 +437,7 @@ TEST(info_counts_chunks_and_pages)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_closed_allocator_answers_closed)
+TEST(every_call_to_a_closed_allocator_returns_closed)
 {
 	struct pcpu *pcpu = small(2);
 	uint64_t calls[PCPU_NR_SERVICES];
@@ -467,8 +468,8 @@ TEST(a_closed_allocator_answers_closed)
 	pcpu_destroy(pcpu);
 }
 
-/* nothing leaks, says the sanitizer */
-TEST(destroy_takes_live_areas_chunks_and_large_maps_along)
+/* the sanitizer checks that nothing leaks */
+TEST(destroy_frees_live_areas_chunks_and_large_maps)
 {
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu *pcpu = create(&config);
@@ -481,7 +482,7 @@ TEST(destroy_takes_live_areas_chunks_and_large_maps_along)
 	pcpu_destroy(NULL);
 }
 
-TEST(inject_refuses_what_cannot_fail)
+TEST(inject_refuses_a_service_that_cannot_fail)
 {
 	struct pcpu_fault fault = { 1, 1, 1, 1.0, 0 };
 	struct pcpu *pcpu = small(2);
@@ -494,7 +495,7 @@ TEST(inject_refuses_what_cannot_fail)
 	pcpu_destroy(pcpu);
 }
 
-/* what a sink finds out when it asks the allocator that warns */
+/* what pcpu_info() returns to a log function that calls it during a warning */
 static struct pcpu *asked;
 static struct pcpu_info answer;
 
@@ -506,8 +507,8 @@ static void ask_back(void *arg, int about, const char *text)
 	CHECK(!pcpu_info(asked, &answer));
 }
 
-/* with the lock held this would never return */
-TEST(the_sink_is_called_without_the_lock)
+/* with the lock held this would deadlock */
+TEST(the_log_function_is_called_without_the_lock)
 {
 	struct pcpu_config config = small_config(2);
 	int calls = 0;
@@ -518,7 +519,7 @@ TEST(the_sink_is_called_without_the_lock)
 	CHECK(pcpu_alloc(asked, 0, 8) == -PCPU_E_SIZE);
 	CHECK(calls == 1);
 	CHECK(answer.unit_size == UNIT);
-	/* it was delivered: the next call has nothing to say */
+	/* each warning is reported once */
 	CHECK(!pcpu_free(asked, pcpu_alloc(asked, 8, 8)));
 	CHECK(calls == 1);
 	pcpu_destroy(asked);
@@ -540,7 +541,7 @@ static void *alloc_and_free(void *arg)
 		*ptr = pcpu_alloc(pcpu, 8 + i % 300, 8);
 		bad += *ptr <= 0;
 		copy = (char *)(uintptr_t)pcpu_address(pcpu, *ptr, i % 2);
-		/* nobody else's: still zero, and ours to write */
+		/* no other thread has this area: it is still zero */
 		bad += *copy;
 		*copy = 1;
 	}

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_area_map.c - which chunk serves a request, on which slot it is
- * afterwards, and how the policy of 2009 treats empty chunks and maps.
+ * test_area_map.c - the policy of 2009: which chunk serves a request, to which
+ * slot it moves, when empty chunks are destroyed and maps grow.
  *
- * A list of chunks is written as "7:0 9:2,1": chunk 0 in slot 7, chunks 2 and
- * 1 in slot 9.  With units of 1 KiB slot 9 is the one for empty chunks.
+ * "7:0 9:2,1" means: chunk 0 in slot 7, chunks 2 and 1 in slot 9.  With units
+ * of 1 KiB slot 9 is the slot for empty chunks.
  */
 #include "area_map/area_map.h"
 #include "small.h"
 
-/* the slot of a chunk with so much free; one more is for empty chunks */
+/* the slot for @size free bytes; the last slot is for empty chunks */
 static int slot_of(int size)
 {
 	struct pcpu_geometry geo = { .unit_size = size };
@@ -18,7 +18,7 @@ static int slot_of(int size)
 	return geo.nr_slots - 2;
 }
 
-TEST(slots_cover_a_power_of_two_each)
+TEST(each_slot_covers_a_power_of_two)
 {
 	CHECK(slot_of(1) == 1);
 	CHECK(slot_of(15) == 1);
@@ -26,7 +26,7 @@ TEST(slots_cover_a_power_of_two_each)
 	CHECK(slot_of(31) == 2);
 	CHECK(slot_of(32) == 3);
 	CHECK(slot_of(65536) == 14);
-	/* nothing is no number of bits */
+	/* 0 has no highest bit */
 	CHECK(pcpu_fls(0) == 0);
 	CHECK(slot_of(0) == 1);
 }
@@ -62,7 +62,7 @@ TEST(a_chunk_that_drains_moves_up)
 	pcpu_destroy(pcpu);
 }
 
-/* three free bytes are not worth looking for */
+/* slot 0: no usable free range */
 TEST(a_chunk_with_less_than_four_bytes_is_in_slot_0)
 {
 	struct pcpu *pcpu = small(2);
@@ -89,7 +89,7 @@ TEST(a_chunk_with_four_bytes_in_one_piece_is_in_slot_1)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_request_that_fits_nowhere_makes_a_chunk)
+TEST(a_request_that_fits_in_no_chunk_creates_one)
 {
 	struct pcpu *pcpu = small(2);
 
@@ -99,8 +99,8 @@ TEST(a_request_that_fits_nowhere_makes_a_chunk)
 	pcpu_destroy(pcpu);
 }
 
-/* the fullest chunk that can serve comes first, so that others drain */
-TEST(the_fullest_chunk_serves)
+/* so that emptier chunks can drain */
+TEST(the_fullest_chunk_that_fits_serves_a_request)
 {
 	struct pcpu *pcpu = small(2);
 
@@ -111,8 +111,8 @@ TEST(the_fullest_chunk_serves)
 	pcpu_destroy(pcpu);
 }
 
-/* up: to the front of the list.  down: to the back */
-TEST(a_chunk_joins_a_list_in_front_from_below_and_behind_from_above)
+/* moving up: to the front of the list; moving down: to the back */
+TEST(a_chunk_that_moves_up_becomes_first_and_one_that_moves_down_last)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t a, b;
@@ -135,7 +135,7 @@ TEST(a_chunk_joins_a_list_in_front_from_below_and_behind_from_above)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_chunk_that_rises_into_a_list_stands_in_front)
+TEST(a_chunk_that_moves_up_precedes_the_chunks_of_its_new_slot)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t a;
@@ -150,7 +150,7 @@ TEST(a_chunk_that_rises_into_a_list_stands_in_front)
 	pcpu_destroy(pcpu);
 }
 
-/* chunk 1 has three free blocks of 110 bytes, too small for the last request */
+/* chunk 1 has three free ranges of 110 bytes, too small for the last request */
 TEST(a_chunk_that_stays_in_its_slot_keeps_its_place)
 {
 	static const int sizes[] = { 110, 300, 110, 300, 110, 94 };
@@ -171,7 +171,7 @@ TEST(a_chunk_that_stays_in_its_slot_keeps_its_place)
 	pcpu_destroy(pcpu);
 }
 
-/* nothing is even looked at: the hint stays as stale as it was */
+/* without a scan the hint stays too high */
 TEST(a_chunk_with_a_hint_below_the_request_is_not_scanned)
 {
 	struct pcpu *pcpu = small(2);
@@ -185,7 +185,7 @@ TEST(a_chunk_with_a_hint_below_the_request_is_not_scanned)
 	pcpu_alloc(pcpu, 20, 4);
 	CHECK_MAP(pcpu, 0, "-128 -20 20 -4 16 -836 (free 36 hint 40)");
 	CHECK_SLOTS(pcpu, "3:0");
-	/* of the same slot */
+	/* 36 and 44 bytes are in the same slot, 3 */
 	CHECK(pcpu_alloc(pcpu, 44, 4) == BASE + 2 * UNIT);
 	CHECK_MAP(pcpu, 0, "-128 -20 20 -4 16 -836 (free 36 hint 40)");
 	pcpu_destroy(pcpu);
@@ -204,8 +204,8 @@ TEST(one_empty_chunk_is_kept)
 	pcpu_destroy(pcpu);
 }
 
-/* the one that was empty before goes */
-TEST(of_two_empty_chunks_the_older_goes)
+/* the one that became empty first is destroyed */
+TEST(of_two_empty_chunks_the_first_to_become_empty_is_destroyed)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t a = pcpu_alloc(pcpu, UNIT, 1), b = pcpu_alloc(pcpu, UNIT, 1);
@@ -218,10 +218,10 @@ TEST(of_two_empty_chunks_the_older_goes)
 	CHECK(calls_of(pcpu, PCPU_FREE_VM_AREA) == 1);
 	CHECK(calls_of(pcpu, PCPU_FREE_PAGE) == 2 * 16);
 	CHECK(calls_of(pcpu, PCPU_UNMAP) == 2);
-	/* nobody can reach it any more: no need to flush */
+	/* no live area is in it: no flush is needed */
 	CHECK(calls_of(pcpu, PCPU_FLUSH_CACHE_VUNMAP) == 0);
 	CHECK(calls_of(pcpu, PCPU_FLUSH_TLB) == 0);
-	/* its pointer is wild now, and its address is taken by the next */
+	/* its pointer is wild, and a new chunk reuses its address */
 	CHECK(pcpu_free(pcpu, a) == -PCPU_E_WILD);
 	pcpu_alloc(pcpu, UNIT, 1);
 	CHECK(pcpu_alloc(pcpu, UNIT, 1) == a);
@@ -240,8 +240,8 @@ TEST(the_first_chunk_stays_when_it_is_unused)
 	pcpu_destroy(pcpu);
 }
 
-/* a hint may be too high: the scan corrects it, and the walk goes on */
-TEST(a_chunk_with_a_stale_hint_is_passed)
+/* a hint may be too high: the scan corrects it, and the next chunk is tried */
+TEST(a_chunk_whose_hint_is_too_high_is_skipped)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t a = pcpu_alloc(pcpu, 32, 4);
@@ -256,12 +256,12 @@ TEST(a_chunk_with_a_stale_hint_is_passed)
 }
 
 /*
- * The "walk" defect: chunk 0 has a hint of 32 but free blocks of one byte
- * only.  A request for two bytes corrects the hint, which moves the chunk to
- * slot 0 in the middle of the walk through slot 1; the 2009 file then walks on
- * in slot 0.  Chunk 1 stood next in slot 1 and serves.
+ * The "walk" defect: chunk 0 has a hint of 32, but its free ranges have one
+ * byte each.  A request for two bytes corrects the hint, which moves the chunk
+ * to slot 0 during the walk through slot 1; the 2009 file then continues in
+ * slot 0.  The port continues in slot 1, where chunk 1 serves the request.
  */
-TEST(the_walk_goes_on_where_the_chunk_stood)
+TEST(the_walk_continues_in_the_slot_that_the_chunk_left)
 {
 	struct pcpu *pcpu = small(1);
 	int64_t a = pcpu_alloc(pcpu, 32, 1), ptrs[28];
@@ -271,7 +271,7 @@ TEST(the_walk_goes_on_where_the_chunk_stood)
 	CHECK(!pcpu_free(pcpu, a));
 	for (i = 0; i < 28; i++)
 		ptrs[i] = pcpu_alloc(pcpu, 1, 1);
-	CHECK(pcpu_alloc(pcpu, 1, 1) == a + 28);	/* and its tail */
+	CHECK(pcpu_alloc(pcpu, 1, 1) == a + 28);	/* plus its tail */
 	for (i = 0; i < 28; i += 4)
 		CHECK(!pcpu_free(pcpu, ptrs[i]));
 	CHECK_SLOTS(pcpu, "1:0");
@@ -283,8 +283,8 @@ TEST(the_walk_goes_on_where_the_chunk_stood)
 	pcpu_destroy(pcpu);
 }
 
-/* 16 entries first, then twice as many; above a page from vmalloc */
-TEST(a_map_that_is_full_doubles)
+/* 16 entries at first, then twice as many; above a page from vmalloc */
+TEST(a_full_map_doubles)
 {
 	struct pcpu *pcpu = small(2);
 	struct pcpu_snapshot *snapshot;
@@ -311,7 +311,7 @@ TEST(a_map_that_is_full_doubles)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_first_map_that_cannot_be_had_is_tried_again)
+TEST(a_first_map_whose_allocation_fails_is_allocated_by_the_next_request)
 {
 	struct pcpu *pcpu = small(2);
 
@@ -322,7 +322,7 @@ TEST(a_first_map_that_cannot_be_had_is_tried_again)
 	pcpu_destroy(pcpu);
 }
 
-/* no request looks into such a chunk; who does finds one entry, none of it 0
+/* no request scans such a chunk; here the test does
  *
  *	|################|	the static area is the whole unit
  *	0             1024
@@ -361,8 +361,8 @@ TEST(a_map_that_cannot_grow_fails_the_request_and_changes_nothing)
 }
 
 /*
- * The "half-done" defect, kept: the head of three bytes was given to the area
- * before when the map turned out too small.
+ * The "half-done" defect, which the port keeps: the head of three bytes joins
+ * the area before it, and then the map cannot grow.
  */
 TEST(a_head_stays_parked_when_the_map_cannot_grow)
 {
@@ -382,13 +382,14 @@ TEST(a_head_stays_parked_when_the_map_cannot_grow)
 }
 
 /*
- * Part of "half-done": the parked bytes take the chunk to another slot, but it
- * stays on its list, also after the next request, which changes no slot.
+ * Part of "half-done": without the parked bytes the chunk belongs in another
+ * slot, but it stays in its list.  So it does after the next request, which
+ * finds no change of slot.
  *
  *	|####| ... |####|............|####|	16 entries: the map is full
  *	0         224  229          263 1024
  */
-TEST(a_head_that_is_parked_in_vain_leaves_the_chunk_on_the_wrong_list)
+TEST(a_head_that_a_failed_request_parks_leaves_the_chunk_in_the_wrong_slot)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t ptr;
@@ -402,16 +403,16 @@ TEST(a_head_that_is_parked_in_vain_leaves_the_chunk_on_the_wrong_list)
 	CHECK_SLOTS(pcpu, "3:0");	/* 34 bytes */
 	fail_at(pcpu, PCPU_VMALLOC, 1);
 	CHECK(pcpu_alloc(pcpu, 8, 8) == NOMEM(VMALLOC));
-	CHECK_SLOTS(pcpu, "3:0");	/* 31, which is slot 2 */
+	CHECK_SLOTS(pcpu, "3:0");	/* 31 bytes: slot 2 */
 	CHECK(pcpu_alloc(pcpu, 8, 8) == BASE + 232);
-	CHECK_SLOTS(pcpu, "3:0");	/* 23, slot 2 as before */
+	CHECK_SLOTS(pcpu, "3:0");	/* 23 bytes: slot 2 as before */
 	CHECK(pcpu_alloc(pcpu, 8, 8) == BASE + 240);
-	CHECK_SLOTS(pcpu, "1:0");	/* 15 */
+	CHECK_SLOTS(pcpu, "1:0");	/* 15 bytes */
 	pcpu_destroy(pcpu);
 }
 
-/* an error that is not "nothing fits" ends the walk */
-TEST(out_of_memory_in_one_chunk_does_not_ask_the_next)
+/* the walk ends at any error except "no space" */
+TEST(out_of_memory_in_one_chunk_ends_the_walk)
 {
 	struct pcpu *pcpu = small(2);
 
@@ -426,8 +427,8 @@ TEST(out_of_memory_in_one_chunk_does_not_ask_the_next)
 	pcpu_destroy(pcpu);
 }
 
-/* chunk 0 fills and drains again: slot 1 is visited in vain, once */
-TEST(an_empty_slot_hides_no_other)
+/* chunk 0 fills and drains: slot 1 is empty, but is visited once more */
+TEST(an_empty_slot_does_not_end_the_walk)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t ptr = pcpu_alloc(pcpu, 400, 4);
@@ -443,12 +444,12 @@ TEST(an_empty_slot_hides_no_other)
 	pcpu_destroy(pcpu);
 }
 
-/* where a recording says that an area is: the first chunk gets its map too
+/* such as the offset in a recording; the first chunk's map is created, too
  *
  *	|####|................|	-> |####|......|#|........|
  *	0   128            1024	   0   128    512 520   1024
  */
-TEST(an_area_can_be_taken_at_a_given_place)
+TEST(an_area_can_be_taken_at_a_given_offset)
 {
 	struct pcpu *pcpu = small(2);
 	struct pcpu_location location;
@@ -461,13 +462,13 @@ TEST(an_area_can_be_taken_at_a_given_place)
 	CHECK(!area_map_take_at(pcpu, pcpu->first_chunk, 128, 384));
 	CHECK_MAP(pcpu, 0, "-128 -384 -8 504 (free 504 hint 896)");
 	CHECK_SLOTS(pcpu, "6:0");
-	/* and the search goes on around them */
+	/* later requests use the free ranges around them */
 	CHECK(pcpu_alloc(pcpu, 504, 8) == BASE + 520);
 	CHECK_SLOTS(pcpu, "0:0");
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_place_that_is_not_free_cannot_be_taken)
+TEST(a_range_that_is_not_free_cannot_be_taken)
 {
 	struct pcpu *pcpu = small(2);
 	char before[TEXT];
@@ -484,7 +485,7 @@ TEST(a_place_that_is_not_free_cannot_be_taken)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_given_place_needs_memory_for_the_map)
+TEST(taking_a_given_offset_needs_memory_for_the_map)
 {
 	struct pcpu *pcpu = small(2);
 

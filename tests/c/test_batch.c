@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_batch.c - pcpu_alloc_many() and pcpu_free_many(): integers of every
- * width, all or none.
+ * test_batch.c - pcpu_alloc_many() and pcpu_free_many(): they take integers of
+ * every width, and allocate or free all or none.
  */
 #include <limits.h>
 
@@ -26,7 +26,7 @@ static struct pcpu *quiet(void)
 	return create(&config);
 }
 
-/* alloc and free 8, 16 and 100 bytes given as @type; free them by @type too */
+/* allocate 8, 16 and 100 bytes, and free them; numbers are of type @type */
 #define CHECK_WIDTH(type, width)					\
 	do {								\
 		type sizes[] = { 8, 16, 100 }, freed[3];		\
@@ -61,7 +61,7 @@ TEST(integers_of_every_width_are_read)
 	CHECK_WIDTH(int64_t, -8);
 }
 
-/* with tiny pages a pointer fits into a byte */
+/* with pages of 64 bytes a pointer fits in a byte */
 TEST(pointers_of_one_byte_can_be_freed)
 {
 	struct pcpu *pcpu = small(2);
@@ -74,8 +74,8 @@ TEST(pointers_of_one_byte_can_be_freed)
 	pcpu_destroy(pcpu);
 }
 
-/* each bit pattern is a size that is served or refused by its sign alone */
-TEST(the_sign_of_a_width_is_minded)
+/* the same bits are a valid size or a negative number */
+TEST(the_sign_of_a_width_decides_how_an_integer_is_read)
 {
 	uint8_t byte = 0x80;
 	uint16_t word = 0xff00;
@@ -95,21 +95,21 @@ TEST(the_sign_of_a_width_is_minded)
 	CHECK(!pcpu_alloc_many(pcpu, &word, 2, 1, 8, &ptr, &at));
 	CHECK(pcpu_alloc_many(pcpu, &word, -2, 1, 8, &ptr, &at) ==
 	      -PCPU_E_SIZE);
-	/* above any request either way */
+	/* invalid sizes either way */
 	CHECK(pcpu_alloc_many(pcpu, &dword, 4, 1, 8, &ptr, &at) ==
 	      -PCPU_E_SIZE);
 	CHECK(pcpu_alloc_many(pcpu, &dword, -4, 1, 8, &ptr, &at) ==
 	      -PCPU_E_SIZE);
 	CHECK(pcpu_alloc_many(pcpu, &qword, 8, 1, 8, &ptr, &at) ==
 	      -PCPU_E_SIZE);
-	/* as pointers: 2 GiB into the space, or below it */
+	/* as pointers: 2 GiB into the address space, or before it */
 	CHECK(pcpu_free_many(pcpu, &dword, 4, 1, &at) == -PCPU_E_WILD);
 	CHECK(pcpu_free_many(pcpu, &dword, -4, 1, &at) == -PCPU_E_WILD);
 	CHECK(pcpu_free_many(pcpu, &qword, 8, 1, &at) == -PCPU_E_WILD);
 	pcpu_destroy(pcpu);
 }
 
-/* chunk 1 starts at 2 GiB and a page: the top bit of 32 is set */
+/* chunk 1 starts at 2 GiB plus a page: bit 31 is set */
 TEST(pointers_above_two_gib_need_an_unsigned_width)
 {
 	struct pcpu_config config = {
@@ -130,7 +130,7 @@ TEST(pointers_above_two_gib_need_an_unsigned_width)
 	pcpu_destroy(pcpu);
 }
 
-TEST(many_is_the_same_as_one_by_one)
+TEST(a_batch_decides_as_single_requests_do)
 {
 	struct pcpu *many = small(2), *single = small(2);
 	int64_t sizes[60], ptrs[60];
@@ -168,7 +168,7 @@ TEST(a_width_that_no_integer_has_is_refused)
 	pcpu_destroy(pcpu);
 }
 
-TEST(none_at_all_is_fine)
+TEST(an_empty_batch_succeeds)
 {
 	struct pcpu *pcpu = small(2);
 	size_t at = 7;
@@ -194,7 +194,7 @@ TEST(a_bad_size_is_found_before_anything_changes)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_bad_alignment_is_that_of_the_first)
+TEST(a_bad_alignment_is_reported_for_the_first_size)
 {
 	const int32_t sizes[] = { 8, 8 };
 	struct pcpu *pcpu = quiet();
@@ -224,7 +224,7 @@ TEST(when_one_fails_the_earlier_ones_are_freed)
 	pcpu_destroy(pcpu);
 }
 
-/* oldest first would let go of chunk 1, the other way chunk 2 is the spare */
+/* in the other order chunk 1 would be destroyed and chunk 2 kept */
 TEST(the_newest_is_freed_first)
 {
 	const uint16_t sizes[] = { UNIT, UNIT, UNIT };
@@ -239,7 +239,7 @@ TEST(the_newest_is_freed_first)
 	pcpu_destroy(pcpu);
 }
 
-TEST(frees_happen_in_the_order_given)
+TEST(areas_are_freed_in_the_given_order)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t ptrs[3];
@@ -247,13 +247,13 @@ TEST(frees_happen_in_the_order_given)
 
 	for (int i = 2; i >= 0; i--)
 		ptrs[i] = pcpu_alloc(pcpu, UNIT, 8);
-	/* chunks 3, 2, 1: each one that empties kills the one before */
+	/* chunks 3, 2, 1: each one that empties destroys the one before */
 	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 3, &at));
 	CHECK_SLOTS(pcpu, "7:0 9:1");
 	pcpu_destroy(pcpu);
 }
 
-TEST(zeroes_among_the_pointers_are_passed_over)
+TEST(null_pointers_in_a_batch_are_skipped)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t ptrs[] = { 0, pcpu_alloc(pcpu, 8, 8), 0,
@@ -265,7 +265,7 @@ TEST(zeroes_among_the_pointers_are_passed_over)
 	pcpu_destroy(pcpu);
 }
 
-/* one bad pointer among good ones in any order: nothing is freed */
+/* with one bad pointer, in any order, nothing is freed */
 static void check_bad_pointer(int64_t bad, int error)
 {
 	struct pcpu *pcpu = small(2);
@@ -297,7 +297,7 @@ TEST(a_bad_pointer_is_found_before_anything_changes)
 	check_bad_pointer(BASE + STATIC + 16, PCPU_E_NOT_LIVE);
 }
 
-TEST(a_double_is_found_and_it_is_the_second_that_is_bad)
+TEST(the_second_of_two_equal_pointers_is_reported)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t a = pcpu_alloc(pcpu, 8, 8), b = pcpu_alloc(pcpu, 8, 8);
@@ -312,7 +312,7 @@ TEST(a_double_is_found_and_it_is_the_second_that_is_bad)
 	pcpu_destroy(pcpu);
 }
 
-TEST(of_several_bad_pointers_the_first_given_is_named)
+TEST(of_several_bad_pointers_the_first_is_reported)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t a = pcpu_alloc(pcpu, 8, 8);
@@ -324,7 +324,7 @@ TEST(of_several_bad_pointers_the_first_given_is_named)
 	pcpu_destroy(pcpu);
 }
 
-/* more than the list of what is to be freed could ever hold */
+/* the size of the sorted copy would overflow */
 TEST(more_pointers_than_memory_has_bytes_are_refused)
 {
 	struct pcpu *pcpu = small(2);
@@ -337,7 +337,7 @@ TEST(more_pointers_than_memory_has_bytes_are_refused)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_pinned_area_among_them_keeps_all)
+TEST(with_one_pinned_area_nothing_is_freed)
 {
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu *pcpu = create(&config);
@@ -353,8 +353,8 @@ TEST(a_pinned_area_among_them_keeps_all)
 	pcpu_destroy(pcpu);
 }
 
-/* the walk goes on in one chunk's map from pointer to pointer */
-TEST(many_pointers_of_several_chunks_in_random_order)
+/* pointers into one chunk are found in one walk through its map */
+TEST(many_pointers_into_several_chunks_are_freed_in_random_order)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t ptrs[300];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_chunk.c - how chunks are made, found by address, and destroyed.
+ * test_chunk.c - how chunks are created, found by address, and destroyed.
  */
 #include "internal.h"
 #include "small.h"
@@ -16,7 +16,7 @@ TEST(pages_are_rounded_down_and_up)
 	CHECK(pcpu_pfn_up(&geo, 65) == 2);
 }
 
-TEST(a_new_chunk_is_empty_and_stands_in_the_last_list)
+TEST(a_new_chunk_is_empty_and_in_the_last_slot)
 {
 	struct pcpu *pcpu = small(2);
 	struct pcpu_chunk *chunk;
@@ -41,7 +41,7 @@ TEST(a_new_chunk_costs_two_kmallocs_and_a_vm_area)
 	pcpu_destroy(pcpu);
 }
 
-/* whatever a new chunk lacks, nothing of it is left: see "map-null" */
+/* whatever fails, nothing of the new chunk remains: see "map-null" */
 static void check_failed_chunk(int site, uint64_t nth)
 {
 	struct pcpu *pcpu = small(2);
@@ -52,27 +52,27 @@ static void check_failed_chunk(int site, uint64_t nth)
 	CHECK_SLOTS(pcpu, "7:0");
 	CHECK(info_of(pcpu).chunks == 1);
 	CHECK(info_of(pcpu).chunks_created == 0);
-	/* the first chunk's map stays, all else was given back */
+	/* all is freed except the first chunk's map */
 	CHECK(calls_of(pcpu, PCPU_KMALLOC) - (site == PCPU_KMALLOC) ==
 	      calls_of(pcpu, PCPU_KFREE) + 1);
 	CHECK(calls_of(pcpu, PCPU_FREE_VM_AREA) == 0);
-	/* and the next one comes as if nothing had been */
+	/* the failure has no effect on the next request */
 	CHECK(pcpu_alloc(pcpu, UNIT, 8) == BASE + 2 * UNIT);
 	CHECK_SLOTS(pcpu, "0:1 7:0");
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_chunk_whose_struct_cannot_be_had_leaves_nothing)
+TEST(a_chunk_whose_struct_cannot_be_allocated_leaves_nothing)
 {
 	check_failed_chunk(PCPU_KMALLOC, 1);
 }
 
-TEST(a_chunk_whose_map_cannot_be_had_leaves_nothing)
+TEST(a_chunk_whose_map_cannot_be_allocated_leaves_nothing)
 {
 	check_failed_chunk(PCPU_KMALLOC, 2);
 }
 
-TEST(a_chunk_whose_address_space_cannot_be_had_leaves_nothing)
+TEST(a_chunk_whose_address_space_cannot_be_allocated_leaves_nothing)
 {
 	check_failed_chunk(PCPU_GET_VM_AREA, 1);
 }
@@ -106,13 +106,13 @@ TEST(the_address_tree_finds_the_chunk_below_but_not_across_a_gap)
 	pcpu_destroy(pcpu);
 }
 
-static void swallow(void *arg, int about, const char *text)
+static void note_text(void *arg, int about, const char *text)
 {
 	(void)about;
 	*(const char **)arg = text;
 }
 
-/* no request can bring this about: the 2009 file asserts it all the same */
+/* no request causes this, but the 2009 file checks it too */
 TEST(killing_an_immutable_chunk_is_warned_about)
 {
 	struct pcpu_config config = small_config(2);
@@ -121,7 +121,7 @@ TEST(killing_an_immutable_chunk_is_warned_about)
 	struct pcpu *pcpu;
 	int error;
 
-	config.log = swallow;
+	config.log = note_text;
 	config.arg = &text;
 	pcpu = create(&config);
 	chunk = pcpu_create_chunk(pcpu, &error);
@@ -130,7 +130,7 @@ TEST(killing_an_immutable_chunk_is_warned_about)
 	pcpu_kill_chunk(pcpu, chunk);
 	CHECK(calls_of(pcpu, PCPU_WARN) == 1);
 	CHECK(text && !strcmp(text, "an immutable chunk is killed"));
-	/* it held no page, and what is before its first is none */
+	/* it has no page, nor does a page before its first count as one */
 	CHECK(calls_of(pcpu, PCPU_FREE_PAGE) == 0);
 	CHECK(calls_of(pcpu, PCPU_UNMAP) == 0);
 	CHECK_SLOTS(pcpu, "7:0");

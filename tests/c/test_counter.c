@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_counter.c - a counter loses nothing, whatever happens to the threads that
+ * test_counter.c - a counter loses no add, whatever interrupts the threads that
  * add.
  *
- * Each test runs a second time, in a process without restartable sequences.
+ * All tests run again in a process without restartable sequences.
  * `make sanitize` runs them under ThreadSanitizer too.
  */
 #define _GNU_SOURCE 1	/* sched_setaffinity, timer_create */
@@ -17,7 +17,7 @@
 #include "cpus.h"
 #include "small.h"
 
-#define THREADS	4		/* more than there are CPUs, on a small machine */
+#define THREADS	4		/* more than the CPUs of a small machine */
 #define MOVES	4000
 #define SIGNALS	2000
 
@@ -65,7 +65,7 @@ static int64_t copy_at(const struct pcpu_counter *counter, int cpu)
 
 /* --- one thread */
 
-TEST(a_counter_says_what_was_added)
+TEST(a_sum_is_what_was_added)
 {
 	struct pcpu_counter counter;
 	struct pcpu *pcpu = counting(&counter, all_cpus());
@@ -89,7 +89,7 @@ TEST(a_counter_starts_with_an_amount)
 	done(&counter, pcpu);
 }
 
-TEST(sums_wrap)
+TEST(a_sum_wraps_around)
 {
 	struct pcpu_counter counter;
 	struct pcpu *pcpu = counting(&counter, all_cpus());
@@ -110,7 +110,7 @@ static void *add_on_each_cpu(void *arg)
 		move_to(0, cpu);
 		for (int n = 0; n < 1000; n++)
 			CHECK(!pcpu_counter_add(counter, 1));
-		/* an interrupt may send a few of them elsewhere */
+		/* an interrupt may divert a few of them to "elsewhere" */
 		CHECK(copy_at(counter, cpu) > 500);
 		CHECK(copy_at(counter, cpu) <= 1000);
 		CHECK(sum_of(counter) == 1000 * (i + 1));
@@ -118,7 +118,7 @@ static void *add_on_each_cpu(void *arg)
 	return NULL;
 }
 
-TEST(the_copy_that_grows_is_that_of_the_threads_cpu)
+TEST(an_add_goes_to_the_copy_of_the_threads_cpu)
 {
 	struct pcpu_counter counter;
 	struct pcpu *pcpu = counting(&counter, all_cpus());
@@ -138,7 +138,7 @@ static void *add_unregistered(void *counter)
 	return NULL;
 }
 
-/* with atomic adds to copies it is as good as any other thread */
+/* without sequences all threads add to copies, atomically */
 TEST(a_thread_that_is_not_registered_adds_elsewhere)
 {
 	struct pcpu_counter counter;
@@ -155,10 +155,10 @@ TEST(a_thread_that_is_not_registered_adds_elsewhere)
 /* --- many threads */
 
 struct adder {
-	pthread_t thread;	/* who adds */
-	_Atomic pid_t tid;	/* the system's name for it, 0: not yet there */
-	int64_t added;		/* how much */
-	struct pcpu_counter *counter; /* to what */
+	pthread_t thread;	/* runs add_until_stop() */
+	_Atomic pid_t tid;	/* thread ID; 0: not yet running */
+	int64_t added;		/* sum of its adds */
+	struct pcpu_counter *counter; /* that it adds to */
 };
 
 static struct adder adders[THREADS];
@@ -202,8 +202,8 @@ static int64_t stop_adders(void)
 }
 
 /*
- * Moved by another thread, so in the middle of whatever they do; 3 is added, so
- * that a half of it would be seen.
+ * Another thread moves them, so it interrupts them anywhere.  They add 3: the
+ * sum would show an add that is done in part.
  */
 static void move_adders(int moves)
 {
@@ -245,7 +245,7 @@ static void add_in_handler(int signal)
 	atomic_fetch_add(&signals, 1);
 }
 
-/* a signal to this thread, again and again after @ns */
+/* send a signal to this process every @ns nanoseconds */
 static timer_t start_signals(long ns)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
@@ -280,7 +280,7 @@ TEST(a_signal_handler_may_add_in_the_middle_of_an_add)
 
 enum { SUM_IS_RIGHT = 1, WENT_ELSEWHERE = 2 };
 
-/* stop, add, stop: in between somebody steps through it */
+/* stop, add, stop: the parent steps through the add */
 static _Noreturn void add_between_stops(struct pcpu_counter *counter)
 {
 	int64_t sum = 0;
@@ -297,9 +297,9 @@ static _Noreturn void add_between_stops(struct pcpu_counter *counter)
 }
 
 /*
- * After each step the kernel sees that the thread was away.  If that was in the
- * middle of a sequence it goes on at the abort handler, this time for certain;
- * signals hit it too seldom to rely on.
+ * For the kernel each step is an interruption.  An interrupted sequence
+ * continues at the abort handler, so here the handler is certain to run.
+ * Signals rarely interrupt a sequence.
  */
 TEST(an_add_that_is_stepped_through_goes_elsewhere)
 {
@@ -325,7 +325,7 @@ TEST(an_add_that_is_stepped_through_goes_elsewhere)
 	done(&counter, pcpu);
 }
 
-TEST(a_sum_while_others_add_is_between)
+TEST(a_sum_during_adds_never_decreases)
 {
 	struct pcpu_counter counter;
 	struct pcpu *pcpu = counting(&counter, all_cpus());
@@ -363,7 +363,7 @@ TEST(after_a_fork_each_process_counts_for_itself)
 
 /* --- its memory */
 
-TEST(a_living_counter_keeps_its_memory)
+TEST(a_live_counter_keeps_its_memory)
 {
 	struct pcpu_counter counter;
 	struct pcpu *pcpu = counting(&counter, 2);
@@ -375,7 +375,7 @@ TEST(a_living_counter_keeps_its_memory)
 	done(&counter, pcpu);
 }
 
-TEST(an_exit_gives_the_memory_back)
+TEST(exit_frees_the_memory)
 {
 	struct pcpu_counter counter;
 	struct pcpu *pcpu = counting(&counter, 2);
@@ -387,8 +387,8 @@ TEST(an_exit_gives_the_memory_back)
 	pcpu_destroy(pcpu);
 }
 
-/* the sanitizer sees whether the exit uses what it has just destroyed */
-TEST(a_destroyed_allocator_goes_with_its_last_counter)
+/* the sanitizer notices an exit that uses the handle it destroyed */
+TEST(the_last_exit_completes_a_destroy)
 {
 	struct pcpu_counter first, second;
 	struct pcpu *pcpu = counting(&first, 2);
@@ -401,7 +401,7 @@ TEST(a_destroyed_allocator_goes_with_its_last_counter)
 	CHECK(!pcpu_counter_exit(&second));
 }
 
-TEST(what_somebody_else_pinned_cannot_exit)
+TEST(exit_is_refused_while_another_pin_exists)
 {
 	struct pcpu_counter counter;
 	struct pcpu *pcpu = counting(&counter, 2);
@@ -409,7 +409,7 @@ TEST(what_somebody_else_pinned_cannot_exit)
 
 	CHECK(!pcpu_pin(pcpu, counter.pin.ptr, 1, &pin));
 	CHECK(pcpu_counter_exit(&counter) == -PCPU_E_PINNED);
-	/* nothing was done: it still counts */
+	/* the refused exit changed nothing */
 	CHECK(!pcpu_counter_add(&counter, 1));
 	CHECK(sum_of(&counter) == 1);
 	pcpu_unpin(&pin);
@@ -483,7 +483,7 @@ TEST(null_is_refused)
 	check_dead(&counter);
 }
 
-/* what pcpu_counter_init() says; it must leave nothing behind */
+/* the error of a pcpu_counter_init() that must leave no area */
 static int refused(const struct pcpu_config *config, bool close, int site)
 {
 	struct pcpu *pcpu = create(config);
@@ -496,7 +496,7 @@ static int refused(const struct pcpu_config *config, bool close, int site)
 		fail_at(pcpu, site, 1);
 	err = pcpu_counter_init(&counter, pcpu, 0);
 	check_dead(&counter);
-	if (!close)	/* what would come first is not there */
+	if (!close)	/* the first area is not live */
 		CHECK(pcpu_free(pcpu, info_of(pcpu).static_ptr +
 				config->static_size) == -PCPU_E_NOT_LIVE);
 	CHECK(!pcpu_close(pcpu));
@@ -504,18 +504,18 @@ static int refused(const struct pcpu_config *config, bool close, int site)
 	return err;
 }
 
-TEST(a_counter_needs_memory_that_stays)
+TEST(a_counter_needs_mapped_memory_and_no_rollback)
 {
 	struct pcpu_config config = mapped_config(2);
 
 	CHECK(refused(&config, true, 0) == -PCPU_E_CLOSED);
-	config.static_size = sysconf(_SC_PAGESIZE); /* the next page is not there */
+	config.static_size = sysconf(_SC_PAGESIZE); /* next page missing */
 	CHECK(refused(&config, false, PCPU_ALLOC_PAGE) == NOMEM(ALLOC_PAGE));
 	config.quirks = PCPU_QUIRK_ROLLBACK;
 	CHECK(refused(&config, false, 0) == -PCPU_E_ROLLBACK);
 	config = small_config(2);
 	CHECK(refused(&config, false, 0) == -PCPU_E_NO_MEMORY_MAPPED);
-	config.page_size = 4;	/* less than a counter is aligned to */
+	config.page_size = 4;	/* less than a counter's alignment */
 	config.static_size = 4;
 	CHECK(refused(&config, false, 0) == -PCPU_E_NO_MEMORY_MAPPED);
 }
@@ -535,7 +535,7 @@ TEST(a_counter_that_is_refused_has_allocated_nothing)
 	pcpu_destroy(pcpu);
 }
 
-TEST(all_this_holds_without_restartable_sequences)
+TEST(all_tests_pass_without_restartable_sequences)
 {
 	check_all_without_rseq();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_event_buffer.c - events that are kept until somebody takes them, and the
- * most and the largest that there ever was.
+ * test_event_buffer.c - recorded events that wait to be taken, and the highest
+ * figures of an allocator's life.
  */
 #include "creator.h"
 
@@ -19,7 +19,7 @@ static size_t taken(struct pcpu *pcpu, size_t room, uint64_t *lost)
 	return n;
 }
 
-TEST(nothing_is_kept_before_the_start_and_after_the_stop)
+TEST(nothing_is_recorded_before_the_start_and_after_the_stop)
 {
 	struct pcpu *pcpu = small(1);
 	uint64_t lost = 1;
@@ -34,7 +34,7 @@ TEST(nothing_is_kept_before_the_start_and_after_the_stop)
 	pcpu_destroy(pcpu);
 }
 
-TEST(what_is_kept_tells_what_happened_when_and_who_did_it)
+TEST(a_record_contains_event_time_cpu_and_thread)
 {
 	struct pcpu *pcpu = small(1);
 	uint64_t lost;
@@ -58,8 +58,8 @@ TEST(what_is_kept_tells_what_happened_when_and_who_did_it)
 	pcpu_destroy(pcpu);
 }
 
-/* room for 1,024 at first; some are taken before it is full */
-TEST(the_oldest_come_first_however_many_there_are)
+/* there is room for 1,024 at first; some are taken before it is full */
+TEST(the_oldest_records_come_first_however_many_there_are)
 {
 	struct pcpu *pcpu = small(1);
 	uint64_t lost;
@@ -81,7 +81,7 @@ TEST(the_oldest_come_first_however_many_there_are)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_hook_for_events_hears_them_all_the_same)
+TEST(recording_does_not_disable_the_event_hook)
 {
 	struct creator creator = CREATOR(.event = creator_event);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
@@ -99,7 +99,7 @@ TEST(a_hook_for_events_hears_them_all_the_same)
 	pcpu_destroy(pcpu);
 }
 
-/* from the first that is lost on all are, until the kept ones are taken */
+/* after the first lost event all are lost until the recorded ones are taken */
 TEST(without_memory_events_are_lost_and_counted_and_nothing_fails)
 {
 	struct creator creator = CREATOR(MEMORY_HOOKS);
@@ -107,7 +107,7 @@ TEST(without_memory_events_are_lost_and_counted_and_nothing_fails)
 	struct pcpu *pcpu = create(&config);
 	uint64_t lost;
 
-	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);	/* the map is there */
+	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);	/* creates the map */
 	creator.no_memory_at = 1;
 	CHECK(pcpu_record_start(pcpu) == -PCPU_E_HOST);
 	CHECK(!pcpu->has_listener);
@@ -123,7 +123,7 @@ TEST(without_memory_events_are_lost_and_counted_and_nothing_fails)
 	CHECK(creator.blocks == 0);
 }
 
-TEST(a_recorder_refuses_a_closed_allocator_and_lack_of_room)
+TEST(recording_refuses_null_and_a_closed_allocator)
 {
 	struct pcpu *pcpu = small(1);
 	uint64_t lost;
@@ -150,8 +150,8 @@ static int64_t largest_of(struct pcpu *pcpu, int chunk)
 	return size;
 }
 
-/* sizes are those asked for: the map rounds 6 up to 8, before a hole of 2 */
-TEST(the_smallest_and_the_largest_area_are_remembered)
+/* sizes as requested: the area of 6 bytes gets a tail of 2 in the map */
+TEST(info_has_the_smallest_and_the_largest_size)
 {
 	struct pcpu *pcpu = small(1);
 
@@ -162,14 +162,14 @@ TEST(the_smallest_and_the_largest_area_are_remembered)
 	CHECK(info_of(pcpu).min_size == 6);
 	CHECK(info_of(pcpu).max_size_seen == UNIT);
 	CHECK(largest_of(pcpu, 0) == 16 && largest_of(pcpu, 1) == UNIT);
-	/* the largest of one chunk, but not of all */
+	/* the largest in its chunk, but not of all */
 	CHECK(pcpu_alloc(pcpu, 100, 8) > 0);
 	CHECK(largest_of(pcpu, 0) == 100);
 	CHECK(info_of(pcpu).max_size_seen == UNIT);
 	pcpu_destroy(pcpu);
 }
 
-TEST(the_most_areas_and_chunks_are_remembered)
+TEST(info_has_the_highest_numbers_of_areas_and_chunks)
 {
 	struct pcpu *pcpu = small(1);
 	int64_t a = pcpu_alloc(pcpu, UNIT, 8), b = pcpu_alloc(pcpu, UNIT, 8);
@@ -180,7 +180,7 @@ TEST(the_most_areas_and_chunks_are_remembered)
 	CHECK(info_of(pcpu).chunks == 2 && info_of(pcpu).max_chunks == 3);
 	CHECK(pcpu_alloc(pcpu, UNIT, 8) > 0 && pcpu_alloc(pcpu, UNIT, 8) > 0);
 	CHECK(info_of(pcpu).max_chunks == 3);
-	/* one that fails is none */
+	/* a failed request does not count */
 	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
 	CHECK(pcpu_alloc(pcpu, 100, 8) == NOMEM(ALLOC_PAGE));
 	CHECK(info_of(pcpu).areas == 2 && info_of(pcpu).max_areas == 2);

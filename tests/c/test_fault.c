@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_fault.c - which calls to a service fail, and that all are counted.
+ * test_fault.c - which calls to a service fail; all calls are counted.
  */
 #include <math.h>
 #include <string.h>
@@ -11,18 +11,18 @@
 
 static struct fake_faults faults;
 
-/* make @n calls, note in @struck which failed; a string reads at a glance */
+/* make @n calls; return a text with an X for each call that fails */
 static const char *calls(int n)
 {
-	static char struck[65];
+	static char text[65];
 
 	for (int i = 0; i < n; i++)
-		struck[i] = fake_should_fail(&faults, PCPU_KMALLOC) ? 'X' : '.';
-	struck[n] = '\0';
-	return struck;
+		text[i] = fake_should_fail(&faults, PCPU_KMALLOC) ? 'X' : '.';
+	text[n] = '\0';
+	return text;
 }
 
-/* a fresh kernel with one plan on kmalloc */
+/* reset the faults and set one plan, for kmalloc */
 static void plan(uint64_t nth, uint64_t interval, int64_t times)
 {
 	struct pcpu_fault fault = { nth, interval, times, 1.0, 0 };
@@ -57,7 +57,7 @@ TEST(times_minus_one_is_no_limit)
 	CHECK(!strcmp(calls(8), ".XXXXXXX"));
 }
 
-TEST(interval_is_the_distance_of_failures)
+TEST(interval_is_the_distance_between_failures)
 {
 	plan(1, 3, -1);
 	CHECK(!strcmp(calls(10), "X..X..X..X"));
@@ -65,7 +65,7 @@ TEST(interval_is_the_distance_of_failures)
 	CHECK(!strcmp(calls(10), ".X..X....."));
 }
 
-TEST(nth_counts_from_the_arming_on)
+TEST(nth_counts_from_the_moment_the_plan_is_set)
 {
 	struct pcpu_fault fault = { 2, 1, 1, 1.0, 0 };
 
@@ -92,7 +92,7 @@ TEST(clearing_stops_the_failures)
 	CHECK(!strcmp(calls(3), "..."));
 }
 
-TEST(every_call_is_counted_failed_ones_too)
+TEST(every_call_is_counted_including_failed_ones)
 {
 	plan(2, 2, -1);
 	calls(10);
@@ -101,21 +101,21 @@ TEST(every_call_is_counted_failed_ones_too)
 	CHECK(faults.calls[PCPU_KFREE] == 1);
 }
 
-TEST(probability_is_met_in_the_long_run)
+TEST(the_share_of_failures_approaches_the_probability)
 {
 	struct pcpu_fault fault = { 1, 1, -1, 0.25, 1 };
-	int struck = 0;
+	int failures = 0;
 
 	memset(&faults, 0, sizeof(faults));
 	CHECK(!fake_fault_arm(&faults, PCPU_KMALLOC, &fault));
 	for (int i = 0; i < 10000; i++)
-		struck += fake_should_fail(&faults, PCPU_KMALLOC);
+		failures += fake_should_fail(&faults, PCPU_KMALLOC);
 	/* four standard deviations: 4 * sqrt(10000 * .25 * .75) = 173 */
-	CHECK(struck > 2500 - 173 && struck < 2500 + 173);
+	CHECK(failures > 2500 - 173 && failures < 2500 + 173);
 }
 
 /* 10^-12 is less than one step of the 32-bit random numbers */
-TEST(the_smallest_probability_is_not_never)
+TEST(the_smallest_probability_does_not_become_zero)
 {
 	struct pcpu_fault fault = { 1, 1, -1, 1e-12, 0 };
 
@@ -124,19 +124,19 @@ TEST(the_smallest_probability_is_not_never)
 	CHECK(faults.plan[PCPU_KMALLOC].threshold > 0);
 }
 
-TEST(times_counts_failures_and_not_candidates)
+TEST(times_counts_failures_and_not_calls)
 {
 	struct pcpu_fault fault = { 1, 1, 5, 0.5, 1 };
-	int struck = 0;
+	int failures = 0;
 
 	memset(&faults, 0, sizeof(faults));
 	CHECK(!fake_fault_arm(&faults, PCPU_KMALLOC, &fault));
 	for (int i = 0; i < 100; i++)
-		struck += fake_should_fail(&faults, PCPU_KMALLOC);
-	CHECK(struck == 5);
+		failures += fake_should_fail(&faults, PCPU_KMALLOC);
+	CHECK(failures == 5);
 }
 
-TEST(the_same_seed_strikes_the_same_calls)
+TEST(with_the_same_seed_the_same_calls_fail)
 {
 	struct pcpu_fault fault = { 1, 1, -1, 0.5, 7 };
 	char first[65];
@@ -159,7 +159,7 @@ TEST(a_refused_plan_changes_nothing)
 	const struct pcpu_fault refused[] = {
 		{ 0, 1, 1, 1.0, 0 },		/* nth counts from 1 */
 		{ 1, 0, 1, 1.0, 0 },		/* interval too */
-		{ 1, 1, 0, 1.0, 0 },		/* never: clear the site */
+		{ 1, 1, 0, 1.0, 0 },		/* NULL is for no failures */
 		{ 1, 1, -2, 1.0, 0 },
 		{ 1, 1, 1, 0.0, 0 },
 		{ 1, 1, 1, -0.5, 0 },
@@ -196,7 +196,7 @@ TEST(five_services_can_fail_the_others_are_refused)
 	CHECK(!fake_fault_arm(&faults, PCPU_MAP, &fault));
 }
 
-/* one call to each service that can fail; one bit for each that did */
+/* call each service that can fail; return one bit for each that fails */
 static unsigned int failed_services(struct fake_kernel *kernel)
 {
 	struct fake_vm_area *area = fake_get_vm_area(kernel, 4096);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * test_first_chunk.c - pcpu_create(): the sizes, pages and first map of the
- * three set-ups, and every geometry that is refused.
+ * three set-ups, and the geometries that are refused.
  */
 #define _GNU_SOURCE 1	/* sysconf */
 #include <string.h>
@@ -14,7 +14,7 @@
 #define KIB	((int64_t)1024)
 #define MIB	(1024 * KIB)
 
-/* bookkeeping only, so that the page size is free */
+/* without mapped memory, so that any page size is possible */
 static struct pcpu_config config_of(int first_chunk, int64_t static_size,
 				    int64_t page_size)
 {
@@ -30,12 +30,12 @@ static struct pcpu_config config_of(int first_chunk, int64_t static_size,
 	return config;
 }
 
-/* what a first chunk looks like right after setup */
+/* a first chunk right after setup */
 struct look {
 	int64_t unit_size;	/* bytes */
 	int64_t free_size;	/* bytes */
-	int64_t pages;		/* present in each unit, from the first on */
-	int immutable;		/* the caller mapped it */
+	int64_t pages;		/* populated in each unit, from page 0 on */
+	int immutable;		/* its pages cannot be unmapped */
 };
 
 static void check_look(const struct pcpu_config *config, struct look want)
@@ -113,7 +113,7 @@ TEST(auto_4k_may_leave_nothing_free)
 	check_look(&config, (struct look){ 64 * KIB, 0, 16, 0 });
 }
 
-TEST(given_sizes_of_4k_are_kept)
+TEST(auto_4k_keeps_given_sizes)
 {
 	struct pcpu_config config = config_of(PCPU_FIRST_4K, 8 * KIB, 4 * KIB);
 
@@ -123,7 +123,7 @@ TEST(given_sizes_of_4k_are_kept)
 	check_look(&config, (struct look){ 128 * KIB, 16 * KIB, 2, 0 });
 }
 
-TEST(auto_embed_has_every_page)
+TEST(auto_embed_populates_every_page)
 {
 	struct pcpu_config config = config_of(PCPU_FIRST_EMBED, 8 * KIB,
 					      4 * KIB);
@@ -140,7 +140,7 @@ TEST(auto_embed_adds_24_kib_to_a_large_static_area)
 }
 
 /* 40 KiB + 24 KiB are 16 pages, one byte more needs another */
-TEST(auto_embed_leaves_sixteen_pages_at_the_edge)
+TEST(auto_embed_grows_when_its_parts_exceed_sixteen_pages)
 {
 	struct pcpu_config config = config_of(PCPU_FIRST_EMBED, 40 * KIB,
 					      4 * KIB);
@@ -150,7 +150,7 @@ TEST(auto_embed_leaves_sixteen_pages_at_the_edge)
 	check_look(&config, (struct look){ 68 * KIB, 28 * KIB - 1, 17, 1 });
 }
 
-TEST(given_sizes_of_embed_are_kept)
+TEST(auto_embed_keeps_given_sizes)
 {
 	struct pcpu_config config = config_of(PCPU_FIRST_EMBED, 8 * KIB,
 					      4 * KIB);
@@ -177,7 +177,7 @@ TEST(auto_remap_rounds_to_pages)
 	check_look(&config, (struct look){ 2 * MIB, 36 * KIB - 10000, 9, 1 });
 }
 
-TEST(given_sizes_of_remap_are_kept)
+TEST(auto_remap_keeps_given_sizes)
 {
 	struct pcpu_config config = config_of(PCPU_FIRST_REMAP, 8 * KIB,
 					      4 * KIB);
@@ -188,7 +188,7 @@ TEST(given_sizes_of_remap_are_kept)
 	check_look(&config, (struct look){ 4 * MIB, 5 * KIB, 4, 1 });
 }
 
-/* 16 pages of 16 KiB are the least; 8 KiB + 24 KiB are two such pages */
+/* the minimum is 16 pages of 16 KiB; 8 KiB + 24 KiB are two such pages */
 TEST(auto_sizes_follow_larger_pages)
 {
 	struct pcpu_config config = config_of(PCPU_FIRST_4K, 8 * KIB, 16 * KIB);
@@ -200,7 +200,7 @@ TEST(auto_sizes_follow_larger_pages)
 	check_look(&config, (struct look){ 2 * MIB, 24 * KIB, 2, 1 });
 }
 
-/* the reserve of 24 KiB stays, however small the pages */
+/* the reserve is 24 KiB, however small the pages */
 TEST(auto_sizes_follow_tiny_pages)
 {
 	struct pcpu_config config = config_of(PCPU_FIRST_4K, 100, 64);
@@ -220,7 +220,7 @@ TEST(page_size_0_is_the_page_of_the_host)
 	check_look(&config, (struct look){ 16 * page, 16 * page - 1, 1, 0 });
 }
 
-TEST(real_memory_has_the_same_sizes)
+TEST(sizes_are_the_same_with_mapped_memory)
 {
 	struct pcpu_config config = config_of(PCPU_FIRST_EMBED, 8 * KIB, 0);
 	int64_t page = sysconf(_SC_PAGESIZE);
@@ -231,7 +231,7 @@ TEST(real_memory_has_the_same_sizes)
 					   1 });
 }
 
-/* the edges of each range are accepted, one step beyond is refused below */
+/* the limits of each range are accepted; the tests below exceed them */
 TEST(the_largest_and_the_smallest_values_are_accepted)
 {
 	struct pcpu_config config = config_of(PCPU_FIRST_4K, 1, 64);
@@ -252,7 +252,7 @@ TEST(the_largest_and_the_smallest_values_are_accepted)
 	CHECK(create_error(&config) == 0);
 }
 
-static struct pcpu_config refused;	/* a good one with one thing wrong */
+static struct pcpu_config refused;	/* valid except for one field */
 
 #define REFUSED(change)							\
 	do {								\
@@ -315,7 +315,7 @@ TEST(a_unit_that_cannot_hold_its_parts_is_refused)
 		refused.static_size = 2 * MIB - 23 * KIB);
 }
 
-/* with its reserve a static area of 1 GiB needs more than a unit may have */
+/* a static area of 1 GiB plus the reserve exceeds the largest unit */
 TEST(a_unit_that_grows_out_of_range_is_refused)
 {
 	struct pcpu_config config = config_of(PCPU_FIRST_EMBED, 1024 * MIB,
@@ -324,8 +324,8 @@ TEST(a_unit_that_grows_out_of_range_is_refused)
 	CHECK(create_error(&config) == -PCPU_E_CONFIG);
 }
 
-/* no set-up of x86 does this: the 2009 file asserts it all the same */
-TEST(a_block_has_a_size_and_comes_with_its_pages)
+/* no set-up of x86 does this, but the 2009 file checks it too */
+TEST(a_block_needs_a_unit_size_and_no_populate_pte)
 {
 	struct pcpu_setup setup = { .static_size = 8 * KIB, .has_block = true };
 	struct pcpu_geometry geo = {
@@ -358,8 +358,8 @@ TEST(a_page_size_out_of_range_is_refused)
 	REFUSED(refused.page_size = INT64_MIN);
 }
 
-/* real pages can be joined, not cut */
-TEST(real_memory_needs_pages_of_the_host)
+/* a page may consist of several host pages, but not of a part of one */
+TEST(mapped_memory_needs_whole_pages_of_the_host)
 {
 	int64_t page = sysconf(_SC_PAGESIZE);
 
@@ -457,12 +457,12 @@ TEST(every_cpu_gets_the_static_image)
 	check_image(PCPU_FIRST_REMAP);
 }
 
-/* the first map is made when the first request looks into the chunk
+/* the first request that scans the chunk creates its map
  *
- *	|####|####|............|	free area of 16 KiB, 40 KiB left alone
+ *	|####|####|............|	16 KiB free, 40 KiB unused
  *	0   8K   8256         24K      64K
  */
-TEST(the_first_map_ends_with_the_free_area)
+TEST(the_first_map_ends_with_the_free_bytes)
 {
 	struct pcpu_config config = config_of(PCPU_FIRST_4K, 8 * KIB, 4 * KIB);
 	struct pcpu_snapshot *snapshot;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_hooks.c - a creator brings memory, addresses, pages, faults along, and
- * listens.
+ * test_hooks.c - hooks that provide memory, addresses, pages and faults, and
+ * that receive events.
  */
 #include "creator.h"
 
@@ -17,7 +17,7 @@ static const int first_chunks[] = {
 
 #define HOST_PAGE	((int64_t)sysconf(_SC_PAGESIZE))
 
-/* enough for a second chunk and for a longer map */
+/* requests that create a second chunk and let a map grow */
 static void use(struct pcpu *pcpu)
 {
 	int64_t max = info_of(pcpu).max_size;
@@ -28,7 +28,7 @@ static void use(struct pcpu *pcpu)
 	CHECK(pcpu_alloc(pcpu, max / 2, 8) > 0);
 }
 
-TEST(records_are_kept_in_the_creators_memory_which_all_comes_back)
+TEST(all_data_structures_use_the_memory_hooks_and_are_freed)
 {
 	struct creator creator = CREATOR(MEMORY_HOOKS);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
@@ -46,14 +46,14 @@ TEST(records_are_kept_in_the_creators_memory_which_all_comes_back)
 	ptrs[1] = pcpu_alloc(pcpu, 8, 8);
 	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 2, &at));
 	pcpu_destroy(pcpu);
-	/* a picture outlives what it shows */
+	/* a snapshot outlives its allocator */
 	CHECK(creator.blocks == 1 && snapshot->nr_chunks == 2);
 	pcpu_snapshot_free(snapshot);
 	CHECK(creator.blocks == 0);
 }
 
-/* the handle, the nodes, the lists, the first chunk */
-TEST(a_creation_that_gets_no_memory_gives_back_what_it_got)
+/* memory for the handle, the nodes, the lists and the first chunk */
+TEST(a_creation_that_runs_out_of_memory_frees_what_it_allocated)
 {
 	for (int n = 1; n <= 5; n++) {
 		struct creator creator = CREATOR(MEMORY_HOOKS);
@@ -70,8 +70,8 @@ TEST(a_creation_that_gets_no_memory_gives_back_what_it_got)
 	}
 }
 
-/* a chunk, its map, its place: each may fail, and nothing changes */
-TEST(no_memory_from_the_creator_is_no_memory_of_the_service)
+/* a chunk, its map, its vm area: each may fail, and nothing changes */
+TEST(a_failed_alloc_hook_is_a_failure_of_the_service)
 {
 	static const int errors[] = {
 		NOMEM(KMALLOC), NOMEM(KMALLOC), NOMEM(GET_VM_AREA),
@@ -92,7 +92,7 @@ TEST(no_memory_from_the_creator_is_no_memory_of_the_service)
 	CHECK(creator.blocks == 0);
 }
 
-TEST(many_frees_without_memory_free_nothing)
+TEST(free_many_without_memory_frees_nothing)
 {
 	struct creator creator = CREATOR(MEMORY_HOOKS);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
@@ -106,7 +106,7 @@ TEST(many_frees_without_memory_free_nothing)
 	pcpu_destroy(pcpu);
 }
 
-TEST(areas_lie_in_the_creators_pages)
+TEST(areas_are_in_the_memory_that_the_hooks_reserve)
 {
 	struct creator creator = CREATOR(SPACE_HOOKS);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
@@ -127,7 +127,7 @@ TEST(areas_lie_in_the_creators_pages)
 }
 
 /*
- * A unit is 16 pages; the static area has one.  The next one comes on demand:
+ * A unit has 16 pages; the static area uses one.  The next is mapped on demand:
  *
  *	|#|+| ... |   |#|+| ... |
  *	 CPU 0         CPU 1
@@ -147,7 +147,7 @@ TEST(each_cpus_pages_are_mapped_on_demand)
 	CHECK(creator.mapped == 2 * page);
 	pcpu_alloc(pcpu, 8, 8);
 	CHECK(creator.mapped == 4 * page);
-	/* a chunk of its own, and back: an empty one stays, a second does not */
+	/* an area with a chunk of its own: once empty, the chunk stays */
 	ptr = pcpu_alloc(pcpu, 16 * (int64_t)page, 8);
 	CHECK(creator.mapped == 36 * page);
 	CHECK(!pcpu_free(pcpu, ptr));
@@ -156,7 +156,7 @@ TEST(each_cpus_pages_are_mapped_on_demand)
 	CHECK(creator.mapped == 0);
 }
 
-TEST(pages_that_the_creator_does_not_map_are_a_failed_map)
+TEST(a_failed_map_hook_is_a_failure_of_map)
 {
 	struct creator creator = CREATOR(SPACE_HOOKS, PAGE_HOOKS);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
@@ -173,7 +173,7 @@ TEST(pages_that_the_creator_does_not_map_are_a_failed_map)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_creation_whose_pages_are_not_mapped_leaves_nothing)
+TEST(a_creation_whose_map_hook_fails_leaves_nothing)
 {
 	for (int i = 0; i < 3; i++) {
 		struct creator creator = CREATOR(MEMORY_HOOKS, SPACE_HOOKS,
@@ -191,7 +191,7 @@ TEST(a_creation_whose_pages_are_not_mapped_leaves_nothing)
 	}
 }
 
-TEST(a_creator_that_refuses_a_reservation_is_asked_for_half)
+TEST(after_a_refused_reservation_half_is_requested)
 {
 	struct creator creator = CREATOR(SPACE_HOOKS);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
@@ -203,18 +203,18 @@ TEST(a_creator_that_refuses_a_reservation_is_asked_for_half)
 	pcpu_destroy(create(&config));
 	CHECK((int64_t)creator.size == 2 * area);	/* 9, 4, 2 */
 
-	/* one chunk is the least */
+	/* the minimum is one chunk */
 	creator.refusals = 4;
 	CHECK(!pcpu_create(&config, &error) && error == -PCPU_E_HOST);
 	CHECK(creator.refusals == 0 && creator.releases == 1);
 }
 
-static void *reserve_askew(void *arg, size_t size, size_t align)
+static void *reserve_unaligned(void *arg, size_t size, size_t align)
 {
 	return (char *)creator_reserve(arg, size, align) + align / 2;
 }
 
-static void release_askew(void *arg, void *addr, size_t size)
+static void release_unaligned(void *arg, void *addr, size_t size)
 {
 	struct creator *creator = arg;
 
@@ -222,10 +222,10 @@ static void release_askew(void *arg, void *addr, size_t size)
 	CHECK(creator->size == size);
 }
 
-TEST(a_reservation_that_is_not_aligned_goes_back)
+TEST(a_reservation_that_is_not_aligned_is_released)
 {
-	struct creator creator = CREATOR(.reserve = reserve_askew,
-					 .release = release_askew,
+	struct creator creator = CREATOR(.reserve = reserve_unaligned,
+					 .release = release_unaligned,
 					 .map = creator_map,
 					 .unmap = creator_unmap);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
@@ -236,7 +236,7 @@ TEST(a_reservation_that_is_not_aligned_goes_back)
 	CHECK(creator.releases == 1);
 }
 
-TEST(frames_are_taken_from_the_node_of_the_cpu_and_all_come_back)
+TEST(frames_come_from_the_node_of_the_cpu_and_are_all_freed)
 {
 	for (int i = 0; i < 3; i++) {
 		struct creator creator = CREATOR(PAGE_HOOKS);
@@ -255,7 +255,7 @@ TEST(frames_are_taken_from_the_node_of_the_cpu_and_all_come_back)
 	}
 }
 
-TEST(a_frame_that_is_refused_fails_the_request)
+TEST(a_refused_frame_fails_the_request)
 {
 	struct creator creator = CREATOR(PAGE_HOOKS);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
@@ -271,8 +271,8 @@ TEST(a_frame_that_is_refused_fails_the_request)
 	CHECK(creator.frames[0] == 0 && creator.frames[1] == 0);
 }
 
-/* where one node has no limit frames are counted in one go, but not for us */
-TEST(a_single_node_asks_for_each_frame_too)
+/* one node without a limit counts several frames at once, but not with hooks */
+TEST(with_a_single_node_the_hook_is_called_for_each_frame)
 {
 	struct creator creator = CREATOR(PAGE_HOOKS);
 	struct pcpu_config config;
@@ -310,8 +310,8 @@ TEST(a_creation_needs_the_frames_of_the_first_chunk)
 	}
 }
 
-/* each call is asked about, no more and no less */
-TEST(the_creator_is_asked_about_every_call_that_can_fail)
+/* once for each call */
+TEST(should_fail_is_called_for_every_call_that_can_fail)
 {
 	static const int sites[] = { PCPU_KMALLOC, PCPU_VMALLOC,
 		PCPU_GET_VM_AREA, PCPU_ALLOC_PAGE, PCPU_MAP };
@@ -333,7 +333,7 @@ TEST(the_creator_is_asked_about_every_call_that_can_fail)
 	pcpu_destroy(pcpu);
 }
 
-TEST(what_the_creator_lets_fail_fails)
+TEST(a_call_fails_when_should_fail_returns_true)
 {
 	struct creator creator = CREATOR(.should_fail = creator_should_fail);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
@@ -352,8 +352,8 @@ TEST(what_the_creator_lets_fail_fails)
 	CHECK(!pcpu_create(&config, &error) && error == NOMEM(MAP));
 }
 
-/* the plan strikes once and is used up, or is cleared; the creator stays */
-TEST(plans_and_the_creator_decide_side_by_side)
+/* the plan fails one call and ends; the hook remains in effect */
+TEST(a_call_fails_by_the_plan_or_by_the_hook)
 {
 	struct creator creator = CREATOR(.should_fail = creator_should_fail);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
@@ -374,7 +374,7 @@ TEST(plans_and_the_creator_decide_side_by_side)
 }
 
 /* an area in the first chunk; a unit that needs a second and a third chunk */
-TEST(events_come_in_the_order_that_things_happen)
+TEST(events_are_reported_in_order)
 {
 	struct creator creator = CREATOR(.event = creator_event);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
@@ -393,7 +393,7 @@ TEST(events_come_in_the_order_that_things_happen)
 		      "create 2+0 ptr 4224 size 0 align 0 error 0\n"
 		      "alloc 2+0 ptr 4224 size 1024 align 64 error 0\n"));
 
-	/* the second one that is empty goes */
+	/* with a second empty chunk the other one is destroyed */
 	creator.log[0] = '\0';
 	CHECK(!pcpu_free(pcpu, a) && !pcpu_free(pcpu, b));
 	CHECK(!strcmp(creator.log,
@@ -403,7 +403,7 @@ TEST(events_come_in_the_order_that_things_happen)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_failure_is_an_event_and_a_refusal_is_none)
+TEST(a_failure_is_an_event_but_a_refusal_is_not)
 {
 	struct creator creator = CREATOR(.event = creator_event);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
@@ -428,7 +428,7 @@ TEST(a_failure_is_an_event_and_a_refusal_is_none)
  *	chunk 0  |#static#|a |..|b |.....|
  *	chunk 1  |c                      |
  */
-TEST(areas_that_are_left_at_the_end_are_told)
+TEST(areas_that_are_live_at_close_are_reported)
 {
 	struct creator creator = CREATOR(.event = creator_event);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
@@ -448,14 +448,14 @@ TEST(areas_that_are_left_at_the_end_are_told)
 		      "leak 1+0 ptr 2112 size 1024 align 0 error 0\n"
 		      "1: closed with 3 areas of 1072 bytes still allocated\n"));
 
-	/* once */
+	/* they are reported once */
 	creator.log[0] = '\0';
 	CHECK(!pcpu_close(pcpu));
 	pcpu_destroy(pcpu);
 	CHECK(!creator.log[0]);
 }
 
-TEST(nothing_is_told_where_nothing_is_left)
+TEST(without_live_areas_close_reports_nothing)
 {
 	struct creator creator = CREATOR(.event = creator_event);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
@@ -467,7 +467,7 @@ TEST(nothing_is_told_where_nothing_is_left)
 	CHECK(!creator.log[0]);
 }
 
-TEST(what_is_left_when_the_last_pin_goes_is_told_too)
+TEST(the_last_unpin_after_destroy_reports_live_areas)
 {
 	struct creator creator = CREATOR(0);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
@@ -482,11 +482,11 @@ TEST(what_is_left_when_the_last_pin_goes_is_told_too)
 		      "1: closed with 1 areas of 24 bytes still allocated\n"));
 }
 
-/* one hook of a group is taken out of a full table */
-TEST(a_table_with_a_hole_is_refused_and_the_hole_is_named)
+/* one hook of a group is removed from a complete table */
+TEST(an_incomplete_group_of_hooks_is_refused_and_the_missing_hook_named)
 {
 	static const struct {
-		size_t at;	/* in the table */
+		size_t at;	/* offset in struct pcpu_hooks */
 		const char *name;
 	} needed[] = {
 		{ offsetof(struct pcpu_hooks, alloc), "alloc" },
@@ -519,8 +519,8 @@ TEST(a_table_with_a_hole_is_refused_and_the_hole_is_named)
 	}
 }
 
-/* the table may lie on the creator's stack */
-TEST(the_table_is_copied)
+/* the table may be on the caller's stack */
+TEST(the_table_of_hooks_is_copied)
 {
 	struct creator creator = CREATOR(MEMORY_HOOKS, .event = creator_event);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
@@ -532,8 +532,8 @@ TEST(the_table_is_copied)
 	CHECK(creator.blocks == 0);
 }
 
-/* each hook that is called back from finds the allocator busy */
-static void be_called_back(void)
+/* a call from within each hook returns -PCPU_E_BUSY */
+static void check_calls_from_hooks(void)
 {
 	struct creator creator = CREATOR(MEMORY_HOOKS, SPACE_HOOKS,
 					 .event = creator_event);
@@ -550,29 +550,29 @@ static void be_called_back(void)
 	CHECK(creator.blocks == 0);
 }
 
-TEST(a_hook_that_calls_its_allocator_is_turned_away)
+TEST(a_hook_that_calls_its_allocator_is_refused)
 {
-	be_called_back();
+	check_calls_from_hooks();
 }
 
-static pthread_mutex_t until = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t waiting = PTHREAD_MUTEX_INITIALIZER;
 
-static void *wait_for_it(void *arg)
+static void *wait_for_mutex(void *arg)
 {
-	pthread_mutex_lock(&until);
-	pthread_mutex_unlock(&until);
+	pthread_mutex_lock(&waiting);
+	pthread_mutex_unlock(&waiting);
 	return arg;
 }
 
-/* the lock is another one then: a mutex */
-TEST(also_with_other_threads_about)
+/* in this case the lock takes a mutex */
+TEST(a_hook_is_refused_also_in_a_process_with_several_threads)
 {
 	pthread_t thread;
 
-	pthread_mutex_lock(&until);
-	CHECK(!pthread_create(&thread, NULL, wait_for_it, NULL));
-	be_called_back();
-	pthread_mutex_unlock(&until);
+	pthread_mutex_lock(&waiting);
+	CHECK(!pthread_create(&thread, NULL, wait_for_mutex, NULL));
+	check_calls_from_hooks();
+	pthread_mutex_unlock(&waiting);
 	pthread_join(thread, NULL);
 }
 
@@ -592,8 +592,8 @@ static void raise_in_event(void *arg, const struct pcpu_event *event)
 	raise(SIGUSR1);
 }
 
-/* forbidden; where it is noticed, nothing breaks */
-TEST(a_signal_handler_in_the_middle_of_a_call_is_turned_away)
+/* this is forbidden, but the lock notices it and nothing breaks */
+TEST(a_signal_handler_in_the_middle_of_a_call_is_refused)
 {
 	struct creator creator = CREATOR(.event = raise_in_event);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
@@ -615,15 +615,15 @@ static void *alloc_one(void *arg)
 }
 
 /*
- * A thread that is alone takes no mutex.  If its hook starts another one, that
- * must not get in beside it.
+ * The only thread of a process takes no mutex.  If its hook starts another
+ * thread, the lock must exclude that one.
  */
-TEST(a_thread_that_a_hook_starts_is_turned_away)
+TEST(a_thread_that_a_hook_starts_is_refused)
 {
 	pthread_t thread;
 
 	signalled = small(2);
-	/* as it is while a thread is inside that came alone */
+	/* the state while the only thread of the process has the lock */
 	signalled->lock.held = PCPU_HELD_ALONE;
 	CHECK(!pthread_create(&thread, NULL, alloc_one, NULL));
 	pthread_join(thread, NULL);
@@ -633,8 +633,8 @@ TEST(a_thread_that_a_hook_starts_is_turned_away)
 	pcpu_destroy(signalled);
 }
 
-/* destroyed or closed from within: it goes on */
-static void end_it(void *arg, const struct pcpu_event *event)
+/* both calls are refused and the allocator stays usable */
+static void destroy_and_close(void *arg, const struct pcpu_event *event)
 {
 	struct creator *creator = arg;
 
@@ -643,9 +643,9 @@ static void end_it(void *arg, const struct pcpu_event *event)
 	creator->answers += pcpu_close(creator->ask) == -PCPU_E_BUSY;
 }
 
-TEST(a_hook_cannot_end_its_allocator)
+TEST(a_hook_cannot_close_or_destroy_its_allocator)
 {
-	struct creator creator = CREATOR(.event = end_it);
+	struct creator creator = CREATOR(.event = destroy_and_close);
 	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
 	struct pcpu *pcpu = create(&config);
 
@@ -655,15 +655,15 @@ TEST(a_hook_cannot_end_its_allocator)
 	pcpu_destroy(pcpu);
 }
 
-static void unpin_it(void *arg, const struct pcpu_event *event)
+static void unpin_in_event(void *arg, const struct pcpu_event *event)
 {
 	(void)event;
 	pcpu_unpin(arg);
 }
 
-TEST(a_pin_that_a_hook_takes_away_stays)
+TEST(a_hook_cannot_unpin)
 {
-	struct pcpu_hooks hooks = { .event = unpin_it };
+	struct pcpu_hooks hooks = { .event = unpin_in_event };
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu_pin pin = { 0 };
 	struct pcpu *pcpu;

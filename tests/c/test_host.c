@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_host.c - the host has no memory, or no more mappings: each call says so
- * and leaves nothing behind.
+ * test_host.c - the host runs out of memory or mappings: each call returns an
+ * error and leaks nothing.
  *
- * What leaks on the way the sanitizer sees, but for reservations: those are
- * counted here.
+ * The sanitizer notices leaked memory.  These tests count reservations, which
+ * it does not see.
  */
 #define _GNU_SOURCE 1	/* sysconf */
 #include <limits.h>
@@ -18,7 +18,7 @@ static const int first_chunks[] = {
 	PCPU_FIRST_4K, PCPU_FIRST_EMBED, PCPU_FIRST_REMAP,
 };
 
-/* create with a failure at call after call, until there are no more of them */
+/* let the first call fail, then the second, ... until the creation succeeds */
 static int creations_that_failed(struct pcpu_config *config,
 				 enum host_call call, int *errors)
 {
@@ -38,8 +38,8 @@ static int creations_that_failed(struct pcpu_config *config,
 	}
 }
 
-/* the handle, the nodes, the lists, the first chunk */
-TEST(a_creation_takes_memory_four_times_and_may_fail_each_time)
+/* memory for the handle, the nodes, the lists and the first chunk */
+TEST(a_creation_allocates_four_times_and_may_fail_each_time)
 {
 	for (int i = 0; i < 3; i++) {
 		struct pcpu_config config = mapped_config(2);
@@ -52,7 +52,7 @@ TEST(a_creation_takes_memory_four_times_and_may_fail_each_time)
 	}
 }
 
-/* two calls ready the reservation, then each CPU's unit is mapped */
+/* two calls prepare the reservation, then each CPU's unit is mapped */
 TEST(a_creation_whose_pages_cannot_be_mapped_leaves_nothing)
 {
 	for (int i = 0; i < 3; i++) {
@@ -67,7 +67,7 @@ TEST(a_creation_whose_pages_cannot_be_mapped_leaves_nothing)
 	}
 }
 
-TEST(a_reservation_that_cannot_be_made_ready_is_given_back)
+TEST(a_reservation_that_cannot_be_prepared_is_released)
 {
 	struct pcpu_config config = mapped_config(2);
 	int errors[16];
@@ -76,8 +76,8 @@ TEST(a_reservation_that_cannot_be_made_ready_is_given_back)
 	CHECK(errors[0] == -PCPU_E_HOST);
 }
 
-/* less address space is better than none */
-TEST(a_host_that_refuses_a_reservation_is_asked_for_half)
+/* half, a quarter, an eighth of the address space */
+TEST(after_a_refused_reservation_half_is_requested)
 {
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu *pcpu = create(&config);
@@ -92,7 +92,7 @@ TEST(a_host_that_refuses_a_reservation_is_asked_for_half)
 	CHECK(host_reserved == 0);
 }
 
-TEST(a_host_that_refuses_every_reservation_ends_the_creation)
+TEST(a_creation_fails_when_every_reservation_is_refused)
 {
 	struct pcpu_config config = mapped_config(2);
 	int error;
@@ -102,7 +102,7 @@ TEST(a_host_that_refuses_every_reservation_ends_the_creation)
 	host_fail(HOST_MMAP, 0, 0);
 }
 
-/* an array, handed out from the front and never taken back */
+/* memory for the hooks, which never reuse what is freed */
 static _Alignas(16) char records[1 << 16];
 static size_t records_used;
 
@@ -115,13 +115,13 @@ static void *take_record(void *arg, size_t size)
 	return records_used <= sizeof(records) ? record : NULL;
 }
 
-static void forget_record(void *arg, void *ptr)
+static void ignore_record(void *arg, void *ptr)
 {
 	(void)arg;
 	(void)ptr;
 }
 
-/* two chunks of 2 units of 16 pages and their guards */
+/* two chunks, each with 2 units of 16 pages and a guard page */
 static _Alignas(4096) char units[2 * 33 * 4096];
 
 static void *take_units(void *arg, size_t size, size_t align)
@@ -130,7 +130,7 @@ static void *take_units(void *arg, size_t size, size_t align)
 	return size <= sizeof(units) && align <= 4096 ? units : NULL;
 }
 
-static void forget_units(void *arg, void *addr, size_t size)
+static void check_units(void *arg, void *addr, size_t size)
 {
 	(void)arg;
 	CHECK(addr == units && size == sizeof(units));
@@ -145,7 +145,7 @@ static int clear_units(void *arg, void *addr, size_t size, int cpu, int node)
 	return 0;
 }
 
-static void leave_units(void *arg, void *addr, size_t size, int cpu, int node)
+static void keep_units(void *arg, void *addr, size_t size, int cpu, int node)
 {
 	(void)arg;
 	(void)addr;
@@ -154,15 +154,15 @@ static void leave_units(void *arg, void *addr, size_t size, int cpu, int node)
 	(void)node;
 }
 
-TEST(an_allocator_may_live_in_two_arrays_and_need_nothing_else)
+TEST(an_allocator_can_live_in_two_arrays_and_needs_nothing_else)
 {
 	static const struct pcpu_hooks arrays = {
 		.alloc = take_record,
-		.free = forget_record,
+		.free = ignore_record,
 		.reserve = take_units,
-		.release = forget_units,
+		.release = check_units,
 		.map = clear_units,
-		.unmap = leave_units,
+		.unmap = keep_units,
 	};
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu_snapshot *snapshot;
@@ -196,8 +196,8 @@ TEST(an_allocator_may_live_in_two_arrays_and_need_nothing_else)
 		host_fail(call, 0, 0);
 }
 
-/* a new chunk: its struct, its map, its place in the address space */
-TEST(no_memory_of_the_host_is_no_memory_of_the_service)
+/* a new chunk: its struct, its map, its vm area */
+TEST(a_failed_malloc_is_a_failure_of_the_service)
 {
 	static const int errors[] = {
 		NOMEM(KMALLOC), NOMEM(KMALLOC), NOMEM(GET_VM_AREA),
@@ -213,7 +213,7 @@ TEST(no_memory_of_the_host_is_no_memory_of_the_service)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_map_that_the_host_has_no_room_for_cannot_grow)
+TEST(a_map_cannot_grow_without_memory_of_the_host)
 {
 	struct pcpu *pcpu = small(2);
 
@@ -225,8 +225,8 @@ TEST(a_map_that_the_host_has_no_room_for_cannot_grow)
 	pcpu_destroy(pcpu);
 }
 
-/* too many mappings, for example */
-TEST(pages_that_the_host_does_not_map_are_given_back)
+/* for example because the process has too many mappings */
+TEST(pages_that_the_host_does_not_map_are_freed)
 {
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu *pcpu = create(&config);
@@ -250,12 +250,12 @@ TEST(a_snapshot_needs_memory)
 	host_fail(HOST_ALLOC, 0, 1);
 	CHECK(!pcpu_snapshot_take(pcpu, &error));
 	CHECK(error == -PCPU_E_HOST);
-	/* the lock was dropped */
+	/* the lock was released */
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
 	pcpu_destroy(pcpu);
 }
 
-TEST(many_frees_need_memory_and_free_nothing_without)
+TEST(free_many_without_memory_frees_nothing)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t ptrs[] = { pcpu_alloc(pcpu, 8, 8), pcpu_alloc(pcpu, 8, 8) };
@@ -268,7 +268,7 @@ TEST(many_frees_need_memory_and_free_nothing_without)
 	pcpu_destroy(pcpu);
 }
 
-/* each takes memory of its own: an area, its site and chunk, a freed slot */
+/* memory for an area, its call site, its chunk and a freed handle */
 static const char recorded[] =
 	"x-1 [000] ..... 1.0: percpu_alloc_percpu: call_site=f size=8 align=8 "
 	"base_addr=a off=8 ptr=b\n"
@@ -285,7 +285,7 @@ static int read_events(struct pcpu_trace_reader *reader)
 	return err;
 }
 
-TEST(a_reader_that_gets_no_memory_stops_for_good)
+TEST(a_reader_without_memory_stops_permanently)
 {
 	struct pcpu_trace_reader *reader;
 	struct pcpu_trace_stop stop;
@@ -311,8 +311,8 @@ TEST(a_reader_that_gets_no_memory_stops_for_good)
 	pcpu_trace_reader_free(reader);
 }
 
-/* of a recording that begins in mid-life: its chunk, its note, itself */
-TEST(a_free_in_a_chunk_never_seen_needs_memory)
+/* an orphan free: memory for its chunk, its note and its operation */
+TEST(an_orphan_free_in_an_unknown_chunk_needs_memory)
 {
 	static const char text[] = "x-1 [000] ..... 1.0: percpu_free_percpu: "
 				   "base_addr=a off=8 ptr=b\n";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_info.c - a picture of the whole allocator that outlives it.
+ * test_info.c - snapshots of the whole allocator, which outlive it.
  */
 #include "small.h"
 
@@ -45,7 +45,7 @@ TEST(a_snapshot_shows_lists_chunks_maps_and_pages)
 	pcpu_destroy(pcpu);
 }
 
-/* chunks lie in the tree by address, and a low address is used again */
+/* the tree is in order of address, and a low address is reused */
 TEST(chunks_are_in_the_order_of_their_ids)
 {
 	struct pcpu *pcpu = small(2);
@@ -56,7 +56,7 @@ TEST(chunks_are_in_the_order_of_their_ids)
 	pcpu_alloc(pcpu, UNIT, 8);
 	CHECK(!pcpu_free(pcpu, a));
 	CHECK(!pcpu_free(pcpu, b));
-	/* chunk 2, kept empty, serves; the next takes chunk 1's place */
+	/* chunk 2, empty, serves; the next chunk reuses chunk 1's address */
 	pcpu_alloc(pcpu, UNIT, 8);
 	CHECK(pcpu_alloc(pcpu, UNIT, 8) == a);
 	snapshot = pcpu_snapshot_take(pcpu, &error);
@@ -87,7 +87,7 @@ TEST(a_snapshot_does_not_change_with_the_allocator)
 	pcpu_snapshot_free(NULL);
 }
 
-/* what must hold in every picture, however it came about */
+/* what must hold in every snapshot */
 static void check_invariants(struct pcpu *pcpu)
 {
 	int error;
@@ -125,7 +125,7 @@ static void check_invariants(struct pcpu *pcpu)
 	pcpu_snapshot_free(snapshot);
 }
 
-TEST(invariants_hold_through_random_work_and_random_failures)
+TEST(invariants_hold_through_random_requests_and_failures)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t ptrs[150] = { 0 };
@@ -156,7 +156,7 @@ TEST(invariants_hold_through_random_work_and_random_failures)
 	pcpu_destroy(pcpu);
 }
 
-TEST(what_was_taken_is_given_back_when_all_is_freed)
+TEST(everything_is_released_when_all_areas_are_freed)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t ptrs[300];
@@ -165,7 +165,7 @@ TEST(what_was_taken_is_given_back_when_all_is_freed)
 		ptrs[i] = pcpu_alloc(pcpu, 1 + pick(60), 1 << pick(7));
 	for (int i = 0; i < 300; i++)
 		CHECK(!pcpu_free(pcpu, ptrs[i * 7 % 300]));
-	/* chunk 0 with its map, and one spare */
+	/* chunk 0 with its map, and one empty chunk */
 	CHECK(info_of(pcpu).chunks == 2);
 	CHECK(calls_of(pcpu, PCPU_GET_VM_AREA) ==
 	      calls_of(pcpu, PCPU_FREE_VM_AREA) + 1);

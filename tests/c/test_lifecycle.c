@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_lifecycle.c - what an allocator is made from, and what is refused.
+ * test_lifecycle.c - creation from a config, and errors of every function.
  */
 #define _GNU_SOURCE 1	/* sysconf, memfd_create */
 #include <sys/mman.h>
@@ -17,7 +17,7 @@ static void note_refusal(void *arg, int about, const char *text)
 	snprintf(last_text, sizeof(last_text), "%s", text);
 }
 
-/* its structures may be others: nothing behind the first three fields is read */
+/* structures may differ: only the first three fields are read */
 TEST(a_header_of_another_version_is_refused_and_both_are_named)
 {
 	struct pcpu_config config = small_config(2);
@@ -34,8 +34,8 @@ TEST(a_header_of_another_version_is_refused_and_both_are_named)
 	CHECK(!strcmp(last_text, want));
 }
 
-/* forgotten, or a header from before there were versions: who knows the sink? */
-TEST(no_version_is_refused_without_a_text)
+/* without a version the position of the field `log` is unknown */
+TEST(a_missing_version_is_refused_without_a_message)
 {
 	struct pcpu_config config = small_config(2);
 	int error = 0;
@@ -49,7 +49,7 @@ TEST(no_version_is_refused_without_a_text)
 }
 
 /* 0.1.0 and 0.1.7 have the same structures */
-TEST(a_header_of_another_patch_is_welcome)
+TEST(a_header_of_another_patch_version_is_accepted)
 {
 	struct pcpu_config config = small_config(2);
 
@@ -57,7 +57,7 @@ TEST(a_header_of_another_patch_is_welcome)
 	pcpu_destroy(create(&config));
 }
 
-/* SIGSEGV would end the process here */
+/* a missing check would end the process with SIGSEGV */
 TEST(a_null_handle_is_an_error_of_every_function)
 {
 	struct pcpu_config config = small_config(2);
@@ -93,7 +93,7 @@ TEST(a_null_handle_is_an_error_of_every_function)
 	CHECK(pcpu_inject(NULL, PCPU_MAP, NULL) == -PCPU_E_NULL);
 }
 
-TEST(so_is_a_null_where_an_answer_should_go)
+TEST(a_null_pointer_for_a_result_is_an_error)
 {
 	struct pcpu *pcpu = small(2);
 	struct pcpu_snapshot *snapshot;
@@ -114,10 +114,10 @@ TEST(so_is_a_null_where_an_answer_should_go)
 	CHECK(pcpu_counters(pcpu, NULL) == -PCPU_E_NULL);
 	CHECK(pcpu_work(pcpu, NULL, &work) == -PCPU_E_NULL);
 	CHECK(pcpu_work(pcpu, &work, NULL) == -PCPU_E_NULL);
-	/* nothing is asked for, so nothing is needed */
+	/* no pointers are read or written */
 	CHECK(!pcpu_alloc_many(pcpu, NULL, 8, 0, 8, NULL, &at));
 	CHECK(!pcpu_free_many(pcpu, NULL, 8, 0, &at));
-	/* who does not care for the reason */
+	/* the error pointer is optional */
 	snapshot = pcpu_snapshot_take(pcpu, NULL);
 	CHECK(snapshot);
 	pcpu_snapshot_free(snapshot);
@@ -132,7 +132,7 @@ TEST(so_is_a_null_where_an_answer_should_go)
  *	64       2112                1 MiB + 64
  *	|---a----|-|----a----|- ...  |---b----|-|----b----|-
  */
-TEST(pointers_may_start_elsewhere)
+TEST(the_first_pointer_can_be_chosen)
 {
 	struct pcpu_config config = small_config(2);
 	struct pcpu *a = create(&config), *b;
@@ -153,7 +153,7 @@ TEST(pointers_may_start_elsewhere)
 	pcpu_destroy(b);
 }
 
-TEST(memory_is_where_it_was_with_pointers_that_start_elsewhere)
+TEST(another_first_pointer_translates_to_the_same_memory)
 {
 	for (int i = PCPU_FIRST_4K; i <= PCPU_FIRST_REMAP; i++) {
 		static const char image[] = "static";
@@ -181,7 +181,7 @@ TEST(memory_is_where_it_was_with_pointers_that_start_elsewhere)
 	}
 }
 
-TEST(a_first_pointer_is_a_page_below_2_to_the_61)
+TEST(a_first_pointer_is_page_aligned_and_at_most_2_to_the_61)
 {
 	const int64_t bad[] = { -PAGE, 1, PAGE + 1, PAGE / 2, INT64_MAX,
 				((int64_t)1 << 61) + PAGE };
@@ -197,7 +197,7 @@ TEST(a_first_pointer_is_a_page_below_2_to_the_61)
 	pcpu_destroy(create(&config));
 }
 
-/* the first chunk is an area of its own, or lies in a block without a guard */
+/* the first chunk is a vm area, or a block without a guard page */
 TEST(the_address_space_may_be_small)
 {
 	int64_t page = sysconf(_SC_PAGESIZE);
@@ -214,7 +214,7 @@ TEST(the_address_space_may_be_small)
 		CHECK(!pcpu_create(&config, &error));
 		CHECK(error == -PCPU_E_CONFIG);
 
-		/* the first chunk has room, a second one has not */
+		/* there is room for the first chunk only */
 		config.address_space = least;
 		pcpu = create(&config);
 		CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
@@ -250,8 +250,8 @@ TEST(an_address_space_is_not_negative)
 	CHECK(!pcpu_create(&config, &error) && error == -PCPU_E_CONFIG);
 }
 
-/* a warning, a refusal, and a leak, which is nobody's business then */
-TEST(without_a_log_texts_go_to_stderr_but_for_leaks)
+/* a warning, a refusal, and a leak, which is not printed */
+TEST(without_a_log_function_all_messages_except_leaks_go_to_stderr)
 {
 	static char text[512], want[512];
 	struct pcpu_config config = small_config(2);

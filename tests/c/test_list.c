@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_list.c - the fake kernel's lists: who stands where after each move.
+ * test_list.c - the fake kernel's lists: their order after each operation.
  */
 #include <string.h>
 
@@ -50,7 +50,7 @@ TEST(a_new_list_is_empty)
 	CHECK(list_is(&head, ""));
 }
 
-TEST(add_puts_first)
+TEST(add_inserts_first)
 {
 	list_init(&head);
 	list_add(&a.list, &head);
@@ -59,7 +59,7 @@ TEST(add_puts_first)
 	CHECK(list_is(&head, "ba"));
 }
 
-TEST(add_puts_right_behind_any_link)
+TEST(add_inserts_after_any_link)
 {
 	list_init(&head);
 	list_add(&a.list, &head);
@@ -68,13 +68,13 @@ TEST(add_puts_right_behind_any_link)
 	CHECK(list_is(&head, "abc"));
 }
 
-TEST(add_tail_puts_last)
+TEST(add_tail_inserts_last)
 {
 	start_with_abc();
 	CHECK(list_is(&head, "abc"));
 }
 
-TEST(del_takes_off_from_any_place)
+TEST(del_removes_from_any_position)
 {
 	start_with_abc();
 	list_del(&b.list);
@@ -85,7 +85,7 @@ TEST(del_takes_off_from_any_place)
 	CHECK(list_empty(&head));
 }
 
-TEST(del_may_be_done_twice)
+TEST(del_can_be_repeated)
 {
 	start_with_abc();
 	list_del(&b.list);
@@ -94,7 +94,7 @@ TEST(del_may_be_done_twice)
 	CHECK(list_is(&head, "ac"));
 }
 
-TEST(move_puts_first)
+TEST(move_inserts_first)
 {
 	start_with_abc();
 	list_move(&c.list, &head);
@@ -103,7 +103,7 @@ TEST(move_puts_first)
 	CHECK(list_is(&head, "cab"));
 }
 
-TEST(move_tail_puts_last)
+TEST(move_tail_inserts_last)
 {
 	start_with_abc();
 	list_move_tail(&a.list, &head);
@@ -112,7 +112,7 @@ TEST(move_tail_puts_last)
 	CHECK(list_is(&head, "bca"));
 }
 
-TEST(move_goes_from_list_to_list)
+TEST(move_works_between_lists)
 {
 	struct list_head other;
 
@@ -124,7 +124,7 @@ TEST(move_goes_from_list_to_list)
 	list_move_tail(&a.list, &other);
 	CHECK(list_is(&head, "c"));
 	CHECK(list_is(&other, "ba"));
-	/* the links would outlive the head */
+	/* the head goes out of scope before the links do */
 	list_del(&a.list);
 	list_del(&b.list);
 }

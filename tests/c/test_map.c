@@ -2,8 +2,8 @@
 /*
  * test_map.c - scan, split and merge on one chunk's map.
  *
- * Each test has a drawing of the map it starts with: one cell is one entry,
- * #### in use, .... free, the numbers below are offsets.
+ * Above each test is a drawing of the map at its start: #### is an area, .... a
+ * free range, and the numbers below are offsets.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@ static uint32_t room[ROOM + PCPU_MAP_EXTRA];
 static struct pcpu_area_map map;
 static struct pcpu_fit fit;
 
-/* put entries into a map; free_size follows from the sizes */
+/* put entries of these sizes into a map and compute its free_size */
 static void fill(struct pcpu_area_map *empty, const int *sizes, int n)
 {
 	int at = 0;
@@ -36,7 +36,7 @@ static void fill(struct pcpu_area_map *empty, const int *sizes, int n)
 	empty->first_free = 0;
 }
 
-/* the hint is free to lie; @before edges have room in front of the first one */
+/* @hint may be wrong; there is room for @before edges before the first one */
 static void set_map(int before, int hint, const int *sizes, int n)
 {
 	map = (struct pcpu_area_map){ .contig_hint = hint, .map_alloc = ROOM };
@@ -67,7 +67,7 @@ static bool map_is(int hint, const int *sizes, int n)
 #define EXPECT(hint, ...) \
 	CHECK(map_is(hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__)))
 
-/* fit and take; the offset, or -1 */
+/* find a free range and take it; return the offset, or -1 */
 static int alloc(int size, int align)
 {
 	int used = map.map_used;
@@ -82,12 +82,11 @@ static int alloc(int size, int align)
 	return fit.offset;
 }
 
-/* whatever the map was before
- *
+/*
  *	|####|####|....|		-> |####|............|
  *	0    8   16   64		   0    8           64
  */
-TEST(a_map_that_is_started_knows_nothing_of_earlier_entries)
+TEST(starting_a_map_discards_earlier_entries)
 {
 	GIVEN(56, -8, 56);
 	CHECK(alloc(8, 4) == 8);
@@ -102,7 +101,7 @@ TEST(a_map_that_is_started_knows_nothing_of_earlier_entries)
  *	|................|
  *	0               64
  */
-TEST(an_empty_unit_gives_its_start)
+TEST(the_first_area_of_an_empty_unit_is_at_its_start)
 {
 	GIVEN(64, 64);
 	CHECK(alloc(16, 4) == 0);
@@ -113,7 +112,7 @@ TEST(an_empty_unit_gives_its_start)
  *	|................|
  *	0               64
  */
-TEST(a_block_that_fits_exactly_is_not_split)
+TEST(a_free_range_that_fits_exactly_is_not_split)
 {
 	GIVEN(64, 64);
 	CHECK(alloc(64, 4) == 0);
@@ -124,7 +123,7 @@ TEST(a_block_that_fits_exactly_is_not_split)
  *	|####|....|####|........|
  *	0    8   16   24       64
  */
-TEST(the_first_block_that_is_large_enough_is_taken)
+TEST(the_first_free_range_that_is_large_enough_is_taken)
 {
 	GIVEN(40, -8, 8, -8, 40);
 	CHECK(alloc(8, 4) == 8);
@@ -135,19 +134,19 @@ TEST(the_first_block_that_is_large_enough_is_taken)
  *	|####|....|####|........|
  *	0    8   16   24       64
  */
-TEST(blocks_that_are_too_small_are_passed)
+TEST(free_ranges_that_are_too_small_are_skipped)
 {
 	GIVEN(40, -8, 8, -8, 40);
 	CHECK(alloc(12, 4) == 24);
 	EXPECT(28, -8, 8, -8, -12, 28);
 }
 
-/* large enough for the size, too small with the gap before the aligned start
+/* large enough for the size, but not from the aligned start on
  *
  *	|####|............|####|................|
  *	0    8           28   32               96
  */
-TEST(the_gap_of_an_alignment_counts)
+TEST(a_free_range_must_have_room_after_its_aligned_start)
 {
 	GIVEN(64, -8, 20, -4, 64);
 	CHECK(alloc(16, 16) == 32);
@@ -158,7 +157,7 @@ TEST(the_gap_of_an_alignment_counts)
  *	|####|...................|
  *	0   12                  64
  */
-TEST(a_head_of_four_bytes_stays_a_free_block)
+TEST(a_head_of_four_bytes_stays_a_free_range)
 {
 	GIVEN(52, -12, 52);
 	CHECK(alloc(8, 16) == 16);
@@ -169,19 +168,19 @@ TEST(a_head_of_four_bytes_stays_a_free_block)
  *	|####|...................|
  *	0   13                  64
  */
-TEST(a_head_of_three_bytes_is_parked_with_the_area_before)
+TEST(a_head_of_three_bytes_joins_the_area_before)
 {
 	GIVEN(51, -13, 51);
 	CHECK(alloc(8, 16) == 16);
 	EXPECT(40, -16, -8, 40);
 }
 
-/* the 2009 file does so too when the map cannot grow, see "half-done"
+/* as in the 2009 file when the map cannot grow, see "half-done"
  *
  *	|####|...................|
  *	0   13                  64
  */
-TEST(a_head_is_parked_even_if_the_area_is_not_taken)
+TEST(a_head_is_parked_even_if_the_fit_is_not_taken)
 {
 	GIVEN(51, -13, 51);
 	CHECK(pcpu_map_fit(&map, 8, 16, &fit));
@@ -189,12 +188,12 @@ TEST(a_head_is_parked_even_if_the_area_is_not_taken)
 	CHECK(fit.index == 1 && fit.offset == 16 && fit.head == 0);
 }
 
-/* the head would be parked only in a block that holds the area
+/* a head is parked only if the area fits in its free range
  *
  *	|####|...|####|..........|
  *	0   13  17   20         64
  */
-TEST(a_block_that_is_passed_keeps_its_head)
+TEST(a_skipped_free_range_keeps_its_head)
 {
 	GIVEN(44, -13, 4, -3, 44);
 	CHECK(alloc(4, 16) == 32);
@@ -205,7 +204,7 @@ TEST(a_block_that_is_passed_keeps_its_head)
  *	|................|
  *	0               64
  */
-TEST(a_tail_of_four_bytes_stays_a_free_block)
+TEST(a_tail_of_four_bytes_stays_a_free_range)
 {
 	GIVEN(64, 64);
 	CHECK(alloc(60, 4) == 0);
@@ -216,7 +215,7 @@ TEST(a_tail_of_four_bytes_stays_a_free_block)
  *	|................|
  *	0               64
  */
-TEST(a_tail_of_three_bytes_stays_with_the_area)
+TEST(a_tail_of_three_bytes_joins_the_area)
 {
 	GIVEN(64, 64);
 	CHECK(alloc(61, 4) == 0);
@@ -227,7 +226,7 @@ TEST(a_tail_of_three_bytes_stays_with_the_area)
  *	|####|...................|####|
  *	0    4                  40   44
  */
-TEST(an_area_in_the_middle_splits_a_block_in_three)
+TEST(an_area_in_the_middle_splits_a_free_range_in_three)
 {
 	GIVEN(36, -4, 36, -4);
 	CHECK(pcpu_map_fit(&map, 8, 16, &fit));
@@ -242,16 +241,16 @@ TEST(an_area_in_the_middle_splits_a_block_in_three)
  *	|####|.......|####|
  *	0    8      32   36
  */
-TEST(a_split_at_the_end_leaves_a_head_only)
+TEST(a_split_at_the_end_leaves_only_a_head)
 {
 	GIVEN(24, -8, 24, -4);
 	CHECK(alloc(16, 16) == 16);
 	EXPECT(24, -8, 8, -16, -4);
 }
 
-/* the last entry was scanned, so nothing larger can exist anywhere
+/* all entries were scanned, so the largest free range is known
  *
- *	|####|....|####|..........|		hint 99 lies
+ *	|####|....|####|..........|		hint 99 is too high
  *	0    8   16   24         64
  */
 TEST(taking_the_last_entry_makes_the_hint_exact)
@@ -261,9 +260,9 @@ TEST(taking_the_last_entry_makes_the_hint_exact)
 	EXPECT(8, -8, 8, -8, -36, 4);
 }
 
-/* what lies behind was not looked at: an old hint may still be right
+/* later entries are not scanned: the old hint may still be right
  *
- *	|####|....|####|..........|		hint 99 lies
+ *	|####|....|####|..........|		hint 99 is too high
  *	0    8   16   24         64
  */
 TEST(taking_an_earlier_entry_does_not_lower_the_hint)
@@ -299,7 +298,7 @@ TEST(taking_an_earlier_entry_raises_the_hint_to_the_head)
  *	|####|........|####|....|####|		hint 4 is too low
  *	0    4       20   24   36   40
  */
-TEST(taking_an_earlier_entry_raises_the_hint_to_a_passed_one)
+TEST(taking_an_earlier_entry_raises_the_hint_to_a_skipped_free_range)
 {
 	GIVEN(4, -1, 19, -12, 16, -4);
 	CHECK(alloc(16, 32) == 32);
@@ -307,7 +306,7 @@ TEST(taking_an_earlier_entry_raises_the_hint_to_a_passed_one)
 }
 
 /*
- *	|####|........|####|....|####|		hint 99 lies
+ *	|####|........|####|....|####|		hint 99 is too high
  *	0    4       12   16   20   24
  */
 TEST(when_nothing_fits_the_hint_becomes_exact)
@@ -332,7 +331,7 @@ TEST(a_full_map_has_hint_zero)
  *	|####|####|####|
  *	0    8   24   32
  */
-TEST(a_released_area_between_areas_stands_alone)
+TEST(a_released_area_between_areas_becomes_a_free_range)
 {
 	GIVEN(0, -8, -16, -8);
 	pcpu_map_release(&map, 1);
@@ -343,7 +342,7 @@ TEST(a_released_area_between_areas_stands_alone)
  *	|####|....|####|####|
  *	0    8   16   32   40
  */
-TEST(a_released_area_merges_with_the_free_block_before)
+TEST(a_released_area_merges_with_the_free_range_before)
 {
 	GIVEN(8, -8, 8, -16, -8);
 	pcpu_map_release(&map, 2);
@@ -354,7 +353,7 @@ TEST(a_released_area_merges_with_the_free_block_before)
  *	|####|####|....|####|
  *	0    8   24   32   40
  */
-TEST(a_released_area_merges_with_the_free_block_behind)
+TEST(a_released_area_merges_with_the_free_range_after)
 {
 	GIVEN(8, -8, -16, 8, -8);
 	pcpu_map_release(&map, 1);
@@ -365,7 +364,7 @@ TEST(a_released_area_merges_with_the_free_block_behind)
  *	|####|....|####|....|####|
  *	0    8   16   32   44   48
  */
-TEST(a_released_area_merges_with_both)
+TEST(a_released_area_merges_with_free_ranges_on_both_sides)
 {
 	GIVEN(12, -8, 8, -16, 12, -4);
 	pcpu_map_release(&map, 2);
@@ -386,7 +385,7 @@ TEST(the_first_and_the_last_area_can_be_released)
 }
 
 /*
- *	|####|####|....|			hint 20 is larger
+ *	|####|####|....|			hint 20
  *	0    4   12   32
  */
 TEST(a_release_does_not_lower_the_hint)
@@ -396,12 +395,12 @@ TEST(a_release_does_not_lower_the_hint)
 	EXPECT(20, 4, -8, 20);
 }
 
-/* the sanitizer sees a look before the first entry or behind the last
+/* the sanitizer notices a read before the first entry or after the last
  *
  *	|####|....|####|
- *	0    8   24   32	three entries, and room for no more
+ *	0    8   24   32	three entries: the map is full
  */
-TEST(nothing_outside_of_the_map_is_touched)
+TEST(nothing_outside_the_map_is_read)
 {
 	static const int sizes[] = { -8, 16, -8 };
 	struct pcpu_area_map full = { .map_alloc = 3, .contig_hint = 16 };
@@ -422,15 +421,15 @@ TEST(nothing_outside_of_the_map_is_touched)
 	free(full.room);
 }
 
-/* what stands behind moves up, once for each neighbour that is merged
+/* later entries move up, once for each free range that is merged
  *
  *	|####|....|####|....|####|####|
  *	0    8   16   32   44   48   52
  */
-TEST(a_release_tells_how_many_entries_2009_moves)
+TEST(a_release_returns_how_many_entries_the_2009_file_moves)
 {
 	GIVEN(12, -8, 8, -16, 12, -4, -4);
-	CHECK(pcpu_map_release(&map, 5) == 0);	/* alone: nothing moves */
+	CHECK(pcpu_map_release(&map, 5) == 0);	/* no merge: nothing moves */
 	CHECK(pcpu_map_release(&map, 2) == 3 + 2); /* first 3 to 5, then 4, 5 */
 	EXPECT(36, -8, 36, -4, 4);
 	CHECK(pcpu_map_release(&map, 2) == 1 + 0);
@@ -438,10 +437,10 @@ TEST(a_release_tells_how_many_entries_2009_moves)
 }
 
 /*
- *	edges	|  |  |a |b |c |		two before them
- *	-> in front, since fewer stand there
+ *	edges	|  |  |a |b |c |		room for two before them
+ *	-> at the start, since fewer entries are before the area than after it
  */
-TEST(the_row_grows_at_its_nearer_end)
+TEST(a_map_grows_at_its_nearer_end)
 {
 	GIVEN_WITH_ROOM(2, 8, 8, -8, -8, -8, -8);
 	CHECK(alloc(4, 4) == 0);
@@ -449,8 +448,8 @@ TEST(the_row_grows_at_its_nearer_end)
 	EXPECT(8, -4, 4, -8, -8, -8, -8);
 }
 
-/* two edges before the gap, three behind it: the end is one too */
-TEST(the_row_grows_in_front_when_as_many_entries_stand_before_as_behind)
+/* two edges before the free range, three after it, including the end */
+TEST(a_map_grows_at_its_start_with_as_many_entries_before_as_after)
 {
 	GIVEN_WITH_ROOM(2, 8, -8, 8, -8, -8);
 	CHECK(alloc(4, 4) == 8);
@@ -458,7 +457,7 @@ TEST(the_row_grows_in_front_when_as_many_entries_stand_before_as_behind)
 	EXPECT(8, -8, -4, 4, -8, -8);
 }
 
-TEST(the_row_grows_behind_where_it_is_nearer_its_end)
+TEST(a_map_grows_at_its_end_with_fewer_entries_after)
 {
 	GIVEN_WITH_ROOM(2, 8, -8, -8, -8, 8, -8);
 	CHECK(alloc(4, 4) == 24);
@@ -466,18 +465,18 @@ TEST(the_row_grows_behind_where_it_is_nearer_its_end)
 	EXPECT(8, -8, -8, -8, -4, 4, -8);
 }
 
-/* half of the room goes where it is needed, so that this is rare */
-TEST(the_row_slides_back_where_there_is_no_room_in_front)
+/* half of the free room moves to that side, so that slides are rare */
+TEST(a_map_slides_back_without_room_before_it)
 {
 	GIVEN_WITH_ROOM(1, 28, -4, 28, -8, -8, -8, -8);
-	map.map_alloc = 11;	/* one edge in front, 5 behind */
+	map.map_alloc = 11;	/* one edge before, 5 after */
 	CHECK(alloc(8, 16) == 16);	/* a head and a tail: two more */
 	CHECK(map.edge == room + 3 - 2);
 	EXPECT(28, -4, 12, -8, 8, -8, -8, -8, -8);
 }
 
-/* room for 5 in all: two in front, none behind */
-TEST(the_row_slides_forward_where_there_is_no_room_behind)
+/* map_alloc is 5: room for two edges before the map, for none after it */
+TEST(a_map_slides_forward_without_room_after_it)
 {
 	GIVEN_WITH_ROOM(2, 8, -8, -8, -8, 8);
 	map.map_alloc = 5;
@@ -492,12 +491,12 @@ TEST(room_that_is_just_enough_is_used)
 	CHECK(alloc(8, 16) == 16);
 	CHECK(map.edge == room);
 	GIVEN_WITH_ROOM(2, 8, -8, -8, -8, 8);
-	map.map_alloc = 6;	/* one edge of room behind */
+	map.map_alloc = 6;	/* room for one edge after */
 	CHECK(alloc(4, 4) == 24);
 	CHECK(map.edge == room + 2);
 }
 
-/* 3 edges of room, one in front: two go there, and both are needed */
+/* room for 3 edges, one of them before the map: two move there, both needed */
 TEST(the_last_room_is_enough_for_two_entries)
 {
 	GIVEN_WITH_ROOM(1, 28, -4, 28, -8, -8);
@@ -512,7 +511,7 @@ TEST(the_last_room_is_enough_for_two_entries)
 	EXPECT(12, -8, -8, -4, 12, -8, 12);
 }
 
-TEST(the_row_shrinks_at_its_nearer_end)
+TEST(a_map_shrinks_at_its_nearer_end)
 {
 	GIVEN(8, 8, -8, -8, -8, -8, -8);
 	pcpu_map_release(&map, 1);
@@ -524,7 +523,7 @@ TEST(the_row_shrinks_at_its_nearer_end)
 	EXPECT(16, 16, -8, -8, 16);
 }
 
-/* long rows are moved by the C library
+/* memmove() moves long maps
  *
  *	|....|####|####|  ...  |####|
  */
@@ -543,26 +542,26 @@ TEST(many_entries_can_be_moved)
 	CHECK(map_is(8, expected, 41));
 }
 
-/* what was not found is not there until something changes
+/* a repeated search finds nothing until the map changes
  *
  *	|####|....|########|....|####|
  *	0    4   12       24   32   36
  */
-TEST(a_search_that_failed_is_not_done_again)
+TEST(a_failed_search_is_not_repeated)
 {
 	GIVEN(8, -4, 8, -12, 8, -4);
 	CHECK(alloc(8, 16) == -1);
 	CHECK(map.failed_size == 8 && map.failed_align == 16);
-	map.edge[2] = pcpu_free_from(12);	/* 16 to 24, but nobody looks */
+	map.edge[2] = pcpu_free_from(12);	/* 16 to 24, but not scanned */
 	CHECK(alloc(8, 16) == -1 && fit.index == 5);
 	CHECK(alloc(9, 32) == -1 && fit.index == 5);
 	map.edge[2] = pcpu_in_use_from(12);
-	CHECK(alloc(4, 16) == -1);	/* easier to please: looked for */
+	CHECK(alloc(4, 16) == -1);	/* a smaller size: scanned */
 	CHECK(map.failed_size == 4);
 	CHECK(alloc(8, 8) == 24);
 }
 
-TEST(a_release_lets_a_search_be_done_again)
+TEST(after_a_release_a_failed_search_is_repeated)
 {
 	GIVEN(8, -4, 8, -8, 8, -4);
 	CHECK(alloc(16, 4) == -1);
@@ -570,12 +569,12 @@ TEST(a_release_lets_a_search_be_done_again)
 	CHECK(alloc(16, 4) == 4);
 }
 
-/* there is less room than the search found, so the hint is not exact any more
+/* less is free than the search found, so the hint is no longer exact
  *
  *	|####|....|####|		-> |####|##|..|####|
  *	0    4   12   20		   0    4  8 12   20
  */
-TEST(an_allocation_lets_a_search_be_done_again)
+TEST(after_an_allocation_a_failed_search_is_repeated)
 {
 	GIVEN(99, -4, 8, -8);
 	CHECK(alloc(8, 16) == -1);
@@ -589,7 +588,7 @@ TEST(an_allocation_lets_a_search_be_done_again)
  *	|####|...................|	-> |######|................|
  *	0   13                  64	   0     16               64
  */
-TEST(a_head_that_is_parked_lets_a_search_be_done_again)
+TEST(after_a_head_is_parked_a_failed_search_is_repeated)
 {
 	GIVEN(99, -13, 51);
 	CHECK(alloc(60, 4) == -1);
@@ -603,11 +602,11 @@ TEST(a_head_that_is_parked_lets_a_search_be_done_again)
  *	|####|####|####|................|
  *	0    8   16   24               64
  */
-TEST(areas_before_the_first_hole_are_not_looked_at_again)
+TEST(areas_before_the_first_free_range_are_not_scanned_again)
 {
 	GIVEN(40, -8, -8, -8, 40);
 	CHECK(alloc(8, 4) == 24);
-	CHECK(map.first_free == 4);	/* behind the new one */
+	CHECK(map.first_free == 4);	/* after the new area */
 	CHECK(alloc(64, 4) == -1);
 	CHECK(map.first_free == 4);
 	pcpu_map_release(&map, 1);
@@ -615,13 +614,13 @@ TEST(areas_before_the_first_hole_are_not_looked_at_again)
 	EXPECT(32, -8, 8, -8, -8, 32);
 }
 
-/* a search that fits nothing or not at once passes areas, too */
-TEST(a_search_learns_where_the_first_hole_is)
+/* whether it finds a range that fits or not */
+TEST(a_search_records_the_first_free_range)
 {
 	GIVEN(8, -8, -8, 8, -8);
 	CHECK(map.first_free == 0);
 	CHECK(alloc(8, 32) == -1);
-	CHECK(map.first_free == 0);	/* a hole was passed */
+	CHECK(map.first_free == 0);	/* a free range was skipped */
 	CHECK(alloc(8, 8) == 16);
 	CHECK(map.first_free == 3);
 }
@@ -640,12 +639,12 @@ TEST(after_an_allocation_a_search_makes_the_hint_exact_again)
 	EXPECT(8, -4, -12, -8, 8, -4);
 }
 
-/* the same where the area was not taken after all
+/* also if the fit is not taken
  *
  *	|#####|......|####|...|##|
  *	0     5     16   24  30 32
  */
-TEST(after_a_head_was_parked_a_search_makes_the_hint_exact_again)
+TEST(after_a_head_is_parked_a_search_makes_the_hint_exact_again)
 {
 	GIVEN(11, -5, 11, -8, 6, -2);
 	CHECK(alloc(32, 4) == -1);
@@ -654,7 +653,7 @@ TEST(after_a_head_was_parked_a_search_makes_the_hint_exact_again)
 	EXPECT(8, -8, 8, -8, 6, -2);
 }
 
-/* take a given place; whether it was free */
+/* take @size bytes at @offset; return whether they were free */
 static bool take_at(int offset, int size)
 {
 	if (!pcpu_map_fit_at(&map, offset, size, &fit))
@@ -668,11 +667,11 @@ static bool take_at(int offset, int size)
  *	|................|	-> |....|####|........|
  *	0               64	   0   16   24       64
  */
-TEST(a_given_place_splits_a_free_entry_in_three)
+TEST(an_area_at_a_given_offset_splits_a_free_range_in_three)
 {
 	GIVEN(64, 64);
 	CHECK(take_at(16, 8));
-	/* the other entries were not looked at, so the hint stays */
+	/* no entries were scanned, so the hint stays */
 	EXPECT(64, 16, -8, 40);
 	CHECK(alloc(16, 1) == 0);
 	CHECK(alloc(40, 1) == 24);
@@ -683,7 +682,7 @@ TEST(a_given_place_splits_a_free_entry_in_three)
  *	|####|....|####|....|
  *	0    8   24   32   64
  */
-TEST(a_given_place_may_be_the_start_the_end_or_all_of_a_free_entry)
+TEST(a_given_range_may_be_the_start_the_end_or_all_of_a_free_range)
 {
 	GIVEN(32, -8, 16, -8, 32);
 	CHECK(take_at(8, 16));
@@ -703,11 +702,11 @@ TEST(a_given_place_may_be_the_start_the_end_or_all_of_a_free_entry)
  *	|####|....|####|....|
  *	0    8   24   32   64
  */
-TEST(a_given_place_that_is_not_free_or_not_in_the_map_is_refused)
+TEST(a_given_range_that_is_not_free_or_not_in_the_map_is_refused)
 {
 	GIVEN(32, -8, 16, -8, 32);
 	CHECK(!take_at(0, 8));		/* an area */
-	CHECK(!take_at(4, 8));		/* its end, and free bytes */
+	CHECK(!take_at(4, 8));		/* the area's end, and free bytes */
 	CHECK(!take_at(16, 12));	/* free bytes, and the next area */
 	CHECK(!take_at(8, 24));		/* free bytes, and all of an area */
 	CHECK(!take_at(28, 2));		/* in the middle of an area */
@@ -721,12 +720,12 @@ TEST(a_given_place_that_is_not_free_or_not_in_the_map_is_refused)
 	EXPECT(32, -8, 16, -8, 32);
 }
 
-/* three bytes are not worth an entry, as in the search
+/* three bytes do not become an entry, as in a search
  *
  *	|####|................|	-> |######|#############|
  *	0    8               64	   0     10            64
  */
-TEST(small_rests_of_a_given_place_join_areas)
+TEST(a_small_head_or_tail_of_a_given_range_joins_an_area)
 {
 	GIVEN(56, -8, 56);
 	CHECK(take_at(10, 51));
@@ -736,12 +735,12 @@ TEST(small_rests_of_a_given_place_join_areas)
 	EXPECT(56, -8, 4, -48, 4);
 }
 
-/* nothing is before the gap that could take it
+/* no area is before the head that it could join
  *
  *	|....................|
  *	0                   64
  */
-TEST(a_given_place_one_to_three_bytes_into_an_empty_unit_is_refused)
+TEST(a_given_offset_of_one_to_three_in_an_empty_unit_is_refused)
 {
 	GIVEN(64, 64);
 	CHECK(!take_at(1, 8));
@@ -758,7 +757,7 @@ TEST(a_given_place_one_to_three_bytes_into_an_empty_unit_is_refused)
  *	|####|....|####|####|....|
  *	0    8   24   32   40   64
  */
-TEST(the_next_area_starts_at_an_offset_or_after)
+TEST(next_returns_the_first_area_at_an_offset_or_after_it)
 {
 	GIVEN(24, -8, 16, -8, -8, 24);
 	CHECK(pcpu_map_next(&map, 0) == 0);
@@ -785,15 +784,15 @@ TEST(find_returns_the_entry_of_an_area)
 	CHECK(pcpu_map_find(&map, 24) == 2);
 }
 
-/* whatever was touched last is only where the search begins
+/* the last used entry is only offset_of the search begins
  *
  *	|####|....|####|####|....|####|
  *	0    8   16   24   32   40   48
  */
-TEST(find_does_not_depend_on_what_was_touched_last)
+TEST(find_does_not_depend_on_the_last_used_entry)
 {
 	GIVEN(8, -8, 8, -8, -8, 8, -8);
-	/* behind the end, left by a longer row */
+	/* an edge after the end, from when the map was longer */
 	map.edge[map.map_used + 1] = pcpu_in_use_from(16);
 	for (map.last = 0; map.last <= map.map_used; map.last++) {
 		CHECK(pcpu_map_find(&map, 0) == 0);
@@ -810,24 +809,24 @@ TEST(find_does_not_depend_on_what_was_touched_last)
  *	|####|................|####|
  *	0    8               40   48
  */
-TEST(what_was_touched_last_is_remembered)
+TEST(the_last_used_entry_is_recorded)
 {
 	GIVEN(32, -8, 32, -8);
 	CHECK(alloc(8, 8) == 8 && map.last == 1);
-	CHECK(alloc(8, 32) == 32 && map.last == 3);	/* behind a head */
+	CHECK(alloc(8, 32) == 32 && map.last == 3);	/* after a head */
 	pcpu_map_release(&map, 1);
 	CHECK(map.last == 1);
-	pcpu_map_release(&map, 2);	/* merges with the hole before it */
+	pcpu_map_release(&map, 2);	/* merges with the range before */
 	CHECK(map.last == 1);
 	EXPECT(32, -8, 32, -8);
 }
 
-/* in reverse no search by halves finds the areas, only a look at them does
+/* in reverse order a binary search does not find the areas, only a direct check
  *
  *	edges	| 32 | 24 | 16 |  8 |  0 | end 40
  *	                    last
  */
-TEST(find_looks_at_what_was_touched_last_and_beside_it_first)
+TEST(find_checks_the_last_used_entry_and_its_neighbours_first)
 {
 	GIVEN(0, -8, -8, -8, -8, -8);
 	for (int i = 0; i < 5; i++)
@@ -836,14 +835,14 @@ TEST(find_looks_at_what_was_touched_last_and_beside_it_first)
 	CHECK(pcpu_map_find(&map, 16) == 2);
 	CHECK(pcpu_map_find(&map, 8) == 3);
 	CHECK(pcpu_map_find(&map, 24) == 1);
-	CHECK(pcpu_map_find(&map, 0) == -PCPU_E_INTERIOR);	/* missed */
+	CHECK(pcpu_map_find(&map, 0) == -PCPU_E_INTERIOR);	/* not found */
 }
 
 /*
  *	|####|....|####|
  *	0    8   24   32
  */
-TEST(find_tells_free_from_interior_from_wild)
+TEST(find_distinguishes_free_interior_and_wild)
 {
 	GIVEN(16, -8, 16, -8);
 	CHECK(pcpu_map_find(&map, 1) == -PCPU_E_INTERIOR);
@@ -863,14 +862,14 @@ TEST(find_in_a_map_without_entries_is_wild)
 }
 
 /*
- * The naive model: one cell for each byte of a unit says to which area it
- * belongs, 0 is free.
+ * A simple model of the map: for each byte of a unit the area that it belongs
+ * to; 0 is free.
  */
 #define UNIT	256
 
 static int owner[UNIT];
 
-/* first fit over bytes, with the two rules for less than four bytes */
+/* first fit over bytes, with the rules for heads and tails below four bytes */
 static int model_alloc(int id, int size, int align)
 {
 	int start, end, at, i;
@@ -904,7 +903,7 @@ static void model_free(int id)
 	}
 }
 
-/* the map says the same as the model, free blocks are merged, the hint holds */
+/* whether the map equals the model, is merged, and has a hint high enough */
 static bool map_matches_model(void)
 {
 	int entries[UNIT], at = 0, free_size = 0, largest = 0;
@@ -935,34 +934,34 @@ static bool map_matches_model(void)
 
 TEST(random_requests_match_a_map_of_bytes)
 {
-	int where[64] = { 0 };	/* offset of area id, -1 when free */
+	int offset_of[64] = { 0 };	/* offset of area id, -1 when free */
 	int failures = 0;
 
 	GIVEN(UNIT, UNIT);
 	memset(owner, 0, sizeof(owner));
-	memset(where, -1, sizeof(where));
+	memset(offset_of, -1, sizeof(offset_of));
 	for (int step = 0; step < 20000; step++) {
 		int id = 1 + (int)pick(63);
 
-		if (where[id] >= 0) {
-			int index = pcpu_map_find(&map, where[id]);
+		if (offset_of[id] >= 0) {
+			int index = pcpu_map_find(&map, offset_of[id]);
 
 			CHECK(index >= 0);
 			if (index < 0)
 				return;
 			pcpu_map_release(&map, index);
 			model_free(id);
-			where[id] = -1;
+			offset_of[id] = -1;
 		} else {
 			int size = 1 + (int)pick(step & 1 ? 9 : 40);
 			int align = 1 << pick(6);
 
-			where[id] = alloc(size, align);
-			CHECK(where[id] == model_alloc(id, size, align));
-			failures += where[id] < 0;
+			offset_of[id] = alloc(size, align);
+			CHECK(offset_of[id] == model_alloc(id, size, align));
+			failures += offset_of[id] < 0;
 		}
 		CHECK(map_matches_model());
 	}
-	/* the unit was full at times and empty at others */
+	/* the unit was sometimes full and sometimes empty */
 	CHECK(failures > 100 && failures < 15000);
 }

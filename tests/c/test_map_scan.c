@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_map_scan.c - the search by the block against one entry at a time.
+ * test_map_scan.c - the scan in blocks, compared with one entry at a time.
  *
- * The file is compiled in here once more as it is for a machine without AVX2,
- * so that both ways are seen wherever this runs.
+ * This file includes map_scan.c as compiled for a machine without AVX2, so that
+ * the test covers both variants on any machine.
  */
 #define pcpu_map_scan plain_scan
 #define pass_blocks plain_blocks
@@ -26,8 +26,8 @@ int pcpu_map_scan(const uint32_t *edge, int i, int used, int size, int align,
 
 static uint32_t edge[MOST + 1];
 
-/* entries of 1 to @longest bytes, by turns free and in use or as it comes */
-static void make_row(int n, int longest)
+/* random entries of 1 to @longest bytes; no two free ranges are adjacent */
+static void make_map(int n, int longest)
 {
 	bool is_free = pick(2);
 	int at = 0;
@@ -58,7 +58,7 @@ static int one_by_one(int i, int used, int size, int align, int *largest)
 	return i;
 }
 
-TEST(both_ways_find_what_a_look_at_each_entry_finds)
+TEST(both_variants_find_what_a_scan_of_each_entry_finds)
 {
 	int found = 0;
 
@@ -69,7 +69,7 @@ TEST(both_ways_find_what_a_look_at_each_entry_finds)
 		int align = 1 << pick(5);
 		int expected, index, wide = 0, plain = 0, slow = 0;
 
-		make_row(used, round % 7 ? 12 : 30);
+		make_map(used, round % 7 ? 12 : 30);
 		expected = one_by_one(from, used, size, align, &slow);
 		index = pcpu_map_scan(edge, from, used, size, align, &wide);
 		CHECK(index == expected && wide == slow);
@@ -77,7 +77,7 @@ TEST(both_ways_find_what_a_look_at_each_entry_finds)
 		CHECK(index == expected && plain == slow);
 		found += expected < used;
 	}
-	/* rows were passed to the end, and rows had a place */
+	/* some maps had no range that fits, others had one */
 	CHECK(found > 2000 && found < 18000);
 }
 
@@ -85,32 +85,32 @@ TEST(both_ways_find_what_a_look_at_each_entry_finds)
  *	|###|...|###|...|  ...  |###|......|###|
  *	 4   4   4   4                8
  */
-TEST(a_place_is_found_wherever_it_stands_in_a_block)
+TEST(a_free_range_is_found_at_any_position_in_a_block)
 {
-	for (int place = 1; place < MOST; place += 2) {
+	for (int position = 1; position < MOST; position += 2) {
 		int largest = 0;
 		int at = 0;
 
 		for (int i = 0; i < MOST; i++) {
 			edge[i] = i & 1 ? pcpu_free_from(at) :
 					  pcpu_in_use_from(at);
-			at += i == place ? 8 : 4;
+			at += i == position ? 8 : 4;
 		}
 		edge[MOST] = pcpu_in_use_from(at);
-		CHECK(pcpu_map_scan(edge, 0, MOST, 8, 4, &largest) == place);
-		CHECK(largest == (place > 1 ? 4 : 0));
+		CHECK(pcpu_map_scan(edge, 0, MOST, 8, 4, &largest) == position);
+		CHECK(largest == (position > 1 ? 4 : 0));
 	}
 }
 
-/* the sanitizer sees a look behind the end of a row that is one whole block */
-TEST(nothing_behind_the_end_of_a_row_is_read)
+/* the sanitizer notices a read after the end of a map of exactly one block */
+TEST(nothing_after_the_end_of_a_map_is_read)
 {
-	uint32_t *row = malloc((BLOCK + 1) * sizeof(*row));
+	uint32_t *edges = malloc((BLOCK + 1) * sizeof(*edges));
 	int largest = 0;
 
 	for (int i = 0; i <= BLOCK; i++)
-		row[i] = pcpu_in_use_from(i);
-	CHECK(pcpu_map_scan(row, 0, BLOCK, 1, 1, &largest) == BLOCK);
-	CHECK(plain_scan(row, 0, BLOCK, 1, 1, &largest) == BLOCK);
-	free(row);
+		edges[i] = pcpu_in_use_from(i);
+	CHECK(pcpu_map_scan(edges, 0, BLOCK, 1, 1, &largest) == BLOCK);
+	CHECK(plain_scan(edges, 0, BLOCK, 1, 1, &largest) == BLOCK);
+	free(edges);
 }

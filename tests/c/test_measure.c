@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_measure.c - the benchmark's loop, its contenders and its buckets.
+ * test_measure.c - the benchmark's loop, contenders and latency buckets.
  */
 #include <stdalign.h>
 #include <string.h>
@@ -8,13 +8,13 @@
 #include "bench/measure.h"
 #include "small.h"
 
-#define SLOTS	4
+#define HANDLES	4
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
 
-/* a contender that writes down what it is asked: "a8/4=100 f100 ..." */
+/* a contender that records its calls as text: "a8/4=100 f100 ..." */
 struct scribe {
-	char text[TEXT];	/* what it was asked so far */
-	int64_t next;		/* the pointer that it gives next */
+	char text[TEXT];	/* the calls so far */
+	int64_t next;		/* the pointer that it returns next */
 };
 
 static int64_t scribe_alloc(struct pcpu *handle, int64_t size, int64_t align)
@@ -35,7 +35,7 @@ static int scribe_free(struct pcpu *handle, int64_t ptr)
 }
 
 static const struct pcpu_kind kinds[] = { { 8, 4 }, { 64, 32 } };
-static int64_t ptrs[SLOTS];
+static int64_t ptrs[HANDLES];
 static struct scribe scribe;
 
 static struct pcpu_bench start(int64_t next)
@@ -52,7 +52,7 @@ static struct pcpu_bench start(int64_t next)
 	return bench;
 }
 
-TEST(operations_come_in_order)
+TEST(operations_run_in_order)
 {
 	const struct pcpu_op ops[] = {
 		{ 0, 0, 0 }, { 0, 1, 1 }, { 0, 0, PCPU_OP_FREE },
@@ -65,7 +65,7 @@ TEST(operations_come_in_order)
 	CHECK(bench.failures == 0);
 }
 
-TEST(a_slot_in_use_is_freed_first)
+TEST(a_live_handle_is_freed_first)
 {
 	const struct pcpu_op ops[] = { { 0, 2, 0 }, { 0, 2, 1 } };
 	struct pcpu_bench bench = start(10);
@@ -74,7 +74,7 @@ TEST(a_slot_in_use_is_freed_first)
 	CHECK(!strcmp(scribe.text, "a8/4=10 f10 a64/32=11 "));
 }
 
-TEST(there_is_nothing_to_free_in_empty_slots_and_orphans)
+TEST(frees_of_empty_handles_and_orphan_frees_are_skipped)
 {
 	const struct pcpu_op ops[] = {
 		{ 0, 3, PCPU_OP_FREE }, { 0, PCPU_OP_ORPHAN, PCPU_OP_FREE },
@@ -85,7 +85,7 @@ TEST(there_is_nothing_to_free_in_empty_slots_and_orphans)
 	CHECK(!strcmp(scribe.text, ""));
 }
 
-TEST(failures_are_counted_and_leave_the_slot_empty)
+TEST(failures_are_counted_and_leave_the_handle_empty)
 {
 	const struct pcpu_op ops[] = { { 0, 0, 0 }, { 0, 0, PCPU_OP_FREE } };
 	struct pcpu_bench bench = start(0);
@@ -103,7 +103,7 @@ TEST(failures_are_counted_and_leave_the_slot_empty)
 	CHECK(ptrs[0] == 0);
 }
 
-TEST(the_port_needs_nothing_around_it)
+TEST(the_port_runs_without_an_adapter)
 {
 	const struct pcpu_op ops[] = { { 0, 0, 0 }, { 0, 1, 1 } };
 	struct pcpu *pcpu = small(2);
@@ -116,7 +116,7 @@ TEST(the_port_needs_nothing_around_it)
 	pcpu_destroy(pcpu);
 }
 
-TEST(malloc_aligns_also_more_than_it_does_by_itself)
+TEST(the_malloc_contender_aligns_more_than_malloc_does)
 {
 	struct pcpu_contender libc = pcpu_contender_malloc();
 
@@ -130,7 +130,7 @@ TEST(malloc_aligns_also_more_than_it_does_by_itself)
 	CHECK(alignof(max_align_t) < 4096);
 }
 
-TEST(the_empty_one_always_succeeds)
+TEST(the_empty_contender_always_succeeds)
 {
 	struct pcpu_contender empty = pcpu_contender_empty();
 
@@ -138,8 +138,8 @@ TEST(the_empty_one_always_succeeds)
 	CHECK(empty.free(NULL, 8) == 0);
 }
 
-/* every bucket follows on the one before, at most 1/16 of its values wide */
-TEST(buckets_are_narrow_and_without_gaps)
+/* each bucket starts where the previous one ends; its width is 1/16 or less */
+TEST(buckets_are_narrow_and_contiguous)
 {
 	for (uint64_t ns = 0; ns < 32; ns++)
 		CHECK(pcpu_latency_bucket(ns) == ns);
@@ -169,7 +169,7 @@ static uint64_t sum(const uint64_t *counts)
 	return total;
 }
 
-TEST(a_timed_contender_passes_on_and_counts_each_call)
+TEST(a_timed_contender_forwards_and_counts_each_call)
 {
 	const struct pcpu_op ops[] = {
 		{ 0, 0, 0 }, { 0, 1, 0 }, { 0, 0, PCPU_OP_FREE }, { 0, 2, 1 },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_page_alloc.c - page frames: which node they come from, and its limit.
+ * test_page_alloc.c - page frames: from which node they come, and its limit.
  */
 #include <string.h>
 
@@ -20,7 +20,7 @@ static void end(void)
 	fake_pages_exit(&kernel);
 }
 
-TEST(cpus_stand_on_nodes_in_even_blocks)
+TEST(cpus_are_assigned_to_nodes_in_even_blocks)
 {
 	start(8, 4, 0);
 	for (int64_t cpu = 0; cpu < 8; cpu++)
@@ -28,7 +28,7 @@ TEST(cpus_stand_on_nodes_in_even_blocks)
 	end();
 }
 
-TEST(blocks_differ_by_one_where_they_cannot_be_even)
+TEST(blocks_differ_by_at_most_one_cpu)
 {
 	int64_t cpus_on[3] = { 0 };
 
@@ -44,7 +44,7 @@ TEST(blocks_differ_by_one_where_they_cannot_be_even)
 	end();
 }
 
-TEST(a_page_is_held_by_the_node_of_its_cpu)
+TEST(a_page_comes_from_the_node_of_its_cpu)
 {
 	start(4, 2, 0);
 	CHECK(fake_alloc_page(&kernel, 1));
@@ -57,7 +57,7 @@ TEST(a_page_is_held_by_the_node_of_its_cpu)
 	end();
 }
 
-TEST(a_node_gives_as_many_pages_as_its_limit)
+TEST(a_node_provides_as_many_pages_as_its_limit)
 {
 	start(2, 1, 3);
 	CHECK(fake_alloc_page(&kernel, 0));
@@ -70,7 +70,7 @@ TEST(a_node_gives_as_many_pages_as_its_limit)
 	end();
 }
 
-TEST(a_full_node_does_not_borrow_from_the_next)
+TEST(a_node_at_its_limit_does_not_use_the_next_node)
 {
 	start(2, 2, 1);
 	CHECK(fake_alloc_page(&kernel, 0));
@@ -79,7 +79,7 @@ TEST(a_full_node_does_not_borrow_from_the_next)
 	end();
 }
 
-TEST(limit_zero_is_no_limit)
+TEST(limit_zero_means_no_limit)
 {
 	start(1, 1, 0);
 	for (int i = 0; i < 1000; i++)
@@ -88,7 +88,7 @@ TEST(limit_zero_is_no_limit)
 	end();
 }
 
-TEST(calls_are_counted_failed_ones_too)
+TEST(calls_are_counted_including_failed_ones)
 {
 	start(1, 1, 1);
 	CHECK(fake_alloc_page(&kernel, 0));
@@ -99,7 +99,7 @@ TEST(calls_are_counted_failed_ones_too)
 	end();
 }
 
-TEST(a_page_that_a_fault_took_is_not_held)
+TEST(a_failed_page_is_not_held)
 {
 	struct pcpu_fault fault = { 1, 1, 1, 1.0, 0 };
 
@@ -117,7 +117,7 @@ static int64_t calls(enum pcpu_service service)
 }
 
 /* one node without a limit, two nodes, a limit that is not reached, a fault
- * that does not strike: all is counted as one by one
+ * that is not due: the counts equal those of single pages
  */
 TEST(pages_for_several_cpus_are_counted_like_single_ones)
 {
@@ -138,7 +138,7 @@ TEST(pages_for_several_cpus_are_counted_like_single_ones)
 	}
 }
 
-TEST(after_the_first_cpu_without_a_page_no_other_asks)
+TEST(the_first_cpu_without_a_page_ends_the_request)
 {
 	struct pcpu_fault third = { 3, 1, 1, 1.0, 0 };
 

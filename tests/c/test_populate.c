@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_populate.c - a chunk's pages: which are taken, mapped and given back,
- * and what a failure on the way leaves.
+ * test_populate.c - a chunk's pages: when they are populated and depopulated,
+ * and their state after a failure.
  *
- * The pages of a unit are written as one digit each, how many of two CPUs hold
- * it: "2200000000000000" is a fresh first chunk with two static pages.
+ * A text has a digit for each page of a unit: the number of CPUs, of two, that
+ * have it.  "2200000000000000" is a new first chunk with two static pages.
  */
 #include "faults.h"
 #include "internal.h"
@@ -12,7 +12,7 @@
 
 static const char *const ALL = "2222222222222222";
 
-TEST(pages_come_when_an_area_touches_them)
+TEST(pages_are_populated_for_the_areas_in_them)
 {
 	struct pcpu *pcpu = small(2);
 
@@ -26,7 +26,7 @@ TEST(pages_come_when_an_area_touches_them)
 	pcpu_destroy(pcpu);
 }
 
-TEST(an_area_up_to_the_end_of_a_page_does_not_touch_the_next)
+TEST(an_area_that_ends_with_a_page_does_not_populate_the_next)
 {
 	struct pcpu *pcpu = small(2);
 
@@ -35,7 +35,7 @@ TEST(an_area_up_to_the_end_of_a_page_does_not_touch_the_next)
 	pcpu_destroy(pcpu);
 }
 
-TEST(pages_stay_when_their_areas_go)
+TEST(pages_stay_populated_when_their_areas_are_freed)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t ptr = pcpu_alloc(pcpu, 100, 8);
@@ -58,7 +58,7 @@ TEST(a_run_of_pages_is_mapped_once_for_each_cpu)
 	pcpu_destroy(pcpu);
 }
 
-TEST(pages_that_are_there_cost_nothing)
+TEST(populated_pages_cost_no_calls)
 {
 	struct pcpu *pcpu = small(2);
 
@@ -69,12 +69,12 @@ TEST(pages_that_are_there_cost_nothing)
 	pcpu_destroy(pcpu);
 }
 
-/* page 2 is there, page 3 is new: one run, mapped for two CPUs
+/* page 2 is populated, page 3 is new: one run, mapped for two CPUs
  *
  *	page	0 1 2 3
  *		s s # +
  */
-TEST(a_page_that_is_there_is_not_mapped_again)
+TEST(a_populated_page_is_not_mapped_again)
 {
 	struct pcpu *pcpu = small(2);
 	uint64_t maps;
@@ -88,8 +88,8 @@ TEST(a_page_that_is_there_is_not_mapped_again)
 }
 
 /*
- * Make a unit of chunk 1 hold its pages 2 and 5 only, as a failed populate
- * with the quirk could; every other page is free to be asked for.
+ * In chunk 1 leave only pages 2 and 5 populated, as a failed populate with the
+ * quirk could.
  */
 static struct pcpu *with_pages_2_and_5(unsigned int quirks)
 {
@@ -115,7 +115,7 @@ static struct pcpu *with_pages_2_and_5(unsigned int quirks)
  *	page	0  1  2  3  4  5  6 ... 15
  *		[----]##[----]##[--------]	three runs
  */
-TEST(present_pages_cut_what_is_mapped_into_runs)
+TEST(populated_pages_split_a_range_into_runs)
 {
 	struct pcpu *pcpu = with_pages_2_and_5(0);
 	uint64_t maps = calls_of(pcpu, PCPU_MAP);
@@ -130,12 +130,12 @@ TEST(present_pages_cut_what_is_mapped_into_runs)
 	pcpu_destroy(pcpu);
 }
 
-/* chunk 0 is full, so pages 0 to 2 of chunk 1 are asked for
+/* chunk 0 is full, so pages 0 to 2 of chunk 1 are requested
  *
  *	page	0  1  2
- *		[----]##	one run, and nothing behind it
+ *		[----]##	one run, and none after it
  */
-TEST(a_range_may_end_in_a_page_that_is_there)
+TEST(a_range_may_end_with_a_populated_page)
 {
 	struct pcpu *pcpu = with_pages_2_and_5(0);
 	uint64_t maps, flushes;
@@ -153,7 +153,7 @@ TEST(a_range_may_end_in_a_page_that_is_there)
 /* two CPUs: the third map call is the first of the second run
  *
  *	page	0  1  2  3  4  5  6 ... 15
- *		[----]##[-!	no frame is asked for behind page 4
+ *		[----]##[-!	no frame is requested after page 4
  */
 TEST(a_run_that_cannot_be_mapped_ends_the_populate)
 {
@@ -170,10 +170,10 @@ TEST(a_run_that_cannot_be_mapped_ends_the_populate)
 
 /*
  *	page	0 1 2 3 4 5 6 7
- *		    #     #		held
+ *		    #     #		populated
  *		[---------------)	one run to unmap
  */
-TEST(depopulate_unmaps_from_the_first_held_page_to_the_last)
+TEST(depopulate_unmaps_from_the_first_populated_page_to_the_last)
 {
 	struct pcpu *pcpu = with_pages_2_and_5(0);
 	int steps;
@@ -210,13 +210,13 @@ TEST(a_failed_request_leaves_the_map_as_it_was)
 }
 
 /*
- * The "rollback" defect: pages 2 and 3 hold a live neighbour, the request
- * spans pages 3 to 6, and the frame of CPU 1 for page 5 cannot be had.
+ * The "rollback" defect: a live neighbour is in pages 2 and 3, the request
+ * spans pages 3 to 6, and the frame of CPU 1 for page 5 is refused.
  *
  *	page	0 1 2 3 4 5 6
  *		s s # # + !	s static, # neighbour, + added, ! fails
  */
-static struct pcpu *fail_beside_a_neighbour(unsigned int quirks)
+static struct pcpu *fail_next_to_a_neighbour(unsigned int quirks)
 {
 	struct pcpu_config config = small_config(2);
 	struct pcpu *pcpu;
@@ -230,9 +230,9 @@ static struct pcpu *fail_beside_a_neighbour(unsigned int quirks)
 	return pcpu;
 }
 
-TEST(a_failed_populate_gives_back_only_what_it_added)
+TEST(a_failed_populate_depopulates_only_what_it_added)
 {
-	struct pcpu *pcpu = fail_beside_a_neighbour(0);
+	struct pcpu *pcpu = fail_next_to_a_neighbour(0);
 
 	CHECK_PAGES(pcpu, 0, "2222000000000000");
 	CHECK(calls_of(pcpu, PCPU_ALLOC_PAGE) == 4 + 4);
@@ -244,9 +244,9 @@ TEST(a_failed_populate_gives_back_only_what_it_added)
 	pcpu_destroy(pcpu);
 }
 
-TEST(the_quirk_gives_back_the_whole_range_neighbours_included)
+TEST(the_quirk_depopulates_the_whole_range_including_neighbours)
 {
-	struct pcpu *pcpu = fail_beside_a_neighbour(PCPU_QUIRK_ROLLBACK);
+	struct pcpu *pcpu = fail_next_to_a_neighbour(PCPU_QUIRK_ROLLBACK);
 
 	CHECK_PAGES(pcpu, 0, "2220000000000000");
 	CHECK(calls_of(pcpu, PCPU_FREE_PAGE) == 2 + 3);
@@ -257,8 +257,8 @@ TEST(the_quirk_gives_back_the_whole_range_neighbours_included)
 	pcpu_destroy(pcpu);
 }
 
-/* the static area ends in page 1, and so begins the request */
-TEST(the_quirk_may_take_the_static_area_away)
+/* the static area ends in page 1, where the request begins */
+TEST(the_quirk_may_depopulate_the_static_area)
 {
 	struct pcpu_config config = small_config(2);
 	struct pcpu *pcpu;
@@ -274,9 +274,9 @@ TEST(the_quirk_may_take_the_static_area_away)
 
 /*
  *	page	0 1 2 3 4 5 6 7 ... 15
- *		+ + # + + # + +      !	the last frame cannot be had
+ *		+ + # + + # + +      !	the last frame is refused
  */
-TEST(what_was_added_in_several_runs_is_given_back_run_by_run)
+TEST(pages_added_in_several_runs_are_depopulated_run_by_run)
 {
 	struct pcpu *pcpu = with_pages_2_and_5(0);
 	uint64_t unmaps = calls_of(pcpu, PCPU_UNMAP);
@@ -289,7 +289,7 @@ TEST(what_was_added_in_several_runs_is_given_back_run_by_run)
 	pcpu_destroy(pcpu);
 }
 
-TEST(the_quirk_gives_several_runs_back_as_one)
+TEST(the_quirk_depopulates_several_runs_as_one)
 {
 	struct pcpu *pcpu = with_pages_2_and_5(PCPU_QUIRK_ROLLBACK);
 	uint64_t unmaps = calls_of(pcpu, PCPU_UNMAP);
@@ -301,7 +301,7 @@ TEST(the_quirk_gives_several_runs_back_as_one)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_failed_map_gives_the_frames_back)
+TEST(a_failed_map_frees_the_frames)
 {
 	struct pcpu *pcpu = small(2);
 
@@ -314,8 +314,8 @@ TEST(a_failed_map_gives_the_frames_back)
 	pcpu_destroy(pcpu);
 }
 
-/* 17 pages are the most that a request of 16 pages can touch */
-TEST(seventeen_added_pages_are_given_back)
+/* a request of 16 pages spans at most 17 */
+TEST(seventeen_added_pages_are_depopulated)
 {
 	struct pcpu_config config = small_config(2);
 	struct pcpu *pcpu;
@@ -330,7 +330,7 @@ TEST(seventeen_added_pages_are_given_back)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_page_limit_is_an_out_of_memory_of_alloc_page)
+TEST(a_page_limit_makes_alloc_page_fail)
 {
 	struct pcpu_config config = small_config(2);
 	struct pcpu *pcpu;
@@ -342,10 +342,10 @@ TEST(a_page_limit_is_an_out_of_memory_of_alloc_page)
 	ptr = pcpu_alloc(pcpu, 3 * PAGE, 8);
 	CHECK(ptr > 0);
 	CHECK(pcpu_alloc(pcpu, 8, 8) == NOMEM(ALLOC_PAGE));
-	/* both nodes hold what the live area has */
+	/* both nodes have the frames of the live area */
 	CHECK(pcpu->kernel.pages.held[0] == 3);
 	CHECK(pcpu->kernel.pages.held[1] == 3);
-	/* pages stay in the chunk, so that its own space is all there is */
+	/* the chunk keeps its pages, so only its own space can be reused */
 	CHECK(!pcpu_free(pcpu, ptr));
 	CHECK(pcpu_alloc(pcpu, 8, 8) == ptr);
 	pcpu_destroy(pcpu);
@@ -358,7 +358,7 @@ TEST(failed_pages_leave_the_nodes_as_they_were)
 
 	config.nodes = 2;
 	pcpu = create(&config);
-	/* CPUs 0, 1 and 2 get theirs */
+	/* CPUs 0, 1 and 2 get their frames */
 	fail_at(pcpu, PCPU_ALLOC_PAGE, 4);
 	CHECK(pcpu_alloc(pcpu, 8, 8) == NOMEM(ALLOC_PAGE));
 	CHECK(pcpu->kernel.pages.held[0] == 0);
@@ -367,7 +367,7 @@ TEST(failed_pages_leave_the_nodes_as_they_were)
 	pcpu_destroy(pcpu);
 }
 
-/* real memory: what the neighbour wrote is there after the failure */
+/* with mapped memory: what the neighbour wrote is still there */
 TEST(a_neighbour_keeps_its_bytes_when_a_populate_fails)
 {
 	struct pcpu_config config = mapped_config(2);
@@ -383,7 +383,7 @@ TEST(a_neighbour_keeps_its_bytes_when_a_populate_fails)
 	pcpu_destroy(pcpu);
 }
 
-/* real memory: one CPU's copy */
+/* with mapped memory: one CPU's copy */
 static char *copy_of(struct pcpu *pcpu, int64_t ptr, int64_t cpu)
 {
 	return (char *)(uintptr_t)pcpu_address(pcpu, ptr, cpu);
@@ -410,7 +410,7 @@ TEST(only_the_pages_of_an_area_are_mapped)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_whole_unit_can_be_touched_on_every_cpu)
+TEST(a_whole_unit_can_be_read_on_every_cpu)
 {
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu *pcpu = create(&config);
@@ -428,9 +428,9 @@ TEST(a_whole_unit_can_be_touched_on_every_cpu)
 
 /*
  *	page	0 1 2 ... 15
- *		- - #      #	pages 0 and 1 are given back
+ *		- - #      #	pages 0 and 1 are depopulated
  */
-TEST(depopulate_unmaps_its_range_and_no_more)
+TEST(depopulate_unmaps_only_its_range)
 {
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu *pcpu = create(&config);
@@ -454,8 +454,8 @@ TEST(depopulate_unmaps_its_range_and_no_more)
 	pcpu_destroy(pcpu);
 }
 
-/* real memory: the first and the last page that were added are gone */
-TEST(pages_of_a_failed_populate_cannot_be_touched)
+/* with mapped memory: all pages that were added are unmapped */
+TEST(pages_of_a_failed_populate_cannot_be_read)
 {
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu *pcpu = create(&config);
@@ -470,7 +470,7 @@ TEST(pages_of_a_failed_populate_cannot_be_touched)
 	CHECK(!faults(next - 1));
 	for (int i = 0; i < 4; i++)
 		CHECK(faults(next + i * page));
-	/* the second time they are mapped; the map of CPU 1 cannot be had */
+	/* the second time frames suffice; the map call of CPU 1 fails */
 	fail_at(pcpu, PCPU_MAP, 2);
 	CHECK(pcpu_alloc(pcpu, 4 * page, 8) == NOMEM(MAP));
 	CHECK(!faults(next - 1));
@@ -479,8 +479,8 @@ TEST(pages_of_a_failed_populate_cannot_be_touched)
 	pcpu_destroy(pcpu);
 }
 
-/* every page is there from the start: nothing is asked of the kernel */
-TEST(embed_takes_no_pages_in_its_first_chunk)
+/* every page is populated from the start: no service is called */
+TEST(embed_populates_no_pages_in_its_first_chunk)
 {
 	struct pcpu_config config = small_config(2);
 	struct pcpu *pcpu;
@@ -496,21 +496,21 @@ TEST(embed_takes_no_pages_in_its_first_chunk)
 	pcpu_destroy(pcpu);
 }
 
-static void swallow(void *arg, int about, const char *text)
+static void note_text(void *arg, int about, const char *text)
 {
 	(void)about;
 	*(const char **)arg = text;
 }
 
-/* no request can bring these about: the 2009 file asserts them all the same */
-TEST(touching_an_immutable_chunk_is_warned_about)
+/* no request causes this, but the 2009 file checks it too */
+TEST(populating_an_immutable_chunk_is_warned_about)
 {
 	struct pcpu_config config = small_config(2);
 	const char *text = NULL;
 	struct pcpu *pcpu;
 
 	config.first_chunk = PCPU_FIRST_EMBED;
-	config.log = swallow;
+	config.log = note_text;
 	config.arg = &text;
 	pcpu = create(&config);
 	CHECK(!pcpu_map(pcpu, pcpu->first_chunk, 0, 1));
@@ -523,14 +523,14 @@ TEST(touching_an_immutable_chunk_is_warned_about)
 	pcpu_destroy(pcpu);
 }
 
-/* two at once, of which the first is told; both are counted */
-TEST(of_several_warnings_in_one_call_the_first_is_told)
+/* the log has room for one; both are counted */
+TEST(of_several_warnings_in_one_call_the_first_is_reported)
 {
 	struct pcpu_config config = small_config(2);
 	const char *text = NULL;
 	struct pcpu *pcpu;
 
-	config.log = swallow;
+	config.log = note_text;
 	config.arg = &text;
 	pcpu = create(&config);
 	fake_warn(&pcpu->kernel, "first");

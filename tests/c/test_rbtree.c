@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_rbtree.c - red-black trees against a sorted array, and both rules after
- * every step.
+ * test_rbtree.c - red-black trees compared with a sorted array; their rules are
+ * checked after every step.
  */
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@ struct item {
 
 static struct rb_root root;
 static struct item items[MAX];	/* item i has key i */
-static bool in_tree[MAX];	/* the sorted array: which keys are there */
+static bool in_tree[MAX];	/* the sorted array: the keys of the tree */
 
 static int key_of(const struct rb_node *node)
 {
@@ -52,7 +52,7 @@ static void clear(void)
 		in_tree[key] = false;
 }
 
-/* black nodes on each path below @node, or -1 when a rule is broken */
+/* black nodes on each path below @node, or -1 if a rule is broken */
 static int black_height(const struct rb_node *node)
 {
 	int left, right;
@@ -78,7 +78,7 @@ static bool rules_hold(void)
 	return black_height(root.node) >= 0;
 }
 
-/* whether first and next, then prev, give the keys of the sorted array */
+/* whether a walk from the first node returns the keys of the sorted array */
 static bool order_holds(void)
 {
 	struct rb_node *node = fake_rb_first(&root);
@@ -103,7 +103,7 @@ TEST(an_empty_tree_has_no_first)
 	CHECK(rules_hold());
 }
 
-TEST(a_single_node_is_black_and_alone)
+TEST(a_single_node_is_black_and_has_no_next)
 {
 	clear();
 	insert(5);
@@ -137,11 +137,11 @@ TEST(descending_keys_stay_balanced)
 TEST(every_node_of_small_trees_can_be_erased)
 {
 	for (int size = 1; size <= 40; size++) {
-		for (int gone = 0; gone < size; gone++) {
+		for (int erased = 0; erased < size; erased++) {
 			clear();
 			for (int key = 0; key < size; key++)
 				insert(key);
-			erase(gone);
+			erase(erased);
 			CHECK(rules_hold());
 			CHECK(order_holds());
 		}
@@ -164,7 +164,7 @@ TEST(random_inserts_and_erases_match_a_sorted_array)
 	}
 }
 
-TEST(erasing_all_in_random_order_leaves_nothing)
+TEST(erasing_all_in_random_order_leaves_an_empty_tree)
 {
 	int left = MAX;
 

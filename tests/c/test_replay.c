@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_replay.c - pcpu_replay(): a stream of operations and its figures.
+ * test_replay.c - pcpu_replay(): runs operations and computes figures.
  */
 #include "small.h"
 
@@ -11,7 +11,7 @@ static const struct pcpu_kind kinds[] = {
 	{ 8, 8 }, { 100, 4 }, { UNIT, 8 }, { 0, 8 },
 };
 
-enum { EIGHT, HUNDRED, WHOLE, BAD };	/* names of the kinds */
+enum { EIGHT, HUNDRED, WHOLE, BAD };	/* indices of kinds */
 
 static struct pcpu_replay_handle handles[HANDLES];
 static int64_t pointers[16];
@@ -31,14 +31,14 @@ static void start(const struct pcpu_op *ops)
 	};
 }
 
-static void swallow(void *arg, int about, const char *text)
+static void ignore_text(void *arg, int about, const char *text)
 {
 	(void)about;
 	(void)arg;
 	(void)text;
 }
 
-TEST(operations_run_in_order_and_give_their_pointers)
+TEST(operations_run_in_order_and_store_their_pointers)
 {
 	const struct pcpu_op ops[] = {
 		{ 0xa, 0, EIGHT },
@@ -61,7 +61,7 @@ TEST(operations_run_in_order_and_give_their_pointers)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_replay_may_run_without_noting_pointers)
+TEST(a_replay_may_run_without_storing_pointers)
 {
 	const struct pcpu_op ops[] = { { 0xa, 0, EIGHT } };
 	struct pcpu *pcpu = small(2);
@@ -73,8 +73,8 @@ TEST(a_replay_may_run_without_noting_pointers)
 	pcpu_destroy(pcpu);
 }
 
-/* frees of areas from before the recording, and of empty handles */
-TEST(orphans_and_empty_slots_are_skipped)
+/* frees of areas that are older than the recording, and of empty handles */
+TEST(orphan_frees_and_frees_of_empty_handles_are_skipped)
 {
 	const struct pcpu_op ops[] = {
 		{ 0xa, PCPU_OP_ORPHAN, PCPU_OP_FREE },
@@ -89,7 +89,7 @@ TEST(orphans_and_empty_slots_are_skipped)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_slot_in_use_is_freed_first)
+TEST(a_live_handle_is_freed_first)
 {
 	const struct pcpu_op ops[] = {
 		{ 0xa, 0, EIGHT },
@@ -105,7 +105,7 @@ TEST(a_slot_in_use_is_freed_first)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_failed_operation_is_noted_and_the_run_goes_on)
+TEST(a_failed_operation_is_counted_and_the_replay_continues)
 {
 	const struct pcpu_op ops[] = {
 		{ 0xa, 0, BAD },
@@ -116,7 +116,7 @@ TEST(a_failed_operation_is_noted_and_the_run_goes_on)
 	struct pcpu_config config = small_config(2);
 	struct pcpu *pcpu;
 
-	config.log = swallow;
+	config.log = ignore_text;
 	pcpu = create(&config);
 	fail_at(pcpu, PCPU_GET_VM_AREA, 1);
 	start(ops);
@@ -131,8 +131,8 @@ TEST(a_failed_operation_is_noted_and_the_run_goes_on)
 	pcpu_destroy(pcpu);
 }
 
-/* an allocation that fails leaves its handle empty: the old area is gone */
-TEST(a_slot_whose_new_area_fails_is_empty)
+/* the old area is freed before the allocation that fails */
+TEST(a_handle_is_empty_after_a_failed_allocation)
 {
 	const struct pcpu_op ops[] = { { 0xa, 0, EIGHT }, { 0xa, 0, WHOLE } };
 	struct pcpu *pcpu = small(2);
@@ -146,7 +146,7 @@ TEST(a_slot_whose_new_area_fails_is_empty)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_pinned_area_stays_in_its_slot)
+TEST(a_pinned_area_keeps_its_handle)
 {
 	const struct pcpu_op ops[] = {
 		{ 0xa, 0, EIGHT },
@@ -205,8 +205,8 @@ TEST(figures_follow_live_bytes_and_pages)
 	pcpu_destroy(pcpu);
 }
 
-/* the most pages may be held when few bytes live: the chunk stays */
-TEST(most_pages_and_most_bytes_are_different_moments)
+/* pages may be most when live bytes are few: freed areas leave their pages */
+TEST(peaks_of_pages_and_of_bytes_are_independent)
 {
 	const struct pcpu_op ops[] = {
 		{ 0xa, 0, HUNDRED },
@@ -224,9 +224,9 @@ TEST(most_pages_and_most_bytes_are_different_moments)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_run_in_pieces_is_the_same_as_in_one)
+TEST(a_replay_in_pieces_equals_one_in_full)
 {
-	struct pcpu *whole = small(2), *pieces = small(2);
+	struct pcpu *full = small(2), *pieces = small(2);
 	struct pcpu_op ops[200];
 	struct pcpu_replay at_once;
 	char map[TEXT];
@@ -236,7 +236,7 @@ TEST(a_run_in_pieces_is_the_same_as_in_one)
 			pick(3) ? pick(3) : PCPU_OP_FREE };
 	start(ops);
 	replay.pointers = NULL;
-	CHECK(!pcpu_replay(whole, &replay, 0, 200));
+	CHECK(!pcpu_replay(full, &replay, 0, 200));
 	at_once = replay;
 	start(ops);
 	replay.pointers = NULL;
@@ -247,20 +247,20 @@ TEST(a_run_in_pieces_is_the_same_as_in_one)
 	CHECK(replay.pages_at_peak == at_once.pages_at_peak);
 	CHECK(replay.peak_pages == at_once.peak_pages);
 	CHECK(replay.peak_chunks == at_once.peak_chunks);
-	strcpy(map, map_of(whole, 0));
+	strcpy(map, map_of(full, 0));
 	CHECK_MAP(pieces, 0, map);
-	strcpy(map, slots_of(whole));
+	strcpy(map, slots_of(full));
 	CHECK_SLOTS(pieces, map);
-	pcpu_destroy(whole);
+	pcpu_destroy(full);
 	pcpu_destroy(pieces);
 }
 
-TEST(an_array_that_is_promised_and_not_there_is_refused)
+TEST(a_null_array_with_a_length_is_refused)
 {
 	static const struct pcpu_op ops[] = { { 0xa, 0, EIGHT } };
 	struct pcpu *pcpu = small(2);
 
-	/* nothing is promised */
+	/* all lengths are 0 */
 	replay = (struct pcpu_replay){ 0 };
 	CHECK(!pcpu_replay_check(&replay, 0));
 	CHECK(!pcpu_replay(pcpu, &replay, 0, 0));
@@ -281,16 +281,16 @@ TEST(an_array_that_is_promised_and_not_there_is_refused)
 	CHECK(pcpu_replay_check(&replay, 1) == -PCPU_E_NULL);
 	CHECK(pcpu_replay(pcpu, &replay, 0, 1) == -PCPU_E_NULL);
 
-	/* to look at operations takes no handles */
+	/* a check needs no handles */
 	start(ops);
 	replay.handles = NULL;
 	CHECK(!pcpu_replay_check(&replay, 1));
 	CHECK(pcpu_replay(pcpu, &replay, 0, 1) == -PCPU_E_NULL);
-	CHECK(info_of(pcpu).pages == 4);	/* the static area's alone */
+	CHECK(info_of(pcpu).pages == 4);	/* only the static area's */
 	pcpu_destroy(pcpu);
 }
 
-TEST(an_invalid_operation_is_refused_with_nothing_done)
+TEST(an_invalid_operation_is_refused_before_any_runs)
 {
 	const struct pcpu_op bad[] = {
 		{ 0xa, HANDLES, EIGHT },		/* no such handle */
@@ -308,7 +308,7 @@ TEST(an_invalid_operation_is_refused_with_nothing_done)
 		start(ops);
 		CHECK(pcpu_replay_check(&replay, 2) == -PCPU_E_TRACE);
 		CHECK(!pcpu_replay_check(&replay, 1));
-		/* outside of what is asked for it does no harm */
+		/* outside the requested range it is not an error */
 		CHECK(!pcpu_replay(pcpu, &replay, 0, 1));
 		CHECK(handles[1].ptr == BASE + STATIC);
 		CHECK(pcpu_replay(pcpu, &replay, 1, 2) == -PCPU_E_TRACE);
@@ -318,14 +318,14 @@ TEST(an_invalid_operation_is_refused_with_nothing_done)
 }
 
 /*
- * Somebody writes to the operations after they were looked at: here the run
- * itself, whose first pointer lands on the second operation.
+ * The operations change after the check: here the replay itself stores its
+ * first pointer in the second operation.
  *
  *	ops[0]			ops[1]
  *	| key  | handle | kind |	| key  | handle | kind |
  *					<- pointers[0] ->
  */
-TEST(an_operation_that_changes_under_way_is_not_run)
+TEST(an_operation_that_changes_during_the_replay_is_not_run)
 {
 	struct pcpu_op ops[] = { { 0xa, 0, EIGHT }, { 0xb, 1, EIGHT } };
 	struct pcpu *pcpu = small(2);
@@ -338,7 +338,7 @@ TEST(an_operation_that_changes_under_way_is_not_run)
 	pcpu_destroy(pcpu);
 }
 
-TEST(time_is_added_up)
+TEST(elapsed_time_is_summed)
 {
 	struct pcpu *pcpu = small(2);
 	struct pcpu_op ops[1000];
@@ -356,8 +356,8 @@ TEST(time_is_added_up)
 	pcpu_destroy(pcpu);
 }
 
-/* a trace made by hand may set and clear faults on its way */
-TEST(faults_are_set_and_cleared_where_the_trace_says)
+/* a trace may contain operations that set and clear faults */
+TEST(faults_are_set_and_cleared_by_operations)
 {
 	static const struct pcpu_replay_fault faults[] = {
 		{ .site = PCPU_ALLOC_PAGE,
@@ -386,7 +386,7 @@ TEST(faults_are_set_and_cleared_where_the_trace_says)
 	pcpu_destroy(pcpu);
 }
 
-TEST(an_impossible_fault_is_noted_and_the_run_goes_on)
+TEST(an_invalid_fault_is_counted_and_the_replay_continues)
 {
 	static const struct pcpu_replay_fault faults[] = {
 		{ .site = PCPU_KFREE, .clear = 1 },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_slab.c - kmalloc and kfree: what they give and what they count.
+ * test_slab.c - kmalloc and kfree: their results and their counts.
  */
 #include <string.h>
 
@@ -20,7 +20,7 @@ static void start(void)
 	memset(&kernel, 0, sizeof(kernel));
 }
 
-TEST(kmalloc_gives_memory_and_kfree_takes_it)
+TEST(kmalloc_returns_memory_and_kfree_frees_it)
 {
 	char *mem;
 
@@ -33,7 +33,7 @@ TEST(kmalloc_gives_memory_and_kfree_takes_it)
 	CHECK(count(PCPU_KFREE) == 1);
 }
 
-TEST(kzalloc_gives_zeroes)
+TEST(kzalloc_returns_zeroed_memory)
 {
 	char *mem;
 	int sum = 0;
@@ -47,7 +47,7 @@ TEST(kzalloc_gives_zeroes)
 	fake_kfree(&kernel, mem);
 }
 
-TEST(kmalloc_of_nothing_gives_a_token_that_is_not_counted)
+TEST(kmalloc_of_zero_bytes_returns_a_token_that_is_not_counted)
 {
 	void *token;
 
@@ -60,7 +60,7 @@ TEST(kmalloc_of_nothing_gives_a_token_that_is_not_counted)
 	CHECK(count(PCPU_KFREE) == 0);
 }
 
-TEST(kmalloc_of_nothing_never_fails)
+TEST(kmalloc_of_zero_bytes_never_fails)
 {
 	struct pcpu_fault fault = { 1, 1, 1, 1.0, 0 };
 

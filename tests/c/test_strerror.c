@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_strerror.c - every error code has words, every service a name.
+ * test_strerror.c - every error code has a message, every service a name.
  */
 #include <string.h>
 
@@ -34,7 +34,7 @@ TEST(services_have_the_names_of_the_kernel)
 		CHECK(!strcmp(pcpu_service_name(all[i].service), all[i].name));
 }
 
-TEST(what_is_no_service_has_no_name)
+TEST(an_unknown_service_has_no_name)
 {
 	CHECK(!pcpu_service_name(-1));
 	CHECK(!pcpu_service_name(PCPU_NR_SERVICES));
@@ -42,7 +42,7 @@ TEST(what_is_no_service_has_no_name)
 	CHECK(!pcpu_service_name(INT32_MAX));
 }
 
-TEST(every_code_has_words_of_its_own)
+TEST(every_code_has_a_message_of_its_own)
 {
 	for (int a = 0; a <= PCPU_E_HOOKS; a++) {
 		CHECK(strcmp(pcpu_strerror(-a), "unknown error"));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_table.c - the hash table of the trace reader against a plain array.
+ * test_table.c - the trace reader's hash table, compared with a plain array.
  */
 #include <stdlib.h>
 
@@ -30,7 +30,7 @@ TEST(any_key_can_be_stored)
 	free(table.cells);
 }
 
-/* pointers differ in a few low bits, so that many share a run of cells */
+/* the keys differ in a few low bits, so that many share a run of cells */
 TEST(random_puts_and_dels_match_an_array)
 {
 	struct table table = { 0 };
@@ -39,7 +39,7 @@ TEST(random_puts_and_dels_match_an_array)
 	for (int i = 0; i < KEYS; i++)
 		model[i] = TABLE_NONE;
 	for (int step = 0; step < 50000; step++) {
-		/* mostly few live keys, then many: runs short and long */
+		/* few live keys, then many: short and long runs */
 		uint32_t i = pick(step % 10000 < 5000 ? KEYS / 10 : KEYS);
 		uint64_t key = 0x607e00001000u + 8 * (uint64_t)i;
 
@@ -58,7 +58,7 @@ TEST(random_puts_and_dels_match_an_array)
 	free(table.cells);
 }
 
-/* keys whose home is the last cell: their run goes on at the first */
+/* the hash of the keys is the last cell: their run continues at the first */
 TEST(a_run_across_the_end_survives_a_removal)
 {
 	struct table table = { 0 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_this_cpu.c - the CPU that a thread runs on, however it is found out.
+ * test_this_cpu.c - pcpu_this_cpu(), with and without restartable sequences.
  */
 #define _GNU_SOURCE 1	/* sched_setaffinity */
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include "cpus.h"
 #include "small.h"
 
-/* this program is linked with --wrap: sched_getcpu() is what a test says */
+/* this program is linked with --wrap, so that a test can let it fail */
 static int getcpu_calls;
 static bool getcpu_is_filtered;
 
@@ -36,7 +36,7 @@ static void *in_thread(void *test)
 	return NULL;
 }
 
-/* a thread that is bound to a CPU, or has no registration, must not stay */
+/* in a thread of its own, because a test binds or unregisters it */
 static void run_in_thread(void (*test)(void))
 {
 	pthread_t thread;
@@ -45,19 +45,19 @@ static void run_in_thread(void (*test)(void))
 	pthread_join(thread, NULL);
 }
 
-TEST(a_thread_that_is_bound_to_a_cpu_runs_there)
+TEST(the_cpu_of_a_bound_thread_is_returned)
 {
 	run_in_thread(check_each_cpu);
 }
 
-TEST(the_system_is_asked_only_if_the_thread_has_no_area)
+TEST(sched_getcpu_is_called_only_without_an_rseq_area)
 {
 	getcpu_calls = 0;
 	run_in_thread(check_each_cpu);
 	CHECK(getcpu_calls == (pcpu_rseq_area() ? 0 : usable_cpus()));
 }
 
-TEST(the_areas_can_be_switched_off)
+TEST(rseq_areas_can_be_switched_off)
 {
 	CHECK(!is_switched_off() || !pcpu_rseq_area());
 }
@@ -72,7 +72,7 @@ static void check_unregistered(void)
 	CHECK(getcpu_calls == usable_cpus());
 }
 
-TEST(a_thread_that_is_not_registered_asks_the_system)
+TEST(a_thread_that_is_not_registered_calls_sched_getcpu)
 {
 	run_in_thread(check_unregistered);
 }
@@ -85,7 +85,7 @@ static void check_filtered(void)
 	getcpu_is_filtered = false;
 }
 
-TEST(a_system_that_does_not_tell_is_an_error)
+TEST(a_failed_sched_getcpu_is_an_error)
 {
 	run_in_thread(check_filtered);
 }
@@ -108,12 +108,12 @@ static void check_counter_filtered(void)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_counter_counts_even_then)
+TEST(a_counter_counts_even_without_sched_getcpu)
 {
 	run_in_thread(check_counter_filtered);
 }
 
-TEST(all_this_holds_without_areas)
+TEST(all_tests_pass_without_restartable_sequences)
 {
 	check_all_without_rseq();
 }

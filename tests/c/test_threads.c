@@ -2,8 +2,9 @@
 /*
  * test_threads.c - allocators under many threads, and across forks.
  *
- * `make sanitize` runs it under ThreadSanitizer too, with a million operations:
- * areas that overlap, or memory that is cleared too late, are races then.
+ * `make sanitize` also runs it under ThreadSanitizer, with a million
+ * operations, which reports areas that overlap, and memory that is cleared too
+ * late, as races.
  */
 #define _GNU_SOURCE 1	/* fork, alarm, mincore */
 #include <pthread.h>
@@ -19,7 +20,7 @@
 #include "small.h"
 
 #define THREADS		8
-#define HELD		48	/* areas that a thread holds at the most */
+#define MAX_HELD	48	/* areas that a thread has at most */
 #define BATCH		8
 #define HANDLES		4
 
@@ -31,31 +32,31 @@
 #define FORKS		10
 #endif
 
-/* an area that a thread holds */
+/* a live area of a thread */
 struct held {
 	int64_t ptr;		/* its pointer */
-	int64_t size;		/* bytes asked for */
+	int64_t size;		/* requested bytes */
 };
 
 struct worker {
-	pthread_t thread;	/* who works */
-	struct pcpu *pcpu;	/* on what */
-	uint32_t random;	/* state of its dice */
-	int wrong_line;		/* of the first check that failed, or 0 */
-	int nr_held;		/* areas held */
-	struct held held[HELD];	/* areas that are this thread's own */
-	struct pcpu_replay_handle handles[HANDLES]; /* and those of its replays */
+	pthread_t thread;	/* runs the work */
+	struct pcpu *pcpu;	/* the allocator that it uses */
+	uint32_t random;	/* state of its random numbers */
+	int wrong_line;		/* of the first failed check, or 0 */
+	int nr_held;		/* number of areas in @held */
+	struct held held[MAX_HELD]; /* live areas of this thread */
+	struct pcpu_replay_handle handles[HANDLES]; /* areas of its replays */
 };
 
 static struct worker workers[THREADS];
 static atomic_bool stop;
-static _Atomic int64_t offered;	/* an area of somebody, to be pinned by all */
+static _Atomic int64_t offered;	/* an area that any thread may pin */
 
-/* CHECK() is for the main thread: a worker notes its first failure */
+/* CHECK() is for the main thread: a worker records its first failure */
 #define SURE(cond) \
 	((cond) || w->wrong_line ? (void)0 : (void)(w->wrong_line = __LINE__))
 
-static unsigned int dice(struct worker *w, unsigned int n)
+static unsigned int random_below(struct worker *w, unsigned int n)
 {
 	w->random = w->random * 1664525 + 1013904223;
 	return (w->random >> 16) % n;
@@ -94,12 +95,12 @@ static bool is_reserved(int64_t address)
 			&in_core);
 }
 
-/* --- forks: the helpers, and the test that has to be the first */
+/* --- forks: helpers, and the test that must be the first */
 
 /*
- * A child has one thread and must not wait for one that it does not have.
- * Neither must it meet the heap of a sanitizer, whose locks a fork does not
- * wait for: so the map is long enough beforehand, and nothing calls malloc.
+ * The child of a fork must not use the heap of a sanitizer, because a fork does
+ * not wait for the heap's locks.  Let the map grow in advance, so that later
+ * requests do not call malloc().
  */
 static struct pcpu *without_malloc(void)
 {
@@ -136,14 +137,14 @@ static bool serves(struct pcpu *pcpu)
 	       !pcpu_free(pcpu, ptr);
 }
 
-static bool ends_well(pid_t child)
+static bool succeeds(pid_t child)
 {
 	int status;
 
 	return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
-/* a child uses the allocator, and so does a child of its own */
+/* a child and a grandchild use the allocator */
 static bool fork_and_use(struct pcpu *pcpu)
 {
 	pid_t child = fork();
@@ -158,13 +159,13 @@ static bool fork_and_use(struct pcpu *pcpu)
 			alarm(10);
 			_exit(!serves(pcpu));
 		}
-		_exit(!(good && ends_well(child)));
+		_exit(!(good && succeeds(child)));
 	}
-	return ends_well(child);
+	return succeeds(child);
 }
 
-static struct pcpu *of_handlers;	/* what the handlers below use */
-static int handled;		/* how often they could */
+static struct pcpu *of_handlers;	/* the allocator of the fork handlers */
+static int handled;		/* the handlers' successful uses */
 
 static void use_in_handler(void)
 {
@@ -173,9 +174,9 @@ static void use_in_handler(void)
 }
 
 /*
- * Forks were watched only once the first allocator was made.  A program's own
- * handlers, added before that, ran with all locks held, and waited forever: so
- * this has to be the first test.
+ * The library used to register its fork handlers with the first allocator.  A
+ * program's own handlers, registered earlier, ran with all locks held and
+ * waited forever.  So this must be the first test: no allocator exists yet.
  */
 TEST(a_fork_handler_may_use_an_allocator)
 {
@@ -191,9 +192,9 @@ TEST(a_fork_handler_may_use_an_allocator)
 	of_handlers = NULL;
 }
 
-/* --- what a worker does */
+/* --- the operations of a worker */
 
-/* a new area is zero; from now on it bears the thread's number */
+/* check that a new area is zero, and write the thread's number to it */
 static void hold(struct worker *w, int64_t ptr, int64_t size)
 {
 	char *copy = (char *)(uintptr_t)pcpu_address(w->pcpu, ptr, 1);
@@ -203,10 +204,10 @@ static void hold(struct worker *w, int64_t ptr, int64_t size)
 	w->held[w->nr_held++] = (struct held){ ptr, size };
 }
 
-/* nobody else has written there */
-static struct held let_go(struct worker *w)
+/* remove an area from the list; check that no other thread wrote to it */
+static struct held take_held(struct worker *w)
 {
-	int i = (int)dice(w, (unsigned int)w->nr_held);
+	int i = (int)random_below(w, (unsigned int)w->nr_held);
 	struct held held = w->held[i];
 	int64_t address = pcpu_address(w->pcpu, held.ptr, 1);
 	const char *copy = (const char *)(uintptr_t)address;
@@ -219,10 +220,10 @@ static struct held let_go(struct worker *w)
 
 static void do_alloc(struct worker *w)
 {
-	int64_t size = 1 + dice(w, dice(w, 20) ? 64 : 9000);
+	int64_t size = 1 + random_below(w, random_below(w, 20) ? 64 : 9000);
 	int64_t ptr;
 
-	if (w->nr_held == HELD)
+	if (w->nr_held == MAX_HELD)
 		return;
 	ptr = pcpu_alloc(w->pcpu, size, 4);
 	SURE(ptr > 0);
@@ -236,8 +237,8 @@ static void do_free(struct worker *w)
 
 	if (!w->nr_held)
 		return;
-	ptr = let_go(w).ptr;
-	/* another thread may look at it, but not for long */
+	ptr = take_held(w).ptr;
+	/* another thread may pin it for a moment */
 	while ((err = pcpu_free(w->pcpu, ptr)) == -PCPU_E_PINNED) {
 		atomic_store(&offered, 0);
 		sched_yield();
@@ -250,10 +251,10 @@ static void do_alloc_many(struct worker *w)
 	int64_t sizes[BATCH], ptrs[BATCH];
 	size_t at;
 
-	if (w->nr_held + BATCH > HELD)
+	if (w->nr_held + BATCH > MAX_HELD)
 		return;
 	for (int i = 0; i < BATCH; i++)
-		sizes[i] = 1 + dice(w, 200);
+		sizes[i] = 1 + random_below(w, 200);
 	SURE(!pcpu_alloc_many(w->pcpu, sizes, 8, BATCH, 4, ptrs, &at));
 	for (int i = 0; i < BATCH; i++)
 		hold(w, ptrs[i], sizes[i]);
@@ -266,7 +267,7 @@ static void do_free_many(struct worker *w)
 	int n = 0, err;
 
 	while (n < BATCH && w->nr_held)
-		ptrs[n++] = let_go(w).ptr;
+		ptrs[n++] = take_held(w).ptr;
 	while ((err = pcpu_free_many(w->pcpu, ptrs, 8, (size_t)n, &at)) ==
 	       -PCPU_E_PINNED) {
 		atomic_store(&offered, 0);
@@ -282,13 +283,13 @@ static void do_locate(struct worker *w)
 
 	if (!w->nr_held)
 		return;
-	held = &w->held[dice(w, (unsigned int)w->nr_held)];
+	held = &w->held[random_below(w, (unsigned int)w->nr_held)];
 	SURE(!pcpu_locate(w->pcpu, held->ptr, &location));
 	SURE(location.size >= held->size);
 	atomic_store(&offered, held->ptr);
 }
 
-/* an area of anybody: it is there or it is not, but never goes meanwhile */
+/* the area of any thread: if the pin succeeds, the area stays */
 static void do_pin(struct worker *w)
 {
 	struct pcpu_pin pin = { 0 };
@@ -317,15 +318,16 @@ static void do_replay(struct worker *w)
 	};
 
 	for (int i = 0; i < BATCH; i++)
-		ops[i] = (struct pcpu_op){ 0, dice(w, HANDLES),
-			dice(w, 2) ? dice(w, 2) : PCPU_OP_FREE };
+		ops[i] = (struct pcpu_op){ 0, random_below(w, HANDLES),
+			random_below(w, 2) ? random_below(w, 2) :
+					     PCPU_OP_FREE };
 	SURE(!pcpu_replay(w->pcpu, &replay, 0, BATCH));
-	/* a pointer that was offered once may be in a handle now, and pinned */
+	/* the area of a handle may have an offered pointer and be pinned */
 	for (int i = 0; i < BATCH; i++)
 		SURE(pointers[i] >= 0 || pointers[i] == -PCPU_E_PINNED);
 }
 
-static void do_look(struct worker *w)
+static void do_query(struct worker *w)
 {
 	uint64_t calls[PCPU_NR_SERVICES];
 	struct pcpu_info info;
@@ -334,7 +336,7 @@ static void do_look(struct worker *w)
 
 	SURE(!pcpu_counters(w->pcpu, calls));
 	SURE(!pcpu_info(w->pcpu, &info));
-	if (dice(w, 50))
+	if (random_below(w, 50))
 		return;
 	snapshot = pcpu_snapshot_take(w->pcpu, &error);
 	SURE(snapshot && snapshot->nr_chunks > 0);
@@ -347,17 +349,17 @@ static void *do_all(void *arg)
 		do_alloc, do_alloc, do_alloc, do_alloc, do_alloc,
 		do_free, do_free, do_free, do_free,
 		do_alloc_many, do_free_many, do_locate, do_pin, do_replay,
-		do_look,
+		do_query,
 	};
 	struct worker *w = arg;
 
 	for (int i = 0; i < OPERATIONS; i++)
-		operations[dice(w, sizeof(operations) /
+		operations[random_below(w, sizeof(operations) /
 				   sizeof(operations[0]))](w);
 	return NULL;
 }
 
-/* --- nothing is lost */
+/* --- the final state */
 
 static int by_held_ptr(const void *a, const void *b)
 {
@@ -366,7 +368,7 @@ static int by_held_ptr(const void *a, const void *b)
 	return (x->ptr > y->ptr) - (x->ptr < y->ptr);
 }
 
-/* what all threads hold in the end, by pointer */
+/* all live areas, in order of pointer */
 static int gather(struct held *all)
 {
 	int n = 0;
@@ -386,7 +388,7 @@ static int gather(struct held *all)
 	return n;
 }
 
-/* map entries in use, but for the static area */
+/* the number of live areas, without the static area */
 static int areas_in_use(struct pcpu *pcpu)
 {
 	int error, n = -1;
@@ -400,10 +402,10 @@ static int areas_in_use(struct pcpu *pcpu)
 	return n;
 }
 
-/* the allocator served one thread before there were others */
-TEST(many_threads_lose_nothing)
+/* the allocator serves one thread before the others start */
+TEST(areas_of_many_threads_do_not_overlap_or_get_lost)
 {
-	static struct held all[THREADS * (HELD + HANDLES)];
+	static struct held all[THREADS * (MAX_HELD + HANDLES)];
 	struct pcpu_config config = mapped_config(2);
 	struct pcpu *pcpu = create(&config);
 	int n;
@@ -438,7 +440,7 @@ static void *use_until_closed(void *arg)
 		SURE(ptr > 0);
 		err = pcpu_pin(w->pcpu, ptr, 0, &pin);
 		SURE(!err || err == -PCPU_E_CLOSED);
-		/* with a pin it is not closed: the memory is there */
+		/* a pin prevents the close, so the memory is mapped */
 		if (!err)
 			*(volatile char *)(uintptr_t)pin.address = 1;
 		pcpu_unpin(&pin);
@@ -451,7 +453,7 @@ static void *use_until_closed(void *arg)
 	return NULL;
 }
 
-TEST(close_ends_the_work_of_others)
+TEST(close_is_seen_by_other_threads)
 {
 	for (int round = 0; round < 20; round++) {
 		struct pcpu_config config = mapped_config(2);
@@ -467,7 +469,7 @@ TEST(close_ends_the_work_of_others)
 }
 
 static pthread_barrier_t pinned;
-static int64_t shared;		/* an area that all pin */
+static int64_t shared;		/* an area that all threads pin */
 
 static void *pin_and_unpin(void *arg)
 {
@@ -476,15 +478,15 @@ static void *pin_and_unpin(void *arg)
 
 	SURE(!pcpu_pin(w->pcpu, shared, 0, &pin));
 	pthread_barrier_wait(&pinned);
-	/* from here on the handle may go with any other pin, not before ours */
-	for (unsigned int n = dice(w, 3); n; n--)
+	/* the last unpin frees the allocator, so it stays until ours */
+	for (unsigned int n = random_below(w, 3); n; n--)
 		sched_yield();
 	(void)*(volatile char *)(uintptr_t)pin.address;
 	pcpu_unpin(&pin);
 	return NULL;
 }
 
-TEST(the_last_of_many_unpins_destroys)
+TEST(the_last_of_many_unpins_completes_a_destroy)
 {
 	for (int round = 0; round < 50; round++) {
 		struct pcpu_config config = mapped_config(2);
@@ -505,7 +507,7 @@ TEST(the_last_of_many_unpins_destroys)
 
 /* --- forks */
 
-TEST(a_child_forked_while_others_are_inside_goes_on)
+TEST(a_child_forked_during_calls_of_other_threads_can_continue)
 {
 	struct pcpu *pcpu = without_malloc();
 	int forks = 0;
@@ -544,10 +546,10 @@ static void use_older(void *arg, const struct pcpu_event *event)
 }
 
 /*
- * A fork takes the locks of the newest allocators first, as a hook does that
- * uses an older one.  The other way round, each may wait for the other.
+ * A fork takes the locks of the newest allocators first, and so does a hook
+ * that uses an older one.  In the opposite order they could deadlock.
  */
-TEST(a_hook_may_use_an_older_allocator_beside_forks)
+TEST(a_hook_may_use_an_older_allocator_during_forks)
 {
 	struct pcpu_hooks hooks = { .event = use_older };
 	struct pcpu_config config = mapped_config(2);
@@ -559,7 +561,7 @@ TEST(a_hook_may_use_an_older_allocator_beside_forks)
 	pcpu = create(&config);
 	start(alloc_and_free, pcpu);
 	do {
-		alarm(10);	/* ends us when they wait for one another */
+		alarm(10);	/* ends the test at a deadlock */
 	} while (fork_and_use(older) && ++forks < 10 * FORKS);
 	alarm(0);
 	CHECK(forks == 10 * FORKS);
@@ -569,7 +571,7 @@ TEST(a_hook_may_use_an_older_allocator_beside_forks)
 }
 
 /* each fork takes the locks of all allocators; their number changes */
-TEST(allocators_come_and_go_beside_forks)
+TEST(allocators_can_be_created_and_destroyed_during_forks)
 {
 	struct pcpu *pcpu = without_malloc();
 	int forks = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_trace.c - what kernels print becomes operations: both texts, old and
- * new fields, and every reason to refuse a line.
+ * test_trace.c - the trace reader: both text formats, old and new fields, and
+ * every reason to refuse a line.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@
 #define FREE(off, ptr) \
 	"base_addr=00000000aaaa0000 off=" #off " ptr=00000000" #ptr "\n"
 
-/* what ftrace and perf script put before them */
+/* the starts of lines as ftrace and perf script print them */
 #define FT_ALLOC	"            bash-2090    [000] .....   522.635392: " \
 			"percpu_alloc_percpu: "
 #define FT_FREE		"             seq-2093    [001] d..1.   522.644762: " \
@@ -36,7 +36,7 @@ static const struct pcpu_op *ops;
 static const struct pcpu_trace_note *notes;
 static size_t nr_ops;
 
-static void look(void)
+static void read_results(void)
 {
 	size_t nr_notes;
 
@@ -59,7 +59,7 @@ static int read_pieces(const char *text, size_t n, size_t piece)
 				      n - at < piece ? n - at : piece);
 	if (!err)
 		err = pcpu_trace_finish(reader);
-	look();
+	read_results();
 	return err;
 }
 
@@ -154,7 +154,7 @@ TEST(fields_are_found_by_name_and_not_by_position)
 	done();
 }
 
-TEST(a_call_site_in_a_module_has_a_blank)
+TEST(a_call_site_in_a_module_contains_a_space)
 {
 	CHECK(!read_text(FT_ALLOC
 			 "call_site=veth_init+0x1/0x2 [veth] size=16 align=8 "
@@ -167,7 +167,7 @@ TEST(a_call_site_in_a_module_has_a_blank)
 	done();
 }
 
-TEST(size_align_and_site_each_make_a_kind)
+TEST(kinds_differ_in_size_alignment_or_call_site)
 {
 	CHECK(!read_text(FT_ALLOC "call_site=f size=16 align=8 ptr=1\n"
 			 FT_ALLOC "call_site=f size=16 align=8 ptr=2\n"
@@ -184,12 +184,12 @@ TEST(size_align_and_site_each_make_a_kind)
 }
 
 /*
- * Kinds are looked up by a hash; in each pair below both have the same one.
- * The first pair follows from how size and alignment are put together.  The
- * numbers of the others take the hash to where the sites "" and "2", and the
- * two long ones, lead it to the same end.
+ * Kinds are found by a hash, which is equal in each pair below.  In the first
+ * pair size and alignment combine to the same number.  In the second pair the
+ * call sites are "" and "2", in the third they are long; the numbers were
+ * searched for so that the hashes collide.
  */
-TEST(kinds_of_the_same_hash_are_told_apart)
+TEST(kinds_with_the_same_hash_are_distinguished)
 {
 	CHECK(!read_text(
 		FT_ALLOC "size=8 align=1 ptr=1\n"
@@ -208,8 +208,8 @@ TEST(kinds_of_the_same_hash_are_told_apart)
 	done();
 }
 
-/* of one size and hash: the first was given an alignment beyond 2^24 */
-TEST(kinds_that_differ_in_alignment_alone_are_told_apart)
+/* the hash and the size are equal: the first alignment is above 2^24 */
+TEST(kinds_that_differ_only_in_alignment_are_distinguished)
 {
 	CHECK(!read_text(FT_ALLOC "size=8 align=16777224 ptr=1\n"
 			 FT_ALLOC "size=8 align=8 ptr=2\n"));
@@ -217,7 +217,7 @@ TEST(kinds_that_differ_in_alignment_alone_are_told_apart)
 	done();
 }
 
-TEST(slots_are_used_again)
+TEST(handles_are_reused)
 {
 	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=a\n"
 			 FT_ALLOC "size=8 align=8 ptr=b\n"
@@ -230,8 +230,8 @@ TEST(slots_are_used_again)
 	done();
 }
 
-/* a recording begins in mid-life */
-TEST(a_free_of_a_pointer_never_seen_is_an_orphan)
+/* areas may be older than the recording */
+TEST(a_free_of_an_unknown_pointer_is_an_orphan_free)
 {
 	CHECK(!read_text(FT_FREE "ptr=a\n"
 			 FT_ALLOC "size=8 align=8 ptr=a\n"
@@ -244,8 +244,8 @@ TEST(a_free_of_a_pointer_never_seen_is_an_orphan)
 	done();
 }
 
-/* its free was lost: the same handle takes the new area, replay frees the old */
-TEST(a_pointer_allocated_again_keeps_its_slot)
+/* the free was lost: the handle gets the new area, and replay frees the old */
+TEST(a_pointer_that_is_allocated_again_keeps_its_handle)
 {
 	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=a\n"
 			 FT_ALLOC "size=16 align=8 ptr=a\n"
@@ -258,7 +258,7 @@ TEST(a_pointer_allocated_again_keeps_its_slot)
 	done();
 }
 
-TEST(the_other_events_are_counted)
+TEST(other_percpu_events_are_counted)
 {
 	CHECK(!read_text(
 		"x-1 [003] ..... 1.0: percpu_alloc_percpu_fail: reserved=0 "
@@ -279,7 +279,7 @@ TEST(the_other_events_are_counted)
 	done();
 }
 
-TEST(other_lines_are_passed_over)
+TEST(other_lines_are_ignored)
 {
 	CHECK(!read_text(
 		"\n"
@@ -294,7 +294,7 @@ TEST(other_lines_are_passed_over)
 	done();
 }
 
-TEST(an_event_of_a_command_named_like_one_is_read)
+TEST(a_command_may_be_named_like_an_event)
 {
 	CHECK(!read_text("percpu_x: y-1 [000] ..... 1.0: "
 			 "percpu_free_percpu: ptr=a\n"
@@ -305,7 +305,7 @@ TEST(an_event_of_a_command_named_like_one_is_read)
 	done();
 }
 
-TEST(cpus_come_from_the_head_and_from_the_lines)
+TEST(the_number_of_cpus_comes_from_the_header_or_the_lines)
 {
 	CHECK(!read_text("# entries-in-buffer/entries-written: 5/5   #P:8\n"
 			 FT_FREE "ptr=a\n"));
@@ -319,7 +319,7 @@ TEST(cpus_come_from_the_head_and_from_the_lines)
 	done();
 }
 
-TEST(an_event_may_come_without_a_cpu)
+TEST(an_event_may_have_no_cpu)
 {
 	CHECK(!read_text("percpu_free_percpu: ptr=a\n"
 			 "x 1 [00 1.0: percpu:percpu_free_percpu: ptr=a\n"
@@ -329,15 +329,15 @@ TEST(an_event_may_come_without_a_cpu)
 	done();
 }
 
-TEST(a_head_that_ends_early_tells_of_no_loss)
+TEST(an_incomplete_header_reports_no_lost_events)
 {
 	CHECK(!read_text("# entries-in-buffer/entries-written: 5\n"));
 	CHECK(stats.lost == 0);
 	done();
 }
 
-/* each recorder has its own words for what it lost */
-TEST(lost_events_are_added_up)
+/* each recorder reports lost events in its own format */
+TEST(lost_events_are_summed)
 {
 	CHECK(!read_text(
 		"# entries-in-buffer/entries-written: 90/100   #P:2\n"));
@@ -365,7 +365,7 @@ TEST(lost_events_are_added_up)
  *	chunk a	|#.#|###|...|...|	off 0, 2048, 4096 (size 4096)
  *	chunk b	|...|..#|#..|...|	off 8190, size 4
  */
-TEST(what_the_kernel_used_is_measured)
+TEST(the_memory_that_the_kernel_used_is_measured)
 {
 	CHECK(!read_text(
 		FT_ALLOC "size=8 align=8 base_addr=a off=0 ptr=1\n"
@@ -378,7 +378,7 @@ TEST(what_the_kernel_used_is_measured)
 	done();
 }
 
-TEST(a_wild_offset_is_not_believed)
+TEST(an_offset_out_of_range_is_not_counted)
 {
 	CHECK(!read_text(FT_ALLOC "size=8 align=8 base_addr=a "
 			 "off=999999999999999999 ptr=1\n"));
@@ -393,7 +393,7 @@ static bool note_is(size_t i, uint64_t time, uint32_t chunk, uint32_t offset)
 	       notes[i].offset == offset;
 }
 
-/* ftrace prints microseconds, perf script --ns all digits */
+/* ftrace prints microseconds, perf script --ns nanoseconds */
 TEST(each_operation_has_its_time_in_nanoseconds)
 {
 	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=a\n"
@@ -407,7 +407,7 @@ TEST(each_operation_has_its_time_in_nanoseconds)
 }
 
 /* the time of the only event, with @head before its name */
-static uint64_t time_behind(const char *head)
+static uint64_t time_after(const char *head)
 {
 	char text[256];
 
@@ -417,47 +417,47 @@ static uint64_t time_behind(const char *head)
 	return nr_ops ? notes[0].time : 0;
 }
 
-TEST(a_time_is_read_wherever_it_stands)
+TEST(a_time_is_read_at_any_position)
 {
-	CHECK(time_behind("5.25: ") == 5250000000);
-	CHECK(time_behind("[000]5.000001: ") == 5000001000);
-	CHECK(time_behind("x 1 [000] 0.000000: ") == 0);
-	CHECK(time_behind("x 1 5.5: percpu:") == 5500000000);
+	CHECK(time_after("5.25: ") == 5250000000);
+	CHECK(time_after("[000]5.000001: ") == 5000001000);
+	CHECK(time_after("x 1 [000] 0.000000: ") == 0);
+	CHECK(time_after("x 1 5.5: percpu:") == 5500000000);
 	/* perf script -F +period */
-	CHECK(time_behind("x 1 [000] 5.5:    1 percpu:") == 5500000000);
-	/* not a command's name, which is before the CPU */
-	CHECK(time_behind("7.5: 1 [000] 5.5: ") == 5500000000);
-	CHECK(time_behind("7.5: 1 [000] ") == PCPU_NO_TIME);
-	CHECK(time_behind("18446744072.999999999: ") == 18446744072999999999u);
+	CHECK(time_after("x 1 [000] 5.5:    1 percpu:") == 5500000000);
+	/* 7.5 is the name of the command, which is before the CPU */
+	CHECK(time_after("7.5: 1 [000] 5.5: ") == 5500000000);
+	CHECK(time_after("7.5: 1 [000] ") == PCPU_NO_TIME);
+	CHECK(time_after("18446744072.999999999: ") == 18446744072999999999u);
 	done();
 }
 
-/* ftrace's clocks "counter" and "x86-tsc" are whole numbers; -F without time */
-TEST(a_line_without_a_time_in_seconds_tells_none)
+/* ftrace's clocks "counter" and "x86-tsc", and perf script -F without time */
+TEST(a_line_without_a_time_in_seconds_has_no_time)
 {
-	CHECK(time_behind("") == PCPU_NO_TIME);
-	CHECK(time_behind("x-1 [000] d..1 123456789: ") == PCPU_NO_TIME);
-	CHECK(time_behind("x 1 [000] percpu:") == PCPU_NO_TIME);
+	CHECK(time_after("") == PCPU_NO_TIME);
+	CHECK(time_after("x-1 [000] d..1 123456789: ") == PCPU_NO_TIME);
+	CHECK(time_after("x 1 [000] percpu:") == PCPU_NO_TIME);
 	done();
 }
 
-/* operations are worth more than their times */
-TEST(a_damaged_time_is_none)
+/* the operation is still read */
+TEST(a_damaged_time_is_ignored)
 {
-	CHECK(time_behind("x5.5: ") == PCPU_NO_TIME);
-	CHECK(time_behind(".5: ") == PCPU_NO_TIME);
-	CHECK(time_behind("5.: ") == PCPU_NO_TIME);
-	CHECK(time_behind("5.x: ") == PCPU_NO_TIME);
-	CHECK(time_behind("5./: ") == PCPU_NO_TIME);
-	CHECK(time_behind("5.5 ") == PCPU_NO_TIME);
-	CHECK(time_behind("5.5x: ") == PCPU_NO_TIME);
-	CHECK(time_behind("5.1234567890: ") == PCPU_NO_TIME);
-	CHECK(time_behind("18446744073.0: ") == PCPU_NO_TIME);
-	CHECK(time_behind("1000000000000000000.0: ") == PCPU_NO_TIME);
+	CHECK(time_after("x5.5: ") == PCPU_NO_TIME);
+	CHECK(time_after(".5: ") == PCPU_NO_TIME);
+	CHECK(time_after("5.: ") == PCPU_NO_TIME);
+	CHECK(time_after("5.x: ") == PCPU_NO_TIME);
+	CHECK(time_after("5./: ") == PCPU_NO_TIME);
+	CHECK(time_after("5.5 ") == PCPU_NO_TIME);
+	CHECK(time_after("5.5x: ") == PCPU_NO_TIME);
+	CHECK(time_after("5.1234567890: ") == PCPU_NO_TIME);
+	CHECK(time_after("18446744073.0: ") == PCPU_NO_TIME);
+	CHECK(time_after("1000000000000000000.0: ") == PCPU_NO_TIME);
 	done();
 }
 
-TEST(chunks_are_numbered_as_they_appear)
+TEST(chunks_are_numbered_in_order_of_appearance)
 {
 	CHECK(!read_text(
 		FT_FREE "base_addr=c off=16 ptr=9\n"
@@ -472,13 +472,13 @@ TEST(chunks_are_numbered_as_they_appear)
 	CHECK(note_is(1, 522635392000, 1, 64));
 	CHECK(note_is(2, 522635392000, 0, 0));
 	CHECK(note_is(3, 522644762000, 1, 64));
-	/* the address is all that is known */
+	/* a chunk is known by its address only */
 	CHECK(note_is(4, 522635392000, 1, 8));
 	done();
 }
 
-/* chunks count as used by allocations alone, as they always did */
-TEST(a_chunk_that_only_a_free_names_has_a_number_and_does_not_count)
+/* only allocations count a chunk as used */
+TEST(a_chunk_that_only_a_free_names_has_a_number_but_is_not_counted)
 {
 	CHECK(!read_text(FT_FREE "base_addr=a off=16 ptr=9\n"
 			 FT_ALLOC "size=0 align=8 base_addr=b off=0 ptr=1\n"
@@ -488,7 +488,7 @@ TEST(a_chunk_that_only_a_free_names_has_a_number_and_does_not_count)
 	done();
 }
 
-TEST(a_place_that_is_not_told_is_unknown)
+TEST(a_missing_chunk_or_offset_is_unknown)
 {
 	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=1\n"
 			 FT_ALLOC "size=8 align=8 base_addr=a ptr=2\n"
@@ -500,7 +500,7 @@ TEST(a_place_that_is_not_told_is_unknown)
 	done();
 }
 
-TEST(a_wild_offset_is_unknown)
+TEST(an_offset_out_of_range_is_unknown)
 {
 	CHECK(!read_text(FT_FREE "base_addr=a off=67108864 ptr=1\n"
 			 FT_FREE "base_addr=a off=67108865 ptr=1\n"
@@ -511,7 +511,7 @@ TEST(a_wild_offset_is_unknown)
 	done();
 }
 
-TEST(carriage_returns_are_dropped)
+TEST(carriage_returns_are_ignored)
 {
 	CHECK(!read_text("# tracer: nop\r\n"
 			 FT_ALLOC "size=8 align=8 ptr=a call_site=f\r\n"
@@ -522,7 +522,7 @@ TEST(carriage_returns_are_dropped)
 	done();
 }
 
-TEST(the_last_line_needs_no_end)
+TEST(the_last_line_needs_no_newline)
 {
 	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=00000000bbbb0000\n"
 			 FT_FREE "ptr=00000000bbbb0000"));
@@ -539,15 +539,15 @@ static void check_refused(const char *text, int error, uint64_t line,
 	CHECK(stop.error == error);
 	CHECK(stop.line == line);
 	CHECK(field ? stop.field && !strcmp(stop.field, field) : !stop.field);
-	/* for good */
+	/* the error is permanent */
 	CHECK(pcpu_trace_feed(reader, "\n", 1) == -error);
 	CHECK(pcpu_trace_finish(reader) == -error);
-	look();
+	read_results();
 	CHECK(stop.line == line);
 	done();
 }
 
-TEST(a_missing_field_is_named_with_its_line)
+TEST(a_missing_field_is_reported_with_its_line)
 {
 	check_refused("\n" FT_FREE "base_addr=a off=8\n", PCPU_T_MISSING, 2,
 		      "ptr");
@@ -557,7 +557,7 @@ TEST(a_missing_field_is_named_with_its_line)
 	check_refused(FT_ALLOC "\n", PCPU_T_MISSING, 1, "size");
 }
 
-TEST(what_is_no_number_is_named_with_its_line)
+TEST(an_invalid_number_is_reported_with_its_line)
 {
 	check_refused(FT_FREE "ptr=a\n" FT_FREE "ptr=xyz\n", PCPU_T_NUMBER, 2,
 		      "ptr");
@@ -565,7 +565,7 @@ TEST(what_is_no_number_is_named_with_its_line)
 	check_refused(FT_FREE "ptr=0x\n", PCPU_T_NUMBER, 1, "ptr");
 	check_refused(FT_FREE "ptr=12345678123456781\n", PCPU_T_NUMBER, 1,
 		      "ptr");
-	/* kernels print digits and lower case, and nothing beside them */
+	/* kernels print pointers as digits and lower-case letters only */
 	check_refused(FT_FREE "ptr=1/2\n", PCPU_T_NUMBER, 1, "ptr");
 	check_refused(FT_FREE "ptr=1A\n", PCPU_T_NUMBER, 1, "ptr");
 	check_refused(FT_ALLOC "size=-8 align=8 ptr=a\n", PCPU_T_NUMBER, 1,
@@ -582,7 +582,7 @@ TEST(what_is_no_number_is_named_with_its_line)
 		      "base_addr");
 }
 
-/* kptr_restrict and early boot: such a recording cannot tell areas apart */
+/* by kptr_restrict or in early boot: areas cannot be distinguished */
 TEST(a_masked_pointer_is_refused)
 {
 	check_refused(FT_FREE "ptr=(null)\n", PCPU_T_POINTER, 1, "ptr");
@@ -590,7 +590,7 @@ TEST(a_masked_pointer_is_refused)
 		      2, "ptr");
 }
 
-TEST(a_last_line_that_was_cut_is_refused)
+TEST(a_truncated_last_line_is_refused)
 {
 	const char *whole = FT_ALLOC "size=8 align=8 ptr=00000000bbbb0000\n";
 	char text[512];
@@ -606,8 +606,8 @@ TEST(a_last_line_that_was_cut_is_refused)
 	check_refused(text, PCPU_T_CUT, 2, NULL);
 }
 
-/* behind events, a line that is none was one before the cut */
-TEST(a_last_line_that_was_cut_before_the_name_is_refused)
+/* after an event, a last line that is not an event is a truncated one */
+TEST(a_last_line_truncated_before_the_event_name_is_refused)
 {
 	const char *whole = FT_ALLOC "size=8 align=8 ptr=00000000bbbb0000\n";
 	char text[512];
@@ -618,25 +618,25 @@ TEST(a_last_line_that_was_cut_before_the_name_is_refused)
 	check_refused(text, PCPU_T_CUT, 2, NULL);
 }
 
-TEST(a_last_line_that_says_nothing_needs_no_end)
+TEST(a_blank_or_comment_line_at_the_end_needs_no_newline)
 {
 	CHECK(!read_text(FT_FREE "ptr=a\n \t "));
 	CHECK(!read_text(FT_FREE "ptr=a\n \r \r"));
 	CHECK(!read_text(FT_FREE "ptr=a\n# end"));
-	/* where no event was seen, no line is known to have been one */
+	/* without any event the last line is not taken for one */
 	CHECK(!read_text("no trace at all"));
 	CHECK(nr_ops == 0 && stats.lines == 1);
 	done();
 }
 
-/* such a line is whole, and its own reason is the better one */
-TEST(a_last_line_may_be_refused_for_another_reason)
+/* the line is complete, so its own error is reported */
+TEST(a_complete_last_line_is_refused_for_its_own_error)
 {
 	check_refused(FT_FREE "ptr=a\n" FT_FREE "ptr=(null)", PCPU_T_POINTER,
 		      2, "ptr");
 }
 
-TEST(a_zero_byte_is_no_text)
+TEST(a_zero_byte_is_refused_as_binary)
 {
 	static const char text[] = "#\n#\n# \0\n";
 
@@ -647,7 +647,7 @@ TEST(a_zero_byte_is_no_text)
 	done();
 }
 
-TEST(a_line_without_end_is_no_text)
+TEST(an_endless_line_is_refused_as_binary)
 {
 	enum { LONG = 100000 };
 	char *text = malloc(LONG);
@@ -656,7 +656,7 @@ TEST(a_line_without_end_is_no_text)
 	text[0] = '\n';
 	CHECK(read_pieces(text, LONG, 4096) == -PCPU_T_BINARY);
 	CHECK(stop.error == PCPU_T_BINARY && stop.line == 2);
-	/* an end that comes too late is none, however the text is cut */
+	/* so is a newline after too many bytes, in pieces of any size */
 	text[LONG - 1] = '\n';
 	for (size_t piece = LONG / 2; piece <= LONG; piece += LONG / 2) {
 		CHECK(read_pieces(text, LONG, piece) == -PCPU_T_BINARY);
@@ -666,7 +666,7 @@ TEST(a_line_without_end_is_no_text)
 	done();
 }
 
-/* a thousand random events of few pointers, with some noise between them */
+/* a thousand random events of few pointers, and other lines */
 static size_t random_text(char *text)
 {
 	char *at = text;
@@ -728,21 +728,21 @@ TEST(pieces_of_any_size_read_the_same)
 	done();
 }
 
-TEST(operations_that_were_taken_do_not_come_again)
+TEST(operations_that_were_taken_are_not_returned_again)
 {
 	const char *first = FT_ALLOC "size=8 align=8 ptr=a\n";
 	const char *second = FT_FREE "ptr=a\n";
 
 	reader = pcpu_trace_reader_new();
 	CHECK(!pcpu_trace_feed(reader, first, strlen(first)));
-	look();
+	read_results();
 	CHECK(nr_ops == 1);
 	pcpu_trace_take(reader);
-	look();
+	read_results();
 	CHECK(nr_ops == 0);
 	CHECK(!pcpu_trace_feed(reader, second, strlen(second)));
-	look();
-	/* the handle is remembered */
+	read_results();
+	/* the reader still knows the handle */
 	CHECK(nr_ops == 1 && op_is(0, 0xa, 0, PCPU_OP_FREE));
 	CHECK(notes[0].time == 522644762000);
 	CHECK(stats.orphan_frees == 0);
@@ -755,7 +755,7 @@ TEST(a_reader_that_read_nothing_can_be_freed)
 	pcpu_trace_reader_free(NULL);
 }
 
-/* what was read is what pcpu_replay() runs */
+/* pcpu_replay() runs the operations */
 TEST(operations_can_be_replayed)
 {
 	struct pcpu_config config = { .version = PCPU_VERSION, .cpus = 2, .static_size = 128,
@@ -784,7 +784,7 @@ TEST(operations_can_be_replayed)
 	done();
 }
 
-TEST(a_null_reader_is_an_error_and_has_nothing)
+TEST(a_null_reader_is_an_error_and_has_no_results)
 {
 	struct pcpu_trace_stats stats;
 	struct pcpu_trace_stop stop;
@@ -805,7 +805,7 @@ TEST(a_null_reader_is_an_error_and_has_nothing)
 	pcpu_trace_reader_free(NULL);
 }
 
-TEST(null_where_an_answer_should_go_gets_nothing)
+TEST(a_null_pointer_for_a_result_returns_no_result)
 {
 	struct pcpu_trace_reader *reader = pcpu_trace_reader_new();
 	const char line[] = "a-1 [000] 1.0: percpu_alloc_percpu: reserved=0 "
@@ -826,7 +826,7 @@ TEST(null_where_an_answer_should_go_gets_nothing)
 	pcpu_trace_reader_free(reader);
 }
 
-TEST(no_text_is_fine_unless_some_was_promised)
+TEST(a_null_text_is_refused_unless_its_length_is_zero)
 {
 	struct pcpu_trace_reader *reader = pcpu_trace_reader_new();
 
@@ -837,7 +837,7 @@ TEST(no_text_is_fine_unless_some_was_promised)
 	pcpu_trace_reader_free(reader);
 }
 
-TEST(a_kind_that_was_not_read_is_none)
+TEST(an_unknown_kind_is_null)
 {
 	struct pcpu_trace_reader *reader = pcpu_trace_reader_new();
 	struct pcpu_kind kind;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_vmalloc.c - an address space: where areas lie, and what mapping does.
+ * test_vmalloc.c - the fake address space: addresses of vm areas, and mappings.
  */
 #include "faults.h"
 
@@ -14,7 +14,7 @@
 
 static struct fake_kernel kernel;
 
-/* an address space for areas of @pages pages, first_block of @block pages */
+/* an address space for areas of @pages pages, after a block of @block pages */
 static void start_with(struct fake_kernel *k, uint64_t block, uint64_t pages,
 		       bool mapped)
 {
@@ -46,7 +46,7 @@ static void put(struct fake_vm_area *area)
 	fake_free_vm_area(&kernel, area);
 }
 
-/* areas that tests left behind are not the fake's to free */
+/* free the areas of a test, which fake_vmalloc_exit() does not */
 static void end(void)
 {
 	while (!list_empty(&kernel.vmalloc.areas))
@@ -81,7 +81,7 @@ TEST(the_first_area_starts_at_the_first_page)
  *	1         4 5         8 9
  *	|====a====|-|====b====|-|
  */
-TEST(a_guard_page_stands_behind_each_area)
+TEST(a_guard_page_follows_each_area)
 {
 	struct fake_vm_area *a, *b;
 
@@ -116,7 +116,7 @@ TEST(an_early_area_has_no_guard_page)
  *	1         6         9 10
  *	|..block..|====a====|-|
  */
-TEST(the_first_block_lies_below_all_areas)
+TEST(the_first_block_is_below_all_areas)
 {
 	struct fake_vm_area *a;
 
@@ -130,7 +130,7 @@ TEST(the_first_block_lies_below_all_areas)
  *	1       3 4       6 7       9 10
  *	|===a===|-|...b...|-|===c===|-|		b is freed
  */
-TEST(a_hole_is_used_again)
+TEST(a_freed_address_is_reused)
 {
 	struct fake_vm_area *b;
 
@@ -148,7 +148,7 @@ TEST(a_hole_is_used_again)
  *	1       3 4       6 7       9 10
  *	|...a...|-|===b===|-|...c...|-|		a and c are freed
  */
-TEST(the_lowest_hole_is_taken_whichever_was_freed_last)
+TEST(the_lowest_free_address_is_used_whichever_was_freed_last)
 {
 	struct fake_vm_area *a, *c;
 
@@ -168,7 +168,7 @@ TEST(the_lowest_hole_is_taken_whichever_was_freed_last)
  *	1       3 4       6 7       9 10
  *	|...a...|-|===b===|-|===c===|-|		a is freed
  */
-TEST(a_hole_that_is_too_small_is_passed)
+TEST(a_free_range_that_is_too_small_is_skipped)
 {
 	struct fake_vm_area *a;
 
@@ -186,7 +186,7 @@ TEST(a_hole_that_is_too_small_is_passed)
  *	1       3 4       6 7       9 10
  *	|...a...|-|...b...|-|===c===|-|		a and b are freed
  */
-TEST(neighbouring_holes_become_one)
+TEST(adjacent_free_ranges_are_merged)
 {
 	struct fake_vm_area *a, *b;
 
@@ -201,7 +201,7 @@ TEST(neighbouring_holes_become_one)
 	end();
 }
 
-TEST(a_full_space_gives_nothing)
+TEST(a_full_space_returns_no_area)
 {
 	struct fake_vm_area *area;
 
@@ -218,7 +218,7 @@ TEST(a_full_space_gives_nothing)
 	end();
 }
 
-TEST(an_area_that_a_fault_took_leaves_no_hole)
+TEST(a_failed_area_takes_no_addresses)
 {
 	struct pcpu_fault fault = { 1, 1, 1, 1.0, 0 };
 
@@ -229,7 +229,7 @@ TEST(an_area_that_a_fault_took_leaves_no_hole)
 	end();
 }
 
-/* the naive model: one cell for each page of the space */
+/* a simple model of the space: whether each page is taken */
 #define SPACE	200
 
 static uint64_t model_get(bool *taken, uint64_t pages)
@@ -310,7 +310,7 @@ TEST(nothing_is_mapped_in_a_new_area)
 	end();
 }
 
-TEST(mapped_pages_are_zero_and_hold_what_is_written)
+TEST(mapped_pages_are_zero_and_keep_what_is_written)
 {
 	struct fake_vm_area *area;
 	uint64_t i, sum = 0;
@@ -326,7 +326,7 @@ TEST(mapped_pages_are_zero_and_hold_what_is_written)
 	end();
 }
 
-TEST(the_guard_page_faults_beside_mapped_pages)
+TEST(the_guard_page_faults_next_to_mapped_pages)
 {
 	struct fake_vm_area *area;
 
@@ -351,7 +351,7 @@ TEST(only_the_named_pages_are_mapped)
 	end();
 }
 
-TEST(an_unmapped_page_faults_and_its_neighbours_stay)
+TEST(an_unmapped_page_faults_and_its_neighbours_do_not)
 {
 	struct fake_vm_area *area;
 
@@ -382,7 +382,7 @@ TEST(a_page_that_is_mapped_again_is_zero)
 	end();
 }
 
-TEST(mapping_is_counted_a_call_at_a_time)
+TEST(each_map_and_unmap_call_is_counted_once)
 {
 	struct fake_vm_area *area;
 
@@ -431,14 +431,14 @@ TEST(an_unmap_that_the_host_refuses_is_a_warning)
 
 	start(true);
 	area = get(1);
-	/* not at a page's start */
+	/* not page-aligned */
 	fake_unmap_kernel_range(&kernel, area->addr + 1, PAGE, 0);
 	CHECK(kernel.faults.calls[PCPU_WARN] == 1);
 	CHECK(kernel.log.pending);
 	end();
 }
 
-/* the host's mappings inside the space, or where it was */
+/* the number of the host's mappings in the space, also after its end */
 static int host_mappings(void)
 {
 	static uintptr_t from;
@@ -460,8 +460,8 @@ static int host_mappings(void)
 	return n;
 }
 
-/* the host allows some 65,530 mappings: they must not grow with the pages */
-TEST(pages_mapped_in_any_order_cost_two_mappings_an_area)
+/* the host allows about 65,530 mappings, so pages must share them */
+TEST(pages_mapped_in_any_order_need_two_mappings_for_each_area)
 {
 	enum { AREAS = 8, PAGES = 64, ALL = AREAS * PAGES };
 	uint64_t page[ALL];
@@ -495,18 +495,18 @@ TEST(pages_mapped_in_any_order_cost_two_mappings_an_area)
 	end();
 }
 
-TEST(leaving_gives_the_whole_space_back)
+TEST(exit_releases_the_whole_space)
 {
 	start(true);
 	CHECK(host_mappings() > 0);
 	end();
 	CHECK(host_mappings() == 0);
 	CHECK(!kernel.vmalloc.host);
-	fake_vmalloc_exit(&kernel);	/* twice is allowed */
+	fake_vmalloc_exit(&kernel);	/* a second call is allowed */
 }
 
-/* so many that mmap never happens to align to them */
-TEST(a_page_may_be_many_of_the_host)
+/* so many that mmap does not return such an alignment by chance */
+TEST(a_page_may_consist_of_many_host_pages)
 {
 	const uint64_t page = 4096 * PAGE;
 	const struct fake_space space = {
@@ -544,13 +544,13 @@ TEST(a_space_that_the_host_cannot_reserve_is_refused)
 	CHECK(!kernel.vmalloc.host);
 }
 
-TEST(without_memory_only_addresses_and_counts_are_left)
+TEST(without_memory_there_are_only_addresses_and_counts)
 {
 	struct fake_vm_area *area;
 
 	start(false);
 	CHECK(!kernel.vmalloc.host);
-	/* 2^50 bytes: no host has them */
+	/* 2^50 bytes: more than any host has */
 	area = fake_get_vm_area(&kernel, (uint64_t)1 << 50);
 	CHECK(area && area->addr == PAGE);
 	CHECK(fake_map_kernel_range(&kernel, area->addr, PAGE, 0));

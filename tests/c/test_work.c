@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_work.c - what the 2009 file had to do, on maps that can be drawn.
+ * test_work.c - the work of the 2009 file, on maps small enough to draw.
  *
- * The unit is that of small.h: 1 KiB, of which 128 bytes are static; slots 1 to
- * 9, empty chunks in the last.  The first chunk, with 896 bytes free, is in
- * slot 7.
+ * The unit is that of small.h: 1 KiB, of which 128 bytes are static.  There are
+ * slots 1 to 9, the last for empty chunks.  The first chunk, with 896 bytes
+ * free, is in slot 7.
  */
 #include "small.h"
 
@@ -12,8 +12,8 @@
 
 static struct pcpu_work alloc_work, free_work;
 
-/* the work since the last look is left in alloc_work and free_work */
-static void look(struct pcpu *pcpu)
+/* store the work since the last call in alloc_work and free_work */
+static void read_work(struct pcpu *pcpu)
 {
 	static struct pcpu_work alloc_before, free_before;
 	uint64_t *word = (uint64_t *)&alloc_work;
@@ -38,7 +38,7 @@ static struct pcpu *fresh(int64_t cpus)
 {
 	struct pcpu *pcpu = small(cpus);
 
-	look(pcpu);
+	read_work(pcpu);
 	return pcpu;
 }
 
@@ -46,17 +46,17 @@ static int64_t alloc(struct pcpu *pcpu, int64_t size, int64_t align)
 {
 	int64_t ptr = pcpu_alloc(pcpu, size, align);
 
-	look(pcpu);
+	read_work(pcpu);
 	return ptr;
 }
 
 static void release(struct pcpu *pcpu, int64_t ptr)
 {
 	CHECK(!pcpu_free(pcpu, ptr));
-	look(pcpu);
+	read_work(pcpu);
 }
 
-TEST(there_is_none_at_first)
+TEST(a_new_allocator_has_no_work)
 {
 	struct pcpu *pcpu = fresh(2);
 
@@ -65,7 +65,7 @@ TEST(there_is_none_at_first)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_refused_request_takes_none)
+TEST(a_refused_request_is_no_work)
 {
 	struct pcpu *pcpu = fresh(1);
 
@@ -73,7 +73,7 @@ TEST(a_refused_request_takes_none)
 	CHECK(!alloc_work.operations);
 	CHECK(pcpu_free(pcpu, 200) == -PCPU_E_NOT_LIVE);
 	CHECK(!pcpu_free(pcpu, 0));
-	look(pcpu);
+	read_work(pcpu);
 	CHECK(!free_work.operations && !free_work.tree_steps);
 	pcpu_destroy(pcpu);
 }
@@ -82,7 +82,7 @@ TEST(a_refused_request_takes_none)
  *	|#######|aaa|bbb|............|	entries 0 to 3
  *	0      128 136 144         1024
  */
-TEST(an_allocation_looks_at_entries_up_to_its_own)
+TEST(an_allocation_scans_the_entries_up_to_its_own)
 {
 	struct pcpu *pcpu = fresh(1);
 
@@ -97,7 +97,7 @@ TEST(an_allocation_looks_at_entries_up_to_its_own)
 }
 
 /* slots 1 (8 bytes) to 7, where the first chunk is */
-TEST(an_allocation_looks_at_slots_up_to_that_of_its_chunk)
+TEST(an_allocation_visits_the_slots_up_to_that_of_its_chunk)
 {
 	struct pcpu *pcpu = fresh(1);
 
@@ -108,8 +108,8 @@ TEST(an_allocation_looks_at_slots_up_to_that_of_its_chunk)
 	pcpu_destroy(pcpu);
 }
 
-/* slots 7 to 9; chunk 0 is met in the first, the one that is made on none */
-TEST(an_allocation_without_a_place_looks_at_all_slots)
+/* slots 7 to 9; chunk 0 is visited in slot 7, the new chunk is not */
+TEST(an_allocation_that_fits_in_no_chunk_visits_all_larger_slots)
 {
 	struct pcpu *pcpu = fresh(1);
 
@@ -123,18 +123,18 @@ TEST(an_allocation_without_a_place_looks_at_all_slots)
 }
 
 /*
- *	|#######|aa|..|bb|..|cc|..........|	holes of 4 bytes, aligned to 4
+ *	|#######|aa|..|bb|..|cc|..........|	free ranges of 4 bytes
  *	0      128 132 136 140 144      1024
  */
-TEST(a_chunk_where_nothing_fits_is_looked_at_to_its_end)
+TEST(a_chunk_where_nothing_fits_is_scanned_to_its_end)
 {
 	struct pcpu *pcpu = fresh(1);
-	int64_t rest;
+	int64_t large;
 
 	alloc(pcpu, 4, 8);
 	alloc(pcpu, 4, 8);
-	rest = alloc(pcpu, 880, 8);
-	CHECK(rest == BASE + 144);
+	large = alloc(pcpu, 880, 8);
+	CHECK(large == BASE + 144);
 	CHECK(alloc_work.entries_scanned == 5);
 	alloc(pcpu, 4, 8);	/* -128 -4 +4 -4 +4 -880 */
 	CHECK(alloc_work.chunks_visited == 1);
@@ -146,7 +146,7 @@ TEST(a_chunk_where_nothing_fits_is_looked_at_to_its_end)
  *	|#######|aaa|bbb|ccc|........|
  *	0      128 136 144 152     1024
  */
-TEST(a_free_looks_at_entries_up_to_its_own_and_moves_the_rest)
+TEST(a_free_scans_the_entries_up_to_its_own_and_moves_later_ones)
 {
 	struct pcpu *pcpu = fresh(1);
 	int64_t a = alloc(pcpu, 8, 8);
@@ -165,8 +165,8 @@ TEST(a_free_looks_at_entries_up_to_its_own_and_moves_the_rest)
 	pcpu_destroy(pcpu);
 }
 
-/* the address tree of three chunks: 1 on top, 0 and 2 below it */
-TEST(a_free_goes_down_the_tree_until_the_address_is_that_of_a_chunk)
+/* the address tree of three chunks: 1 is the root, 0 and 2 are its children */
+TEST(a_free_descends_the_tree_to_the_chunk_of_its_address)
 {
 	struct pcpu *pcpu = fresh(1);
 	int64_t first, second;
@@ -177,12 +177,12 @@ TEST(a_free_goes_down_the_tree_until_the_address_is_that_of_a_chunk)
 	alloc(pcpu, UNIT, 8);
 	release(pcpu, first);
 	CHECK(free_work.tree_steps == 1);
-	release(pcpu, second);	/* not at a chunk's start: 2 was asked too */
+	release(pcpu, second);	/* not at a chunk's start: 2 is visited too */
 	CHECK(free_work.tree_steps == 2);
 	pcpu_destroy(pcpu);
 }
 
-/* |#######|a|b|c| ... |p|.....|: the 16th entry is the rest, the map is full */
+/* |#######|a|b|c| ... |p|.....|: with 16 entries the map is full */
 TEST(a_map_that_grows_is_copied)
 {
 	struct pcpu *pcpu = fresh(1);
@@ -197,8 +197,8 @@ TEST(a_map_that_grows_is_copied)
 	pcpu_destroy(pcpu);
 }
 
-/* two empty chunks: the one that was there before goes */
-TEST(a_free_that_empties_a_chunk_looks_for_another_empty_one)
+/* of two empty chunks the first to become empty is destroyed */
+TEST(a_free_that_empties_a_chunk_searches_for_another_empty_one)
 {
 	struct pcpu *pcpu = fresh(2);
 	int64_t a = alloc(pcpu, UNIT, 8);
@@ -219,22 +219,22 @@ TEST(a_free_that_empties_a_chunk_looks_for_another_empty_one)
  *	   /     \
  *	chunk 0  chunk 2
  */
-TEST(the_search_for_a_chunk_ends_at_its_very_start)
+TEST(an_address_inside_a_chunk_needs_another_tree_step)
 {
 	struct pcpu *pcpu = fresh(1);
 	int64_t a = alloc(pcpu, 960, 8);
 	int64_t b = alloc(pcpu, 64, 8);
 
 	alloc(pcpu, UNIT, 8);
-	release(pcpu, b);	/* inside chunk 1: perhaps it begins further on */
+	release(pcpu, b);	/* inside chunk 1: chunk 2 is visited too */
 	CHECK(free_work.tree_steps == 2);
 	release(pcpu, a);
 	CHECK(free_work.tree_steps == 1);
 	pcpu_destroy(pcpu);
 }
 
-/* frame 3 of 2 pages on 2 CPUs is not to be had */
-TEST(a_populate_that_fails_counts_what_it_did)
+/* two pages on two CPUs: the last frame is refused */
+TEST(a_failed_populate_counts_the_work_that_it_did)
 {
 	struct pcpu *pcpu = fresh(2);
 
@@ -243,25 +243,25 @@ TEST(a_populate_that_fails_counts_what_it_did)
 	CHECK(alloc_work.operations == 1);
 	CHECK(alloc_work.pages_populated == 3);
 	CHECK(alloc_work.pages_depopulated == 3);
-	CHECK(alloc_work.entries_scanned == 2 + 2); /* taken and given back */
+	CHECK(alloc_work.entries_scanned == 2 + 2); /* taken and freed */
 	CHECK(alloc_work.entries_moved == 1 + 0);
 	CHECK(!free_work.operations);
 	pcpu_destroy(pcpu);
 }
 
-TEST(looking_at_pointers_is_no_work)
+TEST(locating_a_pointer_is_no_work)
 {
 	struct pcpu *pcpu = fresh(1);
 	int64_t ptr = alloc(pcpu, 8, 8);
 	struct pcpu_location location;
 
 	CHECK(!pcpu_locate(pcpu, ptr, &location));
-	look(pcpu);
+	read_work(pcpu);
 	CHECK(!alloc_work.tree_steps && !free_work.tree_steps);
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_closed_allocator_tells_nothing)
+TEST(a_closed_allocator_has_no_figures)
 {
 	struct pcpu *pcpu = fresh(1);
 
