@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# sanitize.mk - all tests under sanitizers: C as in check-c, threads under
-# ThreadSanitizer, the Python tests with an instrumented extension.
+# sanitize.mk - all tests under sanitizers: the C tests as in check-c, threads under
+# ThreadSanitizer, the Python tests on a sanitized extension.
 
 SANITIZED_TREE := $(BUILD)/sanitize/tree
 SANITIZED_BIN := $(abspath $(BUILD)/sanitize/venv/bin)
-# what the tests need of the project; copied, so that the extension in use is kept
+# files that the tests need; they are copied, so that the extension in use is not replaced
 SUITE := csrc percpu_ffi tests tools samples docs examples Makefile README.md CONTRIBUTING.md \
 	LICENSE $(PACKAGING)
 
@@ -28,9 +28,9 @@ $(TSAN_TESTS): $(BUILD)/tests/tsan_%: tests/c/test_%.c $(TEST_HEADERS) $(CSRC) $
 		$< $(CSRC) -o $@
 
 # detect_leaks=0: the interpreter does not free all its memory.
-# handle_segv=0: a test lets a child fault, and checks its signal.
-# libstdc++: ASan intercepts the exceptions of C++ libraries, which need it loaded first.
-# PYTHONMALLOC: small buffers come from malloc too, so that ASan knows their bounds.
+# handle_segv=0: a test makes a child process fault and checks its signal.
+# libstdc++: must be loaded first, since ASan intercepts the exceptions of C++ libraries.
+# PYTHONMALLOC: small buffers come from malloc() too, so that ASan knows their bounds.
 ## the Python tests on a sanitized extension
 check-python-sanitized: $(BUILD)/sanitize/.built
 	cd $(SANITIZED_TREE) && \

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * fuzz.h - what every fuzzer here needs: choices made by the bytes of its
- * input, and a loud end where something is wrong.
+ * fuzz.h - common to all fuzzers: take choices from the bytes of the input,
+ * and abort when a condition does not hold.
  *
- * An input that runs out gives zeros, so every input is a valid one.
+ * After the end of an input all bytes are 0, so every input is valid.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -17,21 +17,21 @@
 /* called by libFuzzer, or by run_corpus.c */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* always checked, unlike assert() */
+/* also checked with NDEBUG, unlike assert() */
 #define MUST(cond) \
 	((cond) ? (void)0 : fuzz_failed(__FILE__, __LINE__, #cond))
 
 _Noreturn static inline void fuzz_failed(const char *file, int line,
 					 const char *expr)
 {
-	fprintf(stderr, "%s:%d: must hold: %s\n", file, line, expr);
+	fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, expr);
 	abort();
 }
 
-/* the bytes not yet used */
+/* the bytes that are not yet used */
 struct input {
-	const uint8_t *at;	/* the next one */
-	const uint8_t *end;	/* behind the last one */
+	const uint8_t *at;	/* the next byte */
+	const uint8_t *end;	/* after the last byte */
 };
 
 static inline bool input_left(const struct input *in)
@@ -44,7 +44,7 @@ static inline uint8_t input_byte(struct input *in)
 	return in->at < in->end ? *in->at++ : 0;
 }
 
-/* a number below @n, up to 65,536; small ones need one byte */
+/* return a number below @n; @n is at most 65,536, up to 256 take one byte */
 static inline uint32_t input_below(struct input *in, uint32_t n)
 {
 	uint32_t value = input_byte(in);

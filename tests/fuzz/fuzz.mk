@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# fuzz.mk - fuzzers: with libFuzzer, and over stored inputs with any compiler.
-# A crash becomes a regression test when its file is moved to tests/fuzz/corpus/.
+# fuzz.mk - the fuzzers: with libFuzzer, and with any compiler on stored inputs.
+# To make a crash a regression test, move its file to tests/fuzz/corpus/.
 
 CLANG ?= clang
 FUZZ_SECONDS ?= 60
@@ -24,9 +24,9 @@ $(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_HEADERS) $(CSRC) $(HEADERS)
 	$(Q)$(CLANG) -std=c11 -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer \
 		$(SANITIZE) -pthread -I csrc $< $(CSRC) -o $@
 
-# --- the same without libFuzzer, with random and stored inputs
+# --- without libFuzzer: random and stored inputs
 
-# random bytes make valid operations, but no valid text
+# random bytes are valid operations, but rarely valid text
 RANDOM_INPUTS_ops := 400
 RANDOM_INPUTS_trace := 10
 
@@ -37,7 +37,7 @@ $(FUZZ_TESTS): $(BUILD)/tests/%: tests/fuzz/%.c tests/fuzz/run_corpus.c \
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g $(SANITIZE) -pthread -I csrc \
 		$< tests/fuzz/run_corpus.c $(BUILD)/sanitized.a -o $@
 
-## the fuzzers over stored and random inputs
+## run the fuzzers on stored and random inputs
 check-fuzz: $(FUZZ_NAMES:%=check-fuzz-%)
 
 .PHONY: $(FUZZ_NAMES:%=check-fuzz-%)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fuzz_ops.c - an allocator under a stream of operations, good and bad.
+ * fuzz_ops.c - run valid and invalid operations on an allocator.
  *
  *	| geometry | kinds | operation | operation | ...
  *
- * The first bytes of an input choose what is built, the others what is asked
- * of it.  After each operation the oracle looks at everything.
+ * The first bytes of an input choose the allocator, the others the operations.
+ * After each operation the oracle checks the whole state.
  */
 #define _GNU_SOURCE 1	/* sysconf, mincore */
 #include <math.h>
@@ -22,21 +22,21 @@
 #define NR_KINDS	6
 #define NR_HANDLES	6
 
-/* somebody who looks at an area */
-struct looker {
-	struct pcpu_pin pin;	/* what the allocator knows of it */
-	bool busy;		/* it pins something */
+/* a place for one pin */
+struct viewer {
+	struct pcpu_pin pin;	/* as the allocator filled it in */
+	bool busy;		/* an area is pinned */
 };
 
 struct run {
-	struct input in;	/* what decides */
-	struct oracle o;	/* what must hold */
-	struct looker lookers[NR_PINS]; /* pins, free and busy */
-	bool armed[PCPU_NR_SERVICES]; /* a fault may strike there */
-	int64_t freed;		/* a pointer that was freed */
-	struct pcpu_kind kinds[NR_KINDS]; /* of the replay */
-	struct pcpu_replay_handle handles[NR_HANDLES]; /* of the replay */
-	struct pcpu_replay replay; /* figures over all replays */
+	struct input in;	/* makes all choices */
+	struct oracle o;	/* checks the allocator */
+	struct viewer viewers[NR_PINS]; /* busy or not */
+	bool armed[PCPU_NR_SERVICES]; /* calls may fail */
+	int64_t freed;		/* the pointer freed last */
+	struct pcpu_kind kinds[NR_KINDS]; /* sizes for the replay */
+	struct pcpu_replay_handle handles[NR_HANDLES]; /* their areas */
+	struct pcpu_replay replay; /* figures of all replays */
 };
 
 static void swallow(void *arg, int about, const char *text)
@@ -46,7 +46,7 @@ static void swallow(void *arg, int about, const char *text)
 	MUST(text);
 }
 
-/* --- what is built */
+/* --- set-up */
 
 static int64_t below(struct run *run, int64_t n)
 {
@@ -67,14 +67,14 @@ static int64_t pick_free_size(struct run *run, const struct pcpu_config *config)
 	}
 }
 
-/* units of a few pages: each edge is near, and a snapshot is soon taken */
+/* units of a few pages: edges are close, and a snapshot is cheap */
 static void pick_geometry(struct run *run, struct pcpu_config *config)
 {
 	int64_t page = config->page_size;
 	int64_t pages = 16 + below(run, 4) * below(run, 8);
 
 	config->first_chunk = (int)below(run, 3);
-	/* 2 MiB in tiny pages would be all that we ever look at */
+	/* the default of 2 MiB is too slow to check with tiny pages */
 	if (config->first_chunk == PCPU_FIRST_REMAP || below(run, 2))
 		config->unit_size = pages * page;
 	if (config->unit_size == 0 && page < 16)
@@ -85,7 +85,7 @@ static void pick_geometry(struct run *run, struct pcpu_config *config)
 	config->static_size = 1 + below(run, 18 * page);
 	if (config->unit_size && below(run, 8))
 		config->static_size = 1 + below(run, config->unit_size);
-	/* end with a page, or next to its end */
+	/* end at a page boundary, or up to 3 bytes before it */
 	if (config->static_size > page + 4 && !below(run, 4))
 		config->static_size -= config->static_size % page +
 				       below(run, 4);
@@ -101,7 +101,7 @@ static void pick_config(struct run *run, struct pcpu_config *config)
 	config->version = PCPU_VERSION;
 	config->cpus = 1 + below(run, 4);
 	config->nodes = below(run, config->cpus + 1);
-	/* pages of a few bytes: chunks that are full of tiny areas */
+	/* pages of a few bytes: tiny areas fill a chunk */
 	config->page_size = 1 << below(run, below(run, 2) ? 9 : 4);
 	config->memory = PCPU_MEMORY_NONE;
 	if (!below(run, 4)) {
@@ -121,7 +121,7 @@ static void pick_config(struct run *run, struct pcpu_config *config)
 	config->log = swallow;
 }
 
-/* bytes behind the static area, as documented for the three set-ups */
+/* bytes after the static area, as documented for the three set-ups */
 static int64_t first_free_size(const struct pcpu_config *config,
 			       const struct pcpu_info *info)
 {
@@ -159,9 +159,9 @@ static bool build(struct run *run)
 	return true;
 }
 
-/* --- what is asked for */
+/* --- requests */
 
-/* what just fits into some hole, or leaves a bit too small to be kept */
+/* the size of a free range, or up to 3 bytes less */
 static int64_t pick_filling(struct run *run)
 {
 	const struct pcpu_chunk_info *chunk = &run->o.snap->chunks[
@@ -244,7 +244,7 @@ static struct area *pick_live(struct run *run)
 	return run->o.nr_live ? &run->o.live[below(run, run->o.nr_live)] : NULL;
 }
 
-/* a pointer that hardly stands for a live area, or a live one */
+/* a live area's pointer, or one that is probably invalid */
 static int64_t pick_pointer(struct run *run)
 {
 	const struct pcpu_info *info = &run->o.info;
@@ -278,7 +278,7 @@ static int64_t pick_pointer(struct run *run)
 	}
 }
 
-/* --- what came of it */
+/* --- results */
 
 static bool service_may_fail(const struct run *run, int64_t error)
 {
@@ -289,7 +289,7 @@ static bool service_may_fail(const struct run *run, int64_t error)
 		(run->o.most_pages && service == PCPU_ALLOC_PAGE));
 }
 
-/* an allocation that was in order; its area or its failure is noted */
+/* note the area or the failure of a valid request */
 static void note_result(struct run *run, int64_t ptr, int64_t size,
 			int64_t align, bool in_replay)
 {
@@ -326,8 +326,8 @@ static bool do_alloc(struct run *run)
 	return true;
 }
 
-/* what the replay holds is its own: it would free it again */
-static bool is_replays(struct run *run, int64_t ptr)
+/* only the replay may free its own areas */
+static bool replay_owns(struct run *run, int64_t ptr)
 {
 	struct area *area = live_find(&run->o, ptr);
 
@@ -339,14 +339,14 @@ static bool free_pointer(struct run *run, int64_t ptr)
 	struct pcpu_location location;
 	int error;
 
-	if (is_replays(run, ptr))
+	if (replay_owns(run, ptr))
 		return false;
 	error = free_error(&run->o, ptr);
 	MUST(pcpu_free(run->o.pcpu, ptr) == error);
 	if (error || !ptr)
 		return false;
 	live_del(&run->o, ptr);
-	/* if an empty chunk is given back, then another one */
+	/* a free never destroys the chunk of its own area */
 	MUST(pcpu_locate(run->o.pcpu, ptr, &location) == -PCPU_E_NOT_LIVE);
 	run->freed = ptr;
 	return true;
@@ -364,12 +364,12 @@ static bool do_free_anything(struct run *run)
 	return free_pointer(run, pick_pointer(run));
 }
 
-/* write an integer of a width, as pcpu_alloc_many() reads it */
+/* write an integer of @width bytes, as pcpu_alloc_many() reads it */
 static void put(uint8_t *array, int width, int i, int64_t value)
 {
 	size_t bytes = (size_t)abs(width);
 
-	/* little-endian, as all that this runs on */
+	/* for little-endian machines only */
 	memcpy(array + (size_t)i * bytes, &value, bytes);
 }
 
@@ -445,7 +445,7 @@ static bool do_free_many(struct run *run)
 		ptrs[i] = good_ones && area ? area->ptr : pick_pointer(run);
 		if (i && !below(run, 8))
 			ptrs[i] = ptrs[below(run, i)];
-		if (!fits(width, ptrs[i]) || is_replays(run, ptrs[i]))
+		if (!fits(width, ptrs[i]) || replay_owns(run, ptrs[i]))
 			ptrs[i] = 0;
 		put(array, width, i, ptrs[i]);
 		some = some || ptrs[i];
@@ -532,8 +532,8 @@ static bool do_address(struct run *run)
 	return false;
 }
 
-/* bytes of what was asked for: a pin shows them all */
-static int64_t asked(struct run *run, int64_t ptr)
+/* the requested bytes; a pin makes all of them accessible */
+static int64_t requested(struct run *run, int64_t ptr)
 {
 	const struct area *area = live_find(&run->o, ptr);
 
@@ -542,43 +542,43 @@ static int64_t asked(struct run *run, int64_t ptr)
 
 static bool do_pin(struct run *run)
 {
-	struct looker *looker = &run->lookers[below(run, NR_PINS)];
+	struct viewer *viewer = &run->viewers[below(run, NR_PINS)];
 	int64_t ptr = pick_pointer(run), cpu = pick_cpu(run);
 	int error = address_error(run, ptr, cpu);
 	struct area *area = live_find(&run->o, ptr);
 
-	if (looker->busy)
+	if (viewer->busy)
 		return false;
 	if (!error && run->o.rollback)
 		error = -PCPU_E_ROLLBACK;
-	MUST(pcpu_pin(run->o.pcpu, ptr, cpu, &looker->pin) == error);
+	MUST(pcpu_pin(run->o.pcpu, ptr, cpu, &viewer->pin) == error);
 	if (error)
 		return false;
-	MUST(looker->pin.address == pcpu_address(run->o.pcpu, ptr, cpu));
-	MUST(looker->pin.size >= asked(run, ptr));
-	MUST(looker->pin.size <= look_up(&run->o, ptr).size);
-	/* all that a pin shows can be touched */
-	((volatile uint8_t *)(uintptr_t)looker->pin.address)
-		[looker->pin.size - 1];
-	looker->busy = true;
+	MUST(viewer->pin.address == pcpu_address(run->o.pcpu, ptr, cpu));
+	MUST(viewer->pin.size >= requested(run, ptr));
+	MUST(viewer->pin.size <= look_up(&run->o, ptr).size);
+	/* read the last byte, which must be populated */
+	((volatile uint8_t *)(uintptr_t)viewer->pin.address)
+		[viewer->pin.size - 1];
+	viewer->busy = true;
 	area ? area->pins++ : run->o.static_pins++;
 	return false;
 }
 
-static bool unpin(struct run *run, struct looker *looker)
+static bool unpin(struct run *run, struct viewer *viewer)
 {
-	struct area *area = live_find(&run->o, looker->pin.ptr);
+	struct area *area = live_find(&run->o, viewer->pin.ptr);
 
-	if (looker->busy)
+	if (viewer->busy)
 		area ? area->pins-- : run->o.static_pins--;
-	looker->busy = false;
-	pcpu_unpin(&looker->pin);
+	viewer->busy = false;
+	pcpu_unpin(&viewer->pin);
 	return false;
 }
 
 static bool do_unpin(struct run *run)
 {
-	return unpin(run, &run->lookers[below(run, NR_PINS)]);
+	return unpin(run, &run->viewers[below(run, NR_PINS)]);
 }
 
 static const int sites[] = { PCPU_KMALLOC, PCPU_VMALLOC, PCPU_GET_VM_AREA,
@@ -623,7 +623,7 @@ static bool do_inject(struct run *run)
 	return false;
 }
 
-/* some services fail until further notice, none of the others does */
+/* some services always fail from now on, the others never */
 static bool do_starve(struct run *run)
 {
 	const struct pcpu_fault always = { 1, 1, -1, 1.0, 0 };
@@ -639,7 +639,7 @@ static bool do_starve(struct run *run)
 	return false;
 }
 
-/* one operation of a replay and its result, in the oracle's own words */
+/* check the result of one operation of a replay, and note it */
 static void note_replayed(struct run *run, const struct pcpu_op *op,
 			  struct pcpu_replay_handle *handle, int64_t result)
 {
@@ -740,7 +740,7 @@ static bool do_replay(struct run *run)
 
 /* --- the end */
 
-/* a handle that was closed refuses every call */
+/* a closed allocator refuses every call */
 static void use_closed(struct run *run)
 {
 	struct pcpu *pcpu = run->o.pcpu;
@@ -772,13 +772,13 @@ static void use_closed(struct run *run)
 static bool has_pins(const struct run *run)
 {
 	for (int i = 0; i < NR_PINS; i++) {
-		if (run->lookers[i].busy)
+		if (run->viewers[i].busy)
 			return true;
 	}
 	return false;
 }
 
-/* returns whether it is closed now */
+/* return whether the allocator is closed now */
 static bool do_close(struct run *run)
 {
 	if (has_pins(run)) {
@@ -791,13 +791,13 @@ static bool do_close(struct run *run)
 	return true;
 }
 
-/* all that was given comes back: chunk 0 and one empty chunk are left */
+/* free everything: the first chunk and at most one empty chunk remain */
 static void drain(struct run *run)
 {
 	struct oracle *o = &run->o;
 
 	for (int i = 0; i < NR_PINS; i++)
-		unpin(run, &run->lookers[i]);
+		unpin(run, &run->viewers[i]);
 	while (o->nr_live) {
 		int64_t ptr = o->live[o->nr_live / 2].ptr;
 
@@ -820,26 +820,26 @@ static bool is_reserved(int64_t address)
 			&in_core);
 }
 
-/* the last pin takes memory and handle with it */
+/* the memory is released with the last pin */
 static void destroy(struct run *run)
 {
 	int left = 0;
 
 	pcpu_destroy(run->o.pcpu);
 	for (int i = 0; i < NR_PINS; i++)
-		left += run->lookers[i].busy;
+		left += run->viewers[i].busy;
 	for (int i = 0; i < NR_PINS; i++) {
-		struct looker *looker = &run->lookers[i];
+		struct viewer *viewer = &run->viewers[i];
 
-		if (!looker->busy)
+		if (!viewer->busy)
 			continue;
-		MUST(is_reserved(looker->pin.address));
-		pcpu_unpin(&looker->pin);
-		MUST(is_reserved(looker->pin.address) == (--left > 0));
+		MUST(is_reserved(viewer->pin.address));
+		pcpu_unpin(&viewer->pin);
+		MUST(is_reserved(viewer->pin.address) == (--left > 0));
 	}
 }
 
-/* what may be done, the common ones more than once */
+/* the common ones are listed several times */
 static bool (*const operations[])(struct run *run) = {
 	do_alloc, do_alloc, do_alloc, do_alloc, do_alloc, do_alloc,
 	do_free, do_free, do_free, do_free,

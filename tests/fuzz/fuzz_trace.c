@@ -1,36 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fuzz_trace.c - the reader of traces under any text at all.
+ * fuzz_trace.c - feed arbitrary text to the trace reader.
  *
  *	| seed | text ...
  *
- * A byte 1 in the text stands for a long stretch, so that lines without end
- * come from short inputs.  Fed in one piece, and in pieces of sizes that the
- * first byte chooses, a text means the same: the same operations, notes,
- * kinds, figures and error.  Then the operations run on a small allocator.
+ * A byte 1 in the text is replaced by many bytes, so that short inputs can
+ * make very long lines.  The text is read twice: in one piece, and in pieces
+ * whose sizes depend on the first byte.  Both must give the same operations,
+ * notes, kinds, figures and error.  Then a small allocator replays the
+ * operations.
  */
 #include <string.h>
 
 #include "fuzz.h"
 #include "percpu.h"
 
-#define MAX_REPLAY	4096	/* operations that are run */
+#define MAX_REPLAY	4096	/* operations that are replayed */
 #define MAX_SIZE	4096	/* bytes: 16 pages of the allocator */
-#define STRETCH		32767	/* bytes: three are one line too long */
-#define MAX_STRETCHES	5	/* more bytes of 1 are themselves */
+#define STRETCH		32767	/* bytes; a line with three is too long */
+#define MAX_STRETCHES	5	/* further bytes 1 are not replaced */
 
-/* all that a reader has to say in the end */
+/* everything that a reader returns for one text */
 struct result {
-	struct pcpu_trace_reader *reader; /* still holds texts */
+	struct pcpu_trace_reader *reader; /* owns the names of call sites */
 	int error;		/* of the last call */
 	struct pcpu_op *ops;	/* all operations */
-	struct pcpu_trace_note *notes; /* theirs */
-	size_t nr_ops;		/* how many */
+	struct pcpu_trace_note *notes; /* one for each operation */
+	size_t nr_ops;		/* operations in ops */
 	struct pcpu_trace_stats stats; /* figures */
-	struct pcpu_trace_stop stop; /* where it stopped */
+	struct pcpu_trace_stop stop; /* where reading stopped */
 };
 
-/* move what the reader has to the result, as a caller in a loop does */
+/* move the reader's operations to @result, as a caller in a loop does */
 static void take_ops(struct result *result)
 {
 	const struct pcpu_trace_note *notes;
@@ -53,7 +54,7 @@ static void take_ops(struct result *result)
 	pcpu_trace_take(result->reader);
 }
 
-/* sizes of pieces: 1 to 7, some up to 255, in an order that @seed decides */
+/* the size of the next piece: 1 to 7 bytes, or up to 252 */
 static size_t next_piece(uint32_t *seed)
 {
 	*seed = *seed * 1664525 + 1013904223;
@@ -77,7 +78,7 @@ static void read_whole(struct result *result, const uint8_t *text, size_t n)
 	finish(result);
 }
 
-/* each piece is a block of its own: the sanitizer sees a byte too far */
+/* each piece has a buffer of its own, so that ASan detects any overrun */
 static void read_pieces(struct result *result, const uint8_t *text, size_t n,
 			uint32_t seed)
 {
@@ -99,7 +100,7 @@ static void read_pieces(struct result *result, const uint8_t *text, size_t n,
 		n -= piece;
 	}
 	finish(result);
-	/* an error is for good */
+	/* an error is final */
 	if (result->error) {
 		MUST(pcpu_trace_feed(result->reader, "\n", 1) == result->error);
 		MUST(pcpu_trace_finish(result->reader) == result->error);
@@ -150,8 +151,8 @@ static void check_figures(const struct result *result)
 }
 
 /*
- * Slots and kinds are in range.  A handle goes by the same pointer from its
- * allocation to its free, and there is nothing else in a handle that is freed.
+ * Handles and kinds are in range.  A handle belongs to one pointer from its
+ * allocation to its free, and only a live handle is freed.
  */
 static void check_ops(const struct result *result)
 {
@@ -178,7 +179,7 @@ static void check_ops(const struct result *result)
 	free(busy);
 }
 
-/* a chunk's number is at most one above those before; an offset is believable */
+/* chunks are numbered in order of appearance; offsets are at most 64 MiB */
 static void check_notes(const struct result *result)
 {
 	uint32_t chunks = 0;
@@ -211,7 +212,7 @@ static struct pcpu_kind *kinds_of(const struct result *result)
 	MUST(kinds);
 	for (size_t i = 0; i < result->stats.kinds; i++) {
 		pcpu_trace_kind(result->reader, i, &kinds[i], &length);
-		/* what no kernel was asked for is refused; keep it short */
+		/* larger ones would only be refused: reduce them */
 		if (kinds[i].size > 2 * MAX_SIZE)
 			kinds[i].size %= MAX_SIZE;
 	}
@@ -268,7 +269,7 @@ static void result_free(struct result *result)
 	free(result->notes);
 }
 
-/* the text as it is read, in a block that ends where it ends */
+/* replace the bytes 1; the buffer has exactly the size of the text */
 static uint8_t *stretch(const uint8_t *data, size_t size, size_t *n)
 {
 	uint8_t *text = malloc(size + MAX_STRETCHES * STRETCH);

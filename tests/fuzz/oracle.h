@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * oracle.h - what must hold of an allocator after every call.
+ * oracle.h - check an allocator after every call.
  *
  * The oracle keeps its own list of the live areas and compares it with a
- * snapshot.  It says beforehand which pointers are refused, and for what
- * reason; where an area lies it leaves to the allocator.
+ * snapshot.  It predicts which pointers and requests are refused, and with
+ * which error.  It does not predict where an area is placed.
  */
 #ifndef FUZZ_ORACLE_H
 #define FUZZ_ORACLE_H
@@ -16,37 +16,37 @@
 
 #define MAX_LIVE	128	/* areas at a time */
 #define MAX_CHUNKS	256	/* more than that many areas need */
-#define MAX_PARKED	6	/* bytes: 3 behind an area, 3 before the next */
+#define MAX_PARKED	6	/* bytes: 3 after an area, 3 before the next */
 
 /* a live area */
 struct area {
-	int64_t ptr;		/* what the allocator gave */
-	int64_t size;		/* bytes asked for */
-	int pins;		/* pins that hold it */
-	bool in_replay;		/* a slot of the replay owns it */
-	bool is_new;		/* nobody has looked at its memory yet */
+	int64_t ptr;		/* as the allocator returned it */
+	int64_t size;		/* requested bytes */
+	int pins;		/* pins on the area */
+	bool in_replay;		/* a handle of the replay owns it */
+	bool is_new;		/* its memory is not yet checked */
 };
 
 struct oracle {
-	struct pcpu *pcpu;	/* who is watched */
+	struct pcpu *pcpu;	/* the allocator under test */
 	struct pcpu_info info;	/* as of the last check */
 	struct pcpu_snapshot *snap; /* as of the last check */
 	uint64_t calls[PCPU_NR_SERVICES]; /* as of the last check */
-	uint64_t failed[PCPU_NR_SERVICES]; /* calls that failed, ever */
-	uint64_t warnings;	/* that the allocator has to have counted */
+	uint64_t failed[PCPU_NR_SERVICES]; /* failed calls since set-up */
+	uint64_t warnings;	/* expected count of warnings */
 	uint64_t digest;	/* of state and calls, as of the last check */
-	int64_t first_end;	/* where the free area of chunk 0 ends */
-	int64_t boot_pages;	/* page frames that came with chunk 0 */
-	int64_t most_pages;	/* page frames to be had besides; 0: no limit */
+	int64_t first_end;	/* end of the free bytes of chunk 0 */
+	int64_t boot_pages;	/* page frames of chunk 0 at set-up */
+	int64_t most_pages;	/* further page frames; 0: no limit */
 	int64_t static_image;	/* bytes of the static area that are not 0 */
-	bool mapped;		/* there is memory to look at */
-	bool rollback;		/* live pages may be taken away, as in 2009 */
-	bool map_failed;	/* a map could not grow since the last check */
-	int static_pins;	/* pins that hold the static area */
+	bool mapped;		/* the allocator has memory */
+	bool rollback;		/* live pages may be freed, as in 2009 */
+	bool map_failed;	/* since the last check: a map could not grow */
+	int static_pins;	/* pins on the static area */
 	int nr_live;		/* areas in live */
-	struct area live[MAX_LIVE]; /* by pointer */
-	int stray[MAX_CHUNKS];	/* slot of a chunk in a wrong one, else -1 */
-	int64_t stray_id[MAX_CHUNKS]; /* its id */
+	struct area live[MAX_LIVE]; /* sorted by pointer */
+	int stray[MAX_CHUNKS];	/* slots of chunks that are in a wrong one */
+	int64_t stray_id[MAX_CHUNKS]; /* the ids of these chunks */
 	int nr_stray;		/* chunks in stray */
 };
 
@@ -107,15 +107,15 @@ static inline void live_del(struct oracle *o, int64_t ptr)
 		(size_t)(o->nr_live - i) * sizeof(o->live[0]));
 }
 
-/* --- what is to be answered */
+/* --- expected errors */
 
-/* what a pointer stands for, by the last snapshot */
+/* what a pointer refers to, according to the last snapshot */
 struct answer {
 	int error;		/* of pcpu_locate() */
 	int64_t chunk;		/* ordinal */
 	int64_t offset;		/* bytes */
-	int64_t size;		/* bytes, as the map has it */
-	bool is_static;		/* the static area */
+	int64_t size;		/* bytes of the map entry */
+	bool is_static;		/* it is the static area */
 };
 
 static inline struct answer look_up(const struct oracle *o, int64_t ptr)
@@ -164,7 +164,7 @@ static inline struct answer look_up(const struct oracle *o, int64_t ptr)
 	return answer;
 }
 
-/* what pcpu_free() has to say about a pointer */
+/* the result of pcpu_free() for a pointer */
 static inline int free_error(struct oracle *o, int64_t ptr)
 {
 	struct answer answer = look_up(o, ptr);
@@ -178,7 +178,7 @@ static inline int free_error(struct oracle *o, int64_t ptr)
 	return live_find(o, ptr)->pins ? -PCPU_E_PINNED : 0;
 }
 
-/* what an allocation has to say about its size and alignment */
+/* the error for a size and an alignment, or 0 */
 static inline int request_error(const struct oracle *o, int64_t size,
 				int64_t align)
 {
@@ -189,7 +189,7 @@ static inline int request_error(const struct oracle *o, int64_t size,
 	return 0;
 }
 
-/* note a request before it is made: some are warned about */
+/* expect a warning for some requests; return request_error() */
 static inline int expect_request(struct oracle *o, int64_t size, int64_t align)
 {
 	o->warnings += size < 1 || size > o->info.max_size || align < 0 ||
@@ -197,7 +197,7 @@ static inline int expect_request(struct oracle *o, int64_t size, int64_t align)
 	return request_error(o, size, align);
 }
 
-/* a request was in order and failed: which service was it? */
+/* note which service made a valid request fail */
 static inline void note_failure(struct oracle *o, int64_t error)
 {
 	MUST(error == error_of(PCPU_KMALLOC) ||
@@ -212,7 +212,7 @@ static inline void note_failure(struct oracle *o, int64_t error)
 
 /* --- memory */
 
-/* what the oracle writes to a byte of an area */
+/* the value that the oracle writes to a byte of an area */
 static inline uint8_t mark_of(int64_t ptr, int64_t cpu, int64_t at)
 {
 	uint64_t n = (uint64_t)ptr * 31 + (uint64_t)cpu * 7 + (uint64_t)at;
@@ -220,7 +220,7 @@ static inline uint8_t mark_of(int64_t ptr, int64_t cpu, int64_t at)
 	return (uint8_t)(n % 255 + 1);
 }
 
-/* the first byte, the first of each page, the last: from one to the next */
+/* the byte marked after @at: the first of the next page, or the last */
 static inline int64_t next_mark(const struct oracle *o, int64_t ptr,
 				int64_t size, int64_t at)
 {
@@ -267,7 +267,7 @@ static inline void check_static_memory(const struct oracle *o)
 	}
 }
 
-/* with the quirk pages may be gone: a look would end the process */
+/* with the quirk, pages may be missing: reading them would fault */
 static inline void check_memory(struct oracle *o)
 {
 	if (!o->mapped || o->rollback)
@@ -279,7 +279,7 @@ static inline void check_memory(struct oracle *o)
 
 /* --- structure */
 
-/* an area's pages are held, as far as it was asked for */
+/* the pages of an area's requested bytes are populated */
 static inline void check_pages_of(const struct oracle *o,
 				  const struct pcpu_chunk_info *chunk,
 				  int64_t offset, int64_t size)
@@ -290,7 +290,7 @@ static inline void check_pages_of(const struct oracle *o,
 		MUST(o->rollback || chunk->populated[i]);
 }
 
-/* every entry in use is a live area; returns how many there are */
+/* every entry in use is a live area; return how many there are */
 static inline int check_map(struct oracle *o,
 			    const struct pcpu_chunk_info *chunk)
 {
@@ -331,7 +331,7 @@ static inline int check_map(struct oracle *o,
 	return used;
 }
 
-/* the list for a number of free bytes: a power of two each */
+/* the slot of a chunk: one for each power of two of free bytes */
 static inline int right_slot(const struct oracle *o,
 			     const struct pcpu_chunk_info *chunk)
 {
@@ -356,9 +356,9 @@ static inline int stray_slot(const struct oracle *o, int64_t id)
 }
 
 /*
- * Each chunk is in one list, the right one.  "half-done" (docs/errata.md): when
- * a map could not grow the chunk may have been left in a higher one, and stays
- * there until its right slot changes.
+ * Each chunk is in exactly one slot, the right one.  Exception: if a map could
+ * not grow, its chunk may be in a higher slot until its right slot changes
+ * ("half-done" in docs/errata.md).
  */
 static inline void check_slots(struct oracle *o)
 {
@@ -395,7 +395,7 @@ static inline void check_slots(struct oracle *o)
 	o->map_failed = false;
 }
 
-/* a guard page behind each chunk but the first: nobody comes near another */
+/* chunks do not overlap; a guard page follows each one except the first */
 static inline void check_address(const struct oracle *o, int64_t i)
 {
 	const struct pcpu_chunk_info *chunk = &o->snap->chunks[i];
@@ -442,7 +442,7 @@ static inline void check_chunks(struct oracle *o)
 	MUST(pages == o->info.pages);
 	MUST(!o->most_pages || pages - o->boot_pages <= o->most_pages);
 
-	/* what was asked of the kernel and not given back is what there is */
+	/* what the kernel gave and did not get back is what exists now */
 	MUST((int64_t)(calls[PCPU_KMALLOC] - failed[PCPU_KMALLOC] -
 		       calls[PCPU_KFREE]) == o->info.chunks - 1 + maps);
 	MUST((int64_t)(calls[PCPU_VMALLOC] - failed[PCPU_VMALLOC] -
@@ -491,7 +491,7 @@ static inline uint64_t digest_of_state(const struct oracle *o)
 	return sum;
 }
 
-/* look at everything; @changed says whether the call may have changed it */
+/* check everything; without @changed the state must be as before */
 static inline void oracle_check(struct oracle *o, bool changed)
 {
 	uint64_t before = o->digest;
@@ -509,7 +509,7 @@ static inline void oracle_check(struct oracle *o, bool changed)
 	MUST(changed || o->digest == before);
 }
 
-/* begin to watch an allocator that was just made */
+/* begin with an allocator that was just created */
 static inline void oracle_start(struct oracle *o, struct pcpu *pcpu,
 				int64_t free_size)
 {

@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# run.sh SECONDS FUZZER... - run fuzzers side by side and tell how far they got.
+# run.sh SECONDS FUZZER... - run fuzzers in parallel and print a summary of each.
 #
-# What a fuzzer learns stays beside it for the next run, in corpus/; an input
-# that it fails with goes to crashes/, and is named.
+# New inputs are kept next to the fuzzers, in corpus/, for the next run.  An
+# input that makes a fuzzer fail is saved in crashes/, and its path is printed.
 set -eu
 here=$(dirname "$0")
 seconds=$1

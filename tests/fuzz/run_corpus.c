@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * run_corpus.c - runs a fuzzer without libFuzzer, with any compiler:
+ * run_corpus.c - run a fuzzer without libFuzzer, with any compiler.
  *
  *	fuzz_x NUMBER [FILE...]
  *
- * over NUMBER random inputs, the same in every run, and over stored ones: what
- * ever found something stays a test.  Silent, unless V is set: then the last
- * input named is the one that failed.
+ * runs NUMBER random inputs, the same in every run, and the stored inputs.  If
+ * V is set, it prints the name of each input before running it, so the last
+ * name is that of the input that failed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 
 #define MAX_RANDOM	600	/* bytes of a random input */
 
-/* a buffer of exactly the file's size: the sanitizer sees each byte too far */
+/* the buffer has exactly the file's size, so that ASan detects any overrun */
 static uint8_t *read_file(const char *path, size_t *size)
 {
 	FILE *file = fopen(path, "rb");
@@ -38,13 +38,13 @@ static uint8_t *read_file(const char *path, size_t *size)
 	return data ? realloc(data, *size ? *size : 1) : NULL;
 }
 
-static void tell(const char *what, int i)
+static void log_input(const char *what, int i)
 {
 	if (getenv("V"))
 		fprintf(stderr, "%s %d\n", what, i);
 }
 
-/* a block of exactly the input's size, see read_file() */
+/* the buffer has exactly the input's size, see read_file() */
 static void run_random(void)
 {
 	size_t size = pick(MAX_RANDOM) + 1;
@@ -77,11 +77,11 @@ int main(int argc, char **argv)
 	int randoms = argc > 1 ? atoi(argv[1]) : 0;
 
 	for (int i = 0; i < randoms; i++) {
-		tell("random input", i);
+		log_input("random input", i);
 		run_random();
 	}
 	for (int i = 2; i < argc; i++) {
-		tell(argv[i], i - 1);
+		log_input(argv[i], i - 1);
 		if (!run_file(argv[i]))
 			return 1;
 	}

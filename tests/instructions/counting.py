@@ -5,10 +5,10 @@
     counting.py record PROGRAM                  write counts.txt
     counting.py record PROGRAM --without LEAN   also print the cost of the work counters
 
-PROGRAM is workloads.c with the port in it, LEAN the same without the port's work counters.
-callgrind counts while the function counted() runs, and only the instructions of PROGRAM: the
-port and moves.c.  libc is left out since it differs between machines, and chooses its functions
-by the CPU.  So a count is exactly the same wherever the first line of counts.txt holds.
+PROGRAM is workloads.c linked with the port, LEAN the same without the port's work counters.
+callgrind counts the instructions of PROGRAM (the port and moves.c) while counted() runs.  libc is
+left out: it differs between machines, and selects its functions by the CPU.  So counts are exactly
+the same on all machines that match the first line of counts.txt.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ LIMIT = 3.0  # per cent
 HEAD = f"{'workload':<16}{'instructions':>15}{'operations':>12}{'each':>9}"
 
 GREW = f"""\
-A workload costs over {LIMIT:g} % more than counts.txt says.  Make it cheaper again, or run
+A workload costs over {LIMIT:g} % more than in counts.txt.  Make it cheaper again, or run
 `make instructions` and give the reason in the commit message."""
 SHRANK = "Some workloads got cheaper: `make instructions` records the new counts."
-OTHERS = "counts.txt has other workloads: `make instructions` records these."
+OTHERS = "counts.txt has other workloads: `make instructions` records the current ones."
 
 
 class Cost(NamedTuple):
@@ -42,7 +42,7 @@ class Cost(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """The costs of all workloads, and the compiler and machine that they are valid for."""
+    """The costs of all workloads, and the compiler and CPU for which they are valid."""
 
     builder: str
     costs: dict[str, Cost]
@@ -56,7 +56,7 @@ def parse(text: str) -> Counts:
 
 
 def render(counts: Counts) -> str:
-    """Return the text of counts.txt; the last column is for people only."""
+    """Return the text of counts.txt; parse() ignores the last column."""
     rows = [
         f"{name:<16}{cost.instructions:>15}{cost.operations:>12}"
         f"{cost.instructions / cost.operations:>9.0f}"
@@ -85,7 +85,7 @@ def compare(kept: Counts, now: Counts) -> tuple[bool, str]:
 
 
 def own_instructions(profile: str, program: Path) -> int:
-    """Add up the instructions of the program itself, without those of its calls."""
+    """Return the sum of the program's own instructions, without those of the libraries it calls."""
     total = 0
     ours = inclusive = False
     for line in profile.splitlines():
@@ -122,16 +122,16 @@ def count_one(program: Path, name: str) -> int:
     return count
 
 
-def ask(program: Path) -> tuple[str, dict[str, int]]:
+def describe(program: Path) -> tuple[str, dict[str, int]]:
     """Return the compiler of a program, and the operations of its workloads."""
-    # under valgrind, which presents its own CPU
+    # under valgrind, since the program reports the CPU that it sees
     builder, *rows = valgrind("none", program).splitlines()
     return builder, {name: int(operations) for name, operations in map(str.split, rows)}
 
 
 def count(program: Path) -> Counts:
     """Count the instructions of all workloads."""
-    builder, operations = ask(program)
+    builder, operations = describe(program)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(lambda name: count_one(program, name), operations)
         costs = zip(operations, map(Cost, found, operations.values()), strict=True)
@@ -139,9 +139,9 @@ def count(program: Path) -> Counts:
 
 
 def check(program: Path) -> int:
-    """Compare with counts.txt, if that is for this compiler and machine."""
+    """Compare with counts.txt, if it is for this compiler and CPU."""
     kept = parse(KEPT.read_text())
-    builder, _ = ask(program)
+    builder, _ = describe(program)
     if builder != kept.builder:
         print(f"instructions: skipped, counts.txt is for {kept.builder}, this is {builder}")
         return 0
@@ -156,7 +156,7 @@ def record(program: Path, lean: Path | None) -> int:
     KEPT.write_text(render(now))
     print(render(now), end="")
     if lean:
-        print("\nof these, for the counters of the port's work")
+        print("\nshare of the port's work counters")
         for name, cost in count(lean).costs.items():
             share = 1 - cost.instructions / now.costs[name].instructions
             print(f"{name:<16}{100 * share:>13.2f} %")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# instructions.mk - instructions of fixed workloads, counted by callgrind.
+# instructions.mk - count the instructions of fixed workloads with callgrind.
 #
 # The port is built like the extension, as one translation unit with -O3.  All flags
 # are fixed, also those that distributions set, since the counts depend on them.
@@ -16,11 +16,11 @@ COUNTING := $(PYTHON) tests/instructions/counting.py
 check-instructions: $(COUNTED) | have-python
 	@$(COUNTING) check $<
 
-## count these instructions again, after a change that is meant to cost more
+## record these instructions anew, after a change that justifies a higher cost
 instructions: $(COUNTED) $(COUNTED_LEAN) | have-python
 	@$(COUNTING) record $< --without $(COUNTED_LEAN)
 
-# the same without the port's work counters
+# the same program without the port's work counters
 $(COUNTED_LEAN): LEAN := -DPCPU_NO_WORK
 
 $(COUNTED) $(COUNTED_LEAN): $(wildcard tests/instructions/*.c) $(CSRC) $(HEADERS) | have-compiler

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * moves.c - memmove, memcpy and memset at a price that is the same everywhere.
+ * moves.c - memmove, memcpy and memset with the same counts on each machine.
  *
- * libc chooses its own by the CPU, and their counts jump with the length:
- * vectors of 16 or 32 bytes for a short move, but for a long one "rep movsb",
- * which counts as an instruction a byte.  Here it is always steps of 32 bytes,
- * then of a map entry, then of a byte.
+ * libc selects its functions by the CPU, and their counts jump with the length:
+ * short moves use vectors of 16 or 32 bytes, long ones "rep movsb", which
+ * counts as one instruction for each byte.  The functions here move blocks of
+ * 32 bytes, then map entries, then bytes.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -15,7 +15,7 @@ typedef uint64_t block __attribute__((vector_size(32), aligned(1), may_alias));
 typedef uint32_t entry __attribute__((aligned(1), may_alias));
 typedef unsigned char byte;
 
-/* so that the compiler does not make a call of memmove() of the loop */
+/* prevent the compiler from replacing the loop by a call of memmove() */
 #define KEEP_LOOP() __asm__ volatile("" : : : "memory")
 
 #define MOVE_UP(type)							\
@@ -49,7 +49,7 @@ static void move_down(byte *to, const byte *from, size_t n)
 
 void *memmove(void *to, const void *from, size_t n)
 {
-	/* up, unless the target begins within the source */
+	/* upwards, unless the target starts within the source */
 	if ((uintptr_t)to - (uintptr_t)from >= n)
 		move_up(to, from, n);
 	else

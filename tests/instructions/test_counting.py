@@ -18,7 +18,7 @@ PROGRAM = Path("/build/workloads")
 
 
 def fast(instructions: int, operations: int = OPERATIONS) -> Counts:
-    """KEPT with another cost of one workload."""
+    """Return KEPT with a different cost of one workload."""
     return Counts(KEPT.builder, {**KEPT.costs, "fast": Cost(instructions, operations)})
 
 
@@ -38,13 +38,13 @@ def test_more_than_three_per_cent_is_growth(instructions: int, good: bool, endin
     assert row.endswith(ending)
 
 
-def test_advice_is_printed() -> None:
+def test_table_ends_with_advice() -> None:
     assert "give the reason" in counting.compare(KEPT, fast(2000))[1]
     assert "records the new counts" in counting.compare(KEPT, fast(500))[1]
     assert "make instructions" not in counting.compare(KEPT, KEPT)[1]
 
 
-def test_growth_is_not_hidden_by_another_workload() -> None:
+def test_growth_of_one_workload_fails_although_another_shrinks() -> None:
     now = fast(500)
     now.costs["slow"] = Cost(300_000, OPERATIONS)
     verdict, table = counting.compare(KEPT, now)
@@ -59,7 +59,7 @@ def test_growth_is_not_hidden_by_another_workload() -> None:
         Counts(KEPT.builder, {"fast": KEPT.costs["fast"]}),
         Counts(KEPT.builder, {**KEPT.costs, "new": Cost(1, 1)}),
     ],
-    ids=["other operations", "one is gone", "one is new"],
+    ids=["other operations", "workload missing", "workload added"],
 )
 def test_other_workloads_cannot_be_compared(now: Counts) -> None:
     assert counting.compare(KEPT, now) == (False, counting.OTHERS)
@@ -71,7 +71,7 @@ def test_rendered_counts_can_be_parsed() -> None:
     assert counting.render(counting.parse(text)) == text
 
 
-# main calls counted (7 instructions of its own), which calls malloc in libc
+# main() calls counted(), which executes 7 instructions itself and calls malloc() in libc
 PROFILE = f"""\
 summary: 1907
 
@@ -98,16 +98,16 @@ calls=5 0
 """
 
 
-def test_libc_and_the_cost_of_calls_are_left_out() -> None:
+def test_only_own_instructions_are_counted() -> None:
     assert counting.own_instructions(PROFILE, PROGRAM) == 7
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, now: Counts) -> None:
-    """Let counts.txt be KEPT, and a count return ``now``."""
+    """Replace counts.txt by KEPT, and the result of count() by ``now``."""
     file = tmp_path / "counts.txt"
     file.write_text(counting.render(KEPT))
     monkeypatch.setattr(counting, "KEPT", file)
-    monkeypatch.setattr(counting, "ask", lambda _: (now.builder, {}))
+    monkeypatch.setattr(counting, "describe", lambda _: (now.builder, {}))
     monkeypatch.setattr(counting, "count", lambda _: now)
 
 
@@ -121,7 +121,7 @@ def test_check_fails_on_growth(
     assert "GREW" in capsys.readouterr().out
 
 
-def test_another_compiler_is_skipped(
+def test_check_is_skipped_for_another_compiler(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pretend(monkeypatch, tmp_path, fast(9999)._replace(builder="gcc 13 x86_64"))
@@ -131,7 +131,7 @@ def test_another_compiler_is_skipped(
 
 
 @pytest.mark.parametrize(("what", "status"), [("check", 0), ("record", 1)])
-def test_without_valgrind_nothing_is_checked(tmp_path: Path, what: str, status: int) -> None:
+def test_check_is_skipped_without_valgrind(tmp_path: Path, what: str, status: int) -> None:
     done = subprocess.run(
         [sys.executable, counting.__file__, what, str(PROGRAM)],
         env={**os.environ, "PATH": str(tmp_path)},

@@ -2,12 +2,12 @@
 /*
  * workloads.c - six fixed workloads whose instructions are counted.
  *
- *	workloads	tells what built it, and how many operations each has
- *	workloads NAME	does one; what is counted happens in counted()
+ *	workloads	prints the compiler and each workload's operations
+ *	workloads NAME	runs a workload; only counted() is counted
  *
- * A workload is a list of operations that is written beforehand, so that next
- * to nothing but the port's work is counted.  Chunks made on the way are part
- * of each one's story: another number of them is another workload.
+ * A workload is a list of operations that is prepared before, so that almost
+ * only the port's instructions are counted.  The number of chunks created is
+ * checked: if it changes, the workload is no longer the same.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,48 +16,48 @@
 #include "percpu.h"
 
 enum {
-	PAGE = 4096,		/* as on x86: units of 64 KiB */
-	SMALL_PAGE = 1024,	/* units of 16 KiB: 4,096 objects fill one */
-	OBJECTS = 3 * 4096,	/* three chunks of them */
-	ALIGNED_OBJECTS = 4 * 2048,
-	CHURN_LIVE = 1000,	/* areas, three quarters of the first chunk */
+	PAGE = 4096,		/* bytes, as on x86: units of 64 KiB */
+	SMALL_PAGE = 1024,	/* units of 16 KiB: 4,096 areas fill one */
+	AREAS = 3 * 4096,	/* fill three chunks */
+	ALIGNED_AREAS = 4 * 2048,
+	CHURN_LIVE = 1000,	/* areas: three quarters of the first chunk */
 	CHURN_ROUNDS = 10000,
 	THRASH_ROUNDS = 2000,
 	MAX_OPS = 1 << 16
 };
 
-/* allocate an area into a slot, or free the one that is there */
+/* allocate an area for a handle, or free the area of the handle */
 struct op {
-	int slot;		/* index into ptrs */
+	int handle;		/* index into ptrs */
 	int size;		/* bytes; 0 frees */
 	int align;		/* bytes */
 };
 
 struct script {
-	struct op ops[MAX_OPS];	/* what to do */
-	size_t n;		/* how many */
-	size_t from;		/* the first that is counted */
+	struct op ops[MAX_OPS];	/* the operations */
+	size_t n;		/* number of operations */
+	size_t from;		/* index of the first one counted */
 };
 
 struct workload {
 	const char *name;	/* one word */
-	void (*write)(struct script *script); /* its operations */
+	void (*write)(struct script *script); /* writes its operations */
 	int64_t cpus;		/* possible CPUs */
-	int64_t page_size;	/* bytes; also those of the static area */
-	int64_t chunks;		/* that it makes beside the first */
+	int64_t page_size;	/* bytes; also of the static area */
+	int64_t chunks;		/* created in addition to the first */
 };
 
 static struct script script;
-static int64_t ptrs[OBJECTS];
+static int64_t ptrs[AREAS];
 
-static void add(struct script *s, int slot, int size, int align)
+static void add(struct script *s, int handle, int size, int align)
 {
 	if (s->n == MAX_OPS)
 		abort();
-	s->ops[s->n++] = (struct op){ slot, size, align };
+	s->ops[s->n++] = (struct op){ handle, size, align };
 }
 
-/* a number below @n, from Knuth's MMIX generator */
+/* return a number below @n, from Knuth's MMIX generator */
 static int pick(int n)
 {
 	static uint64_t state = 2009;
@@ -70,16 +70,16 @@ static void write_allocate(struct script *s)
 {
 	int i;
 
-	for (i = 0; i < OBJECTS; i++)
+	for (i = 0; i < AREAS; i++)
 		add(s, i, 4, 4);
 }
 
-/* 4 bytes stay free before each: a full chunk looks as if it had room */
+/* 4 bytes remain free before each area, so full chunks have free bytes too */
 static void write_aligned(struct script *s)
 {
 	int i;
 
-	for (i = 0; i < ALIGNED_OBJECTS; i++)
+	for (i = 0; i < ALIGNED_AREAS; i++)
 		add(s, i, 4, 8);
 }
 
@@ -89,7 +89,7 @@ static void write_free_in_order(struct script *s)
 
 	write_allocate(s);
 	s->from = s->n;
-	for (i = 0; i < OBJECTS; i++)
+	for (i = 0; i < AREAS; i++)
 		add(s, i, 0, 0);
 }
 
@@ -99,29 +99,29 @@ static void write_free_in_reverse(struct script *s)
 
 	write_allocate(s);
 	s->from = s->n;
-	for (i = OBJECTS; i--;)
+	for (i = AREAS; i--;)
 		add(s, i, 0, 0);
 }
 
-/* sizes as kernels ask for them; the second half runs in a fragmented chunk */
+/* sizes that kernels request; the second half runs in a fragmented chunk */
 static void write_churn(struct script *s)
 {
 	static const int sizes[] = { 4, 4, 8, 8, 16, 24, 40, 64, 128, 144 };
 	int i;
 
 	for (i = 0; i < CHURN_LIVE + 2 * CHURN_ROUNDS; i++) {
-		int slot = i < CHURN_LIVE ? i : pick(CHURN_LIVE);
+		int handle = i < CHURN_LIVE ? i : pick(CHURN_LIVE);
 		int size = sizes[pick(sizeof(sizes) / sizeof(*sizes))];
 
 		if (i >= CHURN_LIVE)
-			add(s, slot, 0, 0);
+			add(s, handle, 0, 0);
 		if (i == CHURN_LIVE + CHURN_ROUNDS)
 			s->from = s->n - 1;
-		add(s, slot, size, size % 8 ? 4 : 8);
+		add(s, handle, size, size % 8 ? 4 : 8);
 	}
 }
 
-/* the first chunk is full; two come, one goes and one stays as a spare */
+/* each round needs two chunks; its frees destroy one and keep an empty one */
 static void write_thrash(struct script *s)
 {
 	int i, half;
@@ -153,7 +153,7 @@ static void fail(const char *what, int64_t value)
 static void play(struct pcpu *pcpu, const struct op *op, const struct op *end)
 {
 	for (; op < end; op++) {
-		int64_t *ptr = &ptrs[op->slot];
+		int64_t *ptr = &ptrs[op->handle];
 		int64_t err;
 
 		if (op->size)
@@ -165,7 +165,7 @@ static void play(struct pcpu *pcpu, const struct op *op, const struct op *end)
 	}
 }
 
-/* its name is known to counting.py */
+/* counting.py knows the name of this function */
 __attribute__((noinline)) void counted(struct pcpu *pcpu, const struct op *op,
 				       const struct op *end);
 
@@ -191,7 +191,7 @@ static void run(const struct workload *workload)
 	counted(pcpu, script.ops + script.from, script.ops + script.n);
 	pcpu_info(pcpu, &info);
 	if (info.chunks_created != workload->chunks)
-		fail("another workload than meant, chunks made:",
+		fail("not the same workload, chunks created:",
 		     info.chunks_created);
 	pcpu_destroy(pcpu);
 }
@@ -199,8 +199,8 @@ static void run(const struct workload *workload)
 #define TEXT(x)		#x
 #define TEXT_OF(macro)	TEXT(macro)
 
-/* all that the counts depend on, but the code itself */
-static void tell_builder(void)
+/* print what the counts depend on, except the code */
+static void print_builder(void)
 {
 #ifdef __clang__
 	printf("clang " TEXT_OF(__clang_major__));
@@ -208,7 +208,7 @@ static void tell_builder(void)
 	printf("gcc " TEXT_OF(__GNUC__));
 #endif
 #if defined(__x86_64__)
-	/* the port may choose its path by it; valgrind shows nothing newer */
+	/* the port may use it; valgrind supports nothing newer */
 	printf(" x86_64%s\n", __builtin_cpu_supports("avx2") ? " avx2" : "");
 #elif defined(__aarch64__)
 	printf(" aarch64\n");
@@ -222,7 +222,7 @@ int main(int argc, char **argv)
 	size_t i;
 
 	if (argc < 2)
-		tell_builder();
+		print_builder();
 	for (i = 0; i < sizeof(workloads) / sizeof(*workloads); i++) {
 		if (argc < 2) {
 			script.n = script.from = 0;

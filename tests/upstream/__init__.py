@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The witness: the unmodified file of 2009, compiled from where the user has it."""
+"""The witness: the unmodified 2009 file, compiled from the user's copy."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Hold the port and the model against the file of 2009, and print a table.
+"""Compare the port and the model with the 2009 file, and print a table.
 
     python tests/upstream/check.py path/to/mm/percpu.c --operations 10000000
 
-A tenth of the operations are done by the model too.  It ends with status 1 and a
-shortened trace when there is a difference.
+A second campaign, a tenth as long, includes the model.  If there is a difference, the
+status is 1 and a shortened trace is saved.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from percpu_ffi.lockstep import Campaign, Totals, lockstep, shorten  # noqa: E40
 from percpu_ffi.lockstep.worker_pool import WorkerPool  # noqa: E402
 from upstream.witness import WitnessFactory, build  # noqa: E402
 
-ROLLBACK = {"quirks": ["rollback"]}  # the one defect that the port keeps on request
+ROLLBACK = {"quirks": ["rollback"]}  # a quirk: the port keeps this defect on request
 
 
 def main() -> int:
@@ -35,7 +35,9 @@ def main() -> int:
     parser.add_argument("percpu_c", type=Path, help="mm/percpu.c of 24 February 2009")
     parser.add_argument("--operations", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=2009)
-    parser.add_argument("--resume", type=Path, help="folder that keeps what is done")
+    parser.add_argument(
+        "--resume", type=Path, help="folder for the progress; an interrupted run continues from it"
+    )
     args = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as directory:
@@ -64,7 +66,7 @@ def main() -> int:
                 ]
             )
         except KeyboardInterrupt:
-            where = f"; the same command goes on from {args.resume}" if args.resume else ""
+            where = f"; the same command continues from {args.resume}" if args.resume else ""
             print(f"stopped{where}", file=sys.stderr)
             return 130
     return 0 if good else 1
@@ -87,7 +89,7 @@ def run(name: str, campaign: Campaign, keep: Path | None) -> bool:
 
 
 def recordings(witness: WitnessFactory) -> bool:
-    """Run the real traces on all three first chunks."""
+    """Run the real recordings with all three set-ups of the first chunk."""
     totals, started = Totals(), time.monotonic()
     samples = ROOT / "samples"
     for path in sorted([*samples.glob("*.xz"), *samples.glob("*.trace")]):

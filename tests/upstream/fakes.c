@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fakes.c - the services of the machine: memory, address space, page frames.
+ * fakes.c - the fake kernel services: memory, address space, page frames.
  *
- * Whatever is handed out has a struct fake_block in front.  It tells a free of
- * the wrong kind, and it lets fake_end() take back all that is left.
+ * Each allocation starts with a struct fake_block.  With it a free by the wrong
+ * service is detected, and fake_end() can free everything that is left.
  */
 #include "fakes.h"
 
@@ -17,10 +17,10 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
-#define KIND_BOOT	FAKE_NR_SERVICES /* of blocks from before kmalloc */
+#define KIND_BOOT	FAKE_NR_SERVICES /* blocks of boot memory */
 
-/* what kmalloc gives for 0 bytes */
-static char nothing;
+/* kmalloc returns its address for 0 bytes */
+static char zero_size;
 
 struct fake_machine fakes;
 
@@ -31,15 +31,15 @@ _Noreturn void fake_stop(enum fake_stop_reason reason, const char *text)
 	longjmp(fakes.way_out, 1);
 }
 
-/* --- blocks: zeroed memory of one kind */
+/* --- blocks: zeroed memory from one service */
 
-static void *give(int kind, size_t size)
+static void *block_alloc(int kind, size_t size)
 {
 	struct fake_block *anchor = &fakes.blocks;
 	struct fake_block *block = calloc(1, sizeof(*block) + size);
 
 	if (!block) {
-		fprintf(stderr, "witness: the host has no memory left\n");
+		fprintf(stderr, "witness: the host is out of memory\n");
 		abort();
 	}
 	block->kind = kind;
@@ -50,7 +50,7 @@ static void *give(int kind, size_t size)
 	return block + 1;
 }
 
-static void take_back(int kind, const void *memory)
+static void block_free(int kind, const void *memory)
 {
 	struct fake_block *block = (struct fake_block *)memory - 1;
 
@@ -84,35 +84,35 @@ void fake_end(void)
 void fake_add_nodes(unsigned int nodes)
 {
 	fakes.nodes = nodes;
-	fakes.held = give(KIND_BOOT, nodes * sizeof(*fakes.held));
+	fakes.held = block_alloc(KIND_BOOT, nodes * sizeof(*fakes.held));
 }
 
 /* --- kmalloc, vmalloc, boot memory */
 
 /*
- * The file writes through a fresh chunk's map without a look whether it got
- * one: defect "map-null".  So this is where such a call ends; the mended one
- * frees the chunk first.
+ * The file writes to a new chunk's map without checking that the map was
+ * allocated: defect "map-null".  So the call stops here if the allocation
+ * failed; if defects are fixed, the chunk is freed first.
  */
-static void map_of_fresh_chunk(bool failed)
+static void alloc_map_of_fresh_chunk(bool failed)
 {
 	void *chunk = fakes.fresh_chunk;
 
 	fakes.fresh_chunk = NULL;
 	if (!chunk || !failed)
 		return;
-	if (!fakes.mended)
+	if (!fakes.fixed)
 		fake_stop(STOP_UNDEFINED,
 			  "the first entry of a new chunk's map is written, "
-			  "but no map was had: a write through NULL");
+			  "but its allocation failed: a write through NULL");
 	kfree(chunk);
 	fake_stop(STOP_NO_MEMORY, "no map for a new chunk");
 }
 
-/* nobody may count on zeroes in memory that was not asked for so */
-static void *give_dirty(int kind, size_t size)
+/* memory that is not zeroed, for callers that did not request zeroes */
+static void *block_alloc_dirty(int kind, size_t size)
 {
-	return memset(give(kind, size), 0x5b, size);
+	return memset(block_alloc(kind, size), 0x5b, size);
 }
 
 void *kmalloc(size_t size, gfp_t flags)
@@ -121,10 +121,10 @@ void *kmalloc(size_t size, gfp_t flags)
 
 	(void)flags;
 	if (!size)
-		return &nothing;
+		return &zero_size;
 	failed = fake_fails(FAKE_KMALLOC);
-	map_of_fresh_chunk(failed);
-	return failed ? NULL : give_dirty(FAKE_KMALLOC, size);
+	alloc_map_of_fresh_chunk(failed);
+	return failed ? NULL : block_alloc_dirty(FAKE_KMALLOC, size);
 }
 
 void *kzalloc(size_t size, gfp_t flags)
@@ -132,38 +132,38 @@ void *kzalloc(size_t size, gfp_t flags)
 	(void)flags;
 	if (fake_fails(FAKE_KMALLOC))
 		return NULL;
-	fakes.fresh_chunk = give(FAKE_KMALLOC, size);
+	fakes.fresh_chunk = block_alloc(FAKE_KMALLOC, size);
 	return fakes.fresh_chunk;
 }
 
 void kfree(const void *memory)
 {
-	if (!memory || memory == &nothing)
+	if (!memory || memory == &zero_size)
 		return;
 	fake_count(FAKE_KFREE);
-	take_back(FAKE_KMALLOC, memory);
+	block_free(FAKE_KMALLOC, memory);
 }
 
 void *vmalloc(unsigned long size)
 {
 	bool failed = fake_fails(FAKE_VMALLOC);
 
-	map_of_fresh_chunk(failed);
-	return failed ? NULL : give_dirty(FAKE_VMALLOC, size);
+	alloc_map_of_fresh_chunk(failed);
+	return failed ? NULL : block_alloc_dirty(FAKE_VMALLOC, size);
 }
 
 void vfree(const void *memory)
 {
 	fake_count(FAKE_VFREE);
-	take_back(FAKE_VMALLOC, memory);
+	block_free(FAKE_VMALLOC, memory);
 }
 
 void *alloc_bootmem(unsigned long size)
 {
-	return give(KIND_BOOT, size);
+	return block_alloc(KIND_BOOT, size);
 }
 
-/* --- address space: the lowest hole that fits, with a guard page behind */
+/* --- address space: the lowest free range that fits, plus a guard page */
 
 static unsigned long area_end(const struct vm_struct *area)
 {
@@ -177,7 +177,7 @@ struct vm_struct *get_vm_area(unsigned long size, unsigned long flags)
 	unsigned long end = FAKE_SPACE + FAKE_SPACE_SIZE;
 	struct vm_struct *area;
 
-	fakes.report.asked = size;
+	fakes.report.requested = size;
 	if (fake_fails(FAKE_GET_VM_AREA))
 		return NULL;
 	size += PAGE_SIZE;
@@ -189,7 +189,7 @@ struct vm_struct *get_vm_area(unsigned long size, unsigned long flags)
 		return NULL;
 	}
 
-	area = give(FAKE_GET_VM_AREA, sizeof(*area));
+	area = block_alloc(FAKE_GET_VM_AREA, sizeof(*area));
 	*area = (struct vm_struct){
 		.addr = (void *)start,
 		.size = size,
@@ -210,14 +210,14 @@ void free_vm_area(struct vm_struct *area)
 		link = &(*link)->next;
 	BUG_ON(!*link);
 	*link = area->next;
-	take_back(FAKE_GET_VM_AREA, area);
+	block_free(FAKE_GET_VM_AREA, area);
 }
 
-/* below all areas, without a guard page, for good */
+/* below all other areas, without a guard page, never freed */
 void vm_area_register_early(struct vm_struct *area, size_t align)
 {
 	(void)align;
-	fakes.report.asked = area->size;
+	fakes.report.requested = area->size;
 	area->addr = (void *)fakes.first_area;
 	fakes.first_area += area->size;
 }
@@ -243,11 +243,11 @@ void unmap_kernel_range_noflush(unsigned long addr, unsigned long size)
 	BUG_ON(addr & ~PAGE_MASK);
 }
 
-/* --- page frames, counted by node; no other node helps out */
+/* --- page frames, counted by node; a node takes none from other nodes */
 
 static struct page *new_page(int node)
 {
-	struct page *page = give(FAKE_ALLOC_PAGE, sizeof(*page));
+	struct page *page = block_alloc(FAKE_ALLOC_PAGE, sizeof(*page));
 
 	page->node = node;
 	return page;
@@ -276,8 +276,8 @@ struct page *alloc_pages_node(int node, gfp_t flags, unsigned int order)
 void __free_page(struct page *page)
 {
 	fake_count(FAKE_FREE_PAGE);
-	/* below 0 where a boot-time frame goes: it joins what there is */
+	/* may become negative: a frame from boot was never counted as taken */
 	fakes.held[page->node]--;
 	fake_work()->pages_depopulated++;
-	take_back(FAKE_ALLOC_PAGE, page);
+	block_free(FAKE_ALLOC_PAGE, page);
 }

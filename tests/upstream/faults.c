@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * faults.c - counts the calls to the services, and lets some of them fail.
+ * faults.c - count the calls of the services, and let some of them fail.
  *
- * Written apart from the port's own, after the same description: nth - 1 calls
- * pass, then every interval-th call fails with the given probability, as often
- * as the plan says.
+ * Independent of the port's faults, but written from the same description:
+ * nth - 1 calls pass, then every interval-th call fails with the given
+ * probability, up to the given number of times.
  */
 #include "fakes.h"
 
-/* splitmix64 of Steele, Lea and Flood */
+/* splitmix64, by Steele, Lea and Flood (OOPSLA 2014) */
 static uint64_t draw(uint64_t *state)
 {
 	uint64_t mixed;
@@ -35,7 +35,7 @@ void fake_arm(int service, uint64_t nth, uint64_t interval, int64_t times,
 	};
 }
 
-static bool strikes(struct fake_plan *plan)
+static bool should_fail(struct fake_plan *plan)
 {
 	if (plan->wait) {
 		plan->wait--;
@@ -60,6 +60,6 @@ bool fake_fails(enum fake_service service)
 	struct fake_plan *plan = &fakes.plans[service];
 
 	fake_count(service);
-	fakes.entry_counted = false; /* no scan calls: it is over */
-	return plan->armed && strikes(plan) && !fake_failed(service);
+	fakes.entry_counted = false; /* scans call no service */
+	return plan->armed && should_fail(plan) && !fake_failed(service);
 }

@@ -2,12 +2,12 @@
 /*
  * rbtree.c - red-black trees of the same shape as the kernel's.
  *
- * How many steps a search takes depends on the shape of the tree, so this
- * follows the book that the kernel's follows too: Cormen, Leiserson, Rivest and
- * Stein, "Introduction to Algorithms", chapter 13.  A node with two children
- * leaves its place to the next higher one.  Written apart from the port's.
+ * The number of steps of a search depends on the shape of the tree.  So this
+ * follows the same book as the kernel: Cormen, Leiserson, Rivest and Stein,
+ * "Introduction to Algorithms", chapter 13.  An erased node with two children
+ * is replaced by the next higher node.  Independent of the port's tree.
  *
- * Sides are numbers here: !side is the other one.
+ * Sides are numbers: !side is the opposite side.
  */
 #include <linux/rbtree.h>
 
@@ -23,29 +23,29 @@ static bool red(const struct rb_node *node)
 	return node && node->red;
 }
 
-/* where a node hangs: in its parent or in the root */
+/* the pointer to a node, in its parent or in the root */
 static struct rb_node **link_of(struct rb_root *root, struct rb_node *node)
 {
 	return node->parent ? &node->parent->child[side_of(node)] :
 			      &root->rb_node;
 }
 
-static void hang(struct rb_node **link, struct rb_node *parent,
-		 struct rb_node *node)
+static void set_child(struct rb_node **link, struct rb_node *parent,
+		      struct rb_node *node)
 {
 	*link = node;
 	if (node)
 		node->parent = parent;
 }
 
-/* @node moves down to @side, its child of the other side takes its place */
+/* move @node down to @side; its child of the other side takes its place */
 static void rotate(struct rb_root *root, struct rb_node *node, enum side side)
 {
 	struct rb_node *up = node->child[!side];
 
-	hang(link_of(root, node), node->parent, up);
-	hang(&node->child[!side], node, up->child[side]);
-	hang(&up->child[side], up, node);
+	set_child(link_of(root, node), node->parent, up);
+	set_child(&node->child[!side], node, up->child[side]);
+	set_child(&up->child[side], up, node);
 }
 
 void rb_insert_color(struct rb_node *node, struct rb_root *root)
@@ -72,8 +72,9 @@ void rb_insert_color(struct rb_node *node, struct rb_root *root)
 	root->rb_node->red = false;
 }
 
-/* paths through @side of @parent have lost a black node */
-static void mend(struct rb_root *root, struct rb_node *parent, enum side side)
+/* rebalance after paths through @side of @parent have lost a black node */
+static void rebalance(struct rb_root *root, struct rb_node *parent,
+		      enum side side)
 {
 	struct rb_node *sibling = parent->child[!side];
 
@@ -88,7 +89,7 @@ static void mend(struct rb_root *root, struct rb_node *parent, enum side side)
 		if (parent->red)
 			parent->red = false;
 		else if (parent->parent)
-			mend(root, parent->parent, side_of(parent));
+			rebalance(root, parent->parent, side_of(parent));
 		return;
 	}
 	if (!red(sibling->child[!side])) {
@@ -101,17 +102,17 @@ static void mend(struct rb_root *root, struct rb_node *parent, enum side side)
 	rotate(root, parent, side);
 }
 
-/* take out a node with one child or none */
-static void take_out(struct rb_root *root, struct rb_node *node)
+/* remove a node with at most one child */
+static void remove_node(struct rb_root *root, struct rb_node *node)
 {
 	struct rb_node *below = node->rb_left ? node->rb_left : node->rb_right;
 	enum side side = side_of(node);
 
-	hang(link_of(root, node), node->parent, below);
+	set_child(link_of(root, node), node->parent, below);
 	if (red(below))
 		below->red = false;
 	else if (!node->red && node->parent)
-		mend(root, node->parent, side);
+		rebalance(root, node->parent, side);
 }
 
 void rb_erase(struct rb_node *node, struct rb_root *root)
@@ -119,16 +120,16 @@ void rb_erase(struct rb_node *node, struct rb_root *root)
 	struct rb_node *next = node->rb_right;
 
 	if (!node->rb_left || !next) {
-		take_out(root, node);
+		remove_node(root, node);
 		return;
 	}
 	while (next->rb_left)
 		next = next->rb_left;
-	take_out(root, next);
+	remove_node(root, next);
 
-	/* only now: the tree above may have turned meanwhile */
-	hang(link_of(root, node), node->parent, next);
-	hang(&next->rb_left, next, node->rb_left);
-	hang(&next->rb_right, next, node->rb_right);
+	/* after the removal, since it may rotate the tree above */
+	set_child(link_of(root, node), node->parent, next);
+	set_child(&next->rb_left, next, node->rb_left);
+	set_child(&next->rb_right, next, node->rb_right);
 	next->red = node->red;
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The witness itself: set-ups, placements, faults, a real trace, and the port in lockstep."""
+"""The witness: set-ups, placements, faults, a recording, and lockstep with port and model."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 
 def port_of(**changes: Any) -> Allocator:
-    """Make the port with settings of TINY, or others."""
+    """Create a port with the settings of TINY and some changes."""
     return Allocator(**{**TINY, **changes})
 
 
 def outcome(call: Callable[..., Any], *args: Any, **settings: Any) -> Any:
-    """Return the result of a call, or type and message of its exception."""
+    """Return the result of a call, or the type and message of its exception."""
     try:
         return call(*args, **settings)
     except (PercpuError, TypeError, OverflowError) as error:
@@ -62,7 +62,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("first_chunk", "unit_size", "populated"),
     [
-        # |SSSSS...........|                   the static pages, more on demand
+        # |SSSSS...........|                   only the static pages
         ("4k", 16, (2,) * 5 + (0,) * 11),
         # |SSSSSpppppppppppp|                  every page
         ("embed", 16, (2,) * 16),
@@ -71,9 +71,9 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_set_up(
-    mended: WitnessFactory, first_chunk: str, unit_size: int, populated: tuple[int, ...]
+    fixed: WitnessFactory, first_chunk: str, unit_size: int, populated: tuple[int, ...]
 ) -> None:
-    with mended(cpus=2, static_size=5 * 4096, first_chunk=first_chunk, page_size=4096) as w:
+    with fixed(cpus=2, static_size=5 * 4096, first_chunk=first_chunk, page_size=4096) as w:
         assert w.unit_size == unit_size * 4096
         (chunk,) = w.state().chunks
         assert chunk.populated == populated
@@ -83,12 +83,12 @@ def test_set_up(
         assert {name: n for name, n in w.counters().items() if n} == calls
 
 
-def test_placements(mended: WitnessFactory) -> None:
-    with mended(**TINY) as w:
+def test_placements(fixed: WitnessFactory) -> None:
+    with fixed(**TINY) as w:
         # |SSSS|aa..|bbbb|....    b is aligned to a page
         a, b = w.alloc(32), w.alloc(64, align=64)
         assert (w.static_ptr, a, b) == (64, 64 + 64, 64 + 128)
-        # |SSSS|aacc|bbbb|....    the lowest hole that fits
+        # |SSSS|aacc|bbbb|....    the lowest free range that fits
         c = w.alloc(32)
         assert w.locate(c) == Location(0, 96)
         w.free(a)
@@ -98,22 +98,22 @@ def test_placements(mended: WitnessFactory) -> None:
         d = w.alloc(1024)
         assert d == 64 + 2 * 1024
         assert w.locate(d) == Location(1, 0)
-        # and the one after it leaves a page free
+        # the one after it comes after a guard page
         assert w.alloc(1024) - d == 2 * 1024 + 64
 
 
 @pytest.mark.parametrize("site", FAULT_SITES)
-def test_faults(mended: WitnessFactory, site: str) -> None:
-    with mended(**TINY) as w, port_of(quirks={"rollback"}) as port:
+def test_faults(fixed: WitnessFactory, site: str) -> None:
+    with fixed(**TINY) as w, port_of(quirks={"rollback"}) as port:
         for allocator in (w, port):
             allocator.inject(site, nth=2, interval=3, times=2)
         failed = 0
         for _ in range(200):
-            said = outcome(w.alloc, 48)
-            assert said == outcome(port.alloc, 48)
+            result = outcome(w.alloc, 48)
+            assert result == outcome(port.alloc, 48)
             assert same(w, port)
-            if isinstance(said, tuple):
-                assert f"{site} failed" in said[1]
+            if isinstance(result, tuple):
+                assert f"{site} failed" in result[1]
                 failed += 1
         assert failed == 2
         w.inject(site, probability=1.0)
@@ -121,25 +121,25 @@ def test_faults(mended: WitnessFactory, site: str) -> None:
         w.alloc(1024)
 
 
-def test_faults_by_chance_are_those_of_the_port(mended: WitnessFactory) -> None:
-    with mended(**TINY) as w, port_of(quirks={"rollback"}) as port:
+def test_random_faults_are_those_of_the_port(fixed: WitnessFactory) -> None:
+    with fixed(**TINY) as w, port_of(quirks={"rollback"}) as port:
         for allocator in (w, port):
             allocator.inject("alloc_page", probability=0.3, seed=7, times=-1, interval=2)
-        said = [outcome(w.alloc, 64) for _ in range(200)]
-        assert said == [outcome(port.alloc, 64) for _ in range(200)]
-        assert {type(one) for one in said} == {int, tuple}
+        results = [outcome(w.alloc, 64) for _ in range(200)]
+        assert results == [outcome(port.alloc, 64) for _ in range(200)]
+        assert {type(one) for one in results} == {int, tuple}
 
 
-def test_a_node_has_so_many_frames(mended: WitnessFactory) -> None:
-    with mended(**TINY, nodes=2, page_limit=3) as w:
+def test_page_limit_of_a_node(fixed: WitnessFactory) -> None:
+    with fixed(**TINY, nodes=2, page_limit=3) as w:
         w.alloc(192)
         with pytest.raises(PercpuMemoryError, match="alloc_page"):
             w.alloc(64)
 
 
-def test_trace_of_a_real_kernel(mended: WitnessFactory) -> None:
+def test_recording_of_a_real_kernel(fixed: WitnessFactory) -> None:
     live: dict[Any, int] = {}
-    with mended(cpus=2, static_size=20480, page_size=4096) as w:
+    with fixed(cpus=2, static_size=20480, page_size=4096) as w:
         for kind, key, *request in Trace.load(SAMPLES / "netns_churn.ftrace.xz"):
             if key in live:
                 w.free(live.pop(key))
@@ -167,39 +167,39 @@ def test_trace_of_a_real_kernel(mended: WitnessFactory) -> None:
     ],
 )
 def test_bad_requests_are_refused_as_by_the_port(
-    mended: WitnessFactory, size: Any, align: Any
+    fixed: WitnessFactory, size: Any, align: Any
 ) -> None:
-    with mended(**TINY) as w, port_of() as port:
-        said = outcome(w.alloc, size, align)
-        assert said == outcome(port.alloc, size, align)
-        assert said[0] is InvalidRequest
+    with fixed(**TINY) as w, port_of() as port:
+        result = outcome(w.alloc, size, align)
+        assert result == outcome(port.alloc, size, align)
+        assert result[0] is InvalidRequest
         assert outcome(w.alloc_many, [8, size], align) == outcome(port.alloc_many, [8, size], align)
         assert same(w, port)
 
 
-def test_bad_pointers_are_refused_as_by_the_port(mended: WitnessFactory) -> None:
-    with mended(**TINY) as w, port_of() as port:
+def test_bad_pointers_are_refused_as_by_the_port(fixed: WitnessFactory) -> None:
+    with fixed(**TINY) as w, port_of() as port:
         for allocator in (w, port):
             allocator.alloc_many([32, 16, 16])
             allocator.free(64 + 64 + 32)
         bad = [-8, 8, 64, 65, 128 + 8, 128 + 32, 128 + 40, 128 + 64, 1 << 62, 1 << 70]
         for ptr in [*bad, 64 + 1024, 64 + 1024 + 64, 64 + 2048, 1.0, "64", None]:
             for name in ("free", "locate"):
-                said = outcome(getattr(w, name), ptr)
-                assert said == outcome(getattr(port, name), ptr), ptr
+                result = outcome(getattr(w, name), ptr)
+                assert result == outcome(getattr(port, name), ptr), ptr
         assert same(w, port)
 
 
-def test_batches_are_those_of_the_port(mended: WitnessFactory) -> None:
-    with mended(**TINY) as w, port_of(quirks={"rollback"}) as port:
+def test_batches_are_those_of_the_port(fixed: WitnessFactory) -> None:
+    with fixed(**TINY) as w, port_of(quirks={"rollback"}) as port:
         for sizes in ([], [8, 16], bytes(range(1, 40)), array("H", [1024, 1]), [8, 0], "8", None):
             assert outcome(w.alloc_many, sizes) == outcome(port.alloc_many, sizes)
             assert same(w, port)
         for allocator in (w, port):
             allocator.inject("alloc_page", nth=20)
-        said = outcome(w.alloc_many, [64] * 20)
-        assert said == outcome(port.alloc_many, [64] * 20)
-        assert said[0] is PercpuMemoryError
+        result = outcome(w.alloc_many, [64] * 20)
+        assert result == outcome(port.alloc_many, [64] * 20)
+        assert result[0] is PercpuMemoryError
         assert same(w, port)
 
         ptrs = w.alloc_many([8] * 9)
@@ -209,7 +209,7 @@ def test_batches_are_those_of_the_port(mended: WitnessFactory) -> None:
             assert same(w, port)
 
 
-def test_bug_on_ends_the_call(strict: WitnessFactory) -> None:
+def test_bug_on_stops_the_call(strict: WitnessFactory) -> None:
     with strict(**TINY) as w:
         w.alloc(8)
         state = w.state()
@@ -228,16 +228,16 @@ def test_set_up_that_the_file_refuses(strict: WitnessFactory) -> None:
         strict(static_size=0)
 
 
-def test_several_at_once(mended: WitnessFactory) -> None:
-    with mended(**TINY) as first, mended(**TINY) as second:
+def test_witnesses_are_independent(fixed: WitnessFactory) -> None:
+    with fixed(**TINY) as first, fixed(**TINY) as second:
         first.alloc(8)
         assert second.state().chunks[0].map == ()
         second.alloc(16)
         assert first.state().chunks[0].map == (-64, -8, 952)
 
 
-def test_closed(mended: WitnessFactory) -> None:
-    w = mended(**TINY)
+def test_closed_witness_refuses_every_call(fixed: WitnessFactory) -> None:
+    w = fixed(**TINY)
     w.alloc(8)
     w.close()
     w.close()
@@ -255,24 +255,24 @@ def test_closed(mended: WitnessFactory) -> None:
     for call in calls:
         with pytest.raises(ClosedError):
             call()
-    with mended(**TINY) as again:
+    with fixed(**TINY) as again:
         assert again.state().chunks[0].map == ()
         assert sum(again.counters().values()) == 3
 
 
-def test_factory_can_be_pickled(mended: WitnessFactory) -> None:
-    with pickle.loads(pickle.dumps(mended))(**TINY) as w:
+def test_factory_can_be_pickled(fixed: WitnessFactory) -> None:
+    with pickle.loads(pickle.dumps(fixed))(**TINY) as w:
         assert w.alloc(8) == 128
 
 
-# --- together with port and model
+# --- in lockstep with port and model
 
 COUNTEREXAMPLES = SAMPLES.parent / "tests" / "counterexamples"
 ROLLBACK: dict[str, Any] = {"quirks": ["rollback"]}
 
 
-def test_lockstep(mended: WitnessFactory) -> None:
-    parties: dict[str, Any] = {"witness": mended, "port": Allocator, "model": Model}
+def test_lockstep(fixed: WitnessFactory) -> None:
+    parties: dict[str, Any] = {"witness": fixed, "port": Allocator, "model": Model}
     totals = Campaign(parties, operations=30_000, seed=1, length=300, setup=ROLLBACK).run()
     assert totals.difference is None, str(totals.difference)
     assert totals.operations >= 30_000
@@ -282,23 +282,23 @@ def test_lockstep(mended: WitnessFactory) -> None:
 
 @pytest.mark.parametrize("name", RECORDINGS)
 @pytest.mark.parametrize("first_chunk", ["4k", "embed", "remap"])
-def test_recordings(mended: WitnessFactory, name: str, first_chunk: str) -> None:
+def test_recordings(fixed: WitnessFactory, name: str, first_chunk: str) -> None:
     setup = {"cpus": 2, "first_chunk": first_chunk, "memory": "none", **ROLLBACK}
     trace = Trace.from_ops(Trace.load(SAMPLES / name)[:3000], setup)
-    assert lockstep({"witness": mended, "port": Allocator}, trace) is None
+    assert lockstep({"witness": fixed, "port": Allocator}, trace) is None
 
 
 @pytest.mark.parametrize(
     "path", sorted(COUNTEREXAMPLES.glob("*.trace")), ids=lambda path: path.stem
 )
-def test_counterexamples(mended: WitnessFactory, path: Path) -> None:
+def test_counterexamples(fixed: WitnessFactory, path: Path) -> None:
     trace = Trace.load(path)
     trace = Trace.from_ops(trace, {**trace.setup, **ROLLBACK})
-    assert lockstep({"witness": mended, "port": Allocator}, trace) is None
+    assert lockstep({"witness": fixed, "port": Allocator}, trace) is None
 
 
-def test_every_fault(mended: WitnessFactory) -> None:
-    """The same sweep over port, model and witness hits the same calls."""
+def test_every_fault(fixed: WitnessFactory) -> None:
+    """A sweep lets the same calls fail in port, model and witness."""
 
     def workload(a: Any) -> None:
         live = [a.alloc(8) for _ in range(20)]
@@ -306,7 +306,7 @@ def test_every_fault(mended: WitnessFactory) -> None:
         a.free_many(live[::2])
         a.alloc(700, 1)
 
-    makers: list[Any] = [mended, Allocator, Model]
+    makers: list[Any] = [fixed, Allocator, Model]
     sweeps = [oom_sweep(workload, maker, setup={**TINY, **ROLLBACK}) for maker in makers]
     assert sweeps[0] == sweeps[1] == sweeps[2]
     assert sweeps[0].hit == set(FAULT_SITES)

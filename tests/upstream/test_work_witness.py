@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The file of 2009 does the work that tests/test_work.py tells of it, test by test."""
+"""Run the tests of tests/test_work.py on the witness: its work must be the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import test_work
-from test_work import (  # noqa: F401 - they run here again, on the witness
+from test_work import (  # noqa: F401 - pytest runs them here again
     TestMaps,
     TestMoves,
     TestOperations,
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def kind(mended: WitnessFactory) -> WitnessFactory:
-    """Makes what the tests of test_work.py take."""
-    return mended
+def kind(fixed: WitnessFactory) -> WitnessFactory:
+    """Return the factory for the tests of test_work.py."""
+    return fixed
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_trees_have_the_same_shape(mended: WitnessFactory, seed: int) -> None:
-    makers: dict[str, Any] = {"witness": mended, "model": Model}
+def test_trees_have_the_same_shape(fixed: WitnessFactory, seed: int) -> None:
+    makers: dict[str, Any] = {"witness": fixed, "model": Model}
     trace = test_work.churn_of_whole_chunks(seed)
     difference = lockstep(makers, trace, compare=["work"])
     assert difference is None, str(difference)

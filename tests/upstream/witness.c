@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * witness.c - the 2009 file, unmodified, with a driver around it.
+ * witness.c - the 2009 file, unmodified, and a driver.
  *
- * WITNESS_PERCPU_C is the path of the file, in quotes.  It is included here so
- * that its static variables and functions can be seen.
+ * WITNESS_PERCPU_C is the path of the file, in quotes.  The file is included
+ * here so that the driver can access its static variables and functions.
  */
 #include "witness.h"
 
-/* not our code: it was clean for the compilers of its day */
+/* not our code: compilers of 2009 did not warn about it */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #include WITNESS_PERCPU_C
 #pragma GCC diagnostic pop
 
-static int pages_brought;	/* pages of a unit that the set-up has */
+static int boot_pages;	/* populated pages of a unit at set-up */
 
 bool witness_is_head(const struct list_head *link)
 {
 	return link >= pcpu_slot && link < pcpu_slot + pcpu_nr_slots;
 }
 
-static struct page *bring_page(unsigned int cpu, int page)
+static struct page *boot_page(unsigned int cpu, int page)
 {
-	return page < pages_brought ? fake_boot_page(cpu_to_node(cpu)) : NULL;
+	return page < boot_pages ? fake_boot_page(cpu_to_node(cpu)) : NULL;
 }
 
 /* page tables need no memory here */
-static void bring_page_table(unsigned long addr)
+static void boot_page_table(unsigned long addr)
 {
 	(void)addr;
 }
 
 static void begin_call(enum fake_call call)
 {
-	/* the call before may have stopped half-way */
+	/* the previous call may have stopped before its end */
 	pcpu_mutex.held = false;
 	fakes.fresh_chunk = NULL;
 	fakes.report.stopped = STOP_NOT;
@@ -43,13 +43,13 @@ static void begin_call(enum fake_call call)
 	fakes.compared = NULL;
 }
 
-/* whatever follows is none of the file's doing */
+/* later work is not that of an allocation or a free */
 static void end_call(void)
 {
 	fakes.call = CALL_OTHER;
 }
 
-/* the area is freed whose entry a scan came to */
+/* count the map entry of a freed area: the scan ends at it */
 static void count_freed_entry(void)
 {
 	fake_work()->entries_scanned++;
@@ -61,12 +61,12 @@ static int64_t set_up_first_chunk(const struct witness_settings *settings,
 	begin_call(CALL_OTHER);
 	if (setjmp(fakes.way_out))
 		return 0;
-	return (int64_t)pcpu_setup_first_chunk(bring_page,
+	return (int64_t)pcpu_setup_first_chunk(boot_page,
 					       (size_t)settings->static_size,
 					       (size_t)settings->unit_size,
 					       (size_t)settings->free_size,
 					       block,
-					       block ? NULL : bring_page_table);
+					       block ? NULL : boot_page_table);
 }
 
 static void *address(int64_t from_start)
@@ -83,9 +83,9 @@ int64_t witness_setup(const struct witness_settings *settings)
 	fakes.page_limit = settings->page_limit;
 	fakes.first_area = (unsigned long)address(settings->first_area);
 	fakes.pointer_zero = (unsigned long)address(settings->pointer_zero);
-	fakes.mended = settings->mended;
+	fakes.fixed = settings->fixed;
 	fake_add_nodes((unsigned int)settings->nodes);
-	pages_brought = (int)settings->present_pages;
+	boot_pages = (int)settings->present_pages;
 	return set_up_first_chunk(settings, settings->block ?
 				  address(settings->block) : NULL);
 }
@@ -105,7 +105,7 @@ int64_t witness_alloc(uint64_t size, uint64_t align)
 	begin_call(CALL_ALLOC);
 	if (!setjmp(fakes.way_out))
 		ptr = (int64_t)__alloc_percpu(size, align);
-	/* no pages for an area that was had: it was freed again */
+	/* the area was allocated, but not populated: the file freed it again */
 	if (fakes.report.failed == FAKE_ALLOC_PAGE ||
 	    fakes.report.failed == FAKE_MAP)
 		count_freed_entry();
@@ -145,11 +145,11 @@ bool witness_find(int64_t ptr, struct witness_place *place)
 	return false;
 }
 
-/* words that may be more than there is room for */
+/* an output of words, of limited size */
 struct writer {
-	int64_t *words;		/* where they go */
-	int64_t room;		/* how many fit */
-	int64_t used;		/* how many there are */
+	int64_t *words;		/* the output */
+	int64_t room;		/* size of the output */
+	int64_t used;		/* words so far, also those that do not fit */
 };
 
 static void write_word(struct writer *out, int64_t word)

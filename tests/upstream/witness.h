@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * witness.h - drive the 2009 file from outside.  One allocator at a time; calls
- * must not overlap.  Addresses count from the start of the fake address space.
+ * witness.h - the interface to the 2009 file.  There is one allocator at a
+ * time; calls must not overlap.  Addresses are relative to FAKE_SPACE.
  */
 #ifndef WITNESS_H
 #define WITNESS_H
@@ -13,104 +13,104 @@
 
 #pragma GCC visibility push(default)
 
-/* what to build; the layout is known to witness.py */
+/* the allocator to set up; the layout is known to witness.py */
 struct witness_settings {
 	int64_t cpus;		/* possible CPUs */
 	int64_t nodes;		/* NUMA nodes */
 	int64_t page_size;	/* bytes, a power of two */
-	int64_t page_limit;	/* frames a node, 0: no limit */
-	int64_t static_size;	/* bytes, as the set-up passes it */
-	int64_t unit_size;	/* bytes, as the set-up passes it */
-	int64_t free_size;	/* bytes, as the set-up passes it */
-	int64_t present_pages;	/* pages of a unit that the set-up brings */
-	int64_t block;		/* where it mapped them, 0: the file is to */
-	int64_t first_area;	/* where the lowest vm area may start */
-	int64_t pointer_zero;	/* address that per-CPU pointer 0 means */
-	int64_t mended;		/* not 0: treat "walk" and "map-null" */
+	int64_t page_limit;	/* frames of a node, 0: no limit */
+	int64_t static_size;	/* bytes, passed to the file */
+	int64_t unit_size;	/* bytes, passed to the file */
+	int64_t free_size;	/* bytes, passed to the file */
+	int64_t present_pages;	/* populated pages of a unit at set-up */
+	int64_t block;		/* their address, 0: the file maps them */
+	int64_t first_area;	/* lowest address of a vm area */
+	int64_t pointer_zero;	/* address of per-CPU pointer 0 */
+	int64_t fixed;		/* not 0: fix defects "walk" and "map-null" */
 };
 
-/* where a pointer lies */
+/* the place of a pointer */
 struct witness_place {
-	int64_t chunk;		/* ordinal of creation */
+	int64_t chunk;		/* ordinal, in order of creation */
 	int64_t offset;		/* bytes from the chunk's start */
 };
 
 /**
- * witness_setup - end what there is, and set up the first chunk
- * @settings: what to build
+ * witness_setup - free everything, and set up the first chunk
+ * @settings: the allocator to set up
  *
- * Return: the size of a unit; 0: stopped, see the report.
+ * Return: the size of a unit in bytes; 0 if the call stopped, see the report.
  */
 int64_t witness_setup(const struct witness_settings *settings);
 
 /**
- * witness_exit - take all memory back
+ * witness_exit - free all memory
  */
 void witness_exit(void);
 
 /**
- * witness_alloc - call __alloc_percpu with whatever is given
+ * witness_alloc - call __alloc_percpu, with any arguments
  * @size: bytes
  * @align: bytes
  *
- * Return: what it returns; 0 also when it stopped.
+ * Return: its result; 0 also if the call stopped.
  */
 int64_t witness_alloc(uint64_t size, uint64_t align);
 
 /**
- * witness_free - call free_percpu with whatever is given
+ * witness_free - call free_percpu, with any pointer
  * @ptr: a per-CPU pointer
  *
- * Return: 0, or why it stopped.
+ * Return: enum fake_stop_reason; 0 if the call did not stop.
  */
 int64_t witness_free(int64_t ptr);
 
 /**
- * witness_find - which chunk covers a pointer
+ * witness_find - find the chunk that covers a pointer
  * @ptr: a per-CPU pointer
- * @place: the answer
+ * @place: set to chunk and offset
  *
- * Return: false when none does.
+ * Return: false if there is no such chunk.
  */
 bool witness_find(int64_t ptr, struct witness_place *place);
 
 /**
- * witness_dump - write the whole state down
- * @words: where to; number of slots, pages of a unit, then for each slot the
- *	number of its chunks, then for each of these its id, free size, hint,
+ * witness_dump - write the whole state
+ * @words: the output: number of slots, pages of a unit, then for each slot the
+ *	number of its chunks and for each chunk its id, free size, contig hint,
  *	map capacity, whether it is immutable, length of the map, the map, and
- *	for each page of a unit how many CPUs hold it
- * @room: how many words fit; more are not written, but counted
+ *	for each page of a unit the number of CPUs that have it populated
+ * @room: size of the output; further words are counted, but not written
  *
- * Return: the number of words; negative when the lists and the address tree
- * do not hold the same chunks.
+ * Return: the number of words; negative if the lists and the address tree
+ * contain different chunks.
  */
 int64_t witness_dump(int64_t *words, int64_t room);
 
 /**
- * witness_inject - see fake_arm(); clears the plan when @times is 0
+ * witness_inject - see fake_arm()
  */
 void witness_inject(int service, uint64_t nth, uint64_t interval,
 		    int64_t times, double probability, uint64_t seed);
 
 /**
- * witness_report - how the last call went
+ * witness_report - return the outcome of the last call
  *
- * Return: the report, always at the same place.
+ * Return: the report; the pointer never changes.
  */
 const struct fake_report *witness_report(void);
 
 /**
- * witness_calls - how often each service was called
+ * witness_calls - return how often each service was called
  *
- * Return: FAKE_NR_SERVICES numbers, always at the same place.
+ * Return: FAKE_NR_SERVICES numbers; the pointer never changes.
  */
 const uint64_t *witness_calls(void);
 
 /**
- * witness_works - what the file did itself since set-up
+ * witness_works - return the work of the file since set-up
  *
- * Return: one for each enum fake_call, always at the same place.
+ * Return: one element for each enum fake_call; the pointer never changes.
  */
 const struct fake_work *witness_works(void);
 

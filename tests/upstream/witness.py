@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The witness, with the methods of an Allocator.
 
-The witness is the 2009 file itself, compiled unchanged, on fake kernel services.  Arguments
-that the file cannot take (wild pointers, odd alignments) are refused before, with the errors
-of the port; the ``raw`` methods let everything through.
+The witness is the 2009 file, compiled unchanged, on fake kernel services.  Arguments that the
+file cannot handle (unknown pointers, wrong alignments) are refused before the call, with the
+errors of the port.  The ``raw`` methods pass all arguments to the file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ HERE = Path(__file__).resolve().parent
 SOURCES = ("witness.c", "fakes.c", "faults.c", "rbtree.c")
 FLAGS = (
     *("-std=gnu11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-fvisibility=hidden"),
-    # what kernels are built with, and their code counts on
+    # flags of the kernel's build that its code relies on
     *("-fno-strict-aliasing", "-fno-delete-null-pointer-checks"),
 )
 
@@ -63,13 +63,13 @@ def build(percpu_c: Path, directory: Path) -> Path:
 
     Args:
         percpu_c: the unmodified ``mm/percpu.c`` of 24 February 2009.
-        directory: where the library goes.
+        directory: the folder for the library.
 
-    Returns: the library.
+    Returns: the path of the library.
 
     Raises:
-        WrongFile: it is another file.
-        CannotCompile: it does not compile.
+        WrongFile: ``percpu_c`` is another file.
+        CannotCompile: the compiler failed.
 
     """
     flags = (*FLAGS, *shlex.split(os.environ.get("CFLAGS", "")))
@@ -84,30 +84,30 @@ def build(percpu_c: Path, directory: Path) -> Path:
 
 
 class _Settings(ctypes.Structure):
-    """As struct witness_settings."""
+    """struct witness_settings."""
 
     _fields_: ClassVar = [
         (name, c_int64)
         for name in (
             *("cpus", "nodes", "page_size", "page_limit", "static_size", "unit_size"),
-            *("free_size", "present_pages", "block", "first_area", "pointer_zero", "mended"),
+            *("free_size", "present_pages", "block", "first_area", "pointer_zero", "fixed"),
         )
     ]
 
 
 class _Report(ctypes.Structure):
-    """As struct fake_report."""
+    """struct fake_report."""
 
     _fields_: ClassVar = [
         ("stopped", c_int64),
         ("failed", c_int64),
         ("text", c_char_p),
-        ("asked", c_uint64),
+        ("requested", c_uint64),
     ]
 
 
 class _Work(ctypes.Structure):
-    """As struct fake_work, whose fields have the names and the order of Work."""
+    """struct fake_work; its fields have the names and order of those of Work."""
 
     _fields_: ClassVar = [(field.name, c_uint64) for field in fields(Work)]
 
@@ -116,21 +116,21 @@ class _Work(ctypes.Structure):
 
 
 class _Place(ctypes.Structure):
-    """As struct witness_place."""
+    """struct witness_place."""
 
     _fields_: ClassVar = [("chunk", c_int64), ("offset", c_int64)]
 
 
 class _Library:
-    """A copy of the library, loaded for one witness at a time: its state is global.
+    """A copy of the library, for one witness at a time: its state is global.
 
-    The calls keep the interpreter's lock, so they do not overlap.
+    Calls hold the GIL, so they do not overlap.
     """
 
     idle: ClassVar[dict[Path, list[_Library]]] = {}
 
     def __init__(self, path: Path) -> None:
-        # the loader knows files by inode: only a copy is loaded again
+        # dlopen() loads the same inode only once, so load a copy
         with tempfile.TemporaryDirectory() as directory:
             dll = ctypes.PyDLL(shutil.copy(path, directory))
 
@@ -140,7 +140,7 @@ class _Library:
             return symbol
 
         self._path = path
-        self.unit_size = 0  # as the file worked it out
+        self.unit_size = 0  # computed by the file
         self.setup = function("setup", c_int64, ctypes.POINTER(_Settings))
         self.exit = function("exit", None)
         self.alloc = function("alloc", c_int64, c_uint64, c_uint64)
@@ -170,19 +170,19 @@ class _Library:
         return self._words[:used]
 
     @classmethod
-    def take(cls, path: Path) -> _Library:
-        """Return an idle copy, or load one."""
+    def acquire(cls, path: Path) -> _Library:
+        """Return an idle copy, or load a new one."""
         idle = cls.idle.setdefault(path, [])
         return idle.pop() if idle else cls(path)
 
-    def give_back(self) -> None:
-        """Free its memory and leave it to the next witness."""
+    def release(self) -> None:
+        """Free the memory of the witness, and make the copy idle."""
         self.exit()
         self.idle[self._path].append(self)
 
 
-class _Gone:
-    """Takes the place of the library after close(): every use raises ClosedError."""
+class _Closed:
+    """Replaces the library after close(): every use raises ClosedError."""
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name) if name.startswith("__") else errors.closed()
@@ -191,27 +191,27 @@ class _Gone:
 class Witness(BaseAllocator):
     """The 2009 file, with the arguments and methods of ``percpu_ffi.Allocator``.
 
-    It has no memory, whatever ``memory`` says, and the quirk "rollback" is what it
-    does anyway.  A WARN is counted, but no Python warning.  Chunks of 2 GiB and more are
-    beyond it: defect "int-sizes".
+    It has no memory, whatever ``memory`` is, and always has the quirk "rollback".  A WARN is
+    counted, but issues no Python warning.  It cannot have chunks of 2 GiB or more: defect
+    "int-sizes".
 
     Args:
-        library: what :func:`build` made.
-        mended: treat the defects "walk" and "map-null" as the port does; else a call
-            that runs into them ends with :class:`Undefined`.
+        library: the path that :func:`build` returned.
+        fixed: fix the defects "walk" and "map-null" as the port does; else a call that
+            runs into them raises :class:`Undefined`.
         settings: as for an Allocator.
 
     """
 
-    _library: _Library = cast("_Library", _Gone())
+    _library: _Library = cast("_Library", _Closed())
 
-    def __init__(self, *args: Any, library: Path, mended: bool = True, **settings: Any) -> None:
-        self._path, self._mended = library, mended
+    def __init__(self, *args: Any, library: Path, fixed: bool = True, **settings: Any) -> None:
+        self._path, self._fixed = library, fixed
         settings["quirks"] = ("rollback",)
         super().__init__(*args, **settings)
 
     def _open(self, config: Config) -> None:
-        # as setup_pcpu_embed and setup_pcpu_remap of x86; setup_pcpu_4k leaves it to the file
+        # as setup_pcpu_embed and setup_pcpu_remap of x86; for setup_pcpu_4k the file computes it
         page, unit, free = config.page_size, config.unit_size, config.free_size
         reserved = -(-(config.static_size + (24 << 10)) // page) * page
         if config.first_chunk == "embed":
@@ -219,7 +219,7 @@ class Witness(BaseAllocator):
             free = free or max(unit - config.static_size, 0)
         elif config.first_chunk == "remap":
             unit, free = unit or 2 << 20, free or reserved - config.static_size
-        # the file takes a unit that is too small: defect "small-unit"
+        # the file accepts a unit that is too small: defect "small-unit"
         if unit and not 16 * page <= unit <= 1 << 30:
             raise config.misfit()
         try:
@@ -232,7 +232,7 @@ class Witness(BaseAllocator):
                 static_size=config.static_size,
                 unit_size=unit,
                 free_size=free,
-                mended=self._mended,
+                fixed=self._fixed,
             )
         except KernelBug:
             raise config.misfit() from None
@@ -243,22 +243,22 @@ class Witness(BaseAllocator):
         *,
         library: Path,
         first_chunk: FirstChunk = "4k",
-        mended: bool = False,
+        fixed: bool = False,
         **settings: int,
     ) -> Witness:
-        """Set up the file without any check, by default with 2 CPUs and pages of 64 bytes.
+        """Set up the file without checks, by default with 2 CPUs and pages of 64 bytes.
 
         Args:
             library: as for the constructor.
-            first_chunk: likewise.
-            mended: likewise.
+            first_chunk: as for the constructor.
+            fixed: as for the constructor.
             settings: fields of struct witness_settings.
 
         """
         self = cls.__new__(cls)
         self._path = library
         given = {"cpus": 2, "nodes": 1, "page_size": 64, "static_size": 64, **settings}
-        self._start(first_chunk, mended=mended, **given)
+        self._start(first_chunk, fixed=fixed, **given)
         self._config = Config(
             cpus=given["cpus"],
             static_size=given["static_size"],
@@ -273,10 +273,10 @@ class Witness(BaseAllocator):
     def _start(self, first_chunk: str, **given: int) -> None:
         page, static_size = given["page_size"], given["static_size"]
         unit_size, free_size = given.get("unit_size", 0), given.get("free_size", 0)
-        brought = {"4k": static_size, "embed": unit_size, "remap": static_size + free_size}
-        settings = {"first_area": page, "present_pages": -(-brought[first_chunk] // page)}
+        present = {"4k": static_size, "embed": unit_size, "remap": static_size + free_size}
+        settings = {"first_area": page, "present_pages": -(-present[first_chunk] // page)}
         if first_chunk != "4k":
-            # the block that the caller mapped comes first, the areas follow
+            # the block that the caller mapped comes first, then the vm areas
             settings.update(block=page, first_area=page + unit_size * given["cpus"])
         settings.update(given)
 
@@ -284,10 +284,10 @@ class Witness(BaseAllocator):
             "pointer_zero", 0
         )
         self._live: set[int] = set()
-        self._library = _Library.take(self._path)
+        self._library = _Library.acquire(self._path)
         self._library.unit_size = self._library.setup(_Settings(**settings))
         if not self._library.unit_size:
-            error = self._why_stopped()
+            error = self._stop_error()
             self._close()
             raise error
         self._unit_size = self._library.unit_size
@@ -302,16 +302,16 @@ class Witness(BaseAllocator):
     def _close(self) -> None:
         library = self.__dict__.pop("_library", None)
         if library:
-            library.give_back()
+            library.release()
 
     def _alloc(self, size: int, align: int) -> int:
         call = self._library.alloc
-        if not self._takes(size, align):
-            self._let_it_refuse(size, align)
+        if not self._accepts(size, align):
+            self._refuse(size, align)
             raise self._bad_request(size, align)
         ptr: int = call(size, align)
         if not ptr:
-            raise self._why_failed(size, align)
+            raise self._alloc_error(size, align)
         self._live.add(ptr)
         return ptr
 
@@ -319,10 +319,10 @@ class Witness(BaseAllocator):
         call = self._library.free
         if ptr:
             if ptr not in self._live:
-                raise self._why_refused(ptr)
+                raise self._ptr_error(ptr)
             self._live.remove(ptr)
         if call(ptr):
-            raise self._why_stopped()
+            raise self._stop_error()
 
     def locate(self, ptr: int) -> Location:
         try:
@@ -331,7 +331,7 @@ class Witness(BaseAllocator):
             raise errors.not_a_pointer(ptr) from None
         place = self._find(number)
         if place is None or (number not in self._live and number != self._static_ptr):
-            raise self._why_refused(number)
+            raise self._ptr_error(number)
         return place
 
     def state(self) -> State:
@@ -374,7 +374,7 @@ class Witness(BaseAllocator):
         )
 
     def _partial_failure_count(self) -> int:
-        return 1  # it is not counted, and may have happened
+        return 1  # not counted: assume that there may have been one
 
     def _peaks(self) -> Peaks:
         raise NotImplementedError
@@ -395,15 +395,15 @@ class Witness(BaseAllocator):
         raise AssertionError("address() always raises")
 
     def _replay(self, *_arguments: object) -> Replay:
-        raise NotImplementedError("drive it: percpu_ffi.lockstep")
+        raise NotImplementedError("use percpu_ffi.lockstep to replay on a witness")
 
     def _alloc_many(self, sizes: memoryview, align: int) -> array[int]:
         wanted = integers(sizes)
         self._check_open()
-        # the alignment alone first: there may be no size
+        # size 1 checks the alignment, since there may be no sizes
         for size in (1, *wanted):
-            if not self._takes(size, align):
-                self._let_it_refuse(size, align)
+            if not self._accepts(size, align):
+                self._refuse(size, align)
                 raise self._bad_request(size, align)
         ptrs: array[int] = array("q")
         try:
@@ -421,52 +421,52 @@ class Witness(BaseAllocator):
         left = set(self._live)
         for ptr in filter(None, given):
             if ptr not in left:
-                raise self._why_refused(ptr) if ptr not in self._live else errors.DoubleFree.of(ptr)
+                raise self._ptr_error(ptr) if ptr not in self._live else errors.DoubleFree.of(ptr)
             left.remove(ptr)
         for ptr in given:
             self.free(ptr)
 
     def raw_alloc(self, size: int, align: int = 8) -> int:
-        """Call ``__alloc_percpu`` with anything; 0 is NULL, or a pointer that looks so."""
+        """Call ``__alloc_percpu`` with any arguments; 0 is NULL, or an area at pointer 0."""
         library = self._library
         ptr: int = library.alloc(size, align)
         if library.report.stopped:
-            raise self._why_stopped()
+            raise self._stop_error()
         return ptr
 
     def raw_free(self, ptr: int) -> None:
-        """Call ``free_percpu`` with anything."""
+        """Call ``free_percpu`` with any pointer."""
         if self._library.free(ptr):
-            raise self._why_stopped()
+            raise self._stop_error()
 
-    def asked(self) -> int:
-        """Return the size of the last requested address range, without the guard page."""
-        return int(self._library.report.asked)
+    def requested(self) -> int:
+        """Return the bytes of the last requested vm area, without the guard page."""
+        return int(self._library.report.requested)
 
     def _check_open(self) -> None:
         _ = self._library.report
 
-    def _takes(self, size: int, align: int) -> bool:
-        """Return whether the port takes a request."""
+    def _accepts(self, size: int, align: int) -> bool:
+        """Return whether the port accepts a request."""
         return 0 < size <= self.max_size and 0 < align <= self.page_size and not align & (align - 1)
 
-    def _let_it_refuse(self, size: int, align: int) -> None:
-        """Let the file refuse what it does, with a WARN; it would take other alignments."""
+    def _refuse(self, size: int, align: int) -> None:
+        """Call the file if it refuses the request too, with a WARN, so that this is counted."""
         taken = 0 < size <= self.max_size and 0 <= align <= self.page_size
         if not taken and _fits(size, align):
             self._library.alloc(size, align)
 
-    def _why_stopped(self) -> Exception:
+    def _stop_error(self) -> Exception:
         report = self._library.report
         text = report.text.decode()
         return KernelBug(text) if report.stopped == STOP_BUG else Undefined(text)
 
-    def _why_failed(self, size: int, align: int) -> Exception:
+    def _alloc_error(self, size: int, align: int) -> Exception:
         report = self._library.report
         if report.stopped > STOP_NO_MEMORY:
-            return self._why_stopped()
+            return self._stop_error()
         if report.failed < 0:
-            return AssertionError("__alloc_percpu gave NULL, but no service failed")
+            return AssertionError("__alloc_percpu returned NULL, but no service failed")
         return errors.out_of_memory(SERVICES[report.failed], size, align)
 
     def _find(self, ptr: int) -> Location | None:
@@ -475,8 +475,8 @@ class Witness(BaseAllocator):
             return None
         return Location(place.chunk, place.offset)
 
-    def _why_refused(self, ptr: int) -> errors.InvalidPointer:
-        """Return the error for a pointer that is not that of an area."""
+    def _ptr_error(self, ptr: int) -> errors.InvalidPointer:
+        """Return the error for a pointer that is not the start of a live area."""
         place = self._find(ptr)
         if place is None:
             return errors.WildPointer.of(ptr)
@@ -494,27 +494,27 @@ class Witness(BaseAllocator):
 
 @dataclass(frozen=True)
 class WitnessFactory:
-    """Makes witnesses; can be pickled, so that it reaches the workers of a campaign."""
+    """Makes witnesses; can be pickled, for the worker processes of a campaign."""
 
     library: Path
-    mended: bool = True
+    fixed: bool = True
 
     def __call__(self, *args: Any, **settings: Any) -> Witness:
-        """Make one, from the arguments of an Allocator."""
-        return Witness(*args, **settings, library=self.library, mended=self.mended)
+        """Make a witness from the arguments of an Allocator."""
+        return Witness(*args, **settings, library=self.library, fixed=self.fixed)
 
     def raw(self, **settings: Any) -> Witness:
-        """Make one without any check; see :meth:`Witness.raw`."""
-        return Witness.raw(**settings, library=self.library, mended=self.mended)
+        """Make a witness without checks; see :meth:`Witness.raw`."""
+        return Witness.raw(**settings, library=self.library, fixed=self.fixed)
 
 
 def _fits(*numbers: int) -> bool:
-    """Return whether C's int64_t can hold them."""
+    """Return whether all numbers fit into an int64_t."""
     return all(-(1 << 63) <= number < 1 << 63 for number in numbers)
 
 
 def _starts(entries: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Go through a map: the offset of each entry, and the entry."""
+    """Iterate over a map: yield the offset of each entry, and the entry."""
     start = 0
     for size in entries:
         yield start, size

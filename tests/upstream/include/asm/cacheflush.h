@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* asm/cacheflush.h - flushes of the cache around a mapping: counted. */
+/* asm/cacheflush.h - cache flushes for mappings: only counted. */
 #ifndef WITNESS_ASM_CACHEFLUSH_H
 #define WITNESS_ASM_CACHEFLUSH_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* asm/tlbflush.h - flushes of the TLB: counted. */
+/* asm/tlbflush.h - TLB flushes: only counted. */
 #ifndef WITNESS_ASM_TLBFLUSH_H
 #define WITNESS_ASM_TLBFLUSH_H
 

@@ -3,7 +3,7 @@
 #ifndef WITNESS_LINUX_BITMAP_H
 #define WITNESS_LINUX_BITMAP_H
 
-/* counted from 1; 0 has none */
+/* bits count from 1; fls(0) is 0 */
 static inline int fls(int number)
 {
 	return number ? 32 - __builtin_clz((unsigned int)number) : 0;

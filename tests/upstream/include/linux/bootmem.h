@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* linux/bootmem.h - zeroed memory before kmalloc works: not counted. */
+/* linux/bootmem.h - zeroed memory from boot: not counted. */
 #ifndef WITNESS_LINUX_BOOTMEM_H
 #define WITNESS_LINUX_BOOTMEM_H
 

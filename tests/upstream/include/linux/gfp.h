@@ -5,13 +5,13 @@
 
 typedef unsigned int gfp_t;
 
-/* what kind of memory: all the same here */
+/* kinds of memory: no difference here */
 #define GFP_KERNEL	0u
 #define __GFP_HIGHMEM	0u
 #define __GFP_COLD	0u
 
 struct page {
-	int node;	/* where it was taken */
+	int node;	/* NUMA node */
 };
 
 struct page *alloc_pages_node(int node, gfp_t flags, unsigned int order);

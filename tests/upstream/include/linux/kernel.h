@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* linux/kernel.h - small helpers that every kernel file takes for granted. */
+/* linux/kernel.h - small helpers that every kernel file uses. */
 #ifndef WITNESS_LINUX_KERNEL_H
 #define WITNESS_LINUX_KERNEL_H
 
@@ -23,19 +23,19 @@
 	({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
 
 /*
- * Entries of a map that are looked at.  The scan for room asks once for the
- * next aligned offset at each entry, and for the size of each one that it steps
- * over; the scan for an area to be freed does only the latter.  So a size
- * counts unless the entry was counted before; what a free finds in the end, it
- * does not step over, and is left to the driver.
+ * Count the map entries that a scan examines.  The scan for a free range calls
+ * ALIGN() once for each entry, and abs() for each entry that it skips.  The
+ * scan of a free only calls abs().  So abs() counts an entry unless ALIGN() has
+ * counted it.  A free does not skip the entry that it finds; that entry is
+ * counted in witness.c.
  */
-static inline void fake_look_at_entry(void)
+static inline void fake_examine_entry(void)
 {
 	fake_work()->entries_scanned++;
 	fakes.entry_counted = true;
 }
 
-static inline int fake_step_over_entry(int entry)
+static inline int fake_skip_entry(int entry)
 {
 	if (!fakes.entry_counted)
 		fake_work()->entries_scanned++;
@@ -44,11 +44,11 @@ static inline int fake_step_over_entry(int entry)
 }
 
 #undef abs
-#define abs(entry)	fake_step_over_entry(entry)
+#define abs(entry)	fake_skip_entry(entry)
 
-/* up to the next multiple; means nothing where @to is no power of two */
+/* round up to a multiple; wrong if @to is not a power of two */
 #define ALIGN(x, to)							\
-	(fake_look_at_entry(),						\
+	(fake_examine_entry(),						\
 	 ((x) + (__typeof__(x))(to) - 1) & ~((__typeof__(x))(to) - 1))
 
 #define container_of(member_ptr, type, member)				\

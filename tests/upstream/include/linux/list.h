@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * linux/list.h - circular lists, and the walk along one.
+ * linux/list.h - circular lists, and the walk along a list.
  *
- * The 2009 file moves chunks to other lists while it walks: defect "walk".  A
- * mended walk knows the successor before the body runs.  A strict one looks
- * afterwards, as the kernel's did, but stops where it would take the head of
- * another list for a chunk.
+ * The 2009 file moves chunks to other lists during a walk: defect "walk".  A
+ * fixed walk reads the successor before the body of the loop runs.  A strict
+ * walk reads it after the body, as in the kernel, but stops before it takes
+ * the head of another list for a chunk.
  */
 #ifndef WITNESS_LINUX_LIST_H
 #define WITNESS_LINUX_LIST_H
@@ -13,8 +13,8 @@
 #include <linux/kernel.h>
 
 struct list_head {
-	struct list_head *next;	/* the first one, seen from the head */
-	struct list_head *prev;	/* the last one, seen from the head */
+	struct list_head *next;	/* in the head: the first element */
+	struct list_head *prev;	/* in the head: the last element */
 };
 
 static inline void INIT_LIST_HEAD(struct list_head *list)
@@ -52,13 +52,13 @@ static inline void list_move_tail(struct list_head *link,
 	list_insert_between(link, head->prev, head);
 }
 
-/* is it the head of some list of chunks?  told by who knows the lists */
+/* whether @link is the head of a list of chunks; in witness.c */
 bool witness_is_head(const struct list_head *link);
 
 struct list_walk {
-	struct list_head *head;	/* of the list that is walked */
-	struct list_head *at;	/* now */
-	struct list_head *next;	/* behind @at when the walk came there */
+	struct list_head *head;	/* of the list */
+	struct list_head *at;	/* current element */
+	struct list_head *next;	/* its successor when the walk reached it */
 };
 
 static inline struct list_walk list_walk_from(struct list_head *head)
@@ -77,7 +77,7 @@ static inline bool list_walk_goes_on(const struct list_walk *walk)
 
 static inline void list_walk_on(struct list_walk *walk)
 {
-	walk->at = fakes.mended ? walk->next : walk->at->next;
+	walk->at = fakes.fixed ? walk->next : walk->at->next;
 	walk->next = walk->at->next;
 	if (walk->at != walk->head && witness_is_head(walk->at))
 		fake_stop(STOP_UNDEFINED,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* linux/mm.h - what it brings along: pages and their frames. */
+/* linux/mm.h - only what it includes: pages and page frames. */
 #ifndef WITNESS_LINUX_MM_H
 #define WITNESS_LINUX_MM_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* linux/module.h - there are no modules to export to. */
+/* linux/module.h - exported symbols, which have no effect here. */
 #ifndef WITNESS_LINUX_MODULE_H
 #define WITNESS_LINUX_MODULE_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * linux/mutex.h - a lock of one thread: taking it twice is a bug.
+ * linux/mutex.h - a mutex for a single thread: to lock it twice is a bug.
  *
- * A call takes it once it has found nothing wrong with its arguments, and so
- * becomes an operation.
+ * The file locks it once per call, after it has checked the arguments.  So each
+ * lock counts as an operation.
  */
 #ifndef WITNESS_LINUX_MUTEX_H
 #define WITNESS_LINUX_MUTEX_H
@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 struct mutex {
-	bool held;	/* by the call that runs */
+	bool held;	/* by the current call */
 };
 
 #define DEFINE_MUTEX(name) struct mutex name

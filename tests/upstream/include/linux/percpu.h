@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * linux/percpu.h - the allocator's own interface, and what the architecture
- * adds: a per-CPU pointer is a distance from an address, a setting here.
+ * linux/percpu.h - the allocator's interface, and the definitions of the
+ * architecture: a per-CPU pointer is relative to an address, a setting here.
  */
 #ifndef WITNESS_LINUX_PERCPU_H
 #define WITNESS_LINUX_PERCPU_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* linux/pfn.h - from bytes to whole pages. */
+/* linux/pfn.h - converts bytes to whole pages. */
 #ifndef WITNESS_LINUX_PFN_H
 #define WITNESS_LINUX_PFN_H
 

@@ -2,9 +2,9 @@
 /*
  * linux/rbtree.h - red-black trees.
  *
- * The file walks down from the root itself, and asks at each node for the chunk
- * around it, to compare its address: these steps are counted.  At its end it
- * asks for the same node again, or for the one before it.
+ * The file itself walks down from the root, and calls rb_entry() for each node
+ * to compare the address of its chunk: these steps are counted.  A search ends
+ * with rb_entry() for the same node again, or for the previous one.
  */
 #ifndef WITNESS_LINUX_RBTREE_H
 #define WITNESS_LINUX_RBTREE_H
@@ -15,12 +15,12 @@ struct rb_node {
 	struct rb_node *parent;		/* NULL at the root */
 	union {
 		struct {
-			struct rb_node *rb_left; /* all that is lower */
-			struct rb_node *rb_right; /* all that is higher */
+			struct rb_node *rb_left; /* lower addresses */
+			struct rb_node *rb_right; /* higher addresses */
 		};
-		struct rb_node *child[2]; /* the same, by number */
+		struct rb_node *child[2]; /* the same, by enum side */
 	};
-	bool red;			/* then parent and children are not */
+	bool red;			/* else black */
 };
 
 struct rb_root {
@@ -40,10 +40,10 @@ static inline struct rb_node *rb_compared(struct rb_node *node)
 	container_of(rb_compared(node), type, member)
 
 /**
- * rb_link_node - hang a node where a search ended
- * @node: to be filled
- * @parent: where it came to last, NULL in an empty tree
- * @link: the empty place
+ * rb_link_node - insert a node where a search ended
+ * @node: the node, not initialized
+ * @parent: the last node of the search, NULL in an empty tree
+ * @link: the link of @parent or of the root, which is NULL
  */
 static inline void rb_link_node(struct rb_node *node, struct rb_node *parent,
 				struct rb_node **link)
@@ -53,16 +53,16 @@ static inline void rb_link_node(struct rb_node *node, struct rb_node *parent,
 }
 
 /**
- * rb_insert_color - balance a tree after a node was linked
- * @node: that one
- * @root: of the tree
+ * rb_insert_color - rebalance a tree after rb_link_node()
+ * @node: the new node
+ * @root: root of the tree
  */
 void rb_insert_color(struct rb_node *node, struct rb_root *root);
 
 /**
- * rb_erase - take a node out and balance the tree
- * @node: that one
- * @root: of the tree
+ * rb_erase - remove a node and rebalance the tree
+ * @node: the node
+ * @root: root of the tree
  */
 void rb_erase(struct rb_node *node, struct rb_root *root);
 
@@ -75,7 +75,7 @@ static inline struct rb_node *rb_last(const struct rb_root *root)
 	return node;
 }
 
-/* the next lower one; whoever asks for it has compared it on the way */
+/* the next lower node; a search that calls this has already compared it */
 static inline struct rb_node *rb_prev(const struct rb_node *node)
 {
 	struct rb_node *prev = rb_last(&(struct rb_root){ node->rb_left });

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* linux/slab.h - kmalloc.  Of 0 bytes it gives a token that kfree ignores. */
+/* linux/slab.h - kmalloc, which returns a fixed pointer for 0 bytes. */
 #ifndef WITNESS_LINUX_SLAB_H
 #define WITNESS_LINUX_SLAB_H
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * linux/string.h - the kernel's own memset, memcpy and memmove.
+ * linux/string.h - the kernel's memset, memcpy and memmove.
  *
- * Nothing is mapped in the fake address space, so clearing an area there does
- * nothing.  And other than C's, the kernel's memcpy takes NULL for 0 bytes.
- * What is copied is a map that grew, what is moved are entries of a map.
+ * Nothing is mapped in the fake address space, so memset of an area has no
+ * effect.  The kernel's memcpy, unlike that of C, accepts NULL for 0 bytes.
+ * The file uses memcpy for a map that grows, and memmove for map entries.
  */
 #ifndef WITNESS_LINUX_STRING_H
 #define WITNESS_LINUX_STRING_H

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* linux/vmalloc.h - address space for chunks, mapping, and vmalloc itself. */
+/* linux/vmalloc.h - address space for chunks, mappings, and vmalloc. */
 #ifndef WITNESS_LINUX_VMALLOC_H
 #define WITNESS_LINUX_VMALLOC_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define VM_ALLOC	2	/* nobody asks */
+#define VM_ALLOC	2	/* not used here */
 
 struct page;
 
 struct vm_struct {
 	void *addr;		/* in the fake address space */
-	unsigned long size;	/* bytes, a guard page included */
-	unsigned long flags;	/* nobody asks */
-	int64_t ordinal;	/* of creation; 0: the first chunk's */
-	struct vm_struct *next;	/* the next higher one */
+	unsigned long size;	/* bytes, including the guard page */
+	unsigned long flags;	/* not used here */
+	int64_t ordinal;	/* in order of creation; 0: the first chunk */
+	struct vm_struct *next;	/* next higher area */
 };
 
 void *vmalloc(unsigned long size);
