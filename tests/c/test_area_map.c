@@ -78,7 +78,7 @@ TEST(a_chunk_with_less_than_four_bytes_is_in_slot_0)
 	pcpu_destroy(pcpu);
 }
 
-TEST(a_chunk_with_four_bytes_in_one_piece_is_in_slot_1)
+TEST(a_chunk_with_a_free_range_of_four_bytes_is_in_slot_1)
 {
 	struct pcpu *pcpu = small(2);
 

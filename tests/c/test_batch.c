@@ -325,7 +325,7 @@ TEST(of_several_bad_pointers_the_first_is_reported)
 }
 
 /* the size of the sorted copy would overflow */
-TEST(more_pointers_than_memory_has_bytes_are_refused)
+TEST(a_batch_too_large_for_memory_is_refused)
 {
 	struct pcpu *pcpu = small(2);
 	int64_t ptr = pcpu_alloc(pcpu, 8, 8);

@@ -82,7 +82,7 @@ TEST(a_chunk_whose_address_space_cannot_be_allocated_leaves_nothing)
  *	|----|----|      |----|----|      |-|     |----|----|
  *	64       2112   2112      4160   4160    4224     6272
  */
-TEST(the_address_tree_finds_the_chunk_below_but_not_across_a_gap)
+TEST(the_address_tree_finds_the_chunk_that_contains_an_address)
 {
 	struct pcpu *pcpu = small(2);
 	struct pcpu_chunk *chunk;

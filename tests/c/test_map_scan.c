@@ -77,7 +77,7 @@ TEST(both_variants_find_what_a_scan_of_each_entry_finds)
 		CHECK(index == expected && plain == slow);
 		found += expected < used;
 	}
-	/* some maps had no range that fits, others had one */
+	/* some maps have a free range that fits, others have none */
 	CHECK(found > 2000 && found < 18000);
 }
 

@@ -205,7 +205,7 @@ TEST(figures_follow_live_bytes_and_pages)
 	pcpu_destroy(pcpu);
 }
 
-/* pages may be most when live bytes are few: freed areas leave their pages */
+/* the peak of pages may come later: freed areas leave their pages populated */
 TEST(peaks_of_pages_and_of_bytes_are_independent)
 {
 	const struct pcpu_op ops[] = {
