@@ -104,7 +104,7 @@ static void check_map_of_fresh_chunk(bool failed)
 	if (!fakes.fixed)
 		fake_stop(STOP_UNDEFINED,
 			  "the first entry of a new chunk's map is written, "
-			  "but its allocation failed: a write through NULL");
+			  "but there is no map: a write through NULL");
 	kfree(chunk);
 	fake_stop(STOP_NO_MEMORY, "no map for a new chunk");
 }
