@@ -62,7 +62,7 @@ def in_child(work: Callable[[], object], seconds: int = 10) -> int:
 
 @pytest.fixture(autouse=True, scope="session")
 def _recordings() -> Iterator[None]:
-    """Show the benchmark the recordings, also where it is installed from a wheel."""
+    """Let the benchmark find the recordings, also if it is installed from a wheel."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("percpu_ffi.bench.workloads.SAMPLES", SAMPLES)
         yield
@@ -84,7 +84,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 @pytest.fixture
 def tiny(kind: Kind) -> Make:
-    """A factory of allocators so small that every limit is near."""
+    """A factory of allocators that are so small that every limit is close."""
 
     def make(**changes: Any) -> PerCpu:
         return kind(**{**TINY, **changes})
@@ -101,14 +101,14 @@ def small(tiny: Make) -> Iterator[PerCpu]:
 
 @pytest.fixture
 def real(kind: Kind) -> Iterator[PerCpu]:
-    """Three CPUs with real memory."""
+    """An allocator for three CPUs, with real memory."""
     with kind(cpus=3) as allocator:
         yield allocator
 
 
 @pytest.fixture
 def unchanged() -> Callable[[PerCpu], Any]:
-    """Remember an allocator's state; the function returned checks that it is unchanged."""
+    """Save an allocator's state; the returned function checks that it is unchanged."""
 
     def remember(allocator: PerCpu) -> Callable[[], None]:
         state, counters = allocator.state(), allocator.counters()

@@ -25,40 +25,40 @@ def test_first_area_follows_the_static_area(small: PerCpu) -> None:
     assert chunk_map(small) == (-64, -32, 928)
 
 
-def test_first_hole_that_fits_is_taken(small: PerCpu) -> None:
-    # |SSSS#.#..#....      holes of 16 and 32 bytes
+def test_lowest_free_range_that_fits_is_taken(small: PerCpu) -> None:
+    # |SSSS#.#..#....      free ranges of 16 and 32 bytes
     #            ^ 48 bytes fit only after them
-    a, hole16, b, hole32, c = (small.alloc(size) for size in (16, 16, 16, 32, 16))
-    small.free(hole16)
-    small.free(hole32)
+    a, free16, b, free32, c = (small.alloc(size) for size in (16, 16, 16, 32, 16))
+    small.free(free16)
+    small.free(free32)
     assert small.alloc(48) > c
-    assert small.alloc(24) == hole32
-    assert small.alloc(16) == hole16
-    assert a < hole16 < b
+    assert small.alloc(24) == free32
+    assert small.alloc(16) == free16
+    assert a < free16 < b
 
 
-def test_alignment_leaves_the_gap_free(small: PerCpu) -> None:
-    # |SSSS#...####....    8 bytes in use, then a gap up to the next multiple of 64
+def test_head_before_an_aligned_area_stays_free(small: PerCpu) -> None:
+    # |SSSS#...####....    8 bytes in use, then a free range up to the next multiple of 64
     small.alloc(8)
     ptr = small.alloc(64, align=64)
     assert small.locate(ptr).offset == 128
     assert chunk_map(small) == (-64, -8, 56, -64, 832)
 
 
-def test_gap_below_four_bytes_goes_to_the_area_before(small: PerCpu) -> None:
-    # 2 bytes in use, 2 bytes of gap before the next multiple of 4: parked with the first
+def test_head_below_four_bytes_goes_to_the_area_before(small: PerCpu) -> None:
+    # 2 bytes in use, then a head of 2 bytes up to the next multiple of 4: added to the first area
     small.alloc(2, align=1)
     ptr = small.alloc(4, align=4)
     assert small.locate(ptr).offset == 68
     assert chunk_map(small) == (-64, -4, -4, 952)
 
 
-def test_rest_below_four_bytes_stays_with_the_area(small: PerCpu) -> None:
-    # a hole of 16 bytes takes 14: the 2 left over are not kept apart
-    hole = small.alloc(16)
+def test_tail_below_four_bytes_goes_to_the_area(small: PerCpu) -> None:
+    # 14 bytes in a free range of 16: the tail of 2 bytes is no entry of its own
+    freed = small.alloc(16)
     small.alloc(16)
-    small.free(hole)
-    assert small.alloc(14) == hole
+    small.free(freed)
+    assert small.alloc(14) == freed
     assert chunk_map(small) == (-64, -16, -16, 928)
 
 
@@ -96,29 +96,29 @@ def test_fullest_chunk_is_tried_first(tiny: Make) -> None:
         assert a.locate(a.alloc(16)).chunk == 2
 
 
-def test_second_empty_chunk_is_given_back(tiny: Make) -> None:
+def test_second_empty_chunk_is_destroyed(tiny: Make) -> None:
     with tiny() as a:
         a.alloc(960)
         first, second = a.alloc(1024), a.alloc(1024)
         a.free(first)
         assert [c.id for c in a.state().chunks] == [0, 1, 2]
-        a.free(second)  # now two are empty: the other one goes
+        a.free(second)  # now two are empty: the other one is destroyed
         assert [c.id for c in a.state().chunks] == [0, 2]
         assert a.counters()["free_vm_area"] == 1
 
 
-def test_address_space_of_a_chunk_is_used_again(tiny: Make) -> None:
+def test_address_space_of_a_chunk_is_reused(tiny: Make) -> None:
     with tiny() as a:
         a.alloc(960)
         first, second = a.alloc(1024), a.alloc(1024)
         a.free(first)
         a.free(second)
-        assert a.alloc(1024) == second  # the empty chunk that stayed
-        assert a.alloc(1024) == first  # the lowest hole, as a new chunk
+        assert a.alloc(1024) == second  # the empty chunk that was kept
+        assert a.alloc(1024) == first  # a new chunk in the lowest free address space
         assert [c.id for c in a.state().chunks] == [0, 2, 3]
 
 
-def test_pages_come_with_the_areas_and_stay(tiny: Make) -> None:
+def test_pages_are_populated_on_demand_and_kept(tiny: Make) -> None:
     with tiny(cpus=3) as a:
         ptr = a.alloc(100, align=64)  # offsets 64 to 164: pages 1 and 2
         assert a.state().chunks[0].populated[:4] == (3, 3, 3, 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Bad input: a typed error that says what to do, and the state as it was."""
+"""Bad input raises a typed error with advice and leaves the state unchanged."""
 
 from __future__ import annotations
 
@@ -81,14 +81,14 @@ NUMPY_BOOLEANS = [] if hasattr(np.True_, "__index__") else [np.True_]
         *NUMPY_BOOLEANS,
     ],
 )
-def test_size_that_is_no_integer(small: PerCpu, unchanged: Remember, size: Any) -> None:
+def test_size_that_is_not_an_integer(small: PerCpu, unchanged: Remember, size: Any) -> None:
     check = unchanged(small)
     with pytest.raises(InvalidRequest, match="as an integer"):
         small.alloc(size)
     check()
 
 
-def test_error_of_a_strange_integer_is_its_own(kind: Kind) -> None:
+def test_exception_of_index_is_passed_on(kind: Kind) -> None:
     class Strange:
         def __index__(self) -> int:
             raise KeyError("mine")
@@ -101,7 +101,7 @@ def test_error_of_a_strange_integer_is_its_own(kind: Kind) -> None:
 
 
 class Index:
-    """An integer by ``__index__`` alone."""
+    """An integer with ``__index__`` only."""
 
     def __init__(self, value: int) -> None:
         self.value = value
@@ -110,7 +110,7 @@ class Index:
         return self.value
 
 
-def test_whatever_is_an_integer_is_taken(small: PerCpu) -> None:
+def test_any_integer_is_accepted(small: PerCpu) -> None:
     ptr = small.alloc(Index(8), Index(8))  # type: ignore[arg-type]
     assert small.locate(Index(ptr)) == (0, 64)  # type: ignore[arg-type]
     small.free(Index(ptr))  # type: ignore[arg-type]
@@ -141,7 +141,7 @@ def test_refused_size_warns_as_the_kernel_does(small: PerCpu) -> None:
     assert small.counters()["warn"] == 1
 
 
-def test_warning_that_is_made_an_error_does_not_hide_the_real_one(small: PerCpu) -> None:
+def test_warning_as_error_does_not_hide_the_refusal(small: PerCpu) -> None:
     # pytest runs this project with warnings as errors
     with pytest.raises(InvalidRequest):
         small.alloc(0)
@@ -183,7 +183,9 @@ class TestPointers:
         self.refused(real, method, wild, WildPointer, unchanged)
 
     @pytest.mark.parametrize("wild", [None, "12288", 12288.0, decimal.Decimal(12288)])
-    def test_no_integer(self, real: PerCpu, method: str, wild: Any, unchanged: Remember) -> None:
+    def test_not_an_integer(
+        self, real: PerCpu, method: str, wild: Any, unchanged: Remember
+    ) -> None:
         self.refused(real, method, wild, InvalidPointer, unchanged)
 
     def test_interior(self, real: PerCpu, method: str, ptr: int, unchanged: Remember) -> None:
@@ -193,7 +195,7 @@ class TestPointers:
         real.free(ptr)
         self.refused(real, method, ptr, DoubleFree, unchanged)
 
-    def test_never_handed_out(
+    def test_never_allocated(
         self, real: PerCpu, method: str, ptr: int, unchanged: Remember
     ) -> None:
         self.refused(real, method, ptr + 4096, DoubleFree, unchanged)
@@ -206,7 +208,7 @@ class TestPointers:
     def test_inside_the_static_area(self, real: PerCpu, method: str, unchanged: Remember) -> None:
         self.refused(real, method, real.static_ptr + 8, StaticPointer, unchanged)
 
-    def test_of_a_chunk_that_is_gone(self, real: PerCpu, method: str, unchanged: Remember) -> None:
+    def test_of_a_destroyed_chunk(self, real: PerCpu, method: str, unchanged: Remember) -> None:
         real.alloc_many([real.max_size // 2] * 1)
         first, second = real.alloc(real.max_size), real.alloc(real.max_size)
         real.free(first)
@@ -237,7 +239,7 @@ def test_cpu_out_of_range(real: PerCpu, method: str, cpu: Any) -> None:
         getattr(real, method)(ptr, cpu)
 
 
-def test_looking_without_memory(small: PerCpu) -> None:
+def test_view_without_memory(small: PerCpu) -> None:
     ptr = small.alloc(8)
     with pytest.raises(ConfigError, match="memory='none'"):
         small.view(ptr, 0)
@@ -291,7 +293,7 @@ def test_looking_without_memory(small: PerCpu) -> None:
 def test_impossible_geometry(kind: Kind, arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         kind(**arguments)
-    # what was given, and a word on what to do
+    # the value and the advice
     assert len(str(caught.value)) > 30
 
 
@@ -367,7 +369,7 @@ def test_warning_points_at_the_caller(tiny: Make) -> None:
         assert caught[0].filename == __file__
 
 
-def test_every_error_is_of_one_tree(tiny: Make) -> None:
+def test_every_error_is_a_percpu_error(tiny: Make) -> None:
     with tiny() as a:
         for bad in (lambda: a.free(7), lambda: a.inject("kfree", 1), lambda: a.alloc(8, 3)):
             with pytest.raises(PercpuError) as caught:
@@ -375,8 +377,8 @@ def test_every_error_is_of_one_tree(tiny: Make) -> None:
             assert isinstance(caught.value, ValueError)
 
 
-def test_call_from_within_is_refused_as_what_it_is() -> None:
-    # close() took every refusal for a view that is alive, the others spoke of a configuration
+def test_reentrant_call_is_refused_as_such() -> None:
+    # close() reported every refusal as a live view, other methods as a wrong configuration
     @ffi.callback("void(void *, const struct pcpu_event *)")
     def event(_arg: object, _event: object) -> None:
         for call in (a.close, a.state, lambda: a.alloc(8), lambda: a.free(64)):

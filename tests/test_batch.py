@@ -56,7 +56,7 @@ def test_any_buffer_of_integers(tiny: Make, small: PerCpu, sizes: Any) -> None:
 
 
 @pytest.mark.parametrize("convert", [list, lambda p: p, np.array, lambda p: np.array(p, np.uint16)])
-def test_free_takes_what_alloc_gives(small: PerCpu, convert: Any) -> None:
+def test_free_many_accepts_what_alloc_many_returns(small: PerCpu, convert: Any) -> None:
     empty = small.state().chunks[0].free_size
     small.free_many(convert(small.alloc_many(SIZES)))
     assert small.state().chunks[0].free_size == empty
@@ -69,7 +69,7 @@ def test_empty_buffers_do_nothing(small: PerCpu) -> None:
     small.free_many(array("q"))
 
 
-def test_frees_are_made_in_the_order_given(tiny: Make) -> None:
+def test_frees_are_in_the_given_order(tiny: Make) -> None:
     # the order decides which chunk is released
     with tiny() as a:
         a.alloc(960)
@@ -118,8 +118,8 @@ def test_bad_alignment_is_refused_without_any_size(small: PerCpu) -> None:
         small.alloc_many([], align=3)
 
 
-def test_failure_gives_back_what_was_allocated(small: PerCpu) -> None:
-    # three chunks are wanted, the second new one is not to be had
+def test_failure_frees_what_was_allocated(small: PerCpu) -> None:
+    # the batch needs three chunks, and the second new one cannot be created
     small.inject("get_vm_area", 2)
     with pytest.raises(PercpuMemoryError, match="get_vm_area"):
         small.alloc_many([1024, 900, 1024])
@@ -151,7 +151,7 @@ def test_one_bad_pointer_refuses_all(
     small.free_many(ptrs)
 
 
-def test_first_of_several_errors_counts(small: PerCpu) -> None:
+def test_first_of_several_errors_is_raised(small: PerCpu) -> None:
     ptrs = small.alloc_many(SIZES)
     with pytest.raises(InteriorPointer, match=hex(ptrs[1] + 4)):
         small.free_many([ptrs[0], ptrs[1] + 4, 10**9, -5, ptrs[0]])

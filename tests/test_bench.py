@@ -306,7 +306,7 @@ class TestContenders:
                 states.append((state_of(session), session.work()))
         assert states[0] == states[1]
 
-    def test_clock_may_stand_still(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_clock_may_stop(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(contenders.CSession, "run", lambda _self, _ops: 0)
         figures = measure(WORKLOADS["objects-4"](FEW), ["port", "empty"], 2).phases[0].contenders
         assert figures["empty"].ratios(figures["port"]) == [1, 1]

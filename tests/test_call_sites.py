@@ -38,9 +38,9 @@ A, B, C, D, ORPHAN = range(0x10, 0x15)
 
 
 def alloc(us: int, ptr: int, size: int, site: str = "") -> str:
-    told = f"call_site={site} " if site else ""
+    call_site = f"call_site={site} " if site else ""
     return (
-        f" ip-20 [000] .....  5.{us:06}: percpu_alloc_percpu: {told}reserved=0 is_atomic=0 "
+        f" ip-20 [000] .....  5.{us:06}: percpu_alloc_percpu: {call_site}reserved=0 is_atomic=0 "
         f"size={size} align=4 base_addr=0000000094005a45 off=64 ptr={ptr:016x}\n"
     )
 
@@ -338,7 +338,7 @@ def test_percentiles_are_by_nearest_rank(tmp_path: Path) -> None:
         (["--sort="], "unknown key ''"),
         (["--cull=name"], "--cull name: a trace has no 'name'; keys are site, function,"),
         (["--cull=peak_bytes"], "unknown key 'peak_bytes'"),
-        (["--site=nobody*"], "--site nobody*: no call site matches"),
+        (["--site=none*"], "--site none*: no call site matches"),
         (["--limit=0"], "--limit 0: from 1"),
     ],
 )
@@ -401,7 +401,7 @@ def test_csv_is_safe_to_open(
 
 
 @pytest.mark.parametrize("output", [[], ["--csv"], ["--json"]])
-def test_reader_that_goes_away(story: str, output: list[str]) -> None:
+def test_broken_pipe(story: str, output: list[str]) -> None:
     command = " ".join([sys.executable, "-m percpu_ffi who", story, *output, "| head -1"])
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.count("\n") == 1

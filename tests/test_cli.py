@@ -167,7 +167,7 @@ def test_package_runs_as_a_module() -> None:
     assert run("--version").stdout.startswith("percpu-ffi ")
 
 
-def test_reader_that_goes_away() -> None:
+def test_broken_pipe() -> None:
     command = f"{sys.executable} -m percpu_ffi replay {NETNS} | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("netns_churn")
@@ -201,7 +201,7 @@ def test_error_that_cannot_be_printed(where: str) -> None:
     assert (done.returncode, done.stdout) == (2, b"")
 
 
-# the progress bar asked the closed stream whether it is a terminal: a traceback
+# isatty() of the closed stream raised an error in the progress bar
 def test_closed_standard_error() -> None:
     command = f"{sys.executable} -m percpu_ffi who {NETNS} --limit 1 2>&-"
     done = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, text=True, check=False)

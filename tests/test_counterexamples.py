@@ -53,7 +53,7 @@ MISTAKES = {
     # the wrong one of two empty chunks is destroyed
     "spare-chunk": ("model", "self._kill_chunk(chunk)", "self._kill_chunk(empty)"),
     # address space is not reused
-    "lowest-hole": ("kernel", "if area_start - start >= size:", "if area_start == self.end:"),
+    "lowest-free-range": ("kernel", "if area_start - start >= size:", "if area_start == self.end:"),
 }
 
 

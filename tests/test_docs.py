@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The documents: their examples print what they show, their links lead to something."""
+"""The documents: their examples print what they show, and their links are valid."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
-NOT_ALIKE = ("record", "report")  # what they print depends on the machine, on bokeh's version
+NOT_ALIKE = ("record", "report")  # their output depends on the machine, or on the version of bokeh
 # a figure of any length, but in its column
 SPEED = re.compile(r"^  speed(?= +\d[\d,]* {3}\w)[ \d,]{24}", flags=re.M)
 
@@ -65,7 +65,7 @@ def test_commands(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A line of three dots stands for any lines."""
+    """A line of three dots matches any lines."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("COLUMNS", "80")
     if command == "make run":
@@ -80,7 +80,7 @@ def test_commands(
 def test_make_run_is_as_shown_at_any_speed(
     nanoseconds: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Once the figure had to have seven digits, as in README.md, for its column to match."""
+    """The figure may have any number of digits; it had to have the seven of README.md."""
     replay = Allocator.replay
     command = "make run"
     output = dict(shown(ROOT / "README.md"))[command]

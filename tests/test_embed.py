@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What other extensions build on: header, sources, library, cffi's declarations.
+"""What other extensions build with: header, sources, library, declarations for cffi.
 
 ``examples/`` has the same as a whole package; ``tools/check-embedding.sh`` builds it.
 """
@@ -73,7 +73,7 @@ def test_library_shows_what_the_header_declares_and_nothing_else() -> None:
     assert all(f"{name}(" in header for name in shown)
 
 
-def test_what_is_linked_to_the_library_works_on_allocators_of_python(tmp_path: Path) -> None:
+def test_linked_program_works_on_allocators_of_python(tmp_path: Path) -> None:
     source = tmp_path / "linked.c"
     source.write_text(
         '#include "percpu.h"\nint64_t take(struct pcpu *pcpu) { return pcpu_alloc(pcpu, 8, 8); }\n',
@@ -127,7 +127,7 @@ def child(tmp_path: Path) -> ModuleType:
     return module
 
 
-def test_module_that_includes_ours_takes_our_handles(child: Any) -> None:
+def test_module_that_includes_ours_accepts_our_handles(child: Any) -> None:
     with Allocator(cpus=2) as allocator:
         area = child.lib.twice(allocator.handle, 8)
         assert len(allocator.view(area, 0)) == 16

@@ -20,25 +20,25 @@ from percpu_ffi import (
 
 
 def test_walk(tiny: Make) -> None:
-    """A chunk that moves to another list takes the walk along: endless loop, wild write."""
+    """The walk follows a chunk that moves to another list: endless loop, wild write."""
     with tiny(static_size=1024) as a:
-        liar = fill_with_single_bytes(a)
+        areas = fill_with_single_bytes(a)
         a.alloc(1020, align=1)
         server = a.state().chunks[-1].id  # has 4 bytes left
-        make_the_hint_lie(a, liar)
+        make_stale_hint(a, areas)
         assert a.state().slots[1] == (1, server)
 
-        # 2 bytes seem to fit the liar; they do not, and it leaves the list that is walked
+        # 2 bytes seem to fit into chunk 1, but do not: it moves to another list during the walk
         ptr = a.alloc(2, align=1)
         assert a.locate(ptr) == Location(server, 1020)
         assert a.state().slots[:2] == ((0, 1, server), ())
 
 
 def test_walk_at_the_end_of_a_list(tiny: Make) -> None:
-    # no chunk follows the one with the wrong hint: the walk goes on with the higher lists
+    # no chunk follows the one with the wrong hint: the walk continues with the higher lists
     with tiny(static_size=1024) as a:
-        liar = fill_with_single_bytes(a)
-        make_the_hint_lie(a, liar)
+        areas = fill_with_single_bytes(a)
+        make_stale_hint(a, areas)
         assert a.state().slots[1] == (1,)
         assert a.locate(a.alloc(2, align=1)) == Location(2, 0)
         assert a.state().slots[0] == (0, 1)
@@ -51,8 +51,8 @@ def fill_with_single_bytes(a: PerCpu) -> list[int]:
     return areas
 
 
-def make_the_hint_lie(a: PerCpu, areas: list[int]) -> None:
-    """Leave holes of 1 byte, |.b.b.b.bffff##########|, and a hint of 4 that no scan corrects."""
+def make_stale_hint(a: PerCpu, areas: list[int]) -> None:
+    """Leave free ranges of 1 byte, |.b.b.b.bffff##########|, and a contig hint of 4."""
     *singles, four = areas
     for ptr in singles[::2]:
         a.free(ptr)
@@ -65,7 +65,7 @@ def make_the_hint_lie(a: PerCpu, areas: list[int]) -> None:
 @pytest.mark.parametrize("quirk", [False, True])
 def test_rollback(tiny: Make, quirk: bool) -> None:
     """A failed populate frees every page of its range, also those of live neighbours."""
-    # |SSSS|ssxx|xxxx|xxx.|    s: 32 bytes in use in page 1, x: wanted, page 3 is not to be had
+    # |SSSS|ssxx|xxxx|xxx.|    s: 32 live bytes in page 1, x: requested, page 3 is not available
     with tiny(cpus=1, quirks={"rollback"} if quirk else ()) as a:
         a.alloc(32)
         a.inject("alloc_page", 2)
@@ -77,8 +77,8 @@ def test_rollback(tiny: Make, quirk: bool) -> None:
 
 
 @pytest.mark.parametrize("quirk", [False, True])
-def test_rollback_takes_even_the_static_area(tiny: Make, quirk: bool) -> None:
-    # the static area ends in mid-page: the first area shares that page
+def test_rollback_frees_a_page_of_the_static_area(tiny: Make, quirk: bool) -> None:
+    # the static area ends within a page, and the first area shares that page
     with tiny(cpus=1, static_size=96, quirks={"rollback"} if quirk else ()) as a:
         a.inject("alloc_page", 1)
         with pytest.raises(PercpuMemoryError):
@@ -96,11 +96,11 @@ def test_rollback_keeps_the_contents_of_neighbours(kind: Kind) -> None:
         assert bytes(neighbour[1]) == b"x" * 4000
 
 
-def test_rollback_gives_back_all_that_it_added(tiny: Make) -> None:
-    # |SSSS|....|nnnn|xxxx|xxxx|    page 3 was added, page 4 is not to be had
+def test_rollback_frees_all_pages_that_it_added(tiny: Make) -> None:
+    # |SSSS|....|nnnn|xxxx|xxxx|    page 3 was added, page 4 is not available
     with tiny() as a:
-        hole, _neighbour = a.alloc(64), a.alloc(64)
-        a.free(hole)
+        freed, _neighbour = a.alloc(64), a.alloc(64)
+        a.free(freed)
         before = a.state().chunks[0].populated
         assert before[:4] == (2, 2, 2, 0)
         a.inject("alloc_page", 4)
@@ -111,11 +111,11 @@ def test_rollback_gives_back_all_that_it_added(tiny: Make) -> None:
 
 
 def test_map_null(tiny: Make) -> None:
-    """alloc_pcpu_chunk writes through the map without a look whether it got one."""
+    """alloc_pcpu_chunk writes to the map without a check that it was allocated."""
     with tiny() as a:
         a.alloc(960)
         before, calls = a.state(), a.counters()
-        a.inject("kmalloc", 2)  # the chunk is had, its map is not
+        a.inject("kmalloc", 2)  # the chunk is allocated, but not its map
         with pytest.raises(PercpuMemoryError, match="kmalloc"):
             a.alloc(8)
         after = a.counters()
@@ -127,7 +127,7 @@ def test_map_null(tiny: Make) -> None:
 
 @pytest.mark.parametrize("align", [0, 3, 6, 24])
 def test_align(small: PerCpu, align: int) -> None:
-    """Alignment 0 hands out offset 0, over the static area; 3 misplaces."""
+    """Alignment 0 returns offset 0, in the static area; 3 gives a wrong offset."""
     before = small.state()
     with pytest.raises(InvalidRequest, match="power of two"):
         small.alloc(8, align)
@@ -154,7 +154,7 @@ def test_end_offset(tiny: Make) -> None:
 
 
 def test_truncated(small: PerCpu) -> None:
-    """An offset is an int: a pointer 2^32 too high loses what is wrong with it."""
+    """An offset is an int: a pointer that is 2^32 too high becomes a valid one."""
     ptr = small.alloc(8)
     with pytest.raises(WildPointer):
         small.free(ptr + 2**32)
@@ -177,7 +177,7 @@ def test_no_map(small: PerCpu) -> None:
 
 
 def test_int_sizes(kind: Kind) -> None:
-    """1,024 units of 2 MiB are 2 GiB: more than an int holds."""
+    """1,024 units of 2 MiB are 2 GiB, which does not fit into an int."""
     with kind(cpus=1024, first_chunk="remap", free_size=4096) as a:
         a.alloc(4096)
         ptr = a.alloc(64)
@@ -196,8 +196,8 @@ def test_null_pointer(tiny: Make, first_chunk: str) -> None:
 
 
 def test_half_done(tiny: Make) -> None:
-    """A small head is given away before the map fails to grow: kept, it is harmless."""
-    # 15 areas and the rest fill 16 entries; the gap of 2 bytes goes to the last area,
+    """A small head goes to the area before it, then the map cannot grow: this is harmless."""
+    # 15 areas and a free range fill 16 entries; the head of 2 bytes goes to the last area,
     # then one entry more would be needed
     with tiny() as a:
         a.alloc_many([16] * 13)
@@ -213,8 +213,8 @@ def test_half_done(tiny: Make) -> None:
         assert a.locate(a.alloc(4, align=4)) == Location(0, a.locate(odd).offset + 4)
 
 
-def test_half_done_may_leave_a_chunk_in_the_slot_of_its_former_size(tiny: Make) -> None:
-    # 32 bytes free are slot 3; 2 of them are given away: 30 would be slot 2
+def test_half_done_may_leave_a_chunk_in_its_old_slot(tiny: Make) -> None:
+    # 32 free bytes are slot 3; without the head of 2 bytes, 30 would be slot 2
     with tiny(first_chunk="remap", unit_size=1024, free_size=242) as a:
         a.alloc_many([16] * 13)
         a.alloc(2, align=1)

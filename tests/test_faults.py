@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernel services that are made to fail, and what remains."""
+"""Injected failures of kernel services, and the state after them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_plan_is_cleared(lone: PerCpu) -> None:
     assert attempts(lone, 3) == "..."
 
 
-def test_sites_are_apart(lone: PerCpu) -> None:
+def test_plans_of_sites_are_independent(lone: PerCpu) -> None:
     lone.inject("vmalloc", 1)
     lone.inject("get_vm_area", 1)
     assert attempts(lone, 3) == "..."
@@ -118,7 +118,7 @@ def test_error_names_the_service(tiny: Make, site: str) -> None:
 
 
 @pytest.mark.parametrize("site", ["kmalloc", "get_vm_area"])
-def test_chunk_that_cannot_be_made_leaves_nothing(tiny: Make, site: str) -> None:
+def test_failed_chunk_leaves_nothing(tiny: Make, site: str) -> None:
     with tiny() as a:
         a.alloc(960)
         before, calls = a.state(), a.counters()
@@ -151,12 +151,12 @@ def test_pages_of_a_node_run_out(tiny: Make) -> None:
         assert a.counters()["alloc_page"] == 4 + 4 + 1 + 1  # CPU 0 is refused at once
 
 
-def test_frames_that_are_given_back_are_there_again(tiny: Make) -> None:
+def test_freed_frames_can_be_allocated_again(tiny: Make) -> None:
     with tiny(cpus=1, page_limit=40) as a:
         a.alloc(960)  # 15 frames
         first, second = a.alloc(1024), a.alloc(512)  # 16 and 8
         with pytest.raises(PercpuMemoryError, match="alloc_page"):
             a.alloc(512)
         a.free(first)
-        a.free(second)  # the chunk of 16 goes
+        a.free(second)  # the chunk with 16 frames is destroyed
         assert a.alloc(1024) > 0

@@ -122,7 +122,7 @@ class Slow:
         self.held.append(dict(held))
 
     def shown(self, done: int) -> set[tuple[Any, ...]]:
-        """Return what a picture of the chunks must show: chunk, start, end, kind; single pages."""
+        """Return the content of a picture of the chunks: chunk, start, end, kind; single pages."""
         areas = {area.place: area for area in self.held[done].values()}
         found: set[tuple[Any, ...]] = set()
         for chunk in self.states[done].chunks:
@@ -159,7 +159,7 @@ few = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], d
 
 
 def small_enough(trace: Trace, setup: dict[str, Any]) -> Slow | None:
-    """Run the trace; None: there are too few pages for the first chunk."""
+    """Run the trace; return None if there are too few pages for the first chunk."""
     try:
         return Slow(trace, setup)
     except PercpuError:
@@ -186,9 +186,9 @@ def test_report_agrees_with_the_states(
     for number, moment in enumerate(found.moments):
         assert drawn(found, number) == slow.shown(moment.done)
         chunks = slow.states[moment.done].chunks
-        holes = [size for c in chunks for size in c.map or (c.free_size,) if size > 0]
-        told = moment.free_ranges, moment.largest_free
-        assert told == (len(holes), max(holes, default=0))
+        ranges = [size for c in chunks for size in c.map or (c.free_size,) if size > 0]
+        actual = moment.free_ranges, moment.largest_free
+        assert actual == (len(ranges), max(ranges, default=0))
 
         held = slow.held[moment.done].values()
         pairs = {(area.place.chunk, area.site) for area in held if area.place}
@@ -259,15 +259,15 @@ def test_who_and_sizes_agree_with_the_trace(trace: Trace) -> None:
     at_peak = [area for area, end, _ in everyone if area.born <= peak < end]
     times = trace.times or range(len(trace))
 
-    def check(told: Figures, name: str) -> None:
+    def check(actual: Figures, name: str) -> None:
         own = [(area, end, how) for area, end, how in everyone if area.site in name]
-        assert told.allocs == len(own)
-        assert told.bytes == sum(area.size for area, _, _ in own)
-        assert told.peak_areas == sum(area.site in name for area in at_peak)
-        assert told.peak_bytes == sum(area.size for area in at_peak if area.site in name)
-        assert told.end_bytes == sum(area.size for area in held.values() if area.site in name)
+        assert actual.allocs == len(own)
+        assert actual.bytes == sum(area.size for area, _, _ in own)
+        assert actual.peak_areas == sum(area.site in name for area in at_peak)
+        assert actual.peak_bytes == sum(area.size for area in at_peak if area.site in name)
+        assert actual.end_bytes == sum(area.size for area in held.values() if area.site in name)
         ends = Counter(how for _, _, how in own)
-        assert (told.never_freed, told.frees, told.reallocs) == (
+        assert (actual.never_freed, actual.frees, actual.reallocs) == (
             ends[""], ends["free"], ends["alloc"]
         )  # fmt: skip
         spans = [
@@ -275,8 +275,8 @@ def test_who_and_sizes_agree_with_the_trace(trace: Trace) -> None:
             for area, end, how in own
             if how == "free" and (1 << 64) - 1 not in (times[end], times[area.born])
         ]
-        assert told.life_p50 == lowest_that_covers(spans, 50)
-        assert told.life_p99 == lowest_that_covers(spans, 99)
+        assert actual.life_p50 == lowest_that_covers(spans, 50)
+        assert actual.life_p99 == lowest_that_covers(spans, 99)
 
     found = who(trace)
     assert found.peak.operation == peak
@@ -285,12 +285,12 @@ def test_who_and_sizes_agree_with_the_trace(trace: Trace) -> None:
     if found.all:
         check(found.all, "fg")
 
-    asked = Counter((area.size, area.align) for area, _, _ in everyone)
-    alive = Counter((area.size, area.align) for area in at_peak)
-    told = sizes(trace)
-    assert (told.allocated, +told.at_peak) == (asked, alive)
-    for bucket in told.histogram():
+    requested = Counter((area.size, area.align) for area, _, _ in everyone)
+    peak_sizes = Counter((area.size, area.align) for area in at_peak)
+    actual = sizes(trace)
+    assert (actual.allocated, +actual.at_peak) == (requested, peak_sizes)
+    for bucket in actual.histogram():
         inside = range(bucket.from_size, bucket.to_size + 1)
-        assert bucket.allocs == sum(n for (size, _), n in asked.items() if size in inside)
-        assert bucket.peak_areas == sum(n for (size, _), n in alive.items() if size in inside)
-    assert sum(bucket.allocs for bucket in told.histogram()) == len(everyone)
+        assert bucket.allocs == sum(n for (size, _), n in requested.items() if size in inside)
+        assert bucket.peak_areas == sum(n for (size, _), n in peak_sizes.items() if size in inside)
+    assert sum(bucket.allocs for bucket in actual.histogram()) == len(everyone)

@@ -75,7 +75,7 @@ def test_remap_takes_a_large_page_and_uses_a_part(
 
 
 def test_map_comes_with_the_first_request(small: PerCpu) -> None:
-    # born before kmalloc works
+    # created before kmalloc works
     chunk = small.state().chunks[0]
     assert (chunk.map, chunk.map_alloc, chunk.free_size) == ((), 0, 960)
     small.alloc(8)
@@ -83,7 +83,7 @@ def test_map_comes_with_the_first_request(small: PerCpu) -> None:
     assert small.counters()["kmalloc"] == 1
 
 
-def test_remap_leaves_the_rest_of_the_unit_alone(tiny: Make) -> None:
+def test_remap_does_not_use_the_rest_of_the_unit(tiny: Make) -> None:
     with tiny(first_chunk="remap", unit_size=1024, free_size=128) as a:
         a.alloc(128)
         assert a.state().chunks[0].map == (-64, -128)
@@ -100,7 +100,7 @@ def test_pages_of_an_immutable_chunk_are_neither_taken_nor_mapped(
         assert a.counters()["map"] == 0
 
 
-def test_setup_of_4k_maps_the_static_pages_once_a_cpu(tiny: Make) -> None:
+def test_setup_of_4k_maps_the_static_pages_once_for_each_cpu(tiny: Make) -> None:
     with tiny(cpus=3, static_size=100) as a:
         counters = a.counters()
         assert counters["map"] == 3
@@ -119,7 +119,7 @@ def test_unit_and_free_size_may_be_given(kind: Kind) -> None:
         assert first(a) == (128 * KIB, 16 * KIB, False, 2)
 
 
-def test_lists_have_a_place_for_every_size(kind: Kind) -> None:
+def test_slots_cover_every_size(kind: Kind) -> None:
     # slot(64 KiB) = 14, one list for it, one below 4 bytes, one for empty chunks
     with kind(2) as a:
         assert len(a.state().slots) == 16
@@ -141,7 +141,7 @@ def test_lockstep_sees_a_wrong_size(monkeypatch: pytest.MonkeyPatch, wrong: str)
     assert {"unit_size": "populated", "free_size": "free_size"}[wrong] in str(difference)
 
 
-def test_port_and_model_word_a_misfit_alike() -> None:
+def test_port_and_model_report_a_misfit_with_the_same_message() -> None:
     trace = Trace.from_ops([], {"static_size": 65537, "unit_size": 65536})
     with pytest.raises(ConfigError, match="static_size=65537, unit_size=65536"):
         lockstep({"port": Allocator, "model": Model}, trace)

@@ -52,12 +52,12 @@ class TestFigures:
         assert row.pages_at_peak == row.peak_pages == row.pages == 2 * 32
 
     def test_stranded_bytes_are_in_pages_but_in_no_area(self) -> None:
-        """At the peak every byte is used; at the end c has 64 bytes of what b had."""
+        """At the peak every byte is used; at the end c uses 64 of the bytes that b had used."""
         row = outcome(Trace.from_ops(OPS), unit_size=1024)
         assert (row.stranded_at_peak, row.utilisation_at_peak) == (0, 1.0)
         assert row.stranded == 2 * (1024 - 64)
 
-    def test_a_static_area_alone_strands_nothing(self) -> None:
+    def test_static_area_alone_strands_nothing(self) -> None:
         """The static area alone: one page on each CPU, full."""
         row = outcome(Trace.from_ops([("free", "a")]))
         assert (row.pages_at_peak, row.utilisation_at_peak, row.stranded) == (2, 1.0, 0)
@@ -72,7 +72,7 @@ class TestFigures:
         assert row.failures == 3
         assert list(row.failure_reasons.values()) == [3]
 
-    def test_rollback_never_strands_less_than_nothing(self) -> None:
+    def test_rollback_never_gives_negative_stranded_bytes(self) -> None:
         """In 2009 a failed allocation freed the pages of its neighbour."""
         ops = [
             ("alloc", "a", 32, 4),
@@ -143,7 +143,7 @@ class TestOffsets:
 
 
 class TestRefusals:
-    def test_the_others_go_on(self) -> None:
+    def test_other_geometries_still_run(self) -> None:
         trace = Trace.from_ops(OPS)
         rows = list(compare(trace, [TINY, {**TINY, "unit_size": 100}, TINY]))
         assert [type(row) for row in rows] == [Outcome, Refusal, Outcome]
@@ -172,7 +172,7 @@ class TestRefusals:
         rows = list(compare(Trace.from_ops(OPS), [{**TINY, "cpus": 3}, TINY]))
         assert [type(row) for row in rows] == [Refusal, Outcome]
 
-    def test_a_damaged_trace_ends_it(self) -> None:
+    def test_damaged_trace_ends_the_comparison(self) -> None:
         trace = Trace.from_ops(OPS)
         trace._data.ops[8] = 9  # a handle that it does not have
         with pytest.raises(TraceError, match="damaged"):
@@ -199,7 +199,7 @@ class TestChoiceOfGeometries:
         names = "first_chunk", "unit_size", "cpus"
         return [tuple(row[name] for name in names) for row in rows_of(capsys)]
 
-    def test_without_any(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_default(self, capsys: pytest.CaptureFixture[str]) -> None:
         """Each first chunk on the recorded CPUs, with its automatic unit and with one of 256K."""
         assert self.geometries(capsys, NETNS) == [
             ("4k", 65536, 2),
@@ -219,12 +219,12 @@ class TestChoiceOfGeometries:
             ("embed", 2097152, 8),
         ]
 
-    def test_single_ones(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_single_geometries(self, capsys: pytest.CaptureFixture[str]) -> None:
         one, another = "first-chunk=embed,unit_size=128K", "cpus=4096"
         args = ["--geometry", one, "--geometry", another]
         assert self.geometries(capsys, NETNS, *args) == [("embed", 131072, 2), ("4k", 65536, 4096)]
 
-    def test_both(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_lists_and_single_geometries(self, capsys: pytest.CaptureFixture[str]) -> None:
         args = ["--cpus", "3", "--geometry", "cpus=5"]
         assert self.geometries(capsys, NETNS, *args) == [("4k", 65536, 3), ("4k", 65536, 5)]
 
@@ -269,7 +269,7 @@ steps of a call: lists, chunks, map entries and tree nodes that the 2009 file vi
 """
         )
 
-    def test_the_kernel_has_a_line(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_kernel_has_a_line(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(NETNS, "--cpus", "8") == 0
         memory, chunks = (
             line.split()
@@ -289,7 +289,7 @@ steps of a call: lists, chunks, map entries and tree nodes that the 2009 file vi
             ["--geometry", "cpus=65536,page_size=64K", "--geometry", "static_size=1M"],
         ],
     )
-    def test_it_fits_100_columns(
+    def test_table_fits_100_columns(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
     ) -> None:
         trace = tmp_path / ("a long name " * 12)
@@ -401,11 +401,11 @@ class TestTrouble:
         command = command.replace("COMPARE", f"{sys.executable} -m percpu_ffi compare")
         return subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
 
-    def test_a_reader_that_goes_away(self) -> None:
+    def test_broken_pipe(self) -> None:
         done = self.shell(f"set -o pipefail; COMPARE {NETNS} --json | true")
         assert (done.returncode, done.stderr) == (141, "")
 
-    def test_a_full_disk(self) -> None:
+    def test_full_disk(self) -> None:
         done = self.shell(f"COMPARE {NETNS} > /dev/full")
         assert done.returncode == 2
         assert done.stderr == "percpu-ffi: No space left on device\n"

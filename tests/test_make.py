@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The targets that make lists, what it says of missing programs, and its virtual environment."""
+"""The targets that make lists, its messages on missing programs, and its virtual environment."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ esac
 
 
 class TestMissing:
-    """One sentence says what to install, before anything else is printed."""
+    """The first output is one sentence on what to install."""
 
     @staticmethod
     def refusal(programs: Path, target: str, *variables: str) -> str:
@@ -139,7 +139,7 @@ class TestEnvironment:
 
     @pytest.fixture
     def folder(self, programs: Path, tmp_path: Path) -> Path:
-        """A folder with a virtual environment and files that stand for those of a build."""
+        """A folder with a virtual environment and files that replace those of a build."""
         add_python(programs, venv="--without-pip")
         folder = tmp_path / "project"
         for name in self.COMPILED:

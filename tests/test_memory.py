@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Real per-CPU memory: views, addresses, and what keeps an area from being freed."""
+"""Real per-CPU memory: views, addresses, pins."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_static_area_carries_its_image(kind: Kind, first_chunk: str) -> None:
     ],
     ids=["view", "slice", "cast", "numpy", "numpy-of-numpy"],
 )
-def test_area_that_is_looked_at_is_not_freed(
+def test_area_with_a_view_is_not_freed(
     real: PerCpu, derive: Callable[[memoryview], object]
 ) -> None:
     ptr = real.alloc(8)
@@ -129,7 +129,7 @@ def test_area_that_is_looked_at_is_not_freed(
     real.free(ptr)
 
 
-def test_released_view_lets_go(real: PerCpu) -> None:
+def test_released_view_allows_the_free(real: PerCpu) -> None:
     ptr = real.alloc(8)
     first, second = real.view(ptr, 0), real.view(ptr, 0)
     first.release()
@@ -140,7 +140,7 @@ def test_released_view_lets_go(real: PerCpu) -> None:
     real.free(ptr)
 
 
-def test_view_holds_its_own_area_whatever_becomes_of_the_pointer_object(real: PerCpu) -> None:
+def test_view_keeps_its_pin_when_the_pointer_object_changes(real: PerCpu) -> None:
     # an array of one integer is an index, and can change: the view unpinned another area
     first, second = real.alloc(8), real.alloc(8)
     pointer = np.array(first)
@@ -154,7 +154,7 @@ def test_view_holds_its_own_area_whatever_becomes_of_the_pointer_object(real: Pe
 
 
 def test_signal_that_raises_loses_no_pin() -> None:
-    # views came and went while a timer raised: pins leaked
+    # pins leaked when a timer raised an exception during the creation of a view
     def ring(_number: int, _frame: object) -> None:
         raise TimeoutError
 
@@ -182,7 +182,7 @@ def test_view_does_not_pin_a_neighbour(real: PerCpu) -> None:
     view[0] = 1
 
 
-def test_view_keeps_the_memory_when_the_allocator_is_forgotten(kind: Kind) -> None:
+def test_view_keeps_the_memory_of_a_deleted_allocator(kind: Kind) -> None:
     allocator = kind(cpus=1)
     view = allocator.view(allocator.alloc(8), 0)
     del allocator
@@ -191,22 +191,22 @@ def test_view_keeps_the_memory_when_the_allocator_is_forgotten(kind: Kind) -> No
     assert bytes(view) == b"survives"
 
 
-def test_bytes_rounded_into_the_next_page_can_be_touched(kind: Kind) -> None:
+def test_bytes_rounded_into_the_next_page_are_populated(kind: Kind) -> None:
     # |ssss|aaaaaaaaaaaa|..b      s: static, b: in use, 2 bytes into page 2
-    # an area that ends with page 1 keeps the 2 bytes that are left before b
+    # an area that ends with page 1 gets the tail of 2 bytes before b
     with kind(cpus=1, static_size=4096) as a:
-        hole = a.alloc(4096 + 2, align=2)
+        freed = a.alloc(4096 + 2, align=2)
         a.alloc(2, align=2)
-        a.free(hole)
-        assert a.alloc(4096) == hole
-        view = a.view(hole, 0)
+        a.free(freed)
+        assert a.alloc(4096) == freed
+        view = a.view(freed, 0)
         assert len(view) == 4096 + 2
         view[-1] = 1
         view.release()
 
 
-def test_bytes_rounded_in_on_a_page_that_is_not_held_are_not_shown(kind: Kind) -> None:
-    # the first chunk ends 3 bytes into a page; they stay with the area, the page never comes
+def test_view_excludes_rounded_bytes_on_an_unpopulated_page(kind: Kind) -> None:
+    # the first chunk ends 3 bytes into a page; they go to the area, the page is never populated
     with kind(cpus=1, static_size=4094, unit_size=65536, free_size=5) as a:
         ptr = a.alloc(2, align=1)
         assert a.state().chunks[0].map == (-4094, -5)
@@ -231,7 +231,7 @@ def test_page_that_is_not_mapped_faults() -> None:
         beyond = a.address(a.alloc(8), 0) + 8192  # same unit, page never populated
 
         def touch() -> None:
-            faulthandler.disable()  # pytest's, which would tell of it
+            faulthandler.disable()  # that of pytest would print a report
             ctypes.memset(beyond, 1, 1)
 
         assert in_child(touch) == -signal.SIGSEGV
@@ -247,8 +247,8 @@ def test_forked_process_has_its_own_copy(real: PerCpu) -> None:
     assert view[0] == 0
 
 
-def test_child_forked_while_a_thread_is_inside_goes_on(kind: Kind) -> None:
-    # the child inherited a lock that was held by a thread which it does not have
+def test_child_forked_during_a_call_of_another_thread_does_not_hang(kind: Kind) -> None:
+    # the child inherited a lock that was held by a thread that does not exist in the child
     if kind is Model and SANITIZED:
         pytest.skip("a thread that runs Python holds locks of AddressSanitizer's heap")
     trace = Trace.from_ops([("alloc", 0, 8, 8), ("free", 0)] * 100_000)
@@ -263,7 +263,7 @@ def test_child_forked_while_a_thread_is_inside_goes_on(kind: Kind) -> None:
         worker.start()
         try:
             for _ in range(5):
-                time.sleep(0.003)  # the worker is inside, most of the time
+                time.sleep(0.003)  # the worker is in a call most of the time
                 assert in_child(lambda: a.free(a.alloc(8))) == 0
         finally:
             stop.set()
@@ -286,7 +286,7 @@ def test_larger_pages_than_the_hosts(kind: Kind) -> None:
 def test_mappings_grow_with_chunks_not_with_pages() -> None:
     with Allocator(cpus=4) as a:
         before = mappings()
-        for _ in range(100):  # 1 KiB at a time: pages come one by one, in every unit
+        for _ in range(100):  # 1 KiB at a time: pages are populated one by one, in every unit
             a.alloc_many([1024] * 64)
         chunks = len(a.state().chunks)
         assert chunks > 95
@@ -302,7 +302,7 @@ def test_close_releases_all_memory() -> None:
     assert mappings() == before
 
 
-def test_view_is_refused_where_it_could_be_torn_away(kind: Kind) -> None:
+def test_view_is_refused_with_rollback(kind: Kind) -> None:
     # with this quirk a failing neighbour unmaps live pages, as in 2009
     with kind(quirks={"rollback"}) as a:
         ptr = a.alloc(8)

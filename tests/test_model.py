@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The model needs nothing that was compiled."""
+"""The model works without compiled code."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ else:
 """
 
 
-def test_model_works_where_nothing_can_be_compiled(tmp_path: Path) -> None:
+def test_model_works_without_compiled_code(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WITHOUT_COMPILED_PARTS, str(tmp_path / "trace")]
     subprocess.run(command, check=True, cwd=ROOT)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What allocators and their states look like in a terminal and in a notebook."""
+"""How allocators and their states are shown in a terminal and in a notebook."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def test_a_bar_of_a_chunk() -> None:
     assert ChunkState(0, 960, 960, (), 0, False, ()).bar(8) == " " * 8
 
 
-def test_the_smallest_area_is_seen() -> None:
-    # It may be all that pins its chunk, which looked empty in a terminal and in a notebook.
+def test_smallest_area_is_visible() -> None:
+    # It can be the only area of its chunk, which was shown as empty in terminal and notebook.
     chunk = ChunkState(1, 65_528, 32_768, (32_760, -8, 32_768), 16, False, (2,) * 16)
     assert chunk.bar(8) == "...+...."
     fills = [e.get("fill") for e in parsed(picture("", [chunk], 65_536, 0)).iter("rect")]
     assert len(set(fills[:3])) == 2  # free, the area, free
 
 
-def test_a_state_is_a_line_for_each_chunk(tiny: Make) -> None:
+def test_state_has_a_line_for_each_chunk(tiny: Make) -> None:
     with tiny() as a:
         a.alloc_many([1000] * 40)
         text = repr(a.state())
@@ -69,7 +69,7 @@ def test_a_picture_has_a_bar_for_each_chunk(tiny: Make) -> None:
     root = parsed(html)
     assert len(root.findall("svg")) == 2
     first = root.findall("svg")[0].findall("rect")
-    # static, in use, free; then the pages that are held, below; then the frame
+    # static, in use, free; then the populated pages below; then the frame
     assert [rect.get("fill") for rect in first[:2]] == ["#777777", "#3b75af"]
     assert first[0].get("width") == str(640 // 16)
     assert first[-2].get("y") == "17"
@@ -87,7 +87,7 @@ def test_a_picture_stays_small() -> None:
     assert len(mixed._repr_html_()) < 40_000
 
 
-def test_a_picture_needs_nothing_from_elsewhere(kind: Kind) -> None:
+def test_picture_needs_no_other_files(kind: Kind) -> None:
     with kind() as a:
         html = a._repr_html_()
     assert not any(word in html for word in ("http", "<script", "<link", "url("))

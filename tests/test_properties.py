@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What holds whatever is done: a state machine over the whole API.
+"""Properties of all sequences of calls: a state machine over the whole API.
 
 Port and model are driven together; after each step all that they show is compared.  The
 units are tiny, so that every border is near.
@@ -56,7 +56,7 @@ ANY_INTEGER = st.one_of(st.integers(-5, 3 * UNIT), st.integers(-(2**65), 2**65))
 
 
 class Together(RuleBasedStateMachine):
-    """Port and model, which have to answer the same."""
+    """Port and model, which must give the same results."""
 
     areas: Bundle[int] = Bundle("areas")
 
@@ -67,7 +67,7 @@ class Together(RuleBasedStateMachine):
         self.freed: list[int] = []
 
     def both(self, call: Callable[[PerCpu], Any]) -> Any:
-        """Do the same with both: what they answer, errors included."""
+        """Call a method of both; return the result, which can be an error."""
         answers = []
         for allocator in (self.port, self.model):
             try:
@@ -77,7 +77,7 @@ class Together(RuleBasedStateMachine):
         assert answers[0] == answers[1]
         return answers[0]
 
-    # --- what callers do
+    # --- valid calls
 
     @rule(target=areas, size=SIZES, align=ALIGNS)
     def alloc(self, size: int, align: int) -> Any:
@@ -144,7 +144,7 @@ class Together(RuleBasedStateMachine):
         for site in FAULT_SITES:
             self.both(lambda a: a.inject(site))  # noqa: B023
 
-    # --- what they should not do
+    # --- invalid calls
 
     @rule(size=ANY_INTEGER, align=ANY_INTEGER)
     def alloc_anything(self, size: int, align: int) -> None:
@@ -167,7 +167,7 @@ class Together(RuleBasedStateMachine):
             assert isinstance(self.both(lambda a: a.free(ptr)), str)
             assert self.port.state() == before
 
-    # --- what always holds
+    # --- invariants
 
     @invariant()
     def both_look_the_same(self) -> None:

@@ -25,7 +25,7 @@ def test_samples_replay_without_failure(kind: Kind, name: str) -> None:
 
 
 def test_service_calls_of_netns_churn(kind: Kind) -> None:
-    """What the 2009 file itself asks of its kernel, given this trace."""
+    """The service calls of the 2009 file itself for this trace."""
     with kind(cpus=2, static_size=20480, first_chunk="4k") as a:
         a.replay(Trace.load(SAMPLES / "netns_churn.ftrace.xz"))
         assert a.counters() == {
@@ -130,7 +130,7 @@ def test_key_that_is_allocated_again_frees_the_old_area(tiny: Make) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
-def test_failed_operation_is_noted_and_the_run_goes_on(tiny: Make) -> None:
+def test_run_continues_after_a_failed_operation(tiny: Make) -> None:
     ops = [("alloc", 1, 8, 8), ("alloc", 2, 5000, 8), ("free", 2), ("alloc", 3, 8, 3), ("free", 1)]
     with tiny() as a:
         result = a.replay(Trace.from_ops(ops))
@@ -152,7 +152,7 @@ def test_service_that_fails_is_named(tiny: Make) -> None:
         assert "alloc_page failed" in str(failure.error)
 
 
-def test_area_that_is_looked_at_is_not_freed(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_area_with_a_view_is_not_freed(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("percpu_ffi.replay.STEP", 100)
     ops = [("alloc", i, 4, 4) for i in range(100)] + [("free", 0), ("alloc", 0, 8, 8)]
 
@@ -170,8 +170,8 @@ def test_area_that_is_looked_at_is_not_freed(kind: Kind, monkeypatch: pytest.Mon
         views.pop().release()
 
 
-def test_ctrl_c_is_heard_in_a_long_replay() -> None:
-    # without a progress function, and the whole would take a good part of a second
+def test_ctrl_c_interrupts_a_long_replay() -> None:
+    # without a progress function; the whole replay takes a good part of a second
     few = Trace.from_ops([("alloc", 1, 64, 8), ("free", 1)])
     many = Trace(dataclasses.replace(few._data, ops=few._data.ops * 5_000_000))
 
@@ -220,7 +220,7 @@ def test_closed_allocator(tiny: Make) -> None:
 def test_operations_cannot_be_written_while_they_run() -> None:
     trace = Trace.from_ops([("alloc", 1, 8, 8)])
     assert trace.ops.readonly
-    # if it is changed all the same, the checked copy is used
+    # if it is changed anyway, the checked copy is used
     trace = Trace.from_ops([("alloc", i % 100, 8, 8) for i in range(200_000)])
     good = bytes(trace.ops[16:32])
     bad = OP.pack(0, 0x7FFFFFFF, 0x7FFFFFFF)
@@ -255,7 +255,7 @@ def test_damaged_operations_are_refused(
         assert a.state() == before
 
 
-def test_stops_let_one_look_on_the_way(tiny: Make) -> None:
+def test_run_stops_at_the_given_operations(tiny: Make) -> None:
     trace = Trace.from_ops([*[("alloc", i, 512, 8) for i in range(4)], ("free", 3), ("free", 2)])
     seen = []
     with tiny() as a:

@@ -90,7 +90,7 @@ class TestTimeline:
             if sizes:  # none before the first request
                 assert [p.end - p.start for p in sorted(shown, key=lambda p: p.start)] == used
 
-    def test_area_is_known_by_its_birth(self) -> None:
+    def test_area_is_identified_by_its_allocation(self) -> None:
         # the second area has the place of the first one
         found = tiny(("alloc", 1, 8, 4), ("free", 1), ("alloc", 2, 8, 4))
         areas = {p: stays for p, stays in found.patches.items() if p.kind >= 0}
@@ -136,7 +136,7 @@ class TestTimeline:
 
     def test_worst_moment_has_the_most_stranded_bytes(self) -> None:
         found = tiny(("alloc", 1, 640, 4), ("alloc", 2, 640, 4), ("free", 1), ("free", 2))
-        # both units' pages stay: |S|..........|     |..........|
+        # the pages of both units stay: |S|..........|     |..........|
         assert found.worst == 4
         assert found.stranded(4) == 2 * 640
         assert found.fragmentation(4) == 1280 / (1280 + 64)
@@ -156,8 +156,8 @@ class TestTimeline:
 
     def test_call_sites_that_pin_chunks_are_named(self) -> None:
         # Only the oldest area of a chunk was named.  In a recording of memory cgroups this
-        # was a reference count of 8 bytes in each of 36 chunks; what pinned them were the
-        # cgroups' own statistics.  |S|ref|stat|....|  |ref|stat|....|  |stat|....|
+        # was a reference count of 8 bytes in each of 36 chunks; the areas that pinned them
+        # were the cgroups' own statistics.  |S|ref|stat|....|  |ref|stat|....|  |stat|....|
         trace = Trace.from_ops(
             [("alloc", "a", 8, 4), ("alloc", "b", 500, 4), ("alloc", 1, 452, 4),
              ("alloc", "c", 8, 4), ("alloc", "d", 500, 4), ("alloc", 2, 516, 4),
@@ -307,7 +307,7 @@ class TestRefusals:
     def test_output_is_checked_before_the_work(
         self, capsys: pytest.CaptureFixture[str], option: str, path: str
     ) -> None:
-        # the trace is not opened before
+        # and the trace is not opened
         assert f"{option} {path}: a file in a folder" in self.refused(
             capsys, "no.trace", option, path
         )
@@ -358,7 +358,7 @@ class TestRefusals:
         said = self.refused(capsys, NETNS, option, "a")
         assert f"{option} needs {library}, the extra '{extra}'" in said
 
-    def test_file_that_is_there_stays_when_the_replay_fails(
+    def test_existing_file_is_kept_when_the_replay_fails(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         Path("a.svg").write_text("old", encoding="utf-8")

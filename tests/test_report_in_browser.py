@@ -192,14 +192,14 @@ def test_buttons_go_to_moments(page: Chrome, timeline: Timeline) -> None:
 def test_areas_have_size_site_and_age(page: Chrome, timeline: Timeline) -> None:
     press(page, "peak")
     check_moment(page, timeline, timeline.moment_at(timeline.peak))
-    told = columns(page, "areas", "chunk", "left", "size", "site")
+    shown = columns(page, "areas", "chunk", "left", "size", "site")
     kinds = timeline.trace.kinds
     expected = [
         (p.chunk, p.start, kinds[p.kind].size, kinds[p.kind].site)
         for p in timeline.patches_at(timeline.moment_at(timeline.peak))
         if p.kind >= 0
     ]
-    assert [row for row in told if row[3] != "static area"] == sorted(expected)
+    assert [row for row in shown if row[3] != "static area"] == sorted(expected)
     ages = {age for (age,) in columns(page, "areas", "age")}
     assert "since the start" in ages
     assert all(re.fullmatch(r"[\d.]+ (s|ms|µs)", age) for age in ages - {"since the start"})
@@ -226,11 +226,11 @@ def test_call_sites_that_pin_chunks_are_listed(page: Chrome, timeline: Timeline)
     moment = timeline.moment_at(timeline.peak)
     check_moment(page, timeline, moment)
     rows = chunk_users(timeline, timeline.patches_at(moment))
-    told = [
+    shown = [
         [cell.text for cell in row.find_elements("tag name", "td")]
         for row in page.find_elements("css selector", "#pins tr")
     ]
-    assert told == [
+    assert shown == [
         [row.name, *(f"{n:,}" for n in (row.chunks, row.alone, row.areas, row.bytes))]
         for row in rows[:5]
     ]

@@ -61,9 +61,9 @@ def test_marks_of_other_lists_are_kept(title: str) -> None:
 def test_figures_of_a_chunk(tiny: Make) -> None:
     with tiny() as a:
         a.alloc(8)
-        hole = a.alloc(20, align=4)
+        freed = a.alloc(20, align=4)
         a.alloc(16, align=4)
-        a.free(hole)
+        a.free(freed)
         assert figures(a).chunks[0].fields == {
             "nr_alloc": 2,
             "max_alloc_size": 20,
@@ -79,7 +79,7 @@ def test_figures_of_a_chunk(tiny: Make) -> None:
         }
 
 
-def test_a_full_chunk_has_no_hole(tiny: Make) -> None:
+def test_full_chunk_has_no_free_range(tiny: Make) -> None:
     with tiny() as a:
         a.alloc(1024 - 64, align=4)
         fields = figures(a).chunks[0].fields
@@ -96,7 +96,7 @@ def test_figures_before_the_first_request(tiny: Make) -> None:
 
 
 # the map has only the static area: a free range of 0 bytes counted as an area
-def test_a_static_area_that_fills_the_first_unit_leaves_no_hole_and_no_area(tiny: Make) -> None:
+def test_static_area_that_fills_the_first_unit_leaves_no_free_range(tiny: Make) -> None:
     with tiny(static_size=1024) as a:
         dump = figures(a)
         assert dump.totals["nr_alloc"] == dump.totals["nr_cur_alloc"] == 0
@@ -121,8 +121,8 @@ def test_totals(tiny: Make) -> None:
         }
 
 
-# pages stay when their areas go: 900 bytes from 64 on lie in pages 1 to 15
-def test_pages_that_are_held_for_nothing(tiny: Make) -> None:
+# pages stay populated after a free: the 900 bytes from offset 64 on are in pages 1 to 15
+def test_populated_pages_without_live_areas(tiny: Make) -> None:
     with tiny() as a:
         a.free(a.alloc(900))
         assert a.state().chunks[0].populated == (2,) * 16
@@ -131,7 +131,7 @@ def test_pages_that_are_held_for_nothing(tiny: Make) -> None:
         assert figures(a).totals["empty_pop_pages"] == 14
 
 
-def test_a_request_that_fails_is_none(tiny: Make) -> None:
+def test_failed_request_is_not_counted(tiny: Make) -> None:
     with tiny() as a:
         a.inject("alloc_page", nth=1)
         with pytest.raises(PercpuMemoryError):
@@ -158,7 +158,7 @@ def test_geometry(kind: Kind, first_chunk: Any, atom: int, alloc: int, dyn: int)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_port_and_model_tell_the_same(seed: int) -> None:
+def test_port_and_model_report_the_same(seed: int) -> None:
     rng = random.Random(seed)
     setup: dict[str, Any] = {"cpus": 2, "static_size": 64, "page_size": 64, "memory": "none"}
     with Allocator(**setup) as port, Model(**setup) as model:
@@ -186,7 +186,7 @@ def test_port_and_model_tell_the_same(seed: int) -> None:
             assert chunk.fields["max_alloc_size"] <= dump.totals["max_alloc_size"]
 
 
-def test_a_closed_allocator_tells_nothing(kind: Kind) -> None:
+def test_closed_allocator_is_refused(kind: Kind) -> None:
     a = kind()
     a.close()
     with pytest.raises(ClosedError):
@@ -210,7 +210,7 @@ def test_a_closed_allocator_tells_nothing(kind: Kind) -> None:
         (lambda text: text.replace("Chunk: <-", "Chunk: <- \x1b[2J"), "is no line of"),
     ],
 )
-def test_what_is_no_dump_is_refused(change: Any, words: str) -> None:
+def test_text_that_is_not_a_dump_is_refused(change: Any, words: str) -> None:
     with pytest.raises(StatsError, match=words) as caught:
         Dump.parse(change(KERNEL.read_text()), "stats.txt")
     assert str(caught.value).startswith("stats.txt:")
@@ -250,7 +250,7 @@ def test_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert {chunk["mark"] for chunk in found["chunks"]} == {"", "<- First Chunk"}
 
 
-def test_command_lines_two_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_compares_two_dumps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["stats", NETNS])
     (tmp_path / "ours").write_text(capsys.readouterr().out)
     assert main(["stats", "--diff", str(KERNEL), str(tmp_path / "ours")]) == 1

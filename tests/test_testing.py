@@ -26,9 +26,9 @@ from percpu_ffi.testing import SweepFailed, Watched, oom_sweep
 def every_service(a: Any) -> None:
     """Use three chunks, maps that outgrow kmalloc, and populate pages around others."""
     small = [a.alloc(8) for _ in range(20)]
-    hole = a.alloc(200, 64)
+    freed = a.alloc(200, 64)
     a.alloc(64, 64)
-    a.free(hole)
+    a.free(freed)
     large = [a.alloc(size) for size in (600, 1000, 900, 1000)]
     a.alloc_many([100] * 5, align=4)
     for ptr in [*small[::2], *large]:
@@ -150,7 +150,7 @@ class TestSweep:
         with pytest.raises(ConfigError, match="faults of its own"):
             oom_sweep(lambda a: a.inject("map", 1), Model, setup=TINY)
 
-    def test_workload_that_fails_by_itself_is_not_swept(self) -> None:
+    def test_workload_that_fails_without_faults_is_refused(self) -> None:
         with pytest.raises(ZeroDivisionError):
             oom_sweep(lambda a: 1 // 0, Model, setup=TINY)
 

@@ -98,8 +98,8 @@ def test_close_while_others_work(kind: Kind) -> None:
         assert [future.result() for future in done] == ["closed"] * THREADS
 
 
-def test_views_against_frees(kind: Kind) -> None:
-    """A view that was given holds its area; a free that was let through has no view."""
+def test_views_and_frees_exclude_each_other(kind: Kind) -> None:
+    """Either a view pins its area, or the area is freed and the view refused."""
 
     def look() -> None:
         while not stop.is_set():
@@ -146,7 +146,7 @@ def test_interpreter_runs_on_while_c_works() -> None:
         longest_pause = max(after - before for before, after in pairwise(ticks))
         return longest_pause < inside.result() / 2
 
-    # a busy machine may let us wait, but not each time
+    # a busy machine may delay this, but not every time
     assert any(goes_on() for _ in range(20))
 
 
@@ -187,7 +187,7 @@ def test_each_thread_is_warned_of_its_own_calls(
 
 
 class TestEverythingAtOnce:
-    """Every method from every thread; each thread knows what is its own."""
+    """Every method in every thread; each thread keeps a list of its own areas."""
 
     TRACE = Trace.from_ops([("alloc", 0, 200, 8), ("alloc", 1, 3000, 64), ("free", 0), ("free", 1)])
 
@@ -210,7 +210,7 @@ class TestEverythingAtOnce:
         return mine
 
     def take(self, a: PerCpu, number: int, mine: dict[int, int], ptr: int, size: int) -> None:
-        """A new area is zero, and bears the thread's number from now on."""
+        """Check that a new area is zero, and write the thread's number to it."""
         for cpu in range(a.cpus):
             with a.view(ptr, cpu) as view:
                 assert not any(view[:size])
@@ -218,7 +218,7 @@ class TestEverythingAtOnce:
         mine[ptr] = size
 
     def give(self, a: PerCpu, number: int, dice: random.Random, mine: dict[int, int]) -> int:
-        """Nobody else has written there."""
+        """Return an area of the thread; check that it still contains the thread's number."""
         ptr = dice.choice(list(mine))
         size = mine.pop(ptr)
         for cpu in range(a.cpus):
@@ -258,7 +258,7 @@ class TestEverythingAtOnce:
             assert 0 <= a.locate(ptr).offset < a.unit_size
             assert a.address(ptr, 1) - a.address(ptr, 0) == a.unit_size
 
-    def test_until_it_is_closed(self, kind: Kind) -> None:
+    def test_calls_until_close(self, kind: Kind) -> None:
         def work(number: int) -> str:
             if number == 0:
                 time.sleep(0.05)
@@ -273,7 +273,7 @@ class TestEverythingAtOnce:
             while True:
                 try:
                     a.close()
-                except BufferError:  # a view is alive, but not for long
+                except BufferError:  # there is a view, for a short time
                     continue
                 return "closed"
 
@@ -281,7 +281,7 @@ class TestEverythingAtOnce:
         assert together(work) == ["closed"] * THREADS
 
 
-def test_many_may_close(kind: Kind) -> None:
+def test_threads_may_close_at_once(kind: Kind) -> None:
     # a second thread that closed a model at the same moment got ClosedError
     for _ in range(200):
         a = kind(memory="none")
@@ -293,12 +293,12 @@ class TestArea:
     """Threads share one area.
 
     Its pointer may be that of another area as soon as it is freed: "is it freed?" and
-    what follows from the answer have to be one step.  They were two: the second of two threads
-    freed whatever had come to lie there.
+    the action that depends on it must be one step.  They were two: the second of two threads
+    freed the area that had been allocated there meanwhile.
     """
 
     class Meanwhile:
-        """An allocator in which others have their turn before a method does its work."""
+        """An allocator that lets other threads run before a method does its work."""
 
         def __init__(self, a: PerCpu, others: Callable[[], object]) -> None:
             self.a, self.others = a, others
@@ -322,7 +322,7 @@ class TestArea:
         area = Area(self.Meanwhile(real, others), real.alloc(64), 64)  # type: ignore[arg-type]
         area.free()
 
-    def test_what_came_to_lie_there_is_not_looked_at(self, real: PerCpu) -> None:
+    def test_view_never_shows_a_later_area(self, real: PerCpu) -> None:
         def others() -> None:
             real.free(ptr)
             area._freed.acquire(blocking=False)
@@ -332,7 +332,7 @@ class TestArea:
         area = Area(self.Meanwhile(real, others), ptr, 64)  # type: ignore[arg-type]
         with pytest.raises(DoubleFree):
             area[0]
-        real.free(ptr)  # and nothing holds it
+        real.free(ptr)  # no view pins it
 
     def test_one_of_many_frees_it(self, kind: Kind) -> None:
         def work(_number: int) -> tuple[int, int]:
@@ -350,7 +350,7 @@ class TestArea:
                 a.validate(dict.fromkeys(ptrs, 64))
                 a.free_many(ptrs)
 
-    def test_is_there_or_is_not(self, kind: Kind) -> None:
+    def test_view_shows_the_area_or_is_refused(self, kind: Kind) -> None:
         """A view shows the requested area, or the thread gets DoubleFree."""
 
         def work(number: int) -> None:
@@ -368,7 +368,7 @@ class TestArea:
                 try:
                     return area.free()
                 except BufferError:
-                    time.sleep(0)  # a view is alive; where views end late, let them
+                    time.sleep(0)  # there is a view; give its thread time to release it
 
         def look(number: int) -> None:
             area, mark = shown[0]
@@ -383,7 +383,7 @@ class TestArea:
             shown = [(a.area(512), 0)]
             together(work)
 
-    def test_stays_when_it_is_looked_at(self, real: PerCpu) -> None:
+    def test_area_with_a_view_is_not_freed(self, real: PerCpu) -> None:
         area = real.area(8)
         with area[0] as view:
             with pytest.raises(BufferError):
@@ -393,7 +393,7 @@ class TestArea:
         area.free()
 
 
-def test_watched_allocator_knows_what_threads_did(kind: Kind) -> None:
+def test_watched_allocator_with_threads(kind: Kind) -> None:
     # the record of a free could hit the next owner of the same pointer
     def work(number: int) -> list[int]:
         for size in (8, 16, 64) * (5 if kind is Model else 100):
@@ -409,7 +409,7 @@ def test_watched_allocator_knows_what_threads_did(kind: Kind) -> None:
 
 
 def test_faults_hit_any_thread(tiny: Make) -> None:
-    """As many calls fail as were asked to, whichever thread makes them."""
+    """The planned number of calls fails, in any thread."""
 
     def work(_number: int) -> int:
         failed = 0
@@ -429,9 +429,9 @@ def test_faults_hit_any_thread(tiny: Make) -> None:
 @pytest.mark.skipif(
     SANITIZED, reason="threads that run Python hold locks of AddressSanitizer's heap"
 )
-def test_fork_while_models_come_and_go() -> None:
+def test_fork_while_models_are_created_and_closed() -> None:
     # each model had a lock, and a fork walked the list of all while others grew it: the walk
-    # ended with an error, and a child could be born with a lock that would never be released
+    # ended with an error, and a child could start with a lock that was never released
     def use(model: Model) -> None:
         model.free(model.alloc(8))
 
@@ -455,7 +455,7 @@ def test_fork_while_models_come_and_go() -> None:
 
 
 def run(program: str) -> str:
-    """What a new interpreter says, as it is by itself; a warning is an error in it."""
+    """Return the output of a new interpreter, with warnings as errors."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
     command = [sys.executable, "-W", "error", "-c", program]
     return subprocess.run(
@@ -463,7 +463,7 @@ def run(program: str) -> str:
     ).stdout.strip()
 
 
-def test_many_may_ask_for_the_same_name_first() -> None:
+def test_threads_may_load_the_same_name_at_once() -> None:
     """Several threads that load a name of the package at once get the same object."""
     assert run(
         "import threading, percpu_ffi\n"

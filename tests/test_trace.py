@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Traces: what kernels print, our own file, and operations made by hand."""
+"""Traces: from the text of a kernel, from our own file format, and made by hand."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class TestText:
 
     def test_events_of_the_recording_kernel_itself(self, tmp_path: Path) -> None:
         stats = load(tmp_path, OLD).stats
-        assert stats.events == 4  # sched_switch is none of ours
+        assert stats.events == 4  # sched_switch is not counted
         assert (stats.kernel_created, stats.kernel_destroyed, stats.kernel_failures) == (1, 1, 1)
 
     def test_memory_of_the_recording_kernel(self, tmp_path: Path) -> None:
@@ -138,20 +138,20 @@ class TestText:
     def test_lost_events_are_reported(self, tmp_path: Path, line: str, lost: int) -> None:
         assert load(tmp_path, f"{line}\n{FTRACE}").stats.lost == lost
 
-    def test_pointer_allocated_again_takes_over_its_slot(self, tmp_path: Path) -> None:
+    def test_pointer_allocated_again_keeps_its_handle(self, tmp_path: Path) -> None:
         alloc = "x-1 [000] 1.0: percpu_alloc_percpu: size=16 align=8 ptr=0x10\n"
         trace = load(tmp_path, alloc * 2)
         assert trace.stats.reallocs == 1
         assert trace.slots == 1
 
-    def test_slots_are_used_again(self) -> None:
+    def test_handles_are_reused(self) -> None:
         trace = Trace.load(SAMPLES / "fork_storm.perf.xz")
         assert trace.stats.allocs == 6702
         assert trace.slots == 268
 
 
 class TestBadText:
-    """What cannot be read is refused, with file and line."""
+    """Invalid text is refused, with file and line."""
 
     def refused(self, tmp_path: Path, text: str | bytes, match: str) -> TraceError:
         with pytest.raises(TraceError, match=match) as caught:
@@ -248,7 +248,7 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
     assert peak < 36 * len(trace) + 4e6
 
 
-UNTOLD = 0xFFFFFFFF  # a chunk that the recorder did not tell
+UNKNOWN = 0xFFFFFFFF  # a chunk that the recording does not contain
 
 
 class TestNotes:
@@ -278,7 +278,7 @@ class TestNotes:
         assert len(trace.times) == len(trace)
         assert trace.times.tolist() == sorted(trace.times)
 
-    def test_a_clock_that_counts_ticks_tells_no_time(self, tmp_path: Path) -> None:
+    def test_clock_that_counts_ticks_gives_no_times(self, tmp_path: Path) -> None:
         trace = load(tmp_path, FTRACE.replace("522.", "522"))
         assert trace.times is None
         assert trace.places is not None
@@ -297,7 +297,7 @@ class TestNotes:
     def test_an_offset_without_a_chunk(self, tmp_path: Path) -> None:
         places = load(tmp_path, FTRACE.replace(" base_addr=", " old_base=")).places
         assert places is not None
-        assert places.chunks.tolist() == [UNTOLD] * 4
+        assert places.chunks.tolist() == [UNKNOWN] * 4
         assert places.offsets[0] == 26848
 
     def test_by_hand_there_are_none(self) -> None:
@@ -399,7 +399,7 @@ class TestOps:
         ],
         ids=str,
     )
-    def test_no_operation(self, op: Any) -> None:
+    def test_invalid_operation(self, op: Any) -> None:
         with pytest.raises(TraceError) as caught:
             Trace.from_ops([("alloc", 1, 8, 8), op])
         assert caught.value.line == 2
@@ -439,7 +439,7 @@ class TestFile:
         assert again.tolist() == times
 
     def test_of_the_format_before_times(self) -> None:
-        # saved from FTRACE by the version before, which knew no times
+        # saved from FTRACE by the previous version, which had no times
         old = Path(__file__).parent / "format-1.trace"
         assert old.read_bytes().startswith(b"PCPUTRC1")
         trace = Trace.load(old)
@@ -543,9 +543,7 @@ class TestFile:
             Trace.load(saved)
 
     @pytest.mark.parametrize(("magic", "other"), [(b"1", b"2"), (b"2", b"1")])
-    def test_format_that_is_not_the_file_s(
-        self, tmp_path: Path, magic: bytes, other: bytes
-    ) -> None:
+    def test_wrong_format_number(self, tmp_path: Path, magic: bytes, other: bytes) -> None:
         saved = tmp_path / "saved"
         Trace.from_ops(TestOps.OPS, times=range(7) if magic == b"2" else None).save(saved)
         saved.write_bytes(saved.read_bytes().replace(b"PCPUTRC" + magic, b"PCPUTRC" + other))
@@ -553,7 +551,7 @@ class TestFile:
             Trace.load(saved)
 
     @pytest.mark.parametrize("format_", [1, 2])
-    def test_small_file_that_holds_far_more(self, tmp_path: Path, format_: int) -> None:
+    def test_small_file_that_expands_too_much(self, tmp_path: Path, format_: int) -> None:
         saved = tmp_path / "saved"
         Trace.from_ops(TestOps.OPS, times=range(7) if format_ == 2 else None).save(saved)
         data = saved.read_bytes()
@@ -566,7 +564,7 @@ class TestFile:
         tracemalloc.stop()
         assert peak < 5_000_000
 
-    def test_kind_that_is_not_there(self, tmp_path: Path) -> None:
+    def test_missing_kind(self, tmp_path: Path) -> None:
         trace = Trace.from_ops([("alloc", 1, 8, 8)])
         trace._data.kinds.clear()
         trace.save(tmp_path / "saved")
@@ -587,7 +585,7 @@ class TestFile:
         Trace.from_ops(TestOps.OPS).save(saved)
         assert len(Trace.load(saved)) == 7
 
-    def test_saved_by_a_machine_of_another_byte_order(self, tmp_path: Path) -> None:
+    def test_file_of_another_byte_order(self, tmp_path: Path) -> None:
         saved = tmp_path / "saved"
         Trace.from_ops(TestOps.OPS).save(saved)
         data = saved.read_bytes().replace(b'"byteorder":"little"', b'"byteorder":"BIGBIG"')
@@ -595,7 +593,7 @@ class TestFile:
         with pytest.raises(TraceError, match="BIGBIG-endian"):
             Trace.load(saved)
 
-    def test_head_that_lies_about_its_length(self, tmp_path: Path) -> None:
+    def test_head_with_a_wrong_length(self, tmp_path: Path) -> None:
         saved = tmp_path / "saved"
         saved.write_bytes(b"PCPUTRC1" + struct.pack("<I", 0xFFFFFFFF) + b"{}")
         with pytest.raises(TraceError, match="cut or damaged"):

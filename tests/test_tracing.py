@@ -27,7 +27,7 @@ from percpu_ffi import (
     Tracing,
 )
 
-# what a trace-cmd report or any other parser of ftrace's text goes by
+# the format that trace-cmd and other parsers of ftrace's text expect
 LINE = re.compile(
     r" *(?P<comm>.+)-(?P<pid>\d+) +\[(?P<cpu>\d{3})\] (?P<flags>.{5}) +"
     r"(?P<time>\d+\.\d{6}): (?P<event>\w+): (?P<fields>.*)"
@@ -45,7 +45,7 @@ def fields(line: re.Match[str]) -> dict[str, str]:
 
 
 def work(a: PerCpu, seed: int = 1) -> list[tuple[Any, ...]]:
-    """Do a hundred operations in all possible ways, and return them as a trace has them."""
+    """Do a hundred operations with all methods; return them in the form of a trace."""
     rng, live = random.Random(seed), list[int]()
     done: list[tuple[Any, ...]] = []
     for _ in range(50):
@@ -70,7 +70,7 @@ def work(a: PerCpu, seed: int = 1) -> list[tuple[Any, ...]]:
     return done
 
 
-def test_what_was_done_is_read_back(tiny: Make, tmp_path: Path) -> None:
+def test_written_operations_are_read_back(tiny: Make, tmp_path: Path) -> None:
     with tiny() as a, a.trace_to(tmp_path / "t") as tracing:
         done = work(a)
     trace = Trace.load(tmp_path / "t")
@@ -137,7 +137,7 @@ def test_a_replay_is_written_too(kind: Kind, tmp_path: Path) -> None:
             result = a.replay(trace, done_so_far.append)
         assert sum(done_so_far) == len(trace)
     again = Trace.load(tmp_path / "t")
-    # all but frees of pointers that were never seen: nothing happens there
+    # except orphan frees, which have no effect
     done = [(op[0], ptr, *op[2:]) for op, ptr in zip(trace, result.pointers, strict=True) if ptr]
     assert list(again) == done
     assert len(done) > 13_000
@@ -163,7 +163,7 @@ def test_only_calls_between_start_and_end_are_written(kind: Kind) -> None:
     assert tracing.closed
 
 
-def test_a_class_of_ones_own_keeps_its_ways(kind: Kind) -> None:
+def test_subclass_keeps_its_overrides(kind: Kind) -> None:
     class Mine(kind):  # type: ignore[misc, valid-type]
         def alloc(self, size: int, align: int = 8) -> int:
             self.asked = size
@@ -207,7 +207,7 @@ def test_a_file_that_cannot_be_rewound_has_no_head(kind: Kind) -> None:
         assert len(events(file.read())) == 1
 
 
-def test_what_is_appended_stays_where_it_is(kind: Kind, tmp_path: Path) -> None:
+def test_appended_trace_keeps_the_earlier_text(kind: Kind, tmp_path: Path) -> None:
     (tmp_path / "t").write_text("# before\n")
     with kind() as a, (tmp_path / "t").open("a") as file, a.trace_to(file):
         a.alloc(8)
@@ -216,7 +216,7 @@ def test_what_is_appended_stays_where_it_is(kind: Kind, tmp_path: Path) -> None:
     assert len(lines) == 2
 
 
-# the areas are there, whatever becomes of the trace
+# calls succeed even if the trace cannot be written
 def test_a_full_disk_fails_no_call(kind: Kind) -> None:
     with kind() as a:
         full = Path("/dev/full").open("w")  # noqa: SIM115 - closing it fails too
@@ -239,7 +239,7 @@ def test_a_trace_is_text(kind: Kind, tmp_path: Path) -> None:
             a.trace_to(io.BytesIO())  # type: ignore[arg-type]
         with pytest.raises(FileNotFoundError):
             a.trace_to(tmp_path / "no" / "t")
-        a.trace_to(io.StringIO()).close()  # none of them has begun
+        a.trace_to(io.StringIO()).close()  # no earlier one has begun
 
 
 class Bare:
@@ -250,15 +250,15 @@ class Bare:
 
 
 class Broken(io.StringIO):
-    """A file whose trouble is none of Python's own."""
+    """A file that raises an exception of its own class."""
 
     def write(self, text: str) -> int:
         raise RuntimeError("the connection is gone")
 
 
-# each of these was taken, and then alloc() raised for ever: the area was lost
+# each of these was accepted, and then every alloc() raised an error and lost its area
 @pytest.mark.parametrize("what", ["bare", "closed", "for reading", "no file"])
-def test_what_text_cannot_be_written_to_is_refused(kind: Kind, tmp_path: Path, what: str) -> None:
+def test_file_that_does_not_accept_text_is_refused(kind: Kind, tmp_path: Path, what: str) -> None:
     (tmp_path / "t").touch()
     with (tmp_path / "t").open() as reading:
         closed = io.StringIO()
@@ -315,7 +315,7 @@ def test_threads_are_distinguished_and_in_order(kind: Kind, tmp_path: Path) -> N
 
 
 # A trace changed the class of its allocator: threads that called meanwhile got TypeErrors, and
-# close() could end nothing.
+# close() had no effect.
 def test_threads_call_while_traces_start_and_end(kind: Kind) -> None:
     over, raised = threading.Event(), list[BaseException]()
 
@@ -359,8 +359,8 @@ def test_threads_call_while_traces_start_and_end(kind: Kind) -> None:
                 live.discard(found["ptr"])
 
 
-# Two that began at once left a class that Python could not build: an MRO error.
-def test_of_traces_that_begin_at_once_one_is_written(kind: Kind) -> None:
+# Two traces that began at once raised an MRO error.
+def test_only_one_of_several_traces_started_at_once_is_written(kind: Kind) -> None:
     def begin(a: PerCpu, barrier: threading.Barrier, results: list[Tracing | ConfigError]) -> None:
         barrier.wait()
         try:
@@ -382,7 +382,7 @@ def test_of_traces_that_begin_at_once_one_is_written(kind: Kind) -> None:
             begun.close()
 
 
-# The file had been opened, and stayed open.
+# The file was opened and not closed again.
 def test_a_trace_that_cannot_begin_changes_nothing(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

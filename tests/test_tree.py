@@ -34,17 +34,17 @@ def drawn(node: Any) -> str:
     [
         ([1], "1"),
         ([1, 2], "( 1 2*)"),
-        # in a row: the middle one moves up, from either side
+        # in a line: the middle node moves up, from either side
         ([1, 2, 3], "(1* 2 3*)"),
         ([3, 2, 1], "(1* 2 3*)"),
-        # round a corner: first to the outer side, then up
+        # zigzag: first rotate to a line, then up
         ([1, 3, 2], "(1* 2 3*)"),
         ([3, 1, 2], "(1* 2 3*)"),
-        # a red uncle: both turn black, and the root stays so
+        # a red uncle: both become black, and the root stays black
         ([1, 2, 3, 4], "(1 2 ( 3 4*))"),
         ([2, 1, 4, 3], "(1 2 (3* 4 ))"),
         ([1, 2, 3, 4, 5], "(1 2 (3* 4 5*))"),
-        # a red uncle two levels up: the red one is pushed up and clashes there
+        # a red uncle: the grandparent becomes red and conflicts with its parent
         ([1, 2, 3, 4, 5, 6, 7, 8], "((1 2* 3) 4 (5 6* ( 7 8*)))"),
         # Cormen, Leiserson, Rivest and Stein, exercise 13.3-2
         ([41, 38, 31, 12, 19, 8], "(((8* 12 ) 19* 31) 38 41)"),
@@ -64,12 +64,12 @@ def test_erasure_step_by_step() -> None:
     assert shapes == ["((12 19* 31) 38 41)", "(( 19 31*) 38 41)", "(31 38 41)", "( 38 41*)", "41"]
 
 
-def test_next_higher_one_takes_the_place() -> None:
+def test_erased_node_is_replaced_by_the_next_higher_one() -> None:
     tree = tree_of(1, 2, 3, 4, 5, 6, 7, 8)
     assert drawn(tree.root) == "((1 2* 3) 4 (5 6* ( 7 8*)))"
     tree.erase(6)
     assert drawn(tree.root) == "((1 2* 3) 4 (5 7* 8))"
-    tree.erase(4)  # 5 has the place now, and left a gap that 8 fills by turning red
+    tree.erase(4)  # 5 has moved to the place of 4, and 8 became red
     assert drawn(tree.root) == "((1 2* 3) 5 ( 7 8*))"
 
 

@@ -17,10 +17,10 @@ from percpu_ffi import ConfigError, InvariantError, Model, PerCpu
 def model() -> Any:
     """|SSSS|aaaa|....|bbbb|............|   in chunk 0, and chunk 1 with 24 bytes in use."""
     with Model(**TINY) as model:
-        _a, hole, _b = model.alloc(64), model.alloc(64), model.alloc(64)
+        _a, freed, _b = model.alloc(64), model.alloc(64), model.alloc(64)
         rest = model.alloc(768)
         model.alloc(24)
-        model.free(hole)
+        model.free(freed)
         model.free(rest)
         yield model
 
@@ -80,7 +80,7 @@ def test_damage_is_found(model: Model, damage: Any, words: str) -> None:
 
 
 def test_chunk_in_a_higher_slot_after_a_partial_failure_passes() -> None:
-    """A small head was given away, then the map could not grow: docs/errata.md, half-done."""
+    """A small head went to the area before it, then the map could not grow: "half-done"."""
     with Model(**TINY) as model:
         model.alloc(8)
         model._slots[-1].append(model._slots[7].pop())
@@ -94,7 +94,7 @@ def test_chunk_in_a_higher_slot_after_a_partial_failure_passes() -> None:
 
 
 class TestLiveAreas:
-    def test_area_that_is_gone(self, small: PerCpu) -> None:
+    def test_freed_area_is_reported(self, small: PerCpu) -> None:
         ptr = small.alloc(8)
         small.free(ptr)
         with pytest.raises(InvariantError, match=r"the area at 0x80 is gone: .* freed before"):
@@ -116,7 +116,7 @@ class TestLiveAreas:
     @pytest.mark.parametrize(
         "live", [[1], {"x": 8}, {64: b"contents"}, {64: [b"one"]}, {64: None}, 5], ids=str
     )
-    def test_something_else(self, small: PerCpu, live: Any) -> None:
+    def test_wrong_argument_type(self, small: PerCpu, live: Any) -> None:
         with pytest.raises(ConfigError, match=r"live=.* a mapping from pointers"):
             small.validate(live)
 
@@ -129,9 +129,9 @@ class TestLiveAreas:
             real.validate({ptr: [bytes(4), bytes(4), b"evil"]})
 
     def test_rounded_in_bytes_belong_to_the_area(self, small: PerCpu) -> None:
-        # 14 bytes in a hole of 16; then a gap of 2 goes to an area of 2
-        hole, after = small.alloc(16), small.alloc(16)
-        small.free(hole)
+        # 14 bytes in a free range of 16; then a head of 2 bytes goes to an area of 2 bytes
+        freed, after = small.alloc(16), small.alloc(16)
+        small.free(freed)
         live = {small.alloc(14): 14, after: 16, small.alloc(2, 1): 2, small.alloc(4, 4): 4}
         small.validate(live)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Files that appear under their name only when they are whole."""
+"""Files that get their name only when they are complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_what_is_there_stays_when_the_new_one_cannot_take_its_name(
+def test_old_file_is_kept_when_the_new_one_cannot_be_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
@@ -31,7 +31,7 @@ def test_what_is_there_stays_when_the_new_one_cannot_take_its_name(
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_trying_beforehand_leaves_no_trace(tmp_path: Path) -> None:
+def test_check_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "there").write_bytes(b"old")
     check_writable("--save", tmp_path / "there")
     check_writable("--save", tmp_path / "new")
@@ -40,7 +40,7 @@ def test_trying_beforehand_leaves_no_trace(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["missing/file", "."])
-def test_what_cannot_be_written_is_refused_beforehand(tmp_path: Path, path: str) -> None:
+def test_unwritable_path_is_refused_by_the_check(tmp_path: Path, path: str) -> None:
     with pytest.raises(ConfigError, match=r"--save .*: a file in a folder that can be written"):
         check_writable("--save", tmp_path / path)
 

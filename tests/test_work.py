@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Work: each count on a small map, derived from what the 2009 file does there.
+"""Work: each count on a small map, derived from the code of the 2009 file.
 
 The allocator of these tests has units of 1 KiB, so ten slot lists; the first chunk, with 960
 bytes free, is in slot 7:
@@ -75,43 +75,43 @@ def test_one_allocation_and_one_free(small: PerCpu) -> None:
 
 
 class TestSlotsAndChunks:
-    def test_walk_ends_where_room_is_found(self, small: PerCpu) -> None:
+    def test_walk_ends_at_the_chunk_that_is_used(self, small: PerCpu) -> None:
         # slot 4 for 64 bytes, then 5, 6, and 7 with the first chunk
         assert done(small, small.alloc, 64).alloc.slots_visited == 4
 
     def test_walk_to_the_end_comes_before_a_new_chunk(self, small: PerCpu) -> None:
-        # 7, 8, 9; the first chunk is met there, and ruled out by its hint of 960
+        # slots 7, 8, 9; the first chunk is in 7, and its hint of 960 excludes it
         work = done(small, small.alloc, 1000).alloc
         assert (work.slots_visited, work.chunks_visited) == (3, 1)
-        assert work.entries_scanned == 1  # the one of the new chunk
+        assert work.entries_scanned == 1  # that of the new chunk
 
-    def test_request_of_a_whole_unit_looks_at_empty_chunks_alone(self, small: PerCpu) -> None:
+    def test_request_of_a_whole_unit_visits_only_empty_chunks(self, small: PerCpu) -> None:
         work = done(small, small.alloc, 1024).alloc
         assert (work.slots_visited, work.chunks_visited) == (1, 0)
 
-    def test_walk_that_ends_on_an_error(self, small: PerCpu) -> None:
+    def test_walk_that_ends_with_an_error(self, small: PerCpu) -> None:
         # in slot 7: no memory for the first chunk's map, so slots 8 and 9 are not visited
         small.inject("kmalloc", nth=1)
         with pytest.raises(PercpuMemoryError):
             small.alloc(64)
         assert small.work().alloc == Work(operations=1, slots_visited=4, chunks_visited=1)
 
-    def test_free_looks_for_another_chunk_when_one_is_empty(self, small: PerCpu) -> None:
+    def test_free_visits_empty_chunks_when_its_chunk_is_empty(self, small: PerCpu) -> None:
         one, two = small.alloc(1024), small.alloc(1024)
         half = small.alloc(512), small.alloc(512)  # the first in chunk 0, the second in chunk 3
-        # slot 9: (1), itself alone
+        # slot 9: (1), only the chunk itself
         free = done(small, small.free, one).free
         assert (free.slots_visited, free.chunks_visited) == (1, 1)
         # slot 9: (2, 1), since an emptied chunk goes to the front
         free = done(small, small.free, two).free
         assert (free.slots_visited, free.chunks_visited) == (1, 2)
-        # the first chunk is never all free: the static area stays
+        # the first chunk is never empty, because of the static area
         free = done(small, small.free, half[0]).free
         assert (free.slots_visited, free.chunks_visited) == (0, 0)
 
 
 class TestScans:
-    def test_alloc_looks_at_entries_up_to_the_one_it_takes(self, small: PerCpu) -> None:
+    def test_alloc_scans_entries_up_to_the_one_it_uses(self, small: PerCpu) -> None:
         # |SSSS|a|bbbb|c|....    b freed
         _a, b, _c = small.alloc(8), small.alloc(32), small.alloc(8)
         small.free(b)
@@ -119,16 +119,16 @@ class TestScans:
         assert done(small, small.alloc, 32).alloc.entries_scanned == 3
         assert done(small, small.alloc, 32).alloc.entries_scanned == 5
 
-    def test_alloc_looks_at_all_entries_where_none_fits(self, small: PerCpu) -> None:
+    def test_alloc_scans_all_entries_if_none_fits(self, small: PerCpu) -> None:
         # |SSSS|a|........|ccc   b freed: 64 bytes, but none of them aligned to 64
         _a, b, _c = small.alloc(8), small.alloc(64), small.alloc(888)
         small.free(b)
         assert first_map(small) == (-64, -8, 64, -888)
         work = done(small, small.alloc, 64, 64).alloc
         assert work.chunks_visited == 1
-        assert work.entries_scanned == 4 + 1  # and the one of the new chunk
+        assert work.entries_scanned == 4 + 1  # and that of the new chunk
 
-    def test_free_looks_at_entries_up_to_its_own(self, small: PerCpu) -> None:
+    def test_free_scans_entries_up_to_its_own(self, small: PerCpu) -> None:
         # |SSSS|0|1|2|3|4|....
         ptrs = small.alloc_many([8] * 5)
         for number in (4, 1, 0):
@@ -148,8 +148,8 @@ class TestMoves:
         assert first_map(small) == (-64, -8, -16, 8, -8, 24, -8, 888)
         assert (work.entries_moved, work.bytes_moved) == (3, 12)
 
-    def test_area_at_the_end_of_a_hole_makes_room_too(self, small: PerCpu) -> None:
-        # |SSSS|aa|.....   ->   |SSSS|aa|.|bbbb    the hole itself moves: a gap comes before it
+    def test_area_at_the_end_of_a_free_range_moves_one_entry(self, small: PerCpu) -> None:
+        # |SSSS|aa|.....   ->   |SSSS|aa|.|bbbb    one entry moves: the free range is split
         small.alloc(32)
         work = done(small, small.alloc, 896, 64).alloc
         assert first_map(small) == (-64, -32, 32, -896)
@@ -183,7 +183,7 @@ class TestMaps:
     def test_map_that_grows_is_copied(self, small: PerCpu) -> None:
         small.alloc_many([4] * 14, 4)
         assert len(first_map(small)) == small.state().chunks[0].map_alloc == 16
-        assert small.work().alloc.map_reallocations == 0  # the first map is none that grew
+        assert small.work().alloc.map_reallocations == 0  # the first map did not grow
         # |SSSS|0|1|...|13|.....|   16 entries: room for no more
         work = done(small, small.alloc, 4, 4).alloc
         assert work.map_reallocations == 1
@@ -204,7 +204,7 @@ class TestMaps:
 class TestTree:
     def test_steps_down_to_a_chunk(self, small: PerCpu) -> None:
         # 0    0        0   (1)     1
-        #  \    \            ->    / \      the third chunk turns the tree
+        #  \    \            ->    / \      the third chunk rotates the tree
         #   ..   1   ..  2        0   2
         steps = [done(small, small.alloc, 1024).alloc.tree_steps for _ in range(3)]
         assert steps == [1, 2, 2]
@@ -217,7 +217,7 @@ class TestTree:
         assert [small.locate(ptr).chunk for ptr in (in_0, first, second, in_2)] == [0, 1, 1, 2]
         for ptr, steps in ((second, 2), (first, 1)):
             assert done(small, small.free, ptr).free.tree_steps == steps
-        # the area of the first chunk comes after the static one
+        # the area in the first chunk comes after the static area
         assert done(small, small.free, in_0).free.tree_steps == 2
 
 
@@ -228,12 +228,12 @@ class TestPages:
             assert done(a, a.alloc, 100).alloc.pages_populated == 2 * 3
             assert done(a, a.alloc, 24).alloc.pages_populated == 0
 
-    def test_pages_come_back_with_a_chunk(self, small: PerCpu) -> None:
+    def test_pages_are_freed_with_their_chunk(self, small: PerCpu) -> None:
         one, two = small.alloc(1024), small.alloc(1024)
         assert done(small, small.free, one).free.pages_depopulated == 0
         assert done(small, small.free, two).free.pages_depopulated == 16 * 2
 
-    def test_what_a_failure_takes_back_is_work_of_the_allocation(self, small: PerCpu) -> None:
+    def test_cleanup_after_a_failure_is_work_of_the_allocation(self, small: PerCpu) -> None:
         # the second frame of the second page; the area at entry 1 is looked up, and freed
         small.inject("alloc_page", nth=4)
         with pytest.raises(PercpuMemoryError):
@@ -280,7 +280,7 @@ class TestOperations:
             small.free_many([FIRST, ptr])
         assert small.work() == before
 
-    def test_free_of_0_and_looking_are_no_work(self, small: PerCpu) -> None:
+    def test_free_of_0_and_queries_are_no_work(self, small: PerCpu) -> None:
         ptr = small.alloc(8)
         before = small.work()
         small.free(0)
@@ -291,7 +291,7 @@ class TestOperations:
         small.validate({ptr: 8})
         assert small.work() == before
 
-    def test_batch_is_so_many_operations(self, small: PerCpu, tiny: Make) -> None:
+    def test_batch_counts_one_operation_for_each_area(self, small: PerCpu, tiny: Make) -> None:
         small.free_many(small.alloc_many([8] * 9))
         with tiny() as other:
             ptrs = [other.alloc(8) for _ in range(9)]
@@ -339,7 +339,7 @@ class TestNumbers:
         assert small.work() != before
 
 
-def test_pages_are_those_that_were_asked_of_the_kernel(small: PerCpu) -> None:
+def test_pages_are_those_requested_from_the_kernel(small: PerCpu) -> None:
     rng = random.Random(1)
     live: list[int] = []
     for _ in range(300):
@@ -377,7 +377,7 @@ BOTH = {"port": Allocator, "model": Model}
 
 
 def churn_of_whole_chunks(seed: int) -> Trace:
-    """Come to some hundred chunks and go back again, twice: the tree turns in every way."""
+    """Create and destroy some hundred chunks, twice: the tree needs all rotations."""
     rng = random.Random(seed)
     ops: list[Any] = []
     live: list[int] = []

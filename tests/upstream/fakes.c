@@ -94,7 +94,7 @@ void fake_add_nodes(unsigned int nodes)
  * allocated: defect "map-null".  So the call stops here if the allocation
  * failed; if defects are fixed, the chunk is freed first.
  */
-static void alloc_map_of_fresh_chunk(bool failed)
+static void check_map_of_fresh_chunk(bool failed)
 {
 	void *chunk = fakes.fresh_chunk;
 
@@ -104,7 +104,7 @@ static void alloc_map_of_fresh_chunk(bool failed)
 	if (!fakes.fixed)
 		fake_stop(STOP_UNDEFINED,
 			  "the first entry of a new chunk's map is written, "
-			  "but its allocation failed: a write through NULL");
+			  "but there is no map: a write through NULL");
 	kfree(chunk);
 	fake_stop(STOP_NO_MEMORY, "no map for a new chunk");
 }
@@ -123,7 +123,7 @@ void *kmalloc(size_t size, gfp_t flags)
 	if (!size)
 		return &zero_size;
 	failed = fake_fails(FAKE_KMALLOC);
-	alloc_map_of_fresh_chunk(failed);
+	check_map_of_fresh_chunk(failed);
 	return failed ? NULL : block_alloc_dirty(FAKE_KMALLOC, size);
 }
 
@@ -148,7 +148,7 @@ void *vmalloc(unsigned long size)
 {
 	bool failed = fake_fails(FAKE_VMALLOC);
 
-	alloc_map_of_fresh_chunk(failed);
+	check_map_of_fresh_chunk(failed);
 	return failed ? NULL : block_alloc_dirty(FAKE_VMALLOC, size);
 }
 

@@ -17,7 +17,7 @@ from test_work import (  # noqa: F401 - pytest runs them here again
     TestTree,
     test_closed,
     test_one_allocation_and_one_free,
-    test_pages_are_those_that_were_asked_of_the_kernel,
+    test_pages_are_those_requested_from_the_kernel,
     test_set_up_is_no_work,
 )
 
