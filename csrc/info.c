@@ -59,8 +59,8 @@ int pcpu_work(struct pcpu *pcpu, struct pcpu_work *alloc,
 	*alloc = pcpu->alloc_work;
 	*free = pcpu->free_work;
 	pcpu_unlock(pcpu);
-	alloc->bytes_moved += alloc->entries_moved * sizeof(int);
-	free->bytes_moved += free->entries_moved * sizeof(int);
+	alloc->bytes_moved += alloc->entries_moved * AREA_MAP_ENTRY_SIZE;
+	free->bytes_moved += free->entries_moved * AREA_MAP_ENTRY_SIZE;
 	return 0;
 }
 

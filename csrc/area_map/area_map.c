@@ -15,7 +15,6 @@
 
 #define PCPU_SLOT_BASE_SHIFT	5	/* 1 to 15 bytes share a slot */
 #define PCPU_DFL_MAP_ALLOC	16	/* entries that a map starts with */
-#define MAP_ENTRY_SIZE		4	/* bytes: an int of the 2009 file */
 
 struct area_map_chunk {
 	struct pcpu_chunk chunk; /* what any policy needs */
@@ -99,7 +98,7 @@ void area_map_geometry(struct pcpu_geometry *geo)
 /* up to a page comes from kmalloc, more from vmalloc */
 static bool is_small(const struct pcpu *pcpu, int map_alloc)
 {
-	return (int64_t)map_alloc * MAP_ENTRY_SIZE <= pcpu->geo.page_size;
+	return (int64_t)map_alloc * AREA_MAP_ENTRY_SIZE <= pcpu->geo.page_size;
 }
 
 static void free_room(struct pcpu *pcpu, uint32_t *room, int map_alloc)
@@ -158,7 +157,7 @@ static int grow_map(struct pcpu *pcpu, struct pcpu_area_map *map, int extra)
 	if (err)
 		return err;
 	pcpu_count(&pcpu->work->map_reallocations, 1);
-	pcpu_count(&pcpu->work->bytes_moved, (int64_t)old * MAP_ENTRY_SIZE);
+	pcpu_count(&pcpu->work->bytes_moved, (int64_t)old * AREA_MAP_ENTRY_SIZE);
 	return 0;
 }
 

@@ -17,6 +17,8 @@
 /* look elsewhere; the 2009 file's -ENOSPC.  Not an enum pcpu_error */
 #define PCPU_NO_SPACE	(-1000)
 
+#define AREA_MAP_ENTRY_SIZE	4	/* bytes: an int of the 2009 file */
+
 /* the life of a chunk */
 void area_map_geometry(struct pcpu_geometry *geo);
 int area_map_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk,
