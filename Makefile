@@ -19,8 +19,8 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 	-Wwrite-strings -Wundef
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: run help test check-quick check-c check-c-quick check-python check-upstream bench \
-	pictures lint strict layers coverage mutate dist clean have-compiler have-python FORCE
+.PHONY: run help test check-quick check-c check-c-quick check-python check-upstream liars \
+	bench pictures lint strict layers coverage mutate dist clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
 ## build, then replay a kernel's recording; TRACE=FILE for your own
@@ -38,7 +38,7 @@ test: check-c check-lib check-amalgamation check-fuzz check-instructions check-p
 
 # C programs and test files that take seconds each
 LONG_C := counter threads
-LONG := bench_command cli figures geometries lockstep make memory notebook properties replay \
+LONG := bench_command cli figures geometries liars lockstep make memory notebook properties replay \
 	report report_in_browser scale sizes testing threads
 
 ## a part of test, in under 30 s once it is built: the C tests without threads, and
@@ -58,6 +58,11 @@ check-upstream: $(VENV)/.test
 	PERCPU_C='$(PERCPU_C)' $(BIN)/python -m pytest -q tests/upstream
 	$(BIN)/python tests/upstream/check.py '$(PERCPU_C)' --operations $(OPERATIONS) \
 		$(if $(RESUME),--resume $(RESUME))
+
+## lies that the comparison of allocators has to find, as a matrix; next to the 2009 file
+## with PERCPU_C
+liars: $(VENV)/.test
+	PERCPU_C='$(PERCPU_C)' $(BIN)/python tests/liars.py
 
 ## measure the port, the 2009 file (PERCPU_C=...), malloc and others;
 ## BENCH="churn --repeat 5" for a part, BENCH="--json all.json" to keep the figures

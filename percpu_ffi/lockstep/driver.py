@@ -141,16 +141,16 @@ class Driver:
         answers, looks = zip(
             *(party.replay(trace, stops, self.inspected) for party in self.parties), strict=True
         )
-        inspected = zip(*looks, strict=False)  # fewer than stops where a replay raised
-        for start, stop in zip([0, *stops], stops, strict=False):
-            results = next(inspected, None)
-            yield Step(
-                trace[start:stop],
-                [answer.part(start, stop) for answer in answers],
-                {method: [each[method] for each in results] for method in self.inspected}
-                if results
-                else {},
-            )
+        if not all(answer.figures for answer in answers):  # one raised, at an unknown operation
+            nothing = (0,) * len(trace)
+            raised = [Answer(nothing, () if each.figures else each.errors) for each in answers]
+            yield Step(trace[:], raised, {})
+            return
+        starts = [0, *stops[:-1]]
+        for start, stop, results in zip(starts, stops, zip(*looks, strict=True), strict=True):
+            parts = [answer.part(start, stop) for answer in answers]
+            by_method = {method: [each[method] for each in results] for method in self.inspected}
+            yield Step(trace[start:stop], parts, by_method)
         yield Step((), list(answers), {})  # with the figures
 
     def _compare(self, step: Step) -> Difference | None:
@@ -158,13 +158,12 @@ class Driver:
         found = first_difference(step.answers, self.compare)
         if found:
             return self._difference(step, *found)
-        at = max(len(step.ops) - 1, 0)
-        answers = [answer.shown(at) for answer in step.answers]
         for method, results in step.results.items():
             if any(isinstance(result, Raised) for result in results):
                 raised = [r if isinstance(r, Raised) else "answered" for r in results]
                 return self._difference(step, "errors", raised, raised)
             if any(result != results[0] for result in results):
+                answers = [answer.shown(max(len(step.ops) - 1, 0)) for answer in step.answers]
                 return self._difference(step, method, results, answers)
         return None
 

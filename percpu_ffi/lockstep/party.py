@@ -112,7 +112,9 @@ class Party:
     ) -> tuple[Answer, list[dict[str, Any]]]:
         """Replay a trace in one call.
 
-        Returns: the answer, and the results of ``methods`` after each of the ``stops``.
+        Returns: the answer, without figures if the replay raised; and the results of
+            ``methods`` after each of the ``stops``.
+
         """
         looks: list[dict[str, Any]] = []
         done = 0
@@ -130,7 +132,7 @@ class Party:
             figures = tuple(getattr(result, name) for name in FIGURES)
             return Answer(tuple(result.pointers), failures, figures), looks
         except ANSWERS as error:
-            return Answer((0,) * len(trace), ((done, answered(error)),)), looks
+            return Answer((0,) * len(trace), ((len(trace) - 1, answered(error)),)), looks
 
     def verify(self) -> Answer:
         """Verify the contents of all live areas."""

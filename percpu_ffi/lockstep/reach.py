@@ -73,6 +73,10 @@ class Counts(NamedTuple):
     counters: dict[str, int]
     work: WorkByCall
 
+    def calls(self, service: str) -> int:
+        """Return the calls of a service so far."""
+        return self.counters.get(service, 0)
+
 
 def missed(reach: Reach) -> list[str]:
     """Return the classes that were not reached."""
@@ -159,8 +163,7 @@ class Observer:
             self.reach["page limit reached"] += site == "alloc_page" and not plan
 
     def _see_chunks(self, ops: Sequence[Op], before: Counts, now: Counts) -> None:
-        service = "free_vm_area"
-        self.reach["chunk killed"] += now.counters[service] - before.counters[service]
+        self.reach["chunk killed"] += now.calls("free_vm_area") - before.calls("free_vm_area")
         if len(now.state.slots[-1]) > len(before.state.slots[-1]) and ops[-1][0] == "free":
             self.reach["spare chunk kept"] += 1
         chunks = len(now.state.chunks)
@@ -204,17 +207,17 @@ class Observer:
             undone = now.work.free.operations > before.work.free.operations
             reach["alloc_many undone"] += len(ops) if undone else 0
             return
-        work = now.work.alloc - before.work.alloc
+        work, old = now.work.alloc, before.work.alloc
+        added = work.pages_populated - old.pages_populated
+        released = work.pages_depopulated - old.pages_depopulated
         if site in ("alloc_page", "map"):
-            mapped = now.counters["map"] - before.counters["map"]
-            reach["failed after some pages were populated"] += (
-                site == "alloc_page" and work.pages_populated > 0
-            )
+            mapped = now.calls("map") - before.calls("map")
+            reach["failed after some pages were populated"] += site == "alloc_page" and added > 0
             reach["failed after some CPUs were mapped"] += site == "map" and mapped > 1
             if "rollback" in self.setup.get("quirks", ()):
-                reach["rollback of 2009"] += work.pages_depopulated > work.pages_populated
+                reach["rollback of 2009"] += released > added
             else:
-                reach["rollback, default"] += work.pages_depopulated > 0
+                reach["rollback, default"] += released > 0
         elif len(now.state.chunks) == len(before.state.chunks):
             free = [sum(chunk.free_size for chunk in each.state.chunks) for each in (before, now)]
             reach["failed after a head was given away"] += free[1] < free[0]
