@@ -46,6 +46,7 @@ MAX_LENGTH = 1_000_000  # operations of a case
 MAX_TRIES = 1000  # to find a set-up that fits the given arguments
 MAX_INTEGER = (1 << 63) - 1
 SAVE_EVERY = 1.0  # seconds
+GOLDEN = 0.6180339887498949  # golden ratio; its multiples modulo 1 lie evenly
 TASKS_AHEAD = 2  # for each worker, so that none waits
 
 FIGURES = ("cases", "operations", "faults", "failures")  # of Totals, integers in a file
@@ -137,7 +138,8 @@ class Campaign:
         """
         form = self._form(number)
         rng = Random(f"{self.seed}:{number}")
-        faults = rng.random() < self.faults
+        # spread evenly over the cases, and over those of each form
+        faults = (Random(self.seed).random() + number * GOLDEN) % 1 < self.faults
         setup = self._setup(rng, number, form)
         return random_trace(rng, setup, self.length, form=form, faults=faults, mix=self.mix)
 

@@ -189,11 +189,11 @@ def _operations(
             size, align = _style(rng, page, mix)
             growth = rng.choice([0.05, 0.4, 0.6, 0.95])
             order = rng.choice(ORDERS)
-            if faults and rng.random() < 0.3:
+            if faults and rng.random() < 0.6:
                 # maps cannot grow while heads are given away
                 (size, align), growth = _style(rng, page, mix, odd=True), 0.95
                 site = rng.choice(["kmalloc", "vmalloc"])
-                yield ("inject", site, {"probability": 0.7, "seed": rng.getrandbits(64)})
+                yield ("inject", site, {"probability": 0.9, "seed": rng.getrandbits(64)})
                 continue
         if rng.random() < fault_rate:
             yield _fault(rng)
