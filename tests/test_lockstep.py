@@ -443,6 +443,16 @@ def test_shortened_trace_shows_what_the_difference_says(name: str) -> None:
     assert (short.minority, short.calls) == (("liar",), lie.calls)
 
 
+def test_shortening_compares_what_was_compared() -> None:
+    """Another policy does other work, which here is no difference."""
+    ops = [("alloc", i, size, 4) for i, size in enumerate([8, 16, 960, 512, 896, 16])]
+    found = lockstep(with_port(LastFit), Trace.from_ops(ops, TINY), compare=["pointers"])
+    assert found
+    short = shorten(with_port(LastFit), found, compare=["pointers"])
+    assert short.aspect == "pointers"
+    assert lockstep(with_port(LastFit), short.trace, compare=["pointers"])
+
+
 def test_campaign_is_the_same_in_every_run() -> None:
     campaigns = [Campaign(BOTH, 1000, seed=3, length=50) for _ in range(2)]
     assert campaigns[0].case(4) == campaigns[1].case(4)
