@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import TINY
 
-from percpu_ffi import Allocator, Model, Trace
+from percpu_ffi import Allocator, Model, State, Trace
 from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.lockstep import Totals
 from percpu_ffi.lockstep.driver import ASPECTS, run
@@ -251,7 +251,7 @@ def test_nothing_is_counted_for_other_types() -> None:
             return 3
 
     outcome = run(
-        {"one": Plain, "two": Plain}, Trace.from_ops(allocs(2, 1), TINY), ASPECTS, "single"
+        {"one": plain, "two": plain}, Trace.from_ops(allocs(2, 1), TINY), ASPECTS, "single"
     )
     assert outcome.difference is None
     assert sum(outcome.reach.values()) == 0

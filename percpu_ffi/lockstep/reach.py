@@ -101,9 +101,9 @@ class Observer:
         Nothing is counted without ``state``, ``counters`` and ``work`` of this package's types.
         """
         state, counters, work = (results.get(name) for name in Counts._fields)
-        if not (
-            isinstance(state, State) and isinstance(counters, dict) and isinstance(work, WorkByCall)
-        ):
+        if not isinstance(state, State) or not state.chunks or not state.slots:
+            return
+        if not isinstance(counters, dict) or not isinstance(work, WorkByCall):
             return
         now = Counts(state, counters, work)
         if self.before is None:
