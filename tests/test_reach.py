@@ -242,17 +242,14 @@ def test_contents(calls: str, count: int) -> None:
     assert quirk["contents verified"] == 0
 
 
-def test_nothing_is_counted_for_other_types() -> None:
-    class Plain(Model):
-        def state(self) -> Any:
-            return "as it was"
-
-        def work(self) -> Any:
-            return 3
-
-    outcome = run(
-        {"one": plain, "two": plain}, Trace.from_ops(allocs(2, 1), TINY), ASPECTS, "single"
-    )
+@pytest.mark.parametrize(
+    ("method", "result"),
+    [("state", "as it was"), ("state", State((), ())), ("counters", []), ("work", 3)],
+)
+def test_nothing_is_counted_for_other_types(method: str, result: Any) -> None:
+    plain = type("Plain", (Model,), {method: lambda _self: result})
+    trace = Trace.from_ops(allocs(2, 1), TINY)
+    outcome = run({"one": plain, "two": plain}, trace, ASPECTS, "single")
     assert outcome.difference is None
     assert sum(outcome.reach.values()) == 0
 

@@ -231,10 +231,15 @@ def first_difference(
         pointers = [answer.pointers[at : at + 1] for answer in answers]
         if "pointers" in compare and any(each != pointers[0] for each in pointers):
             return "pointers", pointers, shown, at
+    if "errors" in compare and any(each.errors != answers[0].errors for each in answers):
+        all_errors = [answer.errors for answer in answers]  # one twice, or at no operation
+        return "errors", all_errors, [f"{len(each)} errors" for each in all_errors], 0
     figures = [answer.figures for answer in answers]
     if "state" in compare and any(each != figures[0] for each in figures):
         name, *values = next(
-            row for row in zip(FIGURES, *figures, strict=True) if len(set(row[1:])) > 1
+            (name, *values)
+            for name, *values in zip(FIGURES, *figures, strict=True)
+            if any(value != values[0] for value in values)
         )
         return "state", values, [f"{name} {value}" for value in values], 0
     return None
