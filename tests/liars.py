@@ -22,7 +22,7 @@ from percpu_ffi import (
     WorkByCall,
 )
 from percpu_ffi.config import FAULT_SITES, SERVICES
-from percpu_ffi.lockstep.party import FIGURES
+from percpu_ffi.lockstep.answer import FIGURES
 from percpu_ffi.replay import Failure
 from percpu_ffi.state import ChunkState
 from percpu_ffi.work import Work

@@ -15,7 +15,7 @@ from percpu_ffi.state import State
 from percpu_ffi.work import WorkByCall
 
 if TYPE_CHECKING:
-    from percpu_ffi.lockstep.party import Answer
+    from percpu_ffi.lockstep.answer import Answer
     from percpu_ffi.trace import Op
 
 ENTRY = 4  # bytes of a map entry
