@@ -333,6 +333,14 @@ def test_replay_that_fails_differently_shows_the_operation() -> None:
     assert difference.states == ()  # they are those after a later operation
 
 
+@pytest.mark.parametrize("at", [0, 49, 50, 69])
+def test_replay_with_another_error_shows_its_operation(at: int) -> None:
+    ops = [("alloc", key, 0 if key == at else 8, 8) for key in range(70)]
+    difference = lockstep(with_port(ShortErrors), Trace.from_ops(ops, TINY), calls="replay")
+    assert difference
+    assert (difference.aspect, difference.index) == ("errors", at)
+
+
 def test_replay_that_raises() -> None:
     class Broken(Model):
         def replay(self, *arguments: Any, **named: Any) -> Any:
