@@ -230,6 +230,8 @@ def test_replay() -> None:
     assert found["replay"] == len(ops)
     assert found["replay with failures"] == 2
     assert (found["request refused"], found["map failed"]) == (1, 1)
+    outcome = run(TWO, Trace.from_ops(ops, TINY), ASPECTS, "replay")
+    assert outcome.failures == 2
     assert reach(ops)["replay"] == 0
 
 
