@@ -12,7 +12,7 @@ import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -576,6 +576,29 @@ def test_file_of_another_campaign_is_refused(change: Any, words: str, tmp_path: 
     state.write_text(json.dumps(saved))
     with pytest.raises(ConfigError, match=words):
         campaign.run(Here(), state=state)
+
+
+OTHER: dict[str, Any] = {
+    "factories": {"port": Allocator, "other": Model},
+    "operations": 11,
+    "seed": 1,
+    "length": 2,
+    "faults": 0.5,
+    "setup": {"cpus": 2},
+    "mix": Mix(sizes=[8]),
+    "compare": ("errors",),
+    "calls": ("many",),
+}
+
+
+def test_campaign_is_known_by_each_of_its_arguments(tmp_path: Path) -> None:
+    campaign = Campaign(BOTH, operations=10, length=1)
+    campaign.run(Here(), state=tmp_path / "state")
+    assert OTHER.keys() == {field.name for field in fields(Campaign)}
+    for name, value in OTHER.items():
+        shown = "parties" if name == "factories" else name
+        with pytest.raises(ConfigError, match=f"belongs to a campaign with other {shown};"):
+            replace(campaign, **{name: value}).run(Here(), state=tmp_path / "state")
 
 
 def test_format_changes_with_the_cases() -> None:
