@@ -36,6 +36,7 @@ from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.lockstep import Campaign, Difference, Mix, Totals, drive, lockstep
 
 PLACES = (1, 2, 3)
+MARKS = {"": ".", "not applicable": "-"}  # of cells; each other one is a gap
 LENGTH = {"single": 90, "many": 150, "replay": 40}  # operations of a random trace
 CASES = 10  # of them for each cell
 
@@ -235,7 +236,7 @@ def in_this_process() -> Iterator[None]:
 def cell(lie: Lie, entry: str, place: int, others: tuple[Any, Any] = (Allocator, Allocator)) -> str:
     """Tell a lie among others; return what is wrong with the way it was found, or nothing."""
     if lie.method == "close" and entry == "drive":
-        return "-"  # it does not close the allocators
+        return "not applicable"  # it does not close the allocators
     party = type("Party", (Liar,), {"lie": lie})
     items: list[tuple[str, Any]] = list(zip(("one", "two"), others, strict=True))
     items.insert(place - 1, ("liar", party))
@@ -253,6 +254,12 @@ def cell(lie: Lie, entry: str, place: int, others: tuple[Any, Any] = (Allocator,
     return f"it was found {Liar.first.late} calls late" if Liar.first.late else ""
 
 
+def print_row(name: str, cells: list[str]) -> None:
+    """Print a row, each cell as wide as its entry point."""
+    padded = (f"{text:<{max(len(entry), 5)}}" for text, entry in zip(cells, ENTRIES, strict=True))
+    print(f"{name:<43}", " ".join(padded).rstrip())
+
+
 def main() -> int:
     """Print the matrix; with the 2009 file in PERCPU_C the witness is one of the parties."""
     others: tuple[Any, Any] = (Allocator, Allocator)
@@ -260,20 +267,18 @@ def main() -> int:
         others = (WitnessFactory(build(Path(percpu_c), Path(_folder().name))), Allocator)
     columns = [(entry, place) for entry in ENTRIES for place in PLACES]
     rows = list(lies())
-    width = max(len(lie.name) for lie in rows)
-    print(" " * width, *(f"{entry:<15}" for entry in ENTRIES))
-    print(" " * width, *("1 2 3".ljust(15) for _ in ENTRIES))
+    print_row("", list(ENTRIES))
+    print_row("", ["1 2 3"] * len(ENTRIES))
     gaps = []
     with in_this_process():
         for lie in rows:
             wrong = {column: cell(lie, *column, others) for column in columns}
-            marks = ["." if not text else "-" if text == "-" else "X" for text in wrong.values()]
-            cells = (" ".join(marks[at : at + 3]).ljust(15) for at in range(0, len(marks), 3))
-            print(f"{lie.name:<{width}}", *cells)
+            marks = [MARKS.get(text, "X") for text in wrong.values()]
+            print_row(lie.name, [" ".join(marks[at : at + 3]) for at in range(0, len(marks), 3)])
             gaps += [
                 f"{lie.name}, {entry}, party {place}: {text}"
                 for (entry, place), text in wrong.items()
-                if text not in ("", "-")
+                if text not in MARKS
             ]
     print(f"{len(rows)} lies, {len(rows) * len(columns)} cells, {len(gaps)} gaps")
     for gap in gaps:
