@@ -838,6 +838,19 @@ def test_check_of_random_operations(capsys: pytest.CaptureFixture[str]) -> None:
     assert "differences                  0" in out
 
 
+def test_check_compares_less_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An allocator with another policy serves the same requests."""
+    monkeypatch.chdir(tmp_path)
+    command = ["check", "--random", "--operations", "10", "--length", "30", "--jobs", "1"]
+    command += ["--faults", "0", "--setup", json.dumps(TINY), "--sizes", "900", "500", "16"]
+    command += ["--with", f"mine={__name__}:LastFit", "--only", "port", "mine"]
+    assert main([*command, "--compare", "errors"]) == 0
+    assert main([*command, "--compare", "errors", "pointers"]) == 1
+    assert "the pointers differ after" in capsys.readouterr().out
+
+
 def test_check_shows_what_a_campaign_reached(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["check", "--random", "--operations", "50", "--length", "5", "--jobs", "1"]
     assert main([*command, "--calls", "many", "--setup", '{"page_size": 256}']) == 0
