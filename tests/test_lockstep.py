@@ -400,6 +400,20 @@ def test_pattern_differs_from_page_to_page() -> None:
     assert len({pattern(area, cpu, 8) for area in range(9) for cpu in range(9)}) == 81
 
 
+@pytest.mark.parametrize("aspect", [aspect for aspect in ASPECTS if aspect != "errors"])
+def test_success_is_always_compared(aspect: str) -> None:
+    class Shy(Model):
+        def alloc(self, size: int, align: int = 8) -> int:
+            super().alloc(size, align)
+            raise PercpuError("no")
+
+    difference = lockstep(with_port(Shy), Trace.from_ops(OPS, TINY), compare=[aspect])
+    assert difference
+    assert (difference.aspect, difference.index) == ("errors", 0)
+    refused = Trace.from_ops([("alloc", 1, 0, 8)], TINY)
+    assert lockstep(with_port(ShortErrors), refused, compare=[aspect]) is None
+
+
 def test_drive_takes_existing_allocators() -> None:
     with Allocator(**TINY) as port, Model(**TINY) as model:
         assert drive({"port": port, "model": model}, [("alloc", 1, 8, 8)]) is None
@@ -836,6 +850,33 @@ def test_check_of_random_operations(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "operations                   10,00" in out
     assert "differences                  0" in out
+
+
+def test_options_of_check_are_arguments_of_the_campaign(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(parties: Any, **arguments: Any) -> None:
+        made.append((parties, arguments))
+        raise ConfigError("enough")
+
+    made: list[Any] = []
+    monkeypatch.setattr("percpu_ffi.cli.check.Campaign", make)
+    plan = ("map", {"nth": 2})
+    command = ["check", "--random", "--operations", "7", "--seed", "3", "--length", "5"]
+    command += ["--faults", "0.25", "--setup", '{"cpus": 3}', "--compare", "errors", "work"]
+    command += ["--calls", "many", "--sizes", "8", "--aligns", "4", "--plan", 'map={"nth": 2}']
+    assert main([*command, "--only", "model", "port"]) == 2
+    ((parties, arguments),) = made
+    assert list(parties.items()) == [("model", Model), ("port", Allocator)]
+    assert arguments == {
+        "operations": 7,
+        "seed": 3,
+        "length": 5,
+        "faults": 0.25,
+        "setup": {"cpus": 3},
+        "compare": ("errors", "work"),
+        "calls": ("many",),
+        "mix": Mix([8], [4], [plan]),
+    }
+    assert arguments.keys() == OTHER.keys() - {"factories"}
 
 
 def test_check_compares_less_on_request(

@@ -126,6 +126,26 @@ def test_set_up(name: str, changes: dict[str, Any], count: int) -> None:
                 "failed after some pages were populated": 1,
             },
         ),
+        # a plan that is cleared is none
+        (
+            [("inject", "alloc_page", {"nth": 9}), ("inject", "alloc_page", {}), *allocs(1, 64)],
+            {"page_limit": 1, "cpus": 2},
+            {
+                "alloc_page failed": 1,
+                "page limit reached": 1,
+                "rollback, default": 1,
+                "failed after some pages were populated": 1,
+            },
+        ),
+        (
+            [("inject", "alloc_page", {"nth": 9}), *allocs(1, 64)],
+            {"page_limit": 1, "cpus": 2},
+            {
+                "alloc_page failed": 1,
+                "rollback, default": 1,
+                "failed after some pages were populated": 1,
+            },
+        ),
         ([("inject", "kmalloc", {"nth": 1}), *allocs(1, 1020)], {}, {"kmalloc failed": 1}),
         ([("inject", "get_vm_area", {}), *allocs(1, 8)], {}, {}),
         (
@@ -257,7 +277,7 @@ def test_nothing_is_counted_for_other_types(method: str, result: Any) -> None:
 
 
 def test_missed_classes_are_named() -> None:
-    assert missed(Reach()) == list(CLASSES)
+    assert missed(Reach()) == missed(Reach(dict.fromkeys(CLASSES, 0))) == list(CLASSES)
     assert missed(Reach(dict.fromkeys(CLASSES[1:], 1))) == [CLASSES[0]]
     assert len(set(CLASSES)) == len(CLASSES)
 
