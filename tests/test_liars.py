@@ -92,7 +92,7 @@ def test_there_is_a_lie_for_each_field_service_count_and_slot() -> None:
 def test_matrix_shows_a_gap(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(campaign_module, "CASES_A_TASK", 1)
+    monkeypatch.setattr(liar_matrix, "CASES", 1)
     monkeypatch.delenv("PERCPU_C", raising=False)
     some = [LIES["pointer"], LIES["close"]]
     monkeypatch.setattr(liar_matrix, "lies", lambda: some)
