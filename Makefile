@@ -20,7 +20,7 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 .PHONY: run help test check-quick check-c check-c-quick check-python check-upstream bench \
-	pictures lint strict layers coverage mutate dist clean have-compiler have-python FORCE
+	pictures lint strict layers coverage mutate mutate-python dist clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
 ## build, then replay a kernel's recording; TRACE=FILE for your own
@@ -100,7 +100,7 @@ $(VENV)/.made: FORCE
 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-$(VENV)/.cli $(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.made $(CSRC) $(HEADERS) $(PACKAGING)
+$(VENV)/.cli $(VENV)/.test $(VENV)/.lint $(VENV)/.mutation: $(VENV)/.%: $(VENV)/.made $(CSRC) $(HEADERS) $(PACKAGING)
 	$(PIP_INSTALL) --editable '.[$*]'
 	touch $@
 
@@ -174,6 +174,11 @@ coverage: $(COVERING) | have-python
 ## changes of csrc/ that no C test notices; MUTATE="--file csrc/chunk.c" for a part
 mutate: | have-python have-compiler
 	@$(PYTHON) tools/mutate.py $(MUTATE)
+
+## changes of percpu_ffi/ that no Python test notices: SAMPLE=600 of them, another sample
+## with SEED=7; MUTATE="percpu_ffi/model" for a part, MUTATE=--all for all
+mutate-python: $(VENV)/.mutation
+	@$(BIN)/python tools/mutate_python.py $(SEED:%=--seed %) $(SAMPLE:%=--sample %) $(MUTATE)
 
 # --- packages
 
