@@ -89,22 +89,21 @@ class Coverage:
 
     cpu: dict[str, float]  # seconds, by test
     tests: dict[tuple[str, int], set[str]]  # by file and line
+    files: dict[str, set[str]]  # by file
     forks: set[str]  # start other processes, whose lines are unknown
     imported: set[tuple[str, int]]  # lines that run before any test
 
     def of(self, mutant: Mutant) -> list[tuple[str, float]]:
         """Return the tests of a mutant and their seconds, the fastest first.
 
-        Code outside functions may matter to any test: those that cover the file come first.
+        For code outside functions they are those that run any function of the file.
         """
-        here = [self.tests.get((mutant.file, line), set()) for line in mutant.lines]
-        names = set().union(*here) or self.forks
         if self.is_cold(mutant):
-            names = set(self.cpu)
-        near = {
-            name for (file, _), tests in self.tests.items() if file == mutant.file for name in tests
-        }
-        ordered = sorted(names & set(self.cpu), key=lambda name: (name not in near, self.cpu[name]))
+            names = self.files.get(mutant.file) or set(self.cpu)
+        else:
+            here = [self.tests.get((mutant.file, line), set()) for line in mutant.lines]
+            names = set().union(*here) or self.forks
+        ordered = sorted(names & set(self.cpu), key=lambda name: (self.cpu[name], name))
         return [(name, self.cpu[name]) for name in ordered]
 
     def is_cold(self, mutant: Mutant) -> bool:
@@ -159,7 +158,7 @@ def record(pairs: list[tuple[Path, Path]], jobs: int) -> None:
 
 def merged(records: Iterable[Any]) -> Coverage:
     """Join the records of all test files."""
-    result = Coverage({}, {}, set(), set())
+    result = Coverage({}, {}, {}, set(), set())
     for one in records:
         for name, test in one["tests"].items():
             if not test["passed"]:
@@ -169,6 +168,7 @@ def merged(records: Iterable[Any]) -> Coverage:
             if test["forks"]:
                 result.forks.add(name)
             for file, lines in test["lines"].items():
+                result.files.setdefault(file, set()).add(name)
                 for line in lines:
                     result.tests.setdefault((file, line), set()).add(name)
         for file, lines in one["imported"].items():

@@ -167,7 +167,7 @@ def _string(node: cst.SimpleString) -> Iterator[Replacement]:
             yield node, _code(new, node)
 
 
-def _from_mutmut(operator: Callable[[Any], Any]) -> Callable[[Any], Iterator[Replacement]]:
+def _from_mutmut(operator: Any) -> Callable[[Any], Iterator[Replacement]]:
     def replace(node: cst.CSTNode) -> Iterator[Replacement]:
         for new in operator(node):
             yield node, _code(new, node)
@@ -175,7 +175,7 @@ def _from_mutmut(operator: Callable[[Any], Any]) -> Callable[[Any], Iterator[Rep
     return replace
 
 
-REPLACED = {
+REPLACED: dict[Any, Callable[[Any], Iterator[Replacement]]] = {
     mutators.operator_arg_removal: _arguments,
     mutators.operator_assignment: _assignment,
     mutators.operator_string: _string,
