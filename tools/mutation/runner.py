@@ -286,10 +286,6 @@ def run(path: str, results: str) -> None:
         with open(results, "a") as output:
             output.write(f"{json.dumps(result)}\n")
 
-    for job in jobs:
-        if not job["function"]:
-            test(job, lambda _text, say, job=job: run_cold(job, say))  # type: ignore[misc]
-
     def loop(items: dict[str, pytest.Item]) -> None:
         functions = [o for o in gc.get_objects() if isinstance(o, FunctionType)]
         gc.collect()
@@ -303,9 +299,26 @@ def run(path: str, results: str) -> None:
             if job["function"]:
                 test(job, lambda text, say, job=job: run_hot(job, text, say))  # type: ignore[misc]
 
-    if any(job["function"] for job in jobs):
-        names = {name for job in jobs if job["function"] for name, _ in job["tests"]}
-        collect(sorted({name.partition("::")[0] for name in names}), loop)
+    names = {name for job in jobs if job["function"] for name, _ in job["tests"]}
+    collected = os.fork()  # what follows imports anew
+    if not collected:
+        adopt()
+        try:
+            if names:
+                collect(sorted({name.partition("::")[0] for name in names}), loop)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    if os.waitpid(collected, 0)[1]:
+        raise RuntimeError("the tests cannot be collected")
+    for job in jobs:
+        if not job["function"]:
+            test(job, lambda _text, say, job=job: run_cold(job, say))  # type: ignore[misc]
+
+
+def adopt() -> None:
+    """Become the parent of processes that lose theirs, to end them."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def main() -> None:
@@ -321,7 +334,7 @@ def main() -> None:
     hypothesis.settings.load_profile("mutants")
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_DATA, MOST_DATA))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt()
     what, *rest = sys.argv[1:]
     if what == "trace":
         trace(rest[0], rest[1], rest[2:])
