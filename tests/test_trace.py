@@ -312,6 +312,12 @@ class TestNotes:
         assert early == late == none
         assert early != Trace.from_ops(TestOps.OPS[:-1], times=range(6))
 
+    def test_recording_equals_its_operations(self, tmp_path: Path) -> None:
+        """Without the times, places and call sites that only the recording has."""
+        recorded = load(tmp_path, FTRACE)
+        assert recorded == Trace.from_ops(recorded)
+        assert recorded.times is not None
+
     def test_by_hand_with_times(self) -> None:
         trace = Trace.from_ops(TestOps.OPS, times=range(7))
         assert trace.times is not None
