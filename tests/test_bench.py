@@ -383,6 +383,11 @@ class TestHistogram:
         assert found is not None
         assert exact <= found <= exact * 17 / 16
 
+    @pytest.mark.parametrize(("share", "found"), [(0, 1), (33, 1), (34, 2), (50, 2), (67, 3)])
+    def test_rank_is_rounded_up(self, share: float, found: int) -> None:
+        """Of three calls, 1.5 are half of them: the second one has ended."""
+        assert Histogram({1: 1, 3: 1, 2: 1}).percentile(share) == found
+
     def test_empty_histogram_has_no_percentile(self) -> None:
         assert Histogram({}).percentile(50) is None
 

@@ -27,7 +27,7 @@ import pytest
 from conftest import RECORDINGS, SAMPLES
 
 from percpu_ffi import Allocator, Trace, TraceError
-from percpu_ffi.analysis.call_sites import who
+from percpu_ffi.analysis.call_sites import Figures, who
 from percpu_ffi.analysis.lifetimes import FREED, KEPT, REALLOCATED, lifetimes, lives_of
 from percpu_ffi.cli import main
 
@@ -327,6 +327,45 @@ def test_percentiles_are_by_nearest_rank(tmp_path: Path) -> None:
     figures = who(Trace.from_ops(ops, times=times)).all
     assert figures is not None
     assert (figures.life_p50, figures.life_p99) == (50, 99)
+
+
+def figures_of(ops: list[Any], **places: Any) -> Figures:
+    found = who(Trace.from_ops(ops, **places)).all
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sizes", "common"), [([16, 8, 8, 16, 4], 8), ([8, 16, 16, 8], 8), ([4, 16, 16], 16)]
+)
+def test_common_size_at_a_tie_is_the_smallest(sizes: list[int], common: int) -> None:
+    found = figures_of([("alloc", i, size, 1) for i, size in enumerate(sizes)])
+    assert found.common_size == common
+    assert (found.min_size, found.max_size) == (min(sizes), max(sizes))
+
+
+def test_last_free_is_the_latest_one() -> None:
+    """The area allocated last is freed first, and a missing free is none.
+
+    a  o-----------x    freed at 50
+    b    o----(o        its pointer is allocated again at 60
+    c      o-x          freed at 40
+    """
+    ops = [("alloc", "a", 8, 8), ("alloc", "b", 8, 8), ("alloc", "c", 8, 8),
+           ("free", "c"), ("free", "a"), ("alloc", "b", 8, 8)]  # fmt: skip
+    found = figures_of(ops, times=[10, 20, 30, 40, 50, 60])
+    assert (found.first_alloc, found.last_free) == (10, 50)
+    assert (found.life_p50, found.life_p99) == (10, 40)
+    assert (found.frees, found.reallocs, found.never_freed) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_median_of_few_lifetimes(n: int) -> None:
+    """Areas live 1, 2, ... n ns; half of them, rounded up, live at most the median."""
+    ops = [op for i in range(n) for op in (("alloc", i, 8, 8), ("free", i))]
+    times = [time for i in range(n) for time in (100 * i, 100 * i + i + 1)]
+    assert figures_of(ops, times=times).life_p50 == (n + 1) // 2
+    assert figures_of(ops, times=times).life_p99 == n
 
 
 @pytest.mark.parametrize(

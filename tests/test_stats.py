@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,26 @@ def test_command_compares_two_dumps(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["stats", "--diff", str(KERNEL), str(tmp_path / "ours"), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["allocation"]["unit_size"] == [1048576, 65536, -983040]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (r"(atom_size +: +)\d+", r"\g<1>7"),  # of the allocation
+        (r"(nr_cur_alloc +: +)\d+", r"\g<1>7"),  # a total
+        (r"(contig_bytes +: +)\d+", r"\g<1>7"),  # of a chunk
+        (r"Chunk: <- First Chunk", "Chunk:"),  # a mark
+    ],
+)
+def test_any_difference_sets_the_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str
+) -> None:
+    text, changes = re.subn(old, new, KERNEL.read_text(), count=1)
+    assert changes
+    (tmp_path / "other").write_text(text)
+    assert main(["stats", "--diff", str(KERNEL), str(tmp_path / "other")]) == 1
+    assert main(["stats", "--diff", str(tmp_path / "other"), str(KERNEL), "--json"]) == 1
+    capsys.readouterr()
 
 
 def test_command_reads_standard_input(

@@ -305,6 +305,19 @@ class TestNotes:
         assert trace.times is None
         assert trace.places is None
 
+    def test_times_do_not_make_traces_differ(self) -> None:
+        early, late, none = (
+            Trace.from_ops(TestOps.OPS, times=times) for times in (range(7), range(7, 14), None)
+        )
+        assert early == late == none
+        assert early != Trace.from_ops(TestOps.OPS[:-1], times=range(6))
+
+    def test_recording_equals_its_operations(self, tmp_path: Path) -> None:
+        """Without the times, places and call sites that only the recording has."""
+        recorded = load(tmp_path, FTRACE)
+        assert recorded == Trace.from_ops(recorded)
+        assert recorded.times is not None
+
     def test_by_hand_with_times(self) -> None:
         trace = Trace.from_ops(TestOps.OPS, times=range(7))
         assert trace.times is not None

@@ -1,0 +1,561 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The benchmark's arithmetic: turns, ratios, bounds, on contenders and clocks without noise."""
+
+from __future__ import annotations
+
+from array import array
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import SAMPLES
+
+from percpu_ffi import ConfigError, Trace
+from percpu_ffi.bench import bounds, contenders
+from percpu_ffi.bench import measure as measure_module
+from percpu_ffi.bench import run as run_module
+from percpu_ffi.bench.contenders import CONTENDERS, Contender, Latencies, Session
+from percpu_ffi.bench.histogram import Histogram
+from percpu_ffi.bench.measure import measure
+from percpu_ffi.bench.results import (
+    BoundResult,
+    Figures,
+    PhaseResult,
+    Results,
+    ResultsError,
+    WorkloadResult,
+    load,
+    save,
+)
+from percpu_ffi.bench.run import Plan, new_results, run
+from percpu_ffi.bench.workload import Expected, Options, Phase, Workload, allocs, frees
+from percpu_ffi.bench.workloads import SIZES
+from percpu_ffi.reports.bench import bounds_table, plan_line, spread, workload_tables
+from percpu_ffi.reports.bench_difference import difference
+from percpu_ffi.work import Work, WorkByCall
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# 3 operations in "settle", 4 and 2 in "use", 5 in "end"
+WORKLOAD = Workload(
+    "sample",
+    "",
+    phases=(
+        Phase("settle", allocs(range(3)), timed=False),
+        Phase("use", allocs(range(4))),
+        Phase("end", frees(range(5))),
+        Phase("use", frees(range(2))),
+    ),
+    kinds=((8, 8),),
+    slots=5,
+)
+
+
+class FakeSession(Session):
+    """Takes ``ns`` for each operation; one of its frees and two of its allocations fail."""
+
+    def __init__(self, ns: int, counts: bool) -> None:
+        super().__init__(self)
+        self.ns = ns
+        self.counts = counts
+        self.failures = 0
+        self.done = Work()
+
+    def run(self, ops: array[int]) -> int:
+        operations = len(ops) // 4
+        self.failures += {3: 100, 4: 2, 5: 1, 2: 0}[operations]
+        self.done += Work(operations=operations, entries_scanned=10 * operations)
+        return self.ns * operations
+
+    def run_timed(self, ops: array[int]) -> Latencies | None:
+        operations = len(ops) // 4
+        return Latencies(Histogram({operations: 1}), Histogram({10 * operations: 2}))
+
+    def work(self) -> Any:
+        return WorkByCall(self.done, Work(entries_scanned=1)) if self.counts else None
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Replace three contenders: "a" takes 10 ns for an operation, "b" 20 ns, "c" 30 ns.
+
+    Returns: their names, in the order in which they are opened.
+    """
+    order: list[str] = []
+
+    def contender(name: str, ns: int) -> Contender:
+        def open_session(_: Workload) -> Session:
+            order.append(name)
+            return FakeSession(ns, counts=name != "c")
+
+        return Contender(name, "", open_session)
+
+    for name, ns in (("a", 10), ("b", 20), ("c", 30)):
+        monkeypatch.setitem(CONTENDERS, name, contender(name, ns))
+    return order
+
+
+class TestMeasure:
+    def test_turns_rotate(self, opened: list[str]) -> None:
+        """Each contender is the first one as often as the others; the latencies come last."""
+        measure(WORKLOAD, ["a", "b", "c"], 4)
+        assert "".join(opened) == "abcbcacababcabc"
+
+    def test_phases_with_one_name_are_one_result(self, opened: list[str]) -> None:
+        result = measure(WORKLOAD, ["a", "b"], 3)
+        assert [(phase.name, phase.operations) for phase in result.phases] == [
+            ("use", 4 + 2),
+            ("end", 5),
+        ]
+        for phase in result.phases:
+            assert phase.contenders["a"].ns == [10, 10, 10]
+            assert phase.contenders["b"].ns == [20, 20, 20]
+
+    def test_failures_are_those_of_one_phase_of_one_repetition(self, opened: list[str]) -> None:
+        result = measure(WORKLOAD, ["a"], 3)
+        assert result.phase("use").contenders["a"].failures == 2
+        assert result.phase("end").contenders["a"].failures == 1
+
+    def test_work_is_that_of_one_repetition(self, opened: list[str]) -> None:
+        result = measure(WORKLOAD, ["c", "a"], 2)
+        use, end = result.phase("use").work, result.phase("end").work
+        assert use
+        assert end
+        assert (use["operations"], use["entries_scanned"]) == (6, 60)
+        assert (end["operations"], end["entries_scanned"]) == (5, 50)
+        assert measure(WORKLOAD, ["c"], 1).phase("use").work is None
+
+    def test_latencies_of_allocations_and_frees(self, opened: list[str]) -> None:
+        result = measure(WORKLOAD, ["a"], 2)
+        use, end = (result.phase(name).contenders["a"] for name in ("use", "end"))
+        assert (use.alloc, use.free) == ({4: 1, 2: 1}, {40: 2, 20: 2})
+        assert (end.alloc, end.free) == ({5: 1}, {50: 2})
+
+    def test_formulas_are_paired_with_the_counts_of_their_phase(self, opened: list[str]) -> None:
+        formulas = (
+            Expected("use", "entries_scanned", "10 N", 60),
+            Expected("end", "entries_scanned", "10 N", 51),
+        )
+        workload = Workload(**{**vars(WORKLOAD), "expected": formulas})
+        counted = [row.counted for row in measure(workload, ["a"], 1).expected]
+        assert counted == [60, 50]
+        assert [row.counted for row in measure(workload, ["c"], 1).expected] == [None, None]
+
+    def test_repeats_for_the_given_time(
+        self, opened: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each run takes a second of this clock."""
+        fake = SimpleNamespace(monotonic=lambda: len(opened))
+        monkeypatch.setattr(measure_module, "time", fake)
+        for repeat, seconds, repetitions in ((1, 0, 1), (2, 4, 4), (1, 3, 3), (5, 4, 5)):
+            assert measure(WORKLOAD, ["a"], repeat, seconds).whole_repetitions == repetitions
+
+    def test_number_of_repetitions_is_limited(
+        self, opened: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(measure_module, "MAX_REPETITIONS", 7)
+        assert measure(WORKLOAD, ["a"], 2, seconds=1000).whole_repetitions == 7
+        assert measure(WORKLOAD, ["a"], 9, seconds=1000).whole_repetitions == 9
+
+    def test_progress_counts_the_promised_runs(self, opened: list[str]) -> None:
+        steps: list[int] = []
+        measure(WORKLOAD, ["a", "b"], 3, 0.001, steps.append)
+        assert sum(steps) == (3 + 1) * 2
+
+    def test_interruption_keeps_whole_repetitions(
+        self, opened: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The third repetition begins with "a" and stops at "b"."""
+        original = CONTENDERS["b"].open
+
+        def until_third(workload: Workload) -> Session:
+            if opened.count("b") == 2:
+                raise KeyboardInterrupt
+            return original(workload)
+
+        monkeypatch.setitem(CONTENDERS, "b", CONTENDERS["b"]._replace(open=until_third))
+        result = measure(WORKLOAD, ["a", "b"], 5)
+        assert result.partial
+        lengths = [len(f.ns) for phase in result.phases for f in phase.contenders.values()]
+        assert lengths == [2, 2, 2, 2]
+
+
+class TestRun:
+    def test_default_contenders_are_those_available(
+        self, opened: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(CONTENDERS, "b", CONTENDERS["b"]._replace(missing=lambda: "gone"))
+        workload = Workload(**{**vars(WORKLOAD), "contenders": ("c", "b", "a")})
+        plan = Plan([lambda: workload], [], Options(), 2, 0, bounds=False)
+        results = new_results(plan)
+        bars: list[tuple[str, int, str]] = []
+        done: list[WorkloadResult] = []
+
+        def progress_bar(*args: Any) -> Any:
+            bars.append(args)
+            return nullcontext()
+
+        run(plan, results, progress_bar, done.append)
+        assert list(results.workloads[0].phases[0].contenders) == ["c", "a"]
+        assert bars == [("sample", (2 + 1) * 2, "run")]
+        assert done == results.workloads
+        assert not results.partial
+        assert results.bounds == []
+        assert "b: gone" in results.notes
+
+    def test_bounds_come_last_and_in_order(
+        self, opened: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made: list[int] = []
+
+        def bound(n: int) -> Any:
+            def measured(results: Results) -> list[BoundResult]:
+                made.append(len(results.workloads))
+                return [BoundResult(f"bound {n}", 1, True, [1.0])]
+
+            return measured
+
+        monkeypatch.setattr(run_module, "BOUNDS", [bound(1), bound(2)])
+        plan = Plan([lambda: WORKLOAD, lambda: WORKLOAD], ["a"], Options(), 1, 0, bounds=True)
+        results = new_results(plan)
+        run(plan, results, lambda *_: nullcontext(), lambda _: None)
+        assert made == [2, 2]
+        assert [bound.what for bound in results.bounds] == ["bound 1", "bound 2"]
+        assert results.notes == []
+
+    def test_options_are_kept(self) -> None:
+        plan = Plan([], ["port"], Options(5, 6, 7), 8, 9.5, bounds=False)
+        results = new_results(plan)
+        expected = {"objects": 5, "live": 6, "seed": 7, "repeat": 8, "seconds": 9.5}
+        assert results.options == expected
+        assert results.partial
+
+    def test_plan_line(self) -> None:
+        plan = Plan([lambda: WORKLOAD], ["a"], Options(), 1500, 2.5, bounds=True)
+        assert plan_line(plan) == "1 workload, each 1,500 times and 2.5 s at least, then the bounds"
+
+
+def results_with(*workloads: WorkloadResult) -> Results:
+    return Results({}, {"objects": 1, "live": 4, "seed": 3}, list(workloads))
+
+
+def workload_with(name: str, phases: tuple[str, ...], **ns: list[float]) -> WorkloadResult:
+    figures = {contender: Figures(values) for contender, values in ns.items()}
+    return WorkloadResult(name, "", [PhaseResult(phase, 10, None, figures) for phase in phases])
+
+
+class TestBounds:
+    """Each bound's formula, from figures that are known."""
+
+    @pytest.mark.parametrize(
+        ("at_most", "values", "holds"),
+        [
+            (True, [1.0, 9.0, 2.0], True),
+            (True, [2.1, 1.0, 9.0], False),
+            (True, [1.0, 3.1], False),
+            (False, [2.0, 1.0, 9.0], True),
+            (False, [1.9, 9.0, 1.0], False),
+            (True, [], None),
+        ],
+    )
+    def test_median_decides(self, at_most: bool, values: list[float], holds: bool | None) -> None:
+        """A limit of 2: the median of 2 still holds, as an upper and as a lower limit."""
+        bound = BoundResult("", 2, at_most, values)
+        assert bound.holds is holds
+        assert Results({}, {}, bounds=[bound]).missed is (holds is False)
+
+    def test_one_missed_bound_is_enough(self) -> None:
+        good, bad = BoundResult("", 2, True, [1]), BoundResult("", 2, True, [3])
+        assert Results({}, {}, bounds=[good, bad, good]).missed
+        assert not Results({}, {}, bounds=[good, BoundResult("", 2, True)]).missed
+
+    def test_cells_of_the_published_measurement(self) -> None:
+        """Half the time for small objects in "alloc" and "reverse", the same time elsewhere."""
+        results = results_with(
+            *(workload_with(f"objects-{n}", bounds.CELLS, port=[2.0, n], upstream=[8.0, 2.0 * n])
+              for n in SIZES)
+        )  # fmt: skip
+        rows = bounds.cells(results)
+        assert [row.what for row in rows] == [
+            f"port / upstream, {phase}, {size} bytes"
+            for phase in ("alloc", "in order", "alternating", "reverse")
+            for size in (4, 16, 64, 256, 1024)
+        ]
+        assert all(row.at_most and row.values == [0.25, 0.5] for row in rows)
+        half = [row.what.partition(", ")[2] for row in rows if row.limit == 0.5]
+        assert half == [
+            "alloc, 4 bytes", "alloc, 16 bytes", "reverse, 4 bytes", "reverse, 16 bytes"
+        ]  # fmt: skip
+        assert {row.limit for row in rows} == {0.5, 1.0}
+
+    def test_real_memory(self) -> None:
+        results = results_with(workload_with("churn", ("churn",), mapped=[6.0], port=[4.0]))
+        (row,) = bounds.real_memory(results)
+        assert (row.values, row.limit, row.at_most) == ([1.5], 1.5, True)
+        assert row.what == "mapped / port, churn"
+
+    def test_contender_that_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("PERCPU_C", raising=False)
+        results = results_with(workload_with("objects-4", bounds.CELLS, port=[1.0]))
+        row = bounds.cells(results)[0]
+        assert row.holds is None
+        assert "set PERCPU_C" in row.why
+        (row,) = bounds.real_memory(results_with(workload_with("churn", ("churn",), port=[1.0])))
+        assert row.why == "mapped did not take part"
+        (row,) = bounds.real_memory(results)
+        assert row.why == "churn was not run"
+
+    def test_single_calls(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The loop's 10 ns are subtracted from both: (46 - 10) / (40 - 10), (22 - 10) / (20 - 10).
+
+        The first round, which populates pages, is left out.
+        """
+        rounds = iter([(1000, 1000), (46, 22), (43, 21)])
+        monkeypatch.setattr(bounds, "CALL_ROUNDS", 2)
+        monkeypatch.setattr(bounds, "_loop_ns", lambda: 10)
+        monkeypatch.setattr(bounds, "_empty_ns", lambda: (40, 20))
+        monkeypatch.setattr(bounds, "_port_ns", lambda _: next(rounds))
+        alloc, free = bounds.single_calls(results_with())
+        assert alloc.values == [1.2, 1.1]
+        assert free.values == [1.2, 1.1]
+        assert {(row.limit, row.at_most) for row in (alloc, free)} == {(1.3, True)}
+        assert (alloc.what[:16], free.what[:15]) == ("Allocator.alloc ", "Allocator.free ")
+
+    def test_loops_are_timed_apart(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The clock says 100, 130, 190: 30 ns for the allocations, 60 for the frees."""
+        calls: list[Any] = []
+
+        class Recorder:
+            def alloc(self, *args: int) -> int:
+                calls.append(args)
+                return len(calls)
+
+            def free(self, ptr: int) -> None:
+                calls.append(ptr)
+
+        def clock() -> None:
+            times = iter([100, 130, 190, 250])
+            monkeypatch.setattr(
+                bounds, "time", SimpleNamespace(perf_counter_ns=lambda: next(times))
+            )
+
+        monkeypatch.setattr(bounds, "CALLS", 3)
+        clock()
+        recorder: Any = Recorder()
+        assert bounds._port_ns(recorder) == (30, 60)
+        assert calls == [(64, 8)] * 3 + [1, 2, 3]
+        clock()
+        assert bounds._empty_ns() == (30, 60)
+        clock()
+        assert bounds._loop_ns() == 30
+
+    def test_replays(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """30 ns for the replay, 20 for the plain loop over the same operations."""
+        path = SAMPLES / "netns_churn.ftrace.xz"
+        trace = Trace.load(path)
+        ran: list[bytes] = []
+
+        class Replaying:
+            def __init__(self, **setup: Any) -> None:
+                assert setup["memory"] == "none"
+
+            def __enter__(self) -> Any:
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                pass
+
+            def replay(self, replayed: Trace) -> Any:
+                assert replayed.ops == trace.ops
+                return SimpleNamespace(elapsed_ns=30)
+
+        class Loop(FakeSession):
+            def run(self, ops: Any) -> int:
+                ran.append(bytes(ops))
+                return 20
+
+        monkeypatch.setattr(bounds, "Allocator", Replaying)
+        monkeypatch.setattr(bounds, "ROUNDS", 3)
+        port = CONTENDERS["port"]._replace(open=lambda _: Loop(1, counts=False))
+        monkeypatch.setitem(CONTENDERS, "port", port)
+        monkeypatch.setattr(bounds, "samples", lambda: {"netns-churn": path})
+        (row,) = bounds.replays(results_with())
+        assert row.values == [1.5, 1.5, 1.5]
+        assert (row.what, row.limit, row.at_most) == ("replay / loop in C, netns-churn", 1.05, True)
+        assert ran == [bytes(trace.ops)] * 3
+
+    def test_model_speed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[Any] = []
+
+        def measured(workload: Workload, names: Any, repeat: int) -> WorkloadResult:
+            asked.append((workload.slots, len(workload.phases[-1]), names, repeat))
+            return workload_with("churn", ("churn",), port=[2.0, 4.0], model=[300.0, 200.0])
+
+        monkeypatch.setattr(bounds, "measure", measured)
+        (row,) = bounds.model_speed(results_with())
+        assert row.values == [150, 50]
+        assert (row.limit, row.at_most, row.holds) == (100, False, True)
+        assert asked == [(4, 4000, ("port", "model"), 3)]
+
+    def test_interrupted_model_speed_is_no_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        partial = workload_with("churn", ("churn",), port=[1.0], model=[1.0])
+        partial.partial = True
+        monkeypatch.setattr(bounds, "measure", lambda *_: partial)
+        with pytest.raises(KeyboardInterrupt):
+            bounds.model_speed(results_with())
+
+    def test_trace_reader(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The text is repeated until it has EVENTS events; a load takes 0.5 s."""
+        path = SAMPLES / "netns_churn.ftrace.xz"
+        events = Trace.load(path).stats.events
+        clock = iter(range(100))
+        monkeypatch.setattr(bounds, "EVENTS", events + 1)
+        monkeypatch.setattr(bounds, "LOADS", 2)
+        monkeypatch.setattr(bounds, "samples", lambda: {"netns-churn": path})
+        fake = SimpleNamespace(perf_counter=lambda: next(clock) / 2)
+        monkeypatch.setattr(bounds, "time", fake)
+        (row,) = bounds.trace_reader(results_with())
+        assert row.values == [2 * events / 0.5] * 2
+        assert (row.limit, row.at_most) == (2_000_000, False)
+
+    def test_all_bounds_are_measured(self) -> None:
+        assert set(bounds.BOUNDS) == {
+            bounds.cells, bounds.single_calls, bounds.replays, bounds.model_speed,
+            bounds.real_memory, bounds.trace_reader,
+        }  # fmt: skip
+
+
+class TestSessions:
+    def test_steps_add_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Times of the steps are added, and each operation runs once."""
+        counts: list[int] = []
+
+        def run_step(_bench: object, _ops: object, n: int) -> int:
+            counts.append(n)
+            return 10 * n
+
+        monkeypatch.setattr(contenders, "STEP", 4)
+        session = CONTENDERS["empty"].open(WORKLOAD)
+        monkeypatch.setattr(contenders, "lib", SimpleNamespace(pcpu_bench_run=run_step))
+        assert session.run(allocs([0] * 10)) == 100
+        assert counts == [4, 4, 2]
+
+    def test_latencies_are_of_the_right_call(self) -> None:
+        with CONTENDERS["port"].open(WORKLOAD) as session:
+            taken = session.run_timed(allocs(range(4)))
+            assert taken
+            assert (taken.alloc.calls, taken.free.calls) == (4, 0)
+            taken = session.run_timed(frees(range(3)))
+            assert taken
+            assert (taken.alloc.calls, taken.free.calls) == (0, 3)
+
+    def test_replaced_area_is_freed_first(self) -> None:
+        for name in ("port", "model"):
+            with CONTENDERS[name].open(WORKLOAD) as session:
+                session.run(allocs([0, 0, 0, 1]))
+                done = session.work()
+                assert (done.alloc.operations, done.free.operations) == (4, 2)
+
+    def test_mapped_has_real_memory(self) -> None:
+        with CONTENDERS["mapped"].open(WORKLOAD) as mapped, CONTENDERS["port"].open(WORKLOAD) as p:
+            assert mapped._allocator.address(mapped._allocator.alloc(8), 0)
+            with pytest.raises(ConfigError, match="memory"):
+                p._allocator.address(p._allocator.alloc(8), 0)
+
+
+class TestReport:
+    def test_spread_is_half_of_the_interquartile_range(self) -> None:
+        """Quartiles of 8 to 12 are 9, 10 and 11."""
+        assert spread([12, 8, 11, 9, 10]) == (11 - 9) / 2 / 10
+        assert spread([10]) == 0
+        assert spread([0, 0, 0]) == 0
+
+    def test_ratio_is_to_the_port(self) -> None:
+        result = workload_with("w", ("p",), port=[2.0, 4.0, 4.0], other=[6.0, 4.0, 12.0])
+        row = "\n".join(workload_tables(result)).splitlines()[2]
+        assert row.split()[-1] == "x3.00"
+        assert row.count("x") == 1
+
+    def test_latencies_are_in_order(self) -> None:
+        """1,000 calls: 995 of 1 to 10 ns in turn, then 20 ns and more."""
+        result = workload_with("w", ("p",), port=[1.0])
+        figures = result.phases[0].contenders["port"]
+        figures.alloc, figures.free = Histogram({5: 600, 9: 395, 14: 5}), Histogram({3: 1})
+        text = "\n".join(workload_tables(result))
+        assert "5 / 9 / 14" in text
+        assert "3 / 3 / 3" in text
+        assert text.index("alloc") < text.index("5 / 9 / 14") < text.index("free")
+
+    def test_verdict_on_a_formula(self) -> None:
+        result = workload_with("w", ("p",), port=[1.0])
+        for counted in (7, 8, None):
+            result.expected.append(Expected("p", "entries_scanned", "N", 7, counted))
+        lines = "\n".join(workload_tables(result)).splitlines()[-3:]
+        assert [line.split()[-1] for line in lines] == ["equal", "OFF", "counted"]
+
+    def test_columns_of_a_bound(self) -> None:
+        (_, row) = bounds_table([BoundResult("b", 9.5, False, [10.0, 30.0, 11.0])])
+        assert row.split() == ["b", "11.000", "10.000", "30.000", "at", "least", "9.5", "holds"]
+        (_, row) = bounds_table([BoundResult("b", 10, False, [10.4])])
+        assert row.split()[1:4] == ["10", "10", "10"]
+
+
+class TestDifference:
+    @pytest.mark.parametrize(
+        ("a", "b", "ratio", "verdict"),
+        [
+            ([1.0, 2.0], [3.0, 5.0], "2.67", "slower"),
+            ([3.0, 5.0], [1.0, 2.0], "0.38", "faster"),
+            ([1.0, 3.0], [3.0, 5.0], "2.00", ""),
+            ([3.0, 5.0], [1.0, 3.0], "0.50", ""),
+        ],
+    )
+    def test_changed_if_the_ranges_do_not_overlap(
+        self, a: list[float], b: list[float], ratio: str, verdict: str
+    ) -> None:
+        before = results_with(workload_with("w", ("p",), port=a))
+        after = results_with(workload_with("w", ("p",), port=b))
+        row = next(line for line in difference(before, after) if line.startswith("w "))
+        assert row.split()[7:] == [ratio, *verdict.split()]
+
+    def test_what_only_one_has(self) -> None:
+        one = workload_with("one", ("p",), port=[1.0])
+        two = workload_with("two", ("p",), port=[1.0])
+        text = difference(results_with(one), results_with(two))
+        assert "the two files have no figure in common" in text
+        assert text[-2:] == [
+            "only in A, completely or in part: one",
+            "only in B, completely or in part: two",
+        ]
+
+    @pytest.mark.parametrize("name", ["objects", "live", "seed"])
+    def test_each_option_that_changes_a_workload(self, name: str) -> None:
+        a, b = results_with(), results_with()
+        b.options[name] = 99
+        assert any(line.startswith(f"{name} ") and "99 in B" in line for line in difference(a, b))
+        assert not any("in B: workloads" in line for line in difference(a, a))
+
+
+@pytest.mark.parametrize("ns", [0, -1, float("inf"), float("nan")])
+def test_time_in_a_file_is_positive_and_finite(tmp_path: Path, ns: float) -> None:
+    save(results_with(workload_with("w", ("p",), port=[1.0, ns])), tmp_path / "a.json")
+    with pytest.raises(ResultsError, match="not times"):
+        load(tmp_path / "a.json")
+
+
+def test_every_field_of_a_file_is_read(tmp_path: Path) -> None:
+    result = workload_with("w", ("p", "q"), port=[1.0, 2.0], other=[3.0, 4.0])
+    figures = result.phases[1].contenders["other"]
+    figures.failures, figures.alloc, figures.free = 3, Histogram({2: 1}), Histogram({3: 4})
+    result.phases[0].work = {"operations": 5}
+    result.expected = [Expected("p", "operations", "N", 7, 5), Expected("q", "operations", "M", 1)]
+    result.partial = True
+    results = Results({"cpu": "x"}, {"live": 2.5}, [result], notes=["n"], partial=True)
+    results.bounds = [BoundResult("b", 1.5, False, [1.0]), BoundResult("c", 2, True, why="w")]
+    save(results, tmp_path / "a.json")
+    assert load(tmp_path / "a.json") == results
