@@ -98,7 +98,11 @@ static void change_style(struct generator *g)
 		g->growth = (double)random_choice(random, 50, 70, 95);
 	if (random_chance(random, depth == DEPTH_LONG_MAPS ? 1 : 15))
 		return;
-	if (depth == DEPTH_LONG_MAPS) {
+	if (depth == DEPTH_FULL_MAPS) {
+		/* places with up to 3 bytes before them */
+		g->size_style = (int)random_choice(random, 0, 1);
+		g->align_style = 1;
+	} else if (depth == DEPTH_LONG_MAPS) {
 		g->size_style = (int)random_choice(random, 0, 0, 0, 1);
 		g->align_style = (int)random_choice(random, 0, 0, 1);
 	} else {
@@ -211,6 +215,19 @@ static int64_t victim(struct generator *g, uint32_t number)
 }
 
 /* --- operations that are not an allocation or a free */
+
+/* a map cannot grow for a while */
+static void map_fault(struct generator *g, struct operation *op)
+{
+	struct random *random = &g->random;
+
+	op->kind = random_chance(random, 70) ? OPERATION_INJECT :
+					       OPERATION_CLEAR;
+	op->site = random_chance(random, 50) ? PCPU_KMALLOC : PCPU_VMALLOC;
+	op->fault = (struct pcpu_fault){
+		.nth = 1, .interval = 1, .times = -1, .probability = 1,
+	};
+}
 
 static void random_fault(struct generator *g, struct operation *op)
 {
@@ -336,7 +353,10 @@ static void choose(struct generator *g, uint32_t number, struct operation *op)
 	if (random_chance(random, 1))
 		change_style(g);
 	if (random_chance(random, g->fault_percent)) {
-		random_fault(g, op);
+		if (g->random_case->depth == DEPTH_FULL_MAPS)
+			map_fault(g, op);
+		else
+			random_fault(g, op);
 		return;
 	}
 	if (random_chance(random, 0.3)) {

@@ -32,7 +32,9 @@ static enum depth random_depth(struct random *random)
 		return DEPTH_LONG_MAPS;
 	if (percent < 2)
 		return DEPTH_MANY_CHUNKS;
-	return percent < 6 ? DEPTH_CHUNKS : DEPTH_ORDINARY;
+	if (percent < 4)
+		return DEPTH_FULL_MAPS;
+	return percent < 8 ? DEPTH_CHUNKS : DEPTH_ORDINARY;
 }
 
 static int64_t random_page_size(struct random *random, enum depth depth)
@@ -43,6 +45,8 @@ static int64_t random_page_size(struct random *random, enum depth depth)
 		return random_choice(random, 1, 4, 16, 64, 64, 64, 64, 256);
 	case DEPTH_LONG_MAPS:
 		return random_choice(random, 4096, 4096, 4096, 8192, 16384);
+	case DEPTH_FULL_MAPS:
+		return random_choice(random, 4, 8, 16, 32);
 	default:
 		break;
 	}
@@ -134,7 +138,7 @@ static void random_defects(struct random *random, struct random_case *c)
 	/* a case ends at a defect: let most run longer */
 	if (setup->plain && random_chance(random, 75))
 		c->smallest = 4;
-	c->page_faults = random_chance(random, 25);
+	c->page_faults = random_chance(random, 50);
 	if (!c->page_faults)
 		setup->page_limit = 0;
 }
@@ -152,6 +156,7 @@ void random_case(struct random_case *c, uint64_t seed, uint64_t number)
 		[DEPTH_CHUNKS] = 30000,
 		[DEPTH_MANY_CHUNKS] = 50000,
 		[DEPTH_LONG_MAPS] = 80000,
+		[DEPTH_FULL_MAPS] = 25000,
 	};
 	struct random random = random_start(seed, number);
 
@@ -162,7 +167,7 @@ void random_case(struct random_case *c, uint64_t seed, uint64_t number)
 	};
 	c->operations = operations[c->depth];
 	random_setup(&random, &c->setup, c->depth);
-	c->faults = random_chance(&random, 33);
+	c->faults = c->depth == DEPTH_FULL_MAPS || random_chance(&random, 33);
 	random_defects(&random, c);
 	c->random = random;
 }

@@ -28,7 +28,8 @@ enum depth {
 	DEPTH_ORDINARY,		/* up to 300 areas */
 	DEPTH_CHUNKS,		/* hundreds of chunks */
 	DEPTH_MANY_CHUNKS,	/* thousands of chunks */
-	DEPTH_LONG_MAPS		/* maps of over 8,192 entries */
+	DEPTH_LONG_MAPS,	/* maps of over 8,192 entries */
+	DEPTH_FULL_MAPS		/* small maps that cannot grow */
 };
 
 /* a case, determined by the seed and its number */
