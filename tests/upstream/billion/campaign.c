@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define AHEAD		64	/* cases that may finish before an earlier one */
+#define AHEAD		64	/* cases that may overtake one */
 #define CASE_SECONDS	1800	/* a case that runs longer hangs */
 #define SAVE_SECONDS	5
 #define PRINT_SECONDS	30
@@ -40,7 +40,7 @@ struct crew {
 	struct task *tasks;	/* case n is at index n % AHEAD */
 	uint64_t next;		/* the next case to hand out */
 	int running;		/* processes */
-	uint64_t bad;		/* lowest case with a difference, or UINT64_MAX */
+	uint64_t bad;		/* lowest case that differs, or UINT64_MAX */
 };
 
 static volatile sig_atomic_t stop;
@@ -99,7 +99,7 @@ static bool start_task(struct task *task, uint64_t seed, uint64_t number)
 	}
 	be_child();
 	random_case(&random, seed, number);
-	task->result = case_run(&random, &task->counts, NULL, NULL, NULL, 0);
+	task->result = case_run(&random, &task->counts, NULL, NULL, NULL);
 	_exit(0);
 }
 
@@ -137,7 +137,7 @@ enum campaign_result campaign_run_case(uint64_t seed, uint64_t number)
 
 		be_child();
 		random_case(&random, seed, number);
-		result = case_run(&random, &counts, trace, stdout, NULL, 0);
+		result = case_run(&random, &counts, trace, stdout, NULL);
 		fflush(NULL);
 		_exit(result);
 	}
@@ -319,6 +319,21 @@ static int compare_hashes(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static uint64_t hash_setup(const struct setup *setup)
+{
+	const int64_t fields[] = {
+		setup->cpus, setup->nodes, setup->page_size, setup->page_limit,
+		setup->static_size, setup->unit_size, setup->free_size,
+		setup->first_chunk, setup->rollback, setup->plain,
+	};
+	uint64_t hash = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(fields) / sizeof(*fields); i++)
+		hash = random_mix(hash + (uint64_t)fields[i]);
+	return hash;
+}
+
 /* set-ups that differ from each other; cases are made again to count them */
 static uint64_t different_setups(const struct campaign *campaign)
 {
@@ -328,23 +343,10 @@ static uint64_t different_setups(const struct campaign *campaign)
 	if (!hashes)
 		abort();
 	for (i = 0; i < campaign->done; i++) {
-		struct random_case c;
-		const struct setup *s = &c.setup;
-		size_t field;
+		struct random_case random;
 
-		random_case(&c, campaign->seed, i);
-		{
-			const int64_t fields[] = {
-				s->cpus, s->nodes, s->page_size, s->page_limit,
-				s->static_size, s->unit_size, s->free_size,
-				s->first_chunk, s->rollback, s->plain,
-			};
-
-			for (field = 0; field < sizeof(fields) / sizeof(*fields);
-			     field++)
-				hashes[i] = random_mix(hashes[i] +
-						       (uint64_t)fields[field]);
-		}
+		random_case(&random, campaign->seed, i);
+		hashes[i] = hash_setup(&random.setup);
 	}
 	qsort(hashes, campaign->done, sizeof(*hashes), compare_hashes);
 	for (i = 0; i < campaign->done; i++)

@@ -79,7 +79,7 @@ static void count_at_end(struct counts *counts)
 
 static enum pair_result run_operations(const struct random_case *c,
 				       struct counts *counts, FILE *trace,
-				       struct lie *lie, uint32_t lie_from)
+				       struct lie *lie)
 {
 	enum pair_result result = PAIR_ALIKE;
 	struct generator generator;
@@ -91,7 +91,7 @@ static enum pair_result run_operations(const struct random_case *c,
 	     number++) {
 		struct operation op;
 
-		if (lie && number == lie_from)
+		if (lie && number == lie->from)
 			pair.lie = lie;
 		generator_next(&generator, number, &op);
 		if (trace)
@@ -102,9 +102,12 @@ static enum pair_result run_operations(const struct random_case *c,
 		    pair.views[WITNESS].answer > 0)
 			generator_allocated(&generator, &op,
 					    pair.views[WITNESS].answer);
+		/* a lie has to be noticed at once */
+		if (lie && lie->told)
+			break;
 	}
 	generator_end(&generator);
-	if (result == PAIR_ALIKE)
+	if (result == PAIR_ALIKE && !lie)
 		result = pair_compare_whole(&pair);
 	return result;
 }
@@ -115,12 +118,10 @@ static enum pair_result run_operations(const struct random_case *c,
  * @counts: what it reached is added here
  * @trace: the set-up and all operations are written there, or NULL
  * @out: a difference is explained there, or NULL
- * @lie: what the port lies about, or NULL
- * @lie_from: the first operation of the lie
+ * @lie: what the port lies about, or NULL; the case ends when it was told
  */
 enum case_result case_run(const struct random_case *c, struct counts *counts,
-			  FILE *trace, FILE *out, struct lie *lie,
-			  uint32_t lie_from)
+			  FILE *trace, FILE *out, struct lie *lie)
 {
 	struct random random = c->random;
 	struct setup misfit = c->setup;
@@ -138,7 +139,7 @@ enum case_result case_run(const struct random_case *c, struct counts *counts,
 	}
 	result = pair_start(&pair, &c->setup);
 	if (result == PAIR_ALIKE)
-		result = run_operations(c, counts, trace, lie, lie_from);
+		result = run_operations(c, counts, trace, lie);
 	counts->parted += result == PAIR_PARTED;
 	counts->undefined += result == PAIR_UNDEFINED;
 	count_at_end(counts);

@@ -60,6 +60,6 @@ enum case_result {
 
 enum case_result case_run(const struct random_case *random_case,
 			  struct counts *counts, FILE *trace, FILE *out,
-			  struct lie *lie, uint32_t lie_from);
+			  struct lie *lie);
 
 #endif

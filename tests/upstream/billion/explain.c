@@ -10,7 +10,7 @@
 
 static const char *const sides[] = { "port", "witness" };
 
-static const char *const works[] = {
+const char *const work_names[NR_WORK_COUNTS] = {
 	"operations", "slots_visited", "chunks_visited", "entries_scanned",
 	"entries_moved", "bytes_moved", "map_reallocations", "tree_steps",
 	"pages_populated", "pages_depopulated",
@@ -27,21 +27,20 @@ static void explain_number(const char *what, const char *name, uint64_t port,
 static void explain_counts(const struct view *port, const struct view *witness,
 			   FILE *out)
 {
-	static const char *const calls[] = { "work of alloc,", "work of free," };
+	static const char *const calls[] = { "work of alloc", "work of free" };
 	size_t i, call;
 
 	for (i = 0; i < PCPU_NR_SERVICES; i++)
 		explain_number("calls of", pcpu_service_name((int)i),
 			       port->calls[i], witness->calls[i], out);
 	for (call = 0; call < 2; call++) {
-		uint64_t ours[sizeof(works) / sizeof(*works)];
-		uint64_t theirs[sizeof(works) / sizeof(*works)];
+		uint64_t ours[NR_WORK_COUNTS], theirs[NR_WORK_COUNTS];
 
 		memcpy(ours, &port->work[call], sizeof(ours));
 		memcpy(theirs, &witness->work[call], sizeof(theirs));
-		for (i = 0; i < sizeof(works) / sizeof(*works); i++)
-			explain_number(calls[call], works[i], ours[i],
-				       theirs[i], out);
+		for (i = 0; i < NR_WORK_COUNTS; i++)
+			explain_number(calls[call], work_names[i],
+				       ours[i], theirs[i], out);
 	}
 }
 
@@ -95,7 +94,7 @@ static void print_chunk(const struct pair *pair, enum side side, int index,
 
 		if (!witness_has_pages(chunk, 0, unit_pages,
 				       port_populated(ours), true))
-			fprintf(out, "\n        other pages than that of the port");
+			fprintf(out, "\n        other pages than the port");
 	}
 	fprintf(out, "\n");
 }

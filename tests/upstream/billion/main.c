@@ -10,16 +10,18 @@
 #include <unistd.h>
 
 #include "campaign.h"
+#include "lie.h"
 
 static const char usage[] =
-	"usage: billion [--operations N] [--seed N] [--jobs N] [--resume FILE]\n"
-	"               [--case N]\n"
+	"usage: billion [--operations N] [--seed N] [--jobs N]\n"
+	"               [--resume FILE] [--case N] [--self-test]\n"
 	"\n"
 	"  --operations  how many at least (1,000,000,000)\n"
-	"  --seed        of all cases (2009); with the same one they are the same\n"
+	"  --seed        of all cases (2009), which are the same each time\n"
 	"  --jobs        processes (one for each CPU)\n"
 	"  --resume      keep the progress in this file, and continue from it\n"
-	"  --case        run only this case, and explain a difference\n";
+	"  --case        run only this case, and explain a difference\n"
+	"  --self-test   report wrong figures of the port: are they noticed?\n";
 
 static bool read_number(const char *text, uint64_t *number)
 {
@@ -37,6 +39,7 @@ int main(int argc, char **argv)
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "resume", required_argument, NULL, 'r' },
 		{ "case", required_argument, NULL, 'c' },
+		{ "self-test", no_argument, NULL, 't' },
 		{ NULL, 0, NULL, 0 },
 	};
 	uint64_t jobs = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
@@ -44,6 +47,7 @@ int main(int argc, char **argv)
 	enum campaign_result result;
 	uint64_t number = 0;
 	bool only_one = false;
+	bool self_test = false;
 	bool good = true;
 	int option;
 
@@ -57,6 +61,7 @@ int main(int argc, char **argv)
 		case 'c': good &= read_number(optarg, &number);
 			  only_one = true;
 			  break;
+		case 't': self_test = true; break;
 		default: good = false;
 		}
 	}
@@ -64,6 +69,8 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return CAMPAIGN_FAILED;
 	}
+	if (self_test)
+		return lie_self_test() ? CAMPAIGN_DIFFERS : CAMPAIGN_ALIKE;
 	if (only_one)
 		return campaign_run_case(campaign.seed, number);
 	campaign.jobs = (int)jobs;

@@ -23,7 +23,7 @@ struct operation {
 	int64_t size;		/* bytes */
 	int64_t align;		/* bytes */
 	int64_t ptr;		/* to free */
-	int refusal;		/* enum pcpu_error of a pointer that is refused */
+	int refusal;		/* of a pointer: enum pcpu_error */
 	int site;		/* enum pcpu_service */
 	struct pcpu_fault fault; /* when it fails */
 };

@@ -8,13 +8,14 @@
 #include "operation.h"
 #include "side.h"
 
+#define NR_WORK_COUNTS	(sizeof(struct pcpu_work) / sizeof(uint64_t))
 #define MAX_AREA_PAGES	17	/* pages that an area may touch */
 
 struct lie;
 
 /* what is read after each operation, from each side */
 struct view {
-	int64_t answer;		/* a pointer, 0, or a negative enum pcpu_error */
+	int64_t answer;		/* a pointer, 0, or -enum pcpu_error */
 	uint64_t calls[PCPU_NR_SERVICES]; /* of each service */
 	struct pcpu_work work[2]; /* of allocations, of frees */
 	struct table table;	/* all chunks */
@@ -25,12 +26,12 @@ struct view {
 struct pages {
 	int first;		/* the first one in a unit */
 	int nr;			/* how many, 0: none */
-	uint32_t populated[MAX_AREA_PAGES]; /* CPUs that hold each, in the port */
+	uint32_t populated[MAX_AREA_PAGES]; /* CPUs of the port with it */
 };
 
 enum pair_result {
 	PAIR_ALIKE,		/* no difference */
-	PAIR_PARTED,		/* a rollback was due, and is the only difference */
+	PAIR_PARTED,		/* they differ by a rollback only */
 	PAIR_UNDEFINED,		/* the plain 2009 file cannot go on */
 	PAIR_DIFFERS		/* see pair.aspect */
 };
@@ -65,6 +66,7 @@ enum pair_result pair_do(struct pair *pair, const struct operation *operation);
 enum pair_result pair_compare_whole(struct pair *pair);
 
 /* explain.c */
+extern const char *const work_names[NR_WORK_COUNTS];
 void pair_explain(const struct pair *pair, FILE *out);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * port_side.c - read the chunks of the port, without copying all of its state.
+ * port_side.c - how the chunks of the port are read.
  */
 #include "area_map/area_map.h"
 #include "side.h"

@@ -11,7 +11,7 @@
 
 #include "percpu.h"
 
-#define UNIT_PAGES	16	/* of the smallest unit, and the largest request */
+#define UNIT_PAGES	16	/* smallest unit, largest request */
 #define MAX_CPUS	5
 
 static int64_t min(int64_t a, int64_t b)
@@ -115,7 +115,7 @@ static void random_setup(struct random *random, struct setup *setup,
 						  PCPU_FIRST_REMAP),
 	};
 	setup->nodes = random_between(random, 1, setup->cpus);
-	/* the rules for sizes give units of 24 KiB or 2 MiB: not of tiny pages */
+	/* by the rules a unit has 24 KiB or 2 MiB: too many tiny pages */
 	if (page < 64 || depth != DEPTH_ORDINARY || random_chance(random, 50) ||
 	    (setup->first_chunk == PCPU_FIRST_REMAP &&
 	     (page < 4096 || random_chance(random, 90))))

@@ -20,7 +20,7 @@ struct setup {
 	int64_t free_size;	/* bytes, 0: the first chunk's rule */
 	int first_chunk;	/* enum pcpu_first_chunk */
 	bool rollback;		/* the port has the quirk "rollback" */
-	bool plain;		/* the witness treats no defect as the port does */
+	bool plain;		/* the witness has all its defects */
 };
 
 /* what a case reaches for */

@@ -30,7 +30,7 @@ _Static_assert(sizeof(struct row) == 40, "struct row has no padding");
 /* all chunks, in the order of the lists */
 struct table {
 	int nr;			/* chunks on the lists, at most MAX_CHUNKS */
-	int covering;		/* index of the chunk that covers a pointer, or -1 */
+	int covering;		/* index of a pointer's chunk, or -1 */
 	struct row rows[MAX_CHUNKS]; /* the chunks */
 	const void *chunks[MAX_CHUNKS]; /* to read more of each */
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * witness_side.c - the witness, and its chunks without copying all of its state.
+ * witness_side.c - the witness, and how its chunks are read.
  *
  * The state of the 2009 file is static, so the witness is included here.
  */
