@@ -21,7 +21,7 @@ CC = shlex.split(os.environ.get("CC", "cc"))
 @pytest.fixture(scope="module", autouse=True)
 def built() -> None:
     """Build the driver, if it is not there yet."""
-    name = PROGRAM.relative_to(ROOT)
+    name = str(PROGRAM.relative_to(ROOT))
     percpu_c = f"PERCPU_C={os.environ['PERCPU_C']}"
     command = ["make", "-s", "-j2", name, percpu_c]
     made = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
