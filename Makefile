@@ -153,6 +153,7 @@ include tests/fuzz/fuzz.mk
 include csrc/lib.mk
 include tests/sanitize.mk
 include tests/instructions/instructions.mk
+include tests/upstream/billion/billion.mk
 
 # --- what the C tests detect: branches that they take, mutants that they kill
 
