@@ -110,8 +110,13 @@ $(VENV)/.made: FORCE
 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-$(VENV)/.cli $(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.made $(CSRC) $(HEADERS) $(PACKAGING)
-	$(PIP_INSTALL) --editable '.[$*]'
+$(VENV)/.cli: $(VENV)/.made $(CSRC) $(HEADERS) $(PACKAGING)
+	$(PIP_INSTALL) --editable '.[cli]'
+	touch $@
+
+# what the installed package lacks for an extra; it is not built again
+$(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.cli
+	$(PIP_INSTALL) 'percpu_ffi[$*]'
 	touch $@
 
 $(VENV)/.dist: $(VENV)/.made
