@@ -19,8 +19,8 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 	-Wwrite-strings -Wundef
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
-# a worker needs a second to start, and then takes tests from slower ones
-ON_ALL_CPUS := -n auto --maxprocesses 8 --dist worksteal
+# a worker takes over tests from slower ones; each needs a few seconds to start
+ON_ALL_CPUS := -n auto --maxprocesses 8 --dist worksteal --durations 5
 PYTEST := $(BIN)/python -m pytest $(ON_ALL_CPUS)
 
 .PHONY: run help test check-quick check-c check-c-quick check-python check-upstream bench \
