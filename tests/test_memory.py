@@ -251,7 +251,8 @@ def test_child_forked_during_a_call_of_another_thread_does_not_hang(kind: Kind) 
     # the child inherited a lock that was held by a thread that does not exist in the child
     if kind is Model and SANITIZED:
         pytest.skip("a thread that runs Python holds locks of AddressSanitizer's heap")
-    trace = Trace.from_ops([("alloc", 0, 8, 8), ("free", 0)] * 100_000)
+    pairs = 500 if kind is Model else 100_000
+    trace = Trace.from_ops([("alloc", 0, 8, 8), ("free", 0)] * pairs)
     stop = threading.Event()
 
     def work() -> None:

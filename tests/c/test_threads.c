@@ -20,6 +20,7 @@
 #include "small.h"
 
 #define THREADS		8
+#define FEW_THREADS	3	/* that a fork has to wait for */
 #define MAX_HELD	48	/* areas that a thread has at most */
 #define BATCH		8
 #define HANDLES		4
@@ -49,6 +50,7 @@ struct worker {
 };
 
 static struct worker workers[THREADS];
+static int nr_workers;		/* of @workers, how many run */
 static atomic_bool stop;
 static _Atomic int64_t offered;	/* an area that any thread may pin */
 
@@ -62,11 +64,12 @@ static unsigned int random_below(struct worker *w, unsigned int n)
 	return (w->random >> 16) % n;
 }
 
-static void start(void *(*work)(void *), struct pcpu *pcpu)
+static void start(int threads, void *(*work)(void *), struct pcpu *pcpu)
 {
 	memset(workers, 0, sizeof(workers));
 	atomic_store(&stop, false);
-	for (int i = 0; i < THREADS; i++) {
+	nr_workers = threads;
+	for (int i = 0; i < nr_workers; i++) {
 		workers[i].pcpu = pcpu;
 		workers[i].random = (uint32_t)i * 7919;
 		CHECK(!pthread_create(&workers[i].thread, NULL, work,
@@ -77,7 +80,7 @@ static void start(void *(*work)(void *), struct pcpu *pcpu)
 static void finish(void)
 {
 	atomic_store(&stop, true);
-	for (int i = 0; i < THREADS; i++) {
+	for (int i = 0; i < nr_workers; i++) {
 		pthread_join(workers[i].thread, NULL);
 		if (workers[i].wrong_line)
 			fprintf(stderr, "thread %d: line %d\n", i,
@@ -182,7 +185,7 @@ TEST(a_fork_handler_may_use_an_allocator)
 {
 	CHECK(!pthread_atfork(use_in_handler, use_in_handler, use_in_handler));
 	of_handlers = without_malloc();
-	start(alloc_and_free, of_handlers);
+	start(FEW_THREADS, alloc_and_free, of_handlers);
 	alarm(10);
 	CHECK(fork_and_use(of_handlers));
 	alarm(0);
@@ -411,7 +414,7 @@ TEST(areas_of_many_threads_do_not_overlap_or_get_lost)
 	int n;
 
 	CHECK(!pcpu_free(pcpu, pcpu_alloc(pcpu, 8, 8)));
-	start(do_all, pcpu);
+	start(THREADS, do_all, pcpu);
 	finish();
 
 	n = gather(all);
@@ -459,7 +462,7 @@ TEST(close_is_seen_by_other_threads)
 		struct pcpu_config config = mapped_config(2);
 		struct pcpu *pcpu = create(&config);
 
-		start(use_until_closed, pcpu);
+		start(THREADS, use_until_closed, pcpu);
 		usleep(1000);
 		while (pcpu_close(pcpu) == -PCPU_E_PINNED)
 			sched_yield();
@@ -496,7 +499,7 @@ TEST(the_last_of_many_unpins_completes_a_destroy)
 		shared = pcpu_alloc(pcpu, 8, 8);
 		address = pcpu_address(pcpu, shared, 0);
 		pthread_barrier_init(&pinned, NULL, THREADS + 1);
-		start(pin_and_unpin, pcpu);
+		start(THREADS, pin_and_unpin, pcpu);
 		pthread_barrier_wait(&pinned);
 		pcpu_destroy(pcpu);
 		finish();
@@ -512,7 +515,7 @@ TEST(a_child_forked_during_calls_of_other_threads_can_continue)
 	struct pcpu *pcpu = without_malloc();
 	int forks = 0;
 
-	start(alloc_and_free, pcpu);
+	start(FEW_THREADS, alloc_and_free, pcpu);
 	while (forks < FORKS && fork_and_use(pcpu))
 		forks++;
 	CHECK(forks == FORKS);
@@ -559,12 +562,12 @@ TEST(a_hook_may_use_an_older_allocator_during_forks)
 	older = without_malloc();
 	config.hooks = &hooks;
 	pcpu = create(&config);
-	start(alloc_and_free, pcpu);
+	start(FEW_THREADS, alloc_and_free, pcpu);
 	do {
 		alarm(10);	/* ends the test at a deadlock */
-	} while (fork_and_use(older) && ++forks < 10 * FORKS);
+	} while (fork_and_use(older) && ++forks < FORKS);
 	alarm(0);
-	CHECK(forks == 10 * FORKS);
+	CHECK(forks == FORKS);
 	finish();
 	pcpu_destroy(pcpu);
 	pcpu_destroy(older);
@@ -576,7 +579,7 @@ TEST(allocators_can_be_created_and_destroyed_during_forks)
 	struct pcpu *pcpu = without_malloc();
 	int forks = 0;
 
-	start(create_and_destroy, NULL);
+	start(FEW_THREADS, create_and_destroy, NULL);
 	while (forks < FORKS && fork_and_use(pcpu))
 		forks++;
 	CHECK(forks == FORKS);
