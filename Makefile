@@ -24,7 +24,8 @@ ON_ALL_CPUS := -n auto --maxprocesses 8 --dist worksteal --durations 5
 PYTEST := $(BIN)/python -m pytest $(ON_ALL_CPUS)
 
 .PHONY: run help test check-quick check-c check-c-quick check-python check-upstream bench \
-	pictures lint strict layers coverage mutate dist clean have-compiler have-python FORCE
+	pictures lint strict layers coverage mutate mutate-python \
+	dist clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
 ## build, then replay a kernel's recording; TRACE=FILE for your own
@@ -115,7 +116,7 @@ $(VENV)/.cli: $(VENV)/.made $(CSRC) $(HEADERS) $(PACKAGING)
 	touch $@
 
 # what the installed package lacks for an extra; it is not built again
-$(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.cli
+$(VENV)/.test $(VENV)/.lint $(VENV)/.mutation: $(VENV)/.%: $(VENV)/.cli
 	$(PIP_INSTALL) 'percpu_ffi[$*]'
 	touch $@
 
@@ -194,6 +195,11 @@ coverage: $(COVERING) | have-python
 ## changes of csrc/ that no C test notices; MUTATE="--file csrc/chunk.c" for a part
 mutate: | have-python have-compiler
 	@$(PYTHON) tools/mutate.py $(MUTATE)
+
+## changes of percpu_ffi/ that no Python test notices: SAMPLE=600 of them, another sample
+## with SEED=7; MUTATE="percpu_ffi/model" for a part, MUTATE=--all for all
+mutate-python: $(VENV)/.mutation
+	@$(BIN)/python tools/mutate_python.py $(SEED:%=--seed %) $(SAMPLE:%=--sample %) $(MUTATE)
 
 # --- packages
 
