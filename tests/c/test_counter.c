@@ -18,8 +18,13 @@
 #include "small.h"
 
 #define THREADS	4		/* more than the CPUs of a small machine */
+#ifdef FEW_OPERATIONS	/* for each of thousands of mutants */
+#define MOVES	100
+#define SIGNALS	100
+#else
 #define MOVES	4000
 #define SIGNALS	2000
+#endif
 
 /* whether adds are restartable sequences here */
 static bool has_sequences(void)

@@ -27,9 +27,15 @@
 #ifdef __SANITIZE_THREAD__
 #define OPERATIONS	125000	/* of each thread */
 #define FORKS		100
+#define CLOSES		20
+#elif defined(FEW_OPERATIONS)	/* for each of thousands of mutants */
+#define OPERATIONS	500
+#define FORKS		2
+#define CLOSES		2
 #else
 #define OPERATIONS	6000
 #define FORKS		10
+#define CLOSES		20
 #endif
 
 /* a live area of a thread */
@@ -455,7 +461,7 @@ static void *use_until_closed(void *arg)
 
 TEST(close_is_seen_by_other_threads)
 {
-	for (int round = 0; round < 20; round++) {
+	for (int round = 0; round < CLOSES; round++) {
 		struct pcpu_config config = mapped_config(2);
 		struct pcpu *pcpu = create(&config);
 
