@@ -386,6 +386,7 @@ TEST(exit_frees_the_memory)
 	struct pcpu *pcpu = counting(&counter, 2);
 	int64_t ptr = counter.pin.ptr;
 
+	CHECK(info_of(pcpu).areas == 1 && info_of(pcpu).min_size == 8);
 	CHECK(!pcpu_counter_exit(&counter));
 	CHECK(pcpu_free(pcpu, ptr) == -PCPU_E_NOT_LIVE);
 	CHECK(!pcpu_close(pcpu));

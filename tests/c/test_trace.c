@@ -154,6 +154,39 @@ TEST(fields_are_found_by_name_and_not_by_position)
 	done();
 }
 
+TEST(several_blanks_between_fields_are_one)
+{
+	CHECK(!read_text(FT_ALLOC "call_site=f   size=16  align=16 ptr=b\n"));
+	CHECK(!strcmp(kind(0), "16/16 f"));
+	done();
+}
+
+TEST(the_fields_begin_after_the_colon)
+{
+	CHECK(!read_text("x-1 [000] ..... 1.0: percpu_free_percpu:ptr=b\n"));
+	CHECK(op_is(0, 0xb, PCPU_OP_ORPHAN, PCPU_OP_FREE));
+	done();
+}
+
+TEST(of_a_repeated_field_the_last_counts)
+{
+	CHECK(!read_text(FT_FREE "ptr=1 ptr=2\n"
+			 FT_ALLOC "size=1 size=2 align=8 ptr=3\n"));
+	CHECK(op_is(0, 2, PCPU_OP_ORPHAN, PCPU_OP_FREE));
+	CHECK(!strcmp(kind(0), "2/8 "));
+	done();
+}
+
+TEST(a_pointer_may_have_a_prefix)
+{
+	CHECK(!read_text(FT_FREE "ptr=0xa\n" FT_FREE "ptr=0ab\n"
+			 FT_FREE "ptr=0xffffffffffffffff\n"));
+	CHECK(op_is(0, 0xa, PCPU_OP_ORPHAN, PCPU_OP_FREE));
+	CHECK(op_is(1, 0xab, PCPU_OP_ORPHAN, PCPU_OP_FREE));
+	CHECK(op_is(2, UINT64_MAX, PCPU_OP_ORPHAN, PCPU_OP_FREE));
+	done();
+}
+
 TEST(a_call_site_in_a_module_contains_a_space)
 {
 	CHECK(!read_text(FT_ALLOC
@@ -287,9 +320,10 @@ TEST(other_lines_are_ignored)
 		"ptr=a bytes_req=8\n"
 		"percpu_counter-1 [000] ..... 1.0: sched_switch: prev=x\n"
 		"x-1 [000] ..... 1.0: my_percpu_alloc_percpu: size=8\n"
+		"x-1 [000] ..... 1.0: percpux: size=8\n"
 		"\tffffffff81000000 pcpu_alloc+0x1 ([kernel.kallsyms])\n"
 		"no event at all\n"));
-	CHECK(stats.lines == 6);
+	CHECK(stats.lines == 7);
 	CHECK(stats.events == 0 && nr_ops == 0);
 	done();
 }
@@ -299,9 +333,20 @@ TEST(a_command_may_be_named_like_an_event)
 	CHECK(!read_text("percpu_x: y-1 [000] ..... 1.0: "
 			 "percpu_free_percpu: ptr=a\n"
 			 "a percpu_b-1 [000] ..... 1.0: "
-			 "percpu_free_percpu: ptr=a\n"));
-	CHECK(stats.lines == 2);
-	CHECK(stats.events == 2 && stats.frees == 2);
+			 "percpu_free_percpu: ptr=a\n"
+			 "ptr=b-1 [000] ..... 1.0: percpu_free_percpu: "
+			 "ptr=a\n"));
+	CHECK(stats.lines == 3);
+	CHECK(stats.events == 3 && stats.frees == 3);
+	done();
+}
+
+/* the first event of a line counts */
+TEST(a_call_site_may_be_named_like_an_event)
+{
+	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=a "
+			 "call_site=f percpu_free_percpu: x\n"));
+	CHECK(stats.allocs == 1 && stats.frees == 0);
 	done();
 }
 
@@ -312,6 +357,8 @@ TEST(the_number_of_cpus_comes_from_the_header_or_the_lines)
 	CHECK(stats.cpus == 8);
 	CHECK(stats.lost == 0);
 	CHECK(!read_text("x-1 [063] ..... 1.0: percpu_free_percpu: ptr=a\n"));
+	CHECK(stats.cpus == 64);
+	CHECK(!read_text("x-1 [63] ..... 1.0: percpu_free_percpu: ptr=a\n"));
 	CHECK(stats.cpus == 64);
 	CHECK(!read_text("x y[7] 1 [002] 1.0: percpu:percpu_free_percpu: "
 			 "ptr=a\n"));
@@ -347,6 +394,12 @@ TEST(lost_events_are_summed)
 	CHECK(stats.lost == 0);
 	CHECK(!read_text("CPU:0 [LOST 5 EVENTS]\nCPU:1 [LOST 7 EVENTS]\n"));
 	CHECK(stats.lost == 12);
+	CHECK(!read_text("CPU:0 [LOST 5 EVENTS] [LOST EVENTS]\n"));
+	CHECK(stats.lost == 5);
+	CHECK(!read_text("CPU:0 [5: EVENTS DROPPED]\n"));
+	CHECK(stats.lost == 5);
+	CHECK(!read_text("# [LOST 5 EVENTS]\n"));
+	CHECK(stats.lost == 0);
 	CHECK(!read_text("CPU:0 [LOST EVENTS]\n"));
 	CHECK(stats.lost == 1);
 	CHECK(!read_text("CPU:1 [324 EVENTS DROPPED]\n"));
@@ -567,7 +620,11 @@ TEST(an_invalid_number_is_reported_with_its_line)
 		      "ptr");
 	/* kernels print pointers as digits and lower-case letters only */
 	check_refused(FT_FREE "ptr=1/2\n", PCPU_T_NUMBER, 1, "ptr");
+	check_refused(FT_FREE "ptr=1:\n", PCPU_T_NUMBER, 1, "ptr");
 	check_refused(FT_FREE "ptr=1A\n", PCPU_T_NUMBER, 1, "ptr");
+	check_refused(FT_FREE "ptr=1g\n", PCPU_T_NUMBER, 1, "ptr");
+	check_refused(FT_ALLOC "size=8: align=8 ptr=a\n", PCPU_T_NUMBER, 1,
+		      "size");
 	check_refused(FT_ALLOC "size=-8 align=8 ptr=a\n", PCPU_T_NUMBER, 1,
 		      "size");
 	check_refused(FT_ALLOC "size=8x align=8 ptr=a\n", PCPU_T_NUMBER, 1,
@@ -604,6 +661,24 @@ TEST(a_truncated_last_line_is_refused)
 	/* nothing is missing, but the pointer is shorter than the others */
 	snprintf(text, sizeof(text), "%s" FT_FREE "ptr=00000000bbbb", whole);
 	check_refused(text, PCPU_T_CUT, 2, NULL);
+}
+
+/* the reader keeps an unfinished line where an earlier one was */
+TEST(what_follows_the_last_line_is_not_read)
+{
+	reader = pcpu_trace_reader_new();
+	CHECK(!pcpu_trace_feed(reader, "xxxxxx9", 7));
+	CHECK(!pcpu_trace_feed(reader, "\n# #P:8", 7));
+	CHECK(!pcpu_trace_finish(reader));
+	read_results();
+	CHECK(stats.cpus == 8);
+	done();
+
+	reader = pcpu_trace_reader_new();
+	CHECK(!pcpu_trace_feed(reader, "xxxxxxxxxxxxxxxxxxxxxxxx(", 25));
+	CHECK(!pcpu_trace_feed(reader, "\npercpu_free_percpu: ptr=", 25));
+	CHECK(pcpu_trace_finish(reader) == -PCPU_T_CUT);
+	done();
 }
 
 /* after an event, a last line that is not an event is a truncated one */

@@ -177,6 +177,8 @@ def token_mutants(tokens: list[Token], i: int) -> Iterator[Replacement]:
     is_operand = re.match(r"[\w)\]]", before) and before != "return"
     if text == before == "!":
         return  # as without the first one
+    if before == "[" and tokens[max(i - 4, 0)].text == "sizeof":
+        return  # the size of any item
     news: Iterable[str] = SWAPS.get(text) or (BINARY if is_operand else UNARY).get(text, ())
     if text.isdigit():
         number = int(text)
@@ -212,7 +214,7 @@ def call_mutants(text: str, tokens: list[Token], i: int) -> Iterator[Replacement
     if not is_call or not re.match(r"[A-Za-z_]", name):
         return
     last = closing(tokens, i + 1)
-    if name == "sizeof":
+    if name == "sizeof" and tokens[i - 1].text != "/":
         whole = text[tokens[i].start : tokens[last].end]
         yield tokens[i].start, tokens[last].end, f"({whole} - 1)"
     if name in NO_CALL:

@@ -31,20 +31,26 @@ class Reach:
         """Return the tests that may notice a mutant: those that execute its line come first.
 
         The others execute its function: a compiler counts a statement of several lines at one of
-        them.  What no test executes, a table or a child after a fork, is for all tests.
+        them.  A table is for all tests that use its file, a macro of a header for all tests.
         """
         lines = mutant.lines()
-        exact = {test for n in lines for test in self.lines.get(f"{mutant.file}:{n}", ())}
+        exact = self.of_lines(mutant.file, lines)
         near = set(exact)
         for first, last in self.functions.get(mutant.file, ()):
             if first <= lines.start <= last:
-                for n in range(first, last + 1):
-                    near.update(self.lines.get(f"{mutant.file}:{n}", ()))
+                near |= self.of_lines(mutant.file, range(first, last + 1))
+        if not near and mutant.file.endswith(".c"):
+            for first, last in self.functions.get(mutant.file, ()):
+                near |= self.of_lines(mutant.file, range(first, last + 1))
         own = f"tests/c/test_{Path(mutant.file).stem}.c"
         return sorted(
             near or self.seconds,
             key=lambda test: (bool(exact) and test not in exact, test != own, self.seconds[test]),
         )
+
+    def of_lines(self, file: str, lines: range) -> set[str]:
+        """Return the tests that execute any of the lines."""
+        return {test for n in lines for test in self.lines.get(f"{file}:{n}", ())}
 
 
 def measure(scratch: Path, jobs: int) -> Reach:

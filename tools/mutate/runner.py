@@ -16,8 +16,8 @@ NO_C = "the compiler"  # in place of a test: the mutant is no program and does n
 Killers = dict[Mutant, str | None]  # a test, NO_C, or None for a survivor
 
 # CPU seconds for a test, in addition to some times what it usually takes
-ALLOWANCE = {"plain": 2, "sanitized": 10}
-TIMES = {"plain": 10, "sanitized": 60}
+ALLOWANCE = {"plain": 1, "sanitized": 5}
+TIMES = {"plain": 10, "sanitized": 50}
 
 
 class Runner:
