@@ -255,6 +255,17 @@ TEST(the_largest_and_the_smallest_values_are_accepted)
 	CHECK(create_error(&config) == 0);
 }
 
+/* 17 billion pages: no loop may visit each of them */
+TEST(a_large_first_chunk_of_many_cpus_takes_no_time)
+{
+	struct pcpu_config config = config_of(PCPU_FIRST_EMBED, 8 * KIB,
+					      4 * KIB);
+
+	config.cpus = 65536;
+	config.unit_size = 1024 * MIB;
+	CHECK(create_error(&config) == 0);
+}
+
 static struct pcpu_config refused;	/* valid except for one field */
 
 #define REFUSED(change)							\
