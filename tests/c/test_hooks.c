@@ -229,6 +229,16 @@ TEST(after_a_refused_reservation_half_is_requested)
 	creator.refusals = 4;
 	CHECK(!pcpu_create(&config, &error) && error == -PCPU_E_HOST);
 	CHECK(creator.refusals == 0 && creator.releases == 1);
+
+	/* a first chunk in a block of its own needs no area */
+	config.first_chunk = PCPU_FIRST_EMBED;
+	config.address_space = 3 * area;
+	creator.refusals = 2;
+	pcpu_destroy(create(&config));
+	CHECK((int64_t)creator.size == 32 * HOST_PAGE);
+	creator.refusals = 3;
+	CHECK(!pcpu_create(&config, &error) && error == -PCPU_E_HOST);
+	CHECK(creator.refusals == 0);
 }
 
 static size_t first_reservation; /* bytes, 0: none yet */

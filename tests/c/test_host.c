@@ -19,11 +19,13 @@ static const int first_chunks[] = {
 	PCPU_FIRST_4K, PCPU_FIRST_EMBED, PCPU_FIRST_REMAP,
 };
 
-static void ignore_text(void *arg, int about, const char *text)
+static char logged[128];	/* the last text of the allocator */
+
+static void keep_text(void *arg, int about, const char *text)
 {
 	(void)arg;
 	(void)about;
-	(void)text;
+	snprintf(logged, sizeof(logged), "%s", text);
 }
 
 /* let the first call fail, then the second, ... until the creation succeeds */
@@ -289,7 +291,7 @@ TEST(pages_that_the_host_does_not_unmap_cause_a_warning)
 	static const enum host_call calls[] = { HOST_MPROTECT, HOST_MADVISE };
 	struct pcpu_config config = mapped_config(2);
 
-	config.log = ignore_text;
+	config.log = keep_text;
 	for (int i = 0; i < 2; i++) {
 		struct pcpu *pcpu = create(&config);
 		int64_t unit = info_of(pcpu).unit_size;
@@ -299,6 +301,7 @@ TEST(pages_that_the_host_does_not_unmap_cause_a_warning)
 		host_fail(calls[i], 0, 1);
 		CHECK(!pcpu_free(pcpu, a) && !pcpu_free(pcpu, b));
 		CHECK(calls_of(pcpu, PCPU_WARN) == 1);
+		CHECK(strstr(logged, "left pages accessible"));
 		CHECK(info_of(pcpu).chunks == 2);
 		host_fail(calls[i], 0, 0);
 		pcpu_destroy(pcpu);
