@@ -399,6 +399,12 @@ TEST(mapped_memory_needs_whole_pages_of_the_host)
 	CHECK(create_error(&refused) == 0);
 }
 
+TEST(a_negative_first_pointer_is_refused)
+{
+	REFUSED(refused.first_ptr = -4 * KIB);
+	REFUSED(refused.first_ptr = -1; refused.page_size = 1);
+}
+
 TEST(nodes_out_of_range_are_refused)
 {
 	REFUSED(refused.nodes = -1);

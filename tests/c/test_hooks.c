@@ -365,6 +365,21 @@ TEST(with_a_single_node_the_hook_is_called_for_each_frame)
 	CHECK(creator.frames[0] == 0);
 }
 
+TEST(the_default_is_a_single_node)
+{
+	struct creator creator = CREATOR(PAGE_HOOKS);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
+	struct pcpu *pcpu;
+
+	creator.nodes = 1;
+	config.nodes = 0;
+	pcpu = create(&config);
+	CHECK(pcpu_alloc(pcpu, UNIT - STATIC, 8) > 0);
+	CHECK(creator.frames[0] == 2 * 16);
+	pcpu_destroy(pcpu);
+	CHECK(creator.frames[0] == 0);
+}
+
 TEST(a_creation_needs_the_frames_of_the_first_chunk)
 {
 	for (int n = 1; n <= 5; n++) {

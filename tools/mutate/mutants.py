@@ -190,7 +190,7 @@ def token_mutants(tokens: list[Token], i: int) -> Iterator[Replacement]:
     elif text[0] == "'":
         news = ["' '" if text[1] == "\\" else f"'{chr(ord(text[1]) + 1)}'"]
     elif text in enumerators() and before != "case":
-        news = [enumerators()[text]]
+        news = {enumerators()[text]} - {text}
     for new in news:
         yield token.start, token.end, new
 
@@ -249,7 +249,8 @@ def member_mutants(tokens: list[Token], i: int) -> Iterator[Replacement]:
     j = i
     while tokens[j].text not in {",", "}"}:
         j = closing(tokens, j) + 1 if tokens[j].text in OPEN else j + 1
-    yield tokens[i + 3].start, tokens[j - 1].end, "0"
+    if j > i + 4 or tokens[i + 3].text not in {"0", "NULL", "false"}:
+        yield tokens[i + 3].start, tokens[j - 1].end, "0"
 
 
 def statement_mutants(tokens: list[Token]) -> Iterator[Replacement]:
@@ -266,7 +267,8 @@ def statement_mutants(tokens: list[Token]) -> Iterator[Replacement]:
             i += 1
             continue
         end = find(tokens, i, ";")
-        if not is_declaration(tokens, i):
+        marks_unused = [token.text for token in tokens[i : i + 3]] == ["(", "void", ")"]
+        if not is_declaration(tokens, i) and not marks_unused:
             yield tokens[i].start, tokens[end].end, ";"
         if first == "return" and end > i + 2:
             yield tokens[i + 1].start, tokens[end].start, "0"
