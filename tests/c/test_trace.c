@@ -302,12 +302,16 @@ TEST(other_percpu_events_are_counted)
 		"base_addr=00000000bbbb0000\n"
 		"x-1 [000] ..... 1.0: percpu_destroy_chunk: "
 		"base_addr=00000000aaaa0000\n"
+		"x-1 [000] ..... 1.0: percpu_destroy_chunk: "
+		"base_addr=00000000bbbb0000\n"
+		"x-1 [000] ..... 1.0: percpu_destroy_chunk: "
+		"base_addr=00000000cccc0000\n"
 		"x-1 [000] ..... 1.0: percpu_of_the_future: size=x\n"));
 	CHECK(nr_ops == 0);
-	CHECK(stats.events == 5);
+	CHECK(stats.events == 7);
 	CHECK(stats.kernel_failures == 1);
 	CHECK(stats.kernel_created == 2);
-	CHECK(stats.kernel_destroyed == 1);
+	CHECK(stats.kernel_destroyed == 3);
 	CHECK(stats.cpus == 4);
 	done();
 }
@@ -431,6 +435,41 @@ TEST(the_memory_that_the_kernel_used_is_measured)
 	done();
 }
 
+/* pages of two chunks, compared with an array; 64 MiB is the largest extent */
+TEST(the_pages_of_large_chunks_are_counted_once)
+{
+	enum { PAGES = 16384 };
+	static bool touched[2][PAGES];
+	static char text[200 * 150];
+	uint64_t pages = 0, extent = 0;
+	char *at = text;
+
+	for (int i = 0; i < 200; i++) {
+		unsigned int chunk = pick(2), first = pick(PAGES - 70);
+		unsigned int offset = first * 4096 + (pick(2) ? 0 : pick(4096));
+		unsigned int size = pick(2) ? 4096 * pick(66) : 1 + pick(5000);
+
+		if (i == 0) {	/* up to the end */
+			offset = (PAGES - 1) * 4096;
+			size = 4096;
+		}
+		at += sprintf(at, FT_ALLOC "size=%u align=8 base_addr=%x "
+			      "off=%u ptr=%x\n", size, chunk + 1, offset, i + 1);
+		for (unsigned int page = offset / 4096;
+		     page * 4096 < offset + size; page++) {
+			pages += !touched[chunk][page];
+			touched[chunk][page] = true;
+		}
+		if (offset + size > extent)
+			extent = offset + size;
+	}
+	CHECK(!read_text(text));
+	CHECK(stats.kernel_pages == pages);
+	CHECK(stats.kernel_extent == extent);
+	CHECK(stats.kernel_chunks == 2);
+	done();
+}
+
 TEST(an_offset_out_of_range_is_not_counted)
 {
 	CHECK(!read_text(FT_ALLOC "size=8 align=8 base_addr=a "
@@ -527,6 +566,22 @@ TEST(chunks_are_numbered_in_order_of_appearance)
 	CHECK(note_is(3, 522644762000, 1, 64));
 	/* a chunk is known by its address only */
 	CHECK(note_is(4, 522635392000, 1, 8));
+	done();
+}
+
+TEST(many_chunks_have_numbers)
+{
+	static char text[100 * 150];
+	char *at = text;
+
+	for (int i = 0; i < 100; i++)
+		at += sprintf(at, FT_ALLOC "size=8 align=8 base_addr=%x "
+			      "off=%d ptr=%x\n", i + 1, 4096 * i, i + 1);
+	CHECK(!read_text(text));
+	CHECK(nr_ops == 100);
+	for (uint32_t i = 0; i < 100; i++)
+		CHECK(note_is(i, 522635392000, i, 4096 * i));
+	CHECK(stats.kernel_chunks == 100 && stats.kernel_pages == 100);
 	done();
 }
 
@@ -737,6 +792,25 @@ TEST(an_endless_line_is_refused_as_binary)
 		CHECK(read_pieces(text, LONG, piece) == -PCPU_T_BINARY);
 		CHECK(stop.error == PCPU_T_BINARY && stop.line == 2);
 	}
+	free(text);
+	done();
+}
+
+TEST(a_line_of_65536_bytes_is_read)
+{
+	enum { LONGEST = 65536 };
+	char *text = malloc(LONGEST + 2);
+
+	memset(text, 'x', LONGEST + 2);
+	text[LONGEST] = '\n';
+	CHECK(!read_pieces(text, LONGEST + 1, LONGEST + 1));
+	CHECK(!read_pieces(text, LONGEST + 1, 4096));
+	CHECK(!read_pieces(text, LONGEST, LONGEST));
+	text[LONGEST] = 'x';
+	text[LONGEST + 1] = '\n';
+	CHECK(read_pieces(text, LONGEST + 2, LONGEST + 2) == -PCPU_T_BINARY);
+	CHECK(read_pieces(text, LONGEST + 2, 4096) == -PCPU_T_BINARY);
+	CHECK(stop.line == 1);
 	free(text);
 	done();
 }
