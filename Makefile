@@ -192,9 +192,11 @@ coverage: $(COVERING) | have-python
 	@for test in $^; do $$test >/dev/null || exit 1; done
 	@$(PYTHON) tools/coverage.py $(COVERED) $(COVERING_O)
 
-## changes of csrc/ that no C test notices; MUTATE="--file csrc/chunk.c" for a part
+## changes of csrc/ that no C test notices; SAMPLE=1500 SEED=7 for some of them,
+## MUTATE="--file csrc/chunk.c" for a file
 mutate: | have-python have-compiler
-	@$(PYTHON) tools/mutate.py $(MUTATE)
+	@PYTHONPATH=tools $(PYTHON) -m mutate $(MUTATE) \
+		$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 ## changes of percpu_ffi/ that no Python test notices: SAMPLE=600 of them, another sample
 ## with SEED=7; MUTATE="percpu_ffi/model" for a part, MUTATE=--all for all

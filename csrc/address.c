@@ -23,8 +23,6 @@ int pcpu_find_locked(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found)
 	int64_t offset;
 	int index;
 
-	if (ptr <= 0)
-		return -PCPU_E_WILD;
 	chunk = pcpu_chunk_addr_search(pcpu, (uint64_t)ptr, &found->tree_steps);
 	if (!chunk)
 		return -PCPU_E_WILD;

@@ -38,8 +38,7 @@ int pcpu_first_chunk_plan(const struct pcpu_config *config,
 
 	/* keeps the sums below in range; other checks come later */
 	if (config->static_size < 0 || config->static_size > MAX_UNIT_SIZE ||
-	    config->unit_size < 0 || config->unit_size > MAX_UNIT_SIZE ||
-	    config->free_size < 0 || config->free_size > MAX_UNIT_SIZE)
+	    config->unit_size < 0 || config->free_size > MAX_UNIT_SIZE)
 		return -PCPU_E_CONFIG;
 
 	setup->static_size = config->static_size;
@@ -58,9 +57,6 @@ int pcpu_first_chunk_plan(const struct pcpu_config *config,
 		if (!setup->unit_size)
 			setup->unit_size = pages > geo->min_unit_size ?
 					   pages : geo->min_unit_size;
-		if (!setup->free_size)
-			setup->free_size = setup->unit_size -
-					   setup->static_size;
 		setup->present = setup->unit_size;
 		return 0;
 	case PCPU_FIRST_REMAP:
@@ -182,9 +178,7 @@ int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 	if (setup->has_block) {
 		/* below the areas, see kernel.h */
 		chunk->vm->addr = pcpu->kernel.vmalloc.base;
-		chunk->vm->size = (uint64_t)geo->chunk_size;
 		chunk->immutable = true;
-		list_init(&chunk->vm->list);
 	} else {
 		fake_vm_area_register_early(&pcpu->kernel.vmalloc, chunk->vm,
 					    (uint64_t)geo->chunk_size);

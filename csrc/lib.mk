@@ -14,7 +14,7 @@ SONAME := libpercpu.so.$(basename $(VERSION))
 SHARED := libpercpu.so.$(VERSION)
 
 AMALGAMATION := $(BUILD)/amalgamation
-LIB_TESTS := $(filter-out %/test_measure,$(C_TESTS))
+LIB_TESTS := $(filter-out %/test_measure %/test_reader,$(C_TESTS))
 
 .PHONY: lib amalgamation install uninstall check-lib check-amalgamation check-embedding $(BUILD)/percpu.pc
 

@@ -2,6 +2,8 @@
 /*
  * strerror.c - names of services and meanings of error codes.
  */
+#include <stdlib.h>
+
 #include "percpu.h"
 
 static const char *const service_names[PCPU_NR_SERVICES] = {
@@ -60,7 +62,7 @@ const char *pcpu_service_name(int service)
 
 const char *pcpu_strerror(int error)
 {
-	size_t n = error < 0 ? (size_t)-(int64_t)error : (size_t)error;
+	size_t n = (size_t)llabs(error);
 
 	if (n < sizeof(meanings) / sizeof(meanings[0]) && meanings[n])
 		return meanings[n];

@@ -57,7 +57,7 @@ struct fake_fault {
 	bool planned;		/* a plan is set and not used up */
 	uint64_t wait;		/* calls to pass before the next candidate */
 	uint64_t interval;	/* distance of the candidates */
-	int64_t times;		/* failures left, -1: no limit */
+	int64_t times;		/* failures left; below 0: no limit */
 	uint64_t threshold;	/* a candidate fails below it, of 2^32 */
 	uint64_t random;	/* state of the generator */
 };

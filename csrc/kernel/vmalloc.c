@@ -2,8 +2,6 @@
 /*
  * vmalloc.c - one allocator's kernel address space, and vmalloc itself.
  */
-#include <string.h>
-
 #include "kernel.h"
 
 /* half of vm.max_map_count: more areas than this cannot be mapped anyway */
@@ -60,28 +58,25 @@ static bool reserve(struct fake_kernel *kernel, const struct fake_space *space)
  * @kernel: the kernel, its host ready
  * @space: its properties
  *
- * Return: false when the host refuses the reservation.
+ * Return: false when the host refuses; then too, fake_vmalloc_exit() is due.
  */
 bool fake_vmalloc_init(struct fake_kernel *kernel,
 		       const struct fake_space *space)
 {
 	struct fake_vmalloc *vmalloc = &kernel->vmalloc;
 
-	memset(vmalloc, 0, sizeof(*vmalloc));
+	*vmalloc = (struct fake_vmalloc){
+		.hint = &vmalloc->areas,
+		.page_size = space->page_size,
+		.base = space->base,
+		.start = space->base + space->first_block,
+		.end = UNMAPPED_END,
+	};
 	list_init(&vmalloc->areas);
-	vmalloc->hint = &vmalloc->areas;
-	vmalloc->page_size = space->page_size;
-	vmalloc->base = space->base;
-	vmalloc->start = space->base + space->first_block;
-	vmalloc->end = UNMAPPED_END;
-	if (!space->mapped)
-		return true;
-	if (!reserve(kernel, space))
-		return false;
-	if (host_prime(&kernel->host, vmalloc->host, (size_t)space->page_size))
-		return true;
-	fake_vmalloc_exit(kernel);
-	return false;
+	return !space->mapped ||
+	       (reserve(kernel, space) &&
+		host_prime(&kernel->host, vmalloc->host,
+			   (size_t)space->page_size));
 }
 
 /* release the whole space, with all areas */

@@ -30,11 +30,9 @@ struct kind {
 	size_t site_len;	/* bytes */
 };
 
-/* a chunk of the recording kernel: one bit for each page that areas touched */
+/* a chunk of the recording kernel */
 struct kernel_chunk {
-	uint64_t *pages;	/* bits */
-	size_t words;		/* of 64 bits */
-	bool used;		/* it had an area */
+	uint64_t *pages;	/* a bit for each that areas touched; NULL: none */
 };
 
 struct pcpu_trace_reader {
@@ -57,7 +55,7 @@ struct pcpu_trace_reader {
 static void *vec_add(struct vec *vec, size_t n, size_t size)
 {
 	if (!vec->data || vec->used + n > vec->room) {
-		size_t room = vec->room ? vec->room : 64;
+		size_t room = 64;
 		void *data;
 
 		while (room < vec->used + n)
@@ -103,6 +101,8 @@ void pcpu_trace_reader_free(struct pcpu_trace_reader *reader)
 /* far above any kernel's unit; a larger off= is not believed */
 #define MAX_EXTENT	((uint64_t)1 << 26)
 
+#define KERNEL_PAGE	4096u	/* bytes of the recording kernel's pages */
+
 /* the number of the recording kernel's chunk that the line names */
 static int find_chunk(struct pcpu_trace_reader *reader,
 		      const struct trace_line *line, uint32_t *index)
@@ -121,7 +121,7 @@ static int find_chunk(struct pcpu_trace_reader *reader,
 	chunk = vec_add(&reader->chunks, 1, sizeof(*chunk));
 	if (!chunk)
 		return -PCPU_T_HOST;
-	memset(chunk, 0, sizeof(*chunk));
+	chunk->pages = NULL;
 	return table_put(&reader->chunk_index, line->base, *index) ?
 	       0 : -PCPU_T_HOST;
 }
@@ -215,27 +215,19 @@ static int count_place(struct pcpu_trace_reader *reader,
 	    end > MAX_EXTENT)
 		return 0;
 	chunk = (struct kernel_chunk *)reader->chunks.data + index;
-	if (!chunk->used) {
-		chunk->used = true;
+	if (!chunk->pages) {
+		chunk->pages = calloc(MAX_EXTENT / KERNEL_PAGE / 64,
+				      sizeof(*chunk->pages));
+		if (!chunk->pages)
+			return -PCPU_T_HOST;
 		reader->stats.kernel_chunks++;
 	}
-	if (end > chunk->words * 64 * 4096) {
-		size_t words = (size_t)(end / (64 * 4096) + 1);
-		uint64_t *pages = realloc(chunk->pages, words * sizeof(*pages));
-
-		if (!pages)
-			return -PCPU_T_HOST;
-		memset(pages + chunk->words, 0,
-		       (words - chunk->words) * sizeof(*pages));
-		chunk->pages = pages;
-		chunk->words = words;
-	}
-	for (page = line->offset / 4096; page * 4096 < end; page++) {
+	for (page = line->offset / KERNEL_PAGE; page * KERNEL_PAGE < end; page++) {
+		uint64_t *word = &chunk->pages[page / 64];
 		uint64_t bit = (uint64_t)1 << page % 64;
 
-		if (!(chunk->pages[page / 64] & bit))
-			reader->stats.kernel_pages++;
-		chunk->pages[page / 64] |= bit;
+		reader->stats.kernel_pages += !(*word & bit);
+		*word |= bit;
 	}
 	if (end > reader->stats.kernel_extent)
 		reader->stats.kernel_extent = end;

@@ -52,6 +52,39 @@ TEST(every_code_has_a_message_of_its_own)
 	CHECK(!strcmp(pcpu_strerror(0), "success"));
 }
 
+TEST(messages_name_the_cause)
+{
+	static const struct {
+		int code;
+		const char *word;
+	} all[] = {
+		{ PCPU_E_SIZE, "size" },
+		{ PCPU_E_ALIGN, "alignment" },
+		{ PCPU_E_WILD, "no chunk" },
+		{ PCPU_E_OTHER_UNIT, "another CPU" },
+		{ PCPU_E_STATIC, "static area" },
+		{ PCPU_E_INTERIOR, "middle of an area" },
+		{ PCPU_E_NOT_LIVE, "no area" },
+		{ PCPU_E_PINNED, "pinned" },
+		{ PCPU_E_ROLLBACK, "rollback" },
+		{ PCPU_E_CPU, "no such CPU" },
+		{ PCPU_E_NO_MEMORY_MAPPED, "maps no memory" },
+		{ PCPU_E_CLOSED, "closed" },
+		{ PCPU_E_CONFIG, "geometry" },
+		{ PCPU_E_SITE, "service" },
+		{ PCPU_E_TRACE, "operation" },
+		{ PCPU_E_HOST, "host" },
+		{ PCPU_E_VERSION, "config.version" },
+		{ PCPU_E_VERSION, "PCPU_VERSION" },
+		{ PCPU_E_NULL, "NULL" },
+		{ PCPU_E_BUSY, "hook" },
+		{ PCPU_E_HOOKS, "missing" },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		CHECK(strstr(pcpu_strerror(-all[i].code), all[i].word));
+}
+
 TEST(the_sign_of_a_code_does_not_matter)
 {
 	for (int code = 0; code < 64; code++)

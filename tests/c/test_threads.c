@@ -28,9 +28,15 @@
 #ifdef __SANITIZE_THREAD__
 #define OPERATIONS	125000	/* of each thread */
 #define FORKS		100
+#define CLOSES		20
+#elif defined(FEW_OPERATIONS)	/* for each of thousands of mutants */
+#define OPERATIONS	500
+#define FORKS		2
+#define CLOSES		2
 #else
 #define OPERATIONS	6000
 #define FORKS		10
+#define CLOSES		20
 #endif
 
 /* a live area of a thread */
@@ -428,6 +434,53 @@ TEST(areas_of_many_threads_do_not_overlap_or_get_lost)
 	pcpu_destroy(pcpu);
 }
 
+/* --- a thread that is refused */
+
+static atomic_bool arrived;
+
+static void *arrive_and_alloc(void *arg)
+{
+	struct worker *w = arg;
+
+	atomic_store(&arrived, true);
+	SURE(pcpu_alloc(w->pcpu, 8, 8) > 0);
+	return NULL;
+}
+
+/* call the allocator, which refuses it; then let the others come */
+static void call_inside(void *arg, const struct pcpu_event *event)
+{
+	struct pcpu **pcpu = arg;
+
+	(void)event;
+	if (!*pcpu)
+		return;
+	CHECK(pcpu_alloc(*pcpu, 8, 8) == -PCPU_E_BUSY);
+	*pcpu = NULL;
+	while (!atomic_load(&arrived))
+		sched_yield();
+	usleep(2000);
+}
+
+TEST(a_thread_that_is_refused_inside_a_call_keeps_the_lock)
+{
+	struct pcpu_hooks hooks = { .event = call_inside };
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu, *called = NULL;
+	int64_t ptr;
+
+	config.hooks = &hooks;
+	config.arg = &called;
+	pcpu = create(&config);
+	ptr = pcpu_alloc(pcpu, 8, 8);
+	called = pcpu;
+	atomic_store(&arrived, false);
+	start(arrive_and_alloc, pcpu);
+	CHECK(!pcpu_free(pcpu, ptr));
+	finish();
+	pcpu_destroy(pcpu);
+}
+
 /* --- the end of an allocator */
 
 static void *use_until_closed(void *arg)
@@ -458,7 +511,7 @@ static void *use_until_closed(void *arg)
 
 TEST(close_is_seen_by_other_threads)
 {
-	for (int round = 0; round < 20; round++) {
+	for (int round = 0; round < CLOSES; round++) {
 		struct pcpu_config config = mapped_config(2);
 		struct pcpu *pcpu = create(&config);
 

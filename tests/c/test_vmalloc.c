@@ -218,6 +218,22 @@ TEST(a_full_space_returns_no_area)
 	end();
 }
 
+/* the last areas end at 2^62 */
+TEST(addresses_without_memory_end_at_2_to_the_62)
+{
+	struct fake_space space = {
+		.page_size = PAGE,
+		.base = ((uint64_t)1 << 62) - 4 * PAGE,
+		.area_size = PAGE,
+	};
+
+	CHECK(fake_pages_init(&kernel, 1, 1, 0));
+	CHECK(fake_vmalloc_init(&kernel, &space));
+	CHECK(get(1) && get(1));
+	CHECK(!get(1));
+	end();
+}
+
 TEST(a_failed_area_takes_no_addresses)
 {
 	struct pcpu_fault fault = { 1, 1, 1, 1.0, 0 };
