@@ -16,11 +16,14 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from itertools import takewhile
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 from percpu_ffi import __version__
 from percpu_ffi.cli.messages import notify, silence
 from percpu_ffi.errors import PercpuError
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 # one line for each in --help
 COMMANDS = {

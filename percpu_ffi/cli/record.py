@@ -44,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "where tracefs is mounted, if not in the usual place"
     parser.add_argument("--tracefs", type=InputFile(), metavar="DIR", help=text)
     text = "what to run, with arguments"
-    parser.add_argument(
-        "command", type=str, nargs=argparse.REMAINDER, metavar="COMMAND", help=text
-    )
+    parser.add_argument("command", type=str, nargs=argparse.REMAINDER, metavar="COMMAND", help=text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -37,9 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"order of the rows, - for descending: a key of --cull, {', '.join(FIGURES)} "
         f"(-memory, which is -peak_bytes); write --sort=-KEY"
     )
-    parser.add_argument(
-        "--sort", type=str, default=DEFAULT_SORT, metavar="[+|-]KEY,...", help=text
-    )
+    parser.add_argument("--sort", type=str, default=DEFAULT_SORT, metavar="[+|-]KEY,...", help=text)
     for option, (what, order) in SORT_OPTIONS.items():
         text = f"sort by {what}: --sort={order}"
         parser.add_argument(option, dest="sort", action="store_const", const=order, help=text)
