@@ -50,14 +50,17 @@ class Area:
         Raises:
             IndexError: no such CPU.
             InvalidPointer: the area was freed.
-            ConfigError: the allocator maps no memory.
+            ConfigError: the allocator maps no memory, or ``cpu`` is not an integer.
 
         """
         self._check()
         cpus = len(self)
-        number = operator.index(cpu)
+        try:
+            number = operator.index(cpu)
+        except TypeError:
+            raise errors.wrong_type("cpu", cpu, "an integer") from None
         if not -cpus <= number < cpus:
-            raise IndexError(f"cpu {number}: this area has CPUs 0 to {cpus - 1}")
+            raise IndexError(f"cpu {errors.shown(cpu)}: this area has CPUs 0 to {cpus - 1}")
         # the map may have rounded a few bytes into the area: they are not the caller's
         view = self._allocator.view(self.ptr, number % cpus)[: self.size]
         # the view keeps the area from being freed; another thread may have freed it before

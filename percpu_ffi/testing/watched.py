@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 from percpu_ffi._util.integers import integer_buffer, integers
 from percpu_ffi._util.text import plural
 from percpu_ffi.area import Area
-from percpu_ffi.errors import InvalidPointer
+from percpu_ffi.errors import InvalidPointer, wrong_type
 
 if TYPE_CHECKING:
     from array import array
 
     from percpu_ffi.interface import PerCpu
+
+NEEDED = ("alloc", "free", "state", "counters")  # methods
 
 
 class Watched:
@@ -31,9 +33,14 @@ class Watched:
             ``state`` and ``counters`` alone.
         fill: whether areas are filled and checked; None: if the allocator has real memory.
 
+    Raises:
+        ConfigError: the allocator lacks a method.
+
     """
 
     def __init__(self, allocator: Any, *, fill: bool | None = None) -> None:
+        if not all(hasattr(allocator, name) for name in NEEDED):
+            raise wrong_type("allocator", allocator, f"an object with {', '.join(NEEDED)}")
         self.allocator = allocator
         config = getattr(allocator, "_config", None)
         can_fill = config is not None and config.memory == "mapped" and not config.quirks

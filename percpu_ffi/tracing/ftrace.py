@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from percpu_ffi._util.text import printable
-from percpu_ffi.errors import ClosedError, ConfigError, shown
+from percpu_ffi.errors import ClosedError, ConfigError, check_path, shown
 from percpu_ffi.tracing import event
 
 if TYPE_CHECKING:
@@ -217,6 +217,7 @@ class Tracing:
 def _opened(file: Any) -> Any:
     """Open a path, or check that text can be written to a file object."""
     if isinstance(file, str | os.PathLike):
+        check_path(file)
         return Path(file).open("w", encoding="utf-8", errors="backslashreplace")
     if isinstance(file, io.RawIOBase | io.BufferedIOBase) or "b" in getattr(file, "mode", ""):
         raise ConfigError(f"file {shown(file)}: a trace is text; open it without 'b'")
