@@ -123,9 +123,11 @@ static int build(struct pcpu *pcpu, const struct pcpu_config *config)
 		return -PCPU_E_CONFIG;
 	if (!fake_pages_init(kernel, geo->cpus,
 			     config->nodes ? config->nodes : 1,
-			     config->page_limit) ||
-	    !fake_vmalloc_init(kernel, &space))
+			     config->page_limit))
 		return -PCPU_E_HOST;
+	err = fake_vmalloc_init(kernel, &space);
+	if (err)
+		return err;
 
 	err = pcpu_setup_first_chunk(pcpu, &setup);
 	if (!err)

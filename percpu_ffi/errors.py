@@ -227,11 +227,29 @@ def not_a_pointer(pointer: Any) -> InvalidPointer:
 
 
 def out_of_memory(service: str, size: int, align: int) -> PercpuMemoryError:
-    """A kernel service failed while an area was allocated."""
+    """A kernel service failed while an area was allocated, or the first chunk set up (size 0)."""
+    number, unit = operator.index(size), "byte" if size == 1 else "bytes"
+    area = f"an area of {number} {unit} aligned to {operator.index(align)}"
+    what = area if number else "the first chunk"
     return PercpuMemoryError(
-        f"out of memory: {service} failed for an area of {operator.index(size)} bytes aligned to "
-        f"{operator.index(align)}; free areas, or raise the limit or clear the fault that was set",
+        f"out of memory: {service} failed for {what}; free areas, or raise the limit or clear the "
+        "fault that was set",
         service,
+    )
+
+
+def no_mappings_left() -> PercpuMemoryError:
+    """The system allows the process no more mappings, of which real memory needs many."""
+    try:
+        with open("/proc/sys/vm/max_map_count", encoding="ascii") as file:
+            limit = file.read().strip()
+    except OSError:
+        limit = "unknown"
+    return PercpuMemoryError(
+        f"the process has as many mappings as the system allows (vm.max_map_count, {limit}), and "
+        "real memory needs about two for each CPU and chunk; raise the limit as root with `sysctl "
+        "-w vm.max_map_count=1000000`, or use fewer CPUs, or memory='none' (--memory none)",
+        "map",
     )
 
 

@@ -60,12 +60,13 @@ static bool reserve(struct fake_kernel *kernel, const struct fake_space *space)
  * @kernel: the kernel, its host ready
  * @space: its properties
  *
- * Return: false when the host refuses the reservation.
+ * Return: 0, or -PCPU_E_HOST or -PCPU_E_MAPPINGS: the host refuses.
  */
-bool fake_vmalloc_init(struct fake_kernel *kernel,
-		       const struct fake_space *space)
+int fake_vmalloc_init(struct fake_kernel *kernel,
+		      const struct fake_space *space)
 {
 	struct fake_vmalloc *vmalloc = &kernel->vmalloc;
+	int err;
 
 	memset(vmalloc, 0, sizeof(*vmalloc));
 	list_init(&vmalloc->areas);
@@ -75,13 +76,13 @@ bool fake_vmalloc_init(struct fake_kernel *kernel,
 	vmalloc->start = space->base + space->first_block;
 	vmalloc->end = UNMAPPED_END;
 	if (!space->mapped)
-		return true;
-	if (!reserve(kernel, space))
-		return false;
-	if (host_prime(&kernel->host, vmalloc->host, (size_t)space->page_size))
-		return true;
+		return 0;
+	if (reserve(kernel, space) &&
+	    host_prime(&kernel->host, vmalloc->host, (size_t)space->page_size))
+		return 0;
+	err = host_refusal(&kernel->host, -PCPU_E_HOST);
 	fake_vmalloc_exit(kernel);
-	return false;
+	return err;
 }
 
 /* release the whole space, with all areas */
@@ -207,15 +208,15 @@ static struct host_range range_of(const struct fake_kernel *kernel,
  * @size: bytes, whole pages
  * @cpu: whose unit they are in
  *
- * Return: false when the host refuses.
+ * Return: 0, or what host_map() returns.
  */
-bool fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
-		   int cpu)
+int fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
+		  int cpu)
 {
 	struct host_range range;
 
 	if (!kernel->vmalloc.host)
-		return true;
+		return 0;
 	range = range_of(kernel, addr, size, cpu);
 	return host_map(&kernel->host, &range);
 }
@@ -226,13 +227,13 @@ bool fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
  * @size: bytes, whole pages
  * @cpu: whose unit they are in
  *
- * Return: false when page tables cannot be had.
+ * Return: 0, -(PCPU_E_NOMEM + PCPU_MAP), or -PCPU_E_MAPPINGS.
  */
-bool fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
-			   uint64_t size, int cpu)
+int fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
+			  uint64_t size, int cpu)
 {
 	if (fake_should_fail(&kernel->faults, PCPU_MAP))
-		return false;
+		return -(PCPU_E_NOMEM + PCPU_MAP);
 	return fake_map_boot(kernel, addr, size, cpu);
 }
 
