@@ -288,8 +288,10 @@ static void close_locked(struct pcpu *pcpu)
 	pcpu_unlock(pcpu);
 	if (!leaks.areas)
 		return;
-	snprintf(text, sizeof(text), "closed with %" PRId64 " areas of %" PRId64
-		 " bytes still allocated", leaks.areas, leaks.bytes);
+	snprintf(text, sizeof(text), "closed with %" PRId64 " area%s of %" PRId64
+		 " byte%s still allocated", leaks.areas,
+		 leaks.areas == 1 ? "" : "s", leaks.bytes,
+		 leaks.bytes == 1 ? "" : "s");
 	fake_log_text(&pcpu->kernel.log, PCPU_LOG_LEAK, text);
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
+from percpu_ffi._util.text import plural
 
 if TYPE_CHECKING:
     from percpu_ffi.interface import PerCpu
@@ -39,7 +40,8 @@ class Area:
 
     def __repr__(self) -> str:
         freed = ", freed" if self._freed.locked() else ""
-        return f"<Area {self.ptr:#x}, {self.size} bytes on {len(self)} CPUs{freed}>"
+        size, cpus = plural(self.size, "byte", ""), plural(len(self), "CPU", "")
+        return f"<Area {self.ptr:#x}, {size} on {cpus}{freed}>"
 
     def __len__(self) -> int:
         return self._allocator.cpus

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.arguments import TRACE, add_repeatable
 from percpu_ffi.cli.files import InputFile, OutputFile
@@ -109,7 +110,7 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
         difference = lockstep(makers, trace, compare=args.compare, progress=progress)
     if difference:
         return _show(args, makers, difference)
-    print(f"{', '.join(makers)}: {len(trace):,} operations, no difference")
+    print(f"{', '.join(makers)}: {plural(len(trace), 'operation')}, no difference")
     return 0
 
 

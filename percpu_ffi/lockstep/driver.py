@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.errors import (
     ConfigError,
     check_progress,
@@ -251,7 +252,7 @@ def _check_arguments(named: Mapping[str, object], compare: Collection[str]) -> N
     check_type("compare", compare, Iterable, f"some of {', '.join(ASPECTS)}")
     if len(named) < 2:
         raise ConfigError(
-            f"lockstep of {len(named)} allocators: two or more are needed, such as "
+            f"lockstep of {plural(len(named), 'allocator')}: two or more are needed, such as "
             '{"port": Allocator, "model": Model}'
         )
     if unknown := [aspect for aspect in compare if aspect not in ASPECTS]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.errors import ConfigError, check_type
 from percpu_ffi.testing.watched import Watched
@@ -162,8 +163,8 @@ class Sweeper:
         allocator.inject(service, None)
         made = allocator.counters()[service] - before
         assert made >= nth, (
-            f"the workload made {made} calls of {service}, and {self.calls[service]} in its first "
-            "run; its calls have to be the same in every run"
+            f"the workload made {plural(made, 'call', '')} of {service}, and "
+            f"{self.calls[service]} in its first run; its calls have to be the same in every run"
         )
         failed = Counter({service: 1 if times == 1 else made - nth + 1})
 

@@ -140,16 +140,18 @@ class Watched:
             AssertionError: something is left.
 
         """
-        live = [f"{ptr:#x} ({size} bytes)" for ptr, size in self.sizes.items()]
+        live = [f"{ptr:#x} ({plural(size, 'byte', '')})" for ptr, size in self.sizes.items()]
         more = ", ..." if len(live) > 5 else ""
         assert not live, f"{plural(len(live), 'live area')}: {', '.join(live[:5])}{more}"
         self.check()
         chunks = self.allocator.state().chunks
-        assert len(chunks) <= 2, f"{len(chunks) - 1} chunks are left in addition to the first"
+        more = plural(len(chunks) - 1, "chunk", "")
+        assert len(chunks) <= 2, f"{more} left in addition to the first"
         for chunk in chunks:
             used = sum(-size for size in chunk.map if size < 0)
             static = self.allocator.static_size if chunk.id == 0 and chunk.map else 0
-            assert used == static, f"{used - static} bytes of chunk {chunk.id} are in use"
+            left = plural(used - static, "byte", "")
+            assert used == static, f"{left} of chunk {chunk.id} in use"
 
     def _add(self, ptr: int, size: int) -> None:
         self.sizes[ptr] = size

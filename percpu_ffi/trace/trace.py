@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import NoneType
 from typing import TYPE_CHECKING, Any, overload
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.errors import (
     ConfigError,
     TraceError,
@@ -190,7 +191,8 @@ class Trace:
 
     def __repr__(self) -> str:
         stats = self.stats
-        return f"<Trace, {stats.allocs} allocations, {stats.frees} frees, {self.slots} at a time>"
+        allocs, frees = plural(stats.allocs, "allocation", ""), plural(stats.frees, "free", "")
+        return f"<Trace, {allocs}, {frees}, {self.slots} at a time>"
 
     def __len__(self) -> int:
         return len(self._data.ops) // OP.size
@@ -267,7 +269,8 @@ def _notes(times: Iterable[int], n: int) -> bytearray:
                 line=number,
             ) from None
     if len(column) != n:
-        raise TraceError(f"{len(column)} times for {n} operations; give one for each")
+        given, needed = plural(len(column), "time", ""), plural(n, "operation", "")
+        raise TraceError(f"{given} for {needed}; give one for each")
     notes = bytearray(b"\xff") * (n * NOTE.size)
     memoryview(notes).cast("Q")[::2] = memoryview(column)
     return notes

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from percpu_ffi._util.text import printable
+from percpu_ffi._util.text import plural, printable
 from percpu_ffi.errors import ClosedError, ConfigError, check_path, shown
 from percpu_ffi.tracing import event
 
@@ -136,7 +136,7 @@ class Tracing:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Tracing, {self.events} events{', closed' if self.closed else ''}>"
+        return f"<Tracing, {plural(self.events, 'event', '')}{', closed' if self.closed else ''}>"
 
     def call(self) -> AbstractContextManager[None]:
         """Return the context of a call of the allocator; its lines are written at its end."""
