@@ -120,7 +120,7 @@ static int provide_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 {
 	int pages = pcpu_pfn_up(&pcpu->geo, setup->present);
 	uint64_t size = (uint64_t)pages << pcpu->geo.page_shift;
-	int i, cpu;
+	int i, cpu, err;
 
 	for (i = 0; i < pages; i++) {
 		int got = fake_alloc_boot_pages(&pcpu->kernel, pcpu->geo.cpus);
@@ -137,8 +137,9 @@ static int provide_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
 		uint64_t addr = pcpu_chunk_addr(pcpu, chunk, cpu, 0);
 
-		if (!fake_map_boot(&pcpu->kernel, addr, size, cpu))
-			return -(PCPU_E_NOMEM + PCPU_MAP);
+		err = fake_map_boot(&pcpu->kernel, addr, size, cpu);
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -148,8 +149,8 @@ static int provide_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
  * @pcpu: geometry and kernel are set up
  * @setup: the arguments
  *
- * Return: 0, -PCPU_E_HOST, -(PCPU_E_NOMEM + PCPU_MAP), or with hooks
- * -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE).
+ * Return: 0, -PCPU_E_HOST, -(PCPU_E_NOMEM + PCPU_MAP), -PCPU_E_MAPPINGS, or with
+ * hooks -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE).
  */
 int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 {

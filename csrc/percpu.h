@@ -94,7 +94,9 @@ enum pcpu_service {
  * enum pcpu_error - why a call was refused or failed (returned negated)
  *
  * PCPU_E_NOMEM + service means that this service failed, for example
- * PCPU_E_NOMEM + PCPU_ALLOC_PAGE: no page frame was left.
+ * PCPU_E_NOMEM + PCPU_ALLOC_PAGE: no page frame was left.  PCPU_E_MAPPINGS
+ * takes the place of PCPU_E_NOMEM + PCPU_MAP, and of PCPU_E_HOST in
+ * pcpu_create(), if the host has memory but the process has too many mappings.
  */
 enum pcpu_error {
 	PCPU_E_SIZE = 1,	/* size is 0, negative or above 16 pages */
@@ -117,7 +119,8 @@ enum pcpu_error {
 	PCPU_E_NULL,		/* a required pointer is NULL */
 	PCPU_E_BUSY,		/* called by a hook or signal handler inside a call */
 	PCPU_E_HOOKS,		/* some hooks of a group are missing */
-	PCPU_E_NOMEM = 32	/* + enum pcpu_service */
+	PCPU_E_NOMEM = 32,	/* + enum pcpu_service */
+	PCPU_E_MAPPINGS = PCPU_E_NOMEM + PCPU_NR_SERVICES /* vm.max_map_count */
 };
 
 /* how the first chunk is set up; see pcpu_create() */
@@ -195,7 +198,8 @@ struct pcpu_config {
  * the host for address space; plus the static area's pages.
  * Return: the allocator, or NULL with @error one of -PCPU_E_NULL,
  * -PCPU_E_VERSION, -PCPU_E_HOOKS, -PCPU_E_CONFIG, -PCPU_E_HOST,
- * -(PCPU_E_NOMEM + PCPU_MAP), or with hooks -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE).
+ * -PCPU_E_MAPPINGS, -(PCPU_E_NOMEM + PCPU_MAP), or with hooks
+ * -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE).
  */
 struct pcpu *pcpu_create(const struct pcpu_config *config, int *error);
 
@@ -231,7 +235,8 @@ void pcpu_destroy(struct pcpu *pcpu);
  * Cost: a search among the free ranges of the fullest chunks that may hold it,
  * and clearing @size bytes for each CPU; rarely mapping a page, or a new chunk.
  * Return: the per-CPU pointer, or -PCPU_E_SIZE, -PCPU_E_ALIGN,
- * -PCPU_E_CLOSED, or -(PCPU_E_NOMEM + the service that failed).
+ * -PCPU_E_CLOSED, -PCPU_E_MAPPINGS, or -(PCPU_E_NOMEM + the service that
+ * failed).
  */
 int64_t pcpu_alloc(struct pcpu *pcpu, int64_t size, int64_t align);
 

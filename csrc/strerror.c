@@ -51,6 +51,8 @@ static const char *const meanings[] = {
 	[PCPU_E_NOMEM + PCPU_GET_VM_AREA] = "out of memory: get_vm_area failed",
 	[PCPU_E_NOMEM + PCPU_ALLOC_PAGE] = "out of memory: alloc_page failed",
 	[PCPU_E_NOMEM + PCPU_MAP] = "out of memory: map failed",
+	[PCPU_E_MAPPINGS] = ("the process has vm.max_map_count mappings: raise "
+			     "that limit, or use fewer CPUs or no memory"),
 };
 
 const char *pcpu_service_name(int service)

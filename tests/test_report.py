@@ -325,7 +325,7 @@ class TestRefusals:
 
     def test_trace_is_not_written_over(self, capsys: pytest.CaptureFixture[str]) -> None:
         Trace.from_ops([("alloc", 1, 8, 4)]).save("a.svg")
-        assert "that is the trace itself" in self.refused(capsys, "a.svg", "--svg", "./a.svg")
+        assert "that is the file of TRACE" in self.refused(capsys, "a.svg", "--svg", "./a.svg")
         assert len(Trace.load("a.svg")) == 1
 
     # the second one replaced the first, and both were reported as written

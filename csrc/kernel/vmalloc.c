@@ -58,10 +58,11 @@ static bool reserve(struct fake_kernel *kernel, const struct fake_space *space)
  * @kernel: the kernel, its host ready
  * @space: its properties
  *
- * Return: false when the host refuses; then too, fake_vmalloc_exit() is due.
+ * Return: 0, or -PCPU_E_HOST or -PCPU_E_MAPPINGS: the host refuses; then too,
+ * fake_vmalloc_exit() is due.
  */
-bool fake_vmalloc_init(struct fake_kernel *kernel,
-		       const struct fake_space *space)
+int fake_vmalloc_init(struct fake_kernel *kernel,
+		      const struct fake_space *space)
 {
 	struct fake_vmalloc *vmalloc = &kernel->vmalloc;
 
@@ -73,10 +74,12 @@ bool fake_vmalloc_init(struct fake_kernel *kernel,
 		.end = UNMAPPED_END,
 	};
 	list_init(&vmalloc->areas);
-	return !space->mapped ||
-	       (reserve(kernel, space) &&
-		host_prime(&kernel->host, vmalloc->host,
-			   (size_t)space->page_size));
+	if (!space->mapped ||
+	    (reserve(kernel, space) &&
+	     host_prime(&kernel->host, vmalloc->host,
+			(size_t)space->page_size)))
+		return 0;
+	return host_refusal(&kernel->host, -PCPU_E_HOST);
 }
 
 /* release the whole space, with all areas */
@@ -202,15 +205,15 @@ static struct host_range range_of(const struct fake_kernel *kernel,
  * @size: bytes, whole pages
  * @cpu: whose unit they are in
  *
- * Return: false when the host refuses.
+ * Return: 0, or what host_map() returns.
  */
-bool fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
-		   int cpu)
+int fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
+		  int cpu)
 {
 	struct host_range range;
 
 	if (!kernel->vmalloc.host)
-		return true;
+		return 0;
 	range = range_of(kernel, addr, size, cpu);
 	return host_map(&kernel->host, &range);
 }
@@ -221,13 +224,13 @@ bool fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
  * @size: bytes, whole pages
  * @cpu: whose unit they are in
  *
- * Return: false when page tables cannot be had.
+ * Return: 0, -(PCPU_E_NOMEM + PCPU_MAP), or -PCPU_E_MAPPINGS.
  */
-bool fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
-			   uint64_t size, int cpu)
+int fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
+			  uint64_t size, int cpu)
 {
 	if (fake_should_fail(&kernel->faults, PCPU_MAP))
-		return false;
+		return -(PCPU_E_NOMEM + PCPU_MAP);
 	return fake_map_boot(kernel, addr, size, cpu);
 }
 

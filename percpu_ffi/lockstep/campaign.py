@@ -9,17 +9,28 @@ import operator
 import os
 import time
 from collections import deque
+from collections.abc import Iterable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
+from numbers import Real
 from pathlib import Path
 from random import Random
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.integers import integer
-from percpu_ffi.errors import ConfigError, PercpuError, shown
+from percpu_ffi.errors import (
+    ConfigError,
+    PercpuError,
+    check_path,
+    check_progress,
+    check_type,
+    shown,
+    wrong_type,
+)
 from percpu_ffi.lockstep.driver import ASPECTS, Factory, describe_error, run
 from percpu_ffi.lockstep.random_traces import Mix, random_setup, random_trace
 from percpu_ffi.lockstep.worker_pool import WorkerPool
@@ -27,7 +38,7 @@ from percpu_ffi.model import Model
 from percpu_ffi.trace.operations import checked_setup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator
 
     from percpu_ffi.lockstep.difference import Difference
     from percpu_ffi.trace import Trace
@@ -107,17 +118,23 @@ class Campaign:
                     "needed"
                 )
             object.__setattr__(self, name, value)
+        check_type("factories", self.factories, Mapping, "a mapping of names to allocators")
+        check_type("mix", self.mix, Mix, "a Mix")
+        check_type("compare", self.compare, Iterable, f"some of {', '.join(ASPECTS)}")
+        check_type("faults", self.faults, Real, "a share from 0 to 1 of the cases")
         if not 0 <= self.faults <= 1:
-            raise ConfigError(f"faults={self.faults}: a share from 0 to 1 of the cases is needed")
+            raise wrong_type("faults", self.faults, "a share from 0 to 1 of the cases")
         object.__setattr__(self, "setup", checked_setup(self.setup))
 
     def case(self, number: int) -> Trace:
         """Make one of the traces, with its set-up.
 
         Raises:
-            ConfigError: no set-up fits the given arguments.
+            ConfigError: no set-up fits the given arguments, or ``number`` is not an integer.
 
         """
+        if integer(number) is None:
+            raise wrong_type("number", number, "an integer")
         rng = Random(f"{self.seed}:{number}")
         faults = rng.random() < self.faults
         return random_trace(rng, self._setup(rng), self.length, faults=faults, mix=self.mix)
@@ -159,6 +176,10 @@ class Campaign:
             OSError: the file cannot be written.
 
         """
+        check_type("executor", executor, (Executor, NoneType), "an Executor, or None,")
+        check_progress(progress)
+        if state is not None:
+            check_path(state)
         totals, done = self._resume(state)
         self._save(state, totals, done)
         if progress:

@@ -6,7 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from percpu_ffi.errors import ConfigError, without_warnings
+from percpu_ffi._util.text import plural
+from percpu_ffi.errors import (
+    ConfigError,
+    check_progress,
+    check_type,
+    not_an_operation,
+    shown,
+    without_warnings,
+)
 from percpu_ffi.lockstep.difference import Difference
 from percpu_ffi.trace import Key, Op, Trace
 
@@ -62,8 +70,13 @@ class Driver:
             if difference := self.look([""] * len(self.allocators)):
                 return difference
             for op in ops:
-                if op[0] == "inject":
-                    _check_methods(self.allocators, ("inject",))
+                match op:
+                    case ("inject", _, _):
+                        _check_methods(self.allocators, ("inject",))
+                    case ("alloc", _, _, _) | ("free", _):
+                        pass
+                    case _:
+                        raise not_an_operation(op)
                 self.done.append(op)
                 pairs = zip(self.allocators.values(), self.live, strict=True)
                 answers = [_answer(allocator, live, op) for allocator, live in pairs]
@@ -128,9 +141,13 @@ def drive(
     Returns: the first difference, or None.
 
     Raises:
-        ConfigError: there are too few allocators, or one lacks a method.
+        ConfigError: there are too few allocators, or one lacks a method, or an argument is of a
+            wrong type.
+        TraceError: one of ``ops`` is not an operation.
 
     """
+    check_type("ops", ops, Iterable, "an iterable of operations")
+    check_progress(progress)
     return Driver(allocators, compare).run(ops, progress)
 
 
@@ -160,6 +177,8 @@ def run(
     progress: Callable[[int], object] | None = None,
 ) -> tuple[Difference | None, int]:
     """As :func:`lockstep`; also return the number of operations that failed in all allocators."""
+    check_type("trace", trace, Trace, "a Trace")
+    check_progress(progress)
     _check_arguments(factories, compare)
     allocators: dict[str, AllocatorLike] = {}
     refusals: list[BaseException] = []
@@ -229,13 +248,15 @@ def _shown(answer: int | str) -> str:
 
 
 def _check_arguments(named: Mapping[str, object], compare: Collection[str]) -> None:
+    check_type("allocators", named, Mapping, "a mapping of names to allocators")
+    check_type("compare", compare, Iterable, f"some of {', '.join(ASPECTS)}")
     if len(named) < 2:
         raise ConfigError(
-            f"lockstep of {len(named)} allocators: two or more are needed, such as "
+            f"lockstep of {plural(len(named), 'allocator')}: two or more are needed, such as "
             '{"port": Allocator, "model": Model}'
         )
-    if unknown := set(compare) - set(ASPECTS):
-        raise ConfigError(f"compare={sorted(unknown)}: choose from {', '.join(ASPECTS)}")
+    if unknown := [aspect for aspect in compare if aspect not in ASPECTS]:
+        raise ConfigError(f"compare={shown(unknown)}: choose from {', '.join(ASPECTS)}")
 
 
 def _check_methods(allocators: Mapping[str, object], compare: Collection[str]) -> None:

@@ -9,12 +9,13 @@ shortened.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._util.integers import integer
 from percpu_ffi.config import FAULT_SITES
-from percpu_ffi.errors import ConfigError, shown
+from percpu_ffi.errors import ConfigError, check_type, shown, wrong_type
 from percpu_ffi.trace import Op, Trace
 from percpu_ffi.trace.operations import checked_fault
 
@@ -86,12 +87,20 @@ class Mix:
 
     def __post_init__(self) -> None:
         for name in ("sizes", "aligns"):
-            numbers = [integer(number) for number in getattr(self, name)]
+            given = getattr(self, name)
+            check_type(name, given, Iterable, "a sequence of integers")
+            numbers = [integer(number) for number in given]
             if None in numbers:
-                raise ConfigError(f"{name}={shown(getattr(self, name))}: integers are needed")
+                raise ConfigError(f"{name}={shown(given)}: integers are needed")
             object.__setattr__(self, name, tuple(numbers))
-        plans = tuple((site, checked_fault(site, plan)) for site, plan in self.plans)
-        object.__setattr__(self, "plans", plans)
+        try:
+            plans = [(site, plan) for site, plan in self.plans]
+        except (TypeError, ValueError):
+            raise wrong_type(
+                "plans", self.plans, "a sequence of pairs, a service and a mapping,"
+            ) from None
+        checked = tuple((site, checked_fault(site, plan)) for site, plan in plans)
+        object.__setattr__(self, "plans", checked)
 
 
 def random_trace(

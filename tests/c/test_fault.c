@@ -282,7 +282,7 @@ static unsigned int failed_services(struct fake_kernel *kernel)
 	failed |= (unsigned int)(!small && !zeroed) << PCPU_KMALLOC;
 	failed |= (unsigned int)!large << PCPU_VMALLOC;
 	failed |= (unsigned int)!fake_alloc_page(kernel, 0) << PCPU_ALLOC_PAGE;
-	failed |= (unsigned int)!fake_map_kernel_range(kernel, 4096, 4096, 0)
+	failed |= (unsigned int)!!fake_map_kernel_range(kernel, 4096, 4096, 0)
 		  << PCPU_MAP;
 	if (area)
 		fake_free_vm_area(kernel, area);
@@ -304,7 +304,7 @@ TEST(only_the_named_service_fails)
 
 	memset(&kernel, 0, sizeof(kernel));
 	CHECK(fake_pages_init(&kernel, 1, 1, 0));
-	CHECK(fake_vmalloc_init(&kernel, &space));
+	CHECK(!fake_vmalloc_init(&kernel, &space));
 	CHECK(failed_services(&kernel) == 0);
 	for (size_t i = 0; i < sizeof(sites) / sizeof(sites[0]); i++) {
 		CHECK(!fake_fault_arm(&kernel.faults, sites[i], &fault));

@@ -567,7 +567,7 @@ TEST(the_last_unpin_after_destroy_reports_live_areas)
 	CHECK(!creator.log[0]);
 	pcpu_unpin(&pin);
 	CHECK(!strcmp(creator.log,
-		      "1: closed with 1 areas of 24 bytes still allocated\n"));
+		      "1: closed with 1 area of 24 bytes still allocated\n"));
 }
 
 /* one hook of a group is removed from a complete table */

@@ -105,10 +105,15 @@ TEST(out_of_memory_names_the_service)
 	}
 }
 
+TEST(too_many_mappings_names_the_limit)
+{
+	CHECK(strstr(pcpu_strerror(-PCPU_E_MAPPINGS), "vm.max_map_count"));
+}
+
 TEST(any_other_number_is_unknown)
 {
 	static const int codes[] = { PCPU_E_HOOKS + 1, PCPU_E_NOMEM - 1,
-		PCPU_E_NOMEM + PCPU_KFREE, PCPU_E_NOMEM + PCPU_NR_SERVICES,
+		PCPU_E_NOMEM + PCPU_KFREE, PCPU_E_MAPPINGS + 1,
 		INT32_MIN, INT32_MAX };
 
 	for (int i = 0; i < 6; i++)
