@@ -13,6 +13,15 @@ function paint() {
         model[name] = style.getPropertyValue(`--${key}`).trim()
 }
 
+// a picture has nothing for the keyboard; bokeh's charts have shadow roots
+function skipOnTab(root) {
+    for (const element of root.querySelectorAll("*")) {
+        if (element.tabIndex >= 0) element.tabIndex = -1
+        if (element.shadowRoot) skipOnTab(element.shadowRoot)
+    }
+}
+
+for (const picture of document.querySelectorAll("[role=img]")) skipOnTab(picture)
 paint()
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     paint()

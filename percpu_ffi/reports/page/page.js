@@ -142,8 +142,9 @@ fill(table, shown.map(({site, chunks, alone, areas, bytes}) => {
 }))
 setText("more-pins", all.length > shown.length ? `and ${number(all.length - shown.length)} more.` :
     all.length ? "" : "No area is live at this moment.")
-fill(document.getElementById("lanes"), u.chunk.map((chunk, i) =>
-    [`chunk ${chunk}`, number(u.count[i]), number(u.used[i]), number(u.held[i]), u.pinned_by[i]]))
+fill(document.getElementById("lanes"),
+     [...row_of].sort(([one], [other]) => one - other).map(([chunk, i]) => [
+         `chunk ${chunk}`, ...[u.count[i], u.used[i], u.held[i]].map(number), u.pinned_by[i]]))
 
 const which = done === worst ? "worst moment: " : done === peak ? "peak of live bytes: " : ""
 const when = `${which}${timed ? `${spoken(seconds)}, ` : ""}${counted(done, "operation")} done`
