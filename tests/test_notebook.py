@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from operator import mul
 from xml.etree import ElementTree
 
+import pytest
 from conftest import Kind, Make
 
 from percpu_ffi import ChunkState, State
-from percpu_ffi.drawing import picture
+from percpu_ffi.drawing import COLOURS, FREE, HELD, picture
 
 LONG = ChunkState(1, 40_000, 4, (-4, 4) * 10_000, 32_768, False, (2,) * 20)
 
@@ -81,8 +83,9 @@ def test_a_picture_has_a_bar_for_each_chunk(tiny: Make) -> None:
 def test_a_picture_stays_small() -> None:
     many = State(((),), (LONG,) * 1000)
     assert len(LONG._repr_html_()) < 4_000
-    assert len(many._repr_html_()) < 100_000
-    assert "and 976 more chunks" in many._repr_html_()
+    html = many._repr_html_()
+    assert len(html) < 100_000
+    assert "and 976 more chunks" in html
     mixed = ChunkState(1, 0, 0, (-64, 64) * 512, 1024, False, (1, 0) * 5000)
     assert len(mixed._repr_html_()) < 40_000
 
@@ -91,6 +94,37 @@ def test_picture_needs_no_other_files(kind: Kind) -> None:
     with kind() as a:
         html = a._repr_html_()
     assert not any(word in html for word in ("http", "<script", "<link", "url("))
+
+
+def test_a_picture_is_described_and_fits_a_narrow_page(tiny: Make) -> None:
+    # It was 640 pixels wide on a phone, too, and nothing for a screen reader.
+    with tiny() as a:
+        a.alloc(8)
+        (chunk,) = a.state().chunks
+        (svg,) = parsed(chunk._repr_html_()).findall("svg")
+    assert svg.get("role") == "img"
+    assert svg.get("aria-label") == chunk.summary()
+    assert svg.get("viewBox") == f"0 0 {svg.get('width')} {svg.get('height')}"
+    assert "max-width:100%" in str(svg.get("style"))
+
+
+@pytest.mark.parametrize("below", [0, 255])
+def test_colours_are_readable_on_white_and_on_black(below: int) -> None:
+    # Free ranges were the brightest part of a picture on black.
+    def light(colour: str) -> float:
+        red, green, blue, *alpha = (int(colour[i : i + 2], 16) for i in range(1, len(colour), 2))
+        share = alpha[0] / 255 if alpha else 1
+        shown = (share * part + (1 - share) * below for part in (red, green, blue))
+        linear = (((part / 255 + 0.055) / 1.055) ** 2.4 for part in shown)
+        return sum(map(mul, (0.2126, 0.7152, 0.0722), linear)) + 0.05
+
+    background, free = light(f"#{3 * f'{below:02x}'}"), light(COLOURS[FREE][1])
+    for _, colour in (*COLOURS.values(), HELD):
+        if colour != COLOURS[FREE][1]:
+            assert max(light(colour) / free, free / light(colour)) > 1.5, colour
+    assert max(background / free, free / background) < 1.7
+    html = parsed(picture("title", [LONG], None, None))
+    assert all(span.text == "\N{BLACK SQUARE}" for span in html.iter("span"))  # text has no colour
 
 
 def test_a_title_is_escaped() -> None:

@@ -81,5 +81,3 @@ def sizes_table(timeline: Timeline) -> Table:
             for row in rows
         ],
     )
-
-
