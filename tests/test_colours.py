@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The colours of call sites are distinct, also for people who see fewer colours."""
+"""The colours are distinct, also for people who see fewer of them, and text can be read.
+
+Each test runs for the light and the dark scheme of the page.
+"""
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 
-from percpu_ffi.reports.colours import COLOURS, OTHERS, SITES
+from percpu_ffi.reports.colours import COLOURS, DARK, SITES
 
 np = pytest.importorskip("numpy")
 
@@ -38,10 +41,43 @@ def seen(colour: str, without: str) -> object:
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
+@pytest.mark.parametrize("scheme", [COLOURS, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("without", SEEN_WITHOUT)
-def test_colours_are_distinct(without: str) -> None:
+def test_colours_are_distinct(without: str, scheme: dict[str, str]) -> None:
     # Two of ten colours were equal without red cones, and two equalled the grey of all others.
-    shown = [*SITES, OTHERS, COLOURS["static"], COLOURS["free"]]
-    for one, other in combinations(shown, 2):
-        difference = np.linalg.norm(seen(one, without) - seen(other, without))  # type: ignore[operator]
+    keys = [*(f"site{i}" for i in range(len(SITES))), "others", "static", "free"]
+    for one, other in combinations(keys, 2):
+        difference = np.linalg.norm(seen(scheme[one], without) - seen(scheme[other], without))  # type: ignore[operator]
         assert difference > CLEAR, (one, other)
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio of WCAG 2, from 1 to 21."""
+    low, high = sorted(
+        0.05
+        + sum(
+            weight * (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4)
+            for weight, i in ((0.2126, 1), (0.7152, 3), (0.0722, 5))
+            for part in [int(colour[i : i + 2], 16) / 255]
+        )
+        for colour in (one, other)
+    )
+    return high / low
+
+
+@pytest.mark.parametrize("scheme", [COLOURS, DARK], ids=["light", "dark"])
+def test_text_and_parts_of_charts_can_be_read(scheme: dict[str, str]) -> None:
+    for text, below in (("ink", "paper"), ("ink", "back"), ("soft", "paper"), ("soft", "back"),
+                        ("bad", "paper"), ("peak", "paper")):  # fmt: skip
+        assert contrast(scheme[text], scheme[below]) >= 4.5, (text, below)
+    for line, below in (("live", "paper"), ("live", "held"), ("chunks", "paper"), ("pages", "paper"),
+                        ("cursor", "paper"), ("static", "free")):  # fmt: skip
+        assert contrast(scheme[line], scheme[below]) >= 2.5, (line, below)
+    ages = [scheme[f"age{i}"] for i in range(8)]
+    for one, other in pairwise([*ages, scheme["free"], scheme["paper"], scheme["back"]]):
+        assert contrast(one, other) > 1.03, (one, other)
+
+
+def test_schemes_have_the_same_colours() -> None:
+    assert COLOURS.keys() == DARK.keys()
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)

@@ -8,9 +8,11 @@ begins with the page as it opened, and ends without an error in the browser's lo
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,6 +87,11 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path: Path = tmp_path_factory.mktemp("report") / "netns.trace"
     recording = Trace.load(NETNS)
     rename_sites(recording)
+    # the call site of which the sentences about the worst moment speak
+    recording.kinds[:] = [
+        kind._replace(site=LONG.upper() if kind.site.startswith("sock_inuse") else kind.site)
+        for kind in recording.kinds
+    ]
     recording.save(path)
     return path
 
@@ -156,6 +163,17 @@ def columns(browser: Chrome, source: str, *names: str) -> list[tuple[Any, ...]]:
 
 def number(browser: Chrome, element: str) -> int:
     return int(browser.find_element("id", element).text.replace(",", ""))
+
+
+def active_drags(browser: Chrome) -> set[Any]:
+    """Return what a drag does in each chart that can be zoomed."""
+    drags: list[Any] = browser.execute_script("""
+    return [...Bokeh.documents[0]._all_models.values()].filter((model) =>
+        model.type === "Toolbar" && model.tools.some((tool) => tool.type === "BoxZoomTool"))
+        .map((toolbar) => toolbar.active_drag?.type ?? null)
+    """)
+    assert len(drags) == 4
+    return set(drags)
 
 
 def press(browser: Chrome, name: str) -> None:
@@ -268,15 +286,17 @@ def test_pages_have_the_figures_of_their_chunk(page: Chrome, timeline: Timeline)
     moment = timeline.moment_at(timeline.peak)
     check_moment(page, timeline, moment)
     patches = list(timeline.patches_at(moment))
+    used = {STATIC, *range(len(timeline.trace.kinds))}
     expected = {
         (
             chunk,
             sum(p.kind >= 0 for p in patches if p.chunk == chunk),
             sum(p.end - p.start for p in patches if p.chunk == chunk and p.kind == PAGES),
+            sum(p.end - p.start for p in patches if p.chunk == chunk and p.kind in used),
         )
         for chunk in {p.chunk for p in patches}
     }
-    assert set(columns(page, "pages", "chunk", "count", "held")) == expected
+    assert set(columns(page, "pages", "chunk", "count", "held", "used")) == expected
 
 
 def test_call_sites_that_pin_chunks_are_listed(page: Chrome, timeline: Timeline) -> None:
@@ -305,11 +325,45 @@ def test_click_on_a_call_site_highlights_its_areas(page: Chrome, timeline: Timel
     button.click()
     until(page, "return document.querySelector('#pins [aria-pressed=true]') !== null")
     alone = columns(page, "areas", "site", "fill")
-    others = {fill for site, fill in alone if site not in (name, "static area")}
-    assert others == {COLOURS["faint"]}
-    assert {row for row in alone if row[0] == name} == {row for row in everyone if row[0] == name}
+    kept = (name, "static area")
+    assert {fill for site, fill in alone if site not in kept} == {COLOURS["faint"]}
+    assert [row for row in alone if row[0] in kept] == [row for row in everyone if row[0] in kept]
     page.switch_to.active_element.click()  # the table was rebuilt, but the button has the focus
     assert columns(page, "areas", "site", "fill") == everyone
+
+
+def test_selected_call_site_stays_in_the_table(page: Chrome, timeline: Timeline) -> None:
+    worst, peak = map(timeline.moment_at, (timeline.worst, timeline.peak))
+    rows = [chunk_users(timeline, timeline.patches_at(moment)) for moment in (worst, peak)]
+    late = {row.name for row in rows[1][5:]}
+    name = printable(next(row.name for row in rows[0] if row.name in late))
+    buttons = page.find_elements("css selector", "#pins button")
+    next(b for b in buttons if b.get_property("textContent") == name).click()
+    press(page, "peak")
+    check_moment(page, timeline, peak)
+    buttons = page.find_elements("css selector", "#pins button")
+    assert [b.get_property("textContent") for b in buttons][5:] == [name]
+    assert page.find_element("id", "more-pins").text == f"and {len(rows[1]) - 6} more."
+
+
+def test_click_goes_to_the_nearest_moment(page: Chrome, timeline: Timeline) -> None:
+    chart = figures(page)[1]
+    right = int(0.2 * chart.rect["width"])
+    ActionChains(page).move_to_element_with_offset(chart, right, 0).click().perform()
+    check_moment(page, timeline, len(timeline.moments) - 1)  # the rest of the time has no other
+    seconds = timeline.x([moment.done for moment in timeline.moments])
+    i = next(i for i in range(1, len(seconds)) if seconds[i + 1] > seconds[i] > seconds[i - 1])
+    script = """
+    for (const model of Bokeh.documents[0]._all_models.values())
+        if (model.type === "CustomJS" && model.code.includes("best")) {
+            model.execute({x: arguments[0]})
+            return Number(document.getElementById("moment").value)
+        }
+    """
+    for share, moment in ((0.0, i), (0.4, i), (0.6, i + 1)):
+        at = seconds[i] + share * (seconds[i + 1] - seconds[i])
+        assert page.execute_script(script, at) == moment
+        check_moment(page, timeline, moment)
 
 
 def test_pointing_at_a_curve_shows_one_tooltip(page: Chrome) -> None:
@@ -325,6 +379,7 @@ def test_pointing_at_a_curve_shows_one_tooltip(page: Chrome) -> None:
 
 
 def test_wheel_scrolls_the_page(page: Chrome) -> None:
+    assert active_drags(page) == {"BoxZoomTool"}
     # Many chunks fill more than a screen, and their chart captured the wheel.
     chart = figures(page)[3]
     page.execute_script("arguments[0].scrollIntoView()", chart)
@@ -351,22 +406,61 @@ def test_small_area_can_be_seen(page: Chrome) -> None:
     assert line == "fill"
 
 
-def test_colours_by_age(page: Chrome) -> None:
-    before = {fill for (fill,) in columns(page, "areas", "fill")}
+def test_colours_by_age(page: Chrome, timeline: Timeline) -> None:
     press(page, "by age")
     until(page, "return document.getElementById('legend-site').hidden")
-    assert {fill for (fill,) in columns(page, "areas", "fill")} != before
+    found = {
+        (chunk, left): (fill, age)
+        for chunk, left, fill, age in columns(page, "areas", "chunk", "left", "fill", "age")
+    }
+    seconds = timeline.seconds
+    assert seconds is not None
+    for patch in timeline.patches_at(timeline.moment_at(timeline.worst)):
+        fill, age = found.get((patch.chunk, patch.start), ("", ""))
+        if patch.kind >= 0:
+            since = seconds[timeline.worst] - seconds[patch.born + 1]
+            halvings = int(-math.log2(since / seconds[-1]))
+            assert fill == COLOURS[f"age{max(7 - halvings, 0)}"]
+            assert age == (f"{1e3 * since:.2f} ms" if since >= 1e-3 else f"{1e6 * since:.0f} µs")
+        elif patch.kind == STATIC:
+            assert (fill, age) == (COLOURS["static"], "since the start")
 
 
 def test_axis_turns_to_operations(page: Chrome, timeline: Timeline) -> None:
-    press(page, "by operations")
-    until(
-        page,
-        f"""
-        const curves = Bokeh.documents[0].get_model_by_name("curves")
-        return curves.data.x[curves.data.x.length - 1] === {len(timeline.trace)}""",
-    )
-    check_moment(page, timeline, timeline.moment_at(timeline.worst))
+    script = """
+    const found = {}
+    for (const model of Bokeh.documents[0]._all_models.values())
+        if (model.type === "Span") (found[model.tags.length ? "marks" : "cursors"] ??= [])
+            .push(model.location)
+        else if (model.type === "Label") (found.labels ??= []).push([model.text, model.x])
+        else if (model.type === "Range1d" && model.reset_end === model.end && model.bounds)
+            (found.ends ??= []).push(model.bounds[1])
+    return found
+    """
+    peak, worst = timeline.peak, timeline.worst
+    for name, x in (
+        ("by operations", range(len(timeline.trace) + 1)),
+        ("by time", timeline.seconds or ()),
+    ):
+        press(page, name)
+        until(
+            page,
+            f"""
+            const curves = Bokeh.documents[0].get_model_by_name("curves")
+            return curves.data.x[curves.data.x.length - 1] === {x[-1]}""",
+        )
+        check_moment(page, timeline, timeline.moment_at(worst))
+        until(
+            page,
+            f"""
+            return [...Bokeh.documents[0]._all_models.values()].every((model) =>
+                model.type !== "Span" || model.tags.length || model.location === {x[worst]})""",
+        )
+        found = page.execute_script(script)
+        assert found["cursors"] == [x[worst]] * 3
+        assert set(found["marks"]) == {x[peak], x[worst]}
+        assert sorted(found["labels"]) == [["peak", x[peak]], ["worst", x[worst]]]
+        assert x[-1] in found["ends"]
 
 
 def test_numbers_are_those_of_replay(
@@ -382,6 +476,7 @@ def test_numbers_are_those_of_replay(
     assert shown.pop("utilisation_at_peak") == f"{expected['utilisation_at_peak']:.1%}"
     assert len(shown) == 10
     assert shown == {key: f"{expected[key]:,}" for key in shown}
+    assert "\nand 11 more.\n" in f"{page.find_element('tag name', 'main').text}\n"
 
 
 def test_no_width_scrolls_sideways(page: Chrome) -> None:
@@ -428,6 +523,7 @@ def test_slider_and_map_say_the_moment(page: Chrome, timeline: Timeline) -> None
         milliseconds = 1000 * timeline.seconds[done]
         when = f"{what}{milliseconds:.2f} milliseconds, {done:,} operations done"
         assert slider.get_attribute("aria-valuetext") == when
+        assert page.find_element("id", "now-when").text == f"{milliseconds:.2f} ms"
         areas = sum(p.kind >= 0 for p in timeline.patches_at(timeline.moment_at(done)))
         assert chunks.accessible_name == (
             f"The chunks, {when}: {timeline.curves.chunks[done]} chunks with {areas:,} areas, "
@@ -526,7 +622,7 @@ def test_keyboard_reaches_every_control_visibly(page: Chrome) -> None:
         if tag == "BODY":
             break
         assert outline != "none", tag
-        reached.append(tag)
+        reached += [tag] if tag != "DIV" else []  # a part that scrolls
     assert reached[:8] == ["axis", "SUMMARY", "moment", "by", "by", "to", "to", "colouring"]
     assert reached.count("BUTTON") == 5  # call sites
     assert reached.count("SUMMARY") == 3
@@ -547,25 +643,47 @@ def test_names_are_text_everywhere(page: Chrome, timeline: Timeline) -> None:
 
 
 def test_many_chunks_without_call_sites_and_times(browser: Chrome, tmp_path: Path) -> None:
-    setup = {"page_size": 64, "static_size": 64}  # units of 1 KiB
-    Trace.from_ops([("alloc", i, 1000, 8) for i in range(190)], setup=setup).save(tmp_path / "a")
+    setup = {"page_size": 64, "static_size": 64, "quirks": ["rollback"]}  # units of 1 KiB
+    ops: list[tuple[Any, ...]] = [
+        # the failure takes the last page of "a", in front of that of "c"
+        ("alloc", "a", 200, 4),
+        ("inject", "alloc_page", {"nth": 3}),
+        ("alloc", "b", 300, 4),
+        ("alloc", "c", 8, 64),
+        *(("alloc", i, 1000, 8) for i in range(190)),
+        # chunks on the lanes of others
+        *(("free", i) for i in range(10, 14)),
+        *(("alloc", i, 1000, 8) for i in range(10, 14)),
+    ]
+    Trace.from_ops(ops, setup=setup).save(tmp_path / "a")
+    touch = {"enabled": True, "maxTouchPoints": 1}
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", touch)
     open_page(browser, tmp_path / "a")
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    # a finger scrolls
+    assert active_drags(browser) == {None}
     assert browser.find_element("id", "legend-age").is_displayed()
     assert not browser.find_element("id", "legend-site").is_displayed()
+    browser.find_element("id", "moment").send_keys(Keys.END)
+    until(browser, f"return document.getElementById('now-done').textContent === '{len(ops)}'")
     ages = {age for (age,) in columns(browser, "areas", "age")}
-    assert ages == {f"{age} operations" for age in range(190)} | {"since the start"}
+    assert {"since the start", "0 operations", f"{len(ops) - 1} operations"} <= ages
+    assert f"{len(ops)} operations" not in ages
     spoken = browser.find_element("id", "moment").get_attribute("aria-valuetext")
-    assert spoken.endswith("190 operations done")
-    axis = browser.find_elements("name", "axis")
-    assert [radio.is_enabled() for radio in axis] == [False, False]
+    assert spoken.endswith(f"{len(ops)} operations done")
+    assert [radio.is_enabled() for radio in browser.find_elements("name", "axis")] == [False] * 2
+    # pages with a hole: 4 of 64 bytes, and one
+    first = columns(browser, "pages", "chunk", "left", "right", "held")[:2]
+    assert first == [(0, 0, 256, 320), (0, 320, 384, 320)]
     # names of chunks do not cover each other
     script = """
     for (const model of Bokeh.documents[0]._all_models.values())
         if (model.type === "FixedTicker" && model.ticks.length > 5) return model.ticks
     """
-    ticks = browser.execute_script(script)
+    ticks = sorted(browser.execute_script(script))
     assert len(ticks) >= 90
-    assert figures(browser)[3].rect["height"] / len(ticks) > 12  # pixels, the height of a name
+    lane = figures(browser)[3].rect["height"] / 191
+    assert all((high - low) * lane > 12 for low, high in pairwise(ticks))  # the height of a name
     assert errors(browser) == []
 
 
