@@ -355,10 +355,9 @@ def test_click_goes_to_the_nearest_moment(page: Chrome, timeline: Timeline) -> N
     i = next(i for i in range(1, len(seconds)) if seconds[i + 1] > seconds[i] > seconds[i - 1])
     script = """
     for (const model of Bokeh.documents[0]._all_models.values())
-        if (model.type === "CustomJS" && model.code.includes("best")) {
-            model.execute({x: arguments[0]})
-            return Number(document.getElementById("moment").value)
-        }
+        if (model.type === "CustomJS" && model.code.includes("best"))
+            return model.execute({x: arguments[0]}).then(() =>
+                Number(document.getElementById("moment").value))
     """
     for share, moment in ((0.0, i), (0.4, i), (0.6, i + 1)):
         at = seconds[i] + share * (seconds[i + 1] - seconds[i])
