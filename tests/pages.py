@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests of pages share: a parser of HTML, and hostile names of call sites."""
+"""What the tests of pages share: a parser of HTML, hostile names of call sites, contrast."""
 
 from __future__ import annotations
 
@@ -27,6 +27,20 @@ def rename_sites(trace: Trace, names: tuple[str, ...] = NAMES) -> None:
     old = sorted({kind.site for kind in trace.kinds})
     new = dict(zip(old, names, strict=False))
     trace.kinds[:] = [kind._replace(site=new.get(kind.site, kind.site)) for kind in trace.kinds]
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio of WCAG 2, from 1 to 21."""
+    low, high = sorted(
+        0.05
+        + sum(
+            weight * (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4)
+            for weight, i in ((0.2126, 1), (0.7152, 3), (0.0722, 5))
+            for part in [int(colour[i : i + 2], 16) / 255]
+        )
+        for colour in (one, other)
+    )
+    return high / low
 
 
 @dataclass(eq=False)

@@ -31,7 +31,7 @@ from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, Patch, Timeline, _pa
 from percpu_ffi.reports.axes import bytes_label
 from percpu_ffi.reports.bench_chart import plot
 from percpu_ffi.reports.colours import COLOURS, OTHERS, SITES, site_keys
-from percpu_ffi.reports.page import MOST_SITES, _ages, _legend, _notes, _plots
+from percpu_ffi.reports.page import _ages, _legend, _notes, _plots
 from percpu_ffi.reports.page.tables import curves_table, sizes_table
 from percpu_ffi.reports.size_chart import plot_sizes
 from percpu_ffi.reports.still import make_still
@@ -64,9 +64,9 @@ def timeline() -> Timeline:
 class TestThinnedCurves:
     """Curves are drawn with some items of each bucket of the x axis."""
 
-    LIVE = [0, 5, 9, 9, 1, 4, 4, 7, 3, 3, 8, 2, 6, 6, 0, 0, 9, 5, 5, 4]
-    PAGES = [1, 1, 2, 2, 9, 4, 4, 4, 4, 4, 4, 7, 7, 4, 4, 3, 3, 3, 0, 3]
-    CHUNKS = [1, 1, 1, 2, 2, 2, 3, 3, 2, 2, 2, 2, 5, 2, 2, 2, 2, 1, 1, 1]
+    LIVE = (0, 5, 9, 9, 1, 4, 4, 7, 3, 3, 8, 2, 6, 6, 0, 0, 9, 5, 5, 4)
+    PAGES = (1, 1, 2, 2, 9, 4, 3, 5, 4, 4, 4, 7, 7, 4, 4, 3, 3, 3, 0, 3)
+    CHUNKS = (1, 1, 1, 2, 2, 2, 3, 1, 2, 2, 2, 2, 5, 2, 2, 2, 2, 1, 1, 1)
 
     @pytest.mark.parametrize(
         "seconds", [None, [i**3 / 1000 for i in range(20)]], ids=["operations", "seconds"]
@@ -361,7 +361,7 @@ class TestPictures:
             for bar in bars
         ]
         assert colours == [*SITES, OTHERS]  # the first ten
-        assert [label.get_text() for label in drawn[0].axes[5].get_yticklabels()][0] == "site 11"
+        assert drawn[0].axes[5].get_yticklabels()[0].get_text() == "site 11"
 
     def test_distributions_are_cumulative(self, drawn: list[Any], tmp_path: Path) -> None:
         ops = [("alloc", 1, 16, 8), ("alloc", 2, 16, 4), ("free", 1), ("alloc", 3, 100, 8)]

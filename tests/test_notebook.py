@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from operator import mul
 from xml.etree import ElementTree
 
 import pytest
 from conftest import Kind, Make
+from pages import contrast
 
 from percpu_ffi import ChunkState, State
-from percpu_ffi.drawing import COLOURS, FREE, HELD, picture
+from percpu_ffi.drawing import COLOURS, FREE, HELD, MIXED, STATIC, USED, picture
 
 LONG = ChunkState(1, 40_000, 4, (-4, 4) * 10_000, 32_768, False, (2,) * 20)
 
@@ -111,18 +111,16 @@ def test_a_picture_is_described_and_fits_a_narrow_page(tiny: Make) -> None:
 @pytest.mark.parametrize("below", [0, 255])
 def test_colours_are_readable_on_white_and_on_black(below: int) -> None:
     # Free ranges were the brightest part of a picture on black.
-    def light(colour: str) -> float:
-        red, green, blue, *alpha = (int(colour[i : i + 2], 16) for i in range(1, len(colour), 2))
-        share = alpha[0] / 255 if alpha else 1
-        shown = (share * part + (1 - share) * below for part in (red, green, blue))
-        linear = (((part / 255 + 0.055) / 1.055) ** 2.4 for part in shown)
-        return sum(map(mul, (0.2126, 0.7152, 0.0722), linear)) + 0.05
+    def shown(colour: str) -> str:
+        parts = [int(colour[i : i + 2], 16) for i in range(1, len(colour), 2)]
+        share = parts[3] / 255 if parts[3:] else 1.0
+        return "#" + "".join(f"{round(share * p + (1 - share) * below):02x}" for p in parts[:3])
 
-    background, free = light(f"#{3 * f'{below:02x}'}"), light(COLOURS[FREE][1])
-    for _, colour in (*COLOURS.values(), HELD):
-        if colour != COLOURS[FREE][1]:
-            assert max(light(colour) / free, free / light(colour)) > 1.5, colour
-    assert max(background / free, free / background) < 1.7
+    free = shown(COLOURS[FREE][1])
+    for kind in (STATIC, USED, MIXED):
+        assert contrast(shown(COLOURS[kind][1]), free) > 1.5
+    assert contrast(HELD[1], shown("#00000000")) > 3
+    assert contrast(free, shown("#00000000")) < 1.7
     html = parsed(picture("title", [LONG], None, None))
     assert all(span.text == "\N{BLACK SQUARE}" for span in html.iter("span"))  # text has no colour
 

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 from conftest import FORK, NETNS, TINY
-from pages import LONG, NAMES, OWNED, Page, rename_sites
+from pages import LONG, NAMES, Page, rename_sites
 
 from percpu_ffi import Allocator, Trace
 from percpu_ffi.analysis.curves import thinned
@@ -265,16 +265,10 @@ class TestFiles:
     def test_page_into_a_pipe(self, tmp_path: Path) -> None:
         pytest.importorskip("bokeh")
         Trace.from_ops([("alloc", 1, 8, 4)]).save(tmp_path / "t")
-        command = [
-            sys.executable,
-            "-m",
-            "percpu_ffi",
-            "report",
-            tmp_path / "t",
-            "-o",
-            "/dev/stdout",
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        command = [sys.executable, "-m", "percpu_ffi", "report", str(tmp_path / "t")]
+        done = subprocess.run(
+            [*command, "-o", "/dev/stdout"], capture_output=True, text=True, check=True
+        )
         assert done.stdout.startswith("<!DOCTYPE html>")
 
     def test_trace_without_sites_and_times(self, tmp_path: Path) -> None:
@@ -496,7 +490,7 @@ class TestPage:
         tables = page.all("table")
         assert len(tables) == 5
         for table in tables:
-            assert [e.text for e in page.all("caption") if e.parents[-1] is table][0]
+            assert next(e.text for e in page.all("caption") if e.parents[-1] is table)
             (scroller,) = [e for e in table.parents if e.attributes.get("class", "")[:4] == "wide"]
             assert scroller.attributes["tabindex"] == "0"  # the keyboard scrolls it
             for cell in page.all("th"):
@@ -514,7 +508,7 @@ class TestPage:
             list(page.table(table))
             for table in page.all("table")
             if table.inside("details")
-            and (chart := table.inside("figure"))
+            and table.inside("figure")
             and len(list(page.table(table))) > 1
         )
         live, stranded = timeline.curves.live, timeline.stranded

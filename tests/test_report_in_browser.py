@@ -321,7 +321,7 @@ def test_click_on_a_call_site_highlights_its_areas(page: Chrome, timeline: Timel
     until(page, "return document.querySelectorAll('#pins tr').length === 5")
     everyone = columns(page, "areas", "site", "fill")
     button = page.find_elements("css selector", "#pins button")[2]
-    name = shown_name(button.get_property("textContent"))
+    name = shown_name(str(button.get_property("textContent")))
     button.click()
     until(page, "return document.querySelector('#pins [aria-pressed=true]') !== null")
     alone = columns(page, "areas", "site", "fill")
@@ -437,10 +437,11 @@ def test_axis_turns_to_operations(page: Chrome, timeline: Timeline) -> None:
     return found
     """
     peak, worst = timeline.peak, timeline.worst
-    for name, x in (
-        ("by operations", range(len(timeline.trace) + 1)),
-        ("by time", timeline.seconds or ()),
-    ):
+    axes: dict[str, Any] = {
+        "by operations": range(len(timeline.trace) + 1),
+        "by time": timeline.seconds,
+    }
+    for name, x in axes.items():
         press(page, name)
         until(
             page,
@@ -669,7 +670,7 @@ def test_many_chunks_without_call_sites_and_times(browser: Chrome, tmp_path: Pat
     assert {"since the start", "0 operations", f"{len(ops) - 1} operations"} <= ages
     assert f"{len(ops)} operations" not in ages
     spoken = browser.find_element("id", "moment").get_attribute("aria-valuetext")
-    assert spoken.endswith(f"{len(ops)} operations done")
+    assert str(spoken).endswith(f"{len(ops)} operations done")
     assert [radio.is_enabled() for radio in browser.find_elements("name", "axis")] == [False] * 2
     # pages with a hole: 4 of 64 bytes, and one
     first = columns(browser, "pages", "chunk", "left", "right", "held")[:2]

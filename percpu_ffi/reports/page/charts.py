@@ -171,7 +171,8 @@ class Charts:
                 self.marks.append(span)
             label = Label(
                 x=at, y=height * top, text=text, text_font_size="12px", text_font_style="bold",
-                background_fill_alpha=0.75, text_align="right" if late else "left", x_offset=-4 if late else 4, tags=tags,
+                background_fill_alpha=0.75, text_align="right" if late else "left",
+                x_offset=-4 if late else 4, tags=tags,
             )  # fmt: skip
             self.paint(label, "text_color", colour)
             self.paint(label, "background_fill_color", "paper")
