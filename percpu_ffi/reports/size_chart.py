@@ -48,7 +48,8 @@ def plot_sizes(named: Mapping[str, Distribution], path: str | Path) -> None:
     if len(named) <= MOST_NAMES:
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
-    save_plot(figure, path)
+    title = "Cumulative distributions of the sizes of allocations, and of live areas at the peak: "
+    save_plot(figure, path, title + ", ".join(named))
 
 
 def _cumulative(counts: Counter[Request]) -> tuple[list[int], list[float]]:
