@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "bench/measure.h"
+#include "kernel/kernel.h"
 #include "small.h"
 
 #define HANDLES	4
@@ -72,6 +73,13 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+TEST(the_clock_is_that_of_the_host_in_nanoseconds)
+{
+	uint64_t before = now_ns(), ns = ktime_get_ns();
+
+	CHECK(before <= ns && ns <= now_ns());
 }
 
 TEST(the_time_is_that_of_the_loop)

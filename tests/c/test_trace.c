@@ -328,7 +328,7 @@ TEST(other_lines_are_ignored)
 		"\tffffffff81000000 pcpu_alloc+0x1 ([kernel.kallsyms])\n"
 		"no event at all\n"));
 	CHECK(stats.lines == 7);
-	CHECK(stats.events == 0 && nr_ops == 0);
+	CHECK(stats.events == 0 && nr_ops == 0 && stats.lost == 0);
 	done();
 }
 
