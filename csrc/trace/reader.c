@@ -216,13 +216,14 @@ static int count_place(struct pcpu_trace_reader *reader,
 		return 0;
 	chunk = (struct kernel_chunk *)reader->chunks.data + index;
 	if (!chunk->pages) {
-		chunk->pages = calloc(MAX_EXTENT / KERNEL_PAGE / 64,
+		chunk->pages = calloc((size_t)MAX_EXTENT / KERNEL_PAGE / 64,
 				      sizeof(*chunk->pages));
 		if (!chunk->pages)
 			return -PCPU_T_HOST;
 		reader->stats.kernel_chunks++;
 	}
-	for (page = line->offset / KERNEL_PAGE; page * KERNEL_PAGE < end; page++) {
+	for (page = line->offset / KERNEL_PAGE; page * KERNEL_PAGE < end;
+	     page++) {
 		uint64_t *word = &chunk->pages[page / 64];
 		uint64_t bit = (uint64_t)1 << page % 64;
 

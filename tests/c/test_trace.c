@@ -328,7 +328,7 @@ TEST(other_lines_are_ignored)
 		"\tffffffff81000000 pcpu_alloc+0x1 ([kernel.kallsyms])\n"
 		"no event at all\n"));
 	CHECK(stats.lines == 7);
-	CHECK(stats.events == 0 && nr_ops == 0);
+	CHECK(stats.events == 0 && nr_ops == 0 && stats.lost == 0);
 	done();
 }
 
@@ -635,6 +635,10 @@ TEST(the_last_line_needs_no_newline)
 	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=00000000bbbb0000\n"
 			 FT_FREE "ptr=00000000bbbb0000"));
 	CHECK(nr_ops == 2 && stats.lines == 2);
+	/* it is read once */
+	CHECK(!pcpu_trace_finish(reader));
+	read_results();
+	CHECK(nr_ops == 2 && stats.lines == 2);
 	CHECK(!read_text(""));
 	CHECK(nr_ops == 0 && stats.lines == 0);
 	done();
@@ -649,6 +653,7 @@ static void check_refused(const char *text, int error, uint64_t line,
 	CHECK(field ? stop.field && !strcmp(stop.field, field) : !stop.field);
 	/* the error is permanent */
 	CHECK(pcpu_trace_feed(reader, "\n", 1) == -error);
+	CHECK(pcpu_trace_feed(reader, "", 0) == -error);
 	CHECK(pcpu_trace_finish(reader) == -error);
 	read_results();
 	CHECK(stop.line == line);
@@ -950,7 +955,7 @@ TEST(a_null_reader_is_an_error_and_has_no_results)
 	pcpu_trace_stats(NULL, &stats);
 	CHECK(stats.lines == 0 && stats.kinds == 0);
 	pcpu_trace_stop(NULL, &stop);
-	CHECK(stop.error == PCPU_T_NULL);
+	CHECK(stop.error == PCPU_T_NULL && !stop.line && !stop.field);
 	pcpu_trace_reader_free(NULL);
 }
 

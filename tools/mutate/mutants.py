@@ -45,8 +45,10 @@ BODY = re.compile(r"^\{$.*?^\}$", re.DOTALL | re.MULTILINE)  # kernel style: a f
 TABLE = re.compile(
     r"^(?:static|const)\b[^;{}()]*(?:\{[^{}]*\}[^;{}()]*)?=(.*?);$", re.DOTALL | re.M
 )
+# no flags that are only defined or not, no assembler; see the first lines for likely()
+NO_MACRO = r"(?:_GNU_SOURCE|(?:un)?likely|PCPU_RSEQ_\w+)\b"
 MACRO = re.compile(
-    r"^#define[ \t]+(?!_GNU_SOURCE\b|(?:un)?likely\b)\w+(?:\([^)\n]*\))?"
+    rf"^#define[ \t]+(?!{NO_MACRO})\w+(?:\([^)\n]*\))?"
     r"(?:[ \t]|\\\n)+([^\s\\](?:\\\n|[^\n])*)",
     re.MULTILINE,
 )
@@ -177,6 +179,8 @@ def token_mutants(tokens: list[Token], i: int) -> Iterator[Replacement]:
     is_operand = re.match(r"[\w)\]]", before) and before != "return"
     if text == before == "!":
         return  # as without the first one
+    if text == "*" and tokens[i + 1].text in {")", "*"}:
+        return  # of a type
     if before == "[" and tokens[max(i - 4, 0)].text == "sizeof":
         return  # the size of any item
     news: Iterable[str] = SWAPS.get(text) or (BINARY if is_operand else UNARY).get(text, ())

@@ -15,7 +15,7 @@ from pathlib import Path
 CC = os.environ.get("CC", "cc")
 # uninitialised variables hold the same rubbish in every run, and there are fewer random operations
 COMPILE = ["-std=c11", "-fPIC", "-pthread", "-Icsrc", "-DFEW_OPERATIONS"]
-COMPILE += ["-ftrivial-auto-var-init=pattern", "-w"]
+COMPILE += ["-ftrivial-auto-var-init=pattern"]
 # not a program: a `return` left out, arguments of other types
 COMPILE += [f"-Werror={name}" for name in ("return-type", "int-conversion")]
 COMPILE += ["-Werror=incompatible-pointer-types", "-Werror=implicit-function-declaration"]
