@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+SHOWN = 200  # characters of a value in a message
+
 _E = TypeVar("_E", bound=Exception)
 
 
@@ -126,11 +128,18 @@ class PercpuWarning(RuntimeWarning):
 
 
 def shown(value: Any) -> str:
-    """Return a value's repr for a message, also of an integer too long to be printed."""
+    """Return a value's repr for a message: of a long one the start, also of one without."""
     try:
-        return repr(value)
+        text = repr(value)
     except ValueError:
         return f"<{type(value).__name__} with a number of over 4,300 digits>"
+    except Exception:
+        return object.__repr__(value)
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _index(value: Any) -> int | None:

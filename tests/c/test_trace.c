@@ -378,6 +378,37 @@ TEST(the_memory_that_the_kernel_used_is_measured)
 	done();
 }
 
+/*
+ * 4 KiB pages of one chunk, in groups of 16; each is counted once:
+ *
+ *	|0 ... 14|15|16|17|18 ... 31|32 ...
+ *	         |##|##|##|			off 61440, 3 pages
+ *	            |##|##|##|			off 65536, 3 pages
+ */
+TEST(a_page_that_several_areas_touch_is_counted_once)
+{
+	CHECK(!read_text(
+		FT_ALLOC "size=12288 align=8 base_addr=a off=61440 ptr=1\n"
+		FT_ALLOC "size=12288 align=8 base_addr=a off=65536 ptr=2\n"));
+	CHECK(stats.kernel_pages == 4);
+	CHECK(!read_text(
+		FT_ALLOC "size=65536 align=8 base_addr=a off=4095 ptr=1\n"
+		FT_ALLOC "size=65536 align=8 base_addr=b off=4096 ptr=2\n"));
+	CHECK(stats.kernel_pages == 17 + 16 && stats.kernel_chunks == 2);
+	CHECK(stats.kernel_extent == 4096 + 65536);
+	done();
+}
+
+/* no kernel allocates more than 64 KiB at a time */
+TEST(an_area_larger_than_any_kernels_is_not_counted)
+{
+	CHECK(!read_text(FT_ALLOC "size=65537 align=8 base_addr=a off=0 ptr=1\n"));
+	CHECK(stats.allocs == 1);
+	CHECK(stats.kernel_chunks == 0 && stats.kernel_pages == 0);
+	CHECK(stats.kernel_extent == 0);
+	done();
+}
+
 TEST(an_offset_out_of_range_is_not_counted)
 {
 	CHECK(!read_text(FT_ALLOC "size=8 align=8 base_addr=a "
