@@ -20,12 +20,11 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import reduce
 from itertools import accumulate, chain, pairwise
 from math import gcd
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi.errors import TraceError, shown
@@ -41,9 +40,10 @@ from percpu_ffi.trace.operations import (
     checked_fault,
     checked_setup,
 )
-from percpu_ffi.trace.source import BLOCK
+from percpu_ffi.trace.source import BLOCK, Limit, Pieces
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from percpu_ffi.trace.source import Blocks
@@ -59,15 +59,6 @@ WORDS = 1 << 64  # times and figures are unsigned ones
 DAMAGED = (  # exceptions of reading arbitrary bytes
     struct.error, ValueError, LookupError, TypeError, OverflowError, RecursionError, zlib.error,
 )  # fmt: skip
-
-
-class Limit(NamedTuple):
-    """The most bytes that may come out of a file."""
-
-    floor: int
-    """Bytes of any file."""
-    factor: int
-    """Bytes for each byte of the file."""
 
 
 # of a file that was compressed once more: JSON of consecutive numbers shrinks to 1/70
@@ -116,6 +107,8 @@ def read_file(blocks: Blocks) -> Operations:
     """
     try:
         return _read_file(blocks)
+    except TraceError:
+        raise
     except DAMAGED as error:
         raise TraceError(
             f"the file is cut or damaged ({error}); save it again", blocks.name
@@ -123,7 +116,7 @@ def read_file(blocks: Blocks) -> Operations:
 
 
 def _read_file(blocks: Blocks) -> Operations:
-    data = _Pieces(_limited(blocks, blocks, CONTENTS))
+    data = Pieces(blocks.limited(blocks, CONTENTS))
     magic = data.take(len(MAGIC))
     (length,) = LENGTH.unpack(data.take(LENGTH.size))
     text = data.take(length)
@@ -136,7 +129,7 @@ def _read_file(blocks: Blocks) -> Operations:
             f"{sys.byteorder}-endian; load the kernel's text and save it here",
             blocks.name,
         )
-    rows = _Pieces(_limited(_inflate(data), blocks, ROWS))
+    rows = Pieces(blocks.limited(_inflate(data), ROWS))
     operations.ops = _columns(rows, n, OP.size)
     if magic == NOTED:
         operations.notes = _columns(rows, n, NOTE.size)
@@ -145,41 +138,6 @@ def _read_file(blocks: Blocks) -> Operations:
         raise ValueError(f"more than {n} operations")
     _check_references(operations)
     return operations
-
-
-class _Pieces:
-    """Blocks of bytes that are read in other pieces."""
-
-    def __init__(self, blocks: Iterable[bytes]) -> None:
-        self._blocks = iter(blocks)
-        self._rest = memoryview(b"")
-
-    def take(self, n: int) -> bytearray:
-        """Return the next ``n`` bytes, fewer at the end."""
-        taken = bytearray()
-        while len(taken) < n:
-            self._rest = self._rest or memoryview(next(self._blocks, b""))
-            if not self._rest:
-                break
-            part = self._rest[: n - len(taken)]
-            taken += part
-            self._rest = self._rest[len(part) :]
-        return taken
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Return what was not taken."""
-        yield bytes(self._rest)
-        yield from self._blocks
-
-
-def _limited(parts: Iterable[bytes], blocks: Blocks, limit: Limit) -> Iterator[bytes]:
-    """Return the parts as long as they are not much more than the file that they come from."""
-    total = 0
-    for part in parts:
-        total += len(part)
-        if total > limit.floor + limit.factor * blocks.taken:
-            raise ValueError("it expands to far more than a trace does")
-        yield part
 
 
 def _inflate(data: Iterable[bytes]) -> Iterator[bytes]:
@@ -215,7 +173,7 @@ def _check_references(operations: Operations) -> None:
             raise LookupError("an operation has a key without a name")
 
 
-def _columns(rows: _Pieces, n: int, size: int) -> bytearray:
+def _columns(rows: Pieces, n: int, size: int) -> bytearray:
     """Undo :func:`_rows` for ``n`` structures: put each row in its place."""
     data = bytearray()
     for i in range(size):

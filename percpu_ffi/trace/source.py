@@ -10,10 +10,10 @@ from __future__ import annotations
 import gzip
 import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, NamedTuple, Protocol
 
 from percpu_ffi.errors import TraceError
 
@@ -22,6 +22,15 @@ XZ_MEMORY = 128 << 20  # bytes of a decoder; files of `xz -9` need half of them
 
 GZIP_MAGIC = b"\x1f\x8b"
 XZ_MAGIC = b"\xfd7zXZ\0"
+
+
+class Limit(NamedTuple):
+    """The most bytes that may come out of a file."""
+
+    floor: int
+    """Bytes of any file."""
+    factor: int
+    """Bytes for each byte of the file."""
 
 
 class Blocks:
@@ -60,6 +69,20 @@ class Blocks:
         if self._progress:
             self._progress(len(data))
         return data
+
+    def limited(self, parts: Iterable[bytes], limit: Limit) -> Iterator[bytes]:
+        """Return what was decompressed, up to the limit.
+
+        Raises:
+            ValueError: there is more.
+
+        """
+        total = 0
+        for part in parts:
+            total += len(part)
+            if total > limit.floor + limit.factor * self.taken:
+                raise ValueError("it expands to far more than a trace does")
+            yield part
 
     def _next(self) -> bytes:
         try:
@@ -113,6 +136,32 @@ class _XzFile:
         self._input = stream
         self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY)
         return True
+
+
+class Pieces:
+    """Blocks of bytes that are read in other pieces."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        """Read from ``blocks``."""
+        self._blocks = iter(blocks)
+        self._rest = memoryview(b"")
+
+    def take(self, n: int) -> bytearray:
+        """Return the next ``n`` bytes, fewer at the end."""
+        taken = bytearray()
+        while len(taken) < n:
+            self._rest = self._rest or memoryview(next(self._blocks, b""))
+            if not self._rest:
+                break
+            part = self._rest[: n - len(taken)]
+            taken += part
+            self._rest = self._rest[len(part) :]
+        return taken
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return what was not taken."""
+        yield bytes(self._rest)
+        yield from self._blocks
 
 
 @contextmanager
