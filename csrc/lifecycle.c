@@ -326,7 +326,8 @@ void pcpu_destroy(struct pcpu *pcpu)
 
 	if (!pcpu || !pcpu_lock_take(&pcpu->lock))
 		return;
-	wait = pcpu->nr_pins > 0;
+	/* the log function may call this again, from within destroy_now() */
+	wait = pcpu->nr_pins > 0 || pcpu->last_unpin;
 	pcpu->last_unpin = destroy_now;
 	pcpu_lock_drop(&pcpu->lock);
 	if (!wait)

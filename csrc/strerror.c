@@ -46,6 +46,7 @@ static const char *const meanings[] = {
 	[PCPU_E_NULL] = "a required pointer is NULL",
 	[PCPU_E_BUSY] = "called inside a call, by a hook or a signal handler",
 	[PCPU_E_HOOKS] = "some hooks of a group are missing",
+	[PCPU_E_IN_USE] = "the pin is in use: unpin it first",
 	[PCPU_E_NOMEM + PCPU_KMALLOC] = "out of memory: kmalloc failed",
 	[PCPU_E_NOMEM + PCPU_VMALLOC] = "out of memory: vmalloc failed",
 	[PCPU_E_NOMEM + PCPU_GET_VM_AREA] = "out of memory: get_vm_area failed",

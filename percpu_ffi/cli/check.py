@@ -179,7 +179,7 @@ def _makers(args: argparse.Namespace) -> dict[str, Factory]:
 def _setup(text: str) -> dict[str, Any]:
     try:
         return checked_setup(json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
@@ -187,5 +187,5 @@ def _plan(text: str) -> tuple[str, dict[str, Any]]:
     site, _, plan = text.partition("=")
     try:
         return site, checked_fault(site, json.loads(plan))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None

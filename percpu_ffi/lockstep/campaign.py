@@ -243,7 +243,7 @@ class Campaign:
             totals = Totals(geometries=set(map(str, saved["totals"]["geometries"])))
             for name in FIGURES:
                 setattr(totals, name, operator.index(saved["totals"][name]))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(
                 f"{os.fspath(state)} holds no campaign ({describe_error(error)}); name another "
                 "file, or remove it"

@@ -47,8 +47,10 @@ if TYPE_CHECKING:
 
 MAX_KEY = (1 << 64) - 1
 
-# binary recordings that a tool converts to text
+# binary files that a tool converts to text
 BINARY = {
+    b"BZh": "this is compressed by bzip2: run `bunzip2` and read the result",
+    b"\x28\xb5\x2f\xfd": "this is compressed by zstd: run `unzstd` and read the result",
     b"PERFILE2": "this is perf's own file: run `perf script > FILE` and read that",
     b"\x17\x08\x44tracing": "this is trace-cmd's own file: run `trace-cmd report > FILE`, "
     "read that",

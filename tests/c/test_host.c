@@ -358,7 +358,9 @@ static int read_events(struct pcpu_trace_reader *reader)
 TEST(a_reader_without_memory_stops_permanently)
 {
 	struct pcpu_trace_reader *reader;
+	struct pcpu_trace_stats stats;
 	struct pcpu_trace_stop stop;
+	size_t nr_ops;
 	int err, n;
 
 	host_fail(HOST_ALLOC, 0, 1);
@@ -373,6 +375,9 @@ TEST(a_reader_without_memory_stops_permanently)
 		CHECK(err == -PCPU_T_HOST);
 		pcpu_trace_stop(reader, &stop);
 		CHECK(stop.error == PCPU_T_HOST && !stop.field);
+		pcpu_trace_ops(reader, &nr_ops);
+		pcpu_trace_stats(reader, &stats);
+		CHECK(stats.allocs + stats.frees == nr_ops);
 		CHECK(read_events(reader) == -PCPU_T_HOST);
 		pcpu_trace_reader_free(reader);
 	}
@@ -390,6 +395,7 @@ TEST(an_orphan_free_in_an_unknown_chunk_needs_memory)
 
 	for (n = 0; ; n++) {
 		struct pcpu_trace_reader *reader = pcpu_trace_reader_new();
+		struct pcpu_trace_stats stats;
 		size_t nr_notes, nr_ops;
 		int err;
 
@@ -398,7 +404,9 @@ TEST(an_orphan_free_in_an_unknown_chunk_needs_memory)
 		host_fail(HOST_ALLOC, 0, 0);
 		pcpu_trace_ops(reader, &nr_ops);
 		pcpu_trace_notes(reader, &nr_notes);
+		pcpu_trace_stats(reader, &stats);
 		CHECK(nr_ops == (size_t)!err && nr_notes == nr_ops);
+		CHECK(stats.frees == nr_ops);
 		pcpu_trace_reader_free(reader);
 		if (!err)
 			break;

@@ -44,7 +44,7 @@ TEST(an_unknown_service_has_no_name)
 
 TEST(every_code_has_a_message_of_its_own)
 {
-	for (int a = 0; a <= PCPU_E_HOOKS; a++) {
+	for (int a = 0; a <= PCPU_E_IN_USE; a++) {
 		CHECK(strcmp(pcpu_strerror(-a), "unknown error"));
 		for (int b = 0; b < a; b++)
 			CHECK(strcmp(pcpu_strerror(-a), pcpu_strerror(-b)));
@@ -112,7 +112,7 @@ TEST(too_many_mappings_names_the_limit)
 
 TEST(any_other_number_is_unknown)
 {
-	static const int codes[] = { PCPU_E_HOOKS + 1, PCPU_E_NOMEM - 1,
+	static const int codes[] = { PCPU_E_IN_USE + 1, PCPU_E_NOMEM - 1,
 		PCPU_E_NOMEM + PCPU_KFREE, PCPU_E_MAPPINGS + 1,
 		INT32_MIN, INT32_MAX };
 

@@ -447,7 +447,7 @@ TEST(the_pages_of_large_chunks_are_counted_once)
 	for (int i = 0; i < 200; i++) {
 		unsigned int chunk = pick(2), first = pick(PAGES - 70);
 		unsigned int offset = first * 4096 + (pick(2) ? 0 : pick(4096));
-		unsigned int size = pick(2) ? 4096 * pick(66) : 1 + pick(5000);
+		unsigned int size = pick(2) ? 4096 * pick(17) : 1 + pick(5000);
 
 		if (i == 0) {	/* up to the end */
 			offset = (PAGES - 1) * 4096;
@@ -467,6 +467,37 @@ TEST(the_pages_of_large_chunks_are_counted_once)
 	CHECK(stats.kernel_pages == pages);
 	CHECK(stats.kernel_extent == extent);
 	CHECK(stats.kernel_chunks == 2);
+	done();
+}
+
+/*
+ * 4 KiB pages of one chunk, in groups of 16; each is counted once:
+ *
+ *	|0 ... 14|15|16|17|18 ... 31|32 ...
+ *	         |##|##|##|			off 61440, 3 pages
+ *	            |##|##|##|			off 65536, 3 pages
+ */
+TEST(a_page_that_several_areas_touch_is_counted_once)
+{
+	CHECK(!read_text(
+		FT_ALLOC "size=12288 align=8 base_addr=a off=61440 ptr=1\n"
+		FT_ALLOC "size=12288 align=8 base_addr=a off=65536 ptr=2\n"));
+	CHECK(stats.kernel_pages == 4);
+	CHECK(!read_text(
+		FT_ALLOC "size=65536 align=8 base_addr=a off=4095 ptr=1\n"
+		FT_ALLOC "size=65536 align=8 base_addr=b off=4096 ptr=2\n"));
+	CHECK(stats.kernel_pages == 17 + 16 && stats.kernel_chunks == 2);
+	CHECK(stats.kernel_extent == 4096 + 65536);
+	done();
+}
+
+/* no kernel allocates more than 64 KiB at a time */
+TEST(an_area_larger_than_any_kernels_is_not_counted)
+{
+	CHECK(!read_text(FT_ALLOC "size=65537 align=8 base_addr=a off=0 ptr=1\n"));
+	CHECK(stats.allocs == 1);
+	CHECK(stats.kernel_chunks == 0 && stats.kernel_pages == 0);
+	CHECK(stats.kernel_extent == 0);
 	done();
 }
 
