@@ -156,7 +156,7 @@ def _index(value: Any) -> int | None:
 
 def wrong_type(name: str, value: Any, needed: str) -> ConfigError:
     """An argument is of a wrong type; ``needed`` is what it may be, as in "a Trace"."""
-    return ConfigError(f"{name} {shown(value)}: {needed} is needed")
+    return ConfigError(f"{name}={shown(value)}: {needed} is needed")
 
 
 def check_type(name: str, value: Any, kind: Any, needed: str) -> None:
