@@ -156,7 +156,7 @@ def _index(value: Any) -> int | None:
 
 def wrong_type(name: str, value: Any, needed: str) -> ConfigError:
     """An argument is of a wrong type; ``needed`` is what it may be, as in "a Trace"."""
-    return ConfigError(f"{name} {shown(value)}: {needed} is needed")
+    return ConfigError(f"{name}={shown(value)}: {needed} is needed")
 
 
 def check_type(name: str, value: Any, kind: Any, needed: str) -> None:
@@ -181,15 +181,15 @@ def check_progress(progress: Any) -> None:
 
 
 def check_path(path: Any) -> None:
-    """Check that ``path`` can be the name of a file, as text.
+    """Check that ``path`` can be the name of a file, as text: not empty, without NUL.
 
     Raises:
         ConfigError: it cannot.
 
     """
     name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    if not isinstance(name, str) or "\0" in name:
-        raise wrong_type("path", path, "a str or Path without NUL characters")
+    if not name or not isinstance(name, str) or "\0" in name:
+        raise wrong_type("path", path, "a str or Path, not empty and without NUL characters,")
 
 
 # --- set-up, requests and pointers

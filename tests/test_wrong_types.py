@@ -33,7 +33,7 @@ class Shy:
 
 
 WRONG: list[Any] = [
-    *(None, "x", "a\0b", b"x", 1.5, -1, 10**5000, object(), len, Shy()),
+    *(None, "", "x", "a\0b", b"x", 1.5, -1, 10**5000, object(), len, Shy()),
     *(["x"], [["x"]], {"x": 1}, range(10**4)),
 ]
 LONGEST = 600  # characters of a message

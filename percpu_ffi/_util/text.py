@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Sequence
 
@@ -60,6 +59,8 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     Names come from recordings: unprintable characters become ``?``, and a ``'`` is put before
     what a spreadsheet takes for a formula.
     """
+    import csv  # noqa: PLC0415 - most commands print none
+
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)

@@ -84,6 +84,7 @@ def _make_parser(requested: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="percpu-ffi",
         description="The first dynamic per-CPU allocator of Linux, in userspace.",
+        epilog="The exit status is 2 for trouble, 130 after Ctrl-C.",
     )
     parser.add_argument("--version", action="version", version=f"percpu-ffi {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

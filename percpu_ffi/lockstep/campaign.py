@@ -3,34 +3,25 @@
 
 from __future__ import annotations
 
+import collections.abc
 import hashlib
 import json
 import operator
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
-from numbers import Real
 from pathlib import Path
 from random import Random
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from percpu_ffi import errors
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.integers import integer
-from percpu_ffi.errors import (
-    ConfigError,
-    PercpuError,
-    check_path,
-    check_progress,
-    check_type,
-    shown,
-    wrong_type,
-)
+from percpu_ffi.errors import ConfigError, PercpuError, shown
 from percpu_ffi.lockstep.driver import ASPECTS, Factory, describe_error, run
 from percpu_ffi.lockstep.random_traces import Mix, random_setup, random_trace
 from percpu_ffi.lockstep.worker_pool import WorkerPool
@@ -38,11 +29,12 @@ from percpu_ffi.model import Model
 from percpu_ffi.trace.operations import checked_setup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from percpu_ffi.lockstep.difference import Difference
     from percpu_ffi.trace import Trace
 
+SHARE = "a share from 0 to 1 of the cases"
 CASES_A_TASK = 10  # about a second of work, which an interruption may lose
 MAX_LENGTH = 1_000_000  # operations of a case
 MAX_TRIES = 1000  # to find a set-up that fits the given arguments
@@ -118,12 +110,15 @@ class Campaign:
                     "needed"
                 )
             object.__setattr__(self, name, value)
-        check_type("factories", self.factories, Mapping, "a mapping of names to allocators")
-        check_type("mix", self.mix, Mix, "a Mix")
-        check_type("compare", self.compare, Iterable, f"some of {', '.join(ASPECTS)}")
-        check_type("faults", self.faults, Real, "a share from 0 to 1 of the cases")
+        for name, kind, needed in (
+            ("factories", collections.abc.Mapping, "a mapping of names to allocators"),
+            ("compare", collections.abc.Iterable, "a tuple of aspects"),
+            ("mix", Mix, "a Mix"),
+            ("faults", (int, float), SHARE),
+        ):
+            errors.check_type(name, getattr(self, name), kind, needed)
         if not 0 <= self.faults <= 1:
-            raise wrong_type("faults", self.faults, "a share from 0 to 1 of the cases")
+            raise errors.wrong_type("faults", self.faults, SHARE)
         object.__setattr__(self, "setup", checked_setup(self.setup))
 
     def case(self, number: int) -> Trace:
@@ -134,7 +129,7 @@ class Campaign:
 
         """
         if integer(number) is None:
-            raise wrong_type("number", number, "an integer")
+            raise errors.wrong_type("number", number, "an integer")
         rng = Random(f"{self.seed}:{number}")
         faults = rng.random() < self.faults
         return random_trace(rng, self._setup(rng), self.length, faults=faults, mix=self.mix)
@@ -176,10 +171,10 @@ class Campaign:
             OSError: the file cannot be written.
 
         """
-        check_type("executor", executor, (Executor, NoneType), "an Executor, or None,")
-        check_progress(progress)
+        errors.check_type("executor", executor, (Executor, type(None)), "an Executor, or None,")
+        errors.check_progress(progress)
         if state is not None:
-            check_path(state)
+            errors.check_path(state)
         totals, done = self._resume(state)
         self._save(state, totals, done)
         if progress:

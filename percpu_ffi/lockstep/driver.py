@@ -6,15 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from percpu_ffi._util.text import plural
-from percpu_ffi.errors import (
-    ConfigError,
-    check_progress,
-    check_type,
-    not_an_operation,
-    shown,
-    without_warnings,
-)
+from percpu_ffi import errors
+from percpu_ffi.errors import ConfigError, without_warnings
 from percpu_ffi.lockstep.difference import Difference
 from percpu_ffi.trace import Key, Op, Trace
 
@@ -70,13 +63,8 @@ class Driver:
             if difference := self.look([""] * len(self.allocators)):
                 return difference
             for op in ops:
-                match op:
-                    case ("inject", _, _):
-                        _check_methods(self.allocators, ("inject",))
-                    case ("alloc", _, _, _) | ("free", _):
-                        pass
-                    case _:
-                        raise not_an_operation(op)
+                if op[0] == "inject":
+                    _check_methods(self.allocators, ("inject",))
                 self.done.append(op)
                 pairs = zip(self.allocators.values(), self.live, strict=True)
                 answers = [_answer(allocator, live, op) for allocator, live in pairs]
@@ -146,9 +134,10 @@ def drive(
         TraceError: one of ``ops`` is not an operation.
 
     """
-    check_type("ops", ops, Iterable, "an iterable of operations")
-    check_progress(progress)
-    return Driver(allocators, compare).run(ops, progress)
+    errors.check_type("ops", ops, Iterable, "an iterable of operations")
+    errors.check_progress(progress)
+    checked = ops if isinstance(ops, Trace) else map(_checked_operation, ops)
+    return Driver(allocators, compare).run(checked, progress)
 
 
 def lockstep(
@@ -167,6 +156,8 @@ def lockstep(
         ConfigError: as for :func:`drive`; or all allocators refuse the set-up.
 
     """
+    errors.check_type("trace", trace, Trace, "a Trace")
+    errors.check_progress(progress)
     return run(factories, trace, compare, progress)[0]
 
 
@@ -177,8 +168,6 @@ def run(
     progress: Callable[[int], object] | None = None,
 ) -> tuple[Difference | None, int]:
     """As :func:`lockstep`; also return the number of operations that failed in all allocators."""
-    check_type("trace", trace, Trace, "a Trace")
-    check_progress(progress)
     _check_arguments(factories, compare)
     allocators: dict[str, AllocatorLike] = {}
     refusals: list[BaseException] = []
@@ -248,15 +237,22 @@ def _shown(answer: int | str) -> str:
 
 
 def _check_arguments(named: Mapping[str, object], compare: Collection[str]) -> None:
-    check_type("allocators", named, Mapping, "a mapping of names to allocators")
-    check_type("compare", compare, Iterable, f"some of {', '.join(ASPECTS)}")
+    errors.check_type("allocators", named, Mapping, "a mapping of names to allocators")
+    errors.check_type("compare", compare, Iterable, f"some of {', '.join(ASPECTS)}")
     if len(named) < 2:
         raise ConfigError(
-            f"lockstep of {plural(len(named), 'allocator')}: two or more are needed, such as "
+            f"lockstep of {len(named)} allocators: two or more are needed, such as "
             '{"port": Allocator, "model": Model}'
         )
     if unknown := [aspect for aspect in compare if aspect not in ASPECTS]:
-        raise ConfigError(f"compare={shown(unknown)}: choose from {', '.join(ASPECTS)}")
+        raise ConfigError(f"compare={errors.shown(unknown)}: choose from {', '.join(ASPECTS)}")
+
+
+def _checked_operation(op: Any) -> Any:
+    match op:
+        case ("alloc", _, _, _) | ("free", _) | ("inject", _, _):
+            return op
+    raise errors.not_an_operation(op)
 
 
 def _check_methods(allocators: Mapping[str, object], compare: Collection[str]) -> None:

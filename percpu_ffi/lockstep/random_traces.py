@@ -9,13 +9,13 @@ shortened.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from percpu_ffi import errors
 from percpu_ffi._util.integers import integer
 from percpu_ffi.config import FAULT_SITES
-from percpu_ffi.errors import ConfigError, check_type, shown, wrong_type
+from percpu_ffi.errors import ConfigError, shown
 from percpu_ffi.trace import Op, Trace
 from percpu_ffi.trace.operations import checked_fault
 
@@ -86,21 +86,20 @@ class Mix:
     and the arguments of ``inject()``."""
 
     def __post_init__(self) -> None:
+        for name in ("sizes", "aligns", "plans"):
+            if not hasattr(getattr(self, name), "__iter__"):
+                raise errors.wrong_type(name, getattr(self, name), "a sequence")
         for name in ("sizes", "aligns"):
-            given = getattr(self, name)
-            check_type(name, given, Iterable, "a sequence of integers")
-            numbers = [integer(number) for number in given]
+            numbers = [integer(number) for number in getattr(self, name)]
             if None in numbers:
-                raise ConfigError(f"{name}={shown(given)}: integers are needed")
+                raise ConfigError(f"{name}={shown(getattr(self, name))}: integers are needed")
             object.__setattr__(self, name, tuple(numbers))
-        try:
-            plans = [(site, plan) for site, plan in self.plans]
-        except (TypeError, ValueError):
-            raise wrong_type(
-                "plans", self.plans, "a sequence of pairs, a service and a mapping,"
-            ) from None
-        checked = tuple((site, checked_fault(site, plan)) for site, plan in plans)
-        object.__setattr__(self, "plans", checked)
+        for pair in self.plans:
+            errors.check_type("plan", pair, (tuple, list), "a service and a mapping")
+            if len(pair) != 2:
+                raise errors.wrong_type("plan", pair, "a service and a mapping")
+        plans = tuple((site, checked_fault(site, plan)) for site, plan in self.plans)
+        object.__setattr__(self, "plans", plans)
 
 
 def random_trace(
