@@ -71,28 +71,35 @@ void pcpu_lock_init(struct pcpu_lock *lock)
 {
 	mutex_init(&lock->mutex);
 	lock->held = PCPU_HELD_NOT;
+	lock->ended = false;
 	pthread_mutex_lock(&all_mutex);
 	list_add(&lock->list, &all_locks);
 	pthread_mutex_unlock(&all_mutex);
 }
 
+/*
+ * End a lock.  From then on it counts as held: the hook that frees its memory
+ * is refused like any other.
+ */
 void pcpu_lock_exit(struct pcpu_lock *lock)
 {
 	pthread_mutex_lock(&all_mutex);
 	list_del(&lock->list);
 	pthread_mutex_unlock(&all_mutex);
 	pthread_mutex_destroy(&lock->mutex);
+	lock->held = PCPU_HELD_ALONE;
+	lock->ended = true;
 }
 
 /**
  * pcpu_lock_wait - take a lock when there may be other threads
  *
  * Return: false when this thread holds it, or a thread that was the only one
- * when it took it.
+ * when it took it, or when it has ended.
  */
 bool pcpu_lock_wait(struct pcpu_lock *lock)
 {
-	if (pthread_mutex_lock(&lock->mutex))
+	if (unlikely(lock->ended) || pthread_mutex_lock(&lock->mutex))
 		return false;
 	if (unlikely(lock->held)) {
 		/* the holder was the only thread until its hook made one */

@@ -291,6 +291,7 @@ class TestCommand:
         chart = tmp_path / "a.svg"
         assert bench("churn", "--plot", str(chart)) == 0
         assert "<svg" in chart.read_text()
+        assert "<title>Nanoseconds per operation of " in chart.read_text()
 
     def test_chart_needs_an_extra(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -30,6 +30,7 @@ from percpu_ffi import Allocator, Trace, TraceError
 from percpu_ffi.analysis.call_sites import Figures, who
 from percpu_ffi.analysis.lifetimes import FREED, KEPT, REALLOCATED, lifetimes, lives_of
 from percpu_ffi.cli import main
+from percpu_ffi.reports.call_sites import CallSiteReport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -319,6 +320,20 @@ class TestOrder:
         assert everything.split()[:2] == ["all", "96"]
         assert left_out == "  2 rows not shown, but included in 'all'"
 
+    def test_limit_that_leaves_nothing_out(
+        self, story: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        printed = []
+        for limit in ([], ["--limit", "3"], ["--limit", "4"], ["--limit", str(10**30)]):
+            assert main(["who", story, *limit]) == 0
+            printed.append(capsys.readouterr().out)
+        assert len(set(printed)) == 1
+
+    def test_limit_of_nothing_in_a_report(self, story: str) -> None:
+        trace = Trace.load(story)
+        report = CallSiteReport("story", trace, who(trace), 0)
+        assert (report.to_json()["rows"], report.to_json()["rows_left_out"]) == ([], 3)
+
 
 def test_percentiles_are_by_nearest_rank(tmp_path: Path) -> None:
     """A hundred areas of one size live 1, 2, ... 100 ns: half of them live at most 50 ns."""
@@ -415,6 +430,24 @@ def test_control_characters_in_a_site_are_replaced(
     (tmp_path / "t").write_text(alloc(0, A, 16, "mm\x1b[2J"))
     assert main(["who", str(tmp_path / "t")]) == 0
     assert "mm?[2J" in capsys.readouterr().out
+
+
+# every row of the table had 10,000 characters
+def test_long_site_is_cut_in_the_table_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = f"start{'x' * 10_000}+0x1/0x2"
+    (tmp_path / "t").write_text(alloc(0, A, 16, site) + alloc(1, B, 16, "mm_init+0x10"))
+    for cull in ("site", "function,site", "txt"):
+        assert main(["who", str(tmp_path / "t"), "--cull", cull]) == 0
+        table = capsys.readouterr().out
+        assert max(map(len, table.splitlines())) < 250
+        assert "start" in table
+        assert "+0x1/0x2" in table
+    assert main(["who", str(tmp_path / "t"), "--json"]) == 0
+    assert {row["site"] for row in json.loads(capsys.readouterr().out)["rows"]} >= {site}
+    assert main(["who", str(tmp_path / "t"), "--csv"]) == 0
+    assert site in capsys.readouterr().out
 
 
 # A call site is text from another machine: a spreadsheet computed =cmd|'/C calc'!A0, and a

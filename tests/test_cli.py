@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 from conftest import NETNS, SAMPLES
 
-from percpu_ffi import Trace, drawing
+from percpu_ffi import Model, PercpuMemoryError, Trace, drawing
 from percpu_ffi.cli import COMMANDS, main
+from percpu_ffi.reports.recording import recording_summary
 from percpu_ffi.state import ChunkState
 
 if TYPE_CHECKING:
@@ -114,6 +115,24 @@ def test_failures_come_with_reasons(tmp_path: Path, capsys: pytest.CaptureFixtur
     with pytest.warns(match="illegal size"):
         replay(str(tmp_path / "t"))
     assert re.search(r"3 x\s+size 100000: an area has from 1 to 65536", capsys.readouterr().out)
+
+
+# "static area of 1 bytes"
+def test_one_of_anything_is_singular(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = Trace.from_ops([("alloc", 1, 1, 1)])
+    trace.save(path := str(tmp_path / "t"))
+    for command in ("replay", "who", "sizes", "compare", "check"):
+        options = ["--static-size", "1"] if command in ("replay", "compare") else []
+        assert main([command, path, *options]) == 0
+    printed = capsys.readouterr().out
+    with Model(cpus=1, static_size=1) as a, a.trace_to(tmp_path / "text") as tracing:
+        printed += f"{trace!r} {a.area(1)!r} {a!r} {tracing!r} {a.state()!r}"
+        a.inject("map", 1)
+        with pytest.raises(PercpuMemoryError) as caught:
+            a.alloc_many([a.max_size, 1])
+        printed += str(caught.value) + str(recording_summary("t", trace.stats, 1))
+    assert "1 byte" in printed
+    assert re.findall(r"(?<![\d.,-])1 \w+s\b", printed) == []
 
 
 def test_rare_reasons_are_added_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

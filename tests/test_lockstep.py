@@ -427,7 +427,7 @@ def test_check_with_an_allocator_of_the_user(
     assert "saved as difference.trace" in out
     assert main(["check", "difference.trace", "--with", option, "--save", "again.trace"]) == 1
     assert Trace.load("difference.trace") == Trace.load("again.trace")
-    assert main(["check", "difference.trace"]) == 0
+    assert main(["check", "difference.trace", "--save", "again.trace"]) == 0
 
 
 @pytest.mark.parametrize(

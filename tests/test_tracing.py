@@ -242,6 +242,72 @@ def test_a_trace_is_text(kind: Kind, tmp_path: Path) -> None:
         a.trace_to(io.StringIO()).close()  # no earlier one has begun
 
 
+class Refusing:
+    """A part of an allocator that refuses to be traced, as long as ``what`` names a reason."""
+
+    what: str | None = None
+
+    def _record(self, *, on: bool) -> None:
+        super()._record(on=on)  # type: ignore[misc]
+        if on and self.what == "record":
+            raise ConfigError("no records, please")
+
+    def _recorded(self) -> Any:
+        if self.what == "recorded":
+            raise NotImplementedError
+        return super()._recorded()  # type: ignore[misc]
+
+    @property
+    def cpus(self) -> int:
+        if self.what == "cpus":
+            raise ConfigError("no CPUs, please")
+        return super().cpus  # type: ignore[misc, no-any-return]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.what == "tracing" and name == "_tracing" and value is not None:
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+
+class Unrewound(io.StringIO):
+    """A file that fails when its place is asked for."""
+
+    def tell(self) -> int:
+        raise OSError(5, "Input/output error")
+
+
+# the allocator kept events from then on, or was "being traced already"
+@pytest.mark.parametrize("what", ["record", "recorded", "cpus", "tracing", "file"])
+def test_a_trace_begins_completely_or_not_at_all(kind: Kind, tmp_path: Path, what: str) -> None:
+    (tmp_path / "t").write_text("old")
+    file: Any = Unrewound() if what == "file" else tmp_path / "t"
+    with type("Mine", (Refusing, kind), {})() as a:
+        a.what = what
+        with pytest.raises((ConfigError, NotImplementedError, AttributeError, OSError)):
+            a.trace_to(file)
+        a.what = None
+        assert (tmp_path / "t").read_text() == "old"
+        a.free(a.alloc(8))
+        assert list(a._recorded()[0]) == []
+        with a.trace_to(tmp_path / "t") as tracing:
+            a.free(a.alloc(8))
+        assert tracing.events == 2
+
+
+# each call raised the error, and so did close(), which therefore could not end the trace
+def test_a_trace_whose_allocator_fails_later_can_be_closed(kind: Kind) -> None:
+    text = io.StringIO()
+    with type("Mine", (Refusing, kind), {})() as a:
+        tracing = a.trace_to(text)
+        a.what = "recorded"
+        a.free(a.alloc(8))
+        with pytest.raises(NotImplementedError):
+            tracing.close()
+        assert tracing.closed
+        a.what = None
+        a.trace_to(text).close()
+
+
 class Bare:
     """A file that can only be written."""
 

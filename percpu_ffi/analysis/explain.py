@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from percpu_ffi._util.text import duration, plural, printable
+from percpu_ffi._util.text import cell, duration, plural
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, Patch, Timeline
 from percpu_ffi.analysis.totals import chunk_users
 
@@ -25,7 +25,7 @@ def explain_worst(timeline: Timeline) -> list[str]:
     text = (
         f"Worst moment: {when}, {stranded:,} of the {timeline.held(done):,} populated bytes in "
         f"each CPU's units ({timeline.fragmentation(done):.1%}) were stranded; "
-        f"{plural(chunks, 'chunk')} held {timeline.curves.live[done]:,} live bytes"
+        f"{plural(chunks, 'chunk')} held {plural(timeline.curves.live[done], 'live byte')}"
     )
     patches = list(timeline.patches_at(timeline.moment_at(done)))
     enough = _enough_chunks(timeline, patches)
@@ -47,7 +47,7 @@ def _explain_sites(timeline: Timeline, patches: list[Patch]) -> list[str]:
     if not rows or chunks == 1:
         return []
     sites = (
-        f"{printable(row.name)} in {row.chunks:,} of {chunks:,} ({row.bytes:,} bytes)"
+        f"{cell(row.name)} in {row.chunks:,} of {chunks:,} ({plural(row.bytes, 'byte')})"
         for row in rows[:MOST_SITES]
     )
     return [f"Call sites in the most chunks: {', '.join(sites)}."]
@@ -66,7 +66,8 @@ def _explain_chunks(timeline: Timeline, patches: list[Patch]) -> list[str]:
                 areas.setdefault(patch.chunk, []).append(patch)
     worst = [(chunk, size) for chunk, size in spare.most_common(MOST_CHUNKS) if size > 0]
     return [
-        f"Chunk {chunk} strands {size:,} bytes: {_reason(timeline, chunk, areas.get(chunk, []))}."
+        f"Chunk {chunk} strands {plural(size, 'byte')}: "
+        f"{_reason(timeline, chunk, areas.get(chunk, []))}."
         for chunk, size in worst
     ]
 
@@ -78,13 +79,13 @@ def _reason(timeline: Timeline, chunk: int, areas: list[Patch]) -> str:
         return "it is empty, and kept for the next request"
     used = sum(patch.end - patch.start for patch in areas)
     if chunk == 0:  # it stays in any case
-        text = f"it holds {plural(len(areas), 'area')} of {used:,} bytes"
+        text = f"it holds {plural(len(areas), 'area')} of {plural(used, 'byte')}"
     else:
         pins = "pins" if len(areas) == 1 else "pin"
-        text = f"only {plural(len(areas), 'area')} of {used:,} bytes {pins} it"
+        text = f"only {plural(len(areas), 'area')} of {plural(used, 'byte')} {pins} it"
     most = max(chunk_users(timeline, areas), key=lambda row: row.bytes)
     if most.name:
         share = "" if most.bytes == used else f"{most.bytes:,} of these bytes "
-        text += f", {share}by {printable(most.name)}"
+        text += f", {share}by {cell(most.name)}"
     born = "allocated at" if len(areas) == 1 else "the oldest one since"
     return f"{text}, {born} operation {min(patch.born for patch in areas) + 1:,}"

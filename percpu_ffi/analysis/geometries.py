@@ -22,7 +22,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.errors import ConfigError, PercpuMemoryError, without_warnings
+from percpu_ffi.errors import (
+    ConfigError,
+    PercpuMemoryError,
+    check_progress,
+    check_type,
+    without_warnings,
+)
 from percpu_ffi.interface import PerCpu
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import FAULT, FREE, NO_PLACE, OP
@@ -119,10 +125,15 @@ def compare(
 
     Raises:
         TraceError: the trace is damaged.
+        ConfigError: an argument is of a wrong type.
 
     """
+    check_type("trace", trace, Trace, "a Trace")
+    check_type("setups", setups, Iterable, "an iterable of mappings")
+    check_progress(progress)
     known = _kernel_offsets(trace)
     for setup in setups:
+        check_type("setup", setup, Mapping, "a mapping of arguments of an allocator")
         row: Outcome | Refusal
         try:
             row = _run(trace, known, {**setup, "memory": "none"}, progress)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from percpu_ffi.errors import damaged_trace
+from percpu_ffi.errors import check_type, damaged_trace
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import FAULT, FREE, NO_TIME, ORPHAN
 
@@ -50,8 +50,10 @@ def lives_of(trace: Trace) -> Lives:
 
     Raises:
         TraceError: operations name handles or kinds that the trace does not have.
+        ConfigError: it is not a trace.
 
     """
+    check_type("trace", trace, Trace, "a Trace")
     try:
         return _find_lives(trace)
     except IndexError:

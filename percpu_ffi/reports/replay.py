@@ -116,7 +116,7 @@ class ReplayReport:
         return [
             f"{self.name}{recorded_on(stats)}",
             f"replayed on {cpus}, {geometry['first_chunk']}, "
-            f"static area of {geometry['static_size']:,} bytes, "
+            f"static area of {plural(geometry['static_size'], 'byte')}, "
             f"units of {geometry['unit_size']:,}, memory {geometry['memory']}",
             "",
             *(f"  {name:<16} {value:>12}   {note}".rstrip() for name, value, note in cells),

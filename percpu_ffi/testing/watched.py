@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 from percpu_ffi._util.integers import integer_buffer, integers
 from percpu_ffi._util.text import plural
 from percpu_ffi.area import Area
-from percpu_ffi.errors import InvalidPointer
+from percpu_ffi.errors import InvalidPointer, wrong_type
 
 if TYPE_CHECKING:
     from array import array
 
     from percpu_ffi.interface import PerCpu
+
+NEEDED = ("alloc", "free", "state", "counters")  # methods
 
 
 class Watched:
@@ -31,9 +33,14 @@ class Watched:
             ``state`` and ``counters`` alone.
         fill: whether areas are filled and checked; None: if the allocator has real memory.
 
+    Raises:
+        ConfigError: the allocator lacks a method.
+
     """
 
     def __init__(self, allocator: Any, *, fill: bool | None = None) -> None:
+        if not all(hasattr(allocator, name) for name in NEEDED):
+            raise wrong_type("allocator", allocator, f"an object with {', '.join(NEEDED)}")
         self.allocator = allocator
         config = getattr(allocator, "_config", None)
         can_fill = config is not None and config.memory == "mapped" and not config.quirks
@@ -133,16 +140,18 @@ class Watched:
             AssertionError: something is left.
 
         """
-        live = [f"{ptr:#x} ({size} bytes)" for ptr, size in self.sizes.items()]
+        live = [f"{ptr:#x} ({plural(size, 'byte', '')})" for ptr, size in self.sizes.items()]
         more = ", ..." if len(live) > 5 else ""
         assert not live, f"{plural(len(live), 'live area')}: {', '.join(live[:5])}{more}"
         self.check()
         chunks = self.allocator.state().chunks
-        assert len(chunks) <= 2, f"{len(chunks) - 1} chunks are left in addition to the first"
+        more = plural(len(chunks) - 1, "chunk", "")
+        assert len(chunks) <= 2, f"{more} left in addition to the first"
         for chunk in chunks:
             used = sum(-size for size in chunk.map if size < 0)
             static = self.allocator.static_size if chunk.id == 0 and chunk.map else 0
-            assert used == static, f"{used - static} bytes of chunk {chunk.id} are in use"
+            left = plural(used - static, "byte", "")
+            assert used == static, f"{left} of chunk {chunk.id} in use"
 
     def _add(self, ptr: int, size: int) -> None:
         self.sizes[ptr] = size

@@ -29,6 +29,7 @@ struct host_plan {
 
 static struct host_plan host_plans[NR_HOST_CALLS];
 static size_t host_reserved;	/* bytes mapped and not yet unmapped */
+static size_t host_asked;	/* bytes of the last calloc or mmap */
 
 /* let the next @pass calls succeed, and the @fail calls after them fail */
 static inline void host_fail(enum host_call call, int pass, int fail)
@@ -66,6 +67,7 @@ void *__wrap_malloc(size_t size)
 
 void *__wrap_calloc(size_t n, size_t size)
 {
+	host_asked = n * size;
 	return host_fails(HOST_ALLOC) ? NULL : __real_calloc(n, size);
 }
 
@@ -79,6 +81,7 @@ void *__wrap_mmap(void *addr, size_t n, int prot, int flags, int fd, off_t at)
 	void *mem = host_fails(HOST_MMAP) ? MAP_FAILED :
 		    __real_mmap(addr, n, prot, flags, fd, at);
 
+	host_asked = n;
 	if (mem != MAP_FAILED)
 		host_reserved += n;
 	return mem;

@@ -18,8 +18,13 @@
 #include "small.h"
 
 #define THREADS	4		/* more than the CPUs of a small machine */
+#ifdef FEW_OPERATIONS	/* for each of thousands of mutants */
+#define MOVES	100
+#define SIGNALS	100
+#else
 #define MOVES	4000
 #define SIGNALS	2000
+#endif
 
 /* whether adds are restartable sequences here */
 static bool has_sequences(void)
@@ -381,6 +386,7 @@ TEST(exit_frees_the_memory)
 	struct pcpu *pcpu = counting(&counter, 2);
 	int64_t ptr = counter.pin.ptr;
 
+	CHECK(info_of(pcpu).areas == 1 && info_of(pcpu).min_size == 8);
 	CHECK(!pcpu_counter_exit(&counter));
 	CHECK(pcpu_free(pcpu, ptr) == -PCPU_E_NOT_LIVE);
 	CHECK(!pcpu_close(pcpu));

@@ -58,26 +58,73 @@ TEST(a_record_contains_event_time_cpu_and_thread)
 	pcpu_destroy(pcpu);
 }
 
+/* allocations of 1, 2, ... 60 bytes, then again from 1 */
+static void check_sizes(size_t n, int64_t *next)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (records[i].event.kind == PCPU_EVENT_ALLOC)
+			CHECK(records[i].event.size == *next % 60 + 1);
+		*next += records[i].event.kind == PCPU_EVENT_ALLOC;
+	}
+}
+
 /* there is room for 1,024 at first; some are taken before it is full */
 TEST(the_oldest_records_come_first_however_many_there_are)
 {
 	struct pcpu *pcpu = small(1);
+	int64_t next = 0;
 	uint64_t lost;
 	size_t n;
 
 	pcpu_record_start(pcpu);
-	for (int64_t i = 0; i < 1500; i++) {
+	for (int64_t i = 0; i < 2500; i++) {
 		pcpu_alloc(pcpu, i % 60 + 1, 1);
-		if (i == 1000) {
+		if (i == 900) {
 			CHECK(taken(pcpu, 10, &lost) == 10 && !lost);
 			CHECK(records[0].event.size == 1);
-			CHECK(records[9].event.size == 10);
+			check_sizes(10, &next);
 		}
 	}
 	n = taken(pcpu, ROOM, &lost);
-	CHECK(n > 1490 && n < ROOM && !lost);
-	CHECK(records[0].event.size == 11);
-	CHECK(records[n - 1].event.size == 1499 % 60 + 1);
+	CHECK(n > 2490 && n < ROOM && !lost);
+	check_sizes(n, &next);
+	CHECK(next == 2500);
+	pcpu_destroy(pcpu);
+}
+
+static size_t largest;		/* request of the allocator for memory */
+
+static void *note_size(void *arg, size_t size)
+{
+	(void)arg;
+	if (size > largest)
+		largest = size;
+	return malloc(size);
+}
+
+static void free_it(void *arg, void *ptr)
+{
+	(void)arg;
+	free(ptr);
+}
+
+TEST(the_room_for_records_doubles_from_1024)
+{
+	const struct pcpu_hooks hooks = { .alloc = note_size, .free = free_it };
+	struct pcpu_config config = small_config(1);
+	struct pcpu *pcpu;
+
+	config.hooks = &hooks;
+	pcpu = create(&config);
+	pcpu_record_start(pcpu);
+	largest = 0;
+	CHECK(!pcpu_free(pcpu, pcpu_alloc(pcpu, 8, 8)));
+	CHECK(largest == 1024 * sizeof(struct pcpu_record));
+	for (int i = 0; i < 511; i++)
+		CHECK(!pcpu_free(pcpu, pcpu_alloc(pcpu, 8, 8)));
+	CHECK(largest == 1024 * sizeof(struct pcpu_record));
+	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
+	CHECK(largest == 2048 * sizeof(struct pcpu_record));
 	pcpu_destroy(pcpu);
 }
 

@@ -11,12 +11,22 @@
 #include <unistd.h>
 
 #include "host_faults.h"
+#include "kernel/kernel.h"
 #include "small.h"
 #include "percpu.h"
 
 static const int first_chunks[] = {
 	PCPU_FIRST_4K, PCPU_FIRST_EMBED, PCPU_FIRST_REMAP,
 };
+
+static char logged[128];	/* the last text of the allocator */
+
+static void keep_text(void *arg, int about, const char *text)
+{
+	(void)arg;
+	(void)about;
+	snprintf(logged, sizeof(logged), "%s", text);
+}
 
 /* let the first call fail, then the second, ... until the creation succeeds */
 static int creations_that_failed(struct pcpu_config *config,
@@ -90,6 +100,39 @@ TEST(after_a_refused_reservation_half_is_requested)
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
 	pcpu_destroy(pcpu);
 	CHECK(host_reserved == 0);
+}
+
+/*
+ * As much more as the alignment may need, and that is unmapped again.  The host
+ * maps each reservation next to the one before, so not all are aligned by
+ * themselves.
+ */
+TEST(a_reservation_keeps_no_more_than_its_size)
+{
+	const struct host host = { .arg = NULL };
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *addr[4];
+
+	for (size_t align = page; align <= 16 * page; align *= 4) {
+		for (int i = 0; i < 4; i++) {
+			addr[i] = host_reserve(&host, 64 * page, align);
+			CHECK(addr[i] && !((uintptr_t)addr[i] % align));
+			CHECK(host_asked == 64 * page + align - page);
+		}
+		CHECK(host_reserved == 4 * 64 * page);
+		for (int i = 0; i < 4; i++)
+			host_release(&host, addr[i], 64 * page);
+	}
+	CHECK(!host_reserve(&host, SIZE_MAX - 16 * page + 1, 16 * page));
+}
+
+TEST(zeroed_memory_is_as_large_as_requested)
+{
+	const struct host host = { .arg = NULL };
+	void *mem = host_zalloc(&host, 100);
+
+	CHECK(mem && host_asked == 100);
+	host_free(&host, mem);
 }
 
 TEST(a_creation_fails_when_every_reservation_is_refused)
@@ -242,6 +285,29 @@ TEST(pages_that_the_host_does_not_map_are_freed)
 	pcpu_destroy(pcpu);
 }
 
+/* the chunk is destroyed all the same */
+TEST(pages_that_the_host_does_not_unmap_cause_a_warning)
+{
+	static const enum host_call calls[] = { HOST_MPROTECT, HOST_MADVISE };
+	struct pcpu_config config = mapped_config(2);
+
+	config.log = keep_text;
+	for (int i = 0; i < 2; i++) {
+		struct pcpu *pcpu = create(&config);
+		int64_t unit = info_of(pcpu).unit_size;
+		int64_t a = pcpu_alloc(pcpu, unit, 8);
+		int64_t b = pcpu_alloc(pcpu, unit, 8);
+
+		host_fail(calls[i], 0, 1);
+		CHECK(!pcpu_free(pcpu, a) && !pcpu_free(pcpu, b));
+		CHECK(calls_of(pcpu, PCPU_WARN) == 1);
+		CHECK(strstr(logged, "left pages accessible"));
+		CHECK(info_of(pcpu).chunks == 2);
+		host_fail(calls[i], 0, 0);
+		pcpu_destroy(pcpu);
+	}
+}
+
 TEST(a_snapshot_needs_memory)
 {
 	struct pcpu *pcpu = small(2);
@@ -268,7 +334,11 @@ TEST(free_many_without_memory_frees_nothing)
 	pcpu_destroy(pcpu);
 }
 
-/* memory for an area, its call site, its chunk and a freed handle */
+/*
+ * Memory for the line in two parts; a kind, its call site and its entry; a
+ * chunk, its entry and its pages; a live pointer; a note; an operation; a freed
+ * handle.
+ */
 static const char recorded[] =
 	"x-1 [000] ..... 1.0: percpu_alloc_percpu: call_site=f size=8 align=8 "
 	"base_addr=a off=8 ptr=b\n"
@@ -288,7 +358,9 @@ static int read_events(struct pcpu_trace_reader *reader)
 TEST(a_reader_without_memory_stops_permanently)
 {
 	struct pcpu_trace_reader *reader;
+	struct pcpu_trace_stats stats;
 	struct pcpu_trace_stop stop;
+	size_t nr_ops;
 	int err, n;
 
 	host_fail(HOST_ALLOC, 0, 1);
@@ -303,10 +375,13 @@ TEST(a_reader_without_memory_stops_permanently)
 		CHECK(err == -PCPU_T_HOST);
 		pcpu_trace_stop(reader, &stop);
 		CHECK(stop.error == PCPU_T_HOST && !stop.field);
+		pcpu_trace_ops(reader, &nr_ops);
+		pcpu_trace_stats(reader, &stats);
+		CHECK(stats.allocs + stats.frees == nr_ops);
 		CHECK(read_events(reader) == -PCPU_T_HOST);
 		pcpu_trace_reader_free(reader);
 	}
-	CHECK(n > 8);
+	CHECK(n == 11);
 	CHECK(!pcpu_trace_finish(reader));
 	pcpu_trace_reader_free(reader);
 }
@@ -320,6 +395,7 @@ TEST(an_orphan_free_in_an_unknown_chunk_needs_memory)
 
 	for (n = 0; ; n++) {
 		struct pcpu_trace_reader *reader = pcpu_trace_reader_new();
+		struct pcpu_trace_stats stats;
 		size_t nr_notes, nr_ops;
 		int err;
 
@@ -328,7 +404,9 @@ TEST(an_orphan_free_in_an_unknown_chunk_needs_memory)
 		host_fail(HOST_ALLOC, 0, 0);
 		pcpu_trace_ops(reader, &nr_ops);
 		pcpu_trace_notes(reader, &nr_notes);
+		pcpu_trace_stats(reader, &stats);
 		CHECK(nr_ops == (size_t)!err && nr_notes == nr_ops);
+		CHECK(stats.frees == nr_ops);
 		pcpu_trace_reader_free(reader);
 		if (!err)
 			break;

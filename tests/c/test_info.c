@@ -45,6 +45,19 @@ TEST(a_snapshot_shows_lists_chunks_maps_and_pages)
 	pcpu_destroy(pcpu);
 }
 
+TEST(info_has_the_geometry)
+{
+	struct pcpu *pcpu = small(3);
+	struct pcpu_info info = info_of(pcpu);
+
+	CHECK(info.cpus == 3 && info.page_size == PAGE);
+	CHECK(info.unit_size == UNIT && info.max_size == UNIT);
+	CHECK(info.static_ptr == BASE && info.static_size == STATIC);
+	CHECK(info.free_size == UNIT - STATIC);
+	CHECK(info.chunks == 1 && info.max_chunks == 1);
+	pcpu_destroy(pcpu);
+}
+
 /* the tree is in order of address, and a low address is reused */
 TEST(chunks_are_in_the_order_of_their_ids)
 {

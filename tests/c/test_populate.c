@@ -426,6 +426,27 @@ TEST(a_whole_unit_can_be_read_on_every_cpu)
 	pcpu_destroy(pcpu);
 }
 
+/* page 2 stays populated when the other pages of its unit are not */
+TEST(the_runs_of_a_range_are_mapped_where_they_are)
+{
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu = create(&config);
+	struct pcpu_info info = info_of(pcpu);
+	int64_t ptr = pcpu_alloc(pcpu, info.unit_size, 8);
+	struct pcpu_chunk *chunk;
+	int steps;
+
+	chunk = pcpu_chunk_addr_search(pcpu, (uint64_t)ptr, &steps);
+	CHECK(!pcpu_free(pcpu, ptr));
+	pcpu_depopulate_chunk(pcpu, chunk, 0, 2, true);
+	pcpu_depopulate_chunk(pcpu, chunk, 3, 16, true);
+	CHECK(pcpu_alloc(pcpu, info.unit_size, 8) == ptr);
+	for (int cpu = 0; cpu < 2; cpu++)
+		for (int64_t at = 0; at < info.unit_size; at += info.page_size)
+			CHECK(!faults(copy_of(pcpu, ptr, cpu) + at));
+	pcpu_destroy(pcpu);
+}
+
 /*
  *	page	0 1 2 ... 15
  *		- - #      #	pages 0 and 1 are depopulated

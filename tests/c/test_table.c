@@ -58,6 +58,24 @@ TEST(random_puts_and_dels_match_an_array)
 	free(table.cells);
 }
 
+/* pointers are multiples of powers of two; 1,024 random keys would hit 647 cells */
+TEST(the_hashes_of_multiples_of_any_power_of_two_are_spread)
+{
+	for (int shift = 0; shift <= 54; shift++) {
+		bool hit[1024] = { false };
+		int cells = 0;
+
+		for (uint64_t i = 0; i < 1024; i++) {
+			uint64_t key = 0x1234560000000000u + (i << shift);
+			bool *cell = &hit[table_hash(key) % 1024];
+
+			cells += !*cell;
+			*cell = true;
+		}
+		CHECK(cells > 380);
+	}
+}
+
 /* the hash of the keys is the last cell: their run continues at the first */
 TEST(a_run_across_the_end_survives_a_removal)
 {
