@@ -82,10 +82,18 @@ def test_single_byte_is_stranded() -> None:
     ]
 
 
+def test_call_site_in_the_only_chunk() -> None:
+    """|SSSS|aa|....|: its chunk is described, but call sites are not compared."""
+    assert explained(("alloc", "a", 8, 4), sites={8: "f"})[1:] == [
+        "Chunk 0 strands 56 bytes: it holds 1 area of 8 bytes, by f, allocated at operation 1."
+    ]
+
+
 def test_time_is_that_of_the_worst_moment() -> None:
     ops = [("alloc", "a", 60, 4), ("alloc", "b", 900, 4), ("free", "b"), ("free", "a")]
-    summary = explained(*ops, times=[10**9, 2 * 10**9, 3 * 10**9, 4_250_000_000])[0]
-    assert summary.startswith("Worst moment: after operation 4 of 4, 3.25 s after the first, 960 ")
+    for time, text in (4_250_000_000, "3.25 s"), (10**19, "9,999,999,999 s"):
+        summary = explained(*ops, times=[10**9, 2 * 10**9, 3 * 10**9, time])[0]
+        assert summary.startswith(f"Worst moment: after operation 4 of 4, {text} after the first, ")
 
 
 def test_empty_chunks_and_one_that_is_pinned() -> None:

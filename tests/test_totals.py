@@ -27,19 +27,20 @@ def timeline() -> Timeline:
 
     ::
 
-        operation        0    1    2    3    4    5    6    7
-        a   f  100       o----x                                  dies before the peak
-        b   g    8                 o---------(                   its free is missing
-        b   g    4                           o-----------...     allocated after the peak
-        c   f  100                      o---------x              makes the peak
-        d   h  104                                     o----x    does not exceed it
-        live bytes     100    0    8  108  104    4  108    4
+        operation        0    1    2    3    4    5    6    7    8
+        a   f  100       o----x                                       dies before the peak
+        b   g    8                 o---------(                        its free is missing
+        b   g    4                           o----------------...     allocated after the peak
+        c   f  100                      o---------x                   makes the peak
+        d   h  104                                     o----x         does not exceed it
+        e   g    2                                               o...
+        live bytes     100    0    8  108  104    4  108    4    6
     """
     return timeline_of(
         ("alloc", "a", 100, 4), ("free", "a"),
         ("alloc", "b", 8, 4), ("alloc", "c", 100, 4), ("alloc", "b", 4, 4),
-        ("free", "c"), ("alloc", "d", 104, 4), ("free", "d"),
-        sites={100: "f", 8: "g", 4: "g", 104: "h"},
+        ("free", "c"), ("alloc", "d", 104, 4), ("free", "d"), ("alloc", "e", 2, 2),
+        sites={100: "f", 8: "g", 4: "g", 104: "h", 2: "g"},
     )  # fmt: skip
 
 
@@ -47,13 +48,14 @@ class TestSums:
     def test_by_site(self, timeline: Timeline) -> None:
         assert by_site(timeline) == [
             Row("f", allocs=2, bytes=200, at_peak=100, left=0),
-            Row("g", allocs=2, bytes=12, at_peak=8, left=4),
+            Row("g", allocs=3, bytes=14, at_peak=8, left=6),
             Row("h", allocs=1, bytes=104, at_peak=0, left=0),
         ]
 
     def test_by_size(self, timeline: Timeline) -> None:
         """100 and 104 bytes are up to 128; ranges without areas have rows, too."""
         assert by_size(timeline) == [
+            Row("2", allocs=1, bytes=2, at_peak=0, left=2),
             Row("4", allocs=1, bytes=4, at_peak=0, left=4),
             Row("8", allocs=1, bytes=8, at_peak=8, left=0),
             Row("16"),
@@ -99,7 +101,7 @@ def test_users_of_chunks() -> None:
 
     ::
 
-        chunk 0   |SSSS|ff|.......|    the first chunk stays, whoever uses it
+        chunk 0   |SSSS|ff|.......|    the first chunk stays in any case
         chunk 1   |ff|............|    only f has areas in 1 and 2
         chunk 2   |f|...|fff|.....|
         chunk 3   |f|g|jj|h|i|....|
