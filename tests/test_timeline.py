@@ -25,7 +25,6 @@ from conftest import TINY
 from percpu_ffi import Allocator, Trace
 from percpu_ffi.analysis.timeline import (
     FREE_SPACE,
-    NOT_BORN,
     PAGES,
     STATIC,
     Moment,
@@ -60,14 +59,14 @@ def dones(timeline: Timeline) -> list[int]:
 
 
 def space(chunk: int) -> Patch:
-    return Patch(chunk, 0, 1024, FREE_SPACE, NOT_BORN)
+    return Patch(chunk, 0, 1024, FREE_SPACE, -1)
 
 
 def pages(chunk: int, start: int, end: int) -> Patch:
-    return Patch(chunk, 64 * start, 64 * end, PAGES, NOT_BORN)
+    return Patch(chunk, 64 * start, 64 * end, PAGES, -1)
 
 
-STATIC_AREA = Patch(0, 0, 64, STATIC, NOT_BORN)
+STATIC_AREA = Patch(0, 0, 64, STATIC, -1)
 
 
 class TestPatches:
@@ -153,6 +152,11 @@ class TestPatches:
 
 
 class TestMoments:
+    def test_range_of_one_byte(self) -> None:
+        """|SSSS|a|.|b|......|"""
+        ops = [("alloc", "a", 8, 1), ("alloc", "one", 1, 1), ("alloc", "b", 7, 1), ("free", "one")]
+        assert timeline_of(*ops).moments[4] == Moment(4, 2, 960 - 16)
+
     def test_free_ranges(self) -> None:
         assert timeline_of(*OPS).moments == [
             Moment(0, 1, 960),
@@ -303,7 +307,7 @@ def test_whether_call_sites_are_known() -> None:
 
 def test_progress_counts_operations(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first replay reports in steps, the second one at each moment."""
-    monkeypatch.setattr("percpu_ffi.analysis.timeline.PROGRESS_STEP", 3)
+    monkeypatch.setattr("percpu_ffi.analysis.timeline.STEP", 3)
     steps: list[int] = []
     timeline_of(*FULL_PAGES, moments=2, progress=steps.append)
     assert steps == [3, 3, 2, 4, 4]
