@@ -263,7 +263,13 @@ def test_trace_without_times(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("times", "peak", "end", "median", "longest"),
     [
-        ([100, 100, 100, 140], ", 0 ns after the first", ", 40 ns after the first", "0 ns", "40 ns"),
+        (
+            [100, 100, 100, 140],
+            ", 0 ns after the first",
+            ", 40 ns after the first",
+            "0 ns",
+            "40 ns",
+        ),
         (None, "", "", "1", "3"),
         # of clocks of two CPUs, the one of the first operation is ahead
         ([100, 90, 95, 140], "", ", 40 ns after the first", "5 ns", "40 ns"),
@@ -361,7 +367,7 @@ class TestOrder:
         for sign in ("", "+", "-"):
             assert who(trace, sort=sign + name) == who(trace, sort=sign + figure)
 
-    @pytest.mark.parametrize("name", "pid p tgid tg name n allocator ator".split())
+    @pytest.mark.parametrize("name", ["pid", "p", "tgid", "tg", "name", "n", "allocator", "ator"])
     def test_names_that_a_trace_does_not_have(self, story: str, name: str) -> None:
         for options in ({"sort": name}, {"cull": name}):
             with pytest.raises(ConfigError, match=f"a trace has no '{name}'"):
@@ -518,7 +524,10 @@ def test_median_of_few_lifetimes(n: int) -> None:
         (["--sort=-pid"], "a trace has no 'pid'"),
         (["--sort=size"], "rows are not culled by 'size'; add it to --cull"),
         (["--sort="], "unknown key ''"),
-        (["--cull=name"], "--cull name: a trace has no 'name'; keys are site, function, size, align, txt\n"),
+        (
+            ["--cull=name"],
+            "--cull name: a trace has no 'name'; keys are site, function, size, align, txt\n",
+        ),
         (["--cull=peak_bytes"], "unknown key 'peak_bytes'"),
         (["--site=none*"], "--site none*: no call site matches"),
         (["--site=no,none*"], "--site no,none*: no call site matches"),

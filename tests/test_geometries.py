@@ -98,7 +98,6 @@ class TestFigures:
         work = Work(10, 10, 20, 30, 40, 50, 60, 70, 80, 90)
         assert steps(work) == (10 + 20 + 30 + 40 + 70) / 10
 
-
     def test_geometry_has_automatic_values_filled_in(self) -> None:
         assert outcome(Trace.from_ops(OPS)).geometry == {
             "first_chunk": "4k",

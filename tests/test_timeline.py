@@ -50,8 +50,8 @@ FULL_PAGES = [("alloc", i, 64, 4) for i in range(8)]  # no byte is ever stranded
 
 def timeline_of(*ops: tuple[Any, ...], **options: Any) -> Timeline:
     times = options.pop("times", None)
-    setup = {name: options.pop(name) for name in ("quirks", "static_size") if name in options}
-    return collect(Trace.from_ops(ops, times=times), {**TINY, **setup}, **options)
+    setup = {**TINY, **options.pop("setup", {})}
+    return collect(Trace.from_ops(ops, times=times), setup, **options)
 
 
 def dones(timeline: Timeline) -> list[int]:
@@ -116,8 +116,7 @@ class TestPatches:
             ("inject", "alloc_page", {"nth": 1}),
             ("alloc", "fails", 64, 4),
             ("alloc", "a", 8, 4),
-            static_size=4,
-            quirks=["rollback"],
+            setup={"static_size": 4, "quirks": ["rollback"]},
         )
         assert found.patches[pages(0, 0, 1)] == [(0, 1), (3, 3)]
         assert [found.held(done) for done in range(4)] == [64, 64, 0, 64]
@@ -153,7 +152,7 @@ class TestPatches:
 
 class TestMoments:
     def test_range_of_one_byte(self) -> None:
-        """|SSSS|a|.|b|......|"""
+        """The second free range of |SSSS|a|.|b|......| counts."""
         ops = [("alloc", "a", 8, 1), ("alloc", "one", 1, 1), ("alloc", "b", 7, 1), ("free", "one")]
         assert timeline_of(*ops).moments[4] == Moment(4, 2, 960 - 16)
 
@@ -201,7 +200,10 @@ class TestMoments:
     @pytest.mark.parametrize(
         ("most", "expected"),
         [
-            (19, [0, 1, 2, 3, 4, 5, 6, 7, 8]),  # 8 areas, 9 ranges of pages, static area, free space
+            (
+                19,
+                [0, 1, 2, 3, 4, 5, 6, 7, 8],
+            ),  # 8 areas, 9 ranges of pages, static area, free space
             (18, [0, 2, 4, 6, 8]),
             (15, [0, 2, 4, 6, 8]),
             (14, [0, 4, 8]),
@@ -228,9 +230,9 @@ class TestMoments:
     def test_are_those_of_requested_operations_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The allocator stops more often, to let Ctrl-C in."""
         monkeypatch.setattr("percpu_ffi.replay.STEP", 3)
-        found, steps = timeline_of(*FULL_PAGES, moments=2), []
+        steps: list[int] = []
+        found = timeline_of(*FULL_PAGES, moments=2, progress=steps.append)
         assert dones(found) == [0, 4, 8]
-        timeline_of(*FULL_PAGES, moments=2, progress=steps.append)
         assert steps == [8, 3, 1, 3, 1]
 
 
