@@ -142,6 +142,16 @@ def test_areas_by_several_call_sites() -> None:
     ]
 
 
+def test_oldest_area_is_not_the_first_in_its_chunk() -> None:
+    """|SSSS|c|b|......|: c has the place of an area that was freed."""
+    assert explained(
+        ("alloc", "a", 8, 4), ("alloc", "b", 8, 4), ("alloc", "A", 900, 4),
+        ("free", "a"), ("alloc", "c", 8, 4), ("free", "A"),
+    )[1:] == [
+        "Chunk 0 strands 944 bytes: it holds 2 areas of 16 bytes, the oldest one since operation 2."
+    ]  # fmt: skip
+
+
 def test_full_chunk_is_not_named() -> None:
     """|SSSS|aaaa|......|  |full...full|  |959 bytes|.   |, and no call site is known."""
     assert explained(

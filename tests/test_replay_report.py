@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The report of a replay, of made-up figures that all differ.
+"""The reports of a replay and of a recording, of made-up figures that all differ.
 
-It shows three sources: the recording, the replay, and the memory of the recording kernel.
+A replay's shows three sources: the recording, the replay, the memory of the recording kernel.
 """
 
 from __future__ import annotations
 
 import json
 from array import array
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from percpu_ffi import ChunkState, State
 from percpu_ffi.replay import Failure, Replay
+from percpu_ffi.reports.recording import caveats, missing_events, recording_summary
 from percpu_ffi.reports.replay import ReplayReport
 from percpu_ffi.trace import TraceStats
 
@@ -141,3 +143,25 @@ def test_json(report: ReplayReport) -> None:
         "counters": {"alloc_page": 51},
     }
     assert json.loads(json.dumps(figures)) == figures
+
+
+def test_end_of_a_recording() -> None:
+    summary = recording_summary("a.trace", STATS, 1.234)
+    first, _, advice = (line.strip() for line in summary.splitlines())
+    assert first == (
+        "a.trace: 4,605 events in 1.23 s, 2,305 allocations and 2,300 frees, 23 events lost"
+    )
+    assert advice == "events were lost: give a larger --buffer-kb"
+    assert "--buffer-kb" not in recording_summary("a.trace", replace(STATS, lost=0), 1.234)
+
+
+def test_what_a_recording_misses() -> None:
+    assert missing_events(STATS) == {"orphan_frees": 21, "reallocs": 22, "lost_events": 23}
+    assert set(missing_events(None).values()) == {None}
+    counts = [sentence.split(":")[0] for sentence in caveats(STATS)]
+    assert counts == [
+        "23 lost events",
+        "21 frees of unknown pointers",
+        "22 allocations of pointers still in use",
+    ]
+    assert caveats(TraceStats(events=7, allocs=4, frees=3)) == []
