@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "host_faults.h"
+#include "internal.h"
 #include "small.h"
 #include "percpu.h"
 
@@ -90,6 +91,24 @@ TEST(after_a_refused_reservation_half_is_requested)
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
 	pcpu_destroy(pcpu);
 	CHECK(host_reserved == 0);
+}
+
+/*
+ * The host aligns to its own pages: the reservation is larger at first, and what
+ * is before and after the aligned part is unmapped.
+ */
+TEST(a_reservation_for_large_pages_keeps_only_its_aligned_part)
+{
+	for (int64_t page = 1 << 20; page <= 16 << 20; page *= 4) {
+		struct pcpu_config config = mapped_config(1);
+		struct pcpu *pcpu;
+
+		config.page_size = page;
+		pcpu = create(&config);
+		CHECK(host_reserved == pcpu->kernel.vmalloc.reserved);
+		pcpu_destroy(pcpu);
+		CHECK(host_reserved == 0);
+	}
 }
 
 TEST(a_creation_fails_when_every_reservation_is_refused)
