@@ -5,6 +5,7 @@
  */
 #include "creator.h"
 
+#include "cpus.h"
 #include "internal.h"
 
 #define ROOM	4096
@@ -170,6 +171,49 @@ TEST(without_memory_events_are_lost_and_counted_and_nothing_fails)
 	CHECK(creator.blocks == 0);
 }
 
+/*
+ *	|1024 records|2 lost|	all lost ones are after those kept
+ */
+TEST(lost_events_are_reported_with_the_last_record_before_them)
+{
+	struct creator creator = CREATOR(MEMORY_HOOKS);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
+	struct pcpu *pcpu = create(&config);
+	uint64_t lost;
+
+	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);	/* creates the map */
+	CHECK(!pcpu_record_start(pcpu));
+	for (int i = 0; i < 512; i++)
+		CHECK(!pcpu_free(pcpu, pcpu_alloc(pcpu, 8, 8)));
+	creator.no_memory_at = 1;
+	CHECK(!pcpu_free(pcpu, pcpu_alloc(pcpu, 8, 8)));
+	CHECK(taken(pcpu, 1000, &lost) == 1000 && lost == 0);
+	CHECK(taken(pcpu, 0, &lost) == 0 && lost == 0);
+	CHECK(taken(pcpu, 23, &lost) == 23 && lost == 0);
+	CHECK(taken(pcpu, 1, &lost) == 1 && lost == 2);
+	CHECK(records[0].event.kind == PCPU_EVENT_FREE);
+	CHECK(taken(pcpu, 1, &lost) == 0 && lost == 0);
+	pcpu_destroy(pcpu);
+}
+
+/* the highest that the test may use: only a machine of one CPU has CPU 0 alone */
+TEST(a_record_has_the_cpu_that_the_thread_runs_on)
+{
+	struct pcpu *pcpu = small(1);
+	cpu_set_t before;
+	uint64_t lost;
+	int cpu;
+
+	sched_getaffinity(0, sizeof(before), &before);
+	cpu = usable_cpu(usable_cpus() - 1);
+	move_to(0, cpu);
+	pcpu_record_start(pcpu);
+	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
+	CHECK(taken(pcpu, ROOM, &lost) == 1 && records[0].cpu == cpu);
+	sched_setaffinity(0, sizeof(before), &before);
+	pcpu_destroy(pcpu);
+}
+
 TEST(recording_refuses_null_and_a_closed_allocator)
 {
 	struct pcpu *pcpu = small(1);
@@ -213,6 +257,23 @@ TEST(info_has_the_smallest_and_the_largest_size)
 	CHECK(pcpu_alloc(pcpu, 100, 8) > 0);
 	CHECK(largest_of(pcpu, 0) == 100);
 	CHECK(info_of(pcpu).max_size_seen == UNIT);
+	pcpu_destroy(pcpu);
+}
+
+/* its map entry existed for a moment, the area never did */
+TEST(an_area_that_cannot_be_populated_does_not_count_for_the_sizes)
+{
+	struct pcpu *pcpu = small(1);
+
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
+	CHECK(pcpu_alloc(pcpu, UNIT - STATIC, 8) == NOMEM(ALLOC_PAGE));
+	fail_at(pcpu, PCPU_MAP, 1);
+	CHECK(pcpu_alloc(pcpu, 4, 4) == NOMEM(MAP));
+	CHECK(info_of(pcpu).min_size == 0 && info_of(pcpu).max_size_seen == 0);
+	CHECK(largest_of(pcpu, 0) == 0);
+	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
+	CHECK(info_of(pcpu).min_size == 8 && info_of(pcpu).max_size_seen == 8);
+	CHECK(largest_of(pcpu, 0) == 8);
 	pcpu_destroy(pcpu);
 }
 

@@ -344,6 +344,23 @@ TEST(a_refused_frame_fails_the_request)
 	CHECK(creator.frames[0] == 0 && creator.frames[1] == 0);
 }
 
+TEST(a_refused_frame_does_not_count_against_the_page_limit)
+{
+	struct creator creator = CREATOR(PAGE_HOOKS);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
+	struct pcpu *pcpu;
+
+	config.page_limit = 2;
+	pcpu = create(&config);
+	for (int n = 1; n <= 4; n++) {
+		creator.no_frame_at = n;
+		CHECK(pcpu_alloc(pcpu, 2 * PAGE, 8) == NOMEM(ALLOC_PAGE));
+	}
+	CHECK(pcpu_alloc(pcpu, 2 * PAGE, 8) > 0);
+	CHECK(pcpu_alloc(pcpu, 8, 8) == NOMEM(ALLOC_PAGE));
+	pcpu_destroy(pcpu);
+}
+
 /* one node without a limit counts several frames at once, but not with hooks */
 TEST(with_a_single_node_the_hook_is_called_for_each_frame)
 {
