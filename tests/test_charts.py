@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What charts and pictures draw, read from the models of bokeh and the figures of matplotlib.
+"""What charts, pictures and tables show, without files and without a browser.
+
+It is read from the models of bokeh, the figures of matplotlib and lines of text.
 
 One trace for all, on units of 1 KiB in pages of 64 bytes; ``old`` and ``new`` are call sites:
 
@@ -13,6 +15,7 @@ One trace for all, on units of 1 KiB in pages of 64 bytes; ``old`` and ``new`` a
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from itertools import combinations
 from pathlib import Path
@@ -28,12 +31,16 @@ from percpu_ffi import ChunkState, Trace
 from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.sizes import sizes
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, Patch, Timeline, _patches, collect
+from percpu_ffi.bench.results import Figures
 from percpu_ffi.reports.axes import bytes_label
 from percpu_ffi.reports.bench_chart import plot
+from percpu_ffi.reports.bench_difference import _change
 from percpu_ffi.reports.colours import COLOURS, OTHERS, SITES, site_keys
 from percpu_ffi.reports.page import _ages, _legend, _notes, _plots
 from percpu_ffi.reports.page.tables import curves_table, sizes_table
+from percpu_ffi.reports.replay import timeline_figures
 from percpu_ffi.reports.size_chart import plot_sizes
+from percpu_ffi.reports.sizes import _histogram
 from percpu_ffi.reports.still import make_still
 
 OPS: list[tuple[Any, ...]] = [
@@ -285,6 +292,35 @@ def test_labels_of_bytes(value: int, label: str) -> None:
     assert bytes_label(value, 0) == label
 
 
+def test_highest_bar_of_a_histogram_fills_its_column() -> None:
+    # all live bytes at the peak are in one bucket, which has a third of the allocations
+    ops = [("alloc", 1, 8, 4), ("free", 1), ("alloc", 1, 8, 4), ("free", 1), ("alloc", 1, 1000, 4)]
+    lines = _histogram(sizes(Trace.from_ops(ops)).histogram())
+    bars = [max(map(len, re.findall("#+", line)), default=0) for line in lines]
+    assert max(bars) == 30
+    assert bars[1] == 20
+
+
+def test_ranges_that_touch_are_no_change() -> None:
+    one = Figures([1.0, 2.0])
+    others = ([2.0, 3.0], [2.1, 3.0], [0.5, 1.0], [0.5, 0.9])
+    changes = [_change(one, Figures(other)) for other in others]
+    assert changes == ["", "slower", "", "faster"]
+
+
+def test_utilisation_counts_the_pages_held_at_the_peak_of_live_bytes() -> None:
+    # |SSSS|a   |b   |c   |..|  then without a and c, and with d in a chunk of its own
+    ops = [
+        *(("alloc", name, 300, 4) for name in "abc"),
+        *(("free", name) for name in "ac"),
+        ("alloc", "d", 400, 4),
+    ]
+    figures = timeline_figures(timeline_of(ops, {}), "t")
+    assert figures["peak_live_bytes"] == 900
+    assert figures["peak_populated_pages"] == 2 * (16 + 7)
+    assert figures["utilisation_at_peak"] == round((64 + 900) / 1024, 4)
+
+
 class TestPictures:
     """The figures of matplotlib, which are not written."""
 
@@ -364,16 +400,16 @@ class TestPictures:
         assert drawn[0].axes[5].get_yticklabels()[0].get_text() == "site 11"
 
     def test_distributions_are_cumulative(self, drawn: list[Any], tmp_path: Path) -> None:
-        ops = [("alloc", 1, 16, 8), ("alloc", 2, 16, 4), ("free", 1), ("alloc", 3, 100, 8)]
+        ops = [
+            *(("alloc", 1, 16, 8), ("alloc", 2, 16, 8), ("free", 1)),
+            *(("alloc", 3, 100, 8), ("alloc", 4, 100, 4)),
+        ]
         plot_sizes({"_one": sizes(Trace.from_ops(ops))}, tmp_path / "a.svg")
         left, right = drawn[0].axes
-        for axes, x, shares in (
-            (left, [0, 16, 16, 100], [0, 1 / 3, 2 / 3, 1]),
-            (right, [0, 16, 100], [0, 1 / 2, 1]),
-        ):
+        for axes, shares in ((left, [0, 1 / 2, 3 / 4, 1]), (right, [0, 1 / 3, 2 / 3, 1])):
             (line,) = axes.lines
             assert list(line.get_ydata()) == pytest.approx(shares)
-            assert list(line.get_xdata()) == x
+            assert list(line.get_xdata()) == [0, 16, 100, 100]
             assert line.get_drawstyle() == "steps-post"
         assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["one"]
 
