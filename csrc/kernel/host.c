@@ -159,14 +159,15 @@ int host_refusal(const struct host *host, int error)
 	return -PCPU_E_MAPPINGS;
 }
 
-/* mmap aligns to a page of the host: unmap what is before and after */
+/*
+ * mmap aligns to a page of the host: unmap what is before and after.  The sum of
+ * the sizes does not overflow, since @size is a multiple of @align.
+ */
 static char *reserve_aligned(size_t size, size_t align)
 {
 	size_t spare = align - (size_t)sysconf(_SC_PAGESIZE);
 	char *mem, *start;
 
-	if (size > SIZE_MAX - spare)
-		return NULL;
 	mem = mmap(NULL, size + spare, PROT_NONE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (mem == MAP_FAILED)

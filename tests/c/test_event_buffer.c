@@ -93,6 +93,24 @@ TEST(the_oldest_records_come_first_however_many_there_are)
 	pcpu_destroy(pcpu);
 }
 
+TEST(records_can_be_taken_in_parts)
+{
+	struct pcpu *pcpu = small(1);
+	uint64_t lost;
+
+	pcpu_record_start(pcpu);
+	for (int64_t size = 1; size <= 5; size++)
+		pcpu_alloc(pcpu, size, 1);
+	CHECK(taken(pcpu, 2, &lost) == 2 && !lost);
+	CHECK(records[0].event.size == 1 && records[1].event.size == 2);
+	CHECK(taken(pcpu, 2, &lost) == 2 && !lost);
+	CHECK(records[0].event.size == 3 && records[1].event.size == 4);
+	CHECK(taken(pcpu, ROOM, &lost) == 1 && !lost);
+	CHECK(records[0].event.size == 5);
+	CHECK(taken(pcpu, ROOM, &lost) == 0 && !lost);
+	pcpu_destroy(pcpu);
+}
+
 static size_t largest;		/* request of the allocator for memory */
 
 static void *note_size(void *arg, size_t size)

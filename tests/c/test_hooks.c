@@ -178,6 +178,38 @@ TEST(the_pages_of_a_destroyed_chunk_are_unmapped)
 	pcpu_destroy(pcpu);
 }
 
+static void unmap_nothing(void *arg, void *addr, size_t size, int cpu, int node)
+{
+	(void)addr;
+	(void)cpu;
+	(void)node;
+	((struct creator *)arg)->mapped -= size;
+}
+
+/* the test would end with SIGSEGV */
+TEST(only_the_hook_unmaps_pages)
+{
+	struct creator creator = CREATOR(.reserve = creator_reserve,
+					 .release = creator_release,
+					 .map = creator_map,
+					 .unmap = unmap_nothing);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
+	int64_t ptrs[2], copies[2];
+	struct pcpu *pcpu;
+
+	config.address_space = 1 << 20;
+	pcpu = create(&config);
+	for (int i = 0; i < 2; i++) {
+		ptrs[i] = pcpu_alloc(pcpu, 16 * HOST_PAGE, 8);
+		copies[i] = pcpu_address(pcpu, ptrs[i], 1);
+	}
+	CHECK(!pcpu_free(pcpu, ptrs[0]) && !pcpu_free(pcpu, ptrs[1]));
+	CHECK(creator.mapped == (size_t)(34 * HOST_PAGE));
+	for (int i = 0; i < 2; i++)
+		*(volatile char *)(uintptr_t)copies[i] = 1;
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_failed_map_hook_is_a_failure_of_map)
 {
 	struct creator creator = CREATOR(SPACE_HOOKS, PAGE_HOOKS);
