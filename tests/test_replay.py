@@ -96,6 +96,12 @@ def test_chunks_are_counted_for_the_run_alone(tiny: Make) -> None:
         a.alloc_many([960, 1024])
         result = a.replay(Trace.from_ops([("alloc", i, 1024, 4) for i in range(3)]))
         assert (result.chunks_created, result.chunks_destroyed, result.chunks) == (3, 0, 5)
+        # one empty chunk is kept, and used again
+        ops = [("alloc", i, 1024, 4) for i in range(4)] + [("free", i) for i in range(4)]
+        result = a.replay(Trace.from_ops(ops))
+        assert (result.chunks_created, result.chunks_destroyed, result.chunks) == (4, 3, 6)
+        result = a.replay(Trace.from_ops(ops))
+        assert (result.chunks_created, result.chunks_destroyed, result.chunks) == (3, 3, 6)
 
 
 def test_most_chunks_at_one_time(tiny: Make) -> None:

@@ -141,6 +141,22 @@ def test_failed_request_is_not_counted(tiny: Make) -> None:
         assert totals["nr_alloc"] == totals["nr_dealloc"] == totals["nr_max_alloc"] == 0
 
 
+def test_sizes_of_failed_requests_are_not_counted(tiny: Make) -> None:
+    # |SSSS|aaaa|....    each further area needs a page
+    with tiny() as a:
+        assert figures(a).totals["nr_max_chunks"] == 1
+        a.alloc(64)
+        for size in (4, 900, 1024):
+            a.inject("alloc_page", nth=1)
+            with pytest.raises(PercpuMemoryError):
+                a.alloc(size)
+        dump = figures(a)
+        assert dump.totals["min_alloc_size"] == dump.totals["max_alloc_size"] == 64
+        assert (dump.totals["nr_alloc"], dump.totals["nr_max_alloc"]) == (1, 1)
+        assert [chunk.fields["max_alloc_size"] for chunk in dump.chunks] == [64, 0]
+        assert dump.totals["nr_max_chunks"] == 2  # the chunk stays
+
+
 @pytest.mark.parametrize(
     ("first_chunk", "atom", "alloc", "dyn"),
     [

@@ -27,6 +27,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -40,7 +41,7 @@ TIMES = 5  # as often the time that it takes without a mutant
 IDLE = 60  # seconds in which a test uses at least IDLE_SHARE of a CPU, or hangs
 IDLE_SHARE = 0.01
 MOST_DATA = 4 << 30  # bytes, where a mutant takes memory for ever
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 OPTIONS = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", "--rootdir=."]
 OPTIONS += ["--tb=native", "--assert=plain"]  # a report of the difference may take seconds
@@ -157,6 +158,7 @@ def in_child(work: Callable[[Callable[[str], None]], str]) -> tuple[str, str]:
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
+        adopt()
         try:
             found = work(lambda name: write_line(writer, f"test {name}"))
             write_line(writer, "end failed" if found else "end ")
@@ -211,15 +213,20 @@ def read_all(pipe: int, child: int) -> tuple[str, bool]:
 # --- mutants
 
 
+def mutant_of(job: Job) -> str:
+    """Return the text of the file with the replacement made."""
+    text = Path(job["file"]).read_text()
+    return f"{text[: job['start']]}{job['new']}{text[job['end'] :]}"
+
+
 @contextlib.contextmanager
-def mutated(job: Job) -> Iterator[str]:
+def on_disk(job: Job) -> Iterator[None]:
     """Have the mutant on the disk for a while."""
     file = Path(job["file"])
     text, times = file.read_text(), file.stat()
-    mutant: str = text[: job["start"]] + job["new"] + text[job["end"] :]
     try:
-        file.write_text(mutant)
-        yield mutant
+        file.write_text(mutant_of(job))
+        yield
     finally:
         file.write_text(text)
         os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -253,10 +260,10 @@ def codes(code: CodeType, key: tuple[str, int]) -> Iterator[CodeType]:
             yield from codes(inner, key)
 
 
-def replace(functions: list[FunctionType], job: Job, text: str) -> None:
-    """Give a function its mutated code."""
+def replacement(functions: list[FunctionType], job: Job) -> Callable[[], None] | None:
+    """Return what gives a function its mutated code; nothing if it has other free variables."""
     name, line = job["function"]
-    [new] = codes(compile(text, job["file"], "exec"), (name, line))
+    [new] = codes(compile(mutant_of(job), job["file"], "exec"), (name, line))
     where = os.path.realpath(job["file"])
     mine = [
         function
@@ -264,24 +271,28 @@ def replace(functions: list[FunctionType], job: Job, text: str) -> None:
         if (function.__code__.co_name, function.__code__.co_firstlineno) == (name, line)
         and os.path.realpath(function.__code__.co_filename) == where
     ]
-    if not mine:
-        raise LookupError(f"{where}: no function {name} of line {line}")
-    for function in mine:
-        function.__code__ = new
+    if not mine or any(function.__code__.co_freevars != new.co_freevars for function in mine):
+        return None
+
+    def replace() -> None:
+        for function in mine:
+            function.__code__ = new
+
+    return replace
 
 
 def run(path: str, results: str) -> None:
     """Test the mutants of a file of JSON that no other runner has claimed yet."""
     jobs: list[Job] = json.loads(Path(path).read_text())
 
-    def test(job: Job, work: Callable[[str, Callable[[str], None]], str]) -> None:
+    def test(job: Job, work: Callable[[Callable[[str], None]], str]) -> None:
         try:
             os.close(os.open(f"{path}.{job['id']}", os.O_CREAT | os.O_EXCL))
         except FileExistsError:
             return
         before = cpu_seconds()
-        with mutated(job) as text:
-            how, name = in_child(lambda say: work(text, say))
+        with on_disk(job):
+            how, name = in_child(work)
         result = {"id": job["id"], "how": how, "test": name, "cpu": cpu_seconds() - before}
         with open(results, "a") as output:
             output.write(f"{json.dumps(result)}\n")
@@ -291,13 +302,13 @@ def run(path: str, results: str) -> None:
         gc.collect()
         gc.freeze()  # a child does not go through what is older than it
 
-        def run_hot(job: Job, text: str, say: Callable[[str], None]) -> str:
-            replace(functions, job, text)
+        def run_hot(job: Job, replace: Callable[[], None], say: Callable[[str], None]) -> str:
+            replace()
             return first_failure(items, job["tests"], say)
 
         for job in jobs:
-            if job["function"]:
-                test(job, lambda text, say, job=job: run_hot(job, text, say))  # type: ignore[misc]
+            if job["function"] and (replace := replacement(functions, job)):
+                test(job, partial(run_hot, job, replace))
 
     names = {name for job in jobs if job["function"] for name, _ in job["tests"]}
     collected = os.fork()  # what follows imports anew
@@ -312,13 +323,14 @@ def run(path: str, results: str) -> None:
     if os.waitpid(collected, 0)[1]:
         raise RuntimeError("the tests cannot be collected")
     for job in jobs:
-        if not job["function"]:
-            test(job, lambda _text, say, job=job: run_cold(job, say))  # type: ignore[misc]
+        test(job, partial(run_cold, job))
 
 
 def adopt() -> None:
-    """Become the parent of processes that lose theirs, to end them."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    """End with the parent, and become that of processes that lose theirs, to end them."""
+    prctl = ctypes.CDLL(None).prctl
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def main() -> None:
