@@ -3,21 +3,26 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from array import array
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from conftest import Make
+from conftest import TINY, Make, in_child
 
 from percpu_ffi import (
+    Allocator,
     DoubleFree,
     InteriorPointer,
     InvalidPointer,
     InvalidRequest,
     PerCpu,
+    PercpuError,
     PercpuMemoryError,
     StaticPointer,
+    Trace,
     WildPointer,
 )
 
@@ -76,6 +81,38 @@ def test_frees_are_in_the_given_order(tiny: Make) -> None:
         first, second = a.alloc(1024), a.alloc(1024)
         a.free_many([second, first])
         assert [c.id for c in a.state().chunks] == [0, 1]
+
+
+@pytest.mark.parametrize("batch", ["alloc_many", "free_many", "replay"])
+def test_kept_error_does_not_crash_the_garbage_collector(batch: str) -> None:
+    """An error in a variable of the function that caught it is a cycle, with the frame of the call.
+
+    The frame held a view that C data used, and CPython crashed when it collected both.
+    """
+
+    def keep_the_error() -> None:
+        with Allocator(**TINY) as allocator:
+            arguments: dict[str, Any] = {
+                "alloc_many": array("i", [8, 0]),
+                "free_many": array("q", [1]),
+                "replay": Trace.from_ops([("alloc", 1, 8, 8)]),
+            }
+            kept = None
+            try:
+                if batch == "replay":
+                    allocator.replay(arguments[batch], progress={}.__getitem__)
+                getattr(allocator, batch)(arguments[batch])
+            except (PercpuError, KeyError) as error:
+                kept = error
+            assert kept
+
+    def collect() -> None:
+        warnings.simplefilter("ignore")
+        for _ in range(20):
+            keep_the_error()
+            gc.collect()
+
+    assert in_child(collect) == 0
 
 
 def test_zeroes_are_skipped(small: PerCpu) -> None:

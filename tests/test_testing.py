@@ -498,7 +498,7 @@ class TestWatched:
         watched.alloc(1024)
         watched.alloc(1024)
         watched.sizes.clear()
-        with pytest.raises(AssertionError, match="^2 chunks are left in addition to the first"):
+        with pytest.raises(AssertionError, match="^2 chunks left in addition to the first"):
             watched.check_nothing_left()
 
     def test_unknown_area_is_a_leak(self, small: Any) -> None:
