@@ -142,9 +142,9 @@ def test_first_chunk_may_end_before_its_unit(first_chunk: str) -> None:
             ["the contig hint of 1025 is above the 1024 bytes of the map"],
         ),
         (chunk(*MANY, 960, map_alloc=16), ["a map of 17 entries has room for 16"]),
-        (chunk(1024, map_alloc=8), ["a map of 1 entries has room for 8"]),
-        (chunk(1024, map_alloc=17), ["a map of 1 entries has room for 17"]),
-        (chunk(1024, map_alloc=48), ["a map of 1 entries has room for 48"]),
+        (chunk(1024, map_alloc=8), ["a map of 1 entry has room for 8"]),
+        (chunk(1024, map_alloc=17), ["a map of 1 entry has room for 17"]),
+        (chunk(1024, map_alloc=48), ["a map of 1 entry has room for 48"]),
         # before the first request
         (
             first(free_size=900, contig_hint=900, pages=1),
@@ -168,8 +168,10 @@ def test_first_chunk_may_end_before_its_unit(first_chunk: str) -> None:
         ),
         (
             chunk(-100, 28, -128, 768, pages=1),
-            ["the area at 0 is in pages [1], which are not held",
-             "the area at 128 is in pages [2, 3], which are not held"],
+            [
+                "the area at 0 is in pages [1], which are not held",
+                "the area at 128 is in pages [2, 3], which are not held",
+            ],
         ),
         (chunk(-71, 953, pages=1), ["the area at 0 is in pages [1], which are not held"]),
         (chunk(-63, -8, 953, pages=1), ["the area at 63 is in pages [1], which are not held"]),
@@ -248,7 +250,7 @@ class TestLists:
     def test_every_broken_chunk_is_reported(self) -> None:
         broken = [chunk(1024, id=1, map_alloc=4), chunk(-8, 1016, id=2, immutable=True)]
         assert found(*broken, slots={EMPTY: [1], 6: [2]}) == [
-            "chunk 1: a map of 1 entries has room for 4",
+            "chunk 1: a map of 1 entry has room for 4",
             "chunk 2: immutable is True",
             "chunk 2 with 1016 bytes free is in slot 6 instead of 7",
         ]

@@ -97,7 +97,7 @@ def with_port(variant: type[Model]) -> dict[str, Any]:
     return {"port": Allocator, "variant": variant}
 
 
-@pytest.mark.parametrize(("name", "calls"), zip(RECORDINGS, WAYS, strict=True))
+@pytest.mark.parametrize(("name", "calls"), [*zip(RECORDINGS, WAYS, strict=True)])
 def test_port_and_model_agree_on_a_recording(name: str, calls: str) -> None:
     trace = Trace.from_ops(Trace.load(SAMPLES / name), {"memory": "none", "cpus": 2})
     assert lockstep(BOTH, trace, calls=calls) is None

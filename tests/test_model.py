@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,9 @@ def test_address_space_of_real_memory(
     kernel = Kernel(config, chunk_size)
     if first_chunk == "4k":
         assert kernel.vm_area_register_early(chunk_size) == page_size
-    starts = []
+    starts: list[int] = []
     with pytest.raises(ServiceFailed) as caught:
-        while True:
-            starts.append(kernel.get_vm_area(chunk_size))
+        starts.extend(kernel.get_vm_area(chunk_size) for _ in count())
     assert caught.value.service == "get_vm_area"
     assert len(starts) == chunks
     assert starts[0] == page_size + chunk_size  # after the first chunk

@@ -378,7 +378,7 @@ class TestWatched:
         ptr = watched.alloc(1)
         watched.check()
         watched.allocator.mixed = True
-        with pytest.raises(InvariantError, match="CPU 1's copy of the area at .* has changed"):
+        with pytest.raises(InvariantError, match=r"CPU 1's copy of the area at .* has changed"):
             watched.check()
         with pytest.raises(AssertionError, match=f"copy at {ptr:#x} has changed; call wrote"):
             watched.free_many([ptr])
@@ -491,14 +491,14 @@ class TestWatched:
         watched = Watched(Foreign(**TINY))
         ptr = watched.alloc(1024)
         watched.sizes.clear()
-        with pytest.raises(AssertionError, match="^1024 bytes of chunk 1 in use"):
+        with pytest.raises(AssertionError, match=r"^1024 bytes of chunk 1 in use"):
             watched.check_nothing_left()
         watched.free(ptr)
         watched.check_nothing_left()
         watched.alloc(1024)
         watched.alloc(1024)
         watched.sizes.clear()
-        with pytest.raises(AssertionError, match="^2 chunks left in addition to the first"):
+        with pytest.raises(AssertionError, match=r"^2 chunks left in addition to the first"):
             watched.check_nothing_left()
 
     def test_unknown_area_is_a_leak(self, small: Any) -> None:
@@ -531,7 +531,7 @@ class TestWatched:
         assert repr(copy.copy(watched)) == f"<Watched {small!r}, 0 live areas>"
 
     def test_unfinished_object_has_no_allocator(self) -> None:
-        with pytest.raises(AttributeError, match="^allocator$"):
+        with pytest.raises(AttributeError, match=r"^allocator$"):
             Watched.__new__(Watched).allocator  # noqa: B018
 
 

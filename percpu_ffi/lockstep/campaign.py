@@ -129,13 +129,14 @@ class Campaign:
         for name, kind, needed in (
             ("factories", collections.abc.Mapping, "a mapping of names to allocators"),
             ("compare", collections.abc.Iterable, "a tuple of aspects"),
+            ("calls", collections.abc.Collection, f"some of {', '.join(CALLS)}"),
             ("mix", Mix, "a Mix"),
             ("faults", (int, float), SHARE),
         ):
             errors.check_type(name, getattr(self, name), kind, needed)
         if not 0 <= self.faults <= 1:
             raise errors.wrong_type("faults", self.faults, SHARE)
-        if not self.calls or not set(self.calls) <= set(CALLS):
+        if not self.calls or any(way not in CALLS for way in self.calls):
             raise ConfigError(f"calls={errors.shown(self.calls)}: choose from {', '.join(CALLS)}")
         object.__setattr__(self, "setup", checked_setup(self.setup))
 
