@@ -100,7 +100,7 @@ def test_kept_error_does_not_crash_the_garbage_collector(batch: str) -> None:
             kept = None
             try:
                 if batch == "replay":
-                    allocator.replay(arguments[batch], progress={}.__getitem__)
+                    allocator.replay(arguments[batch], progress=dict[int, int]().__getitem__)
                 getattr(allocator, batch)(arguments[batch])
             except (PercpuError, KeyError) as error:
                 kept = error

@@ -104,8 +104,8 @@ def test_sound_states(chunks: list[ChunkState]) -> None:
 
 @pytest.mark.parametrize("first_chunk", ["embed", "remap"])
 def test_first_chunk_may_end_before_its_unit(first_chunk: str) -> None:
-    setup = {"first_chunk": first_chunk, "unit_size": 1024, "free_size": 100}
-    fixed = {"immutable": True, "pages": 3}
+    setup: dict[str, Any] = {"first_chunk": first_chunk, "unit_size": 1024, "free_size": 100}
+    fixed: dict[str, Any] = {"immutable": True, "pages": 3}
     assert found(first(-64, 100, **fixed), **setup) == []
     assert found(first(-64, 101, **fixed), **setup) == ["chunk 0: the map covers 165 bytes of 164"]
     assert found(first(-64, 100, contig_hint=165, **fixed), **setup) == [
