@@ -70,6 +70,16 @@ static int64_t copy_at(const struct pcpu_counter *counter, int cpu)
 
 /* --- one thread */
 
+#ifdef PCPU_RSEQ_AREA
+TEST(the_area_of_a_thread_is_that_of_the_c_library)
+{
+	bool registered = &__rseq_size && __rseq_size;
+
+	CHECK((char *)pcpu_rseq_area() ==
+	      (registered ? pcpu_thread_pointer() + __rseq_offset : NULL));
+}
+#endif
+
 TEST(a_sum_is_what_was_added)
 {
 	struct pcpu_counter counter;
