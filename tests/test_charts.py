@@ -38,10 +38,12 @@ from percpu_ffi.reports.bench_difference import _change
 from percpu_ffi.reports.colours import COLOURS, OTHERS, SITES, site_keys
 from percpu_ffi.reports.page import _ages, _legend, _notes, _plots
 from percpu_ffi.reports.page.tables import curves_table, sizes_table
+from percpu_ffi.reports.recording import caveats
 from percpu_ffi.reports.replay import timeline_figures
 from percpu_ffi.reports.size_chart import plot_sizes
 from percpu_ffi.reports.sizes import _histogram
 from percpu_ffi.reports.still import make_still
+from percpu_ffi.trace import TraceStats
 
 OPS: list[tuple[Any, ...]] = [
     ("alloc", "a", 8, 4),
@@ -299,6 +301,16 @@ def test_highest_bar_of_a_histogram_fills_its_column() -> None:
     bars = [max(map(len, re.findall("#+", line)), default=0) for line in lines]
     assert max(bars) == 30
     assert bars[1] == 20
+
+
+def test_each_kind_of_missing_event_has_a_sentence() -> None:
+    for name, number, words in (
+        ("lost", 1, "1 lost event: areas may be missing"),
+        ("orphan_frees", 2, "2 frees of unknown pointers"),
+        ("reallocs", 1, "1 allocation of pointers still in use"),
+    ):
+        (line,) = caveats(TraceStats(**{name: number}))
+        assert line.startswith(words)
 
 
 def test_ranges_that_touch_are_no_change() -> None:
