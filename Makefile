@@ -73,7 +73,7 @@ check-upstream: $(VENV)/.test
 ## lies that the comparison of allocators has to find, as a matrix; next to the 2009 file
 ## with PERCPU_C
 liars: $(VENV)/.test
-	PERCPU_C='$(PERCPU_C)' $(BIN)/python tests/liars.py
+	PERCPU_C='$(PERCPU_C)' $(BIN)/python tests/liar_matrix.py
 
 ## measure the port, the 2009 file (PERCPU_C=...), malloc and others;
 ## BENCH="churn --repeat 5" for a part, BENCH="--json all.json" to keep the figures

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The comparison is not blind: it finds every lie, and with a blind spot put in it does not.
 
-``liars.py`` has the lies and the entry points; ``make liars`` prints the whole matrix.
+``make liars`` prints the whole matrix.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import liar_matrix
 import liars
 import pytest
 from conftest import TINY
-from liars import ENTRIES, PLACES, Lie, cell
+from liar_matrix import ENTRIES, PLACES, cell
+from liars import Lie
 from upstream import check
 
 from percpu_ffi import Allocator, Model, State, Trace, WorkByCall
@@ -38,7 +40,7 @@ LIES = {lie.name: lie for lie in liars.lies()}
 
 @pytest.fixture(autouse=True)
 def _here() -> Iterator[None]:
-    with liars.in_this_process():
+    with liar_matrix.in_this_process():
         yield
 
 
@@ -93,11 +95,13 @@ def test_matrix_shows_a_gap(
     monkeypatch.setattr(campaign_module, "CASES_A_TASK", 1)
     monkeypatch.delenv("PERCPU_C", raising=False)
     some = [LIES["pointer"], LIES["close"]]
-    monkeypatch.setattr(liars, "lies", lambda: some)
-    assert liars.main() == 0
+    monkeypatch.setattr(liar_matrix, "lies", lambda: some)
+    assert liar_matrix.main() == 0
     assert "2 lies, 36 cells, 0 gaps" in capsys.readouterr().out
-    monkeypatch.setattr(liars, "lies", lambda: [replace(some[0], tell=lambda right, _: right)])
-    assert liars.main() == 1
+    monkeypatch.setattr(
+        liar_matrix, "lies", lambda: [replace(some[0], tell=lambda right, _: right)]
+    )
+    assert liar_matrix.main() == 1
     out = capsys.readouterr().out
     assert "18 gaps" in out
     assert "pointer, drive, party 2: it was not told" in out

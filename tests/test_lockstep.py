@@ -20,6 +20,7 @@ import liars
 import numpy as np
 import pytest
 from conftest import RECORDINGS, SAMPLES, TINY
+from liar_matrix import Here, trace_of
 
 from percpu_ffi import Allocator, ConfigError, Model, PercpuError, Trace
 from percpu_ffi.cli import main
@@ -280,7 +281,7 @@ def test_calls_without_batches() -> None:
     factories: dict[str, Any] = {"port": Allocator, "few": Few}
     for calls in CALLS:
         assert lockstep(factories, Trace.from_ops(OPS, TINY), calls=calls) is None
-    totals = Campaign(factories, 100, length=10).run(liars.Here())
+    totals = Campaign(factories, 100, length=10).run(Here())
     assert totals.difference is None
     assert totals.reach["alloc_many"] == totals.reach["replay"] == 0
     with pytest.raises(ConfigError, match="calls='twice': choose from single, many, replay"):
@@ -431,14 +432,25 @@ def test_shortened_trace_shows_what_the_difference_says(name: str) -> None:
     (lie,) = (lie for lie in liars.lies() if lie.name == name)
     liar = type("Party", (liars.Liar,), {"lie": lie})
     parties = {"port": Allocator, "liar": liar, "model": Model}
-    found = lockstep(parties, liars.trace_of(real=False), calls=lie.calls)
+    found = lockstep(parties, trace_of(real=False), calls=lie.calls)
     assert found
     short = shorten(parties, found)
     again = lockstep(parties, short.trace, calls=short.calls)
     assert again
     assert str(again) == str(short)
     assert len(again.trace) == len(short.trace) <= len(found.trace)
+    assert lie.calls == "single" or len(short.trace) < len(found.trace)
     assert (short.minority, short.calls) == (("liar",), lie.calls)
+
+
+def test_shortening_compares_what_was_compared() -> None:
+    """Another policy does other work, which here is no difference."""
+    ops = [("alloc", i, size, 4) for i, size in enumerate([8, 16, 960, 512, 896, 16])]
+    found = lockstep(with_port(LastFit), Trace.from_ops(ops, TINY), compare=["pointers"])
+    assert found
+    short = shorten(with_port(LastFit), found, compare=["pointers"])
+    assert short.aspect == "pointers"
+    assert lockstep(with_port(LastFit), short.trace, compare=["pointers"])
 
 
 def test_campaign_is_the_same_in_every_run() -> None:
@@ -520,13 +532,13 @@ def test_campaign_that_was_stopped_anywhere_runs_each_case_once(
     steps: list[int] = []
     monkeypatch.setattr(campaign_module, "run", run_case)
     campaign = Campaign(BOTH, operations=400, length=10, seed=3)
-    whole = campaign.run(liars.Here())
+    whole = campaign.run(Here())
     cases, ran = ran, []
     for stop_at in range(1, 6):
         ran, steps, state = [], [], tmp_path / str(stop_at)
         with pytest.raises(KeyboardInterrupt):
-            campaign.run(liars.Here(), progress=stop, state=state)
-        assert campaign.run(liars.Here(), state=state) == whole
+            campaign.run(Here(), progress=stop, state=state)
+        assert campaign.run(Here(), state=state) == whole
         assert ran == cases
         assert campaign.run(Nothing(), state=state) == whole  # all is done
     assert whole.reach == {"size 1": 400}
@@ -550,12 +562,12 @@ def test_campaign_that_was_stopped_anywhere_runs_each_case_once(
 def test_file_of_another_campaign_is_refused(change: Any, words: str, tmp_path: Path) -> None:
     state = tmp_path / "state"
     campaign = Campaign(BOTH, operations=10, length=1)
-    campaign.run(liars.Here(), state=state)
+    campaign.run(Here(), state=state)
     saved = json.loads(state.read_text())
     change(saved)
     state.write_text(json.dumps(saved))
     with pytest.raises(ConfigError, match=words):
-        campaign.run(liars.Here(), state=state)
+        campaign.run(Here(), state=state)
 
 
 def test_format_changes_with_the_cases() -> None:

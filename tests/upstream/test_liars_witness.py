@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import liar_matrix
 import liars
 
 from percpu_ffi import Model
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 def test_lies_are_found_by_the_witness(fixed: WitnessFactory) -> None:
     """Each lie by one of the entry points, in places in turn."""
     gaps = {}
-    with liars.in_this_process():
+    with liar_matrix.in_this_process():
         for number, lie in enumerate(liars.lies()):
-            entry = list(liars.ENTRIES)[number % 6]
+            entry = list(liar_matrix.ENTRIES)[number % 6]
             if (lie.method, entry) != ("close", "drive"):
-                wrong = liars.cell(lie, entry, number // 6 % 3 + 1, (fixed, Model))
+                wrong = liar_matrix.cell(lie, entry, number // 6 % 3 + 1, (fixed, Model))
                 gaps.update({(lie.name, entry): wrong} if wrong else {})
     assert gaps == {}
