@@ -138,7 +138,7 @@ class Tree(Generic[V]):
                 parent = node
             self._rotate(top, 1 - side)
             parent.red, top.red = False, True
-            break
+            return
         assert self.root
         self.root.red = False
 
