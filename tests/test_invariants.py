@@ -247,6 +247,12 @@ class TestLists:
             "the chunks (3, 2) are all empty: only one may be kept"
         ]
 
+    def test_second_chunk_of_a_list_in_another_slot(self) -> None:
+        one, two = chunk(-8, 1016, id=1), chunk(-900, 124, id=2)  # slots 7 and 4
+        assert found(one, two, slots={7: [1, 2]}) == [
+            "chunk 2 with 124 bytes free is in slot 7 instead of 4"
+        ]
+
     def test_every_broken_chunk_is_reported(self) -> None:
         broken = [chunk(1024, id=1, map_alloc=4), chunk(-8, 1016, id=2, immutable=True)]
         assert found(*broken, slots={EMPTY: [1], 6: [2]}) == [

@@ -105,6 +105,11 @@ class TestLiveAreas:
         with pytest.raises(InvariantError, match=r"16 bytes at offset 72 of chunk 0 .* a leak"):
             small.validate({ptr: 8})
 
+    def test_unknown_area_of_a_later_chunk_is_a_leak(self, small: PerCpu) -> None:
+        ptr, _lost = small.alloc(1024), small.alloc(1000)
+        with pytest.raises(InvariantError, match=r"1000 bytes at offset 0 of chunk 2 .* a leak$"):
+            small.validate({ptr: 1024})
+
     def test_area_of_another_size(self, small: PerCpu) -> None:
         ptr = small.alloc(8)
         with pytest.raises(InvariantError, match="has 8 bytes in the map, 16 were requested"):

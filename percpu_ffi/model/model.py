@@ -200,11 +200,11 @@ class Model(BaseAllocator):
         """Free an area, and release another chunk when this one is empty (``free_percpu``)."""
         if not ptr:
             return
-        chunk, offset = self._find_freeable(ptr)
+        chunk, offset, size = self._find_freeable(ptr)
         self._begin(self._free_work)
         self._free_work.tree_steps += self._chunks.steps
         self._live -= 1
-        self._emit(FREE, chunk, offset)
+        self._emit(FREE, chunk, offset, size)
         self._free_area(chunk, offset)
         if chunk.free_size == self.unit_size:
             self._release_another(chunk)
@@ -249,13 +249,13 @@ class Model(BaseAllocator):
             raise errors.InteriorPointer.of(ptr)
         return chunk, offset, -chunk.map[entry]
 
-    def _find_freeable(self, ptr: int) -> tuple[Chunk, int]:
-        chunk, offset, _size = self._find(ptr)
+    def _find_freeable(self, ptr: int) -> tuple[Chunk, int, int]:
+        found = self._find(ptr)
         if ptr == self.static_ptr:
             raise errors.StaticPointer.of(ptr)
         if self._pins[ptr]:
             raise errors.viewed(ptr)
-        return chunk, offset
+        return found
 
     # --- chunks
 
@@ -474,7 +474,7 @@ class Model(BaseAllocator):
     def _free_many(self, ptrs: memoryview) -> None:
         pointers = integers(ptrs)
         with self._entry:
-            seen = {0}
+            seen: set[int] = set()
             for ptr in pointers:
                 if ptr:
                     self._find_freeable(ptr)

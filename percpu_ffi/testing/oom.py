@@ -145,7 +145,7 @@ class Sweeper:
             with self.factory(**self.setup) as allocator:
                 return self.run_and_check(allocator, service, nth, times)
         except Exception as error:
-            fault = f"call {nth} of {service}" + (" and all later ones" if times < 0 else "")
+            fault = f"call {nth} of {service}" + (" and all later ones" if times == -1 else "")
             what = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
             raise SweepFailed(f"after {fault} failed: {what}{error}") from error
 
