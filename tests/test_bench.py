@@ -112,9 +112,11 @@ class TestWorkloads:
         assert workload.kinds == tuple((size, 8) for size in range(8, 257, 8))
 
     def test_churn_takes_all_objects_and_sizes(self) -> None:
-        phase = WORKLOADS["churn"](Options(objects=4000, live=40)).phases[-1]
-        slots, kinds = zip(*decoded(phase), strict=True)
-        assert set(slots) == set(range(40))
+        fill, _, churn = WORKLOADS["churn"](Options(objects=40_000, live=1000)).phases
+        assert [slot for slot, _ in decoded(fill)] == [*range(1000)]
+        assert {kind for _, kind in decoded(fill)} == {*range(32)}
+        slots, kinds = zip(*decoded(churn), strict=True)
+        assert set(slots) == set(range(1000))
         assert set(kinds) == {FREE, *range(32)}
 
     def test_same_seed_makes_the_same_churn(self) -> None:
@@ -157,7 +159,7 @@ class TestWorkloads:
 
     def test_wheel_has_no_recordings(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(workloads, "SAMPLES", tmp_path)
-        with pytest.raises(ConfigError, match="--trace FILE"):
+        with pytest.raises(ConfigError, match=r"^workload fork-storm: .*--trace FILE"):
             make_workloads(["fork-storm"], [], FEW)
         names = {make().name for make in make_workloads([], [], FEW)}
         assert names == WORKLOADS.keys() - {"fork-storm", "netns-churn"}
@@ -165,11 +167,12 @@ class TestWorkloads:
         assert bound.holds is None
 
     def test_recording_of_the_user(self, tmp_path: Path) -> None:
-        path = tmp_path / "mine.trace"
-        Trace.from_ops([("alloc", 1, 24, 8), ("free", 1)]).save(path)
+        """It is called by its name up to the first point."""
+        path = tmp_path / "mine.april.trace"
+        Trace.from_ops([("alloc", 1, 24, 8), ("alloc", 2, 3, 1), ("free", 1)]).save(path)
         (make,) = make_workloads([], [path], FEW)
         assert make().name == "mine"
-        assert make().kinds == ((24, 8),)
+        assert make().kinds == ((24, 8), (3, 1))
         Trace.from_ops([("inject", "map", {"nth": 1})]).save(path)
         with pytest.raises(ConfigError, match="sets faults"):
             make_workloads([], [path], FEW)
@@ -340,15 +343,33 @@ class TestWorstCases:
             ("border-thrash", 10, {"fill": 1, "one more": 20, "two more": 40}),
             ("border-thrash", 1 << 24, {"fill": 1, "one more": 8192, "two more": 16384}),
             # 1,792 objects of 32 bytes in the first chunk, 2,048 in each of seven more
-            ("lying-hint", 10, {"fill": 16128 + 16, "aligned to 64": 20, "aligned to 4": 20}),
-            ("lying-hint", 1 << 24,
-             {"fill": 16128 + 16, "aligned to 64": 2048, "aligned to 4": 2048}),
+            ("lying-hint", 10, {"fill": 16144, "aligned to 64": 20, "aligned to 4": 20}),
+            ("lying-hint", 1 << 24, {"fill": 16144, "aligned to 64": 2048, "aligned to 4": 2048}),
         ],
-    )  # fmt: skip
+    )
     def test_size_is_limited(self, name: str, objects: int, phases: dict[str, int]) -> None:
         workload = WORST_CASES[name](Options(objects))
         assert {phase.name: len(phase) for phase in workload.phases} == phases
         assert workload.geometry == Geometry(cpus=4, page_size=4096, static_size=8192)
+
+    @pytest.mark.parametrize(
+        ("name", "sizes"),
+        [
+            ("aligned-4", {"alloc": {(4, 8)}, "in order": set()}),
+            ("pinned-chunks", {"fill": {(64, 4)}, "free others": set(), "free last": set()}),
+            ("border-thrash",
+             {"fill": {(1024 - 64, 4)}, "one more": {(8, 8)}, "two more": {(1024, 4)}}),
+            ("lying-hint",
+             {"fill": {(32, 4)}, "aligned to 64": {(64, 64)}, "aligned to 4": {(64, 4)}}),
+        ],
+    )  # fmt: skip
+    def test_sizes_of_each_phase(self, name: str, sizes: dict[str, set[tuple[int, int]]]) -> None:
+        """Size and alignment of all that a phase allocates."""
+        workload = WORST_CASES[name](Options(40), TINY)
+        assert sizes == {
+            phase.name: {workload.kinds[kind] for _, kind in decoded(phase) if kind != FREE}
+            for phase in workload.phases
+        }
 
     @pytest.mark.parametrize("name", WORST_CASES)
     def test_areas_are_freed_once(self, name: str) -> None:
@@ -357,8 +378,14 @@ class TestWorstCases:
         assert workload.slots == max(slots) + 1
         *_, (_, left) = live_after(workload)
         assert bool(left) == (name in {"border-thrash", "lying-hint"})
-        timed = [phase.name for phase in workload.phases if phase.timed]
-        assert timed == list(dict.fromkeys(row.phase for row in workload.expected))
+
+    @pytest.mark.parametrize("name", WORST_CASES)
+    def test_each_timed_phase_has_a_formula(self, name: str) -> None:
+        workload = WORST_CASES[name](Options(40), TINY)
+        assert all(row.formula for row in workload.expected)
+        explained = {row.phase for row in workload.expected}
+        for phase in workload.phases:
+            assert phase.timed is (phase.name in explained)
 
 
 class TestContenders:
