@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import random
 from array import array
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +26,6 @@ from percpu_ffi.trace.operations import FREE, OP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from percpu_ffi.bench.workload import Phase
 
@@ -56,7 +56,17 @@ def live_after(workload: Workload) -> Iterator[tuple[str, set[int]]]:
         yield phase.name, set(live)
 
 
+AS_IMPORTED = workloads.SAMPLES  # before the fixture of conftest.py
+
+
 class TestWorkloads:
+    def test_recordings_are_next_to_the_package(self) -> None:
+        """In the source; a wheel has none."""
+        if (SAMPLES.parent / "percpu_ffi" / "bench").samefile(Path(workloads.__file__).parent):
+            assert AS_IMPORTED == SAMPLES
+        else:
+            assert not AS_IMPORTED.exists()
+
     def test_objects_are_freed_in_three_orders(self) -> None:
         workload = WORKLOADS["objects-16"](Options(objects=6))
         assert workload.kinds == ((16, 4),)

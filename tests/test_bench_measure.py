@@ -34,7 +34,15 @@ from percpu_ffi.bench.results import (
 from percpu_ffi.bench.run import Plan, new_results, run
 from percpu_ffi.bench.workload import Expected, Geometry, Options, Phase, Workload, allocs, frees
 from percpu_ffi.bench.workloads import SIZES, WORKLOADS
-from percpu_ffi.reports.bench import bounds_table, plan_line, spread, workload_tables
+from percpu_ffi.reports import bench_chart
+from percpu_ffi.reports.bench import (
+    bounds_table,
+    choices,
+    final_lines,
+    plan_line,
+    spread,
+    workload_tables,
+)
 from percpu_ffi.reports.bench_difference import difference
 from percpu_ffi.trace.operations import FREE, OP, ORPHAN
 from percpu_ffi.work import Work, WorkByCall
@@ -594,6 +602,7 @@ class TestReport:
     def test_spread_is_half_of_the_interquartile_range(self) -> None:
         """Quartiles of 8 to 12 are 9, 10 and 11."""
         assert spread([12, 8, 11, 9, 10]) == (11 - 9) / 2 / 10
+        assert spread([8, 12]) == (11 - 9) / 2 / 10
         assert spread([10]) == 0
         assert spread([0, 0, 0]) == 0
 
@@ -604,21 +613,83 @@ class TestReport:
         assert row.count("x") == 1
 
     def test_latencies_are_in_order(self) -> None:
-        """1,000 calls: 995 of 1 to 10 ns in turn, then 20 ns and more."""
+        """Of 1,000 calls the 500th took 3 ns, the 990th 8, the 999th 9."""
         result = workload_with("w", ("p",), port=[1.0])
         figures = result.phases[0].contenders["port"]
-        figures.alloc, figures.free = Histogram({5: 600, 9: 395, 14: 5}), Histogram({3: 1})
+        figures.alloc = Histogram({3: 500, 5: 400, 8: 91, 9: 8, 14: 1})
+        figures.free = Histogram({3: 1})
         text = "\n".join(workload_tables(result))
-        assert "5 / 9 / 14" in text
+        assert "3 / 8 / 9" in text
         assert "3 / 3 / 3" in text
-        assert text.index("alloc") < text.index("5 / 9 / 14") < text.index("free")
+        assert text.index("alloc") < text.index("3 / 8 / 9") < text.index("free")
 
     def test_verdict_on_a_formula(self) -> None:
         result = workload_with("w", ("p",), port=[1.0])
-        for counted in (7, 8, None):
+        for counted in (7, 8, 6, None):
             result.expected.append(Expected("p", "entries_scanned", "N", 7, counted))
-        lines = "\n".join(workload_tables(result)).splitlines()[-3:]
-        assert [line.split()[-1] for line in lines] == ["equal", "OFF", "counted"]
+        rows = [line.split() for line in "\n".join(workload_tables(result)).splitlines()[-4:]]
+        assert [row[-1] for row in rows] == ["equal", "OFF", "OFF", "counted"]
+        assert rows[1] == ["p", "entries", "scanned", "N", "7", "8", "OFF"]
+
+    def test_tables_of_a_workload(self) -> None:
+        """All phases; a contender without latencies; counts that are 0 in every phase left out."""
+        fill, free = workload_with("", ("fill", "free"), port=[10, 12, 11], empty=[5, 6, 11]).phases
+        fill.operations, free.operations = 1000, 10
+        fill.work = {"operations": 1000, "entries_scanned": 2500, "chunks_visited": 0}
+        free.work = {
+            "operations": 10,
+            "entries_scanned": 30,
+            "bytes_moved": 40,
+            "chunks_visited": 0,
+        }
+        free.contenders = {name: Figures([20.0, 20.0, 20.0]) for name in ("port", "empty")}
+        fill.contenders["port"].alloc = Histogram({7: 10})
+        free.contenders["port"].free = Histogram({9: 10})
+        fill.contenders["empty"].failures = 1
+        result = WorkloadResult("w", "what it does", [fill, free], partial=True)
+        lines = "\n".join(workload_tables(result)).splitlines()
+        assert [line.split() for line in lines] == [
+            ["w:", "what", "it", "does"],
+            ["ns", "operations", "port", "empty"],
+            ["fill", "1,000", "11.0", "+-", "5%", "6.0", "+-25%", "x0.50"],
+            ["free", "10", "20.0", "+-", "0%", "20.0", "+-", "0%", "x1.00"],
+            ["latency", "port", "empty"],
+            ["fill", "alloc", "7", "/", "7", "/", "7"],
+            ["free", "free", "9", "/", "9", "/", "9"],
+            ["work", "tree", "bytes"],
+            ["steps", "moved"],
+            ["fill", "2.50", "0.00"],
+            ["free", "3.00", "4.00"],
+            ["empty:", "1", "of", "1,000", "operations", "failed,", "fill"],
+            ["interrupted", "after", "3", "repetitions"],
+        ]
+
+    def test_tables_without_rows_are_left_out(self) -> None:
+        lines = workload_tables(workload_with("w", ("p",), port=[1.0], empty=[0.5]))
+        assert [line.split()[0] for line in lines] == ["w:", "ns", "p"]
+
+    def test_end_of_a_run(self) -> None:
+        results = Results({"cpu": "abacus"}, {"live": 3, "seed": 4}, notes=["model: too slow"])
+        assert final_lines(results) == [
+            "cpu         abacus",
+            "options     live 3, seed 4",
+            "left out    model: too slow",
+        ]
+        results.bounds = [BoundResult("b", 1, True, [1.0])]
+        assert final_lines(results)[3] == ""
+        assert final_lines(results)[4:] == bounds_table(results.bounds)
+
+    def test_choices(self) -> None:
+        contender = Contender("a", "fast", CONTENDERS["port"].open, lambda: "is gone")
+        assert choices([WORKLOAD], [contender, contender._replace(missing=str)]) == [
+            "workloads",
+            "  sample          ",
+            "",
+            "contenders",
+            "  a               fast",
+            "                  not available: is gone",
+            "  a               fast",
+        ]
 
     def test_columns_of_a_bound(self) -> None:
         (_, row) = bounds_table([BoundResult("b", 9.5, False, [10.0, 30.0, 11.0])])
@@ -646,7 +717,7 @@ class TestDifference:
         assert row.split()[7:] == [ratio, *verdict.split()]
 
     def test_what_only_one_has(self) -> None:
-        one = workload_with("one", ("p",), port=[1.0])
+        one = workload_with("one", ("p", "q"), port=[1.0])
         two = workload_with("two", ("p",), port=[1.0])
         text = difference(results_with(one), results_with(two))
         assert "the two files have no figure in common" in text
@@ -655,12 +726,53 @@ class TestDifference:
             "only in B, completely or in part: two",
         ]
 
+    def test_machines_of_both_are_shown(self) -> None:
+        a, b = Results({"cpu": "old"}, {"live": 3}), Results({"cpu": "new"}, {}, partial=True)
+        assert difference(a, b)[:6] == [
+            "A", "  cpu         old", "  options     live 3",
+            "B, interrupted", "  cpu         new", "  options     ",
+        ]  # fmt: skip
+
     @pytest.mark.parametrize("name", ["objects", "live", "seed"])
     def test_each_option_that_changes_a_workload(self, name: str) -> None:
         a, b = results_with(), results_with()
         b.options[name] = 99
         assert any(line.startswith(f"{name} ") and "99 in B" in line for line in difference(a, b))
         assert not any("in B: workloads" in line for line in difference(a, a))
+
+
+def test_chart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row for each phase; point and bar are the median and the range of a contender."""
+    pytest.importorskip("matplotlib")
+    saved: list[Any] = []
+    monkeypatch.setattr(bench_chart, "save_plot", lambda *args: saved.append(args))
+    results = results_with(
+        workload_with("w", ("fill", "free"), port=[10, 13, 11], empty=[5, 6, 4]),
+        workload_with("v", ("use",), empty=[7]),
+    )
+    results.machine = {"cpu": "abacus"}
+    bench_chart.plot(results, "a.svg")
+    [(figure, path)] = saved
+    assert path == "a.svg"
+    (axes,) = figure.axes
+    assert axes.get_xscale() == "log"
+    assert axes.yaxis_inverted()  # the first row is the top one
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["w: fill", "w: free", "v: use"]
+    assert axes.get_title() == "abacus"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["port", "empty"]
+    drawn: dict[str, Any] = {}
+    for container in axes.containers:
+        line, _, (bars,) = container.lines
+        rows = [pytest.approx(row) for row in line.get_ydata()]
+        ranges = [(low[0], high[0]) for low, high in bars.get_segments()]
+        drawn[container.get_label()] = (list(line.get_xdata()), rows, ranges)
+    assert drawn == {
+        "port": ([11, 11], [-0.15, 0.85], [(10, 13), (10, 13)]),
+        "empty": ([5, 5, 7], [0.15, 1.15, 2.15], [(4, 6), (4, 6), (7, 7)]),
+    }
+    results.partial = True
+    bench_chart.plot(results, "a.svg")
+    assert saved[1][0].axes[0].get_title() == "abacus, interrupted"
 
 
 @pytest.mark.parametrize("ns", [0, -1, float("inf"), float("nan")])
