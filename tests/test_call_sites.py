@@ -28,7 +28,7 @@ from conftest import RECORDINGS, SAMPLES
 
 from percpu_ffi import Allocator, Trace, TraceError
 from percpu_ffi.analysis.call_sites import Figures, who
-from percpu_ffi.analysis.lifetimes import FREED, KEPT, REALLOCATED, lifetimes, lives_of
+from percpu_ffi.analysis.lifetimes import FREED, KEPT, REALLOCATED, Lives, lifetimes, lives_of
 from percpu_ffi.cli import main
 from percpu_ffi.reports.call_sites import CallSiteReport
 
@@ -115,6 +115,17 @@ class TestLives:
     def test_first_of_equal_peaks_counts(self) -> None:
         ops = [("alloc", "a", 8, 8), ("free", "a"), ("alloc", "b", 8, 8)]
         assert lives_of(Trace.from_ops(ops)).peak == 0
+
+    def test_area_that_ends_with_the_peak_is_not_live_then(self) -> None:
+        """The second area makes the peak, and its allocation shows that the first was freed."""
+        ops = [("alloc", "a", 8, 8), ("alloc", "a", 16, 8), ("alloc", "b", 8, 8), ("free", "a")]
+        lives = lives_of(Trace.from_ops(ops[:2]))
+        assert (lives.peak, lives.at_peak([0, 1])) == (1, [1])
+        lives = lives_of(Trace.from_ops(ops))
+        assert (lives.peak, lives.at_peak([2, 1, 0])) == (2, [2, 1])
+
+    def test_no_areas(self) -> None:
+        assert lives_of(Trace.from_ops([])) == Lives([], [], [], [], peak=-1, peak_bytes=0)
 
     def test_damaged_trace_is_refused(self) -> None:
         trace = Trace.from_ops([("alloc", "a", 8, 8)])

@@ -93,9 +93,25 @@ class TestThinnedCurves:
         assert thinned(fake, buckets=4) == sorted(expected)
         assert 5 < len(expected) < 20
 
+    def test_items_are_in_order(self) -> None:
+        curves = SimpleNamespace(live=range(1025), chunks=[1] * 1025)
+        fake: Any = SimpleNamespace(curves=curves, seconds=None, stranded=lambda done: done)
+        assert thinned(fake, buckets=2) == [0, 511, 512, 1023, 1024]
+
+    def test_all_at_one_time(self) -> None:
+        curves = SimpleNamespace(live=[0, 1, 3, 2, 1], chunks=[1, 1, 1, 2, 1])
+        fake: Any = SimpleNamespace(curves=curves, seconds=[0.0] * 5, stranded=lambda _: 4)
+        assert thinned(fake, buckets=1) == [0, 2, 3, 4]
+
     def test_few_items_are_all_kept(self) -> None:
         fake: Any = SimpleNamespace(curves=SimpleNamespace(live=self.LIVE))
         assert thinned(fake, buckets=5) == list(range(20))
+
+    def test_there_are_as_many_buckets_as_a_screen_has_columns(self) -> None:
+        for n, kept in (4000, 4000), (4001, 2001):  # of each bucket of 4 items the two ends
+            curves = SimpleNamespace(live=range(n), chunks=[1] * n)
+            fake: Any = SimpleNamespace(curves=curves, seconds=None, stranded=lambda done: done)
+            assert len(thinned(fake)) == kept
 
 
 # A failed allocation of 2009 can take the pages of its neighbours, and leave a hole.

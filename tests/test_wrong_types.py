@@ -161,3 +161,23 @@ def test_functions(function: str) -> None:
     for name in valid:
         for value in WRONG:
             check(call, valid, name, value)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: who(5), "trace"),  # type: ignore[arg-type]
+        (lambda: who(TRACE, cull=5), "cull"),  # type: ignore[arg-type]
+        (lambda: who(TRACE, sort=5), "sort"),  # type: ignore[arg-type]
+        (lambda: who(TRACE, sites=5), "sites"),  # type: ignore[arg-type]
+        (lambda: who(TRACE, sites=["x", 5]), "site"),  # type: ignore[list-item]
+        (lambda: sizes(5), "trace"),  # type: ignore[arg-type]
+        (lambda: [*compare(5, [TINY])], "trace"),  # type: ignore[arg-type]
+        (lambda: [*compare(TRACE, 5)], "setups"),  # type: ignore[arg-type]
+        (lambda: [*compare(TRACE, [TINY, 5])], "setup"),  # type: ignore[list-item]
+        (lambda: [*compare(TRACE, [TINY], 5)], "progress"),  # type: ignore[arg-type]
+    ],
+)
+def test_analysis_names_the_argument(call: Callable[[], object], name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}=5: a.* is needed$"):
+        call()

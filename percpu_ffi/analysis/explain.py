@@ -36,8 +36,8 @@ def explain_worst(timeline: Timeline) -> list[str]:
 def _enough_chunks(timeline: Timeline, patches: list[Patch]) -> int:
     """Count the chunks that would suffice without free ranges between areas."""
     (first,) = (p.end for p in patches if p.kind == FREE_SPACE and p.chunk == 0)
-    more = timeline.static_size + timeline.curves.live[timeline.worst] - first
-    return 1 + max(-(-more // timeline.unit_size), 0)
+    left = first - timeline.static_size - timeline.curves.live[timeline.worst]
+    return 1 - left // timeline.unit_size
 
 
 def _explain_sites(timeline: Timeline, patches: list[Patch]) -> list[str]:
@@ -83,7 +83,7 @@ def _reason(timeline: Timeline, chunk: int, areas: list[Patch]) -> str:
     else:
         pins = "pins" if len(areas) == 1 else "pin"
         text = f"only {plural(len(areas), 'area')} of {plural(used, 'byte')} {pins} it"
-    most = max(chunk_users(timeline, areas), key=lambda row: row.bytes)
+    most = chunk_users(timeline, areas)[0]
     if most.name:
         share = "" if most.bytes == used else f"{most.bytes:,} of these bytes "
         text += f", {share}by {cell(most.name)}"

@@ -22,7 +22,7 @@ from percpu_ffi.allocator import Allocator
 from percpu_ffi.replay import Replay
 from percpu_ffi.state import ChunkState, State
 from percpu_ffi.trace import Kind, Trace
-from percpu_ffi.trace.operations import FAULT, FREE, NO_TIME, OP, ORPHAN
+from percpu_ffi.trace.operations import FAULT, FREE, NO_TIME, OP
 
 GEOMETRY = ("cpus", "page_size", "unit_size", "static_size")
 MOMENTS = 400
@@ -151,7 +151,10 @@ class Timeline:
                 yield patch
 
     def areas(self) -> Iterator[tuple[Kind, int, int]]:
-        """Yield each area's kind, birth and death; -1: it is live at the end."""
+        """Yield for each area its kind, and the operations that allocated and ended it.
+
+        The latter is the number of operations if the area is live at the end.
+        """
         return _areas(self.trace, self.result)
 
 
@@ -192,7 +195,7 @@ def collect(
         )
     n = len(trace)
     special = {0, timeline.peak, timeline.worst, n}
-    lives = sum((died if died >= 0 else n) - born for _, born, died in timeline.areas())
+    lives = sum(died - born for _, born, died in timeline.areas())
     moments = max(min(moments, MOST_AREAS_SEEN * n // max(lives, 1)), 1)
     spread = {round(n * i / moments) for i in range(moments + 1)}
     with Allocator(**setup) as allocator:
@@ -210,13 +213,11 @@ def _area_events(trace: Trace, result: Replay) -> Iterator[tuple[int, Area | Non
     """Yield for each operation its index, the area that it ended, the one that it allocated."""
     held: dict[int, Area] = {}  # by handle
     for index, (_key, handle, kind) in enumerate(OP.iter_unpack(trace.ops)):
-        if kind == FAULT or handle == ORPHAN:
+        if kind == FAULT:
             continue
-        ptr = result.pointers[index]  # 0: it failed
         # an allocation ends the area of its handle, whose free is missing, even if it fails
-        gone = held.pop(handle, None) if kind != FREE or ptr else None
-        new = None
-        if kind != FREE and ptr:
+        gone, new = held.pop(handle, None), None
+        if kind != FREE and (ptr := result.pointers[index]):  # 0: it failed
             new = held[handle] = Area(ptr, index, kind)
         yield index, gone, new
 
@@ -230,7 +231,7 @@ def _areas(trace: Trace, result: Replay) -> Iterator[tuple[Kind, int, int]]:
         if new:
             live[new.ptr] = new
     for area in live.values():
-        yield trace.kinds[area.kind], area.born, -1
+        yield trace.kinds[area.kind], area.born, len(trace)
 
 
 def _seconds(trace: Trace) -> array[float] | None:
@@ -267,7 +268,7 @@ def _take_figures(
     changes = array("q", [0]) * (n + 2)
     for kind, born, died in _areas(trace, result):
         changes[born + 1] += kind.size
-        changes[died + 1 if died >= 0 else -1] -= kind.size  # the last item is not used
+        changes[died + 1] -= kind.size  # the last item is not used
     return {
         "result": result,
         "curves": Curves(array("q", accumulate(changes[:-1])), pages, chunks),

@@ -49,6 +49,7 @@ HIDDEN = (
     | m.Import()
     | m.ImportFrom()
     | m.Expr(value=m.SimpleString())
+    | m.Arg(keyword=m.Name("strict"))
     | m.If(test=m.Name("TYPE_CHECKING"))
     | m.Assign(targets=[m.AssignTarget(target=m.Name(value=m.MatchRegex("__.*__")))])
     | m.Assign(value=m.Call(func=m.Name("TypeVar")))
