@@ -47,9 +47,7 @@ class TestFewerChunks:
         summary = explained(*two_chunks(first, second))[0]
         assert summary.endswith(f"2 chunks held {first + second} live bytes{enough}")
 
-    @pytest.mark.parametrize(
-        ("second", "enough"), [(480, ", which would fit into 2."), (484, ".")]
-    )
+    @pytest.mark.parametrize(("second", "enough"), [(480, ", which would fit into 2."), (484, ".")])
     def test_two_of_three(self, second: int, enough: str) -> None:
         # |SSSS|aaaa|......|  |full...full|  |bbbb|......|
         first, filler, *others = two_chunks(480, second)
@@ -57,9 +55,7 @@ class TestFewerChunks:
         summary = explained(*ops)[0]
         assert summary.endswith(f"3 chunks held {1504 + second:,} live bytes{enough}")
 
-    @pytest.mark.parametrize(
-        ("rest", "enough"), [(24, ", which would fit into 2."), (28, ".")]
-    )
+    @pytest.mark.parametrize(("rest", "enough"), [(24, ", which would fit into 2."), (28, ".")])
     def test_first_chunk_may_be_shorter(self, rest: int, enough: str) -> None:
         """Its map covers 256 bytes: |SSSS|aaaa...aaaa|  |bbbb...bbbb|..|  |cc|.........|."""
         ops = [("alloc", "a", 192, 4), ("alloc", "b", 1000, 4), ("alloc", "B", 24, 4),

@@ -197,7 +197,10 @@ class TestMoments:
     @pytest.mark.parametrize(
         ("most", "expected"),
         [
-            (19, [0, 1, 2, 3, 4, 5, 6, 7, 8]),  # 8 areas, 9 ranges of pages, static area, free space
+            (
+                19,
+                [0, 1, 2, 3, 4, 5, 6, 7, 8],
+            ),  # 8 areas, 9 ranges of pages, static area, free space
             (18, [0, 2, 4, 6, 8]),
             (15, [0, 2, 4, 6, 8]),
             (14, [0, 4, 8]),
