@@ -536,7 +536,7 @@ class TestWatched:
         for call, words in zip(calls, (r"^pointer \[\[\]\]: ", "^pointers list: "), strict=True):
             with pytest.raises(InvalidPointer, match=words):
                 call([[]])
-        with pytest.raises(InvalidRequest, match="^sizes NoneType: "):
+        with pytest.raises(InvalidRequest, match=r"^sizes NoneType: "):
             watched.alloc_many(None)  # type: ignore[arg-type]
         assert watched.alloc_many(iter([8, 16])).tolist() == list(watched.sizes)
         watched.free_many(iter(list(watched.sizes)))

@@ -124,8 +124,7 @@ def test_records_of_all_kinds(tiny: Make) -> None:
         one, two = a.alloc(1024), a.alloc(1000)
         a.inject("get_vm_area", nth=1)
         with pytest.raises(PercpuMemoryError):
-            a.alloc(900, 32)
-            a.alloc(901, 32)
+            [a.alloc(size, 32) for size in (900, 901)]
         a.free(one)
         a.free(two)
         records = [
