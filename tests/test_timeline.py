@@ -51,7 +51,7 @@ FULL_PAGES = [("alloc", i, 64, 4) for i in range(8)]  # no byte is ever stranded
 
 def timeline_of(*ops: tuple[Any, ...], **options: Any) -> Timeline:
     times = options.pop("times", None)
-    setup = {name: options.pop(name) for name in ("quirks", "static_size") if name in options}
+    setup: Any = {name: options.pop(name) for name in ("quirks", "static_size") if name in options}
     return collect(Trace.from_ops(ops, times=times), {**TINY, **setup}, **options)
 
 
@@ -227,7 +227,7 @@ class TestMoments:
     def test_are_those_of_requested_operations_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The allocator stops more often, to let Ctrl-C in."""
         monkeypatch.setattr("percpu_ffi.replay.STEP", 3)
-        found, steps = timeline_of(*FULL_PAGES, moments=2), []
+        found, steps = timeline_of(*FULL_PAGES, moments=2), list[int]()
         assert dones(found) == [0, 4, 8]
         timeline_of(*FULL_PAGES, moments=2, progress=steps.append)
         assert steps == [8, 3, 1, 3, 1]
