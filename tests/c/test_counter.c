@@ -84,6 +84,7 @@ TEST(a_counter_starts_with_an_amount)
 	struct pcpu *pcpu = create(&config);
 
 	CHECK(!pcpu_counter_init(&counter, pcpu, -40));
+	CHECK((int64_t)counter.elsewhere == -40 && copy_at(&counter, 0) == 0);
 	CHECK(!pcpu_counter_add(&counter, 1));
 	CHECK(sum_of(&counter) == -39);
 	done(&counter, pcpu);

@@ -57,6 +57,16 @@ TEST(times_minus_one_is_no_limit)
 	CHECK(!strcmp(calls(8), ".XXXXXXX"));
 }
 
+TEST(a_new_plan_does_not_wait_for_the_old_one)
+{
+	struct pcpu_fault next = { 2, 1, 1, 1.0, 0 };
+
+	plan(5, 7, 3);
+	CHECK(!strcmp(calls(6), "....X."));
+	CHECK(!fake_fault_arm(&faults, PCPU_KMALLOC, &next));
+	CHECK(!strcmp(calls(8), ".X......"));
+}
+
 TEST(interval_is_the_distance_between_failures)
 {
 	plan(1, 3, -1);
@@ -122,6 +132,19 @@ TEST(the_smallest_probability_does_not_become_zero)
 	memset(&faults, 0, sizeof(faults));
 	CHECK(!fake_fault_arm(&faults, PCPU_KMALLOC, &fault));
 	CHECK(faults.plan[PCPU_KMALLOC].threshold > 0);
+}
+
+/* with seed 0 the generator starts with 0xe220a839, of 2^32 */
+TEST(a_call_fails_if_the_random_number_is_below_the_probability)
+{
+	struct pcpu_fault fault = { 1, 1, -1, 0xe220a839 / 4294967296.0, 0 };
+
+	memset(&faults, 0, sizeof(faults));
+	CHECK(!fake_fault_arm(&faults, PCPU_KMALLOC, &fault));
+	CHECK(!fake_should_fail(&faults, PCPU_KMALLOC));
+	fault.probability = 0xe220a83a / 4294967296.0;
+	CHECK(!fake_fault_arm(&faults, PCPU_KMALLOC, &fault));
+	CHECK(fake_should_fail(&faults, PCPU_KMALLOC));
 }
 
 TEST(times_counts_failures_and_not_calls)

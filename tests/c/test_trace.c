@@ -231,6 +231,19 @@ TEST(handles_are_reused)
 }
 
 /* areas may be older than the recording */
+TEST(the_handle_that_was_freed_last_is_reused_first)
+{
+	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=a\n"
+			 FT_ALLOC "size=8 align=8 ptr=b\n"
+			 FT_FREE "ptr=a\n"
+			 FT_FREE "ptr=b\n"
+			 FT_ALLOC "size=8 align=8 ptr=c\n"
+			 FT_ALLOC "size=8 align=8 ptr=d\n"));
+	CHECK(op_is(4, 0xc, 1, 0) && op_is(5, 0xd, 0, 0));
+	CHECK(stats.handles == 2);
+	done();
+}
+
 TEST(a_free_of_an_unknown_pointer_is_an_orphan_free)
 {
 	CHECK(!read_text(FT_FREE "ptr=a\n"
@@ -635,6 +648,8 @@ TEST(a_truncated_last_line_is_refused)
 	/* nothing is missing, but the pointer is shorter than the others */
 	snprintf(text, sizeof(text), "%s" FT_FREE "ptr=00000000bbbb", whole);
 	check_refused(text, PCPU_T_CUT, 2, NULL);
+	snprintf(text, sizeof(text), "%s" FT_FREE "ptr=00000000bbbb000", whole);
+	check_refused(text, PCPU_T_CUT, 2, NULL);
 }
 
 /* after an event, a last line that is not an event is a truncated one */
@@ -692,6 +707,22 @@ TEST(an_endless_line_is_refused_as_binary)
 	for (size_t piece = LONG / 2; piece <= LONG; piece += LONG / 2) {
 		CHECK(read_pieces(text, LONG, piece) == -PCPU_T_BINARY);
 		CHECK(stop.error == PCPU_T_BINARY && stop.line == 2);
+	}
+	free(text);
+	done();
+}
+
+TEST(the_longest_line_is_accepted_in_pieces_of_any_size)
+{
+	enum { MOST = 65536 };
+	char *text = malloc(MOST + 2);
+
+	memset(text, '#', MOST + 1);
+	text[MOST + 1] = '\n';
+	for (size_t piece = 4096; piece <= 2 * MOST; piece *= 2) {
+		CHECK(!read_pieces(text + 1, MOST + 1, piece));
+		CHECK(stats.lines == 1);
+		CHECK(read_pieces(text, MOST + 2, piece) == -PCPU_T_BINARY);
 	}
 	free(text);
 	done();
