@@ -609,7 +609,6 @@ class TestFile:
             ('"setup":{}', '"setup":[["cpus",2]]'),
             ('"setup":{}', '"setup":{"cpus":"two"}'),
             ('"setup":{}', '"setup":{"memory":null}'),
-            ('"kinds":[[64,8,""]', '"kinds":[[64,8,"\\ud800"]'),
             ('"names":null', '"names":[null]'),
             ('"events":7', '"events":"7"'),
             ('"names":null', '"names":' + "[" * 50000 + "]" * 50000),
