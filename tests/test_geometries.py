@@ -405,7 +405,7 @@ class TestTrouble:
     def test_set_up_of_the_trace_is_invalid(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        trace = saved(tmp_path, cpus="many", first_chunk="\ud800")
+        trace = saved(tmp_path, cpus=0, first_chunk="\ud800")
         assert run(trace, "--unit-size", "64K") == 1
         assert "refused: first_chunk='\\ud800'" in capsys.readouterr().out
 

@@ -5,6 +5,9 @@
  */
 #include "creator.h"
 
+#include <pthread.h>
+#include <time.h>
+
 #include "cpus.h"
 #include "internal.h"
 
@@ -144,6 +147,66 @@ TEST(the_room_for_records_doubles_from_1024)
 	CHECK(largest == 1024 * sizeof(struct pcpu_record));
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
 	CHECK(largest == 2048 * sizeof(struct pcpu_record));
+	pcpu_destroy(pcpu);
+}
+
+/* 1,024 fit at first: 400 are taken before more memory is needed */
+TEST(records_that_were_taken_are_not_returned_again)
+{
+	struct pcpu *pcpu = small(1);
+	uint64_t lost;
+
+	CHECK(pcpu_alloc(pcpu, 16, 8) > 0);
+	CHECK(!pcpu_record_start(pcpu));
+	for (int64_t size = 1; size <= 750; size++) {
+		CHECK(!pcpu_free(pcpu, pcpu_alloc(pcpu, size, 8)));
+		if (size == 250)
+			CHECK(taken(pcpu, 400, &lost) == 400 && !lost);
+	}
+	CHECK(taken(pcpu, ROOM, &lost) == 1100 && !lost);
+	CHECK(records[0].event.size == 201 && records[99].event.size == 250);
+	CHECK(records[0].event.kind == PCPU_EVENT_ALLOC);
+	CHECK(records[1098].event.size == 750);
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_second_start_keeps_what_was_recorded)
+{
+	struct pcpu *pcpu = small(1);
+	uint64_t lost;
+
+	CHECK(!pcpu_record_start(pcpu));
+	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
+	CHECK(!pcpu_record_start(pcpu));
+	CHECK(taken(pcpu, ROOM, &lost) == 1);
+	pcpu_destroy(pcpu);
+}
+
+static void *alloc_16(void *pcpu)
+{
+	CHECK(pcpu_alloc(pcpu, 16, 8) > 0);
+	return (void *)(intptr_t)syscall(SYS_gettid);
+}
+
+TEST(a_record_has_the_thread_and_the_time)
+{
+	struct pcpu *pcpu = small(1);
+	struct timespec before, after;
+	uint64_t lost;
+	pthread_t thread;
+	void *tid;
+
+	CHECK(!pcpu_record_start(pcpu));
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	CHECK(!pthread_create(&thread, NULL, alloc_16, pcpu));
+	pthread_join(thread, &tid);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	CHECK(taken(pcpu, ROOM, &lost) == 1);
+	CHECK(records[0].tid == (intptr_t)tid && records[0].tid != getpid());
+	CHECK(records[0].ns >= (uint64_t)before.tv_sec * 1000000000u +
+			       (uint64_t)before.tv_nsec);
+	CHECK(records[0].ns <= (uint64_t)after.tv_sec * 1000000000u +
+			       (uint64_t)after.tv_nsec);
 	pcpu_destroy(pcpu);
 }
 
@@ -310,5 +373,21 @@ TEST(info_has_the_highest_numbers_of_areas_and_chunks)
 	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
 	CHECK(pcpu_alloc(pcpu, 100, 8) == NOMEM(ALLOC_PAGE));
 	CHECK(info_of(pcpu).areas == 2 && info_of(pcpu).max_areas == 2);
+	pcpu_destroy(pcpu);
+}
+
+TEST(the_highest_number_of_chunks_remains_when_there_are_fewer)
+{
+	struct pcpu *pcpu = small(1);
+	int64_t ptrs[3];
+
+	for (int i = 0; i < 3; i++)
+		ptrs[i] = pcpu_alloc(pcpu, UNIT, 8);
+	for (int i = 0; i < 3; i++)
+		CHECK(!pcpu_free(pcpu, ptrs[i]));
+	CHECK(info_of(pcpu).chunks == 2);
+	for (int i = 0; i < 2; i++)
+		CHECK(pcpu_alloc(pcpu, UNIT, 8) > 0);
+	CHECK(info_of(pcpu).chunks == 3 && info_of(pcpu).max_chunks == 4);
 	pcpu_destroy(pcpu);
 }

@@ -45,6 +45,7 @@ TEST(all_data_structures_use_the_memory_hooks_and_are_freed)
 	ptrs[0] = pcpu_alloc(pcpu, 8, 8);
 	ptrs[1] = pcpu_alloc(pcpu, 8, 8);
 	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 2, &at));
+	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 0, &at));
 	pcpu_destroy(pcpu);
 	/* a snapshot outlives its allocator */
 	CHECK(creator.blocks == 1 && snapshot->nr_chunks == 2);
@@ -312,6 +313,37 @@ TEST(the_first_reservation_has_three_limits)
 	CHECK(areas_requested(2, 16 * HOST_PAGE) == 32768);
 	CHECK(areas_requested(128, gib) == 7);
 	CHECK(areas_requested(512, gib) == 4);
+}
+
+/* embed has its first chunk in a block of its own, without a guard page */
+TEST(with_a_first_block_no_further_area_is_required)
+{
+	struct creator creator = CREATOR(SPACE_HOOKS);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
+	int64_t chunk = 2 * 16 * HOST_PAGE;
+	int error;
+
+	config.first_chunk = PCPU_FIRST_EMBED;
+	config.address_space = chunk + 9 * (chunk + HOST_PAGE);
+	creator.refusals = 4;		/* 9, 4, 2 and 1 areas */
+	pcpu_destroy(create(&config));
+	CHECK((int64_t)creator.size == chunk);
+	creator.refusals = 5;
+	CHECK(!pcpu_create(&config, &error) && error == -PCPU_E_HOST);
+	CHECK(creator.refusals == 0);
+}
+
+TEST(a_first_block_is_part_of_the_address_space)
+{
+	struct creator creator = CREATOR(SPACE_HOOKS);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
+	int64_t chunk = 2 * 16 * HOST_PAGE;
+
+	config.first_chunk = PCPU_FIRST_EMBED;
+	config.address_space = 20 * chunk;
+	pcpu_destroy(create(&config));
+	/* 19 chunks are left, not quite enough for 19 guard pages */
+	CHECK((int64_t)creator.size == chunk + 18 * (chunk + HOST_PAGE));
 }
 
 static void *reserve_unaligned(void *arg, size_t size, size_t align)

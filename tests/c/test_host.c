@@ -222,6 +222,23 @@ TEST(a_failed_malloc_is_a_failure_of_the_service)
 	pcpu_destroy(pcpu);
 }
 
+/*
+ *	|chunk 0|-|  gap  |-|chunk 2|-|chunk 3|-
+ */
+TEST(a_chunk_that_failed_leaves_its_gap_to_the_next)
+{
+	struct pcpu *pcpu = small(2);
+	int64_t a = pcpu_alloc(pcpu, UNIT, 8), b = pcpu_alloc(pcpu, UNIT, 8);
+
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) > 0);
+	CHECK(!pcpu_free(pcpu, a) && !pcpu_free(pcpu, b));
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) == b);
+	host_fail(HOST_ALLOC, 2, 1);
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) == NOMEM(GET_VM_AREA));
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) == a);
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_map_cannot_grow_without_memory_of_the_host)
 {
 	struct pcpu *pcpu = small(2);
@@ -272,6 +289,31 @@ TEST(pages_that_the_host_does_not_unmap_cause_a_warning)
 		host_fail(calls[i], 0, 0);
 		pcpu_destroy(pcpu);
 	}
+}
+
+static void ignore_text(void *arg, int about, const char *text)
+{
+	(void)arg;
+	(void)about;
+	(void)text;
+}
+
+/* a page of CPU 1 is not mapped, so that of CPU 0 is unmapped: in two steps */
+TEST(an_unmap_that_fails_in_either_step_is_a_warning)
+{
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu;
+
+	config.log = ignore_text;
+	pcpu = create(&config);
+	for (int n = 0; n < 2; n++) {
+		host_fail(HOST_MPROTECT, 1, n ? 2 : 1);
+		host_fail(HOST_MADVISE, 0, n ? 0 : 1);
+		CHECK(pcpu_alloc(pcpu, info_of(pcpu).page_size, 8) ==
+		      NOMEM(MAP));
+		CHECK(calls_of(pcpu, PCPU_WARN) == (uint64_t)n + 1);
+	}
+	pcpu_destroy(pcpu);
 }
 
 TEST(a_snapshot_needs_memory)
@@ -344,6 +386,7 @@ TEST(a_reader_without_memory_stops_permanently)
 		pcpu_trace_ops(reader, &nr_ops);
 		pcpu_trace_stats(reader, &stats);
 		CHECK(stats.allocs + stats.frees == nr_ops);
+		CHECK(stop.line == stats.lines);
 		CHECK(read_events(reader) == -PCPU_T_HOST);
 		pcpu_trace_reader_free(reader);
 	}
