@@ -653,9 +653,9 @@ def test_many_chunks_without_call_sites_and_times(browser: Chrome, tmp_path: Pat
         ("alloc", "b", 300, 4),
         ("alloc", "c", 8, 64),
         *(("alloc", i, 1000, 8) for i in range(190)),
-        # chunks on the lanes of others
-        *(("free", i) for i in range(10, 14)),
-        *(("alloc", i, 1000, 8) for i in range(10, 14)),
+        # chunks on the lanes of others, even ones on odd lanes
+        *(("free", i) for i in range(11, 15)),
+        *(("alloc", i, 1000, 8) for i in range(11, 15)),
     ]
     Trace.from_ops(ops, setup=setup).save(tmp_path / "a")
     touch = {"enabled": True, "maxTouchPoints": 1}
