@@ -22,7 +22,7 @@ from percpu_ffi import (
     WorkByCall,
 )
 from percpu_ffi.config import FAULT_SITES, SERVICES
-from percpu_ffi.lockstep.party import FIGURES
+from percpu_ffi.lockstep.answer import FIGURES
 from percpu_ffi.replay import Failure
 from percpu_ffi.state import ChunkState
 from percpu_ffi.work import Work
@@ -317,8 +317,9 @@ def lies_in_batches() -> Iterator[Lie]:
     for each in fields(Failure):
         tell = in_item("failures", -1, 1, _of_failure(each.name))
         yield Lie(f"{each.name} of a failure of replay", "errors", "replay", tell, "replay")
-    yield Lie("failures of replay, an item less", "errors", "replay",
-              in_field("failures", "an item less"), "replay")  # fmt: skip
+    for change in ("an item less", "an item more", "order"):
+        tell = in_field("failures", change)
+        yield Lie(f"failures of replay{_of(change)}", "errors", "replay", tell, "replay")
     for method, tell in (
         ("state", in_item("chunks", -1, 2, in_field("free_size", ""))),
         ("counters", to(_add_to("map"))),

@@ -90,6 +90,9 @@ def test_kept_error_does_not_crash_the_garbage_collector(batch: str) -> None:
     The frame held a view that C data used, and CPython crashed when it collected both.
     """
 
+    def refuse(done: int) -> None:
+        raise KeyError(done)
+
     def keep_the_error() -> None:
         with Allocator(**TINY) as allocator:
             arguments: dict[str, Any] = {
@@ -100,7 +103,7 @@ def test_kept_error_does_not_crash_the_garbage_collector(batch: str) -> None:
             kept = None
             try:
                 if batch == "replay":
-                    allocator.replay(arguments[batch], progress=dict[int, int]().__getitem__)
+                    allocator.replay(arguments[batch], progress=refuse)
                 getattr(allocator, batch)(arguments[batch])
             except (PercpuError, KeyError) as error:
                 kept = error

@@ -333,6 +333,14 @@ def test_replay_that_fails_differently_shows_the_operation() -> None:
     assert difference.states == ()  # they are those after a later operation
 
 
+@pytest.mark.parametrize("at", [0, 49, 50, 69])
+def test_replay_with_another_error_shows_its_operation(at: int) -> None:
+    ops = [("alloc", key, 0 if key == at else 8, 8) for key in range(70)]
+    difference = lockstep(with_port(ShortErrors), Trace.from_ops(ops, TINY), calls="replay")
+    assert difference
+    assert (difference.aspect, difference.index) == ("errors", at)
+
+
 def test_replay_that_raises() -> None:
     class Broken(Model):
         def replay(self, *arguments: Any, **named: Any) -> Any:
@@ -644,6 +652,37 @@ def test_first_difference_is_the_same_for_every_executor() -> None:
     assert totals[0].difference
     assert [str(t.difference) for t in totals] == [str(totals[0].difference)] * 3
     assert [t.operations for t in totals] == [totals[0].operations] * 3
+
+
+def test_campaign_ends_with_the_first_difference() -> None:
+    campaign = Campaign(with_port(StaleHint), operations=20_000, length=100, seed=1)
+    totals = campaign.run(Here())
+    found = (
+        lockstep(campaign.factories, campaign.case(number), calls=campaign.calls_of(number))
+        for number in range(totals.cases)
+    )
+    *before, last = found
+    assert not any(before)
+    assert str(last) == str(totals.difference)
+
+
+def test_given_sizes_are_used_in_every_case() -> None:
+    """No case is of a form that chooses its own."""
+    for mix in (Mix(sizes=[40]), Mix(aligns=[16])):
+        campaign = Campaign(BOTH, mix=mix)
+        for number in range(PERIOD):
+            trace = campaign.case(number)
+            assert len(trace) <= 1000
+            assert trace.setup["memory"] == "none"
+
+
+def test_refused_requests_do_not_warn() -> None:
+    trace = Trace.from_ops([("alloc", 1, 0, 8)], TINY)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for calls in CALLS:
+            assert lockstep(BOTH, trace, calls=calls) is None
+    assert caught == []
 
 
 def test_threads_leave_the_warning_filters_alone() -> None:

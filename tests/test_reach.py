@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import TINY
 
-from percpu_ffi import Allocator, Model, Trace
+from percpu_ffi import Allocator, Model, State, Trace
 from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.lockstep import Totals
 from percpu_ffi.lockstep.driver import ASPECTS, run
@@ -230,6 +230,8 @@ def test_replay() -> None:
     assert found["replay"] == len(ops)
     assert found["replay with failures"] == 2
     assert (found["request refused"], found["map failed"]) == (1, 1)
+    outcome = run(TWO, Trace.from_ops(ops, TINY), ASPECTS, "replay")
+    assert outcome.failures == 2
     assert reach(ops)["replay"] == 0
 
 
@@ -242,17 +244,14 @@ def test_contents(calls: str, count: int) -> None:
     assert quirk["contents verified"] == 0
 
 
-def test_nothing_is_counted_for_other_types() -> None:
-    class Plain(Model):
-        def state(self) -> Any:
-            return "as it was"
-
-        def work(self) -> Any:
-            return 3
-
-    outcome = run(
-        {"one": Plain, "two": Plain}, Trace.from_ops(allocs(2, 1), TINY), ASPECTS, "single"
-    )
+@pytest.mark.parametrize(
+    ("method", "result"),
+    [("state", "as it was"), ("state", State((), ())), ("counters", []), ("work", 3)],
+)
+def test_nothing_is_counted_for_other_types(method: str, result: Any) -> None:
+    plain = type("Plain", (Model,), {method: lambda _self: result})
+    trace = Trace.from_ops(allocs(2, 1), TINY)
+    outcome = run({"one": plain, "two": plain}, trace, ASPECTS, "single")
     assert outcome.difference is None
     assert sum(outcome.reach.values()) == 0
 

@@ -22,7 +22,8 @@ from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, Difference, Factory, Mix, lockstep, shorten
-from percpu_ffi.lockstep.party import CALLS, describe_error
+from percpu_ffi.lockstep.answer import describe_error
+from percpu_ffi.lockstep.party import CALLS
 from percpu_ffi.lockstep.worker_pool import WorkerPool
 from percpu_ffi.model import Model
 from percpu_ffi.reports.lockstep import campaign_text, operations_text

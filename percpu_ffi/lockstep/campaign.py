@@ -22,8 +22,9 @@ from percpu_ffi import errors
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.integers import integer
 from percpu_ffi.errors import ConfigError, PercpuError, shown
+from percpu_ffi.lockstep.answer import describe_error
 from percpu_ffi.lockstep.driver import ASPECTS, Factory, run
-from percpu_ffi.lockstep.party import CALLS, describe_error
+from percpu_ffi.lockstep.party import CALLS
 from percpu_ffi.lockstep.random_traces import (
     PAGE_SIZES,
     Form,

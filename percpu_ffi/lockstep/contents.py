@@ -40,7 +40,8 @@ class Contents:
         self.written[pointer] = self.areas, size
         for cpu in range(self.cpus):
             with self.allocator.view(pointer, cpu) as view:
-                assert view[:size] == bytes(size), f"CPU {cpu}'s copy is not zeroed"
+                if view[:size] != bytes(size):
+                    raise AssertionError(f"CPU {cpu}'s copy is not zeroed")
                 view[:size] = pattern(self.areas, cpu, size)
 
     def verify(self, pointer: int) -> None:
@@ -55,7 +56,8 @@ class Contents:
         number, size = self.written.pop(pointer)
         for cpu in range(self.cpus):
             with self.allocator.view(pointer, cpu) as view:
-                assert view[:size] == pattern(number, cpu, size), f"CPU {cpu}'s copy has changed"
+                if view[:size] != pattern(number, cpu, size):
+                    raise AssertionError(f"CPU {cpu}'s copy has changed")
 
 
 def pattern(number: int, cpu: int, size: int) -> bytes:

@@ -8,17 +8,9 @@ from typing import Any, NamedTuple, Protocol
 
 from percpu_ffi import errors
 from percpu_ffi.errors import ConfigError, without_warnings
+from percpu_ffi.lockstep.answer import Answer, Raised, describe_error, first_difference
 from percpu_ffi.lockstep.difference import Difference, minority
-from percpu_ffi.lockstep.party import (
-    ANSWERS,
-    CALLS,
-    FIGURES,
-    Answer,
-    Party,
-    Raised,
-    describe_error,
-    inspect,
-)
+from percpu_ffi.lockstep.party import ANSWERS, CALLS, Party, inspect
 from percpu_ffi.lockstep.reach import Observer, Reach
 from percpu_ffi.trace import Op, Trace
 
@@ -205,40 +197,6 @@ class Driver:
             counters=tuple(results.get("counters", ())),
             work=tuple(results.get("work", ())),
         )
-
-
-def first_difference(
-    answers: Sequence[Answer], compare: Collection[str]
-) -> tuple[str, list[Any], list[str], int] | None:
-    """Find the first operation of a call that allocators answer differently.
-
-    Whether it fails is compared in any case.
-
-    Returns: the aspect; of each allocator, its value and its answer as text; the index of the
-        operation.
-
-    """
-    if all(answer == answers[0] for answer in answers[1:]):
-        return None
-    errors = [dict(answer.errors) for answer in answers]
-    ends = [len(answer.pointers) for answer in answers] + [at + 1 for each in errors for at in each]
-    for at in range(max(ends)):
-        shown = [answer.shown(at) for answer in answers]
-        raised: list[Any] = [each.get(at) for each in errors]
-        if "errors" not in compare:
-            raised = [each is not None for each in raised]
-        if any(each != raised[0] for each in raised):
-            return "errors", raised, shown, at
-        pointers = [answer.pointers[at : at + 1] for answer in answers]
-        if "pointers" in compare and any(each != pointers[0] for each in pointers):
-            return "pointers", pointers, shown, at
-    figures = [answer.figures for answer in answers]
-    if "state" in compare and any(each != figures[0] for each in figures):
-        name, *values = next(
-            row for row in zip(FIGURES, *figures, strict=True) if len(set(row[1:])) > 1
-        )
-        return "state", values, [f"{name} {value}" for value in values], 0
-    return None
 
 
 def batches(ops: Iterable[Any]) -> Iterator[list[Any]]:

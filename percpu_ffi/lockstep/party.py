@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""An allocator in lockstep: its live areas, and what it answers to a call."""
+"""An allocator in lockstep: its live areas, and how it is called."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from percpu_ffi.lockstep.answer import FIGURES, Answer, Raised, answered, describe_error
 from percpu_ffi.lockstep.contents import Contents
-from percpu_ffi.replay import Replay
 
 if TYPE_CHECKING:
     from percpu_ffi.trace import Key, Op, Trace
@@ -19,46 +18,6 @@ CALLS = ("single", "many", "replay")
 
 # whatever an allocator raises is its answer; Ctrl-C is the user's
 ANSWERS = (Exception, SystemExit, GeneratorExit)
-
-# figures of a replay that are the same in every run
-FIGURES = tuple(
-    field.name
-    for field in fields(Replay)
-    if field.name not in ("pointers", "failures", "elapsed_ns")
-)
-
-
-class Raised(str):
-    """An error as text, in place of a result."""
-
-    __slots__ = ()
-
-
-class Answer(NamedTuple):
-    """The answer of an allocator to a call, which may do many operations."""
-
-    pointers: tuple[Any, ...] = ()
-    """The pointer of each operation; 0: it allocates nothing, or it failed."""
-    errors: tuple[tuple[int, str], ...] = ()
-    """Index and error of each operation that failed; a batch that fails has one, at 0."""
-    figures: tuple[Any, ...] = ()
-    """Of a replay, in the order of ``FIGURES``."""
-
-    def part(self, start: int, stop: int) -> Answer:
-        """Return the answer to a part of the operations, without figures."""
-        errors = ((at - start, text) for at, text in self.errors if start <= at < stop)
-        return Answer(self.pointers[start:stop], tuple(errors))
-
-    def shown(self, at: int) -> str:
-        """Return the answer to one operation as text."""
-        if (error := dict(self.errors).get(at)) is not None:
-            return error
-        if not self.pointers:
-            return ""
-        if at >= len(self.pointers):
-            return "no pointer"
-        pointer = self.pointers[at]
-        return (f"{pointer:#x}" if pointer else "done") if is_integer(pointer) else repr(pointer)
 
 
 class Party:
@@ -127,7 +86,8 @@ class Party:
 
         try:
             result = self.allocator.replay(trace, progress=look, stops=stops)
-            assert len(looks) == len(stops), f"replay() went past a stop, to {done}"
+            if len(looks) < len(stops):
+                raise AssertionError(f"replay() went past a stop, to {done}")
             failures = tuple((f.index, f"{f.op} {answered(f.error)}") for f in result.failures)
             figures = tuple(getattr(result, name) for name in FIGURES)
             return Answer(tuple(result.pointers), failures, figures), looks
@@ -156,22 +116,3 @@ def inspect(allocator: Any, method: str) -> Any:
         return getattr(allocator, method, lambda: None)()
     except ANSWERS as error:
         return Raised(f"{method}() raised {describe_error(error)}")
-
-
-def is_integer(value: Any) -> bool:
-    """Return whether a value can be printed as an address."""
-    return hasattr(value, "__index__")
-
-
-def answered(error: BaseException) -> str:
-    """Describe an error, with the service that it names."""
-    service = getattr(error, "service", None)
-    return describe_error(error) + ("" if service is None else f" [{service}]")
-
-
-def describe_error(error: BaseException) -> str:
-    """Return the type and the message of an error, or the type alone if ``str()`` fails."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__

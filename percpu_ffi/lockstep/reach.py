@@ -15,7 +15,7 @@ from percpu_ffi.state import State
 from percpu_ffi.work import WorkByCall
 
 if TYPE_CHECKING:
-    from percpu_ffi.lockstep.party import Answer
+    from percpu_ffi.lockstep.answer import Answer
     from percpu_ffi.trace import Op
 
 ENTRY = 4  # bytes of a map entry
@@ -101,9 +101,9 @@ class Observer:
         Nothing is counted without ``state``, ``counters`` and ``work`` of this package's types.
         """
         state, counters, work = (results.get(name) for name in Counts._fields)
-        if not (
-            isinstance(state, State) and isinstance(counters, dict) and isinstance(work, WorkByCall)
-        ):
+        if not isinstance(state, State) or not state.chunks or not state.slots:
+            return
+        if not isinstance(counters, dict) or not isinstance(work, WorkByCall):
             return
         now = Counts(state, counters, work)
         if self.before is None:
