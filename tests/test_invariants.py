@@ -104,8 +104,8 @@ def test_sound_states(chunks: list[ChunkState]) -> None:
 
 @pytest.mark.parametrize("first_chunk", ["embed", "remap"])
 def test_first_chunk_may_end_before_its_unit(first_chunk: str) -> None:
-    setup = {"first_chunk": first_chunk, "unit_size": 1024, "free_size": 100}
-    fixed = {"immutable": True, "pages": 3}
+    setup: dict[str, Any] = {"first_chunk": first_chunk, "unit_size": 1024, "free_size": 100}
+    fixed: dict[str, Any] = {"immutable": True, "pages": 3}
     assert found(first(-64, 100, **fixed), **setup) == []
     assert found(first(-64, 101, **fixed), **setup) == ["chunk 0: the map covers 165 bytes of 164"]
     assert found(first(-64, 100, contig_hint=165, **fixed), **setup) == [
@@ -168,8 +168,10 @@ def test_first_chunk_may_end_before_its_unit(first_chunk: str) -> None:
         ),
         (
             chunk(-100, 28, -128, 768, pages=1),
-            ["the area at 0 is in pages [1], which are not held",
-             "the area at 128 is in pages [2, 3], which are not held"],
+            [
+                "the area at 0 is in pages [1], which are not held",
+                "the area at 128 is in pages [2, 3], which are not held",
+            ],
         ),
         (chunk(-71, 953, pages=1), ["the area at 0 is in pages [1], which are not held"]),
         (chunk(-63, -8, 953, pages=1), ["the area at 63 is in pages [1], which are not held"]),

@@ -120,7 +120,7 @@ def test_host_without_memory_for_the_model(
         ptr = model.alloc(8)
         with monkeypatch.context() as patch:
             patch.setattr("mmap.mmap", no_memory)
-            with pytest.raises(PercpuMemoryError, match="^the host gave no memory") as caught:
+            with pytest.raises(PercpuMemoryError, match=r"^the host gave no memory") as caught:
                 model.view(ptr, 0)
         assert caught.value.service == "host"
         assert bytes(model.view(ptr, 0)) == bytes(8)

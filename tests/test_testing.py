@@ -390,7 +390,7 @@ class TestWatched:
         ptr = watched.alloc(1)
         watched.check()
         watched.allocator.mixed = True
-        with pytest.raises(InvariantError, match="CPU 1's copy of the area at .* has changed"):
+        with pytest.raises(InvariantError, match=r"CPU 1's copy of the area at .* has changed"):
             watched.check()
         with pytest.raises(AssertionError, match=f"copy at {ptr:#x} has changed; call wrote"):
             watched.free_many([ptr])
@@ -503,14 +503,14 @@ class TestWatched:
         watched = Watched(Foreign(**TINY))
         ptr = watched.alloc(1024)
         watched.sizes.clear()
-        with pytest.raises(AssertionError, match="^1024 bytes of chunk 1 are in use"):
+        with pytest.raises(AssertionError, match=r"^1024 bytes of chunk 1 are in use"):
             watched.check_nothing_left()
         watched.free(ptr)
         watched.check_nothing_left()
         watched.alloc(1024)
         watched.alloc(1024)
         watched.sizes.clear()
-        with pytest.raises(AssertionError, match="^2 chunks are left in addition to the first"):
+        with pytest.raises(AssertionError, match=r"^2 chunks are left in addition to the first"):
             watched.check_nothing_left()
 
     def test_unknown_area_is_a_leak(self, small: Any) -> None:
@@ -536,14 +536,14 @@ class TestWatched:
         for call, words in zip(calls, (r"^pointer \[\[\]\]: ", "^pointers list: "), strict=True):
             with pytest.raises(InvalidPointer, match=words):
                 call([[]])
-        with pytest.raises(InvalidRequest, match="^sizes NoneType: "):
+        with pytest.raises(InvalidRequest, match=r"^sizes NoneType: "):
             watched.alloc_many(None)  # type: ignore[arg-type]
         assert watched.alloc_many(iter([8, 16])).tolist() == list(watched.sizes)
         watched.free_many(iter(list(watched.sizes)))
         assert repr(copy.copy(watched)) == f"<Watched {small!r}, 0 live areas>"
 
     def test_unfinished_object_has_no_allocator(self) -> None:
-        with pytest.raises(AttributeError, match="^allocator$"):
+        with pytest.raises(AttributeError, match=r"^allocator$"):
             Watched.__new__(Watched).allocator  # noqa: B018
 
 
