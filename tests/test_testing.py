@@ -382,6 +382,14 @@ class TestWatched:
         assert 0 not in page
         assert page[:2048] != page[2048:]
 
+    def test_contents_are_the_same_in_every_run(self) -> None:
+        runs = []
+        for _ in range(2):
+            with Watched(Model(cpus=2)) as watched:
+                ptrs = watched.alloc_many([8, 8])
+                runs.append([bytes(watched.view(ptr, cpu)) for ptr in ptrs for cpu in range(2)])
+        assert runs[0] == runs[1]
+
     @pytest.mark.parametrize("change", [lambda ptr, cpu: (ptr, 1 - cpu), lambda ptr, cpu: (ptr, 0)])
     def test_copies_mixed_up_are_found(self, change: Any) -> None:
         class MixedUp(Model):
