@@ -455,6 +455,7 @@ class TestWatched:
             assert list(watched.sizes.values()) == [8, 4, 8, 4, 12]
             assert area.size == 4
             area.free()
+            watched.area(24).free()
             watched.free(0)
             watched.free_many([0, *ptrs[:3], 0])
             assert list(watched.sizes.values()) == [8]
