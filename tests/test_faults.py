@@ -182,6 +182,24 @@ def test_pages_of_a_node_run_out(tiny: Make) -> None:
         assert a.pages == 4 + 8  # those of the static area, and of two areas
 
 
+@pytest.mark.parametrize(
+    ("cpus", "nodes", "limit", "refused"),
+    [
+        (4, 2, 5, 1),  # nodes 0 0 1 1: after two pages node 0 has 4, and a frame for CPU 0
+        (5, 2, 7, 1),  # 0 0 0 1 1: node 0 has 6
+        (5, 2, 8, 2),
+        (5, 3, 4, 0),  # 0 0 1 1 2: nodes 0 and 1 have 4
+        (3, 3, 2, 0),
+    ],
+)
+def test_nodes_have_even_blocks_of_cpus(
+    tiny: Make, cpus: int, nodes: int, limit: int, refused: int
+) -> None:
+    with tiny(cpus=cpus, nodes=nodes, page_limit=limit) as a:
+        assert attempts(a, 3) == "..x"
+        assert a.counters()["alloc_page"] == 2 * cpus + refused + 1
+
+
 def test_freed_frames_can_be_allocated_again(tiny: Make) -> None:
     with tiny(cpus=1, page_limit=40) as a:
         a.alloc(960)  # 15 frames

@@ -125,6 +125,7 @@ def test_first_chunk_may_end_before_its_unit(first_chunk: str) -> None:
         (chunk(pages=1), ["the map covers 0 bytes of 1024"]),
         (first(-64, 959), ["the map covers 1023 bytes of 1024"]),
         (chunk(-8, 0, 1016), ["the map has an entry of 0"]),
+        (chunk(-8, 16, 0, -1000), ["the map has an entry of 0"]),
         (chunk(-8, 16, 1000), ["two free entries of the map are neighbours"]),
         (chunk(1, 1, -1022), ["two free entries of the map are neighbours"]),
         (chunk(-8, 1016, free_size=1000), ["free_size is 1000, the free entries sum up to 1016"]),

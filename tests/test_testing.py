@@ -309,25 +309,29 @@ class TestSweep:
             oom_sweep(warming_up, Model, setup=TINY)
 
     def test_calls_of_the_set_up_are_not_the_workloads(self) -> None:
-        """The embedded first chunk is mapped before the workload begins."""
+        """The static area, here a whole unit, is mapped before the workload begins."""
 
-        def one_chunk_less(a: Any) -> None:
+        def one_area(a: Any) -> None:
+            a.alloc(1024)
+
+        def later_none(a: Any) -> None:
             a.alloc_many([64] * sizes.pop())
 
-        setup = {**TINY, "first_chunk": "embed", "unit_size": 1024}
-        sizes = [1] * 9 + [2]
-        sites = oom_sweep(lambda a: a.alloc(1024), Model, setup=setup).sites
+        setup = {**TINY, "cpus": 1, "static_size": 1024}
+        with Model(**setup) as model:
+            assert model.counters()["map"] == 1
+        sites = oom_sweep(one_area, Model, setup=setup).sites
         assert [(site.name, site.calls) for site in sites if site.calls] == [
             ("kmalloc", 2),
             ("get_vm_area", 1),
-            ("alloc_page", 32),
-            ("map", 2),
+            ("alloc_page", 16),
+            ("map", 1),
         ]
-        # the last service, after a run without faults and 8 pairs of runs: a chunk fewer
-        sizes = [0] * 9 + [1] * (1 + 2 * 8)
-        setup = {**setup, "cpus": 1, "static_size": 1024}
+        # after a run without faults, and two pairs of runs for each of the four calls before
+        # the last service
+        sizes = [0] * 9 + [1] * (1 + 4 * 2 * 2)
         with pytest.raises(SweepFailed, match="made 0 calls of map, and 1 in its first run"):
-            oom_sweep(one_chunk_less, Model, setup=setup)
+            oom_sweep(later_none, Model, setup=setup)
 
     def test_workload_that_writes(self) -> None:
         def writing(a: Any) -> None:
@@ -377,6 +381,14 @@ class TestWatched:
         page = bytes(watched.view(watched.alloc(4096), 0))
         assert 0 not in page
         assert page[:2048] != page[2048:]
+
+    def test_contents_are_the_same_in_every_run(self) -> None:
+        runs = []
+        for _ in range(2):
+            with Watched(Model(cpus=2)) as watched:
+                ptrs = watched.alloc_many([8, 8])
+                runs.append([bytes(watched.view(ptr, cpu)) for ptr in ptrs for cpu in range(2)])
+        assert runs[0] == runs[1]
 
     @pytest.mark.parametrize("change", [lambda ptr, cpu: (ptr, 1 - cpu), lambda ptr, cpu: (ptr, 0)])
     def test_copies_mixed_up_are_found(self, change: Any) -> None:
@@ -443,6 +455,7 @@ class TestWatched:
             assert list(watched.sizes.values()) == [8, 4, 8, 4, 12]
             assert area.size == 4
             area.free()
+            watched.area(24).free()
             watched.free(0)
             watched.free_many([0, *ptrs[:3], 0])
             assert list(watched.sizes.values()) == [8]
