@@ -463,7 +463,7 @@ class TestBounds:
         lines = Trace.load(SAMPLES / "netns_churn.ftrace.xz")
         text = lzma.decompress((SAMPLES / "netns_churn.ftrace.xz").read_bytes())
         path = tmp_path / "few.xz"
-        path.write_bytes(lzma.compress(b"".join(text.splitlines(keepends=True)[:40])))
+        path.write_bytes(lzma.compress(b"".join(text.splitlines(keepends=True)[:30])))
         events = Trace.load(path).stats.events
         assert 10 < events < len(lines)
         monkeypatch.setattr(bounds, "LOADS", 2)
@@ -635,13 +635,8 @@ class TestReport:
         """All phases; a contender without latencies; counts that are 0 in every phase left out."""
         fill, free = workload_with("", ("fill", "free"), port=[10, 12, 11], empty=[5, 6, 11]).phases
         fill.operations, free.operations = 1000, 10
-        fill.work = {"operations": 1000, "entries_scanned": 2500, "chunks_visited": 0}
-        free.work = {
-            "operations": 10,
-            "entries_scanned": 30,
-            "bytes_moved": 40,
-            "chunks_visited": 0,
-        }
+        fill.work = {"operations": 1000, "slots_visited": 0, "tree_steps": 2500, "bytes_moved": 0}
+        free.work = {"operations": 10, "slots_visited": 0, "tree_steps": 30, "bytes_moved": 40}
         free.contenders = {name: Figures([20.0, 20.0, 20.0]) for name in ("port", "empty")}
         fill.contenders["port"].alloc = Histogram({7: 10})
         free.contenders["port"].free = Histogram({9: 10})
