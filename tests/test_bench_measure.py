@@ -7,8 +7,9 @@ import lzma
 import mmap
 from array import array
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from conftest import SAMPLES
@@ -46,9 +47,6 @@ from percpu_ffi.reports.bench import (
 from percpu_ffi.reports.bench_difference import difference
 from percpu_ffi.trace.operations import FREE, OP, ORPHAN
 from percpu_ffi.work import Work, WorkByCall
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # 3 operations in "settle", 4 and 2 in "use", 5 in "end"
 WORKLOAD = Workload(
@@ -170,9 +168,11 @@ class TestMeasure:
     def test_number_of_repetitions_is_limited(
         self, opened: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        """However short they are, but not below the requested number."""
+        short = Workload("", "", (Phase("use", frees([0, 1])),), ((8, 8),), 2)
+        assert measure(short, ["c"], 2, seconds=1000).whole_repetitions == 1000
         monkeypatch.setattr(measure_module, "MAX_REPETITIONS", 7)
-        assert measure(WORKLOAD, ["a"], 2, seconds=1000).whole_repetitions == 7
-        assert measure(WORKLOAD, ["a"], 9, seconds=1000).whole_repetitions == 9
+        assert measure(short, ["c"], 9, seconds=1000).whole_repetitions == 9
 
     def test_progress_counts_the_promised_runs(
         self, opened: list[str], monkeypatch: pytest.MonkeyPatch
@@ -258,6 +258,23 @@ class TestRun:
         assert [bound.what for bound in results.bounds] == ["bound 1", "bound 2"]
         assert results.notes == []
 
+    def test_interrupted_bounds_are_partial(
+        self, opened: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Ctrl-C during the second of three bounds: the first one is kept."""
+        kept = BoundResult("first", 1, True, [1.0])
+
+        def interrupted(_: Results) -> list[BoundResult]:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(run_module, "BOUNDS", [lambda _: [kept], interrupted, interrupted])
+        plan = Plan([lambda: WORKLOAD], ["a"], Options(), 1, 0, bounds=True)
+        results = new_results(plan)
+        run(plan, results, lambda *_: nullcontext(), lambda _: None)
+        assert results.bounds == [kept]
+        assert results.partial
+        assert [each.name for each in results.workloads] == ["sample"]
+
     def test_options_are_kept(self) -> None:
         plan = Plan([], ["port"], Options(5, 6, 7), 8, 9.5, bounds=False)
         results = new_results(plan)
@@ -281,6 +298,11 @@ def workload_with(name: str, phases: tuple[str, ...], **ns: list[float]) -> Work
 
 class TestBounds:
     """Each bound's formula, from figures that are known."""
+
+    def test_ratios_are_those_of_each_repetition(self) -> None:
+        assert Figures([6.0, 4.0, 12.0]).ratios(Figures([2.0, 4.0, 3.0])) == [3, 1, 4]
+        with pytest.raises(ValueError, match="longer"):
+            Figures([6.0]).ratios(Figures([2.0, 4.0]))
 
     @pytest.mark.parametrize(
         ("at_most", "values", "holds"),
@@ -343,16 +365,15 @@ class TestBounds:
     def test_single_calls(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The loop's 10 ns are subtracted from both: (46 - 10) / (40 - 10), (22 - 10) / (20 - 10).
 
-        The first round, which populates pages, is left out.
+        The first round, which populates pages, is left out; 200 follow.
         """
-        rounds = iter([(1000, 1000), (46, 22), (43, 21)])
-        monkeypatch.setattr(bounds, "CALL_ROUNDS", 2)
+        rounds = iter([(1000, 1000), *[(46, 22), (43, 21)] * 100])
         monkeypatch.setattr(bounds, "_loop_ns", lambda: 10)
         monkeypatch.setattr(bounds, "_empty_ns", lambda: (40, 20))
         monkeypatch.setattr(bounds, "_port_ns", lambda _: next(rounds))
         alloc, free = bounds.single_calls(results_with())
-        assert alloc.values == [1.2, 1.1]
-        assert free.values == [1.2, 1.1]
+        assert alloc.values == [1.2, 1.1] * 100
+        assert free.values == [1.2, 1.1] * 100
         assert {(row.limit, row.at_most) for row in (alloc, free)} == {(1.3, True)}
         assert (alloc.what[:16], free.what[:15]) == ("Allocator.alloc ", "Allocator.free ")
 
@@ -396,11 +417,10 @@ class TestBounds:
         empty = SimpleNamespace(
             pcpu_empty_alloc=alloc, pcpu_empty_free=lambda *args: calls.append(args)
         )
-        monkeypatch.setattr(bounds, "CALLS", 2)
         monkeypatch.setattr(bounds, "lib", empty)
         bounds._empty_ns()
         null = ffi.NULL
-        assert calls == [(null, 64, 8), (null, 64, 8), (null, 1), (null, 2)]
+        assert calls == [(null, 64, 8)] * 1000 + [(null, i + 1) for i in range(1000)]
 
     def test_replays(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """30 ns for the replay, 20 for the plain loop over the same operations."""
@@ -428,14 +448,13 @@ class TestBounds:
                 return 20
 
         monkeypatch.setattr(bounds, "Allocator", Replaying)
-        monkeypatch.setattr(bounds, "ROUNDS", 3)
         port = CONTENDERS["port"]._replace(open=lambda _: Loop(1, counts=False))
         monkeypatch.setitem(CONTENDERS, "port", port)
         monkeypatch.setattr(bounds, "samples", lambda: {"netns-churn": path})
         (row,) = bounds.replays(results_with())
-        assert row.values == [1.5, 1.5, 1.5]
+        assert row.values == [1.5] * 41
         assert (row.what, row.limit, row.at_most) == ("replay / loop in C, netns-churn", 1.05, True)
-        assert ran == [bytes(trace.ops)] * 3
+        assert ran == [bytes(trace.ops)] * 41
 
     def test_model_speed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[Any] = []
@@ -466,7 +485,6 @@ class TestBounds:
         path.write_bytes(lzma.compress(b"".join(text.splitlines(keepends=True)[:30])))
         events = Trace.load(path).stats.events
         assert 10 < events < len(lines)
-        monkeypatch.setattr(bounds, "LOADS", 2)
         monkeypatch.setattr(bounds, "samples", lambda: {"few": path})
         for least, times in ((2 * events, 2), (2 * events + 1, 3), (1, 1)):
             clock = iter(range(100))
@@ -474,9 +492,25 @@ class TestBounds:
             fake = SimpleNamespace(perf_counter=lambda clock=clock: next(clock) / 2)
             monkeypatch.setattr(bounds, "time", fake)
             (row,) = bounds.trace_reader(results_with())
-            assert row.values == [times * events / 0.5] * 2
+            assert row.values == [times * events / 0.5] * 7
             assert row.what == "events a second, text of few"
             assert (row.limit, row.at_most) == (2_000_000, False)
+
+    def test_text_to_be_loaded_has_half_a_million_events(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        loaded: list[bytes] = []
+        path = tmp_path / "some.xz"
+        path.write_bytes(lzma.compress(b"text;"))
+        for events, times in ((250_000, 2), (249_999, 3), (500_000, 1)):
+
+            def load(name: Any, events: int = events) -> Any:
+                loaded.append(Path(name).read_bytes())
+                return SimpleNamespace(stats=SimpleNamespace(events=events))
+
+            monkeypatch.setattr(bounds, "Trace", SimpleNamespace(load=load))
+            bounds._load_rates(path)
+            assert loaded.pop() == b"text;" * times
 
     def test_without_recordings(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A wheel has none: one row for both, and why it was not measured."""
@@ -640,7 +674,7 @@ class TestReport:
         free.contenders = {name: Figures([20.0, 20.0, 20.0]) for name in ("port", "empty")}
         fill.contenders["port"].alloc = Histogram({7: 10})
         free.contenders["port"].free = Histogram({9: 10})
-        fill.contenders["empty"].failures = 1
+        fill.contenders["empty"].failures, free.contenders["port"].failures = 1, 2
         result = WorkloadResult("w", "what it does", [fill, free], partial=True)
         lines = "\n".join(workload_tables(result)).splitlines()
         assert [line.split() for line in lines] == [
@@ -656,6 +690,7 @@ class TestReport:
             ["fill", "2.50", "0.00"],
             ["free", "3.00", "4.00"],
             ["empty:", "1", "of", "1,000", "operations", "failed,", "fill"],
+            ["port:", "2", "of", "10", "operations", "failed,", "free"],
             ["interrupted", "after", "3", "repetitions"],
         ]
 
