@@ -339,6 +339,7 @@ class TestBounds:
             for size in (4, 16, 64, 256, 1024)
         ]
         assert all(row.at_most and row.values == [0.25, 0.5] for row in rows)
+        assert {row.why for row in rows} == {""}
         half = [row.what.partition(", ")[2] for row in rows if row.limit == 0.5]
         assert half == [
             "alloc, 4 bytes", "alloc, 16 bytes", "reverse, 4 bytes", "reverse, 16 bytes"
