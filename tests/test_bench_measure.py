@@ -9,7 +9,7 @@ from array import array
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from conftest import SAMPLES
@@ -48,6 +48,9 @@ from percpu_ffi.reports.bench_difference import difference
 from percpu_ffi.trace.operations import FREE, OP, ORPHAN
 from percpu_ffi.work import Work, WorkByCall
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # 3 operations in "settle", 4 and 2 in "use", 5 in "end"
 WORKLOAD = Workload(
     "sample",
@@ -66,8 +69,13 @@ WORKLOAD = Workload(
 class FakeSession(Session):
     """Takes ``ns`` for each operation; one of its frees and two of its allocations fail."""
 
+    open: ClassVar[list[Session]] = []
+    """At most one at a time, and none at the end."""
+
     def __init__(self, ns: int, counts: bool) -> None:
         super().__init__(self)
+        assert not self.open
+        self.open.append(self)
         self.ns = ns
         self.counts = counts
         self.failures = 0
@@ -87,11 +95,11 @@ class FakeSession(Session):
         return WorkByCall(self.done, Work(entries_scanned=1)) if self.counts else None
 
     def close(self) -> None:
-        pass
+        self.open.remove(self)
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Replace three contenders: "a" takes 10 ns for an operation, "b" 20 ns, "c" 30 ns.
 
     Returns: their names, in the order in which they are opened.
@@ -107,7 +115,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for name, ns in (("a", 10), ("b", 20), ("c", 30)):
         monkeypatch.setitem(CONTENDERS, name, contender(name, ns))
-    return order
+    yield order
+    assert not FakeSession.open
 
 
 class TestMeasure:
@@ -554,6 +563,14 @@ class TestSessions:
             taken = session.run_timed(frees(range(3)))
             assert taken
             assert (taken.alloc.calls, taken.free.calls) == (0, 3)
+
+    def test_later_runs_are_not_timed(self) -> None:
+        with CONTENDERS["port"].open(WORKLOAD) as session:
+            assert isinstance(session, CSession)
+            before = session._bench.contender
+            session.run_timed(allocs(range(4)))
+            assert session._bench.contender.alloc == before.alloc
+            assert session._bench.contender.pcpu == before.pcpu
 
     def test_time_of_a_loop_in_python(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = iter([100, 130])
