@@ -567,10 +567,10 @@ class TestSessions:
     def test_later_runs_are_not_timed(self) -> None:
         with CONTENDERS["port"].open(WORKLOAD) as session:
             assert isinstance(session, CSession)
-            before = session._bench.contender
+            used = session._bench.contender
+            before = used.alloc, used.free, used.pcpu
             session.run_timed(allocs(range(4)))
-            assert session._bench.contender.alloc == before.alloc
-            assert session._bench.contender.pcpu == before.pcpu
+            assert (used.alloc, used.free, used.pcpu) == before
 
     def test_time_of_a_loop_in_python(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = iter([100, 130])
