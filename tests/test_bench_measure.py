@@ -7,8 +7,9 @@ import lzma
 import mmap
 from array import array
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from conftest import SAMPLES
@@ -48,7 +49,7 @@ from percpu_ffi.trace.operations import FREE, OP, ORPHAN
 from percpu_ffi.work import Work, WorkByCall
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 # 3 operations in "settle", 4 and 2 in "use", 5 in "end"
 WORKLOAD = Workload(
@@ -68,8 +69,13 @@ WORKLOAD = Workload(
 class FakeSession(Session):
     """Takes ``ns`` for each operation; one of its frees and two of its allocations fail."""
 
+    open: ClassVar[list[Session]] = []
+    """At most one at a time, and none at the end."""
+
     def __init__(self, ns: int, counts: bool) -> None:
         super().__init__(self)
+        assert not self.open
+        self.open.append(self)
         self.ns = ns
         self.counts = counts
         self.failures = 0
@@ -89,11 +95,11 @@ class FakeSession(Session):
         return WorkByCall(self.done, Work(entries_scanned=1)) if self.counts else None
 
     def close(self) -> None:
-        pass
+        self.open.remove(self)
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Replace three contenders: "a" takes 10 ns for an operation, "b" 20 ns, "c" 30 ns.
 
     Returns: their names, in the order in which they are opened.
@@ -109,7 +115,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for name, ns in (("a", 10), ("b", 20), ("c", 30)):
         monkeypatch.setitem(CONTENDERS, name, contender(name, ns))
-    return order
+    yield order
+    assert not FakeSession.open
 
 
 class TestMeasure:
@@ -170,9 +177,11 @@ class TestMeasure:
     def test_number_of_repetitions_is_limited(
         self, opened: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        """However short they are, but not below the requested number."""
+        short = Workload("", "", (Phase("use", frees([0, 1])),), ((8, 8),), 2)
+        assert measure(short, ["c"], 2, seconds=1000).whole_repetitions == 1000
         monkeypatch.setattr(measure_module, "MAX_REPETITIONS", 7)
-        assert measure(WORKLOAD, ["a"], 2, seconds=1000).whole_repetitions == 7
-        assert measure(WORKLOAD, ["a"], 9, seconds=1000).whole_repetitions == 9
+        assert measure(short, ["c"], 9, seconds=1000).whole_repetitions == 9
 
     def test_progress_counts_the_promised_runs(
         self, opened: list[str], monkeypatch: pytest.MonkeyPatch
@@ -258,6 +267,23 @@ class TestRun:
         assert [bound.what for bound in results.bounds] == ["bound 1", "bound 2"]
         assert results.notes == []
 
+    def test_interrupted_bounds_are_partial(
+        self, opened: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Ctrl-C during the second of three bounds: the first one is kept."""
+        kept = BoundResult("first", 1, True, [1.0])
+
+        def interrupted(_: Results) -> list[BoundResult]:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(run_module, "BOUNDS", [lambda _: [kept], interrupted, interrupted])
+        plan = Plan([lambda: WORKLOAD], ["a"], Options(), 1, 0, bounds=True)
+        results = new_results(plan)
+        run(plan, results, lambda *_: nullcontext(), lambda _: None)
+        assert results.bounds == [kept]
+        assert results.partial
+        assert [each.name for each in results.workloads] == ["sample"]
+
     def test_options_are_kept(self) -> None:
         plan = Plan([], ["port"], Options(5, 6, 7), 8, 9.5, bounds=False)
         results = new_results(plan)
@@ -281,6 +307,11 @@ def workload_with(name: str, phases: tuple[str, ...], **ns: list[float]) -> Work
 
 class TestBounds:
     """Each bound's formula, from figures that are known."""
+
+    def test_ratios_are_those_of_each_repetition(self) -> None:
+        assert Figures([6.0, 4.0, 12.0]).ratios(Figures([2.0, 4.0, 3.0])) == [3, 1, 4]
+        with pytest.raises(ValueError, match="longer"):
+            Figures([6.0]).ratios(Figures([2.0, 4.0]))
 
     @pytest.mark.parametrize(
         ("at_most", "values", "holds"),
@@ -317,6 +348,7 @@ class TestBounds:
             for size in (4, 16, 64, 256, 1024)
         ]
         assert all(row.at_most and row.values == [0.25, 0.5] for row in rows)
+        assert {row.why for row in rows} == {""}
         half = [row.what.partition(", ")[2] for row in rows if row.limit == 0.5]
         assert half == [
             "alloc, 4 bytes", "alloc, 16 bytes", "reverse, 4 bytes", "reverse, 16 bytes"
@@ -343,16 +375,15 @@ class TestBounds:
     def test_single_calls(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The loop's 10 ns are subtracted from both: (46 - 10) / (40 - 10), (22 - 10) / (20 - 10).
 
-        The first round, which populates pages, is left out.
+        The first round, which populates pages, is left out; 200 follow.
         """
-        rounds = iter([(1000, 1000), (46, 22), (43, 21)])
-        monkeypatch.setattr(bounds, "CALL_ROUNDS", 2)
+        rounds = iter([(1000, 1000), *[(46, 22), (43, 21)] * 100])
         monkeypatch.setattr(bounds, "_loop_ns", lambda: 10)
         monkeypatch.setattr(bounds, "_empty_ns", lambda: (40, 20))
         monkeypatch.setattr(bounds, "_port_ns", lambda _: next(rounds))
         alloc, free = bounds.single_calls(results_with())
-        assert alloc.values == [1.2, 1.1]
-        assert free.values == [1.2, 1.1]
+        assert alloc.values == [1.2, 1.1] * 100
+        assert free.values == [1.2, 1.1] * 100
         assert {(row.limit, row.at_most) for row in (alloc, free)} == {(1.3, True)}
         assert (alloc.what[:16], free.what[:15]) == ("Allocator.alloc ", "Allocator.free ")
 
@@ -396,11 +427,10 @@ class TestBounds:
         empty = SimpleNamespace(
             pcpu_empty_alloc=alloc, pcpu_empty_free=lambda *args: calls.append(args)
         )
-        monkeypatch.setattr(bounds, "CALLS", 2)
         monkeypatch.setattr(bounds, "lib", empty)
         bounds._empty_ns()
         null = ffi.NULL
-        assert calls == [(null, 64, 8), (null, 64, 8), (null, 1), (null, 2)]
+        assert calls == [(null, 64, 8)] * 1000 + [(null, i + 1) for i in range(1000)]
 
     def test_replays(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """30 ns for the replay, 20 for the plain loop over the same operations."""
@@ -428,14 +458,13 @@ class TestBounds:
                 return 20
 
         monkeypatch.setattr(bounds, "Allocator", Replaying)
-        monkeypatch.setattr(bounds, "ROUNDS", 3)
         port = CONTENDERS["port"]._replace(open=lambda _: Loop(1, counts=False))
         monkeypatch.setitem(CONTENDERS, "port", port)
         monkeypatch.setattr(bounds, "samples", lambda: {"netns-churn": path})
         (row,) = bounds.replays(results_with())
-        assert row.values == [1.5, 1.5, 1.5]
+        assert row.values == [1.5] * 41
         assert (row.what, row.limit, row.at_most) == ("replay / loop in C, netns-churn", 1.05, True)
-        assert ran == [bytes(trace.ops)] * 3
+        assert ran == [bytes(trace.ops)] * 41
 
     def test_model_speed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[Any] = []
@@ -463,10 +492,9 @@ class TestBounds:
         lines = Trace.load(SAMPLES / "netns_churn.ftrace.xz")
         text = lzma.decompress((SAMPLES / "netns_churn.ftrace.xz").read_bytes())
         path = tmp_path / "few.xz"
-        path.write_bytes(lzma.compress(b"".join(text.splitlines(keepends=True)[:40])))
+        path.write_bytes(lzma.compress(b"".join(text.splitlines(keepends=True)[:30])))
         events = Trace.load(path).stats.events
         assert 10 < events < len(lines)
-        monkeypatch.setattr(bounds, "LOADS", 2)
         monkeypatch.setattr(bounds, "samples", lambda: {"few": path})
         for least, times in ((2 * events, 2), (2 * events + 1, 3), (1, 1)):
             clock = iter(range(100))
@@ -474,9 +502,25 @@ class TestBounds:
             fake = SimpleNamespace(perf_counter=lambda clock=clock: next(clock) / 2)
             monkeypatch.setattr(bounds, "time", fake)
             (row,) = bounds.trace_reader(results_with())
-            assert row.values == [times * events / 0.5] * 2
+            assert row.values == [times * events / 0.5] * 7
             assert row.what == "events a second, text of few"
             assert (row.limit, row.at_most) == (2_000_000, False)
+
+    def test_text_to_be_loaded_has_half_a_million_events(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        loaded: list[bytes] = []
+        path = tmp_path / "some.xz"
+        path.write_bytes(lzma.compress(b"text;"))
+        for events, times in ((250_000, 2), (249_999, 3), (500_000, 1)):
+
+            def load(name: Any, events: int = events) -> Any:
+                loaded.append(Path(name).read_bytes())
+                return SimpleNamespace(stats=SimpleNamespace(events=events))
+
+            monkeypatch.setattr(bounds, "Trace", SimpleNamespace(load=load))
+            bounds._load_rates(path)
+            assert loaded.pop() == b"text;" * times
 
     def test_without_recordings(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A wheel has none: one row for both, and why it was not measured."""
@@ -519,6 +563,14 @@ class TestSessions:
             taken = session.run_timed(frees(range(3)))
             assert taken
             assert (taken.alloc.calls, taken.free.calls) == (0, 3)
+
+    def test_later_runs_are_not_timed(self) -> None:
+        with CONTENDERS["port"].open(WORKLOAD) as session:
+            assert isinstance(session, CSession)
+            used = session._bench.contender
+            before = used.alloc, used.free, used.pcpu
+            session.run_timed(allocs(range(4)))
+            assert (used.alloc, used.free, used.pcpu) == before
 
     def test_time_of_a_loop_in_python(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = iter([100, 130])
@@ -635,17 +687,12 @@ class TestReport:
         """All phases; a contender without latencies; counts that are 0 in every phase left out."""
         fill, free = workload_with("", ("fill", "free"), port=[10, 12, 11], empty=[5, 6, 11]).phases
         fill.operations, free.operations = 1000, 10
-        fill.work = {"operations": 1000, "entries_scanned": 2500, "chunks_visited": 0}
-        free.work = {
-            "operations": 10,
-            "entries_scanned": 30,
-            "bytes_moved": 40,
-            "chunks_visited": 0,
-        }
+        fill.work = {"operations": 1000, "slots_visited": 0, "tree_steps": 2500, "bytes_moved": 0}
+        free.work = {"operations": 10, "slots_visited": 0, "tree_steps": 30, "bytes_moved": 40}
         free.contenders = {name: Figures([20.0, 20.0, 20.0]) for name in ("port", "empty")}
         fill.contenders["port"].alloc = Histogram({7: 10})
         free.contenders["port"].free = Histogram({9: 10})
-        fill.contenders["empty"].failures = 1
+        fill.contenders["empty"].failures, free.contenders["port"].failures = 1, 2
         result = WorkloadResult("w", "what it does", [fill, free], partial=True)
         lines = "\n".join(workload_tables(result)).splitlines()
         assert [line.split() for line in lines] == [
@@ -661,6 +708,7 @@ class TestReport:
             ["fill", "2.50", "0.00"],
             ["free", "3.00", "4.00"],
             ["empty:", "1", "of", "1,000", "operations", "failed,", "fill"],
+            ["port:", "2", "of", "10", "operations", "failed,", "free"],
             ["interrupted", "after", "3", "repetitions"],
         ]
 
