@@ -68,9 +68,14 @@ class TestFigures:
 
     def test_failures_and_their_reasons(self) -> None:
         """A unit of 16 pages is also the largest request; there is no warning."""
-        row = outcome(Trace.from_ops([("alloc", i, 1025, 4) for i in range(3)]))
+        refused = [("alloc", "a", 1025, 4), ("alloc", "b", 8, 3), ("alloc", "c", 8, 3)]
+        row = outcome(Trace.from_ops(refused))
         assert row.failures == 3
-        assert list(row.failure_reasons.values()) == [3]
+        with Allocator(**TINY) as a:
+            result = a.replay(Trace.from_ops(refused[:2]))
+        size, align = (str(failure.error) for failure in result.failures)
+        assert size != align
+        assert [*row.failure_reasons.items()] == [(align, 2), (size, 1)]  # the most frequent first
 
     def test_rollback_never_gives_negative_stranded_bytes(self) -> None:
         """In 2009 a failed allocation freed the pages of its neighbour."""
@@ -92,6 +97,24 @@ class TestFigures:
     def test_steps_leave_out_bytes_pages_and_maps_that_grew(self) -> None:
         work = Work(10, 10, 20, 30, 40, 50, 60, 70, 80, 90)
         assert steps(work) == (10 + 20 + 30 + 40 + 70) / 10
+
+    def test_geometry_has_automatic_values_filled_in(self) -> None:
+        assert outcome(Trace.from_ops(OPS)).geometry == {
+            "first_chunk": "4k",
+            "unit_size": 1024,
+            "cpus": 2,
+            "static_size": 64,
+            "free_size": 960,
+            "page_size": 64,
+        }
+
+    def test_progress_counts_the_operations_of_all_replays(self) -> None:
+        steps: list[int] = []
+        rows = compare(Trace.from_ops(OPS), [TINY, {**TINY, "cpus": 3}], steps.append)
+        next(rows)
+        assert sum(steps) == len(OPS)  # each is computed when it is requested
+        next(rows)
+        assert sum(steps) == 2 * len(OPS)
 
 
 class TestOffsets:

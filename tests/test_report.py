@@ -136,7 +136,7 @@ class TestTimeline:
         assert {moment.done for moment in found.moments} == special
 
     def test_progress_adds_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("percpu_ffi.analysis.timeline.PROGRESS_STEP", 3)
+        monkeypatch.setattr("percpu_ffi.analysis.timeline.STEP", 3)
         steps: list[int] = []
         tiny(*[("alloc", i, 4, 4) for i in range(7)], progress=steps.append)
         assert steps[:3] == [3, 3, 1]

@@ -86,6 +86,29 @@ total,200,8,1,0.166667,1.0,200,1,0.2,200
     )
 
 
+def test_text_of_several_traces(few: str, many: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sizes", few, many]) == 0
+    titles = [line for line in capsys.readouterr().out.splitlines() if "allocations of" in line]
+    assert titles == [
+        "few: 3 allocations of 132 bytes, 3 areas of 132 bytes at peak",
+        "many: 3 allocations of 219 bytes, 2 areas of 216 bytes at peak",
+        "total: 6 allocations of 351 bytes, 5 areas of 348 bytes at the peaks",
+    ]
+
+
+def test_histogram_of_single_sizes(few: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Trace.from_ops([("alloc", "a", 1, 1), ("alloc", "b", 1, 1), ("alloc", "c", 2, 2)]).save(few)
+    assert main(["sizes", few]) == 0
+    assert capsys.readouterr().out.endswith(
+        """\
+
+  sizes   allocs                                  at peak
+  1        66.7%  ##############################    66.7%  ##############################
+  2        33.3%  ###############                   33.3%  ###############
+"""
+    )
+
+
 def test_json(few: str, many: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sizes", few, many, "--json"]) == 0
     parts = json.loads(capsys.readouterr().out)["parts"]

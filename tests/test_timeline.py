@@ -25,7 +25,6 @@ from conftest import TINY
 from percpu_ffi import Allocator, Trace
 from percpu_ffi.analysis.timeline import (
     FREE_SPACE,
-    NOT_BORN,
     PAGES,
     STATIC,
     Moment,
@@ -51,8 +50,8 @@ FULL_PAGES = [("alloc", i, 64, 4) for i in range(8)]  # no byte is ever stranded
 
 def timeline_of(*ops: tuple[Any, ...], **options: Any) -> Timeline:
     times = options.pop("times", None)
-    setup: Any = {name: options.pop(name) for name in ("quirks", "static_size") if name in options}
-    return collect(Trace.from_ops(ops, times=times), {**TINY, **setup}, **options)
+    setup = {**TINY, **options.pop("setup", {})}
+    return collect(Trace.from_ops(ops, times=times), setup, **options)
 
 
 def dones(timeline: Timeline) -> list[int]:
@@ -60,14 +59,14 @@ def dones(timeline: Timeline) -> list[int]:
 
 
 def space(chunk: int) -> Patch:
-    return Patch(chunk, 0, 1024, FREE_SPACE, NOT_BORN)
+    return Patch(chunk, 0, 1024, FREE_SPACE, -1)
 
 
 def pages(chunk: int, start: int, end: int) -> Patch:
-    return Patch(chunk, 64 * start, 64 * end, PAGES, NOT_BORN)
+    return Patch(chunk, 64 * start, 64 * end, PAGES, -1)
 
 
-STATIC_AREA = Patch(0, 0, 64, STATIC, NOT_BORN)
+STATIC_AREA = Patch(0, 0, 64, STATIC, -1)
 
 
 class TestPatches:
@@ -117,8 +116,7 @@ class TestPatches:
             ("inject", "alloc_page", {"nth": 1}),
             ("alloc", "fails", 64, 4),
             ("alloc", "a", 8, 4),
-            static_size=4,
-            quirks=["rollback"],
+            setup={"static_size": 4, "quirks": ["rollback"]},
         )
         assert found.patches[pages(0, 0, 1)] == [(0, 1), (3, 3)]
         assert [found.held(done) for done in range(4)] == [64, 64, 0, 64]
@@ -153,6 +151,11 @@ class TestPatches:
 
 
 class TestMoments:
+    def test_range_of_one_byte(self) -> None:
+        """The second free range of |SSSS|a|.|b|......| counts."""
+        ops = [("alloc", "a", 8, 1), ("alloc", "one", 1, 1), ("alloc", "b", 7, 1), ("free", "one")]
+        assert timeline_of(*ops).moments[4] == Moment(4, 2, 960 - 16)
+
     def test_free_ranges(self) -> None:
         assert timeline_of(*OPS).moments == [
             Moment(0, 1, 960),
@@ -227,9 +230,9 @@ class TestMoments:
     def test_are_those_of_requested_operations_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The allocator stops more often, to let Ctrl-C in."""
         monkeypatch.setattr("percpu_ffi.replay.STEP", 3)
-        found, steps = timeline_of(*FULL_PAGES, moments=2), list[int]()
+        steps: list[int] = []
+        found = timeline_of(*FULL_PAGES, moments=2, progress=steps.append)
         assert dones(found) == [0, 4, 8]
-        timeline_of(*FULL_PAGES, moments=2, progress=steps.append)
         assert steps == [8, 3, 1, 3, 1]
 
 
@@ -306,7 +309,7 @@ def test_whether_call_sites_are_known() -> None:
 
 def test_progress_counts_operations(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first replay reports in steps, the second one at each moment."""
-    monkeypatch.setattr("percpu_ffi.analysis.timeline.PROGRESS_STEP", 3)
+    monkeypatch.setattr("percpu_ffi.analysis.timeline.STEP", 3)
     steps: list[int] = []
     timeline_of(*FULL_PAGES, moments=2, progress=steps.append)
     assert steps == [3, 3, 2, 4, 4]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from percpu_ffi._util.text import cell, duration, plural
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, Patch, Timeline
@@ -56,18 +56,17 @@ def _explain_sites(timeline: Timeline, patches: list[Patch]) -> list[str]:
 def _explain_chunks(timeline: Timeline, patches: list[Patch]) -> list[str]:
     """Describe what pins the chunks with the most stranded bytes."""
     spare: Counter[int] = Counter()
-    areas: dict[int, list[Patch]] = {}
+    areas: defaultdict[int, list[Patch]] = defaultdict(list)
     for patch in patches:
         if patch.kind == PAGES:
             spare[patch.chunk] += patch.end - patch.start
         elif patch.kind != FREE_SPACE:
             spare[patch.chunk] -= patch.end - patch.start
             if patch.born >= 0:
-                areas.setdefault(patch.chunk, []).append(patch)
+                areas[patch.chunk].append(patch)
     worst = [(chunk, size) for chunk, size in spare.most_common(MOST_CHUNKS) if size > 0]
     return [
-        f"Chunk {chunk} strands {plural(size, 'byte')}: "
-        f"{_reason(timeline, chunk, areas.get(chunk, []))}."
+        f"Chunk {chunk} strands {plural(size, 'byte')}: {_reason(timeline, chunk, areas[chunk])}."
         for chunk, size in worst
     ]
 

@@ -19,6 +19,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from percpu_ffi.allocator import Allocator
@@ -80,8 +81,8 @@ class Outcome:
     @property
     def utilisation_at_peak(self) -> float:
         """Static and live bytes as a share of the page frames, at the peak."""
-        held = self.pages_at_peak * self.geometry["page_size"]
-        return self._used(self.peak_live_bytes) / held if held else 0.0
+        held = self.pages_at_peak * int(self.geometry["page_size"])
+        return self._used(self.peak_live_bytes) / held
 
     @property
     def stranded_at_peak(self) -> int:
@@ -166,7 +167,8 @@ def _run(
         result = allocator.replay(trace, progress)
         work = allocator.work()
     shifts = _shifts(known, result.pointers, allocator)
-    (shift, same_shifted), *_ = [*shifts.most_common(1), (None, None)]
+    shift, same_shifted = max(shifts.items(), key=itemgetter(1), default=(None, None))
+    numbers, _ = known
     return Outcome(
         geometry={
             "first_chunk": setup.get("first_chunk", _DEFAULTS["first_chunk"]),
@@ -182,8 +184,8 @@ def _run(
         peak_pages=result.peak_populated_pages,
         **{name: getattr(result, name) for name in _COPIED},
         work=work,
-        offsets_known=len(known[0]),
-        same_offsets=shifts[0] if known[0] else None,
+        offsets_known=len(numbers),
+        same_offsets=shifts[0] if numbers else None,
         shift=shift,
         same_shifted=same_shifted,
     )

@@ -19,7 +19,7 @@ from itertools import accumulate, compress, cycle, groupby
 from typing import Any, NamedTuple
 
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.replay import Replay
+from percpu_ffi.replay import STEP, Replay
 from percpu_ffi.state import ChunkState, State
 from percpu_ffi.trace import Kind, Trace
 from percpu_ffi.trace.operations import FAULT, FREE, NO_TIME, OP
@@ -28,10 +28,8 @@ GEOMETRY = ("cpus", "page_size", "unit_size", "static_size")
 MOMENTS = 400
 MOST_AREAS_SEEN = 1_200_000  # in all moments together: each takes some microseconds
 MOST_PATCHES = 300_000  # a page with more is large and slow
-PROGRESS_STEP = 1 << 16  # operations between two calls of progress
 
-# the kind of a patch that is not an area
-FREE_SPACE, STATIC, PAGES = -1, -2, -3
+FREE_SPACE, STATIC, PAGES = range(-3, 0)  # the kind of a patch that is not an area
 NOT_BORN = -1
 
 
@@ -197,9 +195,9 @@ def collect(
     special = {0, timeline.peak, timeline.worst, n}
     lives = sum(died - born for _, born, died in timeline.areas())
     moments = max(min(moments, MOST_AREAS_SEEN * n // max(lives, 1)), 1)
-    spread = {round(n * i / moments) for i in range(moments + 1)}
+    spread = {round(n * i / moments) for i in range(moments)}
     with Allocator(**setup) as allocator:
-        _take_moments(allocator, timeline, sorted(spread | special), progress)
+        _take_moments(allocator, timeline, spread | special, progress)
     while len(timeline.patches) > most_patches and len(timeline.moments) > len(special):
         _thin(timeline, special)
     return timeline
@@ -261,10 +259,10 @@ def _take_figures(
         pages.append(allocator.pages)
         chunks.append(allocator.chunks)
         at = len(pages) - 1
-        if progress and (at % PROGRESS_STEP == 0 or at == n):
-            progress(at % PROGRESS_STEP or PROGRESS_STEP)
+        if progress and (at % STEP == 0 or at == n):
+            progress(at % STEP or STEP)
 
-    result = allocator.replay(trace, take, stops=range(1, n))
+    result = allocator.replay(trace, take, stops=range(n))
     changes = array("q", [0]) * (n + 2)
     for kind, born, died in _areas(trace, result):
         changes[born + 1] += kind.size
@@ -278,7 +276,7 @@ def _take_figures(
 def _take_moments(
     allocator: Allocator,
     timeline: Timeline,
-    stops: list[int],
+    stops: set[int],
     progress: Callable[[int], object] | None,
 ) -> None:
     """Replay the trace again and look at the chunks at ``stops``."""
@@ -288,7 +286,6 @@ def _take_moments(
     live: dict[int, Area] = {}  # by pointer
     places: dict[int, tuple[int, int]] = {}  # pointer: chunk, offset
     staying: dict[Patch, int] = {}  # first moment of each current patch
-    wanted = set(stops)
     at = 0
 
     def catch_up() -> None:
@@ -306,7 +303,7 @@ def _take_moments(
     def take(done: int) -> None:
         nonlocal at, staying
         at += done
-        if at in wanted:
+        if at in stops:
             catch_up()
             areas = {}
             for ptr, born, kind in live.values():

@@ -52,7 +52,7 @@ class ReplayReport:
         """Static and live bytes as a share of the populated memory, at the peak."""
         used = self.geometry["static_size"] + self.result.peak_live_bytes
         held = self.result.pages_at_peak * self.geometry["page_size"]
-        return used * self.geometry["cpus"] / held if held else 0.0
+        return float(used * self.geometry["cpus"] / held)
 
     @property
     def reasons(self) -> dict[str, int]:
