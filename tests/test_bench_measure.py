@@ -823,6 +823,15 @@ def test_chart(monkeypatch: pytest.MonkeyPatch) -> None:
     assert saved[1][0].axes[0].get_title() == "abacus, interrupted"
 
 
+def test_results_are_whole_unless_they_are_marked() -> None:
+    results = results_with(workload_with("w", ("p",), port=[1.0]))
+    workload = results.workload("w")
+    assert workload
+    assert not workload.partial
+    assert not results.partial
+    assert not results.missed
+
+
 @pytest.mark.parametrize("ns", [0, -1, float("inf"), float("nan")])
 def test_time_in_a_file_is_positive_and_finite(tmp_path: Path, ns: float) -> None:
     save(results_with(workload_with("w", ("p",), port=[1.0, ns])), tmp_path / "a.json")
