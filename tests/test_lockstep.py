@@ -607,14 +607,16 @@ def test_no_fewer_operations_than_requested(operations: int, length: int) -> Non
 
 @pytest.mark.parametrize("executor", [WorkerPool, lambda: ThreadPoolExecutor(3)])
 def test_totals_are_those_of_all_tasks(executor: Any) -> None:
-    campaign = Campaign(BOTH, operations=300, length=10, seed=8)
+    mix = Mix(plans=[("map", {"nth": 3})])
+    campaign = Campaign(BOTH, operations=300, length=10, seed=8, mix=mix, faults=1)
     expected = Totals()
     for task in range(3):
         expected.add(run_task(campaign, task))
     with executor() as pool:
         assert campaign.run(pool) == expected
-    assert expected.cases == 30
     assert expected.reach["several NUMA nodes"]
+    assert (expected.cases, expected.faults) == (30, 30)
+    assert expected.operations == sum(len(campaign.case(n)) for n in range(30)) == 30 * 11
 
 
 @pytest.mark.parametrize(
