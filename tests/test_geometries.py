@@ -125,6 +125,11 @@ class TestOffsets:
         row = outcome(recorded(tmp_path, ("0xa", 64), ("0xa", 1128), ("0xa", 1192)))
         assert (row.same_offsets, row.same_shifted, row.shift) == (1, 2, 1000)
 
+    def test_the_most_frequent_shift_counts(self, tmp_path: Path) -> None:
+        """The kernel's first offset is 1,000 bytes higher than ours, two others are 32 lower."""
+        row = outcome(recorded(tmp_path, ("0xa", 1064), ("0xa", 96), ("0xa", 160)))
+        assert (row.same_offsets, row.same_shifted, row.shift) == (0, 2, -32)
+
     def test_chunks_do_not_count(self, tmp_path: Path) -> None:
         row = outcome(recorded(tmp_path, ("0xa", 64), ("0xb", 128)))
         assert row.same_offsets == 2
