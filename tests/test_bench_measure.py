@@ -800,7 +800,7 @@ def test_chart(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     results.machine = {"cpu": "abacus"}
     bench_chart.plot(results, "a.svg")
-    [(figure, path)] = saved
+    [(figure, path, _)] = saved
     assert path == "a.svg"
     (axes,) = figure.axes
     assert axes.get_xscale() == "log"
