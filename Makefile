@@ -23,8 +23,8 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 ON_ALL_CPUS := -n auto --maxprocesses 8 --dist worksteal --durations 5
 PYTEST := $(BIN)/python -m pytest $(ON_ALL_CPUS)
 
-.PHONY: run help test check-quick check-c check-c-quick check-python check-upstream bench \
-	pictures lint strict layers coverage mutate mutate-python \
+.PHONY: run help test check-quick check-c check-c-quick check-python check-upstream liars \
+	bench pictures lint strict layers coverage mutate mutate-python \
 	dist clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
@@ -49,7 +49,7 @@ PARALLEL = $(MAKE) --no-print-directory --output-sync=target \
 
 # C programs and test files that take seconds each
 LONG_C := counter threads
-LONG := bench_command cli figures geometries lockstep make memory notebook properties replay \
+LONG := bench_command cli figures geometries liars lockstep make memory notebook properties replay \
 	report report_in_browser scale sizes testing threads
 
 ## a part of test, in under 30 s once it is built: the C tests without threads, and
@@ -69,6 +69,11 @@ check-upstream: $(VENV)/.test
 	PERCPU_C='$(PERCPU_C)' $(PYTEST) -q tests/upstream
 	$(BIN)/python tests/upstream/check.py '$(PERCPU_C)' --operations $(OPERATIONS) \
 		$(if $(RESUME),--resume $(RESUME))
+
+## lies that the comparison of allocators has to find, as a matrix; next to the 2009 file
+## with PERCPU_C
+liars: $(VENV)/.test
+	PERCPU_C='$(PERCPU_C)' $(BIN)/python tests/liar_matrix.py
 
 ## measure the port, the 2009 file (PERCPU_C=...), malloc and others;
 ## BENCH="churn --repeat 5" for a part, BENCH="--json all.json" to keep the figures
@@ -149,7 +154,7 @@ $(BUILD)/sanitized.a: $(CSRC:%.c=$(BUILD)/sanitized/%.o)
 
 # calls to the host that tests/c/host_faults.h replaces
 HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise
-%/test_host: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
+%/test_host %/test_host_calls: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
 %/test_this_cpu: WRAP := -Wl,--wrap=sched_getcpu
 
 # the compiler is fastest without; percpu_counter.h has assembly between optimised code

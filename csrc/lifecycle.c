@@ -312,12 +312,10 @@ int pcpu_close(struct pcpu *pcpu)
 /* close and free; called by pcpu_destroy() or after the last unpin */
 static void destroy_now(struct pcpu *pcpu)
 {
-	struct host host = pcpu->kernel.host;
-
 	if (!pcpu_lock(pcpu))
 		close_locked(pcpu);
 	pcpu_lock_exit(&pcpu->lock);
-	host_free(&host, pcpu);
+	host_free(&pcpu->kernel.host, pcpu);
 }
 
 void pcpu_destroy(struct pcpu *pcpu)

@@ -71,7 +71,6 @@ void pcpu_lock_init(struct pcpu_lock *lock)
 {
 	mutex_init(&lock->mutex);
 	lock->held = PCPU_HELD_NOT;
-	lock->ended = false;
 	pthread_mutex_lock(&all_mutex);
 	list_add(&lock->list, &all_locks);
 	pthread_mutex_unlock(&all_mutex);
@@ -79,16 +78,15 @@ void pcpu_lock_init(struct pcpu_lock *lock)
 
 /*
  * End a lock.  From then on it counts as held: the hook that frees its memory
- * is refused like any other.
+ * is refused like any other.  So the mutex is not destroyed, which would free
+ * nothing on Linux.
  */
 void pcpu_lock_exit(struct pcpu_lock *lock)
 {
 	pthread_mutex_lock(&all_mutex);
 	list_del(&lock->list);
 	pthread_mutex_unlock(&all_mutex);
-	pthread_mutex_destroy(&lock->mutex);
 	lock->held = PCPU_HELD_ALONE;
-	lock->ended = true;
 }
 
 /**
@@ -99,7 +97,7 @@ void pcpu_lock_exit(struct pcpu_lock *lock)
  */
 bool pcpu_lock_wait(struct pcpu_lock *lock)
 {
-	if (unlikely(lock->ended) || pthread_mutex_lock(&lock->mutex))
+	if (pthread_mutex_lock(&lock->mutex))
 		return false;
 	if (unlikely(lock->held)) {
 		/* the holder was the only thread until its hook made one */

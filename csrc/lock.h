@@ -34,7 +34,6 @@ enum pcpu_held {
 struct pcpu_lock {
 	pthread_mutex_t mutex;	/* taken if there are other threads */
 	enum pcpu_held held;	/* as of the time that it was taken */
-	bool ended;		/* there is no mutex any more */
 	struct list_head list;	/* in all_locks: a fork waits for them */
 };
 

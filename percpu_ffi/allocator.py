@@ -71,7 +71,9 @@ def percpu_ffi_log(_arg: Any, about: int, text: Any, a_warn: int = lib.PCPU_LOG_
 def _c_integers(view: memoryview) -> tuple[Any, int, int]:
     """Return a buffer of integers as C takes it.
 
-    Returns: the C data, bytes of an item (negative when signed), number of items.
+    Returns: the C data, bytes of an item (negative when signed), number of items.  The data is
+    a context that ends its use of the view: a view in use crashes CPython's garbage collector
+    when an exception keeps the frame of the call in a cycle.
     """
     width = view.itemsize if view.format[-1].isupper() else -view.itemsize
     return ffi.from_buffer(view), width, view.nbytes // view.itemsize
@@ -215,24 +217,27 @@ class Allocator(BaseAllocator):
         data, width, n = _c_integers(sizes)
         ptrs = array("q", [0]) * n
         at = ffi.new("size_t *")
-        error = lib.pcpu_alloc_many(
-            self._pcpu, data, width, n, align, ffi.from_buffer("int64_t[]", ptrs), at
-        )
-        if error:
-            raise self._error(error, size=_item(data, width, at[0]) if n else 0, align=align)
+        with data:
+            error = lib.pcpu_alloc_many(
+                self._pcpu, data, width, n, align, ffi.from_buffer("int64_t[]", ptrs), at
+            )
+            if error:
+                raise self._error(error, size=_item(data, width, at[0]) if n else 0, align=align)
         return ptrs
 
     def _free_many(self, ptrs: memoryview) -> None:
         data, width, n = _c_integers(ptrs)
         at = ffi.new("size_t *")
-        error = lib.pcpu_free_many(self._pcpu, data, width, n, at)
-        if error:
-            raise self._error(error, ptr=_item(data, width, at[0]) if n else 0)
+        with data:
+            error = lib.pcpu_free_many(self._pcpu, data, width, n, at)
+            if error:
+                raise self._error(error, ptr=_item(data, width, at[0]) if n else 0)
 
     def _replay(
         self, trace: Trace, part_done: Callable[[int], object], stops: Iterable[int]
     ) -> Replay:
-        ops = ffi.from_buffer("struct pcpu_op[]", trace.ops)  # its length is the buffer's own
+        # its length is the buffer's own; not of the view: see _c_integers
+        ops = ffi.from_buffer("struct pcpu_op[]", trace.ops.obj)
         n, handles = len(ops), trace.slots
         pointers = array("q", [0]) * n
         sizes_and_aligns = [(kind.size, kind.align) for kind in trace.kinds]

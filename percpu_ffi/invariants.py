@@ -85,7 +85,7 @@ def _chunk(chunk: ChunkState, allocator: PerCpu) -> Iterator[str]:
                 f"{max(free)}"
             )
         capacity = chunk.map_alloc
-        if capacity < max(len(chunk.map), FIRST_MAP_ALLOC) or capacity & (capacity - 1):
+        if capacity < max(len(chunk.map), FIRST_MAP_ALLOC) or capacity.bit_count() != 1:
             yield f"a map of {plural(len(chunk.map), 'entry', '')} has room for {capacity}"
     elif chunk.free_size != free_size:
         yield f"free_size is {chunk.free_size} of {free_size} before the first request"
@@ -135,7 +135,7 @@ def _missing_pages(
 def _place(chunk: ChunkState, slot: int, nr_slots: int, allocator: PerCpu) -> Iterator[str]:
     due = slot_of(chunk.free_size, chunk.contig_hint, allocator.unit_size, nr_slots)
     # a request that failed half-way leaves a chunk in the slot of its former size
-    if slot != due and not (slot > due and allocator._partial_failure_count()):
+    if slot < due or (slot > due and not allocator._partial_failure_count()):
         yield (
             f"chunk {chunk.id} with {plural(chunk.free_size, 'byte', '')} free is in slot {slot} "
             f"instead of {due}"
@@ -151,7 +151,6 @@ def _areas(
         (chunk.id, offset): size
         for chunk in state.chunks
         for offset, size in _used(chunk, allocator.static_size)
-        if chunk.id or offset
     }
     for ptr, size, copies in _known(live, allocator.cpus):
         what = f"the area at {ptr:#x}"
@@ -160,8 +159,7 @@ def _areas(
         except PercpuError as error:
             yield f"{what} is gone: {error}"
             continue
-        static = allocator.static_size if ptr == allocator.static_ptr else 0
-        held = unknown.pop((place.chunk, place.offset), static)
+        held = unknown.pop(place, 0)
         if not size <= held <= size + MAX_ROUNDING:
             were = "was" if size == 1 else "were"
             yield f"{what} has {plural(held, 'byte', '')} in the map, {size} {were} requested"
@@ -171,6 +169,7 @@ def _areas(
             _missing_pages(chunks[place.chunk], what, place.offset, size, allocator.page_size)
         )
         yield from missing or _contents(allocator, ptr, copies)
+    unknown.pop((0, 0), None)  # the static area
     for (chunk_id, offset), size in unknown.items():
         yield (
             f"{plural(size, 'byte', '')} at offset {offset} of chunk {chunk_id} in use, but "

@@ -3,21 +3,26 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from array import array
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from conftest import Make
+from conftest import TINY, Make, in_child
 
 from percpu_ffi import (
+    Allocator,
     DoubleFree,
     InteriorPointer,
     InvalidPointer,
     InvalidRequest,
     PerCpu,
+    PercpuError,
     PercpuMemoryError,
     StaticPointer,
+    Trace,
     WildPointer,
 )
 
@@ -78,6 +83,42 @@ def test_frees_are_in_the_given_order(tiny: Make) -> None:
         assert [c.id for c in a.state().chunks] == [0, 1]
 
 
+@pytest.mark.parametrize("batch", ["alloc_many", "free_many", "replay"])
+def test_kept_error_does_not_crash_the_garbage_collector(batch: str) -> None:
+    """An error in a variable of the function that caught it is a cycle, with the frame of the call.
+
+    The frame held a view that C data used, and CPython crashed when it collected both.
+    """
+
+    def refuse(done: int) -> None:
+        raise KeyError(done)
+
+    def keep_the_error() -> None:
+        with Allocator(**TINY) as allocator:
+            arguments: dict[str, Any] = {
+                "alloc_many": array("i", [8, 0]),
+                "free_many": array("q", [1]),
+                "replay": Trace.from_ops([("alloc", 1, 8, 8)]),
+            }
+            kept = None
+            try:
+                if batch == "replay":
+                    allocator.replay(arguments[batch], progress=refuse)
+                getattr(allocator, batch)(arguments[batch])
+            except (PercpuError, KeyError) as error:
+                kept = error
+            assert kept
+
+    def collect() -> None:
+        warnings.simplefilter("ignore")
+        gc.freeze()  # what the tests before have left takes long
+        for _ in range(20):
+            keep_the_error()
+            gc.collect()
+
+    assert in_child(collect) == 0
+
+
 def test_zeroes_are_skipped(small: PerCpu) -> None:
     ptr = small.alloc(8)
     small.free_many([0, ptr, 0])
@@ -127,6 +168,14 @@ def test_failure_frees_what_was_allocated(small: PerCpu) -> None:
     assert [chunk.free_size for chunk in chunks] == [960, 1024]
 
 
+def test_failure_frees_the_last_area_first(small: PerCpu) -> None:
+    # chunks 1 and 2 become empty; the one that does so last is kept
+    small.inject("get_vm_area", 3)
+    with pytest.raises(PercpuMemoryError):
+        small.alloc_many([1024, 1024, 1024])
+    assert [chunk.id for chunk in small.state().chunks] == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("bad", "error"),
     [
@@ -145,8 +194,9 @@ def test_one_bad_pointer_refuses_all(
 ) -> None:
     ptrs = small.alloc_many(SIZES).tolist()
     check = unchanged(small)
-    with pytest.raises(error):
-        small.free_many([*ptrs[::order], bad(ptrs, small)])
+    wrong = bad(ptrs, small)
+    with pytest.raises(error, match=f"^pointer {wrong:#x}"):
+        small.free_many([*ptrs[::order], wrong])
     check()
     small.free_many(ptrs)
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What charts and pictures draw, read from the models of bokeh and the figures of matplotlib.
+"""What charts, pictures and tables show, without files and without a browser.
+
+It is read from the models of bokeh, the figures of matplotlib and lines of text.
 
 One trace for all, on units of 1 KiB in pages of 64 bytes; ``old`` and ``new`` are call sites:
 
@@ -9,10 +11,12 @@ One trace for all, on units of 1 KiB in pages of 64 bytes; ``old`` and ``new`` a
     3 new c 60     |SSSS|a|ccc|...|    |bbbbbbbbbbbbb|
     4 free b       |SSSS|a|ccc|...|    |.............|  kept as a spare
     5 free c       |SSSS|a|.......|    |.............|
+    6 new d 60     |SSSS|a|ddd|...|    |.............|
 """
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from itertools import combinations
 from pathlib import Path
@@ -28,13 +32,19 @@ from percpu_ffi import ChunkState, Trace
 from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.sizes import sizes
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, Patch, Timeline, _patches, collect
+from percpu_ffi.bench.results import Figures
 from percpu_ffi.reports.axes import bytes_label
 from percpu_ffi.reports.bench_chart import plot
+from percpu_ffi.reports.bench_difference import _change
 from percpu_ffi.reports.colours import COLOURS, OTHERS, SITES, site_keys
 from percpu_ffi.reports.page import _ages, _legend, _notes, _plots
 from percpu_ffi.reports.page.tables import curves_table, sizes_table
+from percpu_ffi.reports.recording import caveats
+from percpu_ffi.reports.replay import timeline_figures
 from percpu_ffi.reports.size_chart import plot_sizes
+from percpu_ffi.reports.sizes import _histogram
 from percpu_ffi.reports.still import make_still
+from percpu_ffi.trace import TraceStats
 
 OPS: list[tuple[Any, ...]] = [
     ("alloc", "a", 8, 4),
@@ -42,9 +52,10 @@ OPS: list[tuple[Any, ...]] = [
     ("alloc", "c", 60, 4),
     ("free", "b"),
     ("free", "c"),
+    ("alloc", "d", 60, 4),
 ]
-SECONDS = [0, 1, 2, 5, 9, 10]  # after each operation; the first one begins
-LIVE = [0, 8, 1008, 1068, 68, 8]
+SECONDS = [0, 1, 2, 5, 9, 10, 17]  # after each operation; the first one begins
+LIVE = [0, 8, 1008, 1068, 68, 8, 68]
 
 
 def timeline_of(ops: list[tuple[Any, ...]], sites: dict[int, str], **options: Any) -> Timeline:
@@ -149,12 +160,12 @@ class TestPage:
                 == data["seconds"]
                 == [second - SECONDS[1] if second else 0 for second in SECONDS]
             )
-            assert data["done"] == list(range(6))
+            assert data["done"] == list(range(7))
             assert data["live"] == LIVE
             assert data["used"] == [64 + live for live in LIVE]
-            assert data["held"] == [timeline.held(i) for i in range(6)]
-            assert data["stranded"] == [timeline.held(i) - 64 - LIVE[i] for i in range(6)]
-            assert data["share"] == [timeline.fragmentation(i) for i in range(6)]
+            assert data["held"] == [timeline.held(i) for i in range(7)]
+            assert data["stranded"] == [timeline.held(i) - 64 - LIVE[i] for i in range(7)]
+            assert data["share"] == [timeline.fragmentation(i) for i in range(7)]
             assert data["chunks"] == list(timeline.curves.chunks)
         assert data["free_ranges"] == [moment.free_ranges for moment in timeline.moments]
         assert data["largest"] == [moment.largest_free for moment in timeline.moments]
@@ -171,7 +182,7 @@ class TestPage:
     def test_bars_are_shares_of_their_own_total(self, models: list[Any]) -> None:
         data = self.named(models, "sizes").data
         assert data["size"] == ["8", "16", "32", "64", "128", "256", "512", "1,024"]
-        assert data["share_allocs"] == [1 / 3, 0, 0, 1 / 3, 0, 0, 0, 1 / 3]
+        assert data["share_allocs"] == [1 / 4, 0, 0, 2 / 4, 0, 0, 0, 1 / 4]
         assert data["share_bytes"] == [8 / 1068, 0, 0, 60 / 1068, 0, 0, 0, 1000 / 1068]
 
     def test_patches_are_packed_in_the_order_of_drawing(
@@ -212,7 +223,7 @@ class TestPage:
         assert sorted(kinds) == [(8, 4, "old"), (60, 4, "new"), (1000, 4, "old")]
         assert args["site_names"] == ["new", "old", "unknown"]
         assert args["site_keys"] == ["site0", "site1", "site2"]
-        assert (args["peak"], args["worst"], args["trace_seconds"]) == (3, 5, 9.0)
+        assert (args["peak"], args["worst"], args["trace_seconds"]) == (3, 5, 16.0)
 
     # Two chunks that were alive at one moment could be drawn over each other.
     def test_chunks_of_one_moment_have_their_own_lanes(self) -> None:
@@ -237,7 +248,7 @@ class TestPage:
 
     def test_ages_double_up_to_the_length_of_the_trace(self, timeline: Timeline) -> None:
         ages = _ages(timeline)
-        assert [age for age, _ in ages][-3:] == ["2.25 s", "4.50 s", "9.00 s"]
+        assert [age for age, _ in ages][-3:] == ["4.00 s", "8.00 s", "16.0 s"]
         assert [key for _, key in ages] == [f"age{i}" for i in range(8)]
         untimed = timeline_of([("alloc", i, 8, 4) for i in range(256)], {})
         assert [age for age, _ in _ages(untimed)] == [
@@ -267,10 +278,10 @@ class TestTables:
     def test_curves(self, timeline: Timeline) -> None:
         table = curves_table(timeline)
         assert table.label == (
-            "Bytes, fragmentation and chunks over 9.00 s, 5 operations: 1,068 live bytes at the "
+            "Bytes, fragmentation and chunks over 16.0 s, 6 operations: 1,068 live bytes at the "
             f"peak, {timeline.stranded(5):,} stranded bytes at the worst moment, at most 2 chunks."
         )
-        assert [row[-1] for row in table.rows] == ["", "", "", "peak", "", "worst moment"]
+        assert [row[-1] for row in table.rows] == ["", "", "", "peak", "", "worst moment", ""]
 
     def test_peak_that_is_the_worst_moment(self) -> None:
         table = curves_table(timeline_of([("alloc", 1, 8, 4)], {}))
@@ -286,10 +297,10 @@ class TestTables:
     def test_sizes(self, timeline: Timeline) -> None:
         table = sizes_table(timeline)
         assert (
-            "up to 8 bytes is the most frequent, up to 1,024 bytes takes the most." in table.label
+            "up to 64 bytes is the most frequent, up to 1,024 bytes takes the most." in table.label
         )
-        assert table.rows[0] == ("8", "1", "33.3%", "8", "0.7%")
-        assert table.rows[-1] == ("1,024", "1", "33.3%", "1,000", "93.6%")
+        assert table.rows[0] == ("8", "1", "25.0%", "8", "0.7%")
+        assert table.rows[-1] == ("1,024", "1", "25.0%", "1,000", "93.6%")
         assert len(table.rows) == 8
 
 
@@ -299,6 +310,45 @@ class TestTables:
 )
 def test_labels_of_bytes(value: int, label: str) -> None:
     assert bytes_label(value, 0) == label
+
+
+def test_highest_bar_of_a_histogram_fills_its_column() -> None:
+    # all live bytes at the peak are in one bucket, which has a third of the allocations
+    ops = [("alloc", 1, 8, 4), ("free", 1), ("alloc", 1, 8, 4), ("free", 1), ("alloc", 1, 1000, 4)]
+    lines = _histogram(sizes(Trace.from_ops(ops)).histogram())
+    bars = [max(map(len, re.findall("#+", line)), default=0) for line in lines]
+    assert max(bars) == 30
+    assert bars[1] == 20
+
+
+def test_each_kind_of_missing_event_has_a_sentence() -> None:
+    for name, number, words in (
+        ("lost", 1, "1 lost event: areas may be missing"),
+        ("orphan_frees", 2, "2 frees of unknown pointers"),
+        ("reallocs", 1, "1 allocation of pointers still in use"),
+    ):
+        (line,) = caveats(TraceStats(**{name: number}))
+        assert line.startswith(words)
+
+
+def test_ranges_that_touch_are_no_change() -> None:
+    one = Figures([1.0, 2.0])
+    others = ([2.0, 3.0], [2.1, 3.0], [0.5, 1.0], [0.5, 0.9])
+    changes = [_change(one, Figures(other)) for other in others]
+    assert changes == ["", "slower", "", "faster"]
+
+
+def test_utilisation_counts_the_pages_held_at_the_peak_of_live_bytes() -> None:
+    # |SSSS|a   |b   |c   |..|  then without a and c, and with d in a chunk of its own
+    ops = [
+        *(("alloc", name, 300, 4) for name in "abc"),
+        *(("free", name) for name in "ac"),
+        ("alloc", "d", 400, 4),
+    ]
+    figures = timeline_figures(timeline_of(ops, {}), "t")
+    assert figures["peak_live_bytes"] == 900
+    assert figures["peak_populated_pages"] == 2 * (16 + 7)
+    assert figures["utilisation_at_peak"] == round((64 + 900) / 1024, 4)
 
 
 class TestPictures:
@@ -321,17 +371,17 @@ class TestPictures:
 
     def test_curves(self, still: dict[str, Any], timeline: Timeline) -> None:
         for axes, values in (
-            (still["share"], [100 * timeline.fragmentation(i) for i in range(6)]),
+            (still["share"], [100 * timeline.fragmentation(i) for i in range(7)]),
             (still["chunks"], list(timeline.curves.chunks)),
         ):
             curve, peak, worst = axes.lines
-            assert list(curve.get_xdata()) == [0, 0, 1, 4, 8, 9]
+            assert list(curve.get_xdata()) == [0, 0, 1, 4, 8, 9, 16]
             assert list(curve.get_ydata()) == values
             assert (peak.get_xdata()[0], worst.get_xdata()[0]) == (4, 9)
             assert peak.get_label() == "peak of live bytes"
         tops = [max(path[:, 1]) for area in still["bytes"].collections
                 for path in [area.get_paths()[0].vertices]]  # fmt: skip
-        assert tops == [max(map(timeline.held, range(6))), 64 + 1068]
+        assert tops == [max(map(timeline.held, range(7))), 64 + 1068]
 
     def test_chunks(self, still: dict[str, Any]) -> None:
         (boxes,) = still["map"].collections
@@ -360,8 +410,7 @@ class TestPictures:
 
     def test_sizes_and_sites(self, still: dict[str, Any]) -> None:
         allocs, at_peak = ([bar.get_height() for bar in bars] for bars in still["sizes"].containers)
-        third = pytest.approx(100 / 3)
-        assert allocs == [third, 0, 0, third, 0, 0, 0, third]
+        assert allocs == [25, 0, 0, 50, 0, 0, 0, 25]
         assert at_peak == pytest.approx([800 / 1068, 0, 0, 6000 / 1068, 0, 0, 0, 100_000 / 1068])
         (bars,) = still["sites"].containers
         assert [bar.get_width() for bar in bars] == [1008, 60]
@@ -380,16 +429,16 @@ class TestPictures:
         assert drawn[0].axes[5].get_yticklabels()[0].get_text() == "site 11"
 
     def test_distributions_are_cumulative(self, drawn: list[Any], tmp_path: Path) -> None:
-        ops = [("alloc", 1, 16, 8), ("alloc", 2, 16, 4), ("free", 1), ("alloc", 3, 100, 8)]
+        ops = [
+            *(("alloc", 1, 16, 8), ("alloc", 2, 16, 8), ("free", 1)),
+            *(("alloc", 3, 100, 8), ("alloc", 4, 100, 4)),
+        ]
         plot_sizes({"_one": sizes(Trace.from_ops(ops))}, tmp_path / "a.svg")
         left, right = drawn[0].axes
-        for axes, x, shares in (
-            (left, [0, 16, 16, 100], [0, 1 / 3, 2 / 3, 1]),
-            (right, [0, 16, 100], [0, 1 / 2, 1]),
-        ):
+        for axes, shares in ((left, [0, 1 / 2, 3 / 4, 1]), (right, [0, 1 / 3, 2 / 3, 1])):
             (line,) = axes.lines
             assert list(line.get_ydata()) == pytest.approx(shares)
-            assert list(line.get_xdata()) == x
+            assert list(line.get_xdata()) == [0, 16, 100, 100]
             assert line.get_drawstyle() == "steps-post"
         assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["one"]
 

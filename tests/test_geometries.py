@@ -325,6 +325,18 @@ steps of a call: lists, chunks, map entries and tree nodes that the 2009 file vi
         run(str(trace), *options)
         assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
 
+    def test_narrow_tables_have_the_same_columns(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        columns = []
+        for width in (100, 70):
+            monkeypatch.setattr("percpu_ffi.reports.geometries.WIDTH", width)
+            run(NETNS)
+            heads = [s for s in capsys.readouterr().out.splitlines() if s.startswith("first ")]
+            columns.append([word for head in heads for word in head.split()[3:]])
+        assert len(heads) == 4  # each of the two tables has become two
+        assert columns[0] == columns[1]
+
     def test_equal_settings_are_not_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
         run(NETNS, "--cpus", "2,4")
         assert "static " not in capsys.readouterr().out.splitlines()[3]
@@ -421,7 +433,7 @@ class TestTrouble:
     def test_set_up_of_the_trace_is_invalid(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        trace = saved(tmp_path, cpus="many", first_chunk="\ud800")
+        trace = saved(tmp_path, cpus=0, first_chunk="\ud800")
         assert run(trace, "--unit-size", "64K") == 1
         assert "refused: first_chunk='\\ud800'" in capsys.readouterr().out
 

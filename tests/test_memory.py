@@ -93,6 +93,42 @@ def test_address_is_that_of_the_view(real: PerCpu) -> None:
     assert real.address(ptr, 0) % 8 == 0
 
 
+def test_last_bytes_of_the_last_unit(real: PerCpu) -> None:
+    real.alloc(8)
+    ptr = real.alloc(real.unit_size)
+    with real.view(ptr, 2) as view:
+        view[-1] = 7
+        assert view[-1] == 7
+        assert len(view) == real.unit_size
+    assert real.address(ptr, 2) % real.page_size == 0
+
+
+def test_units_are_aligned_to_pages_above_the_hosts() -> None:
+    # the host may align to 2 MiB; mappings in between make it another multiple each time
+    models, others = [], []
+    for _ in range(3):
+        models.append(Model(cpus=1, page_size=64 << 20))
+        assert models[-1].address(models[-1].static_ptr, 0) % (64 << 20) == 0
+        others.append(mmap.mmap(-1, 6 << 20))
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, OverflowError])
+def test_host_without_memory_for_the_model(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def no_memory(*_: object, **__: object) -> None:
+        raise error
+
+    with Model(cpus=2) as model:
+        ptr = model.alloc(8)
+        with monkeypatch.context() as patch:
+            patch.setattr("mmap.mmap", no_memory)
+            with pytest.raises(PercpuMemoryError, match=r"^the host gave no memory") as caught:
+                model.view(ptr, 0)
+        assert caught.value.service == "host"
+        assert bytes(model.view(ptr, 0)) == bytes(8)
+
+
 @pytest.mark.parametrize("first_chunk", ["4k", "embed", "remap"])
 def test_static_area_carries_its_image(kind: Kind, first_chunk: str) -> None:
     image = bytes(range(256)) * 20

@@ -7,12 +7,13 @@ import contextlib
 import dataclasses
 import signal
 import threading
+import time
 
 import pytest
 from conftest import NETNS, RECORDINGS, SAMPLES, Kind, Make
 
 from percpu_ffi import Allocator, ClosedError, InvalidRequest, Trace, TraceError
-from percpu_ffi.trace.operations import OP
+from percpu_ffi.trace.operations import FAULT, FREE, OP
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
@@ -84,11 +85,34 @@ def test_figures(tiny: Make) -> None:
         [("alloc", "a", 100, 4), ("alloc", "b", 200, 4), ("free", "a"), ("alloc", "c", 50, 4)]
     )
     with tiny() as a:
+        before = time.perf_counter_ns()
         result = a.replay(trace)
+        assert result.elapsed_ns <= time.perf_counter_ns() - before
         assert result.peak_live_bytes == 300
         assert result.live_bytes == 250
         assert result.pages_at_peak == result.peak_populated_pages == 2 * 6
         assert result.elapsed_ns > 0
+
+
+def test_first_of_equal_peaks_counts(tiny: Make) -> None:
+    # 64 live bytes in one page, later in two
+    trace = Trace.from_ops(
+        [("alloc", 1, 64, 64), ("free", 1), ("alloc", 2, 32, 64), ("alloc", 3, 32, 64)]
+    )
+    with tiny() as a:
+        result = a.replay(trace)
+        assert (result.peak_live_bytes, result.pages_at_peak) == (64, 2 * 2)
+        assert (result.peak_populated_pages, result.populated_pages) == (2 * 3, 2 * 3)
+
+
+def test_faults_of_a_trace_are_set_while_it_runs(tiny: Make) -> None:
+    faults = [("inject", "alloc_page", {"nth": 3}), ("inject", "alloc_page", {})]
+    allocs = [("alloc", i, 64, 64) for i in range(4)]
+    with tiny(cpus=1) as a:
+        result = a.replay(Trace.from_ops([faults[0], *allocs]))
+        assert [failure.index for failure in result.failures] == [3]
+        result = a.replay(Trace.from_ops([faults[0], *allocs[:2], faults[1], *allocs[2:]]))
+        assert result.failures == ()
 
 
 def test_chunks_are_counted_for_the_run_alone(tiny: Make) -> None:
@@ -96,6 +120,12 @@ def test_chunks_are_counted_for_the_run_alone(tiny: Make) -> None:
         a.alloc_many([960, 1024])
         result = a.replay(Trace.from_ops([("alloc", i, 1024, 4) for i in range(3)]))
         assert (result.chunks_created, result.chunks_destroyed, result.chunks) == (3, 0, 5)
+        # one empty chunk is kept, and used again
+        ops = [("alloc", i, 1024, 4) for i in range(4)] + [("free", i) for i in range(4)]
+        result = a.replay(Trace.from_ops(ops))
+        assert (result.chunks_created, result.chunks_destroyed, result.chunks) == (4, 3, 6)
+        result = a.replay(Trace.from_ops(ops))
+        assert (result.chunks_created, result.chunks_destroyed, result.chunks) == (3, 3, 6)
 
 
 def test_most_chunks_at_one_time(tiny: Make) -> None:
@@ -240,7 +270,19 @@ def test_operations_cannot_be_written_while_they_run() -> None:
     writer.join()
 
 
-@pytest.mark.parametrize("op", [(0, 5, 0), (0, 0, 5), (0, 5, 0xFFFFFFFF), (0, 0xFFFFFFFF, 0)])
+@pytest.mark.parametrize(
+    "op",
+    [
+        (0, 0xFFFFFFFF, 0),
+        (0, 5, FREE),
+        (0, 0, 5),
+        # one too high: the trace has one handle, one kind and no fault
+        (0, 1, 0),
+        (0, 1, FREE),
+        (0, 0, 1),
+        (0, 0, FAULT),
+    ],
+)
 def test_damaged_operations_are_refused(
     tiny: Make, op: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ import pytest
 from conftest import SAMPLES
 from damage import damaged
 
-from percpu_ffi import Trace, TraceError, TraceStats
+from percpu_ffi import ConfigError, Trace, TraceError, TraceStats
 from percpu_ffi.cli import main
 from percpu_ffi.trace.file import read_file
 from percpu_ffi.trace.source import Blocks
@@ -438,6 +438,29 @@ class TestOps:
         assert Trace.load(tmp_path / "saved") == trace
 
     @pytest.mark.parametrize(
+        "setup",
+        [
+            {"units": 2},
+            {"cpus": "many"},
+            {"cpus": 2.5},
+            {"cpus": None},
+            {"memory": 1},
+            {"quirks": 1},
+            {"page_limit": [1]},
+            [("cpus",)],
+            7,
+        ],
+        ids=str,
+    )
+    def test_set_up_of_wrong_names_or_types(self, setup: Any) -> None:
+        with pytest.raises(ConfigError, match="arguments of an allocator"):
+            Trace.from_ops(self.OPS, setup)
+
+    def test_set_up_may_have_any_values_of_their_types(self) -> None:
+        setup = {"cpus": 0, "first_chunk": "none", "quirks": ["walk"], "page_limit": None}
+        assert Trace.from_ops(self.OPS, setup).setup == setup
+
+    @pytest.mark.parametrize(
         "op",
         [
             ("realloc", 1),
@@ -599,7 +622,6 @@ class TestFile:
             ('"setup":{}', '"setup":[["cpus",2]]'),
             ('"setup":{}', '"setup":{"cpus":"two"}'),
             ('"setup":{}', '"setup":{"memory":null}'),
-            ('"kinds":[[64,8,""]', '"kinds":[[64,8,"\\ud800"]'),
             ('"names":null', '"names":[null]'),
             ('"events":7', '"events":"7"'),
             ('"names":null', '"names":' + "[" * 50000 + "]" * 50000),

@@ -26,6 +26,7 @@ from percpu_ffi import (
     Trace,
     Tracing,
 )
+from percpu_ffi.tracing.event import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK, FREE
 
 # the format that trace-cmd and other parsers of ftrace's text expect
 LINE = re.compile(
@@ -113,6 +114,41 @@ def test_fields_are_those_of_a_kernel(tiny: Make) -> None:
     assert lines[1] == f"percpu_free_percpu: {where}"
     assert lines[2] == f"percpu_create_chunk: base_addr={chunk:016x}"
     assert lines[4] == "percpu_alloc_percpu_fail: reserved=0 is_atomic=0 size=1000 align=32"
+
+
+def test_records_of_all_kinds(tiny: Make) -> None:
+    with tiny() as a:
+        a._record(on=True)
+        in_first, odd = a.alloc(8, 16), a.alloc(3, 1)
+        a.free(odd)
+        one, two = a.alloc(1024), a.alloc(1000)
+        a.inject("get_vm_area", nth=1)
+        a.alloc(900, 32)
+        with pytest.raises(PercpuMemoryError):
+            a.alloc(901, 32)
+        a.free(one)
+        a.free(two)
+        records = [
+            (record.kind, record.ptr, record.chunk, record.offset, record.size, record.align)
+            for record in a._recorded()[0]
+        ]
+        a._record(on=False)
+        a.alloc(8)
+        assert not list(a._recorded()[0])
+    assert records == [
+        (ALLOC, in_first, 0, 64, 8, 16),
+        (ALLOC, in_first + 8, 0, 72, 3, 1),
+        (FREE, in_first + 8, 0, 72, 3, 0),
+        (CREATE_CHUNK, one, 1, 0, 0, 0),
+        (ALLOC, one, 1, 0, 1024, 8),
+        (CREATE_CHUNK, two, 2, 0, 0, 0),
+        (ALLOC, two, 2, 0, 1000, 8),
+        (ALLOC, in_first + 32, 0, 96, 900, 32),
+        (ALLOC_FAIL, 0, 0, 0, 901, 32),
+        (FREE, one, 1, 0, 1024, 0),
+        (FREE, two, 2, 0, 1000, 0),
+        (DESTROY_CHUNK, one, 1, 0, 0, 0),
+    ]
 
 
 def test_head_and_lines_are_laid_out_as_in_tracefs(tiny: Make) -> None:

@@ -69,21 +69,21 @@ FUNCTIONS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "Area[]": (lambda cpu: Allocator().area(8)[cpu], {"cpu": 0}),
     "lockstep": (
         lambda **given: lockstep(**{"factories": BOTH, "trace": TRACE, **given}),
-        {"factories": BOTH, "trace": TRACE, "compare": [], "progress": None},
+        {"factories": BOTH, "trace": TRACE, "compare": [], "calls": "single", "progress": None},
     ),
     "drive": (
         lambda **given: drive(**{"allocators": both(), "ops": OPS, **given}),
-        {"allocators": {}, "ops": OPS, "compare": [], "progress": None},
+        {"allocators": {}, "ops": OPS, "compare": [], "calls": "single", "progress": None},
     ),
     "an operation": (lambda op: drive(both(), [op]), {"op": OPS[0]}),
     "shorten": (
         lambda **given: shorten(BOTH, **given),
-        {"difference": Difference(TRACE, "state", ("a", "b"), ("", "")), "progress": None},
+        {"difference": Difference(TRACE, "state", ("a", "b"), ("", ""), ()), "progress": None},
     ),
     "Campaign": (
         lambda **given: Campaign(**{"factories": BOTH, **given}),
         {**SHORT, "seed": 0, "faults": 0.5, "factories": BOTH}
-        | {"setup": {}, "compare": [], "mix": Mix()},
+        | {"setup": {}, "compare": [], "calls": (), "mix": Mix()},
     ),
     "Campaign.run": (
         lambda **given: Campaign(BOTH, **SHORT).run(**{"executor": ThreadPoolExecutor(1), **given}),

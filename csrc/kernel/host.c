@@ -130,19 +130,21 @@ static int64_t mappings(void)
 
 /*
  * Counting takes milliseconds, and after one refusal thousands may follow: the
- * answer holds for a second.
+ * answer holds for a second.  Its time and the answer, in the lowest bit, are one
+ * value, since other threads use it too.
  */
 static bool has_mappings_left(void)
 {
-	static _Thread_local bool left;
-	static _Thread_local uint64_t counted;
+	static uint64_t counted;
+	uint64_t last = __atomic_load_n(&counted, __ATOMIC_RELAXED);
 	uint64_t now = ktime_get_ns();
 
-	if (!counted || now - counted > 1000000000u) {
-		counted = now;
-		left = mappings() < most_mappings() - MAPPINGS_RESERVED;
+	if (!last || now - last > 1000000000u) {
+		last = now & ~(uint64_t)1;
+		last |= mappings() < most_mappings() - MAPPINGS_RESERVED;
+		__atomic_store_n(&counted, last, __ATOMIC_RELAXED);
 	}
-	return left;
+	return last & 1;
 }
 
 /**
@@ -159,14 +161,15 @@ int host_refusal(const struct host *host, int error)
 	return -PCPU_E_MAPPINGS;
 }
 
-/* mmap aligns to a page of the host: unmap what is before and after */
+/*
+ * mmap aligns to a page of the host: unmap what is before and after.  The sum of
+ * the sizes does not overflow, since @size is a multiple of @align.
+ */
 static char *reserve_aligned(size_t size, size_t align)
 {
 	size_t spare = align - (size_t)sysconf(_SC_PAGESIZE);
 	char *mem, *start;
 
-	if (size > SIZE_MAX - spare)
-		return NULL;
 	mem = mmap(NULL, size + spare, PROT_NONE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (mem == MAP_FAILED)

@@ -56,7 +56,10 @@ uint32_t table_get(const struct table *table, uint64_t key)
 
 static bool grow(struct table *table)
 {
-	struct table new = { NULL, table->size ? table->size * 2 : 64, 0 };
+	struct table new = {
+		.size = table->size ? table->size * 2 : 64,
+		.used = table->used,
+	};
 	size_t i;
 
 	new.cells = malloc(new.size * sizeof(*new.cells));
@@ -69,7 +72,6 @@ static bool grow(struct table *table)
 			new.cells[find_cell(&new, table->cells[i].key)] =
 				table->cells[i];
 	}
-	new.used = table->used;
 	free(table->cells);
 	*table = new;
 	return true;

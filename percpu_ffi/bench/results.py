@@ -58,9 +58,9 @@ class PhaseResult:
     name: str
     operations: int
     """Of one repetition."""
-    work: dict[str, int] | None = None
+    work: dict[str, int] | None
     """Work of the 2009 file, by the fields of ``Work``; None: not counted."""
-    contenders: dict[str, Figures] = field(default_factory=dict)
+    contenders: dict[str, Figures]
 
 
 @dataclass
@@ -69,7 +69,7 @@ class WorkloadResult:
 
     name: str
     what: str
-    phases: list[PhaseResult] = field(default_factory=list)
+    phases: list[PhaseResult]
     expected: list[Expected] = field(default_factory=list)
     partial: bool = False
     """It was interrupted: repetitions are missing, or the latencies."""

@@ -22,7 +22,8 @@ from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, Difference, Factory, Mix, lockstep, shorten
-from percpu_ffi.lockstep.driver import describe_error
+from percpu_ffi.lockstep.answer import describe_error
+from percpu_ffi.lockstep.party import CALLS
 from percpu_ffi.lockstep.worker_pool import WorkerPool
 from percpu_ffi.model import Model
 from percpu_ffi.reports.lockstep import campaign_text, operations_text
@@ -51,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compare", nargs="+", choices=ASPECTS, default=ASPECTS, help="what to compare (all)"
     )
+    text = "how to call: one by one, in batches, or all at once (single; all of them with --random)"
+    parser.add_argument("--calls", nargs="+", choices=CALLS, metavar="CALLS", help=text)
     example = '{"cpus": 2, "page_size": 64, "memory": "none"}'
     parser.add_argument(
         "--setup", type=_setup, default={}, metavar="JSON", help=f"set-up, such as {example}"
@@ -106,10 +109,13 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     if trace.stats.cpus:
         setup["cpus"] = trace.stats.cpus
     trace = Trace.from_ops(trace, {**setup, **trace.setup, **args.setup})
-    with progress_bar("checking", len(trace), "op") as progress:
-        difference = lockstep(makers, trace, compare=args.compare, progress=progress)
-    if difference:
-        return _show(args, makers, difference)
+    for calls in args.calls or ["single"]:
+        with progress_bar("checking", len(trace), "op") as progress:
+            difference = lockstep(
+                makers, trace, compare=args.compare, calls=calls, progress=progress
+            )
+        if difference:
+            return _show(args, makers, difference)
     print(f"{', '.join(makers)}: {plural(len(trace), 'operation')}, no difference")
     return 0
 
@@ -125,6 +131,7 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> in
         faults=args.faults,
         setup=args.setup,
         compare=tuple(args.compare),
+        calls=tuple(args.calls or CALLS),
         mix=Mix(args.sizes, args.aligns, args.plans),
     )
     try:

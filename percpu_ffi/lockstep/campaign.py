@@ -9,7 +9,7 @@ import json
 import operator
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
@@ -22,8 +22,18 @@ from percpu_ffi import errors
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.integers import integer
 from percpu_ffi.errors import ConfigError, PercpuError, shown
-from percpu_ffi.lockstep.driver import ASPECTS, Factory, describe_error, run
-from percpu_ffi.lockstep.random_traces import Mix, random_setup, random_trace
+from percpu_ffi.lockstep.answer import describe_error
+from percpu_ffi.lockstep.driver import ASPECTS, Factory, run
+from percpu_ffi.lockstep.party import CALLS
+from percpu_ffi.lockstep.random_traces import (
+    PAGE_SIZES,
+    Form,
+    Mix,
+    form_of,
+    random_setup,
+    random_trace,
+)
+from percpu_ffi.lockstep.reach import Reach
 from percpu_ffi.lockstep.worker_pool import WorkerPool
 from percpu_ffi.model import Model
 from percpu_ffi.trace.operations import checked_setup
@@ -40,9 +50,11 @@ MAX_LENGTH = 1_000_000  # operations of a case
 MAX_TRIES = 1000  # to find a set-up that fits the given arguments
 MAX_INTEGER = (1 << 63) - 1
 SAVE_EVERY = 1.0  # seconds
+GOLDEN = 0.6180339887498949  # golden ratio; its multiples modulo 1 lie evenly
 TASKS_AHEAD = 2  # for each worker, so that none waits
 
 FIGURES = ("cases", "operations", "faults", "failures")  # of Totals, integers in a file
+FORMAT = 2  # of the file; changes when the same arguments make other traces
 
 
 @dataclass
@@ -59,6 +71,8 @@ class Totals:
     """Operations that failed alike in all allocators."""
     geometries: set[str] = field(default_factory=set)
     """Different set-ups, each as a short hash."""
+    reach: Reach = field(default_factory=Counter)
+    """Operations and set-ups by class."""
     difference: Difference | None = None
     """The first difference, which ends the campaign."""
 
@@ -67,6 +81,7 @@ class Totals:
         for name in FIGURES:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.geometries |= other.geometries
+        self.reach.update(other.reach)
         self.difference = self.difference or other.difference
 
 
@@ -95,7 +110,9 @@ class Campaign:
     mix: Mix = field(default_factory=Mix)
     """Sizes, alignments and faults that are not random."""
     compare: tuple[str, ...] = ASPECTS
-    """What has to be the same after each operation."""
+    """What has to be the same after each call."""
+    calls: tuple[str, ...] = CALLS
+    """How operations may be called, as in :func:`drive`; each case has one of these."""
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -113,12 +130,15 @@ class Campaign:
         for name, kind, needed in (
             ("factories", collections.abc.Mapping, "a mapping of names to allocators"),
             ("compare", collections.abc.Iterable, "a tuple of aspects"),
+            ("calls", collections.abc.Collection, f"some of {', '.join(CALLS)}"),
             ("mix", Mix, "a Mix"),
             ("faults", (int, float), SHARE),
         ):
             errors.check_type(name, getattr(self, name), kind, needed)
         if not 0 <= self.faults <= 1:
             raise errors.wrong_type("faults", self.faults, SHARE)
+        if not self.calls or any(way not in CALLS for way in self.calls):
+            raise ConfigError(f"calls={errors.shown(self.calls)}: choose from {', '.join(CALLS)}")
         object.__setattr__(self, "setup", checked_setup(self.setup))
 
     def case(self, number: int) -> Trace:
@@ -130,14 +150,29 @@ class Campaign:
         """
         if integer(number) is None:
             raise errors.wrong_type("number", number, "an integer")
+        form = self._form(number)
         rng = Random(f"{self.seed}:{number}")
-        faults = rng.random() < self.faults
-        return random_trace(rng, self._setup(rng), self.length, faults=faults, mix=self.mix)
+        # spread evenly over the cases, and over those of each form
+        faults = (Random(self.seed).random() + number * GOLDEN) % 1 < self.faults
+        setup = self._setup(rng, number, form)
+        return random_trace(rng, setup, self.length, form=form, faults=faults, mix=self.mix)
 
-    def _setup(self, rng: Random) -> dict[str, Any]:
+    def calls_of(self, number: int) -> str:
+        """Return how the operations of a case are called, as in :func:`drive`."""
+        return self._form(number).calls
+
+    def _form(self, number: int) -> Form:
+        form = form_of(number, self.length, self.calls)
+        # those that choose their own set-up or sizes do so only where none are given
+        given = self.setup.keys() - {"quirks"} or self.mix.sizes or self.mix.aligns
+        return Form(form.calls) if given else form
+
+    def _setup(self, rng: Random, number: int, form: Form) -> dict[str, Any]:
         """Choose the other arguments so that they fit the given ones."""
+        pages = list(PAGE_SIZES)  # in turn, in another order each time
+        Random(f"{self.seed}:{number // len(pages)}:pages").shuffle(pages)
         for _ in range(MAX_TRIES):
-            setup = {**random_setup(rng), **self.setup}
+            setup = {**random_setup(rng, pages[number % len(pages)], form), **self.setup}
             try:
                 Model(**setup).close()
             except ConfigError as error:
@@ -179,7 +214,7 @@ class Campaign:
         self._save(state, totals, done)
         if progress:
             progress(totals.operations)
-        tasks = range(done, -(-self.operations // (self.length * CASES_A_TASK)))
+        tasks = self._tasks()[done:]
         saved = time.monotonic()
         with WorkerPool() if executor is None else nullcontext(executor) as pool:
             try:
@@ -197,6 +232,10 @@ class Campaign:
             finally:
                 self._save(state, totals, done)
         return totals
+
+    def _tasks(self) -> range:
+        """Return the numbers of the tasks, enough for the operations."""
+        return range(-(-self.operations // (self.length * CASES_A_TASK)))
 
     def _run_tasks(self, executor: Executor, tasks: range) -> Generator[Totals]:
         """Run tasks, some of them ahead, and yield their totals in order."""
@@ -232,22 +271,34 @@ class Campaign:
         """Read a file: the totals, and the number of tasks that they include."""
         if state is None or not Path(state).exists():
             return Totals(), 0
+        name = os.fspath(state)
         try:
             saved = json.loads(Path(state).read_text(encoding="utf-8"))
             identity, done = dict(saved["campaign"]), operator.index(saved["done"])
-            totals = Totals(geometries=set(map(str, saved["totals"]["geometries"])))
-            for name in FIGURES:
-                setattr(totals, name, operator.index(saved["totals"][name]))
+            if saved.get("format") != FORMAT:
+                raise ConfigError(
+                    f"{name} holds a campaign of another version, whose cases are other traces; "
+                    "name another file, or remove it"
+                )
+            kept = saved["totals"]
+            totals = Totals(geometries=set(map(str, kept["geometries"])))
+            for figure in FIGURES:
+                setattr(totals, figure, operator.index(kept[figure]))
+            totals.reach.update({str(k): operator.index(n) for k, n in kept["reach"].items()})
+            if done not in range(len(self._tasks()) + 1) or totals.cases != done * CASES_A_TASK:
+                raise ValueError(f"{totals.cases} cases in {done} tasks")
+        except ConfigError:
+            raise
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(
-                f"{os.fspath(state)} holds no campaign ({describe_error(error)}); name another "
-                "file, or remove it"
+                f"{name} holds no campaign ({describe_error(error)}); name another file, or "
+                "remove it"
             ) from None
         if identity != self._identity():
             other = [key for key, value in self._identity().items() if identity.get(key) != value]
             raise ConfigError(
-                f"{os.fspath(state)} belongs to a campaign with other {', '.join(other)}; go on "
-                "with the same arguments, or name another file"
+                f"{name} belongs to a campaign with other {', '.join(other)}; go on with the "
+                "same arguments, or name another file"
             )
         return totals, done
 
@@ -256,9 +307,14 @@ class Campaign:
             return  # a resumed campaign finds the difference again
         figures = {name: getattr(totals, name) for name in FIGURES}
         data = {
+            "format": FORMAT,
             "campaign": self._identity(),
             "done": done,
-            "totals": {**figures, "geometries": sorted(totals.geometries)},
+            "totals": {
+                **figures,
+                "geometries": sorted(totals.geometries),
+                "reach": dict(totals.reach),
+            },
         }
         write_whole(Path(state), json.dumps(data).encode())
 
@@ -268,12 +324,15 @@ def run_task(campaign: Campaign, task: int) -> Totals:
     totals = Totals()
     for number in range(task * CASES_A_TASK, (task + 1) * CASES_A_TASK):
         trace = campaign.case(number)
-        totals.difference, failures = run(campaign.factories, trace, campaign.compare)
-        if totals.difference:
-            trace = totals.difference.trace
+        calls = campaign.calls_of(number)
+        difference, failures, reach = run(campaign.factories, trace, campaign.compare, calls)
+        if difference:
+            trace = difference.trace
         setup = json.dumps(trace.setup, sort_keys=True).encode()
         geometry = hashlib.blake2b(setup, digest_size=8).hexdigest()
-        totals.add(Totals(1, len(trace), len(trace.faults), failures, {geometry}))
-        if totals.difference:
+        totals.add(
+            Totals(1, len(trace), len(trace.faults), failures, {geometry}, reach, difference)
+        )
+        if difference:
             break
     return totals

@@ -3,23 +3,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from itertools import accumulate, groupby, takewhile, zip_longest
+from dataclasses import asdict, dataclass, fields
+from itertools import accumulate, chain, groupby, takewhile, zip_longest
 from typing import TYPE_CHECKING
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.drawing import LEGEND, map_window
+from percpu_ffi.state import ChunkState
 from percpu_ffi.work import WorkByCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from percpu_ffi.state import ChunkState, State
+    from percpu_ffi.state import State
     from percpu_ffi.trace import Trace
 
 AROUND = 256  # bytes of a map to draw before and after the offset
 WIDTH = 64  # characters of a drawn map
 MAX_LINES = 12  # differing fields to list
+
+# by id chunks are matched, and maps are drawn
+CHUNK_FIELDS = tuple(f.name for f in fields(ChunkState) if f.name not in ("id", "map"))
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,12 @@ class Difference:
     """Names of the allocators."""
     answers: tuple[str, ...]
     """The answer of each: a pointer, an error, or nothing."""
+    minority: tuple[str, ...]
+    """Names of those that differ from most of the others; of all where no majority agrees."""
+    calls: str = "single"
+    """How the operations were called, as in :func:`drive`."""
+    last: int = 1
+    """Operations since the comparison before, which did not differ."""
     states: tuple[State, ...] = ()
     """Their states after the operation; empty where they were not compared."""
     counters: tuple[dict[str, int], ...] = ()
@@ -52,10 +62,14 @@ class Difference:
     def _lines(self) -> Iterator[str]:
         setup = ", ".join(f"{name}={value!r}" for name, value in self.trace.setup.items())
         verb = "differs" if self.aspect in ("state", "work") else "differ"
+        who = f" of {', '.join(self.minority)}" if len(self.minority) < len(self.names) else ""
         operation = "the set-up"
         if self.index >= 0:
             operation = f"operation {self.index}, {self.trace[self.index]}"
-        yield f"the {self.aspect} {verb} after {operation}"
+        if self.last > 1:
+            operation = f"operations {self.index - self.last + 1} to {self.index}"
+        how = "" if self.calls == "single" else f", with calls={self.calls!r}"
+        yield f"the {self.aspect}{who} {verb} after {operation}{how}"
         yield f"set up with {setup or 'defaults'}"
         yield from self._by_name(self.answers)
         rows = [*self._counter_rows(), *self._state_rows(), *self._work_rows()]
@@ -79,7 +93,7 @@ class Difference:
             yield f"{what}: " + "; ".join(f"{name} {shown(value)}" for name, value in pairs)
 
     def _counter_rows(self) -> Iterator[str]:
-        for service in self.counters[0] if self.counters else ():
+        for service in dict.fromkeys(chain(*self.counters)):
             calls = [counters.get(service) for counters in self.counters]
             yield from self._row(f"calls of {service}", calls)
 
@@ -99,7 +113,7 @@ class Difference:
             yield from self._row(f"chunk {number} exists", [chunk is not None for chunk in chunks])
             if None in chunks:
                 continue
-            for field in ("free_size", "contig_hint", "map_alloc", "immutable", "populated"):
+            for field in CHUNK_FIELDS:
                 values = [getattr(chunk, field) for chunk in chunks]
                 shown = _pages if field == "populated" else str
                 yield from self._row(f"chunk {number}, {field}", values, shown)
@@ -128,6 +142,15 @@ class Difference:
                 ]
             )
             return
+
+
+def minority(names: Sequence[str], values: Sequence[object]) -> tuple[str, ...]:
+    """Return the names of those whose values differ from most; all where no majority agrees."""
+    alike = [sum(1 for other in values if other == value) for value in values]
+    most = max(alike)
+    if 2 * most <= len(values):
+        return tuple(names)
+    return tuple(name for name, n in zip(names, alike, strict=True) if n < most)
 
 
 def _pages(populated: tuple[int, ...]) -> str:

@@ -3,19 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from percpu_ffi import errors
 from percpu_ffi.errors import ConfigError, without_warnings
-from percpu_ffi.lockstep.difference import Difference
-from percpu_ffi.trace import Key, Op, Trace
+from percpu_ffi.lockstep.answer import Answer, Raised, describe_error, first_difference
+from percpu_ffi.lockstep.difference import Difference, minority
+from percpu_ffi.lockstep.party import ANSWERS, CALLS, Party, inspect
+from percpu_ffi.lockstep.reach import Observer, Reach
+from percpu_ffi.trace import Op, Trace
 
 INSPECTED = ("state", "counters", "work")  # methods whose results are compared
 ASPECTS = ("errors", "pointers", *INSPECTED)
 
-# whatever an allocator raises is its answer; Ctrl-C is the user's
-ANSWERS = (Exception, SystemExit, GeneratorExit)
+BATCHES = ("alloc_many", "free_many", "replay")
+STRETCH = 50  # operations of a replay between two comparisons, at least
+MOST_LOOKS = 200  # in one replay, whose results are kept until its end
 
 
 class AllocatorLike(Protocol):
@@ -35,78 +39,179 @@ class AllocatorLike(Protocol):
 Factory = Callable[..., Any]  # takes the arguments of an allocator, returns an AllocatorLike
 
 
+class Outcome(NamedTuple):
+    """What a run found."""
+
+    difference: Difference | None
+    """The first difference."""
+    failures: int
+    """Operations that failed in all allocators."""
+    reach: Reach
+    """What it reached, by class."""
+
+
+class Step(NamedTuple):
+    """Operations, and the allocators after them."""
+
+    ops: Sequence[Op]
+    """The operations: none for the set-up, and for the checks at the end."""
+    answers: list[Answer]
+    """The answer of each allocator."""
+    results: dict[str, list[Any]]
+    """By the name of a method, its result of each allocator."""
+
+
 class Driver:
-    """Allocators in lockstep, and the areas that are live in them."""
+    """Allocators in lockstep."""
 
     def __init__(
         self,
         allocators: Mapping[str, AllocatorLike],
         compare: Collection[str],
+        calls: str,
         setup: dict[str, Any] | None = None,
     ) -> None:
-        _check_arguments(allocators, compare)
+        _check_arguments(allocators, compare, calls)
         _check_methods(allocators, compare)
         self.allocators = dict(allocators)
+        self.parties = [Party(allocator) for allocator in allocators.values()]
         self.compare = compare
+        self.inspected = [method for method in INSPECTED if method in compare]
+        batches = all(hasattr(each, name) for each in allocators.values() for name in BATCHES)
+        self.calls = calls if batches else "single"
         self.setup = setup or {}
-        self.live: list[dict[Key, int]] = [{} for _ in allocators]
         self.done: list[Op] = []
-        # results of each allocator after the last operation, by the method's name
-        self.results: dict[str, list[Any]] = {name: [] for name in INSPECTED if name in compare}
         self.failures = 0  # operations that failed in all allocators
+        self.observer = Observer(self.setup, self.calls)
 
     def run(
         self, ops: Iterable[Any], progress: Callable[[int], object] | None
     ) -> Difference | None:
         """Do each operation in every allocator and compare, up to the first difference."""
         with without_warnings():  # counters() has their number
-            if difference := self.look([""] * len(self.allocators)):
-                return difference
-            for op in ops:
-                if op[0] == "inject":
-                    _check_methods(self.allocators, ("inject",))
-                self.done.append(op)
-                pairs = zip(self.allocators.values(), self.live, strict=True)
-                answers = [_answer(allocator, live, op) for allocator, live in pairs]
-                self.failures += isinstance(answers[0], str)
-                if difference := self.look(answers):
+            for step in self._steps(ops):
+                self.done += step.ops
+                if difference := self._compare(step):
                     return difference
-                if progress:
-                    progress(1)
+                if step.ops:
+                    self.failures += len(step.answers[0].errors)
+                    if progress:
+                        progress(len(step.ops))
+                if step.results:
+                    first = {method: results[0] for method, results in step.results.items()}
+                    self.observer.see(step.ops, step.answers[0], first)
+            self.observer.verified(max(party.contents.areas for party in self.parties))
         return None
 
-    def look(self, answers: Sequence[int | str]) -> Difference | None:
-        """Compare the answers to an operation, and the allocators after it."""
-        for method, results in self.results.items():
-            results[:] = [_call(allocator, method) for allocator in self.allocators.values()]
-        first = answers[0]
-        failed = isinstance(first, str)
-        for answer in answers[1:]:
-            aspect = "errors" if failed or isinstance(answer, str) else "pointers"
-            if answer != first and (aspect in self.compare or isinstance(answer, str) != failed):
-                return self.difference(aspect, answers)
-        for method, results in self.results.items():
-            if any(isinstance(result, str) for result in results):  # it raised
-                raised = [r if isinstance(r, str) else "answered" for r in results]
-                return self.difference("errors", raised)
+    def _steps(self, ops: Iterable[Any]) -> Iterator[Step]:
+        """Do the operations when they are requested; set-up and end are steps too."""
+        yield self._inspected((), [Answer()] * len(self.parties))
+        if self.calls == "replay":
+            yield from self._replay(ops)
+            return
+        for some in batches(ops) if self.calls == "many" else ([op] for op in ops):
+            if some[0][0] == "inject":
+                _check_methods(self.allocators, ("inject",))
+            if self.calls == "many":
+                yield self._inspected(some, [party.many(some) for party in self.parties])
+            else:
+                yield self._inspected(some, [party.single(some[0]) for party in self.parties])
+        yield Step((), [party.verify() for party in self.parties], {})
+
+    def _inspected(self, ops: Sequence[Op], answers: list[Answer]) -> Step:
+        results = {
+            method: [inspect(party.allocator, method) for party in self.parties]
+            for method in self.inspected
+        }
+        return Step(ops, answers, results)
+
+    def _replay(self, ops: Iterable[Any]) -> Iterator[Step]:
+        trace = ops if isinstance(ops, Trace) else Trace.from_ops(ops, self.setup)
+        if not len(trace):
+            return
+        stretch = max(STRETCH, len(trace) // MOST_LOOKS)
+        stops = [*range(stretch, len(trace), stretch), len(trace)]
+        answers, looks = zip(
+            *(party.replay(trace, stops, self.inspected) for party in self.parties), strict=True
+        )
+        if not all(answer.figures for answer in answers):  # one raised, at an unknown operation
+            nothing = (0,) * len(trace)
+            raised = [Answer(nothing, () if each.figures else each.errors) for each in answers]
+            yield Step(trace[:], raised, {})
+            return
+        starts = [0, *stops[:-1]]
+        for start, stop, results in zip(starts, stops, zip(*looks, strict=True), strict=True):
+            parts = [answer.part(start, stop) for answer in answers]
+            by_method = {method: [each[method] for each in results] for method in self.inspected}
+            yield Step(trace[start:stop], parts, by_method)
+        yield Step((), list(answers), {})  # with the figures
+
+    def _compare(self, step: Step) -> Difference | None:
+        """Compare the answers, and the allocators after them."""
+        found = first_difference(step.answers, self.compare)
+        if found:
+            return self._difference(step, *found)
+        for method, results in step.results.items():
+            if any(isinstance(result, Raised) for result in results):
+                raised = [r if isinstance(r, Raised) else "answered" for r in results]
+                return self._difference(step, "errors", raised, raised)
             if any(result != results[0] for result in results):
-                return self.difference(method, answers)
+                answers = [answer.shown(max(len(step.ops) - 1, 0)) for answer in step.answers]
+                return self._difference(step, method, results, answers)
         return None
 
-    def difference(self, aspect: str, answers: Sequence[int | str]) -> Difference:
-        """Describe a difference after the last operation."""
-        found = {method: tuple(results) for method, results in self.results.items()}
-        if any(isinstance(result, str) for results in found.values() for result in results):
-            found = {}
+    def _difference(
+        self,
+        step: Step,
+        aspect: str,
+        values: Sequence[Any],
+        answers: Sequence[str],
+        at: int | None = None,
+    ) -> Difference:
+        """Describe a difference.
+
+        Args:
+            step: after it the allocators differ.
+            aspect: what differs.
+            values: of each allocator, what differs.
+            answers: of each allocator, as text.
+            at: index of the operation in the step, if its answers differ.
+
+        """
+        results = step.results
+        if any(isinstance(result, Raised) for each in results.values() for result in each):
+            results = {}
+        ops, last = self.done, len(step.ops)
+        if self.calls == "replay" and at is not None and step.ops:
+            # the operation is known, and the results are those after later ones
+            ops, last, results = ops[: len(ops) - last + at + 1], 1, {}
         return Difference(
-            trace=Trace.from_ops(self.done, self.setup),
+            trace=Trace.from_ops(ops, self.setup),
             aspect=aspect,
             names=tuple(self.allocators),
-            answers=tuple(map(_shown, answers)),
-            states=found.get("state", ()),
-            counters=found.get("counters", ()),
-            work=found.get("work", ()),
+            answers=tuple(answers),
+            minority=minority(tuple(self.allocators), values),
+            calls=self.calls,
+            last=last,
+            states=tuple(results.get("state", ())),
+            counters=tuple(results.get("counters", ())),
+            work=tuple(results.get("work", ())),
         )
+
+
+def batches(ops: Iterable[Any]) -> Iterator[list[Any]]:
+    """Group neighbours that one call can do: frees, or allocations with the same alignment."""
+    batch: list[Any] = []
+    keys: set[Any] = set()
+    for op in ops:
+        fits = batch and (op[0], op[3:]) == (batch[0][0], batch[0][3:])
+        if batch and (not fits or op[0] == "inject" or op[1] in keys):
+            yield batch
+            batch, keys = [], set()
+        batch.append(op)
+        keys.add(op[1])
+    if batch:
+        yield batch
 
 
 def drive(
@@ -114,6 +219,7 @@ def drive(
     ops: Iterable[Any],
     *,
     compare: Collection[str] = ASPECTS,
+    calls: str = "single",
     progress: Callable[[int], object] | None = None,
 ) -> Difference | None:
     """Run operations through allocators that exist already.
@@ -121,10 +227,17 @@ def drive(
     Args:
         allocators: two or more, by the name that a difference uses for them.
         ops: a trace, or operations as a trace has them.
-        compare: what has to be the same after each operation: all of ``ASPECTS``, or less for
-            an allocator with another policy.  Whether an operation succeeds is always
-            compared.
+        compare: what has to be the same after each call: all of ``ASPECTS``, or less for an
+            allocator with another policy.  Whether an operation succeeds is always compared.
+            Values are compared by ``==``: 1, 1.0 and True are the same, a list is no tuple.
+        calls: ``"single"``: each operation is a call.  ``"many"``: neighbours of one kind are
+            a call of ``alloc_many()`` or ``free_many()``.  ``"replay"``: all are a call of
+            ``replay()``, compared every 50 operations.  Where an allocator lacks these methods,
+            ``"single"``.
         progress: called with the number of operations done since its last call.
+
+    The contents of areas are verified in allocators with real memory, except those of a replay:
+    each copy is zeroed at first, and keeps what was written until it is freed.
 
     Returns: the first difference, or None.
 
@@ -137,7 +250,7 @@ def drive(
     errors.check_type("ops", ops, Iterable, "an iterable of operations")
     errors.check_progress(progress)
     checked = ops if isinstance(ops, Trace) else map(_checked_operation, ops)
-    return Driver(allocators, compare).run(checked, progress)
+    return Driver(allocators, compare, calls).run(checked, progress)
 
 
 def lockstep(
@@ -145,6 +258,7 @@ def lockstep(
     trace: Trace,
     *,
     compare: Collection[str] = ASPECTS,
+    calls: str = "single",
     progress: Callable[[int], object] | None = None,
 ) -> Difference | None:
     """Make allocators with the trace's set-up, and run the trace through them.
@@ -158,17 +272,18 @@ def lockstep(
     """
     errors.check_type("trace", trace, Trace, "a Trace")
     errors.check_progress(progress)
-    return run(factories, trace, compare, progress)[0]
+    return run(factories, trace, compare, calls, progress).difference
 
 
 def run(
     factories: Mapping[str, Factory],
     trace: Trace,
     compare: Collection[str],
+    calls: str,
     progress: Callable[[int], object] | None = None,
-) -> tuple[Difference | None, int]:
-    """As :func:`lockstep`; also return the number of operations that failed in all allocators."""
-    _check_arguments(factories, compare)
+) -> Outcome:
+    """As :func:`lockstep`; also return what the run reached."""
+    _check_arguments(factories, compare, calls)
     allocators: dict[str, AllocatorLike] = {}
     refusals: list[BaseException] = []
     answers: list[str] = []
@@ -185,58 +300,21 @@ def run(
             raise refusals[0]
         if refusals:
             empty = Trace.from_ops([], trace.setup)
-            return Difference(empty, "errors", names, tuple(answers)), 0
-        driver = Driver(allocators, compare, trace.setup)
+            return Outcome(_set_up_or_end(empty, names, answers), 0, Reach())
+        driver = Driver(allocators, compare, calls, trace.setup)
         difference = driver.run(trace, progress)
     finally:
-        ends = tuple(_call(allocator, "close") or "closed" for allocator in allocators.values())
+        ends = [inspect(allocator, "close") or "closed" for allocator in allocators.values()]
     if difference is None and any(end != "closed" for end in ends):
-        difference = Difference(trace, "errors", names, ends)
-    return difference, driver.failures
+        difference = _set_up_or_end(trace, names, ends)
+    return Outcome(difference, driver.failures, driver.observer.reach)
 
 
-def describe_error(error: BaseException) -> str:
-    """Return the type and the message of an error, or the type alone if ``str()`` fails."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__
+def _set_up_or_end(trace: Trace, names: tuple[str, ...], answers: Sequence[str]) -> Difference:
+    return Difference(trace, "errors", names, tuple(answers), minority(names, answers))
 
 
-def _answer(allocator: AllocatorLike, live: dict[Key, int], op: Op) -> int | str:
-    """Do an operation; return the pointer, 0 for other operations, or the error as text."""
-    try:
-        match op:
-            case ("alloc", key, size, align):
-                if key in live:  # the trace has no free of it
-                    allocator.free(live.pop(key))
-                live[key] = allocator.alloc(size, align)
-                return live[key]
-            case ("free", key):
-                if key in live:
-                    allocator.free(live.pop(key))
-            case ("inject", site, plan):
-                allocator.inject(site, **plan)  # type: ignore[attr-defined]
-    except ANSWERS as error:
-        return describe_error(error)
-    return 0
-
-
-def _call(allocator: AllocatorLike, method: str) -> Any:
-    """Call a method without arguments, if it exists; return an error as text."""
-    try:
-        return getattr(allocator, method, lambda: None)()
-    except ANSWERS as error:
-        return f"{method}() raised {describe_error(error)}"
-
-
-def _shown(answer: int | str) -> str:
-    if isinstance(answer, str):
-        return answer
-    return f"{answer:#x}" if answer else "done"
-
-
-def _check_arguments(named: Mapping[str, object], compare: Collection[str]) -> None:
+def _check_arguments(named: Mapping[str, object], compare: Collection[str], calls: str) -> None:
     errors.check_type("allocators", named, Mapping, "a mapping of names to allocators")
     errors.check_type("compare", compare, Iterable, f"some of {', '.join(ASPECTS)}")
     if len(named) < 2:
@@ -246,6 +324,8 @@ def _check_arguments(named: Mapping[str, object], compare: Collection[str]) -> N
         )
     if unknown := [aspect for aspect in compare if aspect not in ASPECTS]:
         raise ConfigError(f"compare={errors.shown(unknown)}: choose from {', '.join(ASPECTS)}")
+    if calls not in CALLS:
+        raise ConfigError(f"calls={errors.shown(calls)}: choose from {', '.join(CALLS)}")
 
 
 def _checked_operation(op: Any) -> Any:

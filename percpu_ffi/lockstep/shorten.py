@@ -49,7 +49,7 @@ def shorten(
             for start in range(0, len(ops), size):
                 rest = _without_stray_frees(ops[:start] + ops[start + size :])
                 trace = Trace.from_ops(rest, best.trace.setup)
-                if found := lockstep(factories, trace, compare=compare):
+                if found := lockstep(factories, trace, compare=compare, calls=difference.calls):
                     if progress:
                         progress(len(ops) - len(found.trace))
                     best, pieces = found, max(pieces - 1, 2)

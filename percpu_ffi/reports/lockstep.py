@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.lockstep.campaign import Totals
+from percpu_ffi.lockstep.reach import CLASSES
 from percpu_ffi.trace import Trace
 
 
 def campaign_text(parties: Sequence[str], seed: int, totals: Totals) -> str:
-    """Return the totals of a random campaign."""
+    """Return the totals of a random campaign, and without a difference what it reached."""
     rows = {
         "parties": ", ".join(parties),
         "seed": seed,
@@ -21,7 +22,12 @@ def campaign_text(parties: Sequence[str], seed: int, totals: Totals) -> str:
         "operations that failed alike": f"{totals.failures:,}",
         "differences": int(totals.difference is not None),
     }
-    return "\n".join(f"{name:<28} {value}" for name, value in rows.items())
+    lines = [f"{name:<28} {value}" for name, value in rows.items()]
+    if totals.difference is None:
+        width = max(map(len, CLASSES))
+        lines.append("reached")
+        lines += [f"  {name:<{width}} {totals.reach[name]:>14,}" for name in CLASSES]
+    return "\n".join(lines)
 
 
 def operations_text(trace: Trace, path: str) -> str:

@@ -145,7 +145,7 @@ class Sweeper:
             with self.factory(**self.setup) as allocator:
                 return self.run_and_check(allocator, service, nth, times)
         except Exception as error:
-            fault = f"call {nth} of {service}" + (" and all later ones" if times < 0 else "")
+            fault = f"call {nth} of {service}" + (" and all later ones" if times == -1 else "")
             what = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
             raise SweepFailed(f"after {fault} failed: {what}{error}") from error
 
@@ -160,7 +160,7 @@ class Sweeper:
             self.workload(watched)
         except MemoryError:
             raised = True
-        allocator.inject(service, None)
+        allocator.inject(service)
         made = allocator.counters()[service] - before
         assert made >= nth, (
             f"the workload made {plural(made, 'call', '')} of {service}, and "
@@ -195,7 +195,7 @@ def _check(watched: Watched, failed: Counter[str], boot_frames: int) -> None:
     chunks = watched.state().chunks
     later = sum(chunk.id != 0 for chunk in chunks)
     held = {
-        "heap blocks": later + sum(chunk.map_alloc > 0 for chunk in chunks),
+        "heap blocks": later + sum(1 for chunk in chunks if chunk.map_alloc),
         "address ranges": later,
         "page frames": _frames(watched) - boot_frames,
     }

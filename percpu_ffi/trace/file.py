@@ -257,9 +257,8 @@ def _integer(value: Any, low: int, high: int) -> int:
 
 
 def _kind(size: Any, align: Any, site: Any) -> Kind:
-    _of(str, site).encode()  # no half of a surrogate pair
     size, align = (_integer(n, -MAX_REQUEST, MAX_REQUEST) for n in (size, align))
-    return Kind(size, align, site)
+    return Kind(size, align, _of(str, site))
 
 
 def _fault(site: Any, plan: Any) -> tuple[str, dict[str, Any]]:

@@ -199,8 +199,9 @@ TEST(a_pin_is_refused_where_address_is_refused)
 	CHECK(pcpu_pin(pcpu, ptr, 2, &pin) == -PCPU_E_CPU);
 	CHECK(!pin.pcpu);
 	CHECK(!pcpu_free(pcpu, ptr));
-	CHECK(pcpu_pin(none, pcpu_alloc(none, 8, 8), 0, &pin) ==
-	      -PCPU_E_NO_MEMORY_MAPPED);
+	ptr = pcpu_alloc(none, 8, 8);
+	CHECK(pcpu_pin(none, ptr, 0, &pin) == -PCPU_E_NO_MEMORY_MAPPED);
+	CHECK(pcpu_pin(none, ptr, 2, &pin) == -PCPU_E_CPU);
 	CHECK(!pcpu_close(pcpu) && !pcpu_close(none));
 	pcpu_destroy(pcpu);
 	pcpu_destroy(none);

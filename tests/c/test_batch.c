@@ -182,10 +182,11 @@ TEST(an_empty_batch_succeeds)
 TEST(an_empty_batch_needs_a_valid_alignment)
 {
 	struct pcpu *pcpu = quiet();
-	size_t at;
+	size_t at = 7;
 
 	CHECK(pcpu_alloc_many(pcpu, NULL, 8, 0, 3, NULL, &at) ==
 	      -PCPU_E_ALIGN);
+	CHECK(at == 0);
 	pcpu_destroy(pcpu);
 }
 
@@ -271,6 +272,20 @@ TEST(when_one_fails_the_earlier_ones_are_freed)
 	CHECK(at == 3);
 	CHECK_MAP(pcpu, 0, "-128 896 (free 896 hint 896)");
 	CHECK(warnings == 0);
+	pcpu_destroy(pcpu);
+}
+
+TEST(the_index_is_that_of_the_request_that_failed)
+{
+	const uint16_t sizes[] = { UNIT, UNIT, 8, 8 };
+	struct pcpu *pcpu = quiet();
+	int64_t ptrs[4];
+	size_t at;
+
+	fail_at(pcpu, PCPU_GET_VM_AREA, 2);
+	CHECK(pcpu_alloc_many(pcpu, sizes, 2, 4, 8, ptrs, &at) ==
+	      NOMEM(GET_VM_AREA));
+	CHECK(at == 1);
 	pcpu_destroy(pcpu);
 }
 

@@ -70,6 +70,16 @@ static int64_t copy_at(const struct pcpu_counter *counter, int cpu)
 
 /* --- one thread */
 
+#ifdef PCPU_RSEQ_AREA
+TEST(the_area_of_a_thread_is_that_of_the_c_library)
+{
+	bool registered = &__rseq_size && __rseq_size;
+
+	CHECK((char *)pcpu_rseq_area() ==
+	      (registered ? pcpu_thread_pointer() + __rseq_offset : NULL));
+}
+#endif
+
 TEST(a_sum_is_what_was_added)
 {
 	struct pcpu_counter counter;
@@ -89,6 +99,7 @@ TEST(a_counter_starts_with_an_amount)
 	struct pcpu *pcpu = create(&config);
 
 	CHECK(!pcpu_counter_init(&counter, pcpu, -40));
+	CHECK((int64_t)counter.elsewhere == -40 && copy_at(&counter, 0) == 0);
 	CHECK(!pcpu_counter_add(&counter, 1));
 	CHECK(sum_of(&counter) == -39);
 	done(&counter, pcpu);
@@ -424,6 +435,19 @@ TEST(exit_is_refused_while_another_pin_exists)
 }
 
 /* --- what is refused */
+
+/* its pin is in the allocator's tree at the old place */
+TEST(exit_of_a_counter_that_was_moved_is_refused)
+{
+	struct pcpu_counter counter, moved;
+	struct pcpu *pcpu = counting(&counter, all_cpus());
+
+	moved = counter;
+	CHECK(pcpu_counter_exit(&moved) == -PCPU_E_PINNED);
+	CHECK(!memcmp(&moved, &counter, sizeof(moved)));
+	CHECK(!pcpu_counter_add(&counter, 3) && sum_of(&counter) == 3);
+	done(&counter, pcpu);
+}
 
 static struct pcpu_counter from_within;
 static int exit_from_within;

@@ -56,6 +56,16 @@ TEST(times_minus_one_is_no_limit)
 	CHECK(!strcmp(calls(8), ".XXXXXXX"));
 }
 
+TEST(a_new_plan_does_not_wait_for_the_old_one)
+{
+	struct pcpu_fault next = { 2, 1, 1, 1.0, 0 };
+
+	plan(5, 7, 3);
+	CHECK(!strcmp(calls(6), "....X."));
+	CHECK(!fake_fault_arm(&faults, PCPU_KMALLOC, &next));
+	CHECK(!strcmp(calls(8), ".X......"));
+}
+
 TEST(interval_is_the_distance_between_failures)
 {
 	plan(1, 3, -1);

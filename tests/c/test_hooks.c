@@ -45,6 +45,7 @@ TEST(all_data_structures_use_the_memory_hooks_and_are_freed)
 	ptrs[0] = pcpu_alloc(pcpu, 8, 8);
 	ptrs[1] = pcpu_alloc(pcpu, 8, 8);
 	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 2, &at));
+	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 0, &at));
 	pcpu_destroy(pcpu);
 	/* a snapshot outlives its allocator */
 	CHECK(creator.blocks == 1 && snapshot->nr_chunks == 2);
@@ -178,6 +179,38 @@ TEST(the_pages_of_a_destroyed_chunk_are_unmapped)
 	pcpu_destroy(pcpu);
 }
 
+static void unmap_nothing(void *arg, void *addr, size_t size, int cpu, int node)
+{
+	(void)addr;
+	(void)cpu;
+	(void)node;
+	((struct creator *)arg)->mapped -= size;
+}
+
+/* the test would end with SIGSEGV */
+TEST(only_the_hook_unmaps_pages)
+{
+	struct creator creator = CREATOR(.reserve = creator_reserve,
+					 .release = creator_release,
+					 .map = creator_map,
+					 .unmap = unmap_nothing);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
+	int64_t ptrs[2], copies[2];
+	struct pcpu *pcpu;
+
+	config.address_space = 1 << 20;
+	pcpu = create(&config);
+	for (int i = 0; i < 2; i++) {
+		ptrs[i] = pcpu_alloc(pcpu, 16 * HOST_PAGE, 8);
+		copies[i] = pcpu_address(pcpu, ptrs[i], 1);
+	}
+	CHECK(!pcpu_free(pcpu, ptrs[0]) && !pcpu_free(pcpu, ptrs[1]));
+	CHECK(creator.mapped == (size_t)(34 * HOST_PAGE));
+	for (int i = 0; i < 2; i++)
+		*(volatile char *)(uintptr_t)copies[i] = 1;
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_failed_map_hook_is_a_failure_of_map)
 {
 	struct creator creator = CREATOR(SPACE_HOOKS, PAGE_HOOKS);
@@ -282,6 +315,37 @@ TEST(the_first_reservation_has_three_limits)
 	CHECK(areas_requested(512, gib) == 4);
 }
 
+/* embed has its first chunk in a block of its own, without a guard page */
+TEST(with_a_first_block_no_further_area_is_required)
+{
+	struct creator creator = CREATOR(SPACE_HOOKS);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
+	int64_t chunk = 2 * 16 * HOST_PAGE;
+	int error;
+
+	config.first_chunk = PCPU_FIRST_EMBED;
+	config.address_space = chunk + 9 * (chunk + HOST_PAGE);
+	creator.refusals = 4;		/* 9, 4, 2 and 1 areas */
+	pcpu_destroy(create(&config));
+	CHECK((int64_t)creator.size == chunk);
+	creator.refusals = 5;
+	CHECK(!pcpu_create(&config, &error) && error == -PCPU_E_HOST);
+	CHECK(creator.refusals == 0);
+}
+
+TEST(a_first_block_is_part_of_the_address_space)
+{
+	struct creator creator = CREATOR(SPACE_HOOKS);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
+	int64_t chunk = 2 * 16 * HOST_PAGE;
+
+	config.first_chunk = PCPU_FIRST_EMBED;
+	config.address_space = 20 * chunk;
+	pcpu_destroy(create(&config));
+	/* 19 chunks are left, not quite enough for 19 guard pages */
+	CHECK((int64_t)creator.size == chunk + 18 * (chunk + HOST_PAGE));
+}
+
 static void *reserve_unaligned(void *arg, size_t size, size_t align)
 {
 	return (char *)creator_reserve(arg, size, align) + 1;
@@ -342,6 +406,23 @@ TEST(a_refused_frame_fails_the_request)
 	CHECK(pcpu_alloc(pcpu, 3 * PAGE, 8) > 0);
 	pcpu_destroy(pcpu);
 	CHECK(creator.frames[0] == 0 && creator.frames[1] == 0);
+}
+
+TEST(a_refused_frame_does_not_count_against_the_page_limit)
+{
+	struct creator creator = CREATOR(PAGE_HOOKS);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
+	struct pcpu *pcpu;
+
+	config.page_limit = 2;
+	pcpu = create(&config);
+	for (int n = 1; n <= 4; n++) {
+		creator.no_frame_at = n;
+		CHECK(pcpu_alloc(pcpu, 2 * PAGE, 8) == NOMEM(ALLOC_PAGE));
+	}
+	CHECK(pcpu_alloc(pcpu, 2 * PAGE, 8) > 0);
+	CHECK(pcpu_alloc(pcpu, 8, 8) == NOMEM(ALLOC_PAGE));
+	pcpu_destroy(pcpu);
 }
 
 /* one node without a limit counts several frames at once, but not with hooks */

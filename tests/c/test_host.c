@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "host_faults.h"
-#include "kernel/kernel.h"
 #include "small.h"
 #include "percpu.h"
 
@@ -100,39 +99,6 @@ TEST(after_a_refused_reservation_half_is_requested)
 	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
 	pcpu_destroy(pcpu);
 	CHECK(host_reserved == 0);
-}
-
-/*
- * As much more as the alignment may need, and that is unmapped again.  The host
- * maps each reservation next to the one before, so not all are aligned by
- * themselves.
- */
-TEST(a_reservation_keeps_no_more_than_its_size)
-{
-	const struct host host = { .arg = NULL };
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *addr[4];
-
-	for (size_t align = page; align <= 16 * page; align *= 4) {
-		for (int i = 0; i < 4; i++) {
-			addr[i] = host_reserve(&host, 64 * page, align);
-			CHECK(addr[i] && !((uintptr_t)addr[i] % align));
-			CHECK(host_asked == 64 * page + align - page);
-		}
-		CHECK(host_reserved == 4 * 64 * page);
-		for (int i = 0; i < 4; i++)
-			host_release(&host, addr[i], 64 * page);
-	}
-	CHECK(!host_reserve(&host, SIZE_MAX - 16 * page + 1, 16 * page));
-}
-
-TEST(zeroed_memory_is_as_large_as_requested)
-{
-	const struct host host = { .arg = NULL };
-	void *mem = host_zalloc(&host, 100);
-
-	CHECK(mem && host_asked == 100);
-	host_free(&host, mem);
 }
 
 TEST(a_creation_fails_when_every_reservation_is_refused)
@@ -256,6 +222,23 @@ TEST(a_failed_malloc_is_a_failure_of_the_service)
 	pcpu_destroy(pcpu);
 }
 
+/*
+ *	|chunk 0|-|  gap  |-|chunk 2|-|chunk 3|-
+ */
+TEST(a_chunk_that_failed_leaves_its_gap_to_the_next)
+{
+	struct pcpu *pcpu = small(2);
+	int64_t a = pcpu_alloc(pcpu, UNIT, 8), b = pcpu_alloc(pcpu, UNIT, 8);
+
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) > 0);
+	CHECK(!pcpu_free(pcpu, a) && !pcpu_free(pcpu, b));
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) == b);
+	host_fail(HOST_ALLOC, 2, 1);
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) == NOMEM(GET_VM_AREA));
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) == a);
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_map_cannot_grow_without_memory_of_the_host)
 {
 	struct pcpu *pcpu = small(2);
@@ -306,6 +289,31 @@ TEST(pages_that_the_host_does_not_unmap_cause_a_warning)
 		host_fail(calls[i], 0, 0);
 		pcpu_destroy(pcpu);
 	}
+}
+
+static void ignore_text(void *arg, int about, const char *text)
+{
+	(void)arg;
+	(void)about;
+	(void)text;
+}
+
+/* a page of CPU 1 is not mapped, so that of CPU 0 is unmapped: in two steps */
+TEST(an_unmap_that_fails_in_either_step_is_a_warning)
+{
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu;
+
+	config.log = ignore_text;
+	pcpu = create(&config);
+	for (int n = 0; n < 2; n++) {
+		host_fail(HOST_MPROTECT, 1, n ? 2 : 1);
+		host_fail(HOST_MADVISE, 0, n ? 0 : 1);
+		CHECK(pcpu_alloc(pcpu, info_of(pcpu).page_size, 8) ==
+		      NOMEM(MAP));
+		CHECK(calls_of(pcpu, PCPU_WARN) == (uint64_t)n + 1);
+	}
+	pcpu_destroy(pcpu);
 }
 
 TEST(a_snapshot_needs_memory)
@@ -378,6 +386,7 @@ TEST(a_reader_without_memory_stops_permanently)
 		pcpu_trace_ops(reader, &nr_ops);
 		pcpu_trace_stats(reader, &stats);
 		CHECK(stats.allocs + stats.frees == nr_ops);
+		CHECK(stop.line == stats.lines);
 		CHECK(read_events(reader) == -PCPU_T_HOST);
 		pcpu_trace_reader_free(reader);
 	}

@@ -351,6 +351,19 @@ TEST(a_page_limit_makes_alloc_page_fail)
 	pcpu_destroy(pcpu);
 }
 
+/* by default all CPUs are on one node: three frames are not enough for two each */
+TEST(without_nodes_in_the_config_there_is_one)
+{
+	struct pcpu_config config = small_config(2);
+	struct pcpu *pcpu;
+
+	config.page_limit = 3;
+	pcpu = create(&config);
+	CHECK(pcpu_alloc(pcpu, 2 * PAGE, 8) == NOMEM(ALLOC_PAGE));
+	CHECK(pcpu_alloc(pcpu, PAGE, 8) > 0);
+	pcpu_destroy(pcpu);
+}
+
 TEST(failed_pages_leave_the_nodes_as_they_were)
 {
 	struct pcpu_config config = small_config(4);

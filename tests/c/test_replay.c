@@ -226,6 +226,41 @@ TEST(peaks_of_pages_and_of_bytes_are_independent)
 	pcpu_destroy(pcpu);
 }
 
+/* the bytes of the peak are live again when 9 pages are populated */
+TEST(pages_at_the_peak_are_those_of_the_first_time)
+{
+	const struct pcpu_op ops[] = {
+		{ 0xa, 0, HUNDRED },
+		{ 0xa, 0, PCPU_OP_FREE },
+		{ 0xb, 0, HUNDRED },
+	};
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 2));
+	CHECK(replay.pages_at_peak == 4 * 2);
+	pcpu_alloc(pcpu, 300, 8);
+	CHECK(!pcpu_replay(pcpu, &replay, 2, 3));
+	CHECK(replay.live_bytes == replay.peak_live_bytes);
+	CHECK(replay.pages_at_peak == 4 * 2);
+	CHECK(replay.peak_pages == info_of(pcpu).pages);
+	pcpu_destroy(pcpu);
+}
+
+/* the chunk is created, then its pages cannot be had */
+TEST(a_chunk_that_a_failed_allocation_created_counts_for_the_peak)
+{
+	const struct pcpu_op ops[] = { { 0xa, 0, WHOLE } };
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 1));
+	CHECK(replay.failures == 1 && pointers[0] == NOMEM(ALLOC_PAGE));
+	CHECK(replay.peak_chunks == 2);
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_replay_in_pieces_equals_one_in_full)
 {
 	struct pcpu *full = small(2), *pieces = small(2);

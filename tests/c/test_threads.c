@@ -475,7 +475,7 @@ TEST(a_thread_that_is_refused_inside_a_call_keeps_the_lock)
 	ptr = pcpu_alloc(pcpu, 8, 8);
 	called = pcpu;
 	atomic_store(&arrived, false);
-	start(arrive_and_alloc, pcpu);
+	start(FEW_THREADS, arrive_and_alloc, pcpu);
 	CHECK(!pcpu_free(pcpu, ptr));
 	finish();
 	pcpu_destroy(pcpu);

@@ -264,6 +264,19 @@ TEST(handles_are_reused)
 }
 
 /* areas may be older than the recording */
+TEST(the_handle_that_was_freed_last_is_reused_first)
+{
+	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=a\n"
+			 FT_ALLOC "size=8 align=8 ptr=b\n"
+			 FT_FREE "ptr=a\n"
+			 FT_FREE "ptr=b\n"
+			 FT_ALLOC "size=8 align=8 ptr=c\n"
+			 FT_ALLOC "size=8 align=8 ptr=d\n"));
+	CHECK(op_is(4, 0xc, 1, 0) && op_is(5, 0xd, 0, 0));
+	CHECK(stats.handles == 2);
+	done();
+}
+
 TEST(a_free_of_an_unknown_pointer_is_an_orphan_free)
 {
 	CHECK(!read_text(FT_FREE "ptr=a\n"
@@ -751,6 +764,8 @@ TEST(a_truncated_last_line_is_refused)
 	check_refused(text, PCPU_T_CUT, 2, "ptr");
 	/* nothing is missing, but the pointer is shorter than the others */
 	snprintf(text, sizeof(text), "%s" FT_FREE "ptr=00000000bbbb", whole);
+	check_refused(text, PCPU_T_CUT, 2, NULL);
+	snprintf(text, sizeof(text), "%s" FT_FREE "ptr=00000000bbbb000", whole);
 	check_refused(text, PCPU_T_CUT, 2, NULL);
 }
 

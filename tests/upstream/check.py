@@ -3,8 +3,8 @@
 
     python tests/upstream/check.py path/to/mm/percpu.c --operations 10000000
 
-A second campaign, a tenth as long, includes the model.  If there is a difference, the
-status is 1 and a shortened trace is saved.
+A second campaign, a tenth as long, includes the model.  The status is 1 if there is a
+difference, of which a shortened trace is saved, or if a class of the table was not reached.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -22,15 +23,14 @@ sys.path.insert(0, str(HERE.parent))
 from percpu_ffi import Allocator, Model, Trace  # noqa: E402
 from percpu_ffi.bench.percpu_c import CannotCompile, WrongFile  # noqa: E402
 from percpu_ffi.cli.progress import progress_bar  # noqa: E402
-from percpu_ffi.lockstep import Campaign, Totals, lockstep, shorten  # noqa: E402
+from percpu_ffi.lockstep import Campaign, Factory, Totals, lockstep, shorten  # noqa: E402
+from percpu_ffi.lockstep.reach import CLASSES, missed  # noqa: E402
 from percpu_ffi.lockstep.worker_pool import WorkerPool  # noqa: E402
 from upstream.witness import WitnessFactory, build  # noqa: E402
 
-ROLLBACK = {"quirks": ["rollback"]}  # a quirk: the port keeps this defect on request
-
 
 def main() -> int:
-    """Build the witness and run the campaigns."""
+    """Build the witness and compare."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("percpu_c", type=Path, help="mm/percpu.c of 24 February 2009")
     parser.add_argument("--operations", type=int, default=1_000_000)
@@ -46,25 +46,9 @@ def main() -> int:
         except (OSError, WrongFile, CannotCompile) as error:
             print(f"the witness cannot be built: {error}", file=sys.stderr)
             return 1
-        two = Campaign(
-            {"witness": witness, "port": Allocator}, args.operations, args.seed, setup=ROLLBACK
-        )
-        three = Campaign(
-            {**two.factories, "model": Model},
-            -(-args.operations // 10),
-            args.seed + 1,
-            setup=ROLLBACK,
-        )
-        print(f"{'':<28}{'operations':>12}{'geometries':>12}{'faults':>10}{'failures':>10}"
-              f"{'differences':>13}{'seconds':>9}")  # fmt: skip
+        parties: dict[str, Factory] = {"witness": witness, "port": Allocator, "model": Model}
         try:
-            good = all(
-                [
-                    run("witness, port", two, args.resume),
-                    run("witness, port, model", three, args.resume),
-                    recordings(witness),
-                ]
-            )
+            good = compare(parties, args.operations, args.seed, args.resume)
         except KeyboardInterrupt:
             where = f"; the same command continues from {args.resume}" if args.resume else ""
             print(f"stopped{where}", file=sys.stderr)
@@ -72,8 +56,46 @@ def main() -> int:
     return 0 if good else 1
 
 
-def run(name: str, campaign: Campaign, keep: Path | None) -> bool:
+def compare(
+    parties: dict[str, Factory],
+    operations: int,
+    seed: int,
+    keep: Path | None = None,
+    **arguments: Any,
+) -> bool:
+    """Run the campaigns and the recordings, and print all tables.
+
+    Args:
+        parties: the witness, the port, the model.
+        operations: of the campaign without the model; the other one has a tenth.
+        seed: of that campaign; the other one has the next.
+        keep: folder for the progress.
+        arguments: other arguments of both campaigns.
+
+    Returns: whether there was no difference, and every class was reached.
+
+    """
+    two = dict(list(parties.items())[:2])
+    print(f"{'':<28}{'operations':>12}{'geometries':>12}{'faults':>10}{'failures':>10}"
+          f"{'differences':>13}{'seconds':>9}")  # fmt: skip
+    all_totals = [
+        run(Campaign(two, operations, seed, **arguments), keep),
+        run(Campaign(parties, -(-operations // 10), seed + 1, **arguments), keep),
+        recordings(two),
+    ]
+    totals = Totals()
+    for each in all_totals:
+        totals.add(each)
+    for name in CLASSES:
+        print(f"{name:<40}{totals.reach[name]:>12,}")
+    if classes := missed(totals.reach):
+        print(f"not reached: {', '.join(classes)}; run more operations")
+    return not classes and totals.difference is None
+
+
+def run(campaign: Campaign, keep: Path | None) -> Totals:
     """Run a campaign and print its row of the table."""
+    name = ", ".join(campaign.factories)
     state = keep / f"{len(campaign.factories)}-parties.json" if keep else None
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
@@ -85,24 +107,23 @@ def run(name: str, campaign: Campaign, keep: Path | None) -> bool:
         short = shorten(campaign.factories, totals.difference)
         short.trace.save("difference.trace")
         print(f"{short}\nsaved as difference.trace")
-    return totals.difference is None
+    return totals
 
 
-def recordings(witness: WitnessFactory) -> bool:
+def recordings(parties: dict[str, Factory], folder: Path = ROOT / "samples") -> Totals:
     """Run the real recordings with all three set-ups of the first chunk."""
     totals, started = Totals(), time.monotonic()
-    samples = ROOT / "samples"
-    for path in sorted([*samples.glob("*.xz"), *samples.glob("*.trace")]):
+    for path in sorted([*folder.glob("*.xz"), *folder.glob("*.trace")]):
         recorded = Trace.load(path)
         for first_chunk in ("4k", "embed", "remap"):
-            setup = {"cpus": 2, "first_chunk": first_chunk, "memory": "none", **ROLLBACK}
+            setup = {"cpus": 2, "first_chunk": first_chunk, "memory": "none"}
             trace = Trace.from_ops(recorded, setup)
-            difference = lockstep({"witness": witness, "port": Allocator}, trace)
+            difference = lockstep(parties, trace)
             totals.add(Totals(1, len(trace), geometries={first_chunk}, difference=difference))
     row("recordings", totals, time.monotonic() - started)
     if totals.difference:
         print(totals.difference)
-    return totals.difference is None
+    return totals
 
 
 def row(name: str, totals: Totals, seconds: float) -> None:

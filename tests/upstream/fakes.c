@@ -231,15 +231,17 @@ int map_kernel_range_noflush(unsigned long addr, unsigned long size,
 	if (fake_fails(FAKE_MAP))
 		return -ENOMEM;
 	BUG_ON(addr & ~PAGE_MASK);
-	for (i = 0; i < nr_pages; i++)
+	for (i = 0; i < nr_pages; i++) {
 		BUG_ON(!pages[i]);
+		pages[i]->place = &pages[i];
+	}
 	return (int)nr_pages;
 }
 
 void unmap_kernel_range_noflush(unsigned long addr, unsigned long size)
 {
 	(void)size;
-	fake_count(FAKE_UNMAP);
+	fake_count_unmapping(FAKE_UNMAP);
 	BUG_ON(addr & ~PAGE_MASK);
 }
 
@@ -250,6 +252,7 @@ static struct page *new_page(int node)
 	struct page *page = block_alloc(FAKE_ALLOC_PAGE, sizeof(*page));
 
 	page->node = node;
+	page->call = fakes.call_number;
 	return page;
 }
 
@@ -273,8 +276,41 @@ struct page *alloc_pages_node(int node, gfp_t flags, unsigned int order)
 	return new_page(node);
 }
 
+/*
+ * When populating fails, the file frees all pages of the area, also those that
+ * were populated before: defect "rollback".  If it is fixed these are kept,
+ * and put back at the end of the call, as the file clears their places.
+ */
+static bool keep_neighbour(struct page *page)
+{
+	bool added = page->call == fakes.call_number;
+
+	if (!fake_keeps_neighbours())
+		return false;
+	fakes.added_ranges += added && !fakes.in_added_range;
+	fakes.in_added_range = added;
+	if (added)
+		return false;
+	page->next_kept = fakes.kept;
+	fakes.kept = page;
+	return true;
+}
+
+void fake_put_back(void)
+{
+	struct page *page;
+
+	for (page = fakes.kept; page; page = page->next_kept) {
+		BUG_ON(!page->place || *page->place);
+		*page->place = page;
+	}
+	fakes.kept = NULL;
+}
+
 void __free_page(struct page *page)
 {
+	if (keep_neighbour(page))
+		return;
 	fake_count(FAKE_FREE_PAGE);
 	/* may become negative: a frame from boot was never counted as taken */
 	fakes.held[page->node]--;

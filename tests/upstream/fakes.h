@@ -93,6 +93,7 @@ struct fake_block {
 	int kind;		/* the service that returned it */
 };
 
+struct page;
 struct vm_struct;
 struct rb_node;
 
@@ -104,10 +105,12 @@ struct fake_machine {
 	unsigned long first_area; /* lowest address of a vm area */
 	unsigned long pointer_zero; /* address of per-CPU pointer 0 */
 	bool fixed;		/* fix defects "walk" and "map-null" */
+	bool keep_neighbours;	/* fix defect "rollback" */
 
 	uint64_t calls[FAKE_NR_SERVICES]; /* since set-up */
 	struct fake_work works[FAKE_NR_CALLS]; /* since set-up */
 	enum fake_call call;	/* the current call */
+	unsigned long call_number; /* of the current call, from 1 */
 	bool entry_counted;	/* the next entry to skip is counted */
 	const struct rb_node *compared; /* last node that a search compared */
 	struct fake_plan plans[FAKE_NR_SERVICES]; /* which calls fail */
@@ -116,6 +119,9 @@ struct fake_machine {
 	struct vm_struct *areas; /* chunks' address ranges, ascending */
 	int64_t areas_created;	/* vm areas created since set-up */
 	void *fresh_chunk;	/* from kzalloc; its map is allocated next */
+	struct page *kept;	/* pages that a rollback must not free */
+	uint64_t added_ranges;	/* ranges of pages that it has to free */
+	bool in_added_range;	/* the last page was in one */
 	struct fake_report report; /* of the last call */
 	jmp_buf way_out;	/* return point of a call that stops */
 };
@@ -145,6 +151,11 @@ void fake_add_nodes(unsigned int nodes);
  * Return: the frame; neither call nor frame is counted.
  */
 struct page *fake_boot_page(int node);
+
+/**
+ * fake_put_back - put the pages back that the current call must not free
+ */
+void fake_put_back(void);
 
 /**
  * fake_stop - end the current call, through fakes.way_out
@@ -183,6 +194,22 @@ bool fake_failed(enum fake_service service);
 static inline void fake_count(enum fake_service service)
 {
 	fakes.calls[service]++;
+}
+
+/* whether the current call rolls back as the port does */
+static inline bool fake_keeps_neighbours(void)
+{
+	return fakes.keep_neighbours && fakes.call == CALL_ALLOC;
+}
+
+/*
+ * Count what the file does once to unmap pages.  The port unmaps each range of
+ * pages that a failed call added, the file the whole range of the area.
+ */
+static inline void fake_count_unmapping(enum fake_service service)
+{
+	fakes.calls[service] +=
+		fake_keeps_neighbours() ? fakes.added_ranges : 1;
 }
 
 /* the work counters of the current call */

@@ -24,6 +24,7 @@ from percpu_ffi import (
 from percpu_ffi.bench.percpu_c import BLOB, WrongFile
 from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.lockstep import Campaign, lockstep
+from percpu_ffi.lockstep.party import CALLS
 from percpu_ffi.testing import oom_sweep
 from upstream.witness import KernelBug, Witness, WitnessFactory, build
 
@@ -43,6 +44,12 @@ def outcome(call: Callable[..., Any], *args: Any, **settings: Any) -> Any:
         return call(*args, **settings)
     except (PercpuError, TypeError, OverflowError) as error:
         return type(error), str(error)
+
+
+@pytest.fixture(params=[(), ("rollback",)], ids=["default", "rollback"])
+def tiny(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The settings of TINY, with and without the quirk."""
+    return {**TINY, "quirks": request.param}
 
 
 def same(witness: Witness, port: Allocator) -> bool:
@@ -103,8 +110,8 @@ def test_placements(fixed: WitnessFactory) -> None:
 
 
 @pytest.mark.parametrize("site", FAULT_SITES)
-def test_faults(fixed: WitnessFactory, site: str) -> None:
-    with fixed(**TINY) as w, port_of(quirks={"rollback"}) as port:
+def test_faults(fixed: WitnessFactory, tiny: dict[str, Any], site: str) -> None:
+    with fixed(**tiny) as w, Allocator(**tiny) as port:
         for allocator in (w, port):
             allocator.inject(site, nth=2, interval=3, times=2)
         failed = 0
@@ -121,8 +128,8 @@ def test_faults(fixed: WitnessFactory, site: str) -> None:
         w.alloc(1024)
 
 
-def test_random_faults_are_those_of_the_port(fixed: WitnessFactory) -> None:
-    with fixed(**TINY) as w, port_of(quirks={"rollback"}) as port:
+def test_random_faults_are_those_of_the_port(fixed: WitnessFactory, tiny: dict[str, Any]) -> None:
+    with fixed(**tiny) as w, Allocator(**tiny) as port:
         for allocator in (w, port):
             allocator.inject("alloc_page", probability=0.3, seed=7, times=-1, interval=2)
         results = [outcome(w.alloc, 64) for _ in range(200)]
@@ -190,8 +197,8 @@ def test_bad_pointers_are_refused_as_by_the_port(fixed: WitnessFactory) -> None:
         assert same(w, port)
 
 
-def test_batches_are_those_of_the_port(fixed: WitnessFactory) -> None:
-    with fixed(**TINY) as w, port_of(quirks={"rollback"}) as port:
+def test_batches_are_those_of_the_port(fixed: WitnessFactory, tiny: dict[str, Any]) -> None:
+    with fixed(**tiny) as w, Allocator(**tiny) as port:
         for sizes in ([], [8, 16], bytes(range(1, 40)), array("H", [1024, 1]), [8, 0], "8", None):
             assert outcome(w.alloc_many, sizes) == outcome(port.alloc_many, sizes)
             assert same(w, port)
@@ -265,15 +272,57 @@ def test_factory_can_be_pickled(fixed: WitnessFactory) -> None:
         assert w.alloc(8) == 128
 
 
+@pytest.mark.parametrize(
+    ("site", "nth", "added"),
+    [
+        ("alloc_page", 1, 0),
+        ("alloc_page", 2, 1),
+        ("alloc_page", 5, 4),
+        ("map", 1, 6),
+        ("map", 2, 6),
+    ],
+)
+def test_rollbacks_part_at_the_pages_that_the_call_did_not_add(
+    fixed: WitnessFactory, tiny: dict[str, Any], site: str, nth: int, added: int
+) -> None:
+    """Without the quirk page 1 is kept, and its release is not counted.
+
+    |SSSS|ssxx|xxxx|xxxx|xx..|    s: 32 live bytes, x: requested
+    """
+    with fixed(**tiny) as w:
+        live = w.alloc(32)
+        before, counted, work = w.state(), w.counters(), w.work()
+        w.inject(site, nth)
+        with pytest.raises(PercpuMemoryError):
+            w.alloc(200)
+        after = w.state().chunks[0]
+        calls = {name: n - counted[name] for name, n in w.counters().items()}
+        neighbours = 2 if tiny["quirks"] else 0  # page 1 of each CPU
+        assert after.map == before.chunks[0].map
+        assert after.populated[:4] == (2, 2 - neighbours, 0, 0)
+        assert calls["free_page"] == added + neighbours
+        assert (w.work() - work).alloc.pages_depopulated == added + neighbours
+        once = added + neighbours > 0
+        unmapping = ("unmap", "flush_cache_vunmap", "flush_tlb")
+        assert [calls[name] for name in unmapping] == [2 * once, once, once]
+
+        # the frames are those of before: with the chunk they are released, each once
+        ptrs = [live, w.alloc(200), w.alloc(1024)]
+        w.alloc(1024)
+        w.free_many(ptrs)
+        services = w.counters()
+        held = sum(map(sum, (chunk.populated for chunk in w.state().chunks)))
+        assert services["alloc_page"] - (site == "alloc_page") - services["free_page"] == held - 2
+
+
 # --- in lockstep with port and model
 
 COUNTEREXAMPLES = SAMPLES.parent / "tests" / "counterexamples"
-ROLLBACK: dict[str, Any] = {"quirks": ["rollback"]}
 
 
 def test_lockstep(fixed: WitnessFactory) -> None:
     parties: dict[str, Any] = {"witness": fixed, "port": Allocator, "model": Model}
-    totals = Campaign(parties, operations=30_000, seed=1, length=300, setup=ROLLBACK).run()
+    totals = Campaign(parties, operations=30_000, seed=1, length=300).run()
     assert totals.difference is None, str(totals.difference)
     assert totals.operations >= 30_000
     assert len(totals.geometries) >= 90
@@ -283,7 +332,7 @@ def test_lockstep(fixed: WitnessFactory) -> None:
 @pytest.mark.parametrize("name", RECORDINGS)
 @pytest.mark.parametrize("first_chunk", ["4k", "embed", "remap"])
 def test_recordings(fixed: WitnessFactory, name: str, first_chunk: str) -> None:
-    setup = {"cpus": 2, "first_chunk": first_chunk, "memory": "none", **ROLLBACK}
+    setup = {"cpus": 2, "first_chunk": first_chunk, "memory": "none"}
     trace = Trace.from_ops(Trace.load(SAMPLES / name)[:3000], setup)
     assert lockstep({"witness": fixed, "port": Allocator}, trace) is None
 
@@ -293,11 +342,13 @@ def test_recordings(fixed: WitnessFactory, name: str, first_chunk: str) -> None:
 )
 def test_counterexamples(fixed: WitnessFactory, path: Path) -> None:
     trace = Trace.load(path)
-    trace = Trace.from_ops(trace, {**trace.setup, **ROLLBACK})
-    assert lockstep({"witness": fixed, "port": Allocator}, trace) is None
+    for quirks in ([], ["rollback"]):
+        for calls in CALLS:
+            trace = Trace.from_ops(trace, {**trace.setup, "quirks": quirks})
+            assert lockstep({"witness": fixed, "port": Allocator}, trace, calls=calls) is None
 
 
-def test_every_fault(fixed: WitnessFactory) -> None:
+def test_every_fault(fixed: WitnessFactory, tiny: dict[str, Any]) -> None:
     """A sweep lets the same calls fail in port, model and witness."""
 
     def workload(a: Any) -> None:
@@ -307,6 +358,6 @@ def test_every_fault(fixed: WitnessFactory) -> None:
         a.alloc(700, 1)
 
     makers: list[Any] = [fixed, Allocator, Model]
-    sweeps = [oom_sweep(workload, maker, setup={**TINY, **ROLLBACK}) for maker in makers]
+    sweeps = [oom_sweep(workload, maker, setup=tiny) for maker in makers]
     assert sweeps[0] == sweeps[1] == sweeps[2]
     assert sweeps[0].hit == set(FAULT_SITES)

@@ -39,6 +39,9 @@ static void begin_call(enum fake_call call)
 	fakes.report.stopped = STOP_NOT;
 	fakes.report.failed = -1;
 	fakes.call = call;
+	fakes.call_number++;
+	fakes.added_ranges = 0;
+	fakes.in_added_range = false;
 	fakes.entry_counted = false;
 	fakes.compared = NULL;
 }
@@ -46,6 +49,7 @@ static void begin_call(enum fake_call call)
 /* later work is not that of an allocation or a free */
 static void end_call(void)
 {
+	fake_put_back();
 	fakes.call = CALL_OTHER;
 }
 
@@ -84,6 +88,7 @@ int64_t witness_setup(const struct witness_settings *settings)
 	fakes.first_area = (unsigned long)address(settings->first_area);
 	fakes.pointer_zero = (unsigned long)address(settings->pointer_zero);
 	fakes.fixed = settings->fixed;
+	fakes.keep_neighbours = settings->keep_neighbours;
 	fake_add_nodes((unsigned int)settings->nodes);
 	boot_pages = (int)settings->present_pages;
 	return set_up_first_chunk(settings, settings->block ?

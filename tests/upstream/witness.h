@@ -27,6 +27,7 @@ struct witness_settings {
 	int64_t first_area;	/* lowest address of a vm area */
 	int64_t pointer_zero;	/* address of per-CPU pointer 0 */
 	int64_t fixed;		/* not 0: fix defects "walk" and "map-null" */
+	int64_t keep_neighbours; /* not 0: fix defect "rollback" */
 };
 
 /* the place of a pointer */

@@ -25,13 +25,15 @@ from percpu_ffi._util.integers import integers
 from percpu_ffi.base import BaseAllocator
 from percpu_ffi.bench.percpu_c import compile_with
 from percpu_ffi.config import SERVICES, Config, FaultPlan
+from upstream.replay import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from percpu_ffi.config import FirstChunk
     from percpu_ffi.replay import Replay
     from percpu_ffi.state import Peaks
+    from percpu_ffi.trace import Trace
     from percpu_ffi.tracing.event import Record
 
 __all__ = ["KernelBug", "Undefined", "Witness", "WitnessFactory", "build"]
@@ -91,6 +93,7 @@ class _Settings(ctypes.Structure):
         for name in (
             *("cpus", "nodes", "page_size", "page_limit", "static_size", "unit_size"),
             *("free_size", "present_pages", "block", "first_area", "pointer_zero", "fixed"),
+            "keep_neighbours",
         )
     ]
 
@@ -191,14 +194,14 @@ class _Closed:
 class Witness(BaseAllocator):
     """The 2009 file, with the arguments and methods of ``percpu_ffi.Allocator``.
 
-    It has no memory, whatever ``memory`` is, and always has the quirk "rollback".  A WARN is
-    counted, but issues no Python warning.  It cannot have chunks of 2 GiB or more: defect
-    "int-sizes".
+    It has no memory, whatever ``memory`` is.  A WARN is counted, but issues no Python warning.
+    It cannot have chunks of 2 GiB or more: defect "int-sizes".
 
     Args:
         library: the path that :func:`build` returned.
-        fixed: fix the defects "walk" and "map-null" as the port does; else a call that
-            runs into them raises :class:`Undefined`.
+        fixed: fix the defects "walk" and "map-null" as the port does, and "rollback" too
+            without the quirk of that name; else a call that runs into the first two raises
+            :class:`Undefined`.
         settings: as for an Allocator.
 
     """
@@ -207,7 +210,6 @@ class Witness(BaseAllocator):
 
     def __init__(self, *args: Any, library: Path, fixed: bool = True, **settings: Any) -> None:
         self._path, self._fixed = library, fixed
-        settings["quirks"] = ("rollback",)
         super().__init__(*args, **settings)
 
     def _open(self, config: Config) -> None:
@@ -233,6 +235,7 @@ class Witness(BaseAllocator):
                 unit_size=unit,
                 free_size=free,
                 fixed=self._fixed,
+                keep_neighbours=self._fixed and "rollback" not in config.quirks,
             )
         except KernelBug:
             raise config.misfit() from None
@@ -394,8 +397,10 @@ class Witness(BaseAllocator):
         self.address(ptr, cpu)
         raise AssertionError("address() always raises")
 
-    def _replay(self, *_arguments: object) -> Replay:
-        raise NotImplementedError("use percpu_ffi.lockstep to replay on a witness")
+    def _replay(
+        self, trace: Trace, part_done: Callable[[int], object], stops: Iterable[int]
+    ) -> Replay:
+        return Run(self).replay(trace, part_done, stops)
 
     def _alloc_many(self, sizes: memoryview, align: int) -> array[int]:
         wanted = integers(sizes)

@@ -61,6 +61,8 @@ CONTROL = {"if", "for", "while", "switch"}
 NO_STATEMENT = CONTROL | {"else", "do", "case", "default", "goto", ";", "{", "}"}
 NO_CALL = CONTROL | {"return", "sizeof", "offsetof", "container_of", "list_entry", "memcmp"}
 OPEN, CLOSE = "([{", ")]}"
+MOVED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
+OPERAND_ENDS = {")", "&&", "||", "?", ":", ";", ","}
 
 
 @dataclass(frozen=True)
@@ -184,9 +186,15 @@ def token_mutants(tokens: list[Token], i: int) -> Iterator[Replacement]:
     if before == "[" and tokens[max(i - 4, 0)].text == "sizeof":
         return  # the size of any item
     news: Iterable[str] = SWAPS.get(text) or (BINARY if is_operand else UNARY).get(text, ())
+    if text in MOVED and is_extreme(tokens, i):
+        news = [new for new in news if new != MOVED[text]]
     if text.isdigit():
         number = int(text)
-        news = [str(new) for new in dict.fromkeys((number + 1, number - 1, 0)) if new != number]
+        others = dict.fromkeys((number + 1, number - 1, 0))
+        if before in MOVED and tokens[i + 1].text in OPERAND_ENDS:
+            # the same as the comparison moved by one
+            others.pop(number + 1 if before in {"<", ">="} else number - 1, None)
+        news = [str(new) for new in others if new != number]
     elif text.startswith("0x"):
         news = [hex(int(text, 16) + 1)]
     elif text[0] == '"' and len(text) > 2:
@@ -197,6 +205,25 @@ def token_mutants(tokens: list[Token], i: int) -> Iterator[Replacement]:
         news = {enumerators()[text]} - {text}
     for new in news:
         yield token.start, token.end, new
+
+
+def is_extreme(tokens: list[Token], i: int) -> bool:
+    """Return whether a comparison is that of a maximum or minimum: equal values are no case.
+
+    These are `if (a > b) b = a;` and `a > b ? a : b`.
+    """
+    first, last = i, i + 1
+    while tokens[first - 1].text not in {"(", "=", "return", ",", "{", "}", ";"}:
+        first -= 1
+    while tokens[last].text not in {")", "?", "&&", "||", ";"}:
+        last = closing(tokens, last) + 1 if tokens[last].text in OPEN else last + 1
+    left, right = ([t.text for t in part] for part in (tokens[first:i], tokens[i + 1 : last]))
+    is_choice = tokens[last].text == "?"
+    while tokens[last].text in {")", "?", "{"}:
+        last += 1
+    after = [t.text for t in tokens[last : last + len(left) + len(right) + 1]]
+    middle = ":" if is_choice else "="
+    return after in ([*left, middle, *right], [*right, middle, *left])
 
 
 def condition_mutants(text: str, tokens: list[Token], i: int) -> Iterator[Replacement]:

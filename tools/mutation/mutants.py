@@ -53,6 +53,7 @@ HIDDEN = (
     | m.If(test=m.Name("TYPE_CHECKING"))
     | m.Assign(targets=[m.AssignTarget(target=m.Name(value=m.MatchRegex("__.*__")))])
     | m.Assign(value=m.Call(func=m.Name("TypeVar")))
+    | m.Arg(keyword=m.Name("strict"))
 )
 
 
@@ -146,7 +147,7 @@ def _arguments(node: cst.Call) -> Iterator[Replacement]:
     places = [arg for arg in node.args if not arg.keyword]
     for new in mutators.operator_arg_removal(node):
         [touched] = (arg for arg in node.args if arg not in new.args)
-        if _is_prose(touched.value) or m.matches(touched, m.Arg(keyword=m.Name("strict"))):
+        if _is_prose(touched.value) or m.matches(touched, HIDDEN):
             continue
         if m.matches(node.func, m.Name("cast")) and touched is node.args[0]:
             continue

@@ -4,6 +4,7 @@
 // show         draws the moment of the slider
 // switch_axis  puts the charts on the chosen axis
 // painted      model, property, key of its colour
+// charts       those that a drag zooms
 const slider = document.getElementById("moment"), pins = document.getElementById("pins")
 const update = () => show.execute(slider, {})
 

@@ -16,7 +16,7 @@ static inline void flush_cache_vunmap(unsigned long start, unsigned long end)
 {
 	(void)start;
 	(void)end;
-	fake_count(FAKE_FLUSH_CACHE_VUNMAP);
+	fake_count_unmapping(FAKE_FLUSH_CACHE_VUNMAP);
 }
 
 #endif

@@ -10,7 +10,7 @@ static inline void flush_tlb_kernel_range(unsigned long start,
 {
 	(void)start;
 	(void)end;
-	fake_count(FAKE_FLUSH_TLB);
+	fake_count_unmapping(FAKE_FLUSH_TLB);
 }
 
 #endif

@@ -11,7 +11,10 @@ typedef unsigned int gfp_t;
 #define __GFP_COLD	0u
 
 struct page {
-	int node;	/* NUMA node */
+	int node;		/* NUMA node */
+	unsigned long call;	/* the call that allocated it, 0: the set-up */
+	struct page **place;	/* its place in a chunk, once it is mapped */
+	struct page *next_kept;	/* in fakes.kept */
 };
 
 struct page *alloc_pages_node(int node, gfp_t flags, unsigned int order);
