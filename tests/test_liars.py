@@ -21,7 +21,7 @@ from upstream import check
 
 from percpu_ffi import Allocator, Model, State, Trace, WorkByCall
 from percpu_ffi.config import SERVICES
-from percpu_ffi.lockstep import ASPECTS, Totals, lockstep
+from percpu_ffi.lockstep import ASPECTS, Campaign, Totals, lockstep, shorten
 from percpu_ffi.lockstep import campaign as campaign_module
 from percpu_ffi.lockstep import difference as difference_module
 from percpu_ffi.lockstep import driver as driver_module
@@ -33,7 +33,7 @@ from percpu_ffi.lockstep.reach import CLASSES, Reach
 from percpu_ffi.state import ChunkState
 from percpu_ffi.work import Work
 
-RECORDINGS = check.recordings  # replaced in the tests below
+RECORDINGS, RUN = check.recordings, check.run  # replaced in the tests below
 
 LIES = {lie.name: lie for lie in liars.lies()}
 
@@ -298,6 +298,25 @@ def test_recordings_are_compared(tmp_path: Path) -> None:
         bad = RECORDINGS(parties, tmp_path)
         assert bad.difference
         assert bad.difference.aspect == "counters"
+
+
+def test_difference_of_a_campaign_is_shortened_and_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(check, "shorten", shorten)
+    parties: dict[str, Any] = {"witness": Late, "port": Allocator, "model": Model}
+    totals = RUN(Campaign(parties, 1, length=200, setup=TINY), tmp_path / "progress")
+    assert totals.difference
+    saved = Trace.load(tmp_path / "difference.trace")
+    short = lockstep(parties, saved)
+    assert short
+    assert len(saved) <= len(totals.difference.trace)
+    out = capsys.readouterr().out
+    assert "the counters of witness differ after" in str(short)
+    assert str(short).splitlines()[0] in out
+    assert "\nsaved as difference.trace" in out
+    assert (tmp_path / "progress" / "3-parties.json").exists()
 
 
 def test_check_upstream_drives_witness_port_and_model(
