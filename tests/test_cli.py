@@ -135,6 +135,34 @@ def test_one_of_anything_is_singular(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert re.findall(r"(?<![\d.,-])1 \w+s\b", printed) == []
 
 
+@pytest.mark.parametrize(
+    ("own", "given", "expected"),
+    [
+        (None, "{}", {"memory": "none", "cpus": 2}),  # of the recording
+        (None, '{"cpus": 3}', {"memory": "none", "cpus": 3}),
+        ({"cpus": 5, "page_size": 64}, "{}", {"memory": "none", "cpus": 5, "page_size": 64}),
+        ({"cpus": 5}, '{"cpus": 3, "memory": "mapped"}', {"memory": "mapped", "cpus": 3}),
+    ],
+)
+def test_check_takes_set_up_from_recording_trace_and_command_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own: dict[str, int] | None,
+    given: str,
+    expected: dict[str, object],
+) -> None:
+    path, seen = NETNS, []
+    if own:
+        path = str(tmp_path / "t")
+        Trace.from_ops([("alloc", 1, 8, 8)], own).save(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "percpu_ffi.cli.check.lockstep", lambda _makers, trace, **_: seen.append(trace.setup)
+    )
+    assert main(["check", path, "--setup", given]) == 0
+    assert seen == [expected]
+
+
 def test_rare_reasons_are_added_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Trace.from_ops([("alloc", i, 8, 3 + 2 * i) for i in range(9)]).save(tmp_path / "t")
     assert replay(str(tmp_path / "t")) == 0
