@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 from conftest import NETNS, SAMPLES
 
-from percpu_ffi import Model, PercpuMemoryError, Trace, drawing
+from percpu_ffi import ConfigError, Model, PercpuMemoryError, Trace, drawing
 from percpu_ffi.cli import COMMANDS, main
 from percpu_ffi.cli.arguments import size
+from percpu_ffi.lockstep import Mix
 from percpu_ffi.reports.recording import recording_summary
 from percpu_ffi.state import ChunkState
 
@@ -135,6 +136,36 @@ def test_one_of_anything_is_singular(tmp_path: Path, capsys: pytest.CaptureFixtu
         printed += str(caught.value) + str(recording_summary("t", trace.stats, 1))
     assert "1 byte" in printed
     assert re.findall(r"(?<![\d.,-])1 \w+s\b", printed) == []
+
+
+def test_check_passes_its_options_to_the_campaign(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: dict[str, object] = {}
+
+    def campaign(makers: dict[str, object], **given: object) -> None:
+        seen.update(given, makers=list(makers))
+        raise ConfigError("enough")
+
+    monkeypatch.setattr("percpu_ffi.cli.check.Campaign", campaign)
+    command = (
+        "check --random --only model port --compare pointers work --operations 11 --seed 12 "
+        "--calls many "
+        '--length 13 --faults 0.25 --sizes 8 16 --aligns 4 --plan map={"nth":3} --setup {"cpus":2}'
+    )
+    assert main(command.split()) == 2
+    assert "enough" in capsys.readouterr().err
+    assert seen == {
+        "makers": ["model", "port"],
+        "operations": 11,
+        "seed": 12,
+        "length": 13,
+        "faults": 0.25,
+        "setup": {"cpus": 2},
+        "compare": ("pointers", "work"),
+        "calls": ("many",),
+        "mix": Mix([8, 16], [4], [("map", {"nth": 3})]),
+    }
 
 
 def test_sizes_have_suffixes() -> None:

@@ -248,7 +248,7 @@ class TestChoiceOfGeometries:
         ]
 
     def test_single_geometries(self, capsys: pytest.CaptureFixture[str]) -> None:
-        one, another = "first-chunk=embed,unit_size=128K", "cpus=4096"
+        one, another = "first-chunk=embed, unit_size=128K", "cpus=4096"
         args = ["--geometry", one, "--geometry", another]
         assert self.geometries(capsys, NETNS, *args) == [("embed", 131072, 2), ("4k", 65536, 4096)]
 
@@ -263,6 +263,15 @@ class TestChoiceOfGeometries:
         for row, unit_size in zip(rows_of(capsys), (1024, 2048), strict=True):
             named = {name: row[name] for name in ("static_size", "page_size", "unit_size", "cpus")}
             assert named == {"static_size": 64, "page_size": 64, "unit_size": unit_size, "cpus": 2}
+
+    def test_as_many_as_allowed(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("percpu_ffi.cli.compare.MOST_GEOMETRIES", 4)
+        trace = saved(tmp_path)
+        assert len(self.geometries(capsys, trace, "--cpus", "1,2", "--unit-size", "1K,2K")) == 4
+        assert run(trace, "--cpus", "1,2,3,4,5") == 2
+        assert run(trace, "--cpus", "1,2,3,4", "--geometry", "cpus=5") == 2
 
     def test_too_many(self, capsys: pytest.CaptureFixture[str]) -> None:
         many = ",".join(["1"] * 40)
