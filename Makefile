@@ -19,8 +19,13 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 	-Wwrite-strings -Wundef
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
+# a worker takes over tests from slower ones; each needs a few seconds to start
+ON_ALL_CPUS := -n auto --maxprocesses 8 --dist worksteal --durations 5
+PYTEST := $(BIN)/python -m pytest $(ON_ALL_CPUS)
+
 .PHONY: run help test check-quick check-c check-c-quick check-python check-upstream liars \
-	bench pictures lint strict layers coverage mutate dist clean have-compiler have-python FORCE
+	bench pictures lint strict layers coverage mutate mutate-python \
+	dist clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
 ## build, then replay a kernel's recording; TRACE=FILE for your own
@@ -33,8 +38,14 @@ help:
 		/^[a-z-]+:/ && text { sub(/:.*/, ""); printf "%-24s%s\n", $$0, text; text = "" }' \
 		$(MAKEFILE_LIST)
 
-## all tests, C and Python
-test: check-c check-lib check-amalgamation check-fuzz check-instructions check-python
+## all tests, C and Python, on all CPUs
+test: have-compiler
+	@$(PARALLEL) check-c check-lib check-amalgamation check-fuzz check-instructions $(VENV)/.test
+	@$(MAKE) --no-print-directory check-python
+
+# make, on all CPUs unless the user decided with -j
+PARALLEL = $(MAKE) --no-print-directory --output-sync=target \
+	$(if $(filter -j%,$(MAKEFLAGS)),,-j$$(nproc))
 
 # C programs and test files that take seconds each
 LONG_C := counter threads
@@ -44,18 +55,18 @@ LONG := bench_command cli figures geometries liars lockstep make memory notebook
 ## a part of test, in under 30 s once it is built: the C tests without threads, and
 ## the fast files of the Python tests; no library checks, fuzzers or instruction counts
 check-quick: check-c-quick $(VENV)/.test
-	$(BIN)/python -m pytest -q -r fE $(LONG:%=--ignore=tests/test_%.py)
+	$(PYTEST) -q -r fE $(LONG:%=--ignore=tests/test_%.py)
 
 ## all tests in Python
 check-python: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 ## port and model against PERCPU_C=path/to/the/2009/percpu.c; OPERATIONS=10000000
 ## for the long campaign, which RESUME=FOLDER lets you interrupt
 check-upstream: $(VENV)/.test
 	@test -n '$(PERCPU_C)' || { echo 'name the file: make check-upstream' \
 		'PERCPU_C=path/to/mm/percpu.c' >&2; exit 1; }
-	PERCPU_C='$(PERCPU_C)' $(BIN)/python -m pytest -q tests/upstream
+	PERCPU_C='$(PERCPU_C)' $(PYTEST) -q tests/upstream
 	$(BIN)/python tests/upstream/check.py '$(PERCPU_C)' --operations $(OPERATIONS) \
 		$(if $(RESUME),--resume $(RESUME))
 
@@ -105,8 +116,13 @@ $(VENV)/.made: FORCE
 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-$(VENV)/.cli $(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.made $(CSRC) $(HEADERS) $(PACKAGING)
-	$(PIP_INSTALL) --editable '.[$*]'
+$(VENV)/.cli: $(VENV)/.made $(CSRC) $(HEADERS) $(PACKAGING)
+	$(PIP_INSTALL) --editable '.[cli]'
+	touch $@
+
+# what the installed package lacks for an extra; it is not built again
+$(VENV)/.test $(VENV)/.lint $(VENV)/.mutation: $(VENV)/.%: $(VENV)/.cli
+	$(PIP_INSTALL) 'percpu_ffi[$*]'
 	touch $@
 
 $(VENV)/.dist: $(VENV)/.made
@@ -138,13 +154,17 @@ $(BUILD)/sanitized.a: $(CSRC:%.c=$(BUILD)/sanitized/%.o)
 
 # calls to the host that tests/c/host_faults.h replaces
 HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise
-%/test_host: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
+%/test_host %/test_host_calls: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
 %/test_this_cpu: WRAP := -Wl,--wrap=sched_getcpu
+
+# the compiler is fastest without; percpu_counter.h has assembly between optimised code
+OPTIMISED := -O0
+%/test_counter: OPTIMISED := -O1
 
 $(C_TESTS): $(BUILD)/tests/%: tests/c/%.c $(TEST_HEADERS) $(BUILD)/sanitized.a
 	@mkdir -p $(@D)
 	@echo '  CC $<'
-	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -g $(SANITIZE) -pthread -I csrc \
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror $(OPTIMISED) -g $(SANITIZE) -pthread -I csrc \
 		$< $(BUILD)/sanitized.a $(WRAP) -o $@
 
 ## the C tests, under sanitizers
@@ -158,6 +178,7 @@ include tests/fuzz/fuzz.mk
 include csrc/lib.mk
 include tests/sanitize.mk
 include tests/instructions/instructions.mk
+include tests/upstream/billion/billion.mk
 
 # --- what the C tests detect: branches that they take, mutants that they kill
 
@@ -176,9 +197,16 @@ coverage: $(COVERING) | have-python
 	@for test in $^; do $$test >/dev/null || exit 1; done
 	@$(PYTHON) tools/coverage.py $(COVERED) $(COVERING_O)
 
-## changes of csrc/ that no C test notices; MUTATE="--file csrc/chunk.c" for a part
+## changes of csrc/ that no C test notices; SAMPLE=1500 SEED=7 for some of them,
+## MUTATE="--file csrc/chunk.c" for a file
 mutate: | have-python have-compiler
-	@$(PYTHON) tools/mutate.py $(MUTATE)
+	@PYTHONPATH=tools $(PYTHON) -m mutate $(MUTATE) \
+		$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
+
+## changes of percpu_ffi/ that no Python test notices: SAMPLE=600 of them, another sample
+## with SEED=7; MUTATE="percpu_ffi/model" for a part, MUTATE=--all for all
+mutate-python: $(VENV)/.mutation
+	@$(BIN)/python tools/mutate_python.py $(SEED:%=--seed %) $(SAMPLE:%=--sample %) $(MUTATE)
 
 # --- packages
 

@@ -23,8 +23,6 @@ int pcpu_find_locked(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found)
 	int64_t offset;
 	int index;
 
-	if (ptr <= 0)
-		return -PCPU_E_WILD;
 	chunk = pcpu_chunk_addr_search(pcpu, (uint64_t)ptr, &found->tree_steps);
 	if (!chunk)
 		return -PCPU_E_WILD;
@@ -49,7 +47,7 @@ int pcpu_find_locked(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found)
 	return 0;
 }
 
-/* --- pins: a tree, by pointer */
+/* --- pins: a tree, by pointer and then by the pin's own address */
 
 _Static_assert(sizeof(struct rb_node) <= sizeof(((struct pcpu_pin *)0)->place),
 	       "a tree node fits in the place that a pin has for it");
@@ -64,19 +62,38 @@ static struct pcpu_pin *rb_to_pin(struct rb_node *node)
 	return container_of(node, struct pcpu_pin, place);
 }
 
+/* an area may have several pins: no two are equal */
+static bool pin_is_before(const struct pcpu_pin *pin,
+			  const struct pcpu_pin *other)
+{
+	if (pin->ptr != other->ptr)
+		return pin->ptr < other->ptr;
+	return (uintptr_t)pin < (uintptr_t)other;
+}
+
 static void insert_pin(struct pcpu *pcpu, struct pcpu_pin *pin)
 {
 	struct rb_node **link = &pcpu->pins.node;
 	struct rb_node *parent = NULL;
 
-	/* an area may have several pins: equal ones go to the right */
 	while (*link) {
 		parent = *link;
-		link = pin->ptr < rb_to_pin(parent)->ptr ? &parent->left :
-							   &parent->right;
+		link = pin_is_before(pin, rb_to_pin(parent)) ? &parent->left :
+							       &parent->right;
 	}
 	fake_rb_insert(&pcpu->pins, pin_to_rb(pin), parent, link);
 	pcpu->nr_pins++;
+}
+
+/* whether a pin is in the tree: a copy of one is not; no link of it is read */
+static bool has_pin(const struct pcpu *pcpu, const struct pcpu_pin *pin)
+{
+	struct rb_node *node = pcpu->pins.node;
+
+	while (node && rb_to_pin(node) != pin)
+		node = pin_is_before(pin, rb_to_pin(node)) ? node->left :
+							     node->right;
+	return node;
 }
 
 static bool is_pinned(const struct pcpu *pcpu, int64_t ptr)
@@ -187,39 +204,41 @@ int64_t pcpu_address(struct pcpu *pcpu, int64_t ptr, int64_t cpu)
 
 int pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, struct pcpu_pin *pin)
 {
-	int64_t address;
+	int64_t address, size = 0;
 	int err = pin ? pcpu_lock(pcpu) : -PCPU_E_NULL;
 
 	if (err)
 		return err;
-	address = address_locked(pcpu, ptr, cpu, &pin->size);
-	if (address < 0) {
-		err = (int)address;
-	} else if (pcpu->quirks & PCPU_QUIRK_ROLLBACK) {
-		/* a failed populate may free the pages of a pinned area */
-		err = -PCPU_E_ROLLBACK;
-	} else {
+	address = pin->pcpu ? -PCPU_E_IN_USE :
+			      address_locked(pcpu, ptr, cpu, &size);
+	/* a failed populate may free the pages of a pinned area */
+	if (address >= 0 && pcpu->quirks & PCPU_QUIRK_ROLLBACK)
+		address = -PCPU_E_ROLLBACK;
+	if (address >= 0) {
 		pin->address = address;
+		pin->size = size;
 		pin->ptr = ptr;
 		pin->pcpu = pcpu;
 		insert_pin(pcpu, pin);
 	}
 	pcpu_unlock(pcpu);
-	return err;
+	return address < 0 ? (int)address : 0;
 }
 
 void pcpu_unpin(struct pcpu_pin *pin)
 {
 	struct pcpu *pcpu = pin ? pin->pcpu : NULL;
-	void (*last_unpin)(struct pcpu *pcpu);
+	void (*last_unpin)(struct pcpu *pcpu) = NULL;
 
 	/* while a pin is left the allocator cannot be closed */
 	if (!pcpu || pcpu_lock(pcpu))
 		return;
-	pin->pcpu = NULL;
-	fake_rb_erase(&pcpu->pins, pin_to_rb(pin));
-	pcpu->nr_pins--;
-	last_unpin = pcpu->nr_pins ? NULL : pcpu->last_unpin;
+	if (has_pin(pcpu, pin)) {
+		pin->pcpu = NULL;
+		fake_rb_erase(&pcpu->pins, pin_to_rb(pin));
+		if (!--pcpu->nr_pins)
+			last_unpin = pcpu->last_unpin;
+	}
 	pcpu_unlock(pcpu);
 	if (last_unpin)
 		last_unpin(pcpu);

@@ -32,7 +32,7 @@ static int64_t nth(const void *array, int width, size_t i)
 static int batch_start(struct pcpu *pcpu, bool has_arrays, int width,
 		       size_t *at)
 {
-	int64_t bytes = width < 0 ? -(int64_t)width : width;
+	long long bytes = llabs(width);
 
 	if (!at || !has_arrays)
 		return -PCPU_E_NULL;
@@ -63,7 +63,6 @@ int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
 			*at = i;
 			while (i--)
 				pcpu_free_locked(pcpu, ptrs[i]);
-			break;
 		}
 	}
 	pcpu_unlock(pcpu);

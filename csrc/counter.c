@@ -35,7 +35,6 @@
 #include "percpu.h"
 
 #include <stdbool.h>
-#include <string.h>
 
 #include "kernel/kernel.h"
 #include "rseq/rseq.h"
@@ -105,7 +104,7 @@ int pcpu_counter_init(struct pcpu_counter *counter, struct pcpu *pcpu,
 
 	if (!counter)
 		return -PCPU_E_NULL;
-	memset(counter, 0, sizeof(*counter));
+	counter->pin.pcpu = NULL;
 	err = pin_static(pcpu, &held, &info);
 	if (err)	/* before anything is allocated */
 		return err;

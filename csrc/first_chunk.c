@@ -38,8 +38,7 @@ int pcpu_first_chunk_plan(const struct pcpu_config *config,
 
 	/* keeps the sums below in range; other checks come later */
 	if (config->static_size < 0 || config->static_size > MAX_UNIT_SIZE ||
-	    config->unit_size < 0 || config->unit_size > MAX_UNIT_SIZE ||
-	    config->free_size < 0 || config->free_size > MAX_UNIT_SIZE)
+	    config->unit_size < 0 || config->free_size > MAX_UNIT_SIZE)
 		return -PCPU_E_CONFIG;
 
 	setup->static_size = config->static_size;
@@ -58,9 +57,6 @@ int pcpu_first_chunk_plan(const struct pcpu_config *config,
 		if (!setup->unit_size)
 			setup->unit_size = pages > geo->min_unit_size ?
 					   pages : geo->min_unit_size;
-		if (!setup->free_size)
-			setup->free_size = setup->unit_size -
-					   setup->static_size;
 		setup->present = setup->unit_size;
 		return 0;
 	case PCPU_FIRST_REMAP:
@@ -124,7 +120,7 @@ static int provide_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 {
 	int pages = pcpu_pfn_up(&pcpu->geo, setup->present);
 	uint64_t size = (uint64_t)pages << pcpu->geo.page_shift;
-	int i, cpu;
+	int i, cpu, err;
 
 	for (i = 0; i < pages; i++) {
 		int got = fake_alloc_boot_pages(&pcpu->kernel, pcpu->geo.cpus);
@@ -141,8 +137,9 @@ static int provide_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
 		uint64_t addr = pcpu_chunk_addr(pcpu, chunk, cpu, 0);
 
-		if (!fake_map_boot(&pcpu->kernel, addr, size, cpu))
-			return -(PCPU_E_NOMEM + PCPU_MAP);
+		err = fake_map_boot(&pcpu->kernel, addr, size, cpu);
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -152,8 +149,8 @@ static int provide_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
  * @pcpu: geometry and kernel are set up
  * @setup: the arguments
  *
- * Return: 0, -PCPU_E_HOST, -(PCPU_E_NOMEM + PCPU_MAP), or with hooks
- * -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE).
+ * Return: 0, -PCPU_E_HOST, -(PCPU_E_NOMEM + PCPU_MAP), -PCPU_E_MAPPINGS, or with
+ * hooks -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE).
  */
 int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 {
@@ -182,9 +179,7 @@ int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 	if (setup->has_block) {
 		/* below the areas, see kernel.h */
 		chunk->vm->addr = pcpu->kernel.vmalloc.base;
-		chunk->vm->size = (uint64_t)geo->chunk_size;
 		chunk->immutable = true;
-		list_init(&chunk->vm->list);
 	} else {
 		fake_vm_area_register_early(&pcpu->kernel.vmalloc, chunk->vm,
 					    (uint64_t)geo->chunk_size);

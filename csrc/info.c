@@ -191,11 +191,9 @@ struct pcpu_snapshot *pcpu_snapshot_take(struct pcpu *pcpu, int *error)
 void pcpu_snapshot_free(struct pcpu_snapshot *snapshot)
 {
 	struct block *block;
-	struct host host;
 
 	if (!snapshot)
 		return;
 	block = container_of(snapshot, struct block, head);
-	host = block->host;
-	host_free(&host, block);
+	host_free(&block->host, block);
 }

@@ -14,7 +14,8 @@ SONAME := libpercpu.so.$(basename $(VERSION))
 SHARED := libpercpu.so.$(VERSION)
 
 AMALGAMATION := $(BUILD)/amalgamation
-LIB_TESTS := $(filter-out %/test_measure,$(C_TESTS))
+# these call functions that are static in percpu.c, or not in it
+LIB_TESTS := $(filter-out %/test_measure %/test_reader %/test_host_calls,$(C_TESTS))
 
 .PHONY: lib amalgamation install uninstall check-lib check-amalgamation check-embedding $(BUILD)/percpu.pc
 
@@ -97,23 +98,17 @@ check-embedding: lib
 # A test that replaces calls to the host is linked instead: within a unit, the
 # compiler assumes what malloc() does.
 
-WITH_CC := $(LIB_TESTS:$(BUILD)/tests/%=$(BUILD)/amalgamated/cc/%)
-WITH_CLANG := $(if $(shell command -v $(CLANG) 2>/dev/null), \
-	$(LIB_TESTS:$(BUILD)/tests/%=$(BUILD)/amalgamated/clang/%))
+# check-c uses CC, so this is with another compiler if there is one.
 
-## the C tests on percpu.c, as one unit with each, with cc and clang
-check-amalgamation: $(WITH_CC) $(WITH_CLANG)
+AMALGAMATED := $(LIB_TESTS:$(BUILD)/tests/%=$(BUILD)/amalgamated/%)
+AMALGAMATED_CC := $(if $(shell command -v $(CLANG)),$(CLANG),$(CC))
+
+## the C tests on percpu.c, as one unit with each, with clang if it is installed
+check-amalgamation: $(AMALGAMATED)
 	$(call run_each,$^)
 
-define compile_with_percpu_c
+$(AMALGAMATED): $(BUILD)/amalgamated/%: tests/c/%.c $(TEST_HEADERS) $(BUILD)/percpu.o
 	@mkdir -p $(@D)
-	@echo '  $(1) $< (amalgamation)'
-	$(Q)$(1) -std=c11 -Wall -Wextra -Werror -O0 -pthread -I csrc \
+	@echo '  CC $< (amalgamation)'
+	$(Q)$(AMALGAMATED_CC) -std=c11 -Wall -Wextra -Werror -O0 -pthread -I csrc \
 		$(if $(WRAP),$(WRAP) $(BUILD)/percpu.o,-include $(AMALGAMATION)/percpu.c) $< -o $@
-endef
-
-$(WITH_CC) $(WITH_CLANG): $(wildcard tests/c/*.h) $(BUILD)/percpu.o
-$(WITH_CC): $(BUILD)/amalgamated/cc/%: tests/c/%.c
-	$(call compile_with_percpu_c,$(CC))
-$(WITH_CLANG): $(BUILD)/amalgamated/clang/%: tests/c/%.c
-	$(call compile_with_percpu_c,$(CLANG))

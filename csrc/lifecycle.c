@@ -123,9 +123,11 @@ static int build(struct pcpu *pcpu, const struct pcpu_config *config)
 		return -PCPU_E_CONFIG;
 	if (!fake_pages_init(kernel, geo->cpus,
 			     config->nodes ? config->nodes : 1,
-			     config->page_limit) ||
-	    !fake_vmalloc_init(kernel, &space))
+			     config->page_limit))
 		return -PCPU_E_HOST;
+	err = fake_vmalloc_init(kernel, &space);
+	if (err)
+		return err;
 
 	err = pcpu_setup_first_chunk(pcpu, &setup);
 	if (!err)
@@ -286,8 +288,10 @@ static void close_locked(struct pcpu *pcpu)
 	pcpu_unlock(pcpu);
 	if (!leaks.areas)
 		return;
-	snprintf(text, sizeof(text), "closed with %" PRId64 " areas of %" PRId64
-		 " bytes still allocated", leaks.areas, leaks.bytes);
+	snprintf(text, sizeof(text), "closed with %" PRId64 " area%s of %" PRId64
+		 " byte%s still allocated", leaks.areas,
+		 leaks.areas == 1 ? "" : "s", leaks.bytes,
+		 leaks.bytes == 1 ? "" : "s");
 	fake_log_text(&pcpu->kernel.log, PCPU_LOG_LEAK, text);
 }
 
@@ -308,12 +312,10 @@ int pcpu_close(struct pcpu *pcpu)
 /* close and free; called by pcpu_destroy() or after the last unpin */
 static void destroy_now(struct pcpu *pcpu)
 {
-	struct host host = pcpu->kernel.host;
-
 	if (!pcpu_lock(pcpu))
 		close_locked(pcpu);
 	pcpu_lock_exit(&pcpu->lock);
-	host_free(&host, pcpu);
+	host_free(&pcpu->kernel.host, pcpu);
 }
 
 void pcpu_destroy(struct pcpu *pcpu)
@@ -322,7 +324,8 @@ void pcpu_destroy(struct pcpu *pcpu)
 
 	if (!pcpu || !pcpu_lock_take(&pcpu->lock))
 		return;
-	wait = pcpu->nr_pins > 0;
+	/* the log function may call this again, from within destroy_now() */
+	wait = pcpu->nr_pins > 0 || pcpu->last_unpin;
 	pcpu->last_unpin = destroy_now;
 	pcpu_lock_drop(&pcpu->lock);
 	if (!wait)

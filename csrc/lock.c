@@ -76,19 +76,24 @@ void pcpu_lock_init(struct pcpu_lock *lock)
 	pthread_mutex_unlock(&all_mutex);
 }
 
+/*
+ * End a lock.  From then on it counts as held: the hook that frees its memory
+ * is refused like any other.  So the mutex is not destroyed, which would free
+ * nothing on Linux.
+ */
 void pcpu_lock_exit(struct pcpu_lock *lock)
 {
 	pthread_mutex_lock(&all_mutex);
 	list_del(&lock->list);
 	pthread_mutex_unlock(&all_mutex);
-	pthread_mutex_destroy(&lock->mutex);
+	lock->held = PCPU_HELD_ALONE;
 }
 
 /**
  * pcpu_lock_wait - take a lock when there may be other threads
  *
  * Return: false when this thread holds it, or a thread that was the only one
- * when it took it.
+ * when it took it, or when it has ended.
  */
 bool pcpu_lock_wait(struct pcpu_lock *lock)
 {

@@ -94,7 +94,9 @@ enum pcpu_service {
  * enum pcpu_error - why a call was refused or failed (returned negated)
  *
  * PCPU_E_NOMEM + service means that this service failed, for example
- * PCPU_E_NOMEM + PCPU_ALLOC_PAGE: no page frame was left.
+ * PCPU_E_NOMEM + PCPU_ALLOC_PAGE: no page frame was left.  PCPU_E_MAPPINGS
+ * takes the place of PCPU_E_NOMEM + PCPU_MAP, and of PCPU_E_HOST in
+ * pcpu_create(), if the host has memory but the process has too many mappings.
  */
 enum pcpu_error {
 	PCPU_E_SIZE = 1,	/* size is 0, negative or above 16 pages */
@@ -117,7 +119,9 @@ enum pcpu_error {
 	PCPU_E_NULL,		/* a required pointer is NULL */
 	PCPU_E_BUSY,		/* called by a hook or signal handler inside a call */
 	PCPU_E_HOOKS,		/* some hooks of a group are missing */
-	PCPU_E_NOMEM = 32	/* + enum pcpu_service */
+	PCPU_E_IN_USE,		/* the struct pcpu_pin is in use already */
+	PCPU_E_NOMEM = 32,	/* + enum pcpu_service */
+	PCPU_E_MAPPINGS = PCPU_E_NOMEM + PCPU_NR_SERVICES /* vm.max_map_count */
 };
 
 /* how the first chunk is set up; see pcpu_create() */
@@ -152,8 +156,8 @@ enum pcpu_log {
 struct pcpu_config {
 	/* these three have the same place in every version */
 	uint64_t version;		/* PCPU_VERSION */
-	/* receives texts, valid during the call; NULL: stderr, except for
-	   PCPU_LOG_LEAK */
+	/* receives texts, valid during the call, and may call the allocator;
+	   NULL: stderr, except for PCPU_LOG_LEAK */
 	void (*log)(void *arg, int about, const char *text);
 	void *arg;			/* first argument of log and hooks */
 
@@ -195,7 +199,8 @@ struct pcpu_config {
  * the host for address space; plus the static area's pages.
  * Return: the allocator, or NULL with @error one of -PCPU_E_NULL,
  * -PCPU_E_VERSION, -PCPU_E_HOOKS, -PCPU_E_CONFIG, -PCPU_E_HOST,
- * -(PCPU_E_NOMEM + PCPU_MAP), or with hooks -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE).
+ * -PCPU_E_MAPPINGS, -(PCPU_E_NOMEM + PCPU_MAP), or with hooks
+ * -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE).
  */
 struct pcpu *pcpu_create(const struct pcpu_config *config, int *error);
 
@@ -217,8 +222,8 @@ int pcpu_close(struct pcpu *pcpu);
  * While pins are left, nothing changes; pcpu_unpin() must be called for each,
  * and the last call destroys.  So the owner of a pin need not know the owner of
  * the allocator.  Threads: no other one may be inside, or enter later, except
- * with pcpu_unpin().  In a hook of the same allocator it does nothing.  Cost:
- * as pcpu_close().
+ * with pcpu_unpin().  Called again by the log function, or by a hook of the same
+ * allocator, it does nothing.  Cost: as pcpu_close().
  */
 void pcpu_destroy(struct pcpu *pcpu);
 
@@ -231,7 +236,8 @@ void pcpu_destroy(struct pcpu *pcpu);
  * Cost: a search among the free ranges of the fullest chunks that may hold it,
  * and clearing @size bytes for each CPU; rarely mapping a page, or a new chunk.
  * Return: the per-CPU pointer, or -PCPU_E_SIZE, -PCPU_E_ALIGN,
- * -PCPU_E_CLOSED, or -(PCPU_E_NOMEM + the service that failed).
+ * -PCPU_E_CLOSED, -PCPU_E_MAPPINGS, or -(PCPU_E_NOMEM + the service that
+ * failed).
  */
 int64_t pcpu_alloc(struct pcpu *pcpu, int64_t size, int64_t align);
 
@@ -294,11 +300,13 @@ struct pcpu_pin {
  * @pcpu: the allocator
  * @ptr: a live area's pointer, or that of the static area
  * @cpu: 0 to cpus - 1
- * @pin: set to the copy; must not move until pcpu_unpin()
+ * @pin: set to the copy; must not move or change until pcpu_unpin()
  *
  * While an area has a pin, freeing it and closing the allocator return
  * -PCPU_E_PINNED.  Cost: as pcpu_locate(), plus the logarithm of the pins.
- * Return: 0, the errors of pcpu_address(), or -PCPU_E_ROLLBACK.
+ * Return: 0, the errors of pcpu_address(), -PCPU_E_ROLLBACK, or -PCPU_E_IN_USE:
+ * @pin pins an area already, or was not zeroed before its first use.  After an
+ * error @pin is as it was.
  */
 int pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, struct pcpu_pin *pin);
 
@@ -306,8 +314,9 @@ int pcpu_pin(struct pcpu *pcpu, int64_t ptr, int64_t cpu, struct pcpu_pin *pin);
  * pcpu_unpin - remove a pin
  * @pin: from pcpu_pin(), or one that pins nothing, or NULL
  *
- * In a hook of the same allocator it does nothing.  Cost: the logarithm of the
- * pins; the last one may destroy the allocator.
+ * It does nothing if @pin pins nothing, is a copy of a pin, or if a hook of the
+ * same allocator calls it.  Cost: the logarithm of the pins; the last one may
+ * destroy the allocator.
  */
 void pcpu_unpin(struct pcpu_pin *pin);
 

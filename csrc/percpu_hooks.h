@@ -14,7 +14,7 @@
  *
  * pcpu_snapshot_free() calls free without the lock, perhaps at the same time as
  * another hook, and after pcpu_destroy(): the hook and its argument must be
- * valid until then.
+ * valid until then.  There the allocator, if it exists, does not refuse a call.
  */
 #ifndef PERCPU_HOOKS_H
 #define PERCPU_HOOKS_H

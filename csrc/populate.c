@@ -20,21 +20,22 @@ static uint64_t range_size(const struct pcpu *pcpu, int start, int end)
  * @start: first page of a unit
  * @end: after the last one
  *
- * Return: 0 or -(PCPU_E_NOMEM + PCPU_MAP).
+ * Return: 0, -(PCPU_E_NOMEM + PCPU_MAP), or -PCPU_E_MAPPINGS.
  */
 int pcpu_map(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start, int end)
 {
 	struct fake_kernel *kernel = &pcpu->kernel;
 	uint64_t size = range_size(pcpu, start, end);
-	int cpu;
+	int cpu, err;
 
 	fake_warn_on(kernel, chunk->immutable,
 		     "pages are mapped into an immutable chunk");
 	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
 		uint64_t addr = pcpu_chunk_addr(pcpu, chunk, cpu, start);
 
-		if (!fake_map_kernel_range(kernel, addr, size, cpu))
-			return -(PCPU_E_NOMEM + PCPU_MAP);
+		err = fake_map_kernel_range(kernel, addr, size, cpu);
+		if (err)
+			return err;
 	}
 	/* once for all CPUs: a flush is expensive, whatever its range */
 	fake_count(&kernel->faults, PCPU_FLUSH_CACHE_VMAP);

@@ -11,12 +11,10 @@
 /* read each field once: the values that were checked are used */
 static struct pcpu_op read_op(const struct pcpu_op *op)
 {
-	struct pcpu_op copy;
-
-	copy.key = op->key;
-	copy.handle = __atomic_load_n(&op->handle, __ATOMIC_RELAXED);
-	copy.kind = __atomic_load_n(&op->kind, __ATOMIC_RELAXED);
-	return copy;
+	return (struct pcpu_op){
+		.handle = __atomic_load_n(&op->handle, __ATOMIC_RELAXED),
+		.kind = __atomic_load_n(&op->kind, __ATOMIC_RELAXED),
+	};
 }
 
 static bool op_is_valid(const struct pcpu_replay *replay,

@@ -2,6 +2,8 @@
 /*
  * strerror.c - names of services and meanings of error codes.
  */
+#include <stdlib.h>
+
 #include "percpu.h"
 
 static const char *const service_names[PCPU_NR_SERVICES] = {
@@ -44,11 +46,14 @@ static const char *const meanings[] = {
 	[PCPU_E_NULL] = "a required pointer is NULL",
 	[PCPU_E_BUSY] = "called inside a call, by a hook or a signal handler",
 	[PCPU_E_HOOKS] = "some hooks of a group are missing",
+	[PCPU_E_IN_USE] = "the pin is in use: unpin it first",
 	[PCPU_E_NOMEM + PCPU_KMALLOC] = "out of memory: kmalloc failed",
 	[PCPU_E_NOMEM + PCPU_VMALLOC] = "out of memory: vmalloc failed",
 	[PCPU_E_NOMEM + PCPU_GET_VM_AREA] = "out of memory: get_vm_area failed",
 	[PCPU_E_NOMEM + PCPU_ALLOC_PAGE] = "out of memory: alloc_page failed",
 	[PCPU_E_NOMEM + PCPU_MAP] = "out of memory: map failed",
+	[PCPU_E_MAPPINGS] = ("the process has vm.max_map_count mappings: raise "
+			     "that limit, or use fewer CPUs or no memory"),
 };
 
 const char *pcpu_service_name(int service)
@@ -60,7 +65,7 @@ const char *pcpu_service_name(int service)
 
 const char *pcpu_strerror(int error)
 {
-	size_t n = error < 0 ? (size_t)-(int64_t)error : (size_t)error;
+	size_t n = (size_t)llabs(error);
 
 	if (n < sizeof(meanings) / sizeof(meanings[0]) && meanings[n])
 		return meanings[n];

@@ -28,10 +28,24 @@ static void *count(void *arg)
 	return NULL;
 }
 
+/* The highest CPU number that the machine may have, plus 1.  sysconf() counts the CPUs, but their
+   numbers may have gaps, as in 0-3,8-11: 8 CPUs, and a thread may run on CPU 11. */
+static int64_t possible_cpus(void)
+{
+	FILE *list = fopen("/sys/devices/system/cpu/possible", "r");
+	int64_t cpus = 0;
+
+	for (int number; list && fscanf(list, "%d%*c", &number) == 1; )
+		cpus = number + 1;
+	if (list)
+		fclose(list);
+	return cpus ? cpus : sysconf(_SC_NPROCESSORS_CONF);
+}
+
 int main(int argc, char **argv)
 {
 	struct pcpu_config config = { .version = PCPU_VERSION, .static_size = 64,
-				      .cpus = sysconf(_SC_NPROCESSORS_CONF) };
+				      .cpus = possible_cpus() };
 	int error, n = argc > 1 ? atoi(argv[1]) : (int)sysconf(_SC_NPROCESSORS_ONLN);
 	struct pcpu *pcpu = pcpu_create(&config, &error);
 	double best[WAYS] = { 1e9, 1e9, 1e9 };	/* ns for an add, while n threads add */

@@ -1,9 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``python -m percpu_ffi`` is ``percpu-ffi``."""
+"""The command ``percpu-ffi``, also ``python -m percpu_ffi``.
+
+All imports are in functions: Ctrl-C may come while they run.
+"""
 
 import sys
 
-from percpu_ffi.cli import main
+
+def main() -> int:
+    """Run the command line and return the exit status, 130 after Ctrl-C."""
+    try:
+        from percpu_ffi._util.interrupts import run_interruptibly  # noqa: PLC0415
+
+        return run_interruptibly(_run)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run() -> int:
+    from percpu_ffi.cli import main as run  # noqa: PLC0415
+
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

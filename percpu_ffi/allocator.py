@@ -52,6 +52,7 @@ _PLAIN_ERRORS: dict[int, Callable[[], Exception]] = {
     lib.PCPU_E_NO_MEMORY_MAPPED: errors.nothing_mapped,
     lib.PCPU_E_TRACE: errors.damaged_trace,
     lib.PCPU_E_HOST: errors.host_out_of_memory,
+    lib.PCPU_E_MAPPINGS: errors.no_mappings_left,
 }
 
 # bound once: a lookup in lib costs a quarter of a call

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from percpu_ffi import errors
+from percpu_ffi._util.text import plural
 
 if TYPE_CHECKING:
     from percpu_ffi.interface import PerCpu
@@ -39,7 +40,8 @@ class Area:
 
     def __repr__(self) -> str:
         freed = ", freed" if self._freed.locked() else ""
-        return f"<Area {self.ptr:#x}, {self.size} bytes on {len(self)} CPUs{freed}>"
+        size, cpus = plural(self.size, "byte", ""), plural(len(self), "CPU", "")
+        return f"<Area {self.ptr:#x}, {size} on {cpus}{freed}>"
 
     def __len__(self) -> int:
         return self._allocator.cpus
@@ -50,14 +52,17 @@ class Area:
         Raises:
             IndexError: no such CPU.
             InvalidPointer: the area was freed.
-            ConfigError: the allocator maps no memory.
+            ConfigError: the allocator maps no memory, or ``cpu`` is not an integer.
 
         """
         self._check()
         cpus = len(self)
-        number = operator.index(cpu)
+        try:
+            number = operator.index(cpu)
+        except TypeError:
+            raise errors.wrong_type("cpu", cpu, "an integer") from None
         if not -cpus <= number < cpus:
-            raise IndexError(f"cpu {number}: this area has CPUs 0 to {cpus - 1}")
+            raise IndexError(f"cpu {errors.shown(cpu)}: this area has CPUs 0 to {cpus - 1}")
         # the map may have rounded a few bytes into the area: they are not the caller's
         view = self._allocator.view(self.ptr, number % cpus)[: self.size]
         # the view keeps the area from being freed; another thread may have freed it before

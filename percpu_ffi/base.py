@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from percpu_ffi.drawing import picture
 from percpu_ffi.interface import PerCpu
 from percpu_ffi.invariants import violations
 from percpu_ffi.stats.figures import figures
+from percpu_ffi.trace import Trace
 from percpu_ffi.tracing.ftrace import Tracing
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
     from percpu_ffi.config import Buffer, Config
     from percpu_ffi.replay import Replay
-    from percpu_ffi.trace import Trace
 
 
 class BaseAllocator(PerCpu):
@@ -108,13 +109,17 @@ class BaseAllocator(PerCpu):
         progress: Callable[[int], object] | None = None,
         stops: Iterable[int] = (),
     ) -> Replay:
+        errors.check_type("trace", trace, Trace, "a Trace")
+        errors.check_progress(progress)
+        numbers = _checked_stops(stops)
+
         def part_done(operations: int) -> None:
             self._drain()
             if progress:
                 progress(operations)
 
         with self._traced():
-            return self._replay(trace, part_done, stops)
+            return self._replay(trace, part_done, numbers)
 
     def close(self) -> None:
         tracing = self._tracing
@@ -192,6 +197,13 @@ class BaseAllocator(PerCpu):
 
     def _bad_request(self, size: Any, align: Any) -> errors.InvalidRequest:
         return errors.bad_request(size, align, self.max_size, self.page_size)
+
+
+def _checked_stops(stops: Any) -> list[int]:
+    try:
+        return [*map(operator.index, stops)]
+    except TypeError:
+        raise errors.wrong_type("stops", stops, "an iterable of integers") from None
 
 
 def pointer(value: Any) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.errors import ConfigError, bad_first_chunk, shown
 
 FirstChunk = Literal["4k", "embed", "remap"]
@@ -144,7 +145,8 @@ def _image(image: Buffer | None, static_size: int) -> bytes:
         ) from None
     if len(data) > static_size:
         raise ConfigError(
-            f"static_image has {len(data)} bytes, the static area {static_size}; shorten it or "
+            f"static_image has {plural(len(data), 'byte', '')}, the static area {static_size}; "
+            "shorten it or "
             "raise static_size"
         )
     return data

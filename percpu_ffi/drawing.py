@@ -73,12 +73,12 @@ CELLS = 320  # of a bar; each is 2 pixels wide
 MOST_CHUNKS = 24
 WIDTH, BAR, PAGES = 2 * CELLS, 16, 5  # pixels
 
-# readable on white and on black
+# readable on white and on black; a free range is transparent
 COLOURS = {
     STATIC: ("static", "#777777"),
     USED: ("in use", "#3b75af"),
     MIXED: ("in part", "#93b7d9"),
-    FREE: ("free", "#e4e4e4"),
+    FREE: ("free", "#88888840"),
 }
 HELD = ("page held", "#4f9d4f")
 
@@ -111,7 +111,12 @@ def picture(
 
 
 def _bar(chunk: ChunkState, unit_size: int | None, static_size: int | None) -> Iterator[str]:
-    yield f'<svg width="{WIDTH}" height="{BAR + PAGES + 1}" style="display:block">'
+    height = BAR + PAGES + 1
+    yield (
+        f'<svg role="img" aria-label="{escape(chunk.summary())}" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" preserveAspectRatio="none" '
+        'style="display:block;max-width:100%">'
+    )
     unit, static = chunk.extent(unit_size, static_size)
     cells = map_bar(chunk, unit, static, CELLS) if unit else NOTHING * CELLS
     yield from _runs(cells, 0, BAR, {kind: colour for kind, (_, colour) in COLOURS.items()})

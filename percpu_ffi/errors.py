@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import operator
+import os
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+SHOWN = 200  # characters of a value in a message
 
 _E = TypeVar("_E", bound=Exception)
 
@@ -45,7 +49,7 @@ class InvalidPointer(PercpuError, ValueError):
     def of(cls, pointer: Any) -> Self:
         """Return the error for a pointer, with the message of its class."""
         number = _index(pointer)
-        return cls(cls._message.format(repr(pointer) if number is None else f"{number:#x}"))
+        return cls(cls._message.format(shown(pointer) if number is None else _cut(f"{number:#x}")))
 
 
 class WildPointer(InvalidPointer):
@@ -91,7 +95,7 @@ class DoubleFree(InvalidPointer):
 
 
 class ConfigError(PercpuError, ValueError):
-    """An argument of the constructor, of a fault plan or of a view is out of range."""
+    """An argument is of a wrong type, or out of range."""
 
 
 class TraceError(PercpuError, ValueError):
@@ -126,11 +130,18 @@ class PercpuWarning(RuntimeWarning):
 
 
 def shown(value: Any) -> str:
-    """Return a value's repr for a message, also of an integer too long to be printed."""
+    """Return a value's repr for a message: of a long one the start, also of one without."""
     try:
-        return repr(value)
+        text = repr(value)
     except ValueError:
         return f"<{type(value).__name__} with a number of over 4,300 digits>"
+    except Exception:
+        return object.__repr__(value)
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _index(value: Any) -> int | None:
@@ -138,6 +149,47 @@ def _index(value: Any) -> int | None:
         return operator.index(value)
     except TypeError:
         return None
+
+
+# --- types of arguments
+
+
+def wrong_type(name: str, value: Any, needed: str) -> ConfigError:
+    """An argument is of a wrong type; ``needed`` is what it may be, as in "a Trace"."""
+    return ConfigError(f"{name}={shown(value)}: {needed} is needed")
+
+
+def check_type(name: str, value: Any, kind: Any, needed: str) -> None:
+    """Check the type of an argument: a class, or several.
+
+    Raises:
+        ConfigError: it is of another one.
+
+    """
+    if not isinstance(value, kind):
+        raise wrong_type(name, value, needed)
+
+
+def check_progress(progress: Any) -> None:
+    """Check that ``progress`` can be called with a number, or is None.
+
+    Raises:
+        ConfigError: it cannot.
+
+    """
+    check_type("progress", progress, (Callable, NoneType), "a function of a number, or None,")
+
+
+def check_path(path: Any) -> None:
+    """Check that ``path`` can be the name of a file, as text: not empty, without NUL.
+
+    Raises:
+        ConfigError: it cannot.
+
+    """
+    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not name or not isinstance(name, str) or "\0" in name:
+        raise wrong_type("path", path, "a str or Path, not empty and without NUL characters,")
 
 
 # --- set-up, requests and pointers
@@ -175,11 +227,29 @@ def not_a_pointer(pointer: Any) -> InvalidPointer:
 
 
 def out_of_memory(service: str, size: int, align: int) -> PercpuMemoryError:
-    """A kernel service failed while an area was allocated."""
+    """A kernel service failed while an area was allocated, or the first chunk set up (size 0)."""
+    number, unit = operator.index(size), "byte" if size == 1 else "bytes"
+    area = f"an area of {number} {unit} aligned to {operator.index(align)}"
+    what = area if number else "the first chunk"
     return PercpuMemoryError(
-        f"out of memory: {service} failed for an area of {operator.index(size)} bytes aligned to "
-        f"{operator.index(align)}; free areas, or raise the limit or clear the fault that was set",
+        f"out of memory: {service} failed for {what}; free areas, or raise the limit or clear the "
+        "fault that was set",
         service,
+    )
+
+
+def no_mappings_left() -> PercpuMemoryError:
+    """The system allows the process no more mappings, of which real memory needs many."""
+    try:
+        with open("/proc/sys/vm/max_map_count", encoding="ascii") as file:
+            limit = file.read().strip()
+    except OSError:
+        limit = "unknown"
+    return PercpuMemoryError(
+        f"the process has as many mappings as the system allows (vm.max_map_count, {limit}), and "
+        "real memory needs about two for each CPU and chunk; raise the limit as root with `sysctl "
+        "-w vm.max_map_count=1000000`, or use fewer CPUs, or memory='none' (--memory none)",
+        "map",
     )
 
 
@@ -200,6 +270,15 @@ def viewed(pointer: int) -> BufferError:
 def bad_site(site: Any, sites: tuple[str, ...]) -> ConfigError:
     """No such service, or one that cannot fail."""
     return ConfigError(f"site {shown(site)}: the services that can fail are {', '.join(sites)}")
+
+
+def not_an_operation(op: Any, number: int | None = None) -> TraceError:
+    """An operation of a trace has another form; ``number`` is its place, from 1."""
+    return TraceError(
+        f"{shown(op)}: an operation is ('alloc', key, size, align), ('free', key) or "
+        "('inject', site, arguments), its key an integer or a string",
+        line=number,
+    )
 
 
 # --- errors with a fixed message: each name is a function that returns a new exception

@@ -287,6 +287,7 @@ class PerCpu(ABC):
 
         Raises:
             TraceError: the trace is damaged; nothing was run.
+            ConfigError: an argument is of a wrong type; nothing was run.
 
         """
 
@@ -324,7 +325,7 @@ class PerCpu(ABC):
         Raises:
             OSError: the file cannot be opened.
             ConfigError: the allocator is being traced already, or text cannot be written to
-                the file.
+                the file.  Nothing has changed then.
 
         """
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.errors import ConfigError, PercpuError, shown
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _chunk(chunk: ChunkState, allocator: PerCpu) -> Iterator[str]:
         covered = allocator.static_size + free_size
     if chunk.map or chunk.id:
         if sum(map(abs, chunk.map)) != covered:
-            yield f"the map covers {sum(map(abs, chunk.map))} bytes of {covered}"
+            yield f"the map covers {plural(sum(map(abs, chunk.map)), 'byte', '')} of {covered}"
         if 0 in chunk.map:
             yield "the map has an entry of 0"
         if any(left > 0 and right > 0 for left, right in pairwise(chunk.map)):
@@ -84,8 +85,8 @@ def _chunk(chunk: ChunkState, allocator: PerCpu) -> Iterator[str]:
                 f"{max(free)}"
             )
         capacity = chunk.map_alloc
-        if capacity < max(len(chunk.map), FIRST_MAP_ALLOC) or capacity & (capacity - 1):
-            yield f"a map of {len(chunk.map)} entries has room for {capacity}"
+        if capacity < max(len(chunk.map), FIRST_MAP_ALLOC) or capacity.bit_count() != 1:
+            yield f"a map of {plural(len(chunk.map), 'entry', '')} has room for {capacity}"
     elif chunk.free_size != free_size:
         yield f"free_size is {chunk.free_size} of {free_size} before the first request"
     if chunk.contig_hint > covered:
@@ -99,7 +100,7 @@ def _pages(chunk: ChunkState, allocator: PerCpu) -> Iterator[str]:
     page_size = allocator.page_size
     pages = allocator.unit_size // page_size
     if len(chunk.populated) != pages:
-        yield f"the state has {len(chunk.populated)} pages of {pages}"
+        yield f"the state has {plural(len(chunk.populated), 'page', '')} of {pages}"
         return
     if not set(chunk.populated) <= {0, allocator.cpus}:
         yield f"some pages are held by some CPUs only: {chunk.populated}"
@@ -134,9 +135,10 @@ def _missing_pages(
 def _place(chunk: ChunkState, slot: int, nr_slots: int, allocator: PerCpu) -> Iterator[str]:
     due = slot_of(chunk.free_size, chunk.contig_hint, allocator.unit_size, nr_slots)
     # a request that failed half-way leaves a chunk in the slot of its former size
-    if slot != due and not (slot > due and allocator._partial_failure_count()):
+    if slot < due or (slot > due and not allocator._partial_failure_count()):
         yield (
-            f"chunk {chunk.id} with {chunk.free_size} bytes free is in slot {slot} instead of {due}"
+            f"chunk {chunk.id} with {plural(chunk.free_size, 'byte', '')} free is in slot {slot} "
+            f"instead of {due}"
         )
 
 
@@ -149,7 +151,6 @@ def _areas(
         (chunk.id, offset): size
         for chunk in state.chunks
         for offset, size in _used(chunk, allocator.static_size)
-        if chunk.id or offset
     }
     for ptr, size, copies in _known(live, allocator.cpus):
         what = f"the area at {ptr:#x}"
@@ -158,18 +159,22 @@ def _areas(
         except PercpuError as error:
             yield f"{what} is gone: {error}"
             continue
-        static = allocator.static_size if ptr == allocator.static_ptr else 0
-        held = unknown.pop((place.chunk, place.offset), static)
+        held = unknown.pop(place, 0)
         if not size <= held <= size + MAX_ROUNDING:
-            yield f"{what} has {held} bytes in the map, {size} were requested"
+            were = "was" if size == 1 else "were"
+            yield f"{what} has {plural(held, 'byte', '')} in the map, {size} {were} requested"
         if "rollback" in allocator._config.quirks:
             continue
         missing = list(
             _missing_pages(chunks[place.chunk], what, place.offset, size, allocator.page_size)
         )
         yield from missing or _contents(allocator, ptr, copies)
+    unknown.pop((0, 0), None)  # the static area
     for (chunk_id, offset), size in unknown.items():
-        yield f"{size} bytes at offset {offset} of chunk {chunk_id} are in use, but unknown: a leak"
+        yield (
+            f"{plural(size, 'byte', '')} at offset {offset} of chunk {chunk_id} in use, but "
+            "unknown: a leak"
+        )
 
 
 def _known(

@@ -81,7 +81,7 @@ class ChunkState:
         held = sum(1 for cpus in self.populated if cpus)
         fixed = ", immutable" if self.immutable else ""
         return (
-            f"chunk {self.id}: {self.free_size:,} bytes free, largest hole up to "
+            f"chunk {self.id}: {plural(self.free_size, 'byte')} free, largest hole up to "
             f"{self.contig_hint:,}, {plural(areas, 'area')}, "
             f"{held:,} of {len(self.populated):,} pages held{fixed}"
         )

@@ -37,7 +37,7 @@ check-python-sanitized: $(BUILD)/sanitize/.built
 		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
 		ASAN_OPTIONS=detect_leaks=0:handle_segv=0:abort_on_error=1 \
 		UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
-		$(SANITIZED_BIN)/python -m pytest
+		$(SANITIZED_BIN)/python -m pytest $(ON_ALL_CPUS)
 
 $(BUILD)/sanitize/venv/.made: FORCE
 	@tools/environment.sh $(@D) '$(PYTHON)' $(SANITIZED_TREE)

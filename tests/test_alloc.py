@@ -73,6 +73,50 @@ def test_free_merges_with_both_neighbours(small: PerCpu) -> None:
     assert chunk_map(small) == (-64, 960)
 
 
+def test_free_ranges_of_a_byte_merge_too(small: PerCpu) -> None:
+    a, b, c, _d = small.alloc_many([1] * 4, 1)
+    small.free(b)
+    assert chunk_map(small) == (-64, -1, 1, -1, -1, 956)
+    small.free(c)
+    assert chunk_map(small) == (-64, -1, 2, -1, 956)
+    assert small.alloc(1, 1) == b
+    small.free(a)
+    small.free(b)
+    assert chunk_map(small) == (-64, 3, -1, 956)
+
+
+def test_free_range_of_a_byte_after_an_area_merges(small: PerCpu) -> None:
+    a, b, _c = small.alloc_many([1] * 3, 1)
+    small.free(b)
+    small.free(a)
+    assert chunk_map(small) == (-64, 2, -1, 957)
+
+
+def test_contig_hint_is_the_largest_range_that_the_scan_has_seen(small: PerCpu) -> None:
+    def hint() -> int:
+        return small.state().chunks[0].contig_hint
+
+    # |SSSS|a|....|bbbbb|    the head of 56 bytes is all that is left
+    a, b = small.alloc(8), small.alloc(896, 64)
+    assert (chunk_map(small), hint()) == ((-64, -8, 56, -896), 56)
+    small.free(b)
+    assert hint() == 952
+    # |SSSS|a|....|b|....    of head and tail the tail is larger
+    b = small.alloc(64, 64)
+    assert (chunk_map(small), hint()) == ((-64, -8, 56, -64, 832), 832)
+    # |SSSS|a|cc|.|b|....    the entries after the area are not looked at: the hint stays
+    small.alloc(32)
+    assert (chunk_map(small), hint()) == ((-64, -8, -32, 24, -64, 832), 832)
+    # |SSSS|a|cc|.|b|dddd|   the last entry: 24 bytes have been passed
+    small.alloc(832)
+    assert (chunk_map(small), hint()) == ((-64, -8, -32, 24, -64, -832), 24)
+    small.free(a)
+    assert hint() == 24
+    # |SSSS|.|cc|.......|dddd|
+    small.free(b)
+    assert (chunk_map(small), hint()) == ((-64, 8, -32, 88, -832), 88)
+
+
 def test_freeing_zero_does_nothing(small: PerCpu) -> None:
     before = small.state()
     small.free(0)
@@ -138,6 +182,12 @@ def test_map_grows_from_kmalloc_to_vmalloc(small: PerCpu) -> None:
     assert counters["kmalloc"] == 1
     assert counters["vmalloc"] == 1
     assert counters["kfree"] == 1
+    small.alloc_many([8] * 20)
+    counters = small.counters()
+    assert small.state().chunks[0].map_alloc == 64
+    assert (counters["kmalloc"], counters["kfree"]) == (1, 1)
+    assert (counters["vmalloc"], counters["vfree"]) == (2, 1)
+    assert small.work().alloc.map_reallocations == 2
 
 
 def test_pointers_are_the_same_in_every_run(tiny: Make) -> None:

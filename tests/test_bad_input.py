@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 import pickle
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -141,6 +143,19 @@ def test_refused_size_warns_as_the_kernel_does(small: PerCpu) -> None:
     assert small.counters()["warn"] == 1
 
 
+@pytest.mark.parametrize(
+    ("size", "align", "warns"),
+    [(1024, 64, 0), (1025, 64, 1), (-1, 8, 1), (8, 0, 0), (8, 48, 0), (8, -1, 1), (8, 65, 1)],
+)
+def test_sizes_and_alignments_that_warn(tiny: Make, size: int, align: int, warns: int) -> None:
+    """The 2009 file let alignments pass that are no power of two, 0 among them."""
+    with tiny() as a, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with contextlib.suppress(InvalidRequest):
+            a.alloc(size, align)
+        assert len(caught) == a.counters()["warn"] == warns
+
+
 def test_warning_as_error_does_not_hide_the_refusal(small: PerCpu) -> None:
     # pytest runs this project with warnings as errors
     with pytest.raises(InvalidRequest):
@@ -163,6 +178,8 @@ class TestPointers:
         with pytest.raises(error) as caught:
             call(real, method, ptr)
         assert isinstance(caught.value, InvalidPointer)
+        named = f"{ptr:#x}" if isinstance(ptr, int) else repr(ptr)
+        assert f"pointer {named}" in str(caught.value)
         check()
 
     def test_wild(self, real: PerCpu, method: str, unchanged: Remember) -> None:
@@ -226,9 +243,27 @@ class TestPointers:
 def test_static_area_is_not_freed(real: PerCpu, unchanged: Remember) -> None:
     real.alloc(8)
     check = unchanged(real)
-    with pytest.raises(StaticPointer):
+    with pytest.raises(StaticPointer, match=f"pointer {real.static_ptr:#x} is in"):
         real.free(real.static_ptr)
     check()
+
+
+def test_freed_byte_is_no_area(small: PerCpu) -> None:
+    freed, _after = small.alloc(1, 1), small.alloc(1, 1)
+    small.free(freed)
+    with pytest.raises(DoubleFree):
+        small.free(freed)
+
+
+def test_end_of_a_first_chunk_before_its_unit_ends(tiny: Make) -> None:
+    # |SSSS|#######|never used|
+    with tiny(first_chunk="remap", unit_size=1024, free_size=128) as a:
+        ptr = a.alloc(128)
+        for wild in (ptr + 128, a.static_ptr + 1023):
+            with pytest.raises(WildPointer, match=f"pointer {wild:#x} is in no chunk"):
+                a.locate(wild)
+        with pytest.raises(InteriorPointer):
+            a.locate(ptr + 127)
 
 
 @pytest.mark.parametrize("method", ["address", "view"])

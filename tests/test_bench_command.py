@@ -65,6 +65,24 @@ class TestResults:
         path.write_text(json.dumps({**data, "version": 99}))
         with pytest.raises(ResultsError, match=r"a\.json: version 99 of the format.*reads 1"):
             load(path)
+        del data["version"]
+        path.write_text(json.dumps(data))
+        with pytest.raises(ResultsError, match="version None of the format"):
+            load(path)
+
+    def test_file_begins_with_format_and_version(self, tmp_path: Path) -> None:
+        """One value a line, so that two files can be compared by other tools."""
+        save(some_results(), path := tmp_path / "a.json")
+        assert path.read_text().startswith('{\n "format": "percpu-ffi bench",\n "version": 1,\n')
+
+    def test_fields_that_are_needed_are_named(self, tmp_path: Path) -> None:
+        save(some_results(), path := tmp_path / "a.json")
+        data = json.loads(path.read_text())
+        del data["bounds"][0]["why"]
+        path.write_text(json.dumps(data))
+        words = "damaged: BoundResult has the fields what, limit, at_most, values, why; "
+        with pytest.raises(ResultsError, match=words):
+            load(path)
 
     @pytest.mark.parametrize(
         "damage",
@@ -89,14 +107,17 @@ class TestResults:
         data = json.loads(path.read_text())
         damage(data)
         path.write_text(json.dumps(data))
-        with pytest.raises(ResultsError, match="that bench --json wrote"):
+        with pytest.raises(ResultsError, match="that bench --json wrote") as caught:
             load(path)
+        assert str(caught.value).startswith(f"{path}: ")
 
     @pytest.mark.parametrize("text", ["", "[]", "7", "{", "\udcff", "[" * 100_000])
     def test_other_file_is_refused(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "a.json").write_bytes(text.encode("utf-8", "surrogateescape"))
-        with pytest.raises(ResultsError, match="that bench --json wrote"):
-            load(tmp_path / "a.json")
+        path = tmp_path / "a.json"
+        with pytest.raises(ResultsError, match="that bench --json wrote") as caught:
+            load(path)
+        assert str(caught.value).startswith(f"{path}: no ")
 
     def test_machine_is_described_without_names(self) -> None:
         text = " ".join(describe_machine().values())
@@ -291,6 +312,7 @@ class TestCommand:
         chart = tmp_path / "a.svg"
         assert bench("churn", "--plot", str(chart)) == 0
         assert "<svg" in chart.read_text()
+        assert "<title>Nanoseconds per operation of " in chart.read_text()
 
     def test_chart_needs_an_extra(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import RECORDINGS, SAMPLES
 
-from percpu_ffi import Allocator, Trace, TraceError
-from percpu_ffi.analysis.call_sites import who
-from percpu_ffi.analysis.lifetimes import FREED, KEPT, REALLOCATED, lifetimes, lives_of
+from percpu_ffi import Allocator, ConfigError, Trace, TraceError
+from percpu_ffi.analysis.call_sites import Figures, Moment, who
+from percpu_ffi.analysis.lifetimes import FREED, KEPT, REALLOCATED, Lives, lifetimes, lives_of
 from percpu_ffi.cli import main
+from percpu_ffi.reports.call_sites import CallSiteReport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,6 +115,17 @@ class TestLives:
     def test_first_of_equal_peaks_counts(self) -> None:
         ops = [("alloc", "a", 8, 8), ("free", "a"), ("alloc", "b", 8, 8)]
         assert lives_of(Trace.from_ops(ops)).peak == 0
+
+    def test_area_that_ends_with_the_peak_is_not_live_then(self) -> None:
+        """The second area makes the peak, and its allocation shows that the first was freed."""
+        ops = [("alloc", "a", 8, 8), ("alloc", "a", 16, 8), ("alloc", "b", 8, 8), ("free", "a")]
+        lives = lives_of(Trace.from_ops(ops[:2]))
+        assert (lives.peak, lives.at_peak([0, 1])) == (1, [1])
+        lives = lives_of(Trace.from_ops(ops))
+        assert (lives.peak, lives.at_peak([2, 1, 0])) == (2, [2, 1])
+
+    def test_no_areas(self) -> None:
+        assert lives_of(Trace.from_ops([])) == Lives([], [], [], [], peak=-1, peak_bytes=0)
 
     def test_damaged_trace_is_refused(self) -> None:
         trace = Trace.from_ops([("alloc", "a", 8, 8)])
@@ -242,6 +254,57 @@ def test_trace_without_times(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     assert "without times, lifetimes are in operations" in out
     assert "after operation 1 of 2\n" in out
+    assert main(["who", str(tmp_path / "t"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["times_in"], report["cpus"]) == ("operations", 0)
+    assert report["peak"] == {"operation": 0, "time": None, "bytes": 8, "areas": 1}
+
+
+@pytest.mark.parametrize(
+    ("times", "peak", "end", "median", "longest"),
+    [
+        (
+            [100, 100, 100, 140],
+            ", 0 ns after the first",
+            ", 40 ns after the first",
+            "0 ns",
+            "40 ns",
+        ),
+        (None, "", "", "1", "3"),
+        # of clocks of two CPUs, the one of the first operation is ahead
+        ([100, 90, 95, 140], "", ", 40 ns after the first", "5 ns", "40 ns"),
+        ([2**64 - 1, 90, 95, 140], "", "", "5 ns", "5 ns"),
+    ],
+)
+def test_times_in_the_table(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    times: list[int] | None,
+    peak: str,
+    end: str,
+    median: str,
+    longest: str,
+) -> None:
+    """An area lives for three operations, and another one for one of them."""
+    ops = [("alloc", "a", 1024, 8), ("alloc", "b", 1024, 8), ("free", "b"), ("free", "a")]
+    Trace.from_ops(ops, times=times).save(tmp_path / "t")
+    assert main(["who", str(tmp_path / "t"), "--cull", "size"]) == 0
+    _, first, last, _, *_, row, _ = capsys.readouterr().out.splitlines()
+    assert first == f"peak  2,048 bytes in 2 areas, after operation 2 of 4{peak}"
+    assert last == f"end   0 bytes in 0 areas, after operation 4 of 4{end}"
+    assert row.split("  ")[1] == "1,024"
+    assert " ".join(row.split()).endswith(f" 2 2 {median} {longest} 1,024")
+
+
+@pytest.mark.parametrize(
+    ("cull", "missed"), [("site", True), ("size,function", True), ("size,align", False)]
+)
+def test_unknown_call_sites_are_missed_if_rows_are_culled_by_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], cull: str, missed: bool
+) -> None:
+    Trace.from_ops([("alloc", "a", 8, 8)]).save(tmp_path / "t")
+    assert main(["who", str(tmp_path / "t"), "--cull", cull]) == 0
+    assert ("the trace has no call sites" in capsys.readouterr().out) == missed
 
 
 def test_no_allocations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -274,6 +337,7 @@ class TestOrder:
             (["--sort=+st"], [MM, NET, NET2]),
             (["--sort=-T"], [NET2, NET, MM]),
             (["--sort=-at"], [NET2, NET, MM]),
+            (["--sort=never_freed"], [NET2, MM, NET]),  # 0, 1, 1
             (["--sort=allocs,-max_size"], [NET, NET2, MM]),
             (["--sort=allocs,max_size"], [NET2, NET, MM]),
         ],
@@ -282,6 +346,32 @@ class TestOrder:
         self, story: str, capsys: pytest.CaptureFixture[str], options: list[str], order: list[str]
     ) -> None:
         assert rows_of(story, *options, capsys=capsys) == order
+
+    @pytest.mark.parametrize(
+        ("name", "figure"),
+        [
+            ("memory", "peak_bytes"),
+            ("times", "allocs"),
+            ("alloc_ts", "first_alloc"),
+            ("at", "first_alloc"),
+            ("free_ts", "last_free"),
+            ("ft", "last_free"),
+            ("stacktrace", "site"),
+            ("st", "site"),
+            ("txt", "site"),
+            ("T", "site"),
+        ],
+    )
+    def test_names_of_page_owner_sort(self, story: str, name: str, figure: str) -> None:
+        trace = Trace.load(story)
+        for sign in ("", "+", "-"):
+            assert who(trace, sort=sign + name) == who(trace, sort=sign + figure)
+
+    @pytest.mark.parametrize("name", ["pid", "p", "tgid", "tg", "name", "n", "allocator", "ator"])
+    def test_names_that_a_trace_does_not_have(self, story: str, name: str) -> None:
+        for options in ({"sort": name}, {"cull": name}):
+            with pytest.raises(ConfigError, match=f"a trace has no '{name}'"):
+                who(Trace.load(story), **options)
 
     def test_unknown_figures_come_last_both_ways(
         self, story: str, capsys: pytest.CaptureFixture[str]
@@ -308,9 +398,34 @@ class TestOrder:
     ) -> None:
         assert rows_of(story, "--cull", cull, "--sort=T", capsys=capsys) == rows
 
+    def test_equal_rows_are_in_the_order_of_their_keys(self) -> None:
+        """An area without a call site is a row of its own, and a function needs no offset."""
+        trace = Trace.from_ops([("alloc", align, 8, align) for align in (8, 4, 2, 1)])
+        sites = {8: "", 4: "net_init+0x20", 2: "mm_init", 1: "net_init+0x44"}
+        trace.kinds[:] = [kind._replace(site=sites[kind.align]) for kind in trace.kinds]
+        found = who(trace)
+        assert [row.key for row in found.rows] == [
+            ("",), ("mm_init",), ("net_init+0x20",), ("net_init+0x44",)
+        ]  # fmt: skip
+        assert found.sites_told
+        by_function = [(*row.key, row.figures.allocs) for row in who(trace, "function").rows]
+        assert by_function == [("net_init", 2), ("", 1), ("mm_init", 1)]
+
     @pytest.mark.parametrize("sites", ["net_init", "net_init+0x20,net_init+0x44", "net*"])
     def test_site(self, story: str, capsys: pytest.CaptureFixture[str], sites: str) -> None:
         assert rows_of(story, "--site", sites, capsys=capsys) == [self.NET, self.NET2]
+
+    @pytest.mark.parametrize(("limit", "shown"), [(None, 3), (1, 1), (2, 2), (3, 3), (99, 3)])
+    def test_rows_left_out(
+        self, story: str, capsys: pytest.CaptureFixture[str], limit: int | None, shown: int
+    ) -> None:
+        options = ["--limit", str(limit)] if limit else []
+        assert len(rows_of(story, *options, capsys=capsys)) == shown
+        assert main(["who", story, "--json", *options]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert (len(report["rows"]), report["rows_left_out"]) == (shown, 3 - shown)
+        assert main(["who", story, *options]) == 0
+        assert ("not shown" in capsys.readouterr().out) == (shown < 3)
 
     def test_limit(self, story: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["who", story, "--limit", "1"]) == 0
@@ -319,14 +434,87 @@ class TestOrder:
         assert everything.split()[:2] == ["all", "96"]
         assert left_out == "  2 rows not shown, but included in 'all'"
 
+    def test_limit_that_leaves_nothing_out(
+        self, story: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        printed = []
+        for limit in ([], ["--limit", "3"], ["--limit", "4"], ["--limit", str(10**30)]):
+            assert main(["who", story, *limit]) == 0
+            printed.append(capsys.readouterr().out)
+        assert len(set(printed)) == 1
+
+    def test_limit_of_nothing_in_a_report(self, story: str) -> None:
+        trace = Trace.load(story)
+        report = CallSiteReport("story", trace, who(trace), 0)
+        assert (report.to_json()["rows"], report.to_json()["rows_left_out"]) == ([], 3)
+
 
 def test_percentiles_are_by_nearest_rank(tmp_path: Path) -> None:
-    """A hundred areas of one size live 1, 2, ... 100 ns: half of them live at most 50 ns."""
-    ops = [op for i in range(100) for op in (("alloc", i, 8, 8), ("free", i))]
-    times = [time for i in range(100) for time in (1000 * i, 1000 * i + i + 1)]
+    """Areas live 1, 2, ... 200 ns: half of them at most 100 ns, 99 of 100 at most 198 ns."""
+    ops = [op for i in range(200) for op in (("alloc", i, 8, 8), ("free", i))]
+    times = [time for i in range(200) for time in (1000 * i, 1000 * i + i + 1)]
     figures = who(Trace.from_ops(ops, times=times)).all
     assert figures is not None
-    assert (figures.life_p50, figures.life_p99) == (50, 99)
+    assert (figures.life_p50, figures.life_p99) == (100, 198)
+
+
+def figures_of(ops: list[Any], **places: Any) -> Figures:
+    found = who(Trace.from_ops(ops, **places)).all
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sizes", "common"), [([16, 8, 8, 16, 4], 8), ([8, 16, 16, 8], 8), ([4, 16, 16], 16)]
+)
+def test_common_size_at_a_tie_is_the_smallest(sizes: list[int], common: int) -> None:
+    found = figures_of([("alloc", i, size, 1) for i, size in enumerate(sizes)])
+    assert found.common_size == common
+    assert (found.min_size, found.max_size) == (min(sizes), max(sizes))
+
+
+def test_last_free_is_the_latest_one() -> None:
+    """The area allocated last is freed first, and a missing free is none.
+
+    a  o-----------x    freed at 50
+    b    o----(o        its pointer is allocated again at 60
+    c      o-x          freed at 40
+    """
+    ops = [("alloc", "a", 8, 8), ("alloc", "b", 8, 8), ("alloc", "c", 8, 8),
+           ("free", "c"), ("free", "a"), ("alloc", "b", 8, 8)]  # fmt: skip
+    found = figures_of(ops, times=[10, 20, 30, 40, 50, 60])
+    assert (found.first_alloc, found.last_free) == (10, 50)
+    assert (found.life_p50, found.life_p99) == (10, 40)
+    assert (found.frees, found.reallocs, found.never_freed) == (2, 1, 1)
+    found = figures_of(ops)  # in operations
+    assert (found.first_alloc, found.last_free) == (0, 4)
+    found = figures_of(ops, times=[2**64 - 1, 20, 30, 40, 2**64 - 1, 60])
+    assert (found.first_alloc, found.last_free) == (None, None)
+
+
+def test_areas_without_bytes() -> None:
+    """No allocator grants sizes below 1."""
+    found = figures_of([("alloc", "a", 0, 8), ("alloc", "b", -8, 8), ("alloc", "c", 8, 8)])
+    assert (found.allocs, found.bytes, found.peak_areas, found.peak_bytes) == (3, 8, 3, 8)
+
+
+def test_moments_have_times() -> None:
+    found = who(Trace.from_ops([("alloc", "a", 8, 8), ("free", "a")], times=[50, 60]))
+    assert found.peak == Moment(operation=0, time=50, bytes=8, areas=1)
+    assert found.end == Moment(operation=1, time=60, bytes=0, areas=0)
+    found = who(Trace.from_ops([("free", "x")], times=[50]))
+    assert found.peak == Moment(operation=-1, time=None, bytes=0, areas=0)
+    assert found.end == Moment(operation=0, time=50, bytes=0, areas=0)
+    assert (found.rows, found.all) == ([], None)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_median_of_few_lifetimes(n: int) -> None:
+    """Areas live 1, 2, ... n ns; half of them, rounded up, live at most the median."""
+    ops = [op for i in range(n) for op in (("alloc", i, 8, 8), ("free", i))]
+    times = [time for i in range(n) for time in (100 * i, 100 * i + i + 1)]
+    assert figures_of(ops, times=times).life_p50 == (n + 1) // 2
+    assert figures_of(ops, times=times).life_p99 == n
 
 
 @pytest.mark.parametrize(
@@ -336,9 +524,13 @@ def test_percentiles_are_by_nearest_rank(tmp_path: Path) -> None:
         (["--sort=-pid"], "a trace has no 'pid'"),
         (["--sort=size"], "rows are not culled by 'size'; add it to --cull"),
         (["--sort="], "unknown key ''"),
-        (["--cull=name"], "--cull name: a trace has no 'name'; keys are site, function,"),
+        (
+            ["--cull=name"],
+            "--cull name: a trace has no 'name'; keys are site, function, size, align, txt\n",
+        ),
         (["--cull=peak_bytes"], "unknown key 'peak_bytes'"),
         (["--site=none*"], "--site none*: no call site matches"),
+        (["--site=no,none*"], "--site no,none*: no call site matches"),
         (["--limit=0"], "--limit 0: from 1"),
     ],
 )
@@ -376,6 +568,24 @@ def test_control_characters_in_a_site_are_replaced(
     (tmp_path / "t").write_text(alloc(0, A, 16, "mm\x1b[2J"))
     assert main(["who", str(tmp_path / "t")]) == 0
     assert "mm?[2J" in capsys.readouterr().out
+
+
+# every row of the table had 10,000 characters
+def test_long_site_is_cut_in_the_table_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = f"start{'x' * 10_000}+0x1/0x2"
+    (tmp_path / "t").write_text(alloc(0, A, 16, site) + alloc(1, B, 16, "mm_init+0x10"))
+    for cull in ("site", "function,site", "txt"):
+        assert main(["who", str(tmp_path / "t"), "--cull", cull]) == 0
+        table = capsys.readouterr().out
+        assert max(map(len, table.splitlines())) < 250
+        assert "start" in table
+        assert "+0x1/0x2" in table
+    assert main(["who", str(tmp_path / "t"), "--json"]) == 0
+    assert {row["site"] for row in json.loads(capsys.readouterr().out)["rows"]} >= {site}
+    assert main(["who", str(tmp_path / "t"), "--csv"]) == 0
+    assert site in capsys.readouterr().out
 
 
 # A call site is text from another machine: a spreadsheet computed =cmd|'/C calc'!A0, and a

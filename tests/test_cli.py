@@ -12,13 +12,17 @@ import struct
 import subprocess
 import sys
 import termios
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from conftest import NETNS, SAMPLES
 
-from percpu_ffi import Trace, drawing
+from percpu_ffi import ConfigError, Model, PercpuMemoryError, Trace, drawing
 from percpu_ffi.cli import COMMANDS, main
+from percpu_ffi.cli.arguments import size
+from percpu_ffi.lockstep import Mix
+from percpu_ffi.reports.recording import recording_summary
 from percpu_ffi.state import ChunkState
 
 if TYPE_CHECKING:
@@ -114,6 +118,105 @@ def test_failures_come_with_reasons(tmp_path: Path, capsys: pytest.CaptureFixtur
     with pytest.warns(match="illegal size"):
         replay(str(tmp_path / "t"))
     assert re.search(r"3 x\s+size 100000: an area has from 1 to 65536", capsys.readouterr().out)
+
+
+# "static area of 1 bytes"
+def test_one_of_anything_is_singular(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = Trace.from_ops([("alloc", 1, 1, 1)])
+    trace.save(path := str(tmp_path / "t"))
+    for command in ("replay", "who", "sizes", "compare", "check"):
+        options = ["--static-size", "1"] if command in ("replay", "compare") else []
+        assert main([command, path, *options]) == 0
+    printed = capsys.readouterr().out
+    with Model(cpus=1, static_size=1) as a, a.trace_to(tmp_path / "text") as tracing:
+        printed += f"{trace!r} {a.area(1)!r} {a!r} {tracing!r} {a.state()!r}"
+        a.inject("map", 1)
+        with pytest.raises(PercpuMemoryError) as caught:
+            a.alloc_many([a.max_size, 1])
+        printed += str(caught.value) + str(recording_summary("t", trace.stats, 1))
+    assert "1 byte" in printed
+    assert re.findall(r"(?<![\d.,-])1 \w+s\b", printed) == []
+
+
+def test_check_passes_its_options_to_the_campaign(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: dict[str, object] = {}
+
+    def campaign(makers: dict[str, object], **given: object) -> None:
+        seen.update(given, makers=list(makers))
+        raise ConfigError("enough")
+
+    monkeypatch.setattr("percpu_ffi.cli.check.Campaign", campaign)
+    command = (
+        "check --random --only model port --compare pointers work --operations 11 --seed 12 "
+        "--calls many "
+        '--length 13 --faults 0.25 --sizes 8 16 --aligns 4 --plan map={"nth":3} --setup {"cpus":2}'
+    )
+    assert main(command.split()) == 2
+    assert "enough" in capsys.readouterr().err
+    assert seen == {
+        "makers": ["model", "port"],
+        "operations": 11,
+        "seed": 12,
+        "length": 13,
+        "faults": 0.25,
+        "setup": {"cpus": 2},
+        "compare": ("pointers", "work"),
+        "calls": ("many",),
+        "mix": Mix([8, 16], [4], [("map", {"nth": 3})]),
+    }
+
+
+def test_sizes_have_suffixes() -> None:
+    most = (1 << 63) - 1
+    for text, value in (
+        ("0", 0), ("-7", -7), (" 65536 ", 65_536), ("64K", 65_536), ("2m", 2 << 20),
+        ("1G", 1 << 30), (str(most), most), (str(-most), -most),
+    ):  # fmt: skip
+        assert size(text) == value
+    for text in ("", "K", "1T", "1.5K", "0x10", "8589934592G", str(most + 1), "9" * 5000):
+        with pytest.raises(ArgumentTypeError) as caught:
+            size(text)
+        assert str(caught.value).startswith(f"{text[:40]!r}: a whole number of up to 63 bits")
+
+
+def test_cpus_are_4_if_the_recording_names_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Trace.from_ops([("alloc", 1, 8, 8)]).save(tmp_path / "t")
+    assert replay(str(tmp_path / "t"), "--json", "--memory", "none", "--unit-size", "0") == 0
+    geometry = json.loads(capsys.readouterr().out)["geometry"]
+    assert (geometry["cpus"], geometry["memory"]) == (4, "none")
+    assert geometry["unit_size"] == 65_536  # 0 is a value, too: the automatic size
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "expected"),
+    [
+        (None, "{}", {"memory": "none", "cpus": 2}),  # of the recording
+        (None, '{"cpus": 3}', {"memory": "none", "cpus": 3}),
+        ({"cpus": 5, "page_size": 64}, "{}", {"memory": "none", "cpus": 5, "page_size": 64}),
+        ({"cpus": 5}, '{"cpus": 3, "memory": "mapped"}', {"memory": "mapped", "cpus": 3}),
+    ],
+)
+def test_check_takes_set_up_from_recording_trace_and_command_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own: dict[str, int] | None,
+    given: str,
+    expected: dict[str, object],
+) -> None:
+    path, seen = NETNS, []
+    if own:
+        path = str(tmp_path / "t")
+        Trace.from_ops([("alloc", 1, 8, 8)], own).save(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "percpu_ffi.cli.check.lockstep", lambda _makers, trace, **_: seen.append(trace.setup)
+    )
+    assert main(["check", path, "--setup", given]) == 0
+    assert seen == [expected]
 
 
 def test_rare_reasons_are_added_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

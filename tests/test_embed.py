@@ -168,3 +168,27 @@ def test_ctypes_example_runs() -> None:
     command = [sys.executable, str(EXAMPLES / "ctypes_view.py")]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert said == "CPU 0: 1 CPU 1: 41\n"
+
+
+# the example counted the CPUs, and threads ran on CPUs of higher numbers
+@pytest.mark.parametrize(
+    ("possible", "cpus"),
+    [("0\n", 1), ("0-1\n", 2), ("0-3,8-11\n", 12), ("0,2,4-5,7\n", 8), ("0-1023\n", 1024)],
+)
+def test_example_reads_the_highest_cpu_number(tmp_path: Path, possible: str, cpus: int) -> None:
+    text = (EXAMPLES / "counters.c").read_text(encoding="utf-8")
+    start = text.index("static int64_t possible_cpus")
+    function = text[start : text.index("\n}\n", start) + 3]
+    real = "/sys/devices/system/cpu/possible"
+    assert real in function
+    (tmp_path / "possible").write_text(possible)
+    source = tmp_path / "example.c"
+    source.write_text(
+        "#include <stdint.h>\n#include <stdio.h>\n#include <unistd.h>\n"
+        f"{function.replace(real, str(tmp_path / 'possible'))}"
+        "int64_t answer(void) { return possible_cpus(); }\n",
+        encoding="utf-8",
+    )
+    example = ctypes.CDLL(str(compile_shared(source)))
+    example.answer.restype = ctypes.c_int64
+    assert example.answer() == cpus

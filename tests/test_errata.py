@@ -210,7 +210,21 @@ def test_half_done(tiny: Make) -> None:
         chunk = a.state().chunks[0]
         assert chunk.map[-2:] == (-4, before.map[-1] - 2)
         assert chunk.free_size == before.free_size - 2
+        assert a._partial_failure_count() == 1
         assert a.locate(a.alloc(4, align=4)) == Location(0, a.locate(odd).offset + 4)
+
+
+def test_half_done_requests_are_counted(tiny: Make) -> None:
+    # maps of 16 entries; the second request needs no head, so nothing of it remains
+    with tiny() as a:
+        for odd, failures in ((True, 1), (False, 1), (True, 2)):
+            ptrs = [a.alloc(8) for _ in range(13)]
+            ptrs.append(a.alloc(2, 1) if odd else a.alloc(8))
+            a.inject("vmalloc", 1)
+            with pytest.raises(PercpuMemoryError, match="vmalloc"):
+                a.alloc(4, align=4)
+            assert a._partial_failure_count() == failures
+            a.free_many(ptrs)
 
 
 def test_half_done_may_leave_a_chunk_in_its_old_slot(tiny: Make) -> None:

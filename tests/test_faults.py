@@ -63,6 +63,33 @@ def test_probability_repeats_with_its_seed(tiny: Make) -> None:
     assert 25 < run(1).count("x") < 75
 
 
+# the first numbers of splitmix64 for the seed 1234567, as its authors' program prints them
+SPLITMIX = [
+    6457827717110365317,
+    3203168211198807973,
+    9817491932198370423,
+    4593380528125082431,
+    16408922859458223821,
+]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_random_numbers_are_those_of_splitmix64(tiny: Make, number: int) -> None:
+    """A call fails if the upper half of its number, as a fraction, is below the probability."""
+    upper = SPLITMIX[number] >> 32
+    for threshold, mark in ((upper, "."), (upper + 1, "x")):
+        with tiny(cpus=1) as a:
+            a.inject("alloc_page", probability=threshold / 2**32, seed=1234567)
+            assert attempts(a, 5)[number] == mark
+
+
+def test_smallest_probability_is_one_in_2_to_the_32(lone: PerCpu) -> None:
+    # seeds whose first number has an upper half of 0, and of 1
+    for seed, marks in ((0x61C8864680B583EB, "x."), (0x29EBAE5523F436F, "..")):
+        lone.inject("alloc_page", probability=1e-30, seed=seed)
+        assert attempts(lone, 2) == marks
+
+
 def test_plan_is_cleared(lone: PerCpu) -> None:
     lone.inject("alloc_page", times=-1)
     lone.inject("alloc_page", None)
@@ -149,6 +176,28 @@ def test_pages_of_a_node_run_out(tiny: Make) -> None:
     with tiny(cpus=4, nodes=2, page_limit=4) as a:
         assert attempts(a, 4) == "..xx"
         assert a.counters()["alloc_page"] == 4 + 4 + 1 + 1  # CPU 0 is refused at once
+        with pytest.raises(PercpuMemoryError) as caught:
+            a.alloc(64, 64)
+        assert caught.value.service == "alloc_page"
+        assert a.pages == 4 + 8  # those of the static area, and of two areas
+
+
+@pytest.mark.parametrize(
+    ("cpus", "nodes", "limit", "refused"),
+    [
+        (4, 2, 5, 1),  # nodes 0 0 1 1: after two pages node 0 has 4, and a frame for CPU 0
+        (5, 2, 7, 1),  # 0 0 0 1 1: node 0 has 6
+        (5, 2, 8, 2),
+        (5, 3, 4, 0),  # 0 0 1 1 2: nodes 0 and 1 have 4
+        (3, 3, 2, 0),
+    ],
+)
+def test_nodes_have_even_blocks_of_cpus(
+    tiny: Make, cpus: int, nodes: int, limit: int, refused: int
+) -> None:
+    with tiny(cpus=cpus, nodes=nodes, page_limit=limit) as a:
+        assert attempts(a, 3) == "..x"
+        assert a.counters()["alloc_page"] == 2 * cpus + refused + 1
 
 
 def test_freed_frames_can_be_allocated_again(tiny: Make) -> None:
@@ -158,5 +207,9 @@ def test_freed_frames_can_be_allocated_again(tiny: Make) -> None:
         with pytest.raises(PercpuMemoryError, match="alloc_page"):
             a.alloc(512)
         a.free(first)
+        assert a.pages == 1 + 15 + 16 + 8
         a.free(second)  # the chunk with 16 frames is destroyed
-        assert a.alloc(1024) > 0
+        assert a.pages == 1 + 15 + 8
+        assert a.alloc(1024) > 0  # 8 frames more in the other one
+        assert attempts(a, 10) == ".........x"
+        assert a.pages == 1 + 40

@@ -155,7 +155,7 @@ def drawn(timeline: Timeline, moment: int) -> set[tuple[Any, ...]]:
     return found
 
 
-few = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+few = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 def small_enough(trace: Trace, setup: dict[str, Any]) -> Slow | None:

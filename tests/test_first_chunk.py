@@ -8,6 +8,8 @@ remap  |static| present up to free|  left alone    |
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from conftest import Kind, Make
 
@@ -117,6 +119,15 @@ def test_first_chunk_without_room_is_never_tried(tiny: Make) -> None:
 def test_unit_and_free_size_may_be_given(kind: Kind) -> None:
     with kind(2, 8192, "4k", unit_size=128 * KIB, free_size=16 * KIB) as a:
         assert first(a) == (128 * KIB, 16 * KIB, False, 2)
+
+
+@pytest.mark.parametrize("first_chunk", ["4k", "embed", "remap"])
+def test_unit_may_have_one_gib(kind: Kind, first_chunk: str) -> None:
+    setup: dict[str, Any] = {"first_chunk": first_chunk, "page_size": 64 << 20, "memory": "none"}
+    with kind(1, 1 << 20, **setup, unit_size=1 << 30) as a:
+        assert a.unit_size == 1 << 30
+    with kind(1, 1 << 20, first_chunk="4k", page_size=64 << 20, memory="none") as a:
+        assert a.unit_size == 1 << 30
 
 
 def test_slots_cover_every_size(kind: Kind) -> None:

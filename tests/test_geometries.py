@@ -68,9 +68,14 @@ class TestFigures:
 
     def test_failures_and_their_reasons(self) -> None:
         """A unit of 16 pages is also the largest request; there is no warning."""
-        row = outcome(Trace.from_ops([("alloc", i, 1025, 4) for i in range(3)]))
+        refused = [("alloc", "a", 1025, 4), ("alloc", "b", 8, 3), ("alloc", "c", 8, 3)]
+        row = outcome(Trace.from_ops(refused))
         assert row.failures == 3
-        assert list(row.failure_reasons.values()) == [3]
+        with Allocator(**TINY) as a:
+            result = a.replay(Trace.from_ops(refused[:2]))
+        size, align = (str(failure.error) for failure in result.failures)
+        assert size != align
+        assert [*row.failure_reasons.items()] == [(align, 2), (size, 1)]  # the most frequent first
 
     def test_rollback_never_gives_negative_stranded_bytes(self) -> None:
         """In 2009 a failed allocation freed the pages of its neighbour."""
@@ -93,6 +98,24 @@ class TestFigures:
         work = Work(10, 10, 20, 30, 40, 50, 60, 70, 80, 90)
         assert steps(work) == (10 + 20 + 30 + 40 + 70) / 10
 
+    def test_geometry_has_automatic_values_filled_in(self) -> None:
+        assert outcome(Trace.from_ops(OPS)).geometry == {
+            "first_chunk": "4k",
+            "unit_size": 1024,
+            "cpus": 2,
+            "static_size": 64,
+            "free_size": 960,
+            "page_size": 64,
+        }
+
+    def test_progress_counts_the_operations_of_all_replays(self) -> None:
+        steps: list[int] = []
+        rows = compare(Trace.from_ops(OPS), [TINY, {**TINY, "cpus": 3}], steps.append)
+        next(rows)
+        assert sum(steps) == len(OPS)  # each is computed when it is requested
+        next(rows)
+        assert sum(steps) == 2 * len(OPS)
+
 
 class TestOffsets:
     """Offsets of areas in the recording kernel and in the port."""
@@ -101,6 +124,11 @@ class TestOffsets:
         """Ours are 64, 128, 192; the kernel's second and third are 1,000 bytes higher."""
         row = outcome(recorded(tmp_path, ("0xa", 64), ("0xa", 1128), ("0xa", 1192)))
         assert (row.same_offsets, row.same_shifted, row.shift) == (1, 2, 1000)
+
+    def test_the_most_frequent_shift_counts(self, tmp_path: Path) -> None:
+        """The kernel's first offset is 1,000 bytes higher than ours, two others are 32 lower."""
+        row = outcome(recorded(tmp_path, ("0xa", 1064), ("0xa", 96), ("0xa", 160)))
+        assert (row.same_offsets, row.same_shifted, row.shift) == (0, 2, -32)
 
     def test_chunks_do_not_count(self, tmp_path: Path) -> None:
         row = outcome(recorded(tmp_path, ("0xa", 64), ("0xb", 128)))
@@ -220,7 +248,7 @@ class TestChoiceOfGeometries:
         ]
 
     def test_single_geometries(self, capsys: pytest.CaptureFixture[str]) -> None:
-        one, another = "first-chunk=embed,unit_size=128K", "cpus=4096"
+        one, another = "first-chunk=embed, unit_size=128K", "cpus=4096"
         args = ["--geometry", one, "--geometry", another]
         assert self.geometries(capsys, NETNS, *args) == [("embed", 131072, 2), ("4k", 65536, 4096)]
 
@@ -235,6 +263,15 @@ class TestChoiceOfGeometries:
         for row, unit_size in zip(rows_of(capsys), (1024, 2048), strict=True):
             named = {name: row[name] for name in ("static_size", "page_size", "unit_size", "cpus")}
             assert named == {"static_size": 64, "page_size": 64, "unit_size": unit_size, "cpus": 2}
+
+    def test_as_many_as_allowed(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("percpu_ffi.cli.compare.MOST_GEOMETRIES", 4)
+        trace = saved(tmp_path)
+        assert len(self.geometries(capsys, trace, "--cpus", "1,2", "--unit-size", "1K,2K")) == 4
+        assert run(trace, "--cpus", "1,2,3,4,5") == 2
+        assert run(trace, "--cpus", "1,2,3,4", "--geometry", "cpus=5") == 2
 
     def test_too_many(self, capsys: pytest.CaptureFixture[str]) -> None:
         many = ",".join(["1"] * 40)
@@ -296,6 +333,18 @@ steps of a call: lists, chunks, map entries and tree nodes that the 2009 file vi
         trace.write_bytes(Path(NETNS).read_bytes())
         run(str(trace), *options)
         assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
+
+    def test_narrow_tables_have_the_same_columns(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        columns = []
+        for width in (100, 70):
+            monkeypatch.setattr("percpu_ffi.reports.geometries.WIDTH", width)
+            run(NETNS)
+            heads = [s for s in capsys.readouterr().out.splitlines() if s.startswith("first ")]
+            columns.append([word for head in heads for word in head.split()[3:]])
+        assert len(heads) == 4  # each of the two tables has become two
+        assert columns[0] == columns[1]
 
     def test_equal_settings_are_not_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
         run(NETNS, "--cpus", "2,4")
@@ -393,7 +442,7 @@ class TestTrouble:
     def test_set_up_of_the_trace_is_invalid(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        trace = saved(tmp_path, cpus="many", first_chunk="\ud800")
+        trace = saved(tmp_path, cpus=0, first_chunk="\ud800")
         assert run(trace, "--unit-size", "64K") == 1
         assert "refused: first_chunk='\\ud800'" in capsys.readouterr().out
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import gc
+import mmap
 import signal
 import threading
 import time
@@ -22,11 +23,15 @@ from percpu_ffi import (
     DoubleFree,
     Model,
     PerCpu,
+    PercpuMemoryError,
     Trace,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+MOST_MAPPINGS = int(Path("/proc/sys/vm/max_map_count").read_text(encoding="ascii"))
 
 
 def mappings() -> int:
@@ -86,6 +91,42 @@ def test_address_is_that_of_the_view(real: PerCpu) -> None:
     assert ctypes.string_at(real.address(ptr, 1), 8) == b"percpu__"
     assert real.address(ptr, 2) - real.address(ptr, 1) == real.unit_size
     assert real.address(ptr, 0) % 8 == 0
+
+
+def test_last_bytes_of_the_last_unit(real: PerCpu) -> None:
+    real.alloc(8)
+    ptr = real.alloc(real.unit_size)
+    with real.view(ptr, 2) as view:
+        view[-1] = 7
+        assert view[-1] == 7
+        assert len(view) == real.unit_size
+    assert real.address(ptr, 2) % real.page_size == 0
+
+
+def test_units_are_aligned_to_pages_above_the_hosts() -> None:
+    # the host may align to 2 MiB; mappings in between make it another multiple each time
+    models, others = [], []
+    for _ in range(3):
+        models.append(Model(cpus=1, page_size=64 << 20))
+        assert models[-1].address(models[-1].static_ptr, 0) % (64 << 20) == 0
+        others.append(mmap.mmap(-1, 6 << 20))
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, OverflowError])
+def test_host_without_memory_for_the_model(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def no_memory(*_: object, **__: object) -> None:
+        raise error
+
+    with Model(cpus=2) as model:
+        ptr = model.alloc(8)
+        with monkeypatch.context() as patch:
+            patch.setattr("mmap.mmap", no_memory)
+            with pytest.raises(PercpuMemoryError, match=r"^the host gave no memory") as caught:
+                model.view(ptr, 0)
+        assert caught.value.service == "host"
+        assert bytes(model.view(ptr, 0)) == bytes(8)
 
 
 @pytest.mark.parametrize("first_chunk", ["4k", "embed", "remap"])
@@ -251,7 +292,8 @@ def test_child_forked_during_a_call_of_another_thread_does_not_hang(kind: Kind) 
     # the child inherited a lock that was held by a thread that does not exist in the child
     if kind is Model and SANITIZED:
         pytest.skip("a thread that runs Python holds locks of AddressSanitizer's heap")
-    trace = Trace.from_ops([("alloc", 0, 8, 8), ("free", 0)] * 100_000)
+    pairs = 500 if kind is Model else 100_000
+    trace = Trace.from_ops([("alloc", 0, 8, 8), ("free", 0)] * pairs)
     stop = threading.Event()
 
     def work() -> None:
@@ -291,6 +333,45 @@ def test_mappings_grow_with_chunks_not_with_pages() -> None:
         chunks = len(a.state().chunks)
         assert chunks > 95
         assert mappings() - before <= 2 * chunks + 8
+
+
+def without_mappings(work: Callable[[], None]) -> int:
+    """Call a function in a process that can make no more mappings; return its status."""
+
+    def use_them_up() -> None:
+        mprotect = ctypes.CDLL(None, use_errno=True).mprotect
+        mprotect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+        size = 2 * (MOST_MAPPINGS + 1) * mmap.PAGESIZE
+        pages = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+        for page in range(0, size, 2 * mmap.PAGESIZE):
+            if mprotect(start + page, mmap.PAGESIZE, mmap.PROT_READ):
+                break
+        work()
+
+    return in_child(use_them_up)
+
+
+# "out of memory: map failed", with 22 GB free
+@pytest.mark.skipif(SANITIZED or MOST_MAPPINGS > 1 << 17, reason="takes too long")
+def test_the_limit_on_mappings_is_named() -> None:
+    def work() -> None:
+        with pytest.raises(PercpuMemoryError, match=r"\(vm\.max_map_count, \d+\).*'none'"):
+            Allocator()
+        with pytest.raises(PercpuMemoryError, match=r"vm\.max_map_count") as caught:
+            before.alloc(before.max_size)
+        assert caught.value.service == "map"
+        (failure,) = before.replay(Trace.from_ops([("alloc", 1, before.max_size, 8)])).failures
+        assert "vm.max_map_count" in str(failure.error)
+        before.inject("map", 1)
+        with pytest.raises(PercpuMemoryError, match="map failed for an area of 65536 bytes"):
+            before.alloc(before.max_size)
+        Allocator(memory="none").close()
+
+    with Allocator() as before:
+        before.alloc(8)
+        assert without_mappings(work) == 0
+        before.alloc(before.max_size)
 
 
 def test_close_releases_all_memory() -> None:

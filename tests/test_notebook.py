@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+import pytest
 from conftest import Kind, Make
+from pages import contrast
 
 from percpu_ffi import ChunkState, State
-from percpu_ffi.drawing import picture
+from percpu_ffi.drawing import COLOURS, FREE, HELD, MIXED, STATIC, USED, picture
 
 LONG = ChunkState(1, 40_000, 4, (-4, 4) * 10_000, 32_768, False, (2,) * 20)
 
@@ -81,8 +83,9 @@ def test_a_picture_has_a_bar_for_each_chunk(tiny: Make) -> None:
 def test_a_picture_stays_small() -> None:
     many = State(((),), (LONG,) * 1000)
     assert len(LONG._repr_html_()) < 4_000
-    assert len(many._repr_html_()) < 100_000
-    assert "and 976 more chunks" in many._repr_html_()
+    html = many._repr_html_()
+    assert len(html) < 100_000
+    assert "and 976 more chunks" in html
     mixed = ChunkState(1, 0, 0, (-64, 64) * 512, 1024, False, (1, 0) * 5000)
     assert len(mixed._repr_html_()) < 40_000
 
@@ -91,6 +94,35 @@ def test_picture_needs_no_other_files(kind: Kind) -> None:
     with kind() as a:
         html = a._repr_html_()
     assert not any(word in html for word in ("http", "<script", "<link", "url("))
+
+
+def test_a_picture_is_described_and_fits_a_narrow_page(tiny: Make) -> None:
+    # It was 640 pixels wide on a phone, too, and nothing for a screen reader.
+    with tiny() as a:
+        a.alloc(8)
+        (chunk,) = a.state().chunks
+        (svg,) = parsed(chunk._repr_html_()).findall("svg")
+    assert svg.get("role") == "img"
+    assert svg.get("aria-label") == chunk.summary()
+    assert svg.get("viewBox") == f"0 0 {svg.get('width')} {svg.get('height')}"
+    assert "max-width:100%" in str(svg.get("style"))
+
+
+@pytest.mark.parametrize("below", [0, 255])
+def test_colours_are_readable_on_white_and_on_black(below: int) -> None:
+    # Free ranges were the brightest part of a picture on black.
+    def shown(colour: str) -> str:
+        parts = [int(colour[i : i + 2], 16) for i in range(1, len(colour), 2)]
+        share = parts[3] / 255 if parts[3:] else 1.0
+        return "#" + "".join(f"{round(share * p + (1 - share) * below):02x}" for p in parts[:3])
+
+    free = shown(COLOURS[FREE][1])
+    for kind in (STATIC, USED, MIXED):
+        assert contrast(shown(COLOURS[kind][1]), free) > 1.5
+    assert contrast(HELD[1], shown("#00000000")) > 3
+    assert contrast(free, shown("#00000000")) < 1.7
+    html = parsed(picture("title", [LONG], None, None))
+    assert all(span.text == "\N{BLACK SQUARE}" for span in html.iter("span"))  # text has no colour
 
 
 def test_a_title_is_escaped() -> None:

@@ -196,7 +196,7 @@ class Together(RuleBasedStateMachine):
 
 TestTogether = pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")(Together.TestCase)
 TestTogether.settings = settings(
-    max_examples=150,
+    max_examples=100,
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -13,6 +13,7 @@ The fake kernel fills an instance when it is made, and removes its files with it
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -478,7 +479,8 @@ class TestTrouble:
 
 
 @pytest.fixture
-def tracing() -> Path:
+def tracing() -> Iterator[Path]:
+    """The real tracefs, for one test at a time: a recorder removes what killed ones left."""
     try:
         place = find_tracefs()
         probe = place / "instances" / f"percpu-ffi-test-{os.getpid()}"
@@ -486,7 +488,10 @@ def tracing() -> Path:
         probe.rmdir()
     except (RecordError, OSError) as error:
         pytest.skip(f"the kernel cannot be recorded: {str(error).splitlines()[0]}")
-    return place
+    instances = os.open(place / "instances", os.O_RDONLY)
+    fcntl.flock(instances, fcntl.LOCK_EX)
+    yield place
+    os.close(instances)
 
 
 def settings(tracing: Path) -> dict[str, str]:

@@ -7,18 +7,19 @@ import contextlib
 import dataclasses
 import signal
 import threading
+import time
 
 import pytest
-from conftest import RECORDINGS, SAMPLES, Kind, Make
+from conftest import NETNS, RECORDINGS, SAMPLES, Kind, Make
 
 from percpu_ffi import Allocator, ClosedError, InvalidRequest, Trace, TraceError
-from percpu_ffi.trace.operations import OP
+from percpu_ffi.trace.operations import FAULT, FREE, OP
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_samples_replay_without_failure(kind: Kind, name: str) -> None:
+def test_samples_replay_without_failure(name: str) -> None:
     trace = Trace.load(SAMPLES / name)
-    with kind() as a:
+    with Allocator() as a:
         result = a.replay(trace)
     assert result.failures == ()
     assert len(result.pointers) == len(trace)
@@ -27,7 +28,7 @@ def test_samples_replay_without_failure(kind: Kind, name: str) -> None:
 def test_service_calls_of_netns_churn(kind: Kind) -> None:
     """The service calls of the 2009 file itself for this trace."""
     with kind(cpus=2, static_size=20480, first_chunk="4k") as a:
-        a.replay(Trace.load(SAMPLES / "netns_churn.ftrace.xz"))
+        a.replay(Trace.load(NETNS))
         assert a.counters() == {
             "kmalloc": 26,
             "kfree": 23,
@@ -47,9 +48,8 @@ def test_service_calls_of_netns_churn(kind: Kind) -> None:
         assert len(a.state().chunks) == 2
 
 
-@pytest.mark.parametrize("name", RECORDINGS)
-def test_replay_does_what_single_calls_do(tiny: Make, name: str) -> None:
-    trace = Trace.load(SAMPLES / name)
+def test_replay_does_what_single_calls_do(tiny: Make) -> None:
+    trace = Trace.load(NETNS)
     with tiny(page_size=4096, static_size=8192) as a, tiny(page_size=4096, static_size=8192) as b:
         result = a.replay(trace)
         pointers = []
@@ -63,13 +63,14 @@ def test_replay_does_what_single_calls_do(tiny: Make, name: str) -> None:
             else:
                 pointers.append(live.pop(op[1], 0))
                 b.free(pointers[-1])
+        assert result.failures == ()
         assert result.pointers.tolist() == pointers
         assert a.state() == b.state()
         assert a.counters() == b.counters()
 
 
 def test_two_runs_give_the_same_pointers(kind: Kind) -> None:
-    trace = Trace.load(SAMPLES / "netns_churn.ftrace.xz")
+    trace = Trace.load(NETNS)
     runs = []
     for memory in ("mapped", "none"):
         with kind(memory=memory) as a:
@@ -84,11 +85,34 @@ def test_figures(tiny: Make) -> None:
         [("alloc", "a", 100, 4), ("alloc", "b", 200, 4), ("free", "a"), ("alloc", "c", 50, 4)]
     )
     with tiny() as a:
+        before = time.perf_counter_ns()
         result = a.replay(trace)
+        assert result.elapsed_ns <= time.perf_counter_ns() - before
         assert result.peak_live_bytes == 300
         assert result.live_bytes == 250
         assert result.pages_at_peak == result.peak_populated_pages == 2 * 6
         assert result.elapsed_ns > 0
+
+
+def test_first_of_equal_peaks_counts(tiny: Make) -> None:
+    # 64 live bytes in one page, later in two
+    trace = Trace.from_ops(
+        [("alloc", 1, 64, 64), ("free", 1), ("alloc", 2, 32, 64), ("alloc", 3, 32, 64)]
+    )
+    with tiny() as a:
+        result = a.replay(trace)
+        assert (result.peak_live_bytes, result.pages_at_peak) == (64, 2 * 2)
+        assert (result.peak_populated_pages, result.populated_pages) == (2 * 3, 2 * 3)
+
+
+def test_faults_of_a_trace_are_set_while_it_runs(tiny: Make) -> None:
+    faults = [("inject", "alloc_page", {"nth": 3}), ("inject", "alloc_page", {})]
+    allocs = [("alloc", i, 64, 64) for i in range(4)]
+    with tiny(cpus=1) as a:
+        result = a.replay(Trace.from_ops([faults[0], *allocs]))
+        assert [failure.index for failure in result.failures] == [3]
+        result = a.replay(Trace.from_ops([faults[0], *allocs[:2], faults[1], *allocs[2:]]))
+        assert result.failures == ()
 
 
 def test_chunks_are_counted_for_the_run_alone(tiny: Make) -> None:
@@ -96,6 +120,12 @@ def test_chunks_are_counted_for_the_run_alone(tiny: Make) -> None:
         a.alloc_many([960, 1024])
         result = a.replay(Trace.from_ops([("alloc", i, 1024, 4) for i in range(3)]))
         assert (result.chunks_created, result.chunks_destroyed, result.chunks) == (3, 0, 5)
+        # one empty chunk is kept, and used again
+        ops = [("alloc", i, 1024, 4) for i in range(4)] + [("free", i) for i in range(4)]
+        result = a.replay(Trace.from_ops(ops))
+        assert (result.chunks_created, result.chunks_destroyed, result.chunks) == (4, 3, 6)
+        result = a.replay(Trace.from_ops(ops))
+        assert (result.chunks_created, result.chunks_destroyed, result.chunks) == (3, 3, 6)
 
 
 def test_most_chunks_at_one_time(tiny: Make) -> None:
@@ -240,7 +270,19 @@ def test_operations_cannot_be_written_while_they_run() -> None:
     writer.join()
 
 
-@pytest.mark.parametrize("op", [(0, 5, 0), (0, 0, 5), (0, 5, 0xFFFFFFFF), (0, 0xFFFFFFFF, 0)])
+@pytest.mark.parametrize(
+    "op",
+    [
+        (0, 0xFFFFFFFF, 0),
+        (0, 5, FREE),
+        (0, 0, 5),
+        # one too high: the trace has one handle, one kind and no fault
+        (0, 1, 0),
+        (0, 1, FREE),
+        (0, 0, 1),
+        (0, 0, FAULT),
+    ],
+)
 def test_damaged_operations_are_refused(
     tiny: Make, op: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

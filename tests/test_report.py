@@ -4,22 +4,30 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from conftest import FORK, NETNS, TINY
+from pages import LONG, NAMES, Page, rename_sites
 
 from percpu_ffi import Allocator, Trace
 from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.explain import explain_worst
-from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, _thin, collect
+from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Timeline, _thin, collect
 from percpu_ffi.analysis.totals import ChunkUser, by_site, by_size, chunk_users
 from percpu_ffi.cli import main
 from percpu_ffi.reports.axes import set_byte_ticks
+from percpu_ffi.reports.page import make_page
+from percpu_ffi.reports.page.bundle import ADDRESS
+from percpu_ffi.reports.replay import timeline_figures
 
 
 def report(*args: object) -> int:
@@ -128,7 +136,7 @@ class TestTimeline:
         assert {moment.done for moment in found.moments} == special
 
     def test_progress_adds_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("percpu_ffi.analysis.timeline.PROGRESS_STEP", 3)
+        monkeypatch.setattr("percpu_ffi.analysis.timeline.STEP", 3)
         steps: list[int] = []
         tiny(*[("alloc", i, 4, 4) for i in range(7)], progress=steps.append)
         assert steps[:3] == [3, 3, 1]
@@ -211,11 +219,16 @@ class TestTimeline:
 
 class TestFiles:
     def test_still_pictures(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        pytest.importorskip("matplotlib")
         png, svg = tmp_path / "a.png", tmp_path / "a.svg"
-        assert report(NETNS, "--png", png, "--svg", svg) == 0
+        Trace.from_ops([("alloc", 1, 8, 4)]).save(tmp_path / "a & b")
+        assert report(tmp_path / "a & b", "--png", png, "--svg", svg) == 0
         assert png.read_bytes().startswith(b"\x89PNG")
-        assert b"<svg" in svg.read_bytes()
-        assert str(png) in capsys.readouterr().out
+        said = capsys.readouterr().out.splitlines()
+        assert said == [f"{path}: {path.stat().st_size:,} bytes" for path in (png, svg)]
+        # for a screen reader
+        title = ElementTree.parse(svg).getroot().findtext("{http://www.w3.org/2000/svg}title")
+        assert str(title).startswith("a & b: Worst moment: after operation 1 of 1, 4,088 of the ")
 
     @pytest.mark.parametrize("most", [0, 1, 5, 4096, 65_536, 326_400, 327_681, 1 << 40])
     def test_ticks_of_bytes_do_not_cover_each_other(self, most: int) -> None:
@@ -227,25 +240,12 @@ class TestFiles:
         ticks = [tick for tick in axes.xaxis.get_majorticklocs() if 0 < tick <= (most or 1)]
         assert len(ticks) in ((1, 2, 3, 4, 5) if most else (1,))
 
-    def test_page_is_small_and_needs_no_network(self, tmp_path: Path) -> None:
-        pytest.importorskip("bokeh")
-        assert report(FORK, "-o", tmp_path / "a.html") == 0
-        text = (tmp_path / "a.html").read_text(encoding="utf-8")
-        assert len(text) < 4_000_000
-        tags = re.sub(r"(<script\b[^>]*>).*?</script>", r"\1", text, flags=re.S)
-        assert not re.search(r"<(script|link|img)\b[^>]*(src|href)=\"(?!data:)", tags)
-
-    def test_names_are_escaped_for_html_and_matplotlib(self, tmp_path: Path) -> None:
-        pytest.importorskip("bokeh")
+    def test_names_are_escaped_for_matplotlib(self, tmp_path: Path) -> None:
         trace = tmp_path / "<b>$x^$ <_script>\udcff.trace"  # a name has no slash
-        found = Trace.load(NETNS)
-        found.kinds[:] = [kind._replace(site=f"<i>{kind.site}$^\ud800") for kind in found.kinds]
+        found = Trace.from_ops([("alloc", i, 100 + i, 8) for i in range(9)])
+        found.kinds[:] = [kind._replace(site=f"<i>{kind.size}$^\ud800") for kind in found.kinds]
         found.save(trace)
-        assert report(trace, "-o", tmp_path / "a.html", "--png", tmp_path / "a.png") == 0
-        text = (tmp_path / "a.html").read_text(encoding="utf-8")
-        assert "<b>$x" not in text
-        assert "<i>" not in re.sub(r"<script\b.*?</script>", "", text, flags=re.S)
-        assert "&lt;b&gt;$x^$" in text
+        assert report(trace, "--svg", tmp_path / "a.svg") == 0
 
     # The sentences were wrapped after dollars were escaped: a line that began with a dollar was
     # the start of a formula for matplotlib, and an invalid formula ended in a traceback.
@@ -263,18 +263,22 @@ class TestFiles:
         found.save(tmp_path / "t")
         assert report(tmp_path / "t", "--svg", tmp_path / "a.svg") == 0
 
-    # realpath() of /dev/stdout does not exist if it is a pipe
-    def test_page_into_a_pipe(self) -> None:
+    # realpath() of a pipe, such as /dev/stdout, does not exist
+    def test_page_into_a_pipe(self, tmp_path: Path) -> None:
         pytest.importorskip("bokeh")
-        command = [sys.executable, "-m", "percpu_ffi", "report", NETNS, "-o", "/dev/stdout"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert done.stdout.startswith("<!DOCTYPE html>")
+        Trace.from_ops([("alloc", 1, 8, 4)]).save(tmp_path / "t")
+        reader, writer = os.pipe()
+        with open(reader, encoding="utf-8") as end, ThreadPoolExecutor() as pool:
+            text = pool.submit(end.read)
+            assert report(tmp_path / "t", "-o", f"/dev/fd/{writer}") == 0
+            os.close(writer)
+            assert text.result().startswith("<!DOCTYPE html>")
 
     def test_trace_without_sites_and_times(self, tmp_path: Path) -> None:
         pytest.importorskip("bokeh")
         Trace.from_ops([("alloc", 1, 8, 4)]).save(tmp_path / "a.trace")
         page = tmp_path / "a.html"
-        assert report(tmp_path / "a.trace", "-o", page, "--svg", tmp_path / "a.svg") == 0
+        assert report(tmp_path / "a.trace", "-o", page) == 0
         text = page.read_text(encoding="utf-8")
         assert "has no times" in text
         assert "no call sites" in text
@@ -325,7 +329,7 @@ class TestRefusals:
 
     def test_trace_is_not_written_over(self, capsys: pytest.CaptureFixture[str]) -> None:
         Trace.from_ops([("alloc", 1, 8, 4)]).save("a.svg")
-        assert "that is the trace itself" in self.refused(capsys, "a.svg", "--svg", "./a.svg")
+        assert "that is the file of TRACE" in self.refused(capsys, "a.svg", "--svg", "./a.svg")
         assert len(Trace.load("a.svg")) == 1
 
     # the second one replaced the first, and both were reported as written
@@ -375,15 +379,14 @@ def test_modules_are_imported_without_the_extras() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def figures_of(page: Path) -> dict[str, Any]:
-    text = page.read_text(encoding="utf-8")
+def figures_of(text: str) -> dict[str, Any]:
     found = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text)
     assert found
     figures: dict[str, Any] = json.loads(found[1])
     return figures
 
 
-def test_figures_of_the_page_are_those_of_replay(
+def test_page_is_small_and_its_figures_are_those_of_replay(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("bokeh")
@@ -393,4 +396,170 @@ def test_figures_of_the_page_are_those_of_replay(
     assert main(["replay", NETNS, "--json", "--memory", "none", *setup]) == 0
     expected = json.loads(capsys.readouterr().out)
     del expected["operations_per_second"]
-    assert figures_of(tmp_path / "a.html") == expected
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert figures_of(text) == expected
+    assert len(text) < 1_500_000
+
+
+# attributes of which a browser loads the address
+LOADED = ("src", "srcset", "poster", "data", "action", "formaction", "background", "xlink:href")
+
+
+@pytest.fixture(scope="module")
+def timeline() -> Timeline:
+    """The timeline of a trace in which every call site has a hostile name."""
+    trace = Trace.from_ops(
+        [
+            *(("alloc", i, 8 << i, 4) for i in range(len(NAMES))),
+            *(("free", i) for i in range(len(NAMES) - 2)),
+        ],
+        times=[10**9 * i for i in range(2 * len(NAMES) - 2)],
+    )
+    sites = [kind._replace(site=str(kind.size)) for kind in trace.kinds]
+    trace.kinds[:] = sites
+    rename_sites(trace)
+    return collect(trace, {**TINY, "first_chunk": "4k"})
+
+
+@pytest.fixture(scope="module")
+def text(timeline: Timeline) -> str:
+    """The page."""
+    pytest.importorskip("bokeh")
+    return make_page(timeline, timeline_figures(timeline, f"a{NAMES[0]}\ud800"))
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> Page:
+    """The elements of the page."""
+    return Page(text)
+
+
+class TestPage:
+    """What a reader, a screen reader and a browser without a network need of the page."""
+
+    def test_head_describes_the_page(self, page: Page) -> None:
+        assert [html.attributes["lang"] for html in page.all("html")] == ["en"]
+        (title,) = page.all("title")
+        assert title.text == f"a{NAMES[0]}?: per-CPU memory over time"
+        named = {meta.attributes.get("name"): meta.attributes for meta in page.all("meta")}
+        assert named["viewport"]["content"] == "width=device-width, initial-scale=1"
+        assert named["color-scheme"]["content"] == "light dark"
+
+    def test_headings_and_landmarks_are_in_order(self, page: Page) -> None:
+        levels = [int(e.tag[1]) for e in page.all("h1", "h2", "h3", "h4", "h5", "h6")]
+        assert levels[0] == 1
+        assert levels.count(1) == 1
+        assert all(level - before <= 1 for before, level in pairwise(levels))
+        (main_part,) = page.all("main")
+        outside = [e for e in page.elements if main_part not in (e, *e.parents)]
+        assert {e.tag for e in outside} <= {"html", "head", "meta", "title", "link", "style",
+                                            "script", "body"}  # fmt: skip
+
+    def test_every_control_has_a_name(self, page: Page) -> None:
+        labels = page.all("label")
+        controls = page.all("input", "button", "select", "textarea", "summary", "a")
+        for control in controls:
+            around = control.inside("label")
+            own = [e for e in labels if e.attributes.get("for") == control.attributes.get("id", "")]
+            names = (control.text, *(e.text for e in own), around.text if around else "")
+            assert any(re.search(r"\w", name) for name in names), control
+        assert len(controls) >= 12
+        for group in page.all("fieldset"):
+            assert any(e.text for e in page.all("legend") if e.parents[-1] is group)
+        for group in (*page.all(role="group"), *page.all(role="region"), *page.all(role="img")):
+            assert group.attributes["aria-label"]
+
+    def test_slider_has_a_value_in_words(self, page: Page) -> None:
+        (slider,) = page.all("input", type="range")
+        assert slider.attributes["aria-valuetext"] == "worst moment"
+        (label,) = page.all("label", **{"for": slider.attributes["id"]})
+        assert label.text == "Moment"
+
+    def test_identifiers_are_unique(self, page: Page) -> None:
+        ids = [e.attributes["id"] for e in page.elements if "id" in e.attributes]
+        assert sorted(set(ids)) == sorted(ids)
+
+    def test_every_chart_has_a_sentence_and_a_table(self, page: Page) -> None:
+        charts = [e for e in page.elements if "data-root-id" in e.attributes]
+        assert len(charts) == 3
+        for chart in charts:
+            sentence = chart.parents[-1].attributes
+            assert sentence["role"] == "img"
+            assert len(sentence["aria-label"].split()) > 4
+            around = chart.inside("figure")
+            assert [t for t in page.all("table") if around and around in t.parents]
+
+    def test_tables_have_captions_and_headings(self, page: Page) -> None:
+        tables = page.all("table")
+        assert len(tables) == 5
+        for table in tables:
+            assert next(e.text for e in page.all("caption") if e.parents[-1] is table)
+            (scroller,) = [e for e in table.parents if e.attributes.get("class", "")[:4] == "wide"]
+            assert scroller.attributes["tabindex"] == "0"  # the keyboard scrolls it
+            for cell in page.all("th"):
+                if table in cell.parents:
+                    head = cell.inside("thead") is not None
+                    assert cell.attributes["scope"] == ("col" if head else "row")
+                    assert cell.text
+            for row in page.all("tr"):
+                if table in row.parents and row.inside("tbody"):
+                    cells = [e.tag for e in page.all("th", "td") if e.parents[-1] is row]
+                    assert cells == ["th"] + ["td"] * (len(cells) - 1)
+
+    def test_tables_have_the_figures_of_the_charts(self, page: Page, timeline: Timeline) -> None:
+        curves, sizes = (
+            list(page.table(table))
+            for table in page.all("table")
+            if table.inside("details")
+            and table.inside("figure")
+            and len(list(page.table(table))) > 1
+        )
+        live, stranded = timeline.curves.live, timeline.stranded
+        assert len(curves) == 1 + len(live)
+        for done, row in enumerate(curves[1:]):
+            assert row[:3] == [f"{done:,}", f"{max(done - 1, 0):,}.000000", f"{live[done]:,}"]
+            assert row[4] == f"{stranded(done):,}"
+            assert row[3] == f"{timeline.held(done):,}"
+        notes = {row[0]: row[-1] for row in curves[1:] if row[-1]}
+        assert notes == {str(timeline.peak): "peak", str(timeline.worst): "worst moment"}
+        assert [row[:2] for row in sizes[1:]] == [[f"{8 << i:,}", "1"] for i in range(len(NAMES))]
+
+    def test_nothing_is_loaded(self, page: Page, text: str) -> None:
+        for e in page.elements:
+            if e.tag in ("link", "base", "image", "use"):
+                assert e.attributes["href"].startswith("data:")
+            assert not {*LOADED} & {*e.attributes}, e
+            styles = e.attributes.get("style", "") + (e.text if e.tag == "style" else "")
+            assert not re.search(r"url\(|@import", styles)
+        assert not re.search(r"\b(import|importScripts)\(\s*[\"'`]http", text)
+
+    # bokeh loads MathJax and fonts of icons from there as soon as a text or an icon needs them
+    def test_bokeh_has_no_address_to_load_from(self, page: Page) -> None:
+        scripts = [
+            e.text for e in page.all("script") if e.attributes.get("type") != "application/json"
+        ]
+        library = max(scripts, key=len)
+        assert len(library) > 1_000_000
+        assert "cdn." not in library
+        assert not ADDRESS.search(library)
+        assert not re.search(r"\b(src|href) ?= ?[\"'`]https?:", library)
+
+    def test_policy_forbids_to_load_anything(self, page: Page) -> None:
+        (policy,) = page.all("meta", **{"http-equiv": "Content-Security-Policy"})
+        rules = dict(rule.split(maxsplit=1) for rule in policy.attributes["content"].split(";"))
+        assert rules["default-src"] == "'none'"
+        loads = {source for name, sources in rules.items() for source in sources.split()}
+        assert loads == {"'none'", "data:", "'unsafe-inline'", "'unsafe-eval'"}
+        # it holds for what comes after it
+        assert page.elements.index(policy) < min(
+            map(page.elements.index, page.all("script", "link"))
+        )
+
+    def test_names_are_text(self, page: Page) -> None:
+        shown = [e.text for e in page.all("bdi")]
+        for name in NAMES:
+            plain = "".join(c if c.isprintable() else "?" for c in name)
+            assert shown.count(" ".join(plain.split())) == 2  # legend and table
+        assert LONG in shown
+        assert not page.all("img")
+        assert len(page.all("script")) == 4  # bokeh, its log level, figures, charts

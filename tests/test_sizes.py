@@ -86,6 +86,29 @@ total,200,8,1,0.166667,1.0,200,1,0.2,200
     )
 
 
+def test_text_of_several_traces(few: str, many: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sizes", few, many]) == 0
+    titles = [line for line in capsys.readouterr().out.splitlines() if "allocations of" in line]
+    assert titles == [
+        "few: 3 allocations of 132 bytes, 3 areas of 132 bytes at peak",
+        "many: 3 allocations of 219 bytes, 2 areas of 216 bytes at peak",
+        "total: 6 allocations of 351 bytes, 5 areas of 348 bytes at the peaks",
+    ]
+
+
+def test_histogram_of_single_sizes(few: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Trace.from_ops([("alloc", "a", 1, 1), ("alloc", "b", 1, 1), ("alloc", "c", 2, 2)]).save(few)
+    assert main(["sizes", few]) == 0
+    assert capsys.readouterr().out.endswith(
+        """\
+
+  sizes   allocs                                  at peak
+  1        66.7%  ##############################    66.7%  ##############################
+  2        33.3%  ###############                   33.3%  ###############
+"""
+    )
+
+
 def test_json(few: str, many: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sizes", few, many, "--json"]) == 0
     parts = json.loads(capsys.readouterr().out)["parts"]
@@ -184,6 +207,8 @@ class TestPlot:
     def test_names_are_not_formulas(self, few: str, tmp_path: Path) -> None:
         (tmp_path / few).rename(tmp_path / "_$\\frac$")
         assert main(["sizes", "_$\\frac$", "--plot", "a.svg"]) == 0
+        text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+        assert "live areas at the peak: _$\\frac$</title>" in text  # for a screen reader
 
     def test_many_traces_have_no_legend(self, few: str, tmp_path: Path) -> None:
         assert main(["sizes", *[few] * 13, "--plot", "a.svg"]) == 0
@@ -194,7 +219,7 @@ class TestPlot:
     ) -> None:
         before = sorted(tmp_path.iterdir())
         assert main(["sizes", few, "--plot", "nowhere/a.svg"]) == 2
-        assert capsys.readouterr().err == "percpu-ffi: nowhere/a.svg: No such file or directory\n"
+        assert "--plot nowhere/a.svg: a file in a folder" in capsys.readouterr().err
         assert sorted(tmp_path.iterdir()) == before
 
 

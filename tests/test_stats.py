@@ -6,16 +6,18 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
+import conftest
 import pytest
 from conftest import NETNS, SAMPLES, Kind, Make
 
 from percpu_ffi import Allocator, ClosedError, Model, PercpuMemoryError, StatsError
 from percpu_ffi.cli import main
-from percpu_ffi.stats import Dump, diff, figures
+from percpu_ffi.stats import Chunk, Dump, diff, diff_text, figures
 
 KERNEL = SAMPLES / "percpu_stats.txt"  # of Linux 6.18, 2 CPUs
 
@@ -79,6 +81,49 @@ def test_figures_of_a_chunk(tiny: Make) -> None:
         }
 
 
+# |static 64|a 16|...12...|b 4|..40..|c 8|..........|
+def test_areas_and_fragments_of_several_sizes(tiny: Make) -> None:
+    """The median of an even number is the lower one, as in the kernel; areas are in no order."""
+    with tiny() as a:
+        ptrs = [a.alloc(size, align=4) for size in (16, 12, 4, 40, 8, 12)]
+        for gone in (1, 3):
+            a.free(ptrs[gone])
+        fields = figures(a).chunks[0].fields
+        sizes = [fields[f"cur_{which}_alloc"] for which in ("min", "med", "max")]
+        assert sizes == [4, 8, 16]  # of 4, 8, 12, 16
+        assert (fields["nr_alloc"], fields["max_alloc_size"]) == (4, 40)
+        assert (fields["sum_frag"], fields["max_frag"]) == (52, 40)
+        assert fields["first_bit"] == (64 + 16) // 4
+
+
+def test_hint_may_be_above_the_largest_free_range(tiny: Make) -> None:
+    """After the largest range is taken the hint keeps its size, until a scan is in vain."""
+    with tiny() as a:
+        large = a.alloc(500, align=4)
+        a.alloc(8, align=4)
+        a.free(large)
+        a.alloc(500, align=4)
+        fields = figures(a).chunks[0].fields
+        assert fields["contig_bytes"] == 500
+        assert fields["free_bytes"] == 1024 - 64 - 500 - 8
+
+
+def test_chunks_are_in_the_order_of_the_slots(tiny: Make) -> None:
+    """Slot 0 has the full chunks; a chunk that gained room is the first of its slot."""
+    with tiny() as a:
+        # 60 bytes are free in chunk 0, none in chunk 1, 24 in chunks 2 and 3, and then none
+        sizes = (900, 1024, 1000, 500, 500, 24, 24)
+        *_, second, third = (a.alloc(size, align=4) for size in sizes)
+        a.free(second)
+        a.free(third)
+        assert [number for ids in a.state().slots for number in ids] == [1, 3, 2, 0]
+        dump = figures(a)
+        assert [chunk.fields["free_bytes"] for chunk in dump.chunks] == [0, 24, 24, 60]
+        assert [chunk.fields["nr_alloc"] for chunk in dump.chunks] == [1, 2, 1, 1]
+        assert [chunk.mark for chunk in dump.chunks] == ["", "", "", "<- First Chunk"]
+        assert dump.totals["nr_chunks"] == 4
+
+
 def test_full_chunk_has_no_free_range(tiny: Make) -> None:
     with tiny() as a:
         a.alloc(1024 - 64, align=4)
@@ -138,6 +183,22 @@ def test_failed_request_is_not_counted(tiny: Make) -> None:
             a.alloc(100)
         totals = figures(a).totals
         assert totals["nr_alloc"] == totals["nr_dealloc"] == totals["nr_max_alloc"] == 0
+
+
+def test_sizes_of_failed_requests_are_not_counted(tiny: Make) -> None:
+    # |SSSS|aaaa|....    each further area needs a page
+    with tiny() as a:
+        assert figures(a).totals["nr_max_chunks"] == 1
+        a.alloc(64)
+        for size in (4, 900, 1024):
+            a.inject("alloc_page", nth=1)
+            with pytest.raises(PercpuMemoryError):
+                a.alloc(size)
+        dump = figures(a)
+        assert dump.totals["min_alloc_size"] == dump.totals["max_alloc_size"] == 64
+        assert (dump.totals["nr_alloc"], dump.totals["nr_max_alloc"]) == (1, 1)
+        assert [chunk.fields["max_alloc_size"] for chunk in dump.chunks] == [64, 0]
+        assert dump.totals["nr_max_chunks"] == 2  # the chunk stays
 
 
 @pytest.mark.parametrize(
@@ -233,6 +294,107 @@ def test_a_field_or_chunk_that_one_lacks_is_reported() -> None:
     assert found["chunks"][1]["nr_alloc"][1:] == [None, None]
 
 
+def dump(**fields: int) -> Dump:
+    """A dump with these totals, without chunks."""
+    return Dump({"unit_size": 1024}, fields)
+
+
+def test_difference_as_text() -> None:
+    """Fields in the order of the first dump; those that only the second has come last."""
+    a = Dump(
+        {"unit_size": 1024, "atom_size": 64},
+        {"nr_alloc": 7, "nr_chunks": 2},
+        (Chunk("Chunk: <- First Chunk", {"nr_alloc": 0}), Chunk("Chunk:", {"nr_alloc": 1})),
+    )
+    b = Dump(
+        {"new": 1, "unit_size": 1024},
+        {"nr_chunks": 3, "nr_alloc": 5},
+        (
+            Chunk("Chunk: <- First Chunk", {"nr_alloc": 1}),
+            Chunk("Chunk (sidelined):", {"nr_alloc": 1}),
+            Chunk("Chunk:", {"nr_alloc": 0}),
+        ),
+    )
+    assert (
+        diff_text(a, b)
+        == """\
+Allocation Info:
+  unit_size           :         1024         1024
+  atom_size           :           64            -
+  new                 :            -            1
+
+Global Stats:
+  nr_alloc            :            7            5           -2
+  nr_chunks           :            2            3           +1
+
+Per Chunk Stats:
+Chunk 0: <- First Chunk
+  nr_alloc            :            0            1           +1
+
+Chunk 1: no mark | (sidelined)
+  nr_alloc            :            1            1
+
+Chunk 2: not there | no mark
+  nr_alloc            :            -            0
+"""
+    )
+
+
+def test_dump_without_chunks_is_written_and_read() -> None:
+    """As a kernel prints it: an empty line ends the text.  Fields may be negative."""
+    one = dump(nr_alloc=-3)
+    rule = "-" * 40
+    assert (
+        str(one)
+        == f"""\
+Percpu Memory Statistics
+Allocation Info:
+{rule}
+  unit_size           :         1024
+
+Global Stats:
+{rule}
+  nr_alloc            :           -3
+
+Per Chunk Stats:
+{rule}
+"""
+    )
+    assert Dump.parse(str(one)) == one
+    assert one.to_json() == {
+        "allocation": {"unit_size": 1024}, "totals": {"nr_alloc": -3}, "chunks": []
+    }  # fmt: skip
+
+
+def test_lines_before_a_dump_are_left_out() -> None:
+    """Such as the prompt of a shell that was copied along."""
+    text = f"# cat /sys/kernel/debug/percpu_stats\nnr_alloc : 3\n{dump(nr_alloc=1)}"
+    assert Dump.parse(text) == dump(nr_alloc=1)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        # a figure, and a chunk, that no section or chunk begins
+        (["Allocation Info:", "unit_size : 1", "Global Stats:", "a : 1", "Per Chunk Stats:",
+          "nr_alloc : 1"], "f:7: 'nr_alloc : 1' is no line"),
+        (["Allocation Info:", "unit_size : 1", "Global Stats:", "a : 1", "Chunk:", "b : 1",
+          "Per Chunk Stats:"], "f:6: 'Chunk:' is no line"),
+        # only a rule may begin with hyphens
+        (["Allocation Info:", "- 7"], "f:3: '- 7' is no line"),
+        # the first chunk has no figures, the second one has
+        (["Allocation Info:", "unit_size : 1", "Global Stats:", "a : 1", "Per Chunk Stats:",
+          "Chunk:", "Chunk:", "b : 1"], "f:9: the dump is cut"),
+        (["Allocation Info:", "unit_size : 1", "Per Chunk Stats:"], "Global Stats: has no figures"),
+        (["Allocation Info:", "unit_size : " + "9" * 21], "f:3: .* is no line"),
+        (["Allocation Info:", "x" * 100], f"f:3: '{'x' * 80}' is no line"),
+    ],
+)  # fmt: skip
+def test_lines_out_of_place_are_refused(lines: list[str], words: str) -> None:
+    with pytest.raises(StatsError, match=words):
+        Dump.parse("\n".join(["Percpu Memory Statistics", *lines]), "f")
+
+
 # --- the command
 
 
@@ -262,6 +424,26 @@ def test_command_compares_two_dumps(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert found["allocation"]["unit_size"] == [1048576, 65536, -983040]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (r"(atom_size +: +)\d+", r"\g<1>7"),  # of the allocation
+        (r"(nr_cur_alloc +: +)\d+", r"\g<1>7"),  # a total
+        (r"(contig_bytes +: +)\d+", r"\g<1>7"),  # of a chunk
+        (r"Chunk: <- First Chunk", "Chunk:"),  # a mark
+    ],
+)
+def test_any_difference_sets_the_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str
+) -> None:
+    text, changes = re.subn(old, new, KERNEL.read_text(), count=1)
+    assert changes
+    (tmp_path / "other").write_text(text)
+    assert main(["stats", "--diff", str(KERNEL), str(tmp_path / "other")]) == 1
+    assert main(["stats", "--diff", str(tmp_path / "other"), str(KERNEL), "--json"]) == 1
+    capsys.readouterr()
+
+
 def test_command_reads_standard_input(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,7 +458,7 @@ def test_command_reads_standard_input(
     [
         (["--diff", "-", "-"], "standard input can be read only once"),
         (["--diff", "nowhere", str(KERNEL)], "No such file"),
-        (["--diff", __file__, str(KERNEL)], "test_stats.py: there is no line"),
+        (["--diff", conftest.__file__, str(KERNEL)], "conftest.py: there is no line"),
         (["nowhere"], "No such file"),
         ([str(KERNEL)], "no percpu event"),
     ],

@@ -459,7 +459,7 @@ def run(program: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
     command = [sys.executable, "-W", "error", "-c", program]
     return subprocess.run(
-        command, env=environment, text=True, check=True, stdout=PIPE, stderr=STDOUT
+        command, env=environment, text=True, check=True, stdout=PIPE, stderr=STDOUT, timeout=90
     ).stdout.strip()
 
 
@@ -488,6 +488,22 @@ def test_end_of_the_interpreter_is_silent() -> None:
         "a.alloc(8)\n"
         "threading.Thread(target=time.sleep, args=(100,), daemon=True).start()\n"
         "time.sleep(0.1)"
+    )  # fmt: skip
+
+
+def test_end_of_the_interpreter_does_not_wait_for_a_thread_inside_a_model() -> None:
+    # the view is alive, and ends without the lock that the thread holds
+    assert not run(
+        "import threading, time, percpu_ffi\n"
+        "model = percpu_ffi.Model()\n"
+        "view = model.view(model.static_ptr, 0)\n"
+        "inside = threading.Event()\n"
+        "def stay():\n"
+        "    with model._entry:\n"
+        "        inside.set()\n"
+        "        time.sleep(1000)\n"
+        "threading.Thread(target=stay, daemon=True).start()\n"
+        "inside.wait()"
     )  # fmt: skip
 
 

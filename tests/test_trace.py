@@ -3,21 +3,34 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
+import io
+import json
 import lzma
 import os
+import re
 import struct
+import sys
 import threading
 import tracemalloc
 import zlib
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import SAMPLES
+from damage import damaged
 
-from percpu_ffi import Trace, TraceError
+from percpu_ffi import ConfigError, Trace, TraceError, TraceStats
+from percpu_ffi.cli import main
+from percpu_ffi.trace.file import read_file
+from percpu_ffi.trace.source import Blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FTRACE = """\
 # tracer: nop
@@ -122,6 +135,19 @@ class TestText:
     @pytest.mark.parametrize("compress", [gzip.compress, lzma.compress, bytes])
     def test_compressed(self, tmp_path: Path, compress: Any) -> None:
         assert load(tmp_path, compress(FTRACE.encode())) == load(tmp_path, FTRACE)
+
+    @pytest.mark.parametrize(
+        ("compress", "padding"),
+        [(gzip.compress, 0), (gzip.compress, 8), (lzma.compress, 0), (lzma.compress, 8)],
+    )
+    def test_several_streams_are_one_text(
+        self, tmp_path: Path, compress: Any, padding: int
+    ) -> None:
+        # what followed an xz stream and its padding was ignored
+        half = FTRACE.index("            seq-")
+        streams = (compress(part.encode()) for part in (FTRACE[:half], "", FTRACE[half:]))
+        data = bytes(padding).join(streams) + bytes(padding)
+        assert load(tmp_path, data) == load(tmp_path, FTRACE)
 
     @pytest.mark.parametrize(
         ("line", "lost"),
@@ -230,6 +256,21 @@ class TestBadText:
     def test_compressed_and_cut(self, tmp_path: Path, compress: Any) -> None:
         self.refused(tmp_path, compress(FTRACE.encode())[:-20], "compressed file is cut or damaged")
 
+    @pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
+    @pytest.mark.parametrize("garbage", [b"x", b"\0\0\0\0more", FTRACE.encode()])
+    def test_garbage_after_compressed_text(
+        self, tmp_path: Path, compress: Any, garbage: bytes
+    ) -> None:
+        data = compress(FTRACE.encode()) + garbage
+        self.refused(tmp_path, data, "compressed file is cut or damaged")
+
+    @pytest.mark.parametrize(
+        ("data", "tool"),
+        [(bz2.compress(FTRACE.encode()), "bunzip2"), (b"\x28\xb5\x2f\xfd", "unzstd")],
+    )
+    def test_other_compression(self, tmp_path: Path, data: bytes, tool: str) -> None:
+        self.refused(tmp_path, data, tool)
+
     def test_no_such_file(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             Trace.load(tmp_path / "nowhere")
@@ -304,6 +345,19 @@ class TestNotes:
         trace = Trace.from_ops(TestOps.OPS)
         assert trace.times is None
         assert trace.places is None
+
+    def test_times_do_not_make_traces_differ(self) -> None:
+        early, late, none = (
+            Trace.from_ops(TestOps.OPS, times=times) for times in (range(7), range(7, 14), None)
+        )
+        assert early == late == none
+        assert early != Trace.from_ops(TestOps.OPS[:-1], times=range(6))
+
+    def test_recording_equals_its_operations(self, tmp_path: Path) -> None:
+        """Without the times, places and call sites that only the recording has."""
+        recorded = load(tmp_path, FTRACE)
+        assert recorded == Trace.from_ops(recorded)
+        assert recorded.times is not None
 
     def test_by_hand_with_times(self) -> None:
         trace = Trace.from_ops(TestOps.OPS, times=range(7))
@@ -384,6 +438,29 @@ class TestOps:
         assert Trace.load(tmp_path / "saved") == trace
 
     @pytest.mark.parametrize(
+        "setup",
+        [
+            {"units": 2},
+            {"cpus": "many"},
+            {"cpus": 2.5},
+            {"cpus": None},
+            {"memory": 1},
+            {"quirks": 1},
+            {"page_limit": [1]},
+            [("cpus",)],
+            7,
+        ],
+        ids=str,
+    )
+    def test_set_up_of_wrong_names_or_types(self, setup: Any) -> None:
+        with pytest.raises(ConfigError, match="arguments of an allocator"):
+            Trace.from_ops(self.OPS, setup)
+
+    def test_set_up_may_have_any_values_of_their_types(self) -> None:
+        setup = {"cpus": 0, "first_chunk": "none", "quirks": ["walk"], "page_limit": None}
+        assert Trace.from_ops(self.OPS, setup).setup == setup
+
+    @pytest.mark.parametrize(
         "op",
         [
             ("realloc", 1),
@@ -404,6 +481,19 @@ class TestOps:
             Trace.from_ops([("alloc", 1, 8, 8), op])
         assert caught.value.line == 2
         assert repr(op) in str(caught.value)
+
+
+def split(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return what is before the length of an own file's head, the head, and what follows."""
+    (length,) = struct.unpack_from("<I", data, 8)
+    return data[:8], data[12 : 12 + length], data[12 + length :]
+
+
+def edit_head(path: Path, edit: Callable[[str], str]) -> None:
+    """Replace the text of the head of an own file."""
+    before, head, after = split(path.read_bytes())
+    text = edit(head.decode()).encode()
+    path.write_bytes(before + struct.pack("<I", len(text)) + text + after)
 
 
 class TestFile:
@@ -520,6 +610,18 @@ class TestFile:
             ('"ops":7', '"ops":9223372036854775808'),
             ('"kinds":[[64,8,""]', '"kinds":[[1180591620717411303424,8,""]'),
             ('"names":null', '"names":5'),
+            ('"names":null', '"names":{}'),
+            ('"names":null', '"names":{"1":"a"}'),
+            ('"names":null', '"names":"abc"'),
+            ('"names":null', '"names":["a","b","c"]'),  # there is a key 99
+            ('"byteorder":"', '"byteorder":"very '),
+            ('"slots":2', '"slots":1'),
+            ('"slots":2', '"slots":true'),
+            ('"frees":3', '"frees":2'),
+            ('"frees":3', '"frees":3,"more":3'),
+            ('"setup":{}', '"setup":[["cpus",2]]'),
+            ('"setup":{}', '"setup":{"cpus":"two"}'),
+            ('"setup":{}', '"setup":{"memory":null}'),
             ('"names":null', '"names":[null]'),
             ('"events":7', '"events":"7"'),
             ('"names":null', '"names":' + "[" * 50000 + "]" * 50000),
@@ -533,12 +635,12 @@ class TestFile:
     def test_head_that_was_edited(self, tmp_path: Path, old: str, new: str) -> None:
         saved = tmp_path / "saved"
         Trace.from_ops(TestOps.OPS, times=range(0, 7000, 1000)).save(saved)
-        data = saved.read_bytes()
-        (length,) = struct.unpack_from("<I", data, 8)
-        head = data[12 : 12 + length].decode()
-        assert old in head
-        edited = head.replace(old, new).encode()
-        saved.write_bytes(data[:8] + struct.pack("<I", len(edited)) + edited + data[12 + length :])
+
+        def edit(head: str) -> str:
+            assert old in head
+            return head.replace(old, new)
+
+        edit_head(saved, edit)
         with pytest.raises(TraceError, match="cut or damaged"):
             Trace.load(saved)
 
@@ -567,10 +669,46 @@ class TestFile:
     def test_missing_kind(self, tmp_path: Path) -> None:
         trace = Trace.from_ops([("alloc", 1, 8, 8)])
         trace._data.kinds.clear()
-        trace.save(tmp_path / "saved")
-        again = Trace.load(tmp_path / "saved")
         with pytest.raises(TraceError, match="damaged"):
-            list(again)
+            list(trace)
+        trace.save(tmp_path / "saved")
+        with pytest.raises(TraceError, match="cut or damaged"):
+            Trace.load(tmp_path / "saved")
+
+    @pytest.mark.parametrize(
+        ("offset", "value"),
+        [
+            (0, 3),  # the key of the first operation: there are 3 names
+            (8, 2),  # its handle: there are 2
+            (8, 0xFFFFFFFF),  # it frees nothing, but is an allocation
+            (12, 2),  # its kind: there are 2
+            (12, 0xFFFFFFFE),  # it sets a fault, but with a handle: there is 1
+            (16 + 8, 1),  # the fault of the second operation
+        ],
+    )
+    def test_operation_that_names_what_is_not_there(
+        self, tmp_path: Path, offset: int, value: int
+    ) -> None:
+        ops: list[Any] = [("alloc", "a", 8, 8), ("inject", "map", {}), ("alloc", "b", 4, 4)]
+        trace = Trace.from_ops(ops)
+        if (offset, value) == (12, 0xFFFFFFFE):
+            struct.pack_into("=I", trace._data.ops, 8, 1)
+        struct.pack_into("=I", trace._data.ops, offset, value)
+        trace.save(tmp_path / "saved")
+        with pytest.raises(TraceError, match=r"names a handle or a kind|without a name"):
+            Trace.load(tmp_path / "saved")
+
+    def test_memory_is_that_of_the_operations(self, tmp_path: Path) -> None:
+        n = 300_000
+        trace = Trace.from_ops([("alloc", 1, 8, 8)])
+        trace._data.ops *= n
+        trace._data.stats = TraceStats(events=n, allocs=n, reallocs=n - 1)
+        trace.save(tmp_path / "saved")
+        tracemalloc.start()
+        assert len(Trace.load(tmp_path / "saved")) == n
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 19 * n + 3e6
 
     def test_link_is_written_through(self, tmp_path: Path) -> None:
         target, link = tmp_path / "target", tmp_path / "link"
@@ -588,9 +726,9 @@ class TestFile:
     def test_file_of_another_byte_order(self, tmp_path: Path) -> None:
         saved = tmp_path / "saved"
         Trace.from_ops(TestOps.OPS).save(saved)
-        data = saved.read_bytes().replace(b'"byteorder":"little"', b'"byteorder":"BIGBIG"')
-        saved.write_bytes(data)
-        with pytest.raises(TraceError, match="BIGBIG-endian"):
+        other = "big" if sys.byteorder == "little" else "little"
+        edit_head(saved, lambda head: head.replace(f'"{sys.byteorder}"', f'"{other}"'))
+        with pytest.raises(TraceError, match=f"^{saved}: the file was saved on a {other}-endian"):
             Trace.load(saved)
 
     def test_head_with_a_wrong_length(self, tmp_path: Path) -> None:
@@ -598,3 +736,75 @@ class TestFile:
         saved.write_bytes(b"PCPUTRC1" + struct.pack("<I", 0xFFFFFFFF) + b"{}")
         with pytest.raises(TraceError, match="cut or damaged"):
             Trace.load(saved)
+
+
+class TestDamagedHead:
+    """The head of our own file, with each value at any depth replaced, removed, or doubled.
+
+    Where ``"names"`` was an object, commands failed with a KeyError and the status of `diff`.
+    """
+
+    OPS = (
+        ("alloc", "a", 64, 8),
+        ("inject", "map", {"nth": 3}),
+        ("alloc", "b", 8, 4),
+        ("free", "a"),
+        ("free", "?"),
+    )
+    SETUP = MappingProxyType({"cpus": 2, "page_size": 64, "memory": "none", "quirks": ["rollback"]})
+    COMMANDS = (["replay"], ["who"], ["sizes"], ["compare"], ["check"], ["bench", "--trace"])
+
+    @pytest.fixture
+    def saved(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.chdir(tmp_path)  # `check` writes there
+        saved = tmp_path / "saved"
+        times = range(0, 5000, 1000)
+        Trace.from_ops(self.OPS, setup=dict(self.SETUP), times=times).save(saved)
+        return saved
+
+    def test_every_damage_is_found_or_harmless(self, saved: Path) -> None:
+        before, head, after = split(saved.read_bytes())
+        found = harmless = 0
+        for what, text in damaged(json.loads(head)):
+            data = before + struct.pack("<I", len(text.encode())) + text.encode() + after
+            try:
+                trace = Trace(read_file(Blocks("saved", io.BytesIO(data), data[:6], None)))
+            except TraceError as error:
+                found += 1
+                message = str(error)
+                assert re.match(
+                    "saved: the file (is cut or damaged .[^:]|was saved on)", message
+                ), what
+                assert message.isprintable(), what
+                assert len(message) < 600, what
+            else:
+                harmless += 1
+                assert len(list(trace)) == len(self.OPS), what
+                assert trace.times is not None, what
+                assert trace.times.tolist() == sorted(trace.times), what
+        assert found > 4 * harmless > 100
+
+    @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+    def test_all_commands_refuse_it(
+        self, saved: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+    ) -> None:
+        edit_head(saved, lambda head: re.sub(r'"names":\[.*?\]', '"names":{}', head))
+        assert main([*command, str(saved)]) == 2
+        message = capsys.readouterr().err
+        assert "the file is cut or damaged" in message
+        assert message.count("\n") == 1
+
+    def test_no_command_trips_over_a_harmless_one(self, saved: Path) -> None:
+        for what, edit in {
+            "no CPUs": lambda head: head.replace('"cpus":2', '"cpus":0'),
+            "a long set-up": lambda head: head.replace('"none"', '"' + "n" * 9999 + '"'),
+            "a call site": lambda head: head.replace('4,""', '4,"\\n\\u0000\\ud7ff"'),
+            "sizes": lambda head: head.replace("[64,8", "[-9223372036854775808,3"),
+            "figures": lambda head: head.replace('"cpus":0', '"cpus":18446744073709551615'),
+        }.items():
+            before = saved.read_bytes()
+            edit_head(saved, edit)
+            assert saved.read_bytes() != before, what
+            for command in self.COMMANDS[:-1]:
+                assert main([*command, str(saved)]) in (0, 1, 2), what
+            saved.write_bytes(before)

@@ -26,6 +26,7 @@ from percpu_ffi import (
     Trace,
     Tracing,
 )
+from percpu_ffi.tracing.event import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK, FREE
 
 # the format that trace-cmd and other parsers of ftrace's text expect
 LINE = re.compile(
@@ -113,6 +114,41 @@ def test_fields_are_those_of_a_kernel(tiny: Make) -> None:
     assert lines[1] == f"percpu_free_percpu: {where}"
     assert lines[2] == f"percpu_create_chunk: base_addr={chunk:016x}"
     assert lines[4] == "percpu_alloc_percpu_fail: reserved=0 is_atomic=0 size=1000 align=32"
+
+
+def test_records_of_all_kinds(tiny: Make) -> None:
+    with tiny() as a:
+        a._record(on=True)
+        in_first, odd = a.alloc(8, 16), a.alloc(3, 1)
+        a.free(odd)
+        one, two = a.alloc(1024), a.alloc(1000)
+        a.inject("get_vm_area", nth=1)
+        a.alloc(900, 32)
+        with pytest.raises(PercpuMemoryError):
+            a.alloc(901, 32)
+        a.free(one)
+        a.free(two)
+        records = [
+            (record.kind, record.ptr, record.chunk, record.offset, record.size, record.align)
+            for record in a._recorded()[0]
+        ]
+        a._record(on=False)
+        a.alloc(8)
+        assert not list(a._recorded()[0])
+    assert records == [
+        (ALLOC, in_first, 0, 64, 8, 16),
+        (ALLOC, in_first + 8, 0, 72, 3, 1),
+        (FREE, in_first + 8, 0, 72, 3, 0),
+        (CREATE_CHUNK, one, 1, 0, 0, 0),
+        (ALLOC, one, 1, 0, 1024, 8),
+        (CREATE_CHUNK, two, 2, 0, 0, 0),
+        (ALLOC, two, 2, 0, 1000, 8),
+        (ALLOC, in_first + 32, 0, 96, 900, 32),
+        (ALLOC_FAIL, 0, 0, 0, 901, 32),
+        (FREE, one, 1, 0, 1024, 0),
+        (FREE, two, 2, 0, 1000, 0),
+        (DESTROY_CHUNK, one, 1, 0, 0, 0),
+    ]
 
 
 def test_head_and_lines_are_laid_out_as_in_tracefs(tiny: Make) -> None:
@@ -240,6 +276,72 @@ def test_a_trace_is_text(kind: Kind, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             a.trace_to(tmp_path / "no" / "t")
         a.trace_to(io.StringIO()).close()  # no earlier one has begun
+
+
+class Refusing:
+    """A part of an allocator that refuses to be traced, as long as ``what`` names a reason."""
+
+    what: str | None = None
+
+    def _record(self, *, on: bool) -> None:
+        super()._record(on=on)  # type: ignore[misc]
+        if on and self.what == "record":
+            raise ConfigError("no records, please")
+
+    def _recorded(self) -> Any:
+        if self.what == "recorded":
+            raise NotImplementedError
+        return super()._recorded()  # type: ignore[misc]
+
+    @property
+    def cpus(self) -> int:
+        if self.what == "cpus":
+            raise ConfigError("no CPUs, please")
+        return super().cpus  # type: ignore[misc, no-any-return]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.what == "tracing" and name == "_tracing" and value is not None:
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+
+class Unrewound(io.StringIO):
+    """A file that fails when its place is asked for."""
+
+    def tell(self) -> int:
+        raise OSError(5, "Input/output error")
+
+
+# the allocator kept events from then on, or was "being traced already"
+@pytest.mark.parametrize("what", ["record", "recorded", "cpus", "tracing", "file"])
+def test_a_trace_begins_completely_or_not_at_all(kind: Kind, tmp_path: Path, what: str) -> None:
+    (tmp_path / "t").write_text("old")
+    file: Any = Unrewound() if what == "file" else tmp_path / "t"
+    with type("Mine", (Refusing, kind), {})() as a:
+        a.what = what
+        with pytest.raises((ConfigError, NotImplementedError, AttributeError, OSError)):
+            a.trace_to(file)
+        a.what = None
+        assert (tmp_path / "t").read_text() == "old"
+        a.free(a.alloc(8))
+        assert list(a._recorded()[0]) == []
+        with a.trace_to(tmp_path / "t") as tracing:
+            a.free(a.alloc(8))
+        assert tracing.events == 2
+
+
+# each call raised the error, and so did close(), which therefore could not end the trace
+def test_a_trace_whose_allocator_fails_later_can_be_closed(kind: Kind) -> None:
+    text = io.StringIO()
+    with type("Mine", (Refusing, kind), {})() as a:
+        tracing = a.trace_to(text)
+        a.what = "recorded"
+        a.free(a.alloc(8))
+        with pytest.raises(NotImplementedError):
+            tracing.close()
+        assert tracing.closed
+        a.what = None
+        a.trace_to(text).close()
 
 
 class Bare:

@@ -92,6 +92,19 @@ def check(tree: Tree[str]) -> None:
     assert len(values) == len(tree)
 
 
+@pytest.mark.parametrize("count", [6, 11, 25])
+def test_rules_hold_while_a_few_keys_come_and_go(count: int) -> None:
+    rng = random.Random(count)
+    for _ in range(200 // count):
+        keys = rng.sample(range(count), count)
+        tree = tree_of(*keys)
+        check(tree)
+        while keys:
+            tree.erase(keys.pop(rng.randrange(len(keys))))
+            check(tree)
+            assert list(map(int, tree)) == sorted(keys)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_rules_hold_after_any_operations(seed: int) -> None:
     rng = random.Random(seed)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import TINY, Kind, Make
 
-from percpu_ffi import ConfigError, InvariantError, Model, PerCpu
+from percpu_ffi import ConfigError, InvariantError, Location, Model, PerCpu
 
 
 @pytest.fixture
@@ -105,10 +105,51 @@ class TestLiveAreas:
         with pytest.raises(InvariantError, match=r"16 bytes at offset 72 of chunk 0 .* a leak"):
             small.validate({ptr: 8})
 
+    def test_unknown_area_of_a_later_chunk_is_a_leak(self, small: PerCpu) -> None:
+        ptr, _lost = small.alloc(1024), small.alloc(1000)
+        with pytest.raises(InvariantError, match=r"1000 bytes at offset 0 of chunk 2 .* a leak$"):
+            small.validate({ptr: 1024})
+
     def test_area_of_another_size(self, small: PerCpu) -> None:
         ptr = small.alloc(8)
         with pytest.raises(InvariantError, match="has 8 bytes in the map, 16 were requested"):
             small.validate({ptr: 16})
+
+    @pytest.mark.parametrize("more", [-1, 0, 6, 7, 16])
+    def test_area_may_have_up_to_6_bytes_more(self, small: PerCpu, more: int) -> None:
+        # a tail of up to 3 bytes stays with an area, and a head of up to 3 bytes comes to it
+        live = {small.alloc(20 + more, 4): 20}
+        if 0 <= more <= 6:
+            small.validate(live)
+        else:
+            words = f"the area at 0x80 has {20 + more} bytes in the map, 20 were requested$"
+            with pytest.raises(InvariantError, match=words):
+                small.validate(live)
+
+    def test_every_wrong_area_is_reported(self) -> None:
+        with Model(**TINY) as model:
+            freed, short, bare = model.alloc(8), model.alloc(8), model.alloc(100)
+            model.free(freed)
+            chunk(model).populated[2:] = [0] * 14
+            with pytest.raises(InvariantError) as caught:
+                model.validate({freed: 8, short: 16, bare: 100})
+        text = str(caught.value)
+        assert "the area at 0x80 is gone" in text
+        assert "the area at 0x88 has 8 bytes in the map, 16 were requested" in text
+        assert "the area at 0x90 is in pages [2], which are not held" in text
+        assert text.startswith("4 ")  # the last one also without being asked
+
+    def test_pointer_that_leads_to_another_place(self) -> None:
+        class Misled(Model):
+            def locate(self, ptr: int) -> Location:
+                place = super().locate(ptr)
+                return place._replace(offset=place.offset + 8)
+
+        with Misled(**TINY) as model:
+            ptr = model.alloc(8)
+            words = "the area at 0x80 has 0 bytes in the map, 8 .*; 8 bytes at offset 64 .* a leak"
+            with pytest.raises(InvariantError, match=words):
+                model.validate({ptr: 8})
 
     def test_static_area_is_one_too(self, small: PerCpu) -> None:
         small.validate({small.static_ptr: 64, small.alloc(8): np.int64(8)})
@@ -120,6 +161,10 @@ class TestLiveAreas:
         with pytest.raises(ConfigError, match=r"live=.* a mapping from pointers"):
             small.validate(live)
 
+    def test_message_shows_a_wrong_argument(self, small: PerCpu) -> None:
+        with pytest.raises(ConfigError, match=r"^live=\{8: \[b'one'\]\}: a mapping .* of 2 bytes"):
+            small.validate({8: [b"one"]})
+
     def test_contents(self, real: PerCpu) -> None:
         ptr = real.alloc(4)
         with real.view(ptr, 2) as view:
@@ -127,6 +172,17 @@ class TestLiveAreas:
         real.validate({ptr: [bytes(4), bytes(4), b"good"]})
         with pytest.raises(InvariantError, match="CPU 2's copy of the area at 0x3000 has changed"):
             real.validate({ptr: [bytes(4), bytes(4), b"evil"]})
+        # the copies may be known in part: an area is as long as the longest
+        real.validate({ptr: [b"", bytes(1), b"good"]})
+        with pytest.raises(InvariantError, match="has 4 bytes in the map, 5 were requested"):
+            real.validate({ptr: [b"", bytes(5), b"good"]})
+
+    def test_contents_of_areas_with_more_bytes_than_requested(self, real: PerCpu) -> None:
+        ptr = real.alloc(12)
+        with real.view(ptr, 0) as view:
+            view[:] = b"contentsTAIL"
+        copies = [b"contents", bytes(8), bytes(8)]
+        real.validate({ptr: copies})
 
     def test_rounded_in_bytes_belong_to_the_area(self, small: PerCpu) -> None:
         # 14 bytes in a free range of 16; then a head of 2 bytes goes to an area of 2 bytes

@@ -10,7 +10,7 @@ import pytest
 
 from percpu_ffi import ConfigError
 from percpu_ffi._util.atomic_write import write_whole
-from percpu_ffi.cli.outputs import check_writable
+from percpu_ffi.cli.files import check_writable
 
 if TYPE_CHECKING:
     from pathlib import Path

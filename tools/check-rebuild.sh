@@ -10,6 +10,12 @@ new_environment "${1:-python3}"
 cd "$scratch"
 mkdir sources
 
+# the packages that a build needs are installed once, not for each build
+pip install "setuptools>=77" "cffi>=1.17"
+pip_install() {
+	pip install --no-build-isolation "$@"
+}
+
 unpack() {
 	tar xzf "$sdist" -C sources --strip-components=1
 }
@@ -24,7 +30,7 @@ open(embed.get_library()), open(embed.get_include() + "/percpu.h"), open(*embed.
 
 # in place, where the new library replaces the one in use
 unpack
-pip install --editable ./sources
+pip_install --editable ./sources
 mkfifo go
 venv/bin/python -c '
 from percpu_ffi import Allocator
@@ -37,24 +43,24 @@ allocator.free(allocator.alloc(64))
 ' &
 exec 3>go
 echo '__asm__(".text; .skip 65536");' >>sources/csrc/strerror.c	# all moves
-pip install --editable ./sources
+pip_install --editable ./sources
 exec 3>&-
 wait $! || fail "$sdist: another editable install broke a running process"
 
 # each kind of editable install over the other, and after an uninstall
 for mode in strict lenient strict; do
-	pip install --editable ./sources --config-settings editable_mode=$mode
+	pip_install --editable ./sources --config-settings editable_mode=$mode
 	works "as a $mode editable install"
 done
 pip uninstall --yes percpu_ffi
 ! venv/bin/python -I -c 'import percpu_ffi' 2>/dev/null || fail "$sdist: not uninstalled"
-pip install --editable ./sources --config-settings editable_mode=strict
+pip_install --editable ./sources --config-settings editable_mode=strict
 works "as a strict editable install after an uninstall"
 
 # as a copy, by way of build/, where an older version was built
 sed -i '/^#define PCPU_VERSION_MINOR/s/[0-9]*$/999/' sources/csrc/percpu.h
-pip install ./sources
+pip_install ./sources
 unpack
-pip install --force-reinstall --no-deps ./sources
+pip_install --force-reinstall --no-deps ./sources
 works "built over an older version"
 ok "$sdist: installed in place and as a copy, over older versions"

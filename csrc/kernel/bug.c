@@ -24,9 +24,10 @@ void fake_log_init(struct fake_log *log,
 		   void (*sink)(void *arg, int about, const char *text),
 		   void *arg)
 {
-	log->pending = NULL;
-	log->sink = sink ? sink : print_text;
-	log->arg = arg;
+	*log = (struct fake_log){
+		.sink = sink ? sink : print_text,
+		.arg = arg,
+	};
 }
 
 /**

@@ -8,8 +8,6 @@
  */
 #include "kernel.h"
 
-#include <string.h>
-
 static const double two_to_the_32 = 4294967296.0;
 
 /* splitmix64 (Steele, Lea, Flood 2014): small, and easy to port */
@@ -53,7 +51,7 @@ int fake_fault_arm(struct fake_faults *faults, int site,
 		return -PCPU_E_SITE;
 	plan = &faults->plan[site];
 	if (!fault) {
-		memset(plan, 0, sizeof(*plan));
+		plan->planned = false;
 		plan->armed = faults->decide;
 		return 0;
 	}
@@ -102,7 +100,7 @@ static bool plan_strikes(struct fake_fault *fault)
 	fault->wait = fault->interval - 1;
 	if ((next_random(&fault->random) >> 32) >= fault->threshold)
 		return false;
-	if (fault->times > 0 && --fault->times == 0)
+	if (--fault->times == 0)
 		fault->planned = false;
 	return true;
 }

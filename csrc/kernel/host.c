@@ -14,9 +14,11 @@
  * while all of it is a single mapping: everything cut off later inherits that
  * one record, and a fully mapped area costs two mappings, itself and its guard.
  */
-#define _GNU_SOURCE 1	/* MAP_NORESERVE, madvise */
+#define _GNU_SOURCE 1	/* MAP_NORESERVE, madvise, O_CLOEXEC */
 #include "kernel.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -92,14 +94,82 @@ void host_free(const struct host *host, void *ptr)
 		free(ptr);
 }
 
-/* mmap aligns to a page of the host: unmap what is before and after */
+/* the most mappings of a process, or INT64_MAX if the system does not say */
+static int64_t most_mappings(void)
+{
+	char text[32] = "";
+	int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+	ssize_t n = -1;
+
+	if (fd >= 0) {
+		n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	return n > 0 ? strtoll(text, NULL, 10) : INT64_MAX;
+}
+
+/* count the mappings of this process; nothing is allocated meanwhile */
+static int64_t mappings(void)
+{
+	char text[4096];
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	int64_t lines = 0;
+	ssize_t n, i;
+
+	if (fd < 0)
+		return 0;
+	while ((n = read(fd, text, sizeof(text))) > 0)
+		for (i = 0; i < n; i++)
+			lines += text[i] == '\n';
+	close(fd);
+	return lines;
+}
+
+/* a change of rights may need two mappings more, and the last is the kernel's */
+#define MAPPINGS_RESERVED	3
+
+/*
+ * Counting takes milliseconds, and after one refusal thousands may follow: the
+ * answer holds for a second.  Its time and the answer, in the lowest bit, are one
+ * value, since other threads use it too.
+ */
+static bool has_mappings_left(void)
+{
+	static uint64_t counted;
+	uint64_t last = __atomic_load_n(&counted, __ATOMIC_RELAXED);
+	uint64_t now = ktime_get_ns();
+
+	if (!last || now - last > 1000000000u) {
+		last = now & ~(uint64_t)1;
+		last |= mappings() < most_mappings() - MAPPINGS_RESERVED;
+		__atomic_store_n(&counted, last, __ATOMIC_RELAXED);
+	}
+	return last & 1;
+}
+
+/**
+ * host_refusal - find out why the host has just refused address space
+ * @error: the error if it has no memory
+ *
+ * Uses errno.
+ * Return: @error, or -PCPU_E_MAPPINGS when the process has too many mappings.
+ */
+int host_refusal(const struct host *host, int error)
+{
+	if (host->hooks.reserve || errno != ENOMEM || has_mappings_left())
+		return error;
+	return -PCPU_E_MAPPINGS;
+}
+
+/*
+ * mmap aligns to a page of the host: unmap what is before and after.  The sum of
+ * the sizes does not overflow, since @size is a multiple of @align.
+ */
 static char *reserve_aligned(size_t size, size_t align)
 {
 	size_t spare = align - (size_t)sysconf(_SC_PAGESIZE);
 	char *mem, *start;
 
-	if (size > SIZE_MAX - spare)
-		return NULL;
 	mem = mmap(NULL, size + spare, PROT_NONE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (mem == MAP_FAILED)
@@ -168,14 +238,19 @@ void host_release(const struct host *host, char *addr, size_t size)
  * host_map - make pages readable, writable and zeroed
  * @range: the pages
  *
- * Return: true on success.
+ * Return: 0, -(PCPU_E_NOMEM + PCPU_MAP), or -PCPU_E_MAPPINGS.
  */
-bool host_map(const struct host *host, const struct host_range *range)
+int host_map(const struct host *host, const struct host_range *range)
 {
+	int failed;
+
 	if (host->hooks.map)
-		return !host->hooks.map(host->arg, range->addr, range->size,
-					range->cpu, range->node);
-	return !mprotect(range->addr, range->size, PROT_READ | PROT_WRITE);
+		failed = host->hooks.map(host->arg, range->addr, range->size,
+					 range->cpu, range->node);
+	else
+		failed = mprotect(range->addr, range->size,
+				  PROT_READ | PROT_WRITE);
+	return failed ? host_refusal(host, -(PCPU_E_NOMEM + PCPU_MAP)) : 0;
 }
 
 /**

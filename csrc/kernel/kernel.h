@@ -57,7 +57,7 @@ struct fake_fault {
 	bool planned;		/* a plan is set and not used up */
 	uint64_t wait;		/* calls to pass before the next candidate */
 	uint64_t interval;	/* distance of the candidates */
-	int64_t times;		/* failures left, -1: no limit */
+	int64_t times;		/* failures left; below 0: no limit */
 	uint64_t threshold;	/* a candidate fails below it, of 2^32 */
 	uint64_t random;	/* state of the generator */
 };
@@ -126,13 +126,14 @@ struct host_range {
 };
 
 const char *host_missing_hook(const struct pcpu_hooks *hooks);
+int host_refusal(const struct host *host, int error);
 void *host_alloc(const struct host *host, size_t size);
 void *host_zalloc(const struct host *host, size_t size);
 void host_free(const struct host *host, void *ptr);
 char *host_reserve(const struct host *host, size_t size, size_t align);
 bool host_prime(const struct host *host, char *page, size_t size);
 void host_release(const struct host *host, char *addr, size_t size);
-bool host_map(const struct host *host, const struct host_range *range);
+int host_map(const struct host *host, const struct host_range *range);
 bool host_unmap(const struct host *host, const struct host_range *range);
 
 /* --- slab.c: kmalloc and kfree */
@@ -211,20 +212,20 @@ struct fake_space {
 	bool mapped;		/* reserve real addresses */
 };
 
-bool fake_vmalloc_init(struct fake_kernel *kernel,
-		       const struct fake_space *space);
+int fake_vmalloc_init(struct fake_kernel *kernel,
+		      const struct fake_space *space);
 void fake_vmalloc_exit(struct fake_kernel *kernel);
 void fake_vm_area_register_early(struct fake_vmalloc *vmalloc,
 				 struct fake_vm_area *area, uint64_t size);
 struct fake_vm_area *fake_get_vm_area(struct fake_kernel *kernel,
 				      uint64_t size);
 void fake_free_vm_area(struct fake_kernel *kernel, struct fake_vm_area *area);
-bool fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
-			   uint64_t size, int cpu);
+int fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
+			  uint64_t size, int cpu);
 void fake_unmap_kernel_range(struct fake_kernel *kernel, uint64_t addr,
 			     uint64_t size, int cpu);
-bool fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
-		   int cpu);
+int fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
+		  int cpu);
 void *fake_vmalloc(struct fake_kernel *kernel, size_t size);
 void fake_vfree(struct fake_kernel *kernel, void *ptr);
 

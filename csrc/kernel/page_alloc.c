@@ -30,7 +30,6 @@ bool fake_pages_init(struct fake_kernel *kernel, int64_t cpus, int64_t nodes,
 void fake_pages_exit(struct fake_kernel *kernel)
 {
 	host_free(&kernel->host, kernel->pages.held);
-	kernel->pages.held = NULL;
 }
 
 /* ask the creator's hook for a frame, if there is one */

@@ -116,9 +116,7 @@ static void fix_black(struct rb_root *root, struct rb_node *node,
 			parent = node->parent;
 			continue;
 		}
-		if (!is_red(far)) {
-			near->red = false;
-			sib->red = true;
+		if (!is_red(far)) {	/* their colours are set below */
 			rotate(root, sib, !left);
 			far = sib;
 			sib = near;

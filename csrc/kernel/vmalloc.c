@@ -2,8 +2,6 @@
 /*
  * vmalloc.c - one allocator's kernel address space, and vmalloc itself.
  */
-#include <string.h>
-
 #include "kernel.h"
 
 /* half of vm.max_map_count: more areas than this cannot be mapped anyway */
@@ -60,28 +58,28 @@ static bool reserve(struct fake_kernel *kernel, const struct fake_space *space)
  * @kernel: the kernel, its host ready
  * @space: its properties
  *
- * Return: false when the host refuses the reservation.
+ * Return: 0, or -PCPU_E_HOST or -PCPU_E_MAPPINGS: the host refuses; then too,
+ * fake_vmalloc_exit() is due.
  */
-bool fake_vmalloc_init(struct fake_kernel *kernel,
-		       const struct fake_space *space)
+int fake_vmalloc_init(struct fake_kernel *kernel,
+		      const struct fake_space *space)
 {
 	struct fake_vmalloc *vmalloc = &kernel->vmalloc;
 
-	memset(vmalloc, 0, sizeof(*vmalloc));
+	*vmalloc = (struct fake_vmalloc){
+		.hint = &vmalloc->areas,
+		.page_size = space->page_size,
+		.base = space->base,
+		.start = space->base + space->first_block,
+		.end = UNMAPPED_END,
+	};
 	list_init(&vmalloc->areas);
-	vmalloc->hint = &vmalloc->areas;
-	vmalloc->page_size = space->page_size;
-	vmalloc->base = space->base;
-	vmalloc->start = space->base + space->first_block;
-	vmalloc->end = UNMAPPED_END;
-	if (!space->mapped)
-		return true;
-	if (!reserve(kernel, space))
-		return false;
-	if (host_prime(&kernel->host, vmalloc->host, (size_t)space->page_size))
-		return true;
-	fake_vmalloc_exit(kernel);
-	return false;
+	if (!space->mapped ||
+	    (reserve(kernel, space) &&
+	     host_prime(&kernel->host, vmalloc->host,
+			(size_t)space->page_size)))
+		return 0;
+	return host_refusal(&kernel->host, -PCPU_E_HOST);
 }
 
 /* release the whole space, with all areas */
@@ -207,15 +205,15 @@ static struct host_range range_of(const struct fake_kernel *kernel,
  * @size: bytes, whole pages
  * @cpu: whose unit they are in
  *
- * Return: false when the host refuses.
+ * Return: 0, or what host_map() returns.
  */
-bool fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
-		   int cpu)
+int fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
+		  int cpu)
 {
 	struct host_range range;
 
 	if (!kernel->vmalloc.host)
-		return true;
+		return 0;
 	range = range_of(kernel, addr, size, cpu);
 	return host_map(&kernel->host, &range);
 }
@@ -226,13 +224,13 @@ bool fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
  * @size: bytes, whole pages
  * @cpu: whose unit they are in
  *
- * Return: false when page tables cannot be had.
+ * Return: 0, -(PCPU_E_NOMEM + PCPU_MAP), or -PCPU_E_MAPPINGS.
  */
-bool fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
-			   uint64_t size, int cpu)
+int fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
+			  uint64_t size, int cpu)
 {
 	if (fake_should_fail(&kernel->faults, PCPU_MAP))
-		return false;
+		return -(PCPU_E_NOMEM + PCPU_MAP);
 	return fake_map_boot(kernel, addr, size, cpu);
 }
 

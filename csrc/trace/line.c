@@ -32,6 +32,15 @@ static bool span_is(struct span s, const char *text)
 	return (size_t)(s.end - s.at) == n && !memcmp(s.at, text, n);
 }
 
+/* the first place after @text in the span, or NULL */
+static const char *span_after(struct span s, const char *text)
+{
+	size_t n = strlen(text);
+	const char *at = memmem(s.at, (size_t)(s.end - s.at), text, n);
+
+	return at ? at + n : NULL;
+}
+
 static bool parse_decimal(struct span s, uint64_t *value)
 {
 	const char *c;
@@ -76,13 +85,11 @@ static bool parse_hex(struct span s, uint64_t *value, int *digits)
 static const char *number_after(struct span s, const char *before,
 				uint64_t *value)
 {
-	size_t n = strlen(before);
-	const char *at = memmem(s.at, (size_t)(s.end - s.at), before, n);
+	const char *at = span_after(s, before);
 	const char *end;
 
 	if (!at)
 		return NULL;
-	at += n;
 	for (end = at; end < s.end && *end >= '0' && *end <= '9'; end++)
 		;
 	return parse_decimal((struct span){ at, end }, value) ? end : NULL;
@@ -103,9 +110,7 @@ static void parse_head(struct span s, struct trace_line *line)
 /* a line without an event: recorders print here what they lost */
 static void parse_other(struct span s, struct trace_line *line)
 {
-	size_t n = (size_t)(s.end - s.at);
-
-	if (n && *s.at == '#') {
+	if (s.at < s.end && *s.at == '#') {
 		parse_head(s, line);
 		return;
 	}
@@ -115,11 +120,10 @@ static void parse_other(struct span s, struct trace_line *line)
 	    number_after(s, "PERF_RECORD_LOST_SAMPLES lost ", &line->lost))
 		return;
 	/* trace-cmd; and ftrace if it does not know how many */
-	if (memmem(s.at, n, "EVENTS DROPPED]", 15) ||
-	    memmem(s.at, n, "[LOST EVENTS]", 13)) {
-		if (!number_after(s, " [", &line->lost))
-			line->lost = 1;
-	}
+	if ((span_after(s, "EVENTS DROPPED]") ||
+	     span_after(s, "[LOST EVENTS]")) &&
+	    !number_after(s, " [", &line->lost))
+		line->lost = 1;
 }
 
 static const struct {
@@ -168,7 +172,7 @@ static enum trace_event_type find_event(struct span *s, const char **name)
 			if (best != TRACE_OTHER)
 				return best;
 		}
-		at += 7;
+		at++;
 	}
 	return best;
 }
@@ -322,8 +326,7 @@ int trace_line_parse(const char *text, size_t n, struct trace_line *line)
 	const char *name, *after_cpu;
 	int err;
 
-	memset(line, 0, sizeof(*line));
-	line->time = PCPU_NO_TIME;
+	*line = (struct trace_line){ .time = PCPU_NO_TIME };
 	if (n && s.end[-1] == '\r')
 		s.end--;
 	line->type = find_event(&s, &name);

@@ -30,13 +30,6 @@ struct kind {
 	size_t site_len;	/* bytes */
 };
 
-/* a chunk of the recording kernel: one bit for each page that areas touched */
-struct kernel_chunk {
-	uint64_t *pages;	/* bits */
-	size_t words;		/* of 64 bits */
-	bool used;		/* it had an area */
-};
-
 struct pcpu_trace_reader {
 	struct pcpu_trace_stats stats;	/* figures so far */
 	struct pcpu_trace_stop stop;	/* where reading stopped */
@@ -46,10 +39,11 @@ struct pcpu_trace_reader {
 	struct vec free_handles;	/* uint32_t: handles to use again */
 	struct vec kinds;		/* struct kind */
 	struct vec texts;		/* char: call sites */
-	struct vec chunks;		/* struct kernel_chunk */
+	struct vec chunks;		/* bool: the kernel's chunk had an area */
 	struct table live;		/* pointer -> handle */
 	struct table kind_index;	/* hash -> first kind; see find_kind() */
 	struct table chunk_index;	/* base_addr -> kernel chunk */
+	struct table pages;		/* chunk and some pages -> those touched */
 	int ptr_digits;			/* of the last ptr= seen */
 };
 
@@ -57,7 +51,7 @@ struct pcpu_trace_reader {
 static void *vec_add(struct vec *vec, size_t n, size_t size)
 {
 	if (!vec->data || vec->used + n > vec->room) {
-		size_t room = vec->room ? vec->room : 64;
+		size_t room = 64;
 		void *data;
 
 		while (room < vec->used + n)
@@ -79,14 +73,8 @@ struct pcpu_trace_reader *pcpu_trace_reader_new(void)
 
 void pcpu_trace_reader_free(struct pcpu_trace_reader *reader)
 {
-	struct kernel_chunk *chunks;
-	size_t i;
-
 	if (!reader)
 		return;
-	chunks = reader->chunks.data;
-	for (i = 0; i < reader->chunks.used; i++)
-		free(chunks[i].pages);
 	free(reader->rest.data);
 	free(reader->ops.data);
 	free(reader->notes.data);
@@ -97,17 +85,27 @@ void pcpu_trace_reader_free(struct pcpu_trace_reader *reader)
 	free(reader->live.cells);
 	free(reader->kind_index.cells);
 	free(reader->chunk_index.cells);
+	free(reader->pages.cells);
 	free(reader);
 }
 
 /* far above any kernel's unit; a larger off= is not believed */
 #define MAX_EXTENT	((uint64_t)1 << 26)
 
+/* the largest area, with pages of 64 KiB; a larger one never succeeded */
+#define MAX_AREA	((uint64_t)1 << 16)
+
+/* unit of kernel_pages; the kernel's own pages may be larger */
+#define KERNEL_PAGE	4096
+
+/* pages that a value of the table of pages stands for, a bit each */
+#define TABLE_PAGES	16
+
 /* the number of the recording kernel's chunk that the line names */
 static int find_chunk(struct pcpu_trace_reader *reader,
 		      const struct trace_line *line, uint32_t *index)
 {
-	struct kernel_chunk *chunk;
+	bool *used;
 
 	*index = PCPU_NO_PLACE;
 	if (!(line->has & TRACE_HAS_BASE))
@@ -118,10 +116,10 @@ static int find_chunk(struct pcpu_trace_reader *reader,
 	if (reader->chunks.used >= PCPU_NO_PLACE)
 		return -PCPU_T_TOO_MANY;
 	*index = (uint32_t)reader->chunks.used;
-	chunk = vec_add(&reader->chunks, 1, sizeof(*chunk));
-	if (!chunk)
+	used = vec_add(&reader->chunks, 1, sizeof(*used));
+	if (!used)
 		return -PCPU_T_HOST;
-	memset(chunk, 0, sizeof(*chunk));
+	*used = false;
 	return table_put(&reader->chunk_index, line->base, *index) ?
 	       0 : -PCPU_T_HOST;
 }
@@ -203,43 +201,42 @@ static int find_kind(struct pcpu_trace_reader *reader,
 	return 0;
 }
 
+/* count a page of a kernel's chunk, once */
+static int count_page(struct pcpu_trace_reader *reader, uint32_t index,
+		      uint64_t page)
+{
+	uint64_t key = (uint64_t)index << 32 | page / TABLE_PAGES;
+	uint32_t bit = (uint32_t)1 << page % TABLE_PAGES;
+	uint32_t *touched = table_find(&reader->pages, key);
+
+	if (touched && *touched & bit)
+		return 0;
+	reader->stats.kernel_pages++;
+	if (!touched)
+		return table_put(&reader->pages, key, bit) ? 0 : -PCPU_T_HOST;
+	*touched |= bit;
+	return 0;
+}
+
 /* count what the recording kernel used: chunks, pages, extent */
 static int count_place(struct pcpu_trace_reader *reader,
 		       const struct trace_line *line, uint32_t index)
 {
 	uint64_t end = line->offset + line->size;
-	struct kernel_chunk *chunk;
-	uint64_t page;
+	uint64_t page = line->offset / KERNEL_PAGE;
+	bool *used = reader->chunks.data;
+	int err = 0;
 
 	if (index == PCPU_NO_PLACE || !(line->has & TRACE_HAS_OFFSET) ||
-	    end > MAX_EXTENT)
+	    end > MAX_EXTENT || line->size > MAX_AREA)
 		return 0;
-	chunk = (struct kernel_chunk *)reader->chunks.data + index;
-	if (!chunk->used) {
-		chunk->used = true;
-		reader->stats.kernel_chunks++;
-	}
-	if (end > chunk->words * 64 * 4096) {
-		size_t words = (size_t)(end / (64 * 4096) + 1);
-		uint64_t *pages = realloc(chunk->pages, words * sizeof(*pages));
-
-		if (!pages)
-			return -PCPU_T_HOST;
-		memset(pages + chunk->words, 0,
-		       (words - chunk->words) * sizeof(*pages));
-		chunk->pages = pages;
-		chunk->words = words;
-	}
-	for (page = line->offset / 4096; page * 4096 < end; page++) {
-		uint64_t bit = (uint64_t)1 << page % 64;
-
-		if (!(chunk->pages[page / 64] & bit))
-			reader->stats.kernel_pages++;
-		chunk->pages[page / 64] |= bit;
-	}
+	reader->stats.kernel_chunks += !used[index];
+	used[index] = true;
 	if (end > reader->stats.kernel_extent)
 		reader->stats.kernel_extent = end;
-	return 0;
+	for (; !err && page * KERNEL_PAGE < end; page++)
+		err = count_page(reader, index, page);
+	return err;
 }
 
 /* give a pointer a handle while it is live */
@@ -264,7 +261,6 @@ static int on_alloc(struct pcpu_trace_reader *reader,
 	uint32_t kind, chunk;
 	int err;
 
-	reader->stats.allocs++;
 	err = find_kind(reader, line, &kind);
 	if (!err)
 		err = find_chunk(reader, line, &chunk);
@@ -287,7 +283,6 @@ static int on_free(struct pcpu_trace_reader *reader,
 	uint32_t chunk;
 	int err;
 
-	reader->stats.frees++;
 	err = find_chunk(reader, line, &chunk);
 	if (err)
 		return err;
@@ -307,6 +302,7 @@ static int on_event(struct pcpu_trace_reader *reader,
 		    const struct trace_line *line)
 {
 	struct pcpu_trace_stats *stats = &reader->stats;
+	int err = 0;
 
 	stats->lost += line->lost;
 	if (line->cpus > stats->cpus)
@@ -319,8 +315,13 @@ static int on_event(struct pcpu_trace_reader *reader,
 	stats->kernel_created += line->type == TRACE_CREATE;
 	stats->kernel_destroyed += line->type == TRACE_DESTROY;
 	if (line->type == TRACE_ALLOC)
-		return on_alloc(reader, line);
-	return line->type == TRACE_FREE ? on_free(reader, line) : 0;
+		err = on_alloc(reader, line);
+	else if (line->type == TRACE_FREE)
+		err = on_free(reader, line);
+	/* as many as there are operations */
+	stats->allocs += line->type == TRACE_ALLOC && !err;
+	stats->frees += line->type == TRACE_FREE && !err;
+	return err;
 }
 
 static int stop_at(struct pcpu_trace_reader *reader, int error, const char *field)

@@ -26,6 +26,22 @@ static size_t find_cell(const struct table *table, uint64_t key)
 }
 
 /**
+ * table_find - look a key up, to change its value
+ * @key: the key
+ *
+ * Return: its value, valid until the next insert or removal; or NULL.
+ */
+uint32_t *table_find(const struct table *table, uint64_t key)
+{
+	struct table_cell *cell;
+
+	if (!table->cells)
+		return NULL;
+	cell = &table->cells[find_cell(table, key)];
+	return cell->value == TABLE_NONE ? NULL : &cell->value;
+}
+
+/**
  * table_get - look a key up
  * @key: the key
  *
@@ -33,12 +49,17 @@ static size_t find_cell(const struct table *table, uint64_t key)
  */
 uint32_t table_get(const struct table *table, uint64_t key)
 {
-	return table->cells ? table->cells[find_cell(table, key)].value : TABLE_NONE;
+	const uint32_t *value = table_find(table, key);
+
+	return value ? *value : TABLE_NONE;
 }
 
 static bool grow(struct table *table)
 {
-	struct table new = { NULL, table->size ? table->size * 2 : 64, 0 };
+	struct table new = {
+		.size = table->size ? table->size * 2 : 64,
+		.used = table->used,
+	};
 	size_t i;
 
 	new.cells = malloc(new.size * sizeof(*new.cells));
@@ -51,7 +72,6 @@ static bool grow(struct table *table)
 			new.cells[find_cell(&new, table->cells[i].key)] =
 				table->cells[i];
 	}
-	new.used = table->used;
 	free(table->cells);
 	*table = new;
 	return true;

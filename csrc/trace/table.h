@@ -22,6 +22,8 @@ struct table {
 	size_t used;		/* keys */
 };
 
+uint32_t *table_find(const struct table *table, uint64_t key);
+
 uint32_t table_get(const struct table *table, uint64_t key);
 
 bool table_put(struct table *table, uint64_t key, uint32_t value);

@@ -29,13 +29,19 @@ def plain(text: str) -> str:
     return printable(text).replace("$", r"\$")
 
 
-def save_plot(figure: Any, path: str | Path) -> None:
-    """Write a figure of matplotlib to a file whose suffix is one of ``PLOT_FORMATS``.
+def save_plot(figure: Any, path: str | Path, title: str) -> None:
+    """Write a figure of matplotlib.
+
+    Args:
+        figure: the figure.
+        path: the file; its suffix is one of ``PLOT_FORMATS``.
+        title: what the figure shows, for readers who do not see it; any text.
 
     Raises:
         OSError: the file cannot be written.
 
     """
     drawn = io.BytesIO()
-    figure.savefig(drawn, format=Path(path).suffix[1:])
+    metadata = {"Title": printable(title)}
+    figure.savefig(drawn, format=Path(path).suffix[1:], metadata=metadata)
     write_whole(path, drawn.getvalue())

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Sequence
 
+END = 30  # characters at the start and at the end of a long name
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet takes a cell that starts so for a formula
 UNITS = (("s", 10**9), ("ms", 10**6), ("us", 10**3))
 
 
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun: ``1 area``, ``2 areas``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def plural(count: int, noun: str, spec: str = ",") -> str:
+    """Return a count with its noun: ``1 area``, ``2 areas``; ``spec`` is the count's format."""
+    stem, ending = (noun[:-1], "ies") if noun.endswith("try") else (noun, "s")
+    return f"{count:{spec}} {noun if count == 1 else stem + ending}"
 
 
 def duration(ns: int) -> str:
@@ -28,6 +29,12 @@ def duration(ns: int) -> str:
 def printable(text: str) -> str:
     """Return a name for a terminal; control and other unprintable characters become ``?``."""
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def cell(name: str) -> str:
+    """Return a name for a cell of a table; of a long one, which may be anyone's, both ends."""
+    text = printable(name)
+    return text if len(text) <= 2 * END + 3 else f"{text[:END]}...{text[-END:]}"
 
 
 def table(rows: Iterable[Sequence[str]], indent: str = "  ") -> list[str]:
@@ -52,6 +59,8 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     Names come from recordings: unprintable characters become ``?``, and a ``'`` is put before
     what a spreadsheet takes for a formula.
     """
+    import csv  # noqa: PLC0415 - most commands print none
+
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)

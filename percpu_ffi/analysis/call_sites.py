@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from percpu_ffi.analysis.lifetimes import FREED, KEPT, REALLOCATED, lifetimes, lives_of
-from percpu_ffi.errors import ConfigError
+from percpu_ffi.errors import ConfigError, check_type
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import NO_TIME, Kind
 
@@ -143,10 +143,15 @@ def who(
             characters; empty: all.  The peak remains that of the whole trace.
 
     Raises:
-        ConfigError: unknown key, or no call site matches.
+        ConfigError: unknown key, or no call site matches, or an argument is of a wrong type.
         TraceError: the trace is damaged.
 
     """
+    check_type("cull", cull, str, "a str")
+    check_type("sort", sort, str, "a str")
+    check_type("sites", sites, Iterable, "a sequence of str")
+    for site in sites:
+        check_type("site", site, str, "a str")
     culled_by = _cull_keys(cull)
     order = _sort_keys(sort, culled_by)
 
@@ -185,8 +190,8 @@ class _Figures:
     """The figures of some areas, which are indices into the lists of ``lives``."""
 
     def __init__(self, trace: Trace) -> None:
-        self.times = trace.times
         self.lives = lives_of(trace)
+        self.times = trace.times
         self.lifetimes = lifetimes(trace, self.lives)
         self.sizes = [trace.kinds[kind].size for kind in self.lives.kinds]
 

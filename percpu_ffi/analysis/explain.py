@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
-from percpu_ffi._util.text import duration, plural, printable
+from percpu_ffi._util.text import cell, duration, plural
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, Patch, Timeline
 from percpu_ffi.analysis.totals import chunk_users
 
@@ -25,7 +25,7 @@ def explain_worst(timeline: Timeline) -> list[str]:
     text = (
         f"Worst moment: {when}, {stranded:,} of the {timeline.held(done):,} populated bytes in "
         f"each CPU's units ({timeline.fragmentation(done):.1%}) were stranded; "
-        f"{plural(chunks, 'chunk')} held {timeline.curves.live[done]:,} live bytes"
+        f"{plural(chunks, 'chunk')} held {plural(timeline.curves.live[done], 'live byte')}"
     )
     patches = list(timeline.patches_at(timeline.moment_at(done)))
     enough = _enough_chunks(timeline, patches)
@@ -36,8 +36,8 @@ def explain_worst(timeline: Timeline) -> list[str]:
 def _enough_chunks(timeline: Timeline, patches: list[Patch]) -> int:
     """Count the chunks that would suffice without free ranges between areas."""
     (first,) = (p.end for p in patches if p.kind == FREE_SPACE and p.chunk == 0)
-    more = timeline.static_size + timeline.curves.live[timeline.worst] - first
-    return 1 + max(-(-more // timeline.unit_size), 0)
+    left = first - timeline.static_size - timeline.curves.live[timeline.worst]
+    return 1 - left // timeline.unit_size
 
 
 def _explain_sites(timeline: Timeline, patches: list[Patch]) -> list[str]:
@@ -47,7 +47,7 @@ def _explain_sites(timeline: Timeline, patches: list[Patch]) -> list[str]:
     if not rows or chunks == 1:
         return []
     sites = (
-        f"{printable(row.name)} in {row.chunks:,} of {chunks:,} ({row.bytes:,} bytes)"
+        f"{cell(row.name)} in {row.chunks:,} of {chunks:,} ({plural(row.bytes, 'byte')})"
         for row in rows[:MOST_SITES]
     )
     return [f"Call sites in the most chunks: {', '.join(sites)}."]
@@ -56,17 +56,17 @@ def _explain_sites(timeline: Timeline, patches: list[Patch]) -> list[str]:
 def _explain_chunks(timeline: Timeline, patches: list[Patch]) -> list[str]:
     """Describe what pins the chunks with the most stranded bytes."""
     spare: Counter[int] = Counter()
-    areas: dict[int, list[Patch]] = {}
+    areas: defaultdict[int, list[Patch]] = defaultdict(list)
     for patch in patches:
         if patch.kind == PAGES:
             spare[patch.chunk] += patch.end - patch.start
         elif patch.kind != FREE_SPACE:
             spare[patch.chunk] -= patch.end - patch.start
             if patch.born >= 0:
-                areas.setdefault(patch.chunk, []).append(patch)
+                areas[patch.chunk].append(patch)
     worst = [(chunk, size) for chunk, size in spare.most_common(MOST_CHUNKS) if size > 0]
     return [
-        f"Chunk {chunk} strands {size:,} bytes: {_reason(timeline, chunk, areas.get(chunk, []))}."
+        f"Chunk {chunk} strands {plural(size, 'byte')}: {_reason(timeline, chunk, areas[chunk])}."
         for chunk, size in worst
     ]
 
@@ -78,13 +78,13 @@ def _reason(timeline: Timeline, chunk: int, areas: list[Patch]) -> str:
         return "it is empty, and kept for the next request"
     used = sum(patch.end - patch.start for patch in areas)
     if chunk == 0:  # it stays in any case
-        text = f"it holds {plural(len(areas), 'area')} of {used:,} bytes"
+        text = f"it holds {plural(len(areas), 'area')} of {plural(used, 'byte')}"
     else:
         pins = "pins" if len(areas) == 1 else "pin"
-        text = f"only {plural(len(areas), 'area')} of {used:,} bytes {pins} it"
-    most = max(chunk_users(timeline, areas), key=lambda row: row.bytes)
+        text = f"only {plural(len(areas), 'area')} of {plural(used, 'byte')} {pins} it"
+    most = chunk_users(timeline, areas)[0]
     if most.name:
         share = "" if most.bytes == used else f"{most.bytes:,} of these bytes "
-        text += f", {share}by {printable(most.name)}"
+        text += f", {share}by {cell(most.name)}"
     born = "allocated at" if len(areas) == 1 else "the oldest one since"
     return f"{text}, {born} operation {min(patch.born for patch in areas) + 1:,}"

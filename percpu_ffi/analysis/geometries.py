@@ -19,10 +19,17 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.errors import ConfigError, PercpuMemoryError, without_warnings
+from percpu_ffi.errors import (
+    ConfigError,
+    PercpuMemoryError,
+    check_progress,
+    check_type,
+    without_warnings,
+)
 from percpu_ffi.interface import PerCpu
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import FAULT, FREE, NO_PLACE, OP
@@ -74,8 +81,8 @@ class Outcome:
     @property
     def utilisation_at_peak(self) -> float:
         """Static and live bytes as a share of the page frames, at the peak."""
-        held = self.pages_at_peak * self.geometry["page_size"]
-        return self._used(self.peak_live_bytes) / held if held else 0.0
+        held = self.pages_at_peak * int(self.geometry["page_size"])
+        return self._used(self.peak_live_bytes) / held
 
     @property
     def stranded_at_peak(self) -> int:
@@ -119,10 +126,15 @@ def compare(
 
     Raises:
         TraceError: the trace is damaged.
+        ConfigError: an argument is of a wrong type.
 
     """
+    check_type("trace", trace, Trace, "a Trace")
+    check_type("setups", setups, Iterable, "an iterable of mappings")
+    check_progress(progress)
     known = _kernel_offsets(trace)
     for setup in setups:
+        check_type("setup", setup, Mapping, "a mapping of arguments of an allocator")
         row: Outcome | Refusal
         try:
             row = _run(trace, known, {**setup, "memory": "none"}, progress)
@@ -155,7 +167,8 @@ def _run(
         result = allocator.replay(trace, progress)
         work = allocator.work()
     shifts = _shifts(known, result.pointers, allocator)
-    (shift, same_shifted), *_ = [*shifts.most_common(1), (None, None)]
+    shift, same_shifted = max(shifts.items(), key=itemgetter(1), default=(None, None))
+    numbers, _ = known
     return Outcome(
         geometry={
             "first_chunk": setup.get("first_chunk", _DEFAULTS["first_chunk"]),
@@ -171,8 +184,8 @@ def _run(
         peak_pages=result.peak_populated_pages,
         **{name: getattr(result, name) for name in _COPIED},
         work=work,
-        offsets_known=len(known[0]),
-        same_offsets=shifts[0] if known[0] else None,
+        offsets_known=len(numbers),
+        same_offsets=shifts[0] if numbers else None,
         shift=shift,
         same_shifted=same_shifted,
     )

@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from percpu_ffi.errors import damaged_trace
+from percpu_ffi.errors import check_type, damaged_trace
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import FAULT, FREE, NO_TIME, ORPHAN
 
-# how a life ends
-KEPT = 0  # it does not: the area is live at the end of the trace
-FREED = 1  # by a recorded free
-REALLOCATED = 2  # by a free that was not recorded: the pointer was allocated again
+# how a life ends: KEPT, not before the end of the trace; FREED, by a recorded free; REALLOCATED, by
+# a free that was not recorded, since the pointer was allocated again
+KEPT, FREED, REALLOCATED = range(3)
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,10 @@ def lives_of(trace: Trace) -> Lives:
 
     Raises:
         TraceError: operations name handles or kinds that the trace does not have.
+        ConfigError: it is not a trace.
 
     """
+    check_type("trace", trace, Trace, "a Trace")
     try:
         return _find_lives(trace)
     except IndexError:
@@ -61,12 +62,12 @@ def lives_of(trace: Trace) -> Lives:
 def _find_lives(trace: Trace) -> Lives:
     words = trace.ops.cast("I")
     sizes = [max(kind.size, 0) for kind in trace.kinds]
-    current = [-1] * trace.slots  # for each handle, the index of its live area
+    current: list[int | None] = [None] * trace.slots  # for each handle, its live area
     kinds: list[int] = []
     born: list[int] = []
     died: list[int] = []
     fates: list[int] = []
-    live, peak, peak_bytes = 0, -1, -1
+    live, peak, peak_bytes = 0, -1, 0
 
     # whole columns at once: ten times faster than operations as tuples
     rows = zip(words[2::4].tolist(), words[3::4].tolist(), strict=True)
@@ -74,11 +75,11 @@ def _find_lives(trace: Trace) -> Lives:
         if kind == FAULT or handle == ORPHAN:
             continue
         old = current[handle]
-        if old >= 0:
+        if old is not None:
             live -= sizes[kinds[old]]
             died[old] = index
             fates[old] = FREED if kind == FREE else REALLOCATED
-            current[handle] = -1
+            current[handle] = None
         if kind != FREE:
             live += sizes[kind]
             current[handle] = len(born)
@@ -86,9 +87,9 @@ def _find_lives(trace: Trace) -> Lives:
             born.append(index)
             died.append(len(trace))
             fates.append(KEPT)
-            if live > peak_bytes:
+            if peak < 0 or live > peak_bytes:
                 peak, peak_bytes = index, live
-    return Lives(kinds, born, died, fates, peak, max(peak_bytes, 0))
+    return Lives(kinds, born, died, fates, peak, peak_bytes)
 
 
 def lifetimes(trace: Trace, lives: Lives) -> list[int | None]:

@@ -119,6 +119,7 @@ def sizes(trace: Trace) -> Distribution:
 
     Raises:
         TraceError: the trace is damaged.
+        ConfigError: it is not a trace.
 
     """
     lives = lives_of(trace)

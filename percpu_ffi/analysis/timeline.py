@@ -19,19 +19,17 @@ from itertools import accumulate, compress, cycle, groupby
 from typing import Any, NamedTuple
 
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.replay import Replay
+from percpu_ffi.replay import STEP, Replay
 from percpu_ffi.state import ChunkState, State
 from percpu_ffi.trace import Kind, Trace
-from percpu_ffi.trace.operations import FAULT, FREE, NO_TIME, OP, ORPHAN
+from percpu_ffi.trace.operations import FAULT, FREE, NO_TIME, OP
 
 GEOMETRY = ("cpus", "page_size", "unit_size", "static_size")
 MOMENTS = 400
 MOST_AREAS_SEEN = 1_200_000  # in all moments together: each takes some microseconds
 MOST_PATCHES = 300_000  # a page with more is large and slow
-PROGRESS_STEP = 1 << 16  # operations between two calls of progress
 
-# the kind of a patch that is not an area
-FREE_SPACE, STATIC, PAGES = -1, -2, -3
+FREE_SPACE, STATIC, PAGES = range(-3, 0)  # the kind of a patch that is not an area
 NOT_BORN = -1
 
 
@@ -151,7 +149,10 @@ class Timeline:
                 yield patch
 
     def areas(self) -> Iterator[tuple[Kind, int, int]]:
-        """Yield each area's kind, birth and death; -1: it is live at the end."""
+        """Yield for each area its kind, and the operations that allocated and ended it.
+
+        The latter is the number of operations if the area is live at the end.
+        """
         return _areas(self.trace, self.result)
 
 
@@ -192,11 +193,11 @@ def collect(
         )
     n = len(trace)
     special = {0, timeline.peak, timeline.worst, n}
-    lives = sum((died if died >= 0 else n) - born for _, born, died in timeline.areas())
+    lives = sum(died - born for _, born, died in timeline.areas())
     moments = max(min(moments, MOST_AREAS_SEEN * n // max(lives, 1)), 1)
-    spread = {round(n * i / moments) for i in range(moments + 1)}
+    spread = {round(n * i / moments) for i in range(moments)}
     with Allocator(**setup) as allocator:
-        _take_moments(allocator, timeline, sorted(spread | special), progress)
+        _take_moments(allocator, timeline, spread | special, progress)
     while len(timeline.patches) > most_patches and len(timeline.moments) > len(special):
         _thin(timeline, special)
     return timeline
@@ -210,13 +211,11 @@ def _area_events(trace: Trace, result: Replay) -> Iterator[tuple[int, Area | Non
     """Yield for each operation its index, the area that it ended, the one that it allocated."""
     held: dict[int, Area] = {}  # by handle
     for index, (_key, handle, kind) in enumerate(OP.iter_unpack(trace.ops)):
-        if kind == FAULT or handle == ORPHAN:
+        if kind == FAULT:
             continue
-        ptr = result.pointers[index]  # 0: it failed
         # an allocation ends the area of its handle, whose free is missing, even if it fails
-        gone = held.pop(handle, None) if kind != FREE or ptr else None
-        new = None
-        if kind != FREE and ptr:
+        gone, new = held.pop(handle, None), None
+        if kind != FREE and (ptr := result.pointers[index]):  # 0: it failed
             new = held[handle] = Area(ptr, index, kind)
         yield index, gone, new
 
@@ -230,7 +229,7 @@ def _areas(trace: Trace, result: Replay) -> Iterator[tuple[Kind, int, int]]:
         if new:
             live[new.ptr] = new
     for area in live.values():
-        yield trace.kinds[area.kind], area.born, -1
+        yield trace.kinds[area.kind], area.born, len(trace)
 
 
 def _seconds(trace: Trace) -> array[float] | None:
@@ -260,14 +259,14 @@ def _take_figures(
         pages.append(allocator.pages)
         chunks.append(allocator.chunks)
         at = len(pages) - 1
-        if progress and (at % PROGRESS_STEP == 0 or at == n):
-            progress(at % PROGRESS_STEP or PROGRESS_STEP)
+        if progress and (at % STEP == 0 or at == n):
+            progress(at % STEP or STEP)
 
-    result = allocator.replay(trace, take, stops=range(1, n))
+    result = allocator.replay(trace, take, stops=range(n))
     changes = array("q", [0]) * (n + 2)
     for kind, born, died in _areas(trace, result):
         changes[born + 1] += kind.size
-        changes[died + 1 if died >= 0 else -1] -= kind.size  # the last item is not used
+        changes[died + 1] -= kind.size  # the last item is not used
     return {
         "result": result,
         "curves": Curves(array("q", accumulate(changes[:-1])), pages, chunks),
@@ -277,7 +276,7 @@ def _take_figures(
 def _take_moments(
     allocator: Allocator,
     timeline: Timeline,
-    stops: list[int],
+    stops: set[int],
     progress: Callable[[int], object] | None,
 ) -> None:
     """Replay the trace again and look at the chunks at ``stops``."""
@@ -287,7 +286,6 @@ def _take_moments(
     live: dict[int, Area] = {}  # by pointer
     places: dict[int, tuple[int, int]] = {}  # pointer: chunk, offset
     staying: dict[Patch, int] = {}  # first moment of each current patch
-    wanted = set(stops)
     at = 0
 
     def catch_up() -> None:
@@ -305,7 +303,7 @@ def _take_moments(
     def take(done: int) -> None:
         nonlocal at, staying
         at += done
-        if at in wanted:
+        if at in stops:
             catch_up()
             areas = {}
             for ptr, born, kind in live.values():

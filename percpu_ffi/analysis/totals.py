@@ -80,5 +80,5 @@ def by_size(timeline: Timeline) -> list[Row]:
 def _add(row: Row, timeline: Timeline, size: int, born: int, died: int) -> None:
     row.allocs += 1
     row.bytes += size
-    row.left += size * (died < 0)
-    row.at_peak += size * (born < timeline.peak and (died < 0 or died >= timeline.peak))
+    row.left += size * (died == len(timeline.trace))
+    row.at_peak += size * (born < timeline.peak <= died)

@@ -11,15 +11,15 @@ import lzma
 import tempfile
 import time
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from percpu_ffi._core import ffi, lib
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.bench.contenders import CONTENDERS
 from percpu_ffi.bench.measure import measure
 from percpu_ffi.bench.results import BoundResult, Results
-from percpu_ffi.bench.workload import Options, Workload
-from percpu_ffi.bench.workloads import SIZES, WORKLOADS, samples
+from percpu_ffi.bench.workload import Options
+from percpu_ffi.bench.workloads import SIZES, WORKLOADS, recording, samples
 from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
@@ -136,10 +136,8 @@ def replays(_results: Results) -> list[BoundResult]:
 
 
 def _replay_ratios(path: Path) -> list[float]:
-    trace = Trace.load(path)
-    ops: Any = memoryview(bytes(trace.ops)).cast("I")
-    kinds = tuple((kind.size, kind.align) for kind in trace.kinds)
-    workload = Workload("", "", (), kinds, trace.slots)
+    trace, workload = Trace.load(path), recording(path.name, path, Options())
+    ops = workload.phases[0].ops
     ratios = []
     for _ in range(ROUNDS):
         with Allocator(**workload.geometry.setup) as a:

@@ -101,7 +101,7 @@ class CSession(Session):
         return ns
 
     def run_timed(self, ops: array[int]) -> Latencies | None:
-        counts = [array("Q", bytes(8 * lib.PCPU_LATENCY_BUCKETS)) for _ in range(2)]
+        counts = [array("Q", [0]) * lib.PCPU_LATENCY_BUCKETS for _ in range(2)]
         alloc, free = (ffi.from_buffer("uint64_t[]", count) for count in counts)
         latency = ffi.new("struct pcpu_latency *", [self._contender, alloc, free])
         self._bench.contender = lib.pcpu_contender_timed(latency)

@@ -18,7 +18,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi.bench.histogram import Histogram
 from percpu_ffi.bench.workload import Expected  # get_type_hints() needs it
-from percpu_ffi.errors import PercpuError
+from percpu_ffi.errors import PercpuError, shown
 
 FORMAT = "percpu-ffi bench"
 VERSION = 1
@@ -58,9 +58,9 @@ class PhaseResult:
     name: str
     operations: int
     """Of one repetition."""
-    work: dict[str, int] | None = None
+    work: dict[str, int] | None
     """Work of the 2009 file, by the fields of ``Work``; None: not counted."""
-    contenders: dict[str, Figures] = field(default_factory=dict)
+    contenders: dict[str, Figures]
 
 
 @dataclass
@@ -69,7 +69,7 @@ class WorkloadResult:
 
     name: str
     what: str
-    phases: list[PhaseResult] = field(default_factory=list)
+    phases: list[PhaseResult]
     expected: list[Expected] = field(default_factory=list)
     partial: bool = False
     """It was interrupted: repetitions are missing, or the latencies."""
@@ -157,12 +157,12 @@ def load(path: str | Path) -> Results:
     version = data.pop("version", None)
     if version != VERSION:
         raise ResultsError(
-            f"{path}: version {version!r} of the format, this program reads {VERSION}; measure "
-            "again, or compare with the percpu_ffi that wrote it"
+            f"{path}: version {shown(version)} of the format, this program reads {VERSION}; "
+            "measure again, or compare with the percpu_ffi that wrote it"
         )
     try:
         results: Results = _from_json(Results, data)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise _damaged(path, f"damaged: {error}") from None
     phases = (phase for workload in results.workloads for phase in workload.phases)
     for figures in (figures for phase in phases for figures in phase.contenders.values()):
@@ -179,7 +179,7 @@ def _from_json(kind: Any, value: Any) -> Any:
     """Build a value of a type, with exactly the fields of each dataclass.
 
     Raises:
-        TypeError, ValueError: the value is not of that type.
+        TypeError, ValueError, OverflowError: the value is not of that type.
 
     """
     args = get_args(kind)

@@ -93,9 +93,8 @@ class Geometry:
     def first_halves(self, objects: int, size: int) -> list[int]:
         """Return the objects in the first half of their unit."""
         half = self.unit // 2
-        first, *later = self.starts(objects, size)
-        chosen = list(range(first, (half - self.static_size) // size))
-        for start in later:
+        chosen = list(range((half - self.static_size) // size))
+        for start in self.starts(objects, size)[1:]:
             chosen += range(start, start + half // size)
         return chosen
 

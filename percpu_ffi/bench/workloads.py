@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.bench.workload import (
     DEFAULT_GEOMETRY,
     Geometry,
@@ -47,7 +48,7 @@ def objects(size: int, options: Options) -> Workload:
     fill = allocs(range(n))
     return Workload(
         name=f"objects-{size}",
-        what=f"{n:,} objects of {size:,} bytes, freed in three orders (Linux 40064aeca35c)",
+        what=f"{plural(n, 'object')} of {size:,} bytes, freed in three orders (Linux 40064aeca35c)",
         phases=(
             Phase("alloc", fill),
             Phase("in order", frees(range(n))),
@@ -67,7 +68,8 @@ def half_full(size: int, options: Options, geometry: Geometry = DEFAULT_GEOMETRY
     first_halves = geometry.first_halves(n, size)
     return Workload(
         name=f"half-full-{size}",
-        what=f"{n:,} objects of {size:,} bytes; the first halves of chunks are refilled (likewise)",
+        what=f"{plural(n, 'object')} of {size:,} bytes; the first halves of chunks are refilled "
+        "(likewise)",
         phases=(
             Phase("fill", allocs(range(n)), timed=False),
             Phase("empty", frees(first_halves), timed=False),
@@ -93,7 +95,8 @@ def churn(options: Options) -> Workload:
 
     return Workload(
         name="churn",
-        what=f"{options.live:,} objects of 8 to 256 bytes live, one after the other is replaced",
+        what=f"{plural(options.live, 'object')} of 8 to 256 bytes live, one after the other is "
+        "replaced",
         phases=(
             Phase("fill", allocs(range(options.live), some(options.live)), timed=False),
             # each is replaced about three times, until fragmentation is steady
@@ -129,7 +132,7 @@ def recording(name: str, path: Path, options: Options) -> Workload:
     times = max(-(-options.objects // len(trace)), 1)
     return Workload(
         name=name,
-        what=f"{len(trace):,} operations of a real kernel, {times:,} times over",
+        what=f"{plural(len(trace), 'operation')} of a real kernel, {plural(times, 'time')} over",
         phases=(
             # areas live at its end are freed when the next round reaches the same handle
             Phase("first round", ops, timed=False),

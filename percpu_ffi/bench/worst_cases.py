@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.bench.workload import DEFAULT_GEOMETRY, Expected, Phase, Workload, allocs, frees
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def aligned_4(options: Options, geometry: Geometry = DEFAULT_GEOMETRY) -> Worklo
     formula = "m0^2 + 1; each later chunk m(m-1) + 1 + m(entries before it)"
     return Workload(
         name="aligned-4",
-        what=f"{n:,} objects of 4 bytes aligned to 8: every free range is scanned, none is used",
+        what=f"{plural(n, 'object')} of 4 bytes aligned to 8: every free range is scanned, none "
+        "is used",
         phases=(Phase("alloc", allocs(range(n))), Phase("in order", frees(range(n)))),
         kinds=((size, align),),
         slots=n,
@@ -73,13 +75,14 @@ def pinned_chunks(options: Options, geometry: Geometry = DEFAULT_GEOMETRY) -> Wo
     size = 64
     n = geometry.whole_chunks(min(options.objects, MAX_OBJECTS), size)
     survivors = geometry.starts(n, size)
-    others = sorted(set(range(n)) - set(survivors))
+    others = [i for i in range(n) if i not in survivors]
     chunks, frames = len(survivors), geometry.chunk_frames
     populated = chunks * frames - geometry.static_size // geometry.page_size * geometry.cpus
     released = (chunks - 2) * frames
     return Workload(
         name="pinned-chunks",
-        what=f"{chunks} chunks full of {size}-byte objects; all but one of each are freed",
+        what=f"{plural(chunks, 'chunk', '')} full of {size}-byte objects; all but one of each are "
+        "freed",
         phases=(
             Phase("fill", allocs(range(n))),
             Phase("free others", frees(others)),
@@ -109,7 +112,7 @@ def border_thrash(options: Options, geometry: Geometry = DEFAULT_GEOMETRY) -> Wo
     populated, depopulated = (rounds + 1) * frames - cpus, rounds * frames
     return Workload(
         name="border-thrash",
-        what=f"a full chunk; {rounds:,} times one area more, then two units more",
+        what=f"a full chunk; {plural(rounds, 'time')} one area more, then two units more",
         phases=(
             Phase("fill", allocs([0]), timed=False),
             Phase("one more", (allocs([1], 1) + frees([1])) * rounds),
@@ -149,7 +152,8 @@ def lying_hint(options: Options, geometry: Geometry = DEFAULT_GEOMETRY) -> Workl
     vain = rounds * (n0 + (chunks - 1) * (n1 - 1) + 2)
     return Workload(
         name="lying-hint",
-        what=f"{chunks} chunks with free ranges of 64 bytes, none of them aligned to 64",
+        what=f"{plural(chunks, 'chunk', '')} with free ranges of 64 bytes, none of them aligned "
+        "to 64",
         phases=(
             Phase("fill", allocs(range(n)) + frees(freed), timed=False),
             Phase("aligned to 64", (allocs([n], 1) + frees([n])) * rounds),

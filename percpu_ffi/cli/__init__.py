@@ -2,7 +2,8 @@
 """The command ``percpu-ffi``: one module for each subcommand, imported when it is requested.
 
 The module of a subcommand has ``add_arguments(parser)`` and ``run(args)``, which returns the
-exit status.
+exit status; if it reads files that no argument names, ``other_inputs(args)`` yields them, each
+after what names it.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ import errno
 import io
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 from percpu_ffi import __version__
 from percpu_ffi.cli.messages import notify, silence
 from percpu_ffi.errors import PercpuError
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 # one line for each in --help
 COMMANDS = {
@@ -57,14 +63,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except (PercpuError, OSError, MemoryError) as error:
         notify(_sentence(error))
-        try:
-            sys.stdout.flush()
-        except OSError:
-            silence(sys.stdout)  # a full disk, for example
+        _flush()
         return TROUBLE
     except KeyboardInterrupt:
+        _flush()
         return INTERRUPTED
     return status
+
+
+def _flush() -> None:
+    """Print what is left, if that is possible."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        silence(sys.stdout)  # a full disk, for example
 
 
 def _make_parser(requested: str | None) -> argparse.ArgumentParser:
@@ -72,6 +84,7 @@ def _make_parser(requested: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="percpu-ffi",
         description="The first dynamic per-CPU allocator of Linux, in userspace.",
+        epilog="The exit status is 2 for trouble, 130 after Ctrl-C.",
     )
     parser.add_argument("--version", action="version", version=f"percpu-ffi {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -80,8 +93,18 @@ def _make_parser(requested: str | None) -> argparse.ArgumentParser:
         if name == requested:
             module = import_module(f"percpu_ffi.cli.{name}")
             module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=partial(_run, command, module))
     return parser
+
+
+def _run(command: argparse.ArgumentParser, module: ModuleType, args: argparse.Namespace) -> int:
+    """Check the files of a command, then run it."""
+    from percpu_ffi.cli.files import check_files  # noqa: PLC0415 - for commands only
+
+    others = getattr(module, "other_inputs", None)
+    check_files(command, args, others(args) if others else ())
+    status: int = module.run(args)
+    return status
 
 
 def _sentence(error: BaseException) -> str:

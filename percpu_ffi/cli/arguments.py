@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from percpu_ffi._util.text import printable
+from percpu_ffi.cli.files import PLOT, InputFile
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import FIRST_CHUNKS
 from percpu_ffi.trace import Trace
@@ -32,7 +33,7 @@ class _Report(Protocol):
 
 def add_trace(parser: argparse.ArgumentParser) -> None:
     """Add the argument that names the trace."""
-    parser.add_argument("trace", metavar="TRACE", help=TRACE)
+    parser.add_argument("trace", type=InputFile(), metavar="TRACE", help=TRACE)
 
 
 def add_json(parser: argparse._ActionsContainer) -> None:
@@ -50,7 +51,7 @@ def add_formats(parser: argparse.ArgumentParser) -> None:
 def add_plot(parser: argparse.ArgumentParser) -> None:
     """Add ``--plot``."""
     text = "draw a chart, also .png or .pdf; needs the extra 'plot' (matplotlib)"
-    parser.add_argument("--plot", metavar="OUT.svg", help=text)
+    parser.add_argument("--plot", type=PLOT, metavar="OUT.svg", help=text)
 
 
 def add_repeatable(

@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 from percpu_ffi.bench.contenders import CONTENDERS, choose_contenders
 from percpu_ffi.bench.results import WorkloadResult, load, save
 from percpu_ffi.bench.run import Plan, new_results
 from percpu_ffi.bench.run import run as measure_all
+from percpu_ffi.bench.upstream import percpu_c_named
 from percpu_ffi.bench.workload import Options
-from percpu_ffi.bench.workloads import make_workloads
+from percpu_ffi.bench.workloads import make_workloads, samples
 from percpu_ffi.cli.arguments import add_plot, add_repeatable
+from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
-from percpu_ffi.cli.outputs import check_plot, check_writable
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.reports.bench import LEGEND, choices, final_lines, plan_line, workload_tables
@@ -36,11 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "The exit status is 0, 1 if a bound is missed, 2 for trouble, 130 after Ctrl-C; the "
         "results up to then are kept and marked as partial."
     )
-    parser.add_argument("workloads", metavar="WORKLOAD", nargs="*", help="which (default: all)")
+    text = "which (default: all)"
+    parser.add_argument("workloads", type=str, metavar="WORKLOAD", nargs="*", help=text)
     parser.add_argument("--list", action="store_true", help="list workloads and contenders")
     text = "a contender (default: those of the workload)"
     add_repeatable(parser, "--contender", "contenders", "NAME", text)
-    add_repeatable(parser, "--trace", "traces", "FILE", "a recording as one more workload", Path)
+    text = "a recording as one more workload"
+    add_repeatable(parser, "--trace", "traces", "FILE", text, InputFile())
     defaults = Options()
     for option, metavar, default, what in (
         ("objects", "N", defaults.objects, "allocations; the published measurement has 1048576"),
@@ -55,10 +59,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     text = "check the performance bounds (default: if all workloads are run)"
     parser.add_argument("--bounds", action=argparse.BooleanOptionalAction, help=text)
-    parser.add_argument("--json", metavar="OUT", help="write all results to a file")
+    text = "write all results to a file"
+    parser.add_argument("--json", type=OutputFile(), metavar="OUT", help=text)
     add_plot(parser)
     text = "compare two files of --json instead"
-    parser.add_argument("--compare", nargs=2, metavar=("A.json", "B.json"), help=text)
+    parser.add_argument(
+        "--compare", type=InputFile(), nargs=2, metavar=("A.json", "B.json"), help=text
+    )
+
+
+def other_inputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """Yield the recordings of the package, and the 2009 file that the user may name."""
+    for name, path in samples().items():
+        yield f"workload {name}", str(path)
+    if percpu_c := percpu_c_named():
+        yield "PERCPU_C", str(percpu_c)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,11 +86,6 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(choices(workloads, CONTENDERS.values())))
         return 0
     plan = _plan(args)
-    for option, path in (("--json", args.json), ("--plot", args.plot)):
-        if path is not None:
-            check_writable(option, path)
-    if args.plot:
-        check_plot(args.plot)
     results = new_results(plan)
 
     def keep(result: WorkloadResult) -> None:
@@ -106,7 +116,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     options = _options(args)
     some = bool(args.workloads or args.traces or args.contenders)
     return Plan(
-        make_workloads(args.workloads, args.traces, options),
+        make_workloads(args.workloads, [*map(Path, args.traces)], options),
         list(choose_contenders(args.contenders)),
         options,
         args.repeat,

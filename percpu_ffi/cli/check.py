@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import json
 import operator
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.arguments import TRACE, add_repeatable
+from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
-from percpu_ffi.cli.outputs import check_writable
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, Difference, Factory, Mix, lockstep, shorten
@@ -38,13 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "operations; stop at the first difference, shorten the trace and show it."
     )
     parser.epilog = "The exit status is 0 without a difference, 1 with one, 2 for trouble."
-    parser.add_argument("trace", metavar="TRACE", nargs="?", help=TRACE)
+    parser.add_argument("trace", type=InputFile(), metavar="TRACE", nargs="?", help=TRACE)
     parser.add_argument("--random", action="store_true", help="random set-ups and operations")
     add_repeatable(
         parser, "--with", "parties", "NAME=MODULE:OBJECT",
         "another party: a class or function that takes the arguments of an allocator",
     )  # fmt: skip
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="parties to drive (all)")
+    text = "parties to drive (all)"
+    parser.add_argument("--only", type=str, nargs="+", metavar="NAME", help=text)
     parser.add_argument(
         "--compare", nargs="+", choices=ASPECTS, default=ASPECTS, help="what to compare (all)"
     )
@@ -55,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--setup", type=_setup, default={}, metavar="JSON", help=f"set-up, such as {example}"
     )
     text = "where to save the operations that show a difference (%(default)s)"
-    parser.add_argument("--save", metavar="FILE", default="difference.trace", help=text)
+    parser.add_argument(
+        "--save", type=OutputFile(), metavar="FILE", default="difference.trace", help=text
+    )
     campaign = parser.add_argument_group("random campaigns")
     for option, kind, default, what in (
         ("--operations", int, 100_000, "number of operations, at least (%(default)s)"),
@@ -72,7 +78,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'a fault instead of random ones, such as map={"probability": 0.01}', _plan,
     )  # fmt: skip
     text = "save the progress there; continue from it if it exists"
-    campaign.add_argument("--resume", metavar="FILE", help=text)
+    campaign.add_argument("--resume", type=OutputFile(), metavar="FILE", help=text)
+
+
+def other_inputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """Yield the files of the user's own parties."""
+    sys.path.insert(0, os.getcwd())  # as `python -m` does
+    for party in args.parties:
+        module = party.partition("=")[2].partition(":")[0]
+        with suppress(Exception, SystemExit):  # an error of a package that is imported
+            spec = importlib.util.find_spec(module)
+            if spec and spec.origin:
+                yield f"--with {party}", spec.origin
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,8 +98,6 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("give either a TRACE or --random")
     if args.resume and not args.random:
         raise ConfigError("--resume requires --random")
-    check_writable("--save", args.save)
-    sys.path.insert(0, os.getcwd())  # as `python -m` does, for the user's own parties
     makers = _makers(args)
     return _run_campaign(args, makers) if args.random else _run_trace(args, makers)
 
@@ -101,7 +116,7 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
             )
         if difference:
             return _show(args, makers, difference)
-    print(f"{', '.join(makers)}: {len(trace):,} operations, no difference")
+    print(f"{', '.join(makers)}: {plural(len(trace), 'operation')}, no difference")
     return 0
 
 
@@ -171,7 +186,7 @@ def _makers(args: argparse.Namespace) -> dict[str, Factory]:
 def _setup(text: str) -> dict[str, Any]:
     try:
         return checked_setup(json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
@@ -179,5 +194,5 @@ def _plan(text: str) -> tuple[str, dict[str, Any]]:
     site, _, plan = text.partition("=")
     try:
         return site, checked_fault(site, json.loads(plan))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None

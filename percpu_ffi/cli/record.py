@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import secrets
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from percpu_ffi._util.atomic_write import is_special
+from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.errors import RecordError
 from percpu_ffi.record import Instance, Period, find_tracefs, record
@@ -20,7 +19,6 @@ from percpu_ffi.trace import Trace
 
 OUTPUT = "percpu.trace"
 BUFFER_KB = 4096  # for each CPU: about 40,000 events between two reads
-ROOM = 4096  # bytes that must fit on the disk before the recording starts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,21 +34,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "that ended the recording; 2 if nothing could be recorded or saved."
     )
     text = "the file (%(default)s)"
-    parser.add_argument("-o", dest="output", metavar="FILE", default=OUTPUT, help=text)
+    parser.add_argument(
+        "-o", dest="output", type=OutputFile(), metavar="FILE", default=OUTPUT, help=text
+    )
     text = "end the recording after N seconds, even if COMMAND still runs"
     parser.add_argument("--seconds", type=_seconds, metavar="N", help=text)
     text = "size of the kernel's buffer for each CPU (%(default)s)"
     parser.add_argument("--buffer-kb", type=_kib, default=BUFFER_KB, metavar="KIB", help=text)
     text = "where tracefs is mounted, if not in the usual place"
-    parser.add_argument("--tracefs", metavar="DIR", help=text)
+    parser.add_argument("--tracefs", type=InputFile(), metavar="DIR", help=text)
     text = "what to run, with arguments"
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help=text)
+    parser.add_argument("command", type=str, nargs=argparse.REMAINDER, metavar="COMMAND", help=text)
 
 
 def run(args: argparse.Namespace) -> int:
     """Record, save, print a summary."""
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
-    _check_output(args.output)
+    if command[:1] == [""]:
+        raise RecordError("COMMAND is empty; give a program and its arguments, or leave it out")
+    if Path(args.output).is_fifo():  # its reader may be gone at the end
+        raise RecordError(
+            f"-o {args.output}: that is a pipe, but a recording is written when it ends; give a "
+            "FILE that can be written"
+        )
     tracefs = find_tracefs(args.tracefs)
     with Period(command, args.seconds, notify) as period:
         with Instance(tracefs, args.buffer_kb, notify) as instance:
@@ -76,25 +82,6 @@ def _kib(text: str) -> int:
         if (size := int(text)) > 0:
             return size
     raise argparse.ArgumentTypeError(f"{text}: give KiB as a whole number from 1")
-
-
-def _check_output(output: str) -> None:
-    """Check before the recording that the file can be written."""
-    path = Path(output)
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(0, "that is a directory")
-        if path.is_fifo():  # its reader may be gone at the end
-            raise OSError(0, "that is a pipe, but a recording is written when it ends")
-        if is_special(path):
-            path.open("ab").close()
-            return
-        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))) as file:
-            file.write(bytes(ROOM))
-    except OSError as error:
-        raise RecordError(
-            f"{output}: {error.strerror}; nothing was recorded; give a FILE that can be written"
-        ) from error
 
 
 def _save(trace: Trace, output: str) -> None:

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.text import printable
 from percpu_ffi.analysis.timeline import collect
 from percpu_ffi.cli.arguments import add_setup, add_trace, load_trace, setup_of
-from percpu_ffi.cli.outputs import check_library, check_writable
+from percpu_ffi.cli.files import OutputFile
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError, TraceError
 from percpu_ffi.reports.page import make_page
@@ -28,25 +27,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_trace(parser)
     add_setup(parser)
     text = "the page; needs the extra 'report' (bokeh)"
-    parser.add_argument("-o", "--html", metavar="OUT.html", help=text)
+    parser.add_argument("-o", "--html", type=OutputFile("bokeh"), metavar="OUT.html", help=text)
     text = "a picture with the chunks at the worst moment; needs the extra 'plot' (matplotlib)"
     for kind in ("png", "svg"):
-        parser.add_argument(f"--{kind}", metavar=f"OUT.{kind}", help=text)
+        parser.add_argument(
+            f"--{kind}", type=OutputFile("matplotlib"), metavar=f"OUT.{kind}", help=text
+        )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the outputs, read the trace, replay it, write the files."""
+    """Read the trace, replay it, write the files."""
     outputs = {"-o": args.html, "--png": args.png, "--svg": args.svg}
     outputs = {option: path for option, path in outputs.items() if path is not None}
     if not outputs:
         raise ConfigError("no output: give -o OUT.html, --png OUT.png or --svg OUT.svg")
-    taken = {os.path.realpath(args.trace): "the trace itself"}
-    for option, path in outputs.items():
-        check_library(option, "bokeh" if option == "-o" else "matplotlib")
-        check_writable(option, path)
-        if what := taken.get(os.path.realpath(path)):
-            raise ConfigError(f"{option} {path}: that is {what}; name another file")
-        taken[os.path.realpath(path)] = f"the file of {option}"
     trace = load_trace(args.trace)
     if not trace:
         raise TraceError("the trace has no operations", args.trace)

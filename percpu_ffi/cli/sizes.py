@@ -7,7 +7,7 @@ import argparse
 
 from percpu_ffi.analysis.sizes import sizes, total
 from percpu_ffi.cli.arguments import TRACE, add_formats, add_plot, load_trace, print_report
-from percpu_ffi.cli.outputs import check_plot
+from percpu_ffi.cli.files import InputFile
 from percpu_ffi.reports.size_chart import plot_sizes
 from percpu_ffi.reports.sizes import Part, SizeReport
 
@@ -20,15 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Count the allocations of each size and alignment, and those live at the peak, for each "
         "trace and for all traces together."
     )
-    parser.add_argument("traces", metavar="TRACE", nargs="+", help=TRACE)
+    parser.add_argument("traces", type=InputFile(), metavar="TRACE", nargs="+", help=TRACE)
     add_formats(parser)
     add_plot(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the traces, count, draw, print."""
-    if args.plot:
-        check_plot(args.plot)
     parts = []
     for path in args.traces:
         trace = load_trace(path, f"reading {path}")

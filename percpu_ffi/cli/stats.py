@@ -10,6 +10,7 @@ from pathlib import Path
 
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.arguments import TRACE, add_json, add_memory, add_setup, load_trace, setup_of
+from percpu_ffi.cli.files import InputFile
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import StatsError
 from percpu_ffi.stats import Dump, diff, diff_text, figures
@@ -25,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "/sys/kernel/debug/percpu_stats; or compare two files of this format."
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("trace", metavar="TRACE", nargs="?", help=TRACE)
+    what.add_argument("trace", type=InputFile(), metavar="TRACE", nargs="?", help=TRACE)
     text = "two files to compare, - for standard input; exit status 1 if they differ"
-    what.add_argument("--diff", nargs=2, metavar=("A", "B"), help=text)
+    what.add_argument("--diff", type=InputFile(), nargs=2, metavar=("A", "B"), help=text)
     add_memory(add_setup(parser))
     add_json(parser)
 

@@ -32,17 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"merge allocations with equal keys into one row: {', '.join(CULL)}, or txt for all that "
         "the trace has of an allocation (site)"
     )
-    parser.add_argument("--cull", default="site", metavar="KEY,...", help=text)
+    parser.add_argument("--cull", type=str, default="site", metavar="KEY,...", help=text)
     text = (
         f"order of the rows, - for descending: a key of --cull, {', '.join(FIGURES)} "
         f"(-memory, which is -peak_bytes); write --sort=-KEY"
     )
-    parser.add_argument("--sort", default=DEFAULT_SORT, metavar="[+|-]KEY,...", help=text)
+    parser.add_argument("--sort", type=str, default=DEFAULT_SORT, metavar="[+|-]KEY,...", help=text)
     for option, (what, order) in SORT_OPTIONS.items():
         text = f"sort by {what}: --sort={order}"
         parser.add_argument(option, dest="sort", action="store_const", const=order, help=text)
     text = "show only these call sites, with or without offset; * and ? match any characters"
-    parser.add_argument("--site", dest="sites", default="", metavar="SITE,...", help=text)
+    parser.add_argument("--site", type=str, dest="sites", metavar="SITE,...", help=text)
     parser.add_argument("--limit", type=int, metavar="N", help="print the first N rows only")
     add_formats(parser)
 
@@ -52,6 +52,9 @@ def run(args: argparse.Namespace) -> int:
     if args.limit is not None and args.limit < 1:
         raise ConfigError(f"--limit {args.limit}: from 1; leave it out for all rows")
     trace = load_trace(args.trace)
-    found = who(trace, args.cull, args.sort, [site for site in args.sites.split(",") if site])
+    sites = [site for site in (args.sites or "").split(",") if site]
+    if args.sites is not None and not sites:
+        raise ConfigError(f"--site {args.sites!r}: give the names of call sites, or leave it out")
+    found = who(trace, args.cull, args.sort, sites)
     print_report(args, CallSiteReport(Path(args.trace).name, trace, found, args.limit))
     return 0

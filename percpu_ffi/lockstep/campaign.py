@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import hashlib
 import json
 import operator
@@ -17,6 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from percpu_ffi import errors
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.integers import integer
 from percpu_ffi.errors import ConfigError, PercpuError, shown
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from percpu_ffi.lockstep.difference import Difference
     from percpu_ffi.trace import Trace
 
+SHARE = "a share from 0 to 1 of the cases"
 CASES_A_TASK = 10  # about a second of work, which an interruption may lose
 MAX_LENGTH = 1_000_000  # operations of a case
 MAX_TRIES = 1000  # to find a set-up that fits the given arguments
@@ -124,19 +127,29 @@ class Campaign:
                     "needed"
                 )
             object.__setattr__(self, name, value)
+        for name, kind, needed in (
+            ("factories", collections.abc.Mapping, "a mapping of names to allocators"),
+            ("compare", collections.abc.Iterable, "a tuple of aspects"),
+            ("calls", collections.abc.Collection, f"some of {', '.join(CALLS)}"),
+            ("mix", Mix, "a Mix"),
+            ("faults", (int, float), SHARE),
+        ):
+            errors.check_type(name, getattr(self, name), kind, needed)
         if not 0 <= self.faults <= 1:
-            raise ConfigError(f"faults={self.faults}: a share from 0 to 1 of the cases is needed")
-        if not self.calls or not set(self.calls) <= set(CALLS):
-            raise ConfigError(f"calls={self.calls}: choose from {', '.join(CALLS)}")
+            raise errors.wrong_type("faults", self.faults, SHARE)
+        if not self.calls or any(way not in CALLS for way in self.calls):
+            raise ConfigError(f"calls={errors.shown(self.calls)}: choose from {', '.join(CALLS)}")
         object.__setattr__(self, "setup", checked_setup(self.setup))
 
     def case(self, number: int) -> Trace:
         """Make one of the traces, with its set-up.
 
         Raises:
-            ConfigError: no set-up fits the given arguments.
+            ConfigError: no set-up fits the given arguments, or ``number`` is not an integer.
 
         """
+        if integer(number) is None:
+            raise errors.wrong_type("number", number, "an integer")
         form = self._form(number)
         rng = Random(f"{self.seed}:{number}")
         # spread evenly over the cases, and over those of each form
@@ -193,6 +206,10 @@ class Campaign:
             OSError: the file cannot be written.
 
         """
+        errors.check_type("executor", executor, (Executor, type(None)), "an Executor, or None,")
+        errors.check_progress(progress)
+        if state is not None:
+            errors.check_path(state)
         totals, done = self._resume(state)
         self._save(state, totals, done)
         if progress:
@@ -272,7 +289,7 @@ class Campaign:
                 raise ValueError(f"{totals.cases} cases in {done} tasks")
         except ConfigError:
             raise
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(
                 f"{name} holds no campaign ({describe_error(error)}); name another file, or "
                 "remove it"

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from percpu_ffi import errors
 from percpu_ffi.errors import ConfigError, without_warnings
 from percpu_ffi.lockstep.answer import Answer, Raised, describe_error, first_difference
 from percpu_ffi.lockstep.difference import Difference, minority
@@ -241,10 +242,15 @@ def drive(
     Returns: the first difference, or None.
 
     Raises:
-        ConfigError: there are too few allocators, or one lacks a method.
+        ConfigError: there are too few allocators, or one lacks a method, or an argument is of a
+            wrong type.
+        TraceError: one of ``ops`` is not an operation.
 
     """
-    return Driver(allocators, compare, calls).run(ops, progress)
+    errors.check_type("ops", ops, Iterable, "an iterable of operations")
+    errors.check_progress(progress)
+    checked = ops if isinstance(ops, Trace) else map(_checked_operation, ops)
+    return Driver(allocators, compare, calls).run(checked, progress)
 
 
 def lockstep(
@@ -264,6 +270,8 @@ def lockstep(
         ConfigError: as for :func:`drive`; or all allocators refuse the set-up.
 
     """
+    errors.check_type("trace", trace, Trace, "a Trace")
+    errors.check_progress(progress)
     return run(factories, trace, compare, calls, progress).difference
 
 
@@ -307,15 +315,24 @@ def _set_up_or_end(trace: Trace, names: tuple[str, ...], answers: Sequence[str])
 
 
 def _check_arguments(named: Mapping[str, object], compare: Collection[str], calls: str) -> None:
+    errors.check_type("allocators", named, Mapping, "a mapping of names to allocators")
+    errors.check_type("compare", compare, Iterable, f"some of {', '.join(ASPECTS)}")
     if len(named) < 2:
         raise ConfigError(
             f"lockstep of {len(named)} allocators: two or more are needed, such as "
             '{"port": Allocator, "model": Model}'
         )
-    if unknown := set(compare) - set(ASPECTS):
-        raise ConfigError(f"compare={sorted(unknown)}: choose from {', '.join(ASPECTS)}")
+    if unknown := [aspect for aspect in compare if aspect not in ASPECTS]:
+        raise ConfigError(f"compare={errors.shown(unknown)}: choose from {', '.join(ASPECTS)}")
     if calls not in CALLS:
-        raise ConfigError(f"calls={calls!r}: choose from {', '.join(CALLS)}")
+        raise ConfigError(f"calls={errors.shown(calls)}: choose from {', '.join(CALLS)}")
+
+
+def _checked_operation(op: Any) -> Any:
+    match op:
+        case ("alloc", _, _, _) | ("free", _) | ("inject", _, _):
+            return op
+    raise errors.not_an_operation(op)
 
 
 def _check_methods(allocators: Mapping[str, object], compare: Collection[str]) -> None:

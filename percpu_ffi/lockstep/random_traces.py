@@ -15,6 +15,7 @@ import mmap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from percpu_ffi import errors
 from percpu_ffi._util.integers import integer
 from percpu_ffi.config import FAULT_SITES, FIRST_CHUNKS
 from percpu_ffi.errors import ConfigError, shown
@@ -148,11 +149,18 @@ class Mix:
     and the arguments of ``inject()``."""
 
     def __post_init__(self) -> None:
+        for name in ("sizes", "aligns", "plans"):
+            if not hasattr(getattr(self, name), "__iter__"):
+                raise errors.wrong_type(name, getattr(self, name), "a sequence")
         for name in ("sizes", "aligns"):
             numbers = [integer(number) for number in getattr(self, name)]
             if None in numbers:
                 raise ConfigError(f"{name}={shown(getattr(self, name))}: integers are needed")
             object.__setattr__(self, name, tuple(numbers))
+        for pair in self.plans:
+            errors.check_type("plan", pair, (tuple, list), "a service and a mapping")
+            if len(pair) != 2:
+                raise errors.wrong_type("plan", pair, "a service and a mapping")
         plans = tuple((site, checked_fault(site, plan)) for site, plan in self.plans)
         object.__setattr__(self, "plans", plans)
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from percpu_ffi.errors import check_progress, check_type
+from percpu_ffi.lockstep.difference import Difference
 from percpu_ffi.lockstep.driver import ASPECTS, Factory, lockstep
 from percpu_ffi.trace import Op, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
-
-    from percpu_ffi.lockstep.difference import Difference
 
 
 def shorten(
@@ -35,7 +35,12 @@ def shorten(
 
     Returns: the difference of the short trace.
 
+    Raises:
+        ConfigError: an argument is of a wrong type.
+
     """
+    check_type("difference", difference, Difference, "a Difference")
+    check_progress(progress)
     best, pieces = difference, 2
     with suppress(KeyboardInterrupt):
         while len(best.trace) > 1:

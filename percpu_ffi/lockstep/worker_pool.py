@@ -1,39 +1,150 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Worker processes that end with the process that started them."""
+"""Worker processes that end with the process that started them.
+
+The pool has no threads: :meth:`Future.result` waits for the workers itself.  So Ctrl-C stops it
+at any moment, and no thread is left that could fail afterwards.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
-from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.process import BaseProcess
 
 
-class WorkerPool(ProcessPoolExecutor):
+class WorkerPool(Executor):
     """A pool of processes, one for each core by default.
 
-    The workers ignore Ctrl-C, which is for the process that started them, and end with it; an
-    exception there does not wait for them.  They are not forked from it, since its other
+    Ctrl-C is for the process that started them; the workers never receive it.  The end of a
+    ``with`` block ends them, whatever they do.  They are not forked from that process, since its
     threads may hold locks: they import what they need.
     """
 
     def __init__(self, jobs: int | None = None) -> None:
+        self._max_workers = jobs or os.cpu_count() or 1
+        self._workers: dict[Connection, BaseProcess] = {}
+        self._running: dict[Connection, Future[Any]] = {}
+        self._waiting: deque[tuple[Future[Any], bytes]] = deque()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run a call in one of the processes, when one is free."""
+        future = _Future(self)
+        self._waiting.append((future, pickle.dumps((fn, args, kwargs))))
+        self._start_calls()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers; calls that have no result yet get none."""
+        for worker in self._workers.values():
+            worker.kill()
+        for worker in self._workers.values():
+            worker.join()
+        self._fail("the pool was shut down")
+
+    def wait_for_results(self) -> None:
+        """Wait until a worker has finished a call or died."""
+        for link in wait([*self._running]):
+            assert isinstance(link, Connection)
+            try:
+                result, error, origin = pickle.loads(link.recv_bytes())
+            except (EOFError, OSError):
+                worker = self._workers[link]
+                worker.join()
+                self._fail(f"process {worker.pid} ended with status {worker.exitcode}")
+                return
+            future = self._running.pop(link)
+            if error is None:
+                future.set_result(result)
+            else:
+                error.__cause__ = RuntimeError(f"\n{origin}")  # as concurrent.futures does
+                future.set_exception(error)
+        self._start_calls()
+
+    def _start_calls(self) -> None:
+        """Give a call to each free worker; start workers while there are too few."""
+        while self._waiting and len(self._running) < self._max_workers:
+            future, call = self._waiting.popleft()
+            if future.set_running_or_notify_cancel():
+                free = self._workers.keys() - self._running.keys()
+                link = free.pop() if free else self._start_worker()
+                self._running[link] = future
+                with suppress(OSError):  # it has died: wait_for_results() finds out
+                    link.send_bytes(call)
+
+    def _start_worker(self) -> Connection:
         context = multiprocessing.get_context("forkserver")
-        super().__init__(jobs or os.cpu_count(), mp_context=context, initializer=_start_worker)
+        resource_tracker.ensure_running()  # unblocks the signal
+        with _interrupts_blocked():  # inherited by the server, and by all that it forks
+            forkserver.ensure_running()
+            link, far_end = context.Pipe()
+            worker = context.Process(target=_work, args=(far_end,))
+            worker.start()
+            far_end.close()
+            self._workers[link] = worker
+        return link
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        workers = list((getattr(self, "_processes", None) or {}).values())
-        self.shutdown(wait=kind is None, cancel_futures=True)
-        if kind is not None:
-            for worker in workers:
-                worker.terminate()
+    def _fail(self, why: str) -> None:
+        """End all calls with an error."""
+        for future in (*self._running.values(), *(future for future, _ in self._waiting)):
+            if not future.done():
+                future.set_exception(BrokenExecutor(why))
+        self._running.clear()
+        self._waiting.clear()
 
 
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+class _Future(Future[Any]):
+    """The result of a call, which its pool waits for in this thread."""
+
+    def __init__(self, pool: WorkerPool) -> None:
+        super().__init__()
+        self._pool = pool
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return the result; ``timeout`` is not supported."""
+        while not self.done():
+            self._pool.wait_for_results()
+        return super().result()
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Let Ctrl-C wait."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(link: Connection) -> None:
+    """Run calls in a worker, one after the other."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    with suppress(EOFError, OSError):  # the parent has gone
+        while True:
+            link.send_bytes(_answer(link.recv_bytes()))
+
+
+def _answer(call: bytes) -> bytes:
+    """Run a call and return its result, or its error and where that was raised."""
+    try:
+        function, args, kwargs = pickle.loads(call)
+        return pickle.dumps((function(*args, **kwargs), None, ""))
+    except BaseException as error:
+        return pickle.dumps((None, error, traceback.format_exc()))
 
 
 def _end_with_parent() -> None:

@@ -100,10 +100,11 @@ class Chunk:
         used = self.map[i] - head - tail
 
         was_last = i == len(self.map) - 1
-        grow(len(self.map) + (head > 0) + (tail > 0))
-        if head or tail:
+        entries = [entry for entry in (head, -used, tail) if entry]
+        grow(len(self.map) - 1 + len(entries))
+        if len(entries) > 1:
             work.move(len(self.map) - i)  # this entry too: a head may come before it
-        self.map[i : i + 1] = [entry for entry in (head, -used, tail) if entry]
+        self.map[i : i + 1] = entries
         self.free_size -= used
 
         # an entry that was not scanned may be as large as the hint

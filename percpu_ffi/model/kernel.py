@@ -10,10 +10,10 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from percpu_ffi.config import SERVICES
-from percpu_ffi.model.tally import Tally
 
 if TYPE_CHECKING:
     from percpu_ffi.config import Config, FaultPlan
+    from percpu_ffi.model.tally import Tally
 
 MASK = (1 << 64) - 1
 
@@ -28,7 +28,6 @@ class ServiceFailed(Exception):
     """A kernel service failed; ``service`` is its name."""
 
     def __init__(self, service: str) -> None:
-        super().__init__(service)
         self.service = service
 
 
@@ -74,7 +73,7 @@ class Kernel:
         """Set up an address space for chunks of ``chunk_size`` bytes."""
         self.calls = dict.fromkeys(SERVICES, 0)
         self.faults: dict[str, Fault] = {}
-        self.work = Tally()  # of the call that runs
+        self.work: Tally  # of the call that runs
         self.page_size = config.page_size
         self.cpus, self.nodes = config.cpus, config.nodes
         self.page_limit = config.page_limit
@@ -138,7 +137,7 @@ class Kernel:
     def free_vm_area(self, start: int) -> None:
         """Release address space."""
         self.count("free_vm_area")
-        i = bisect_left(self.areas, (start, 0))
+        i = bisect_left(self.areas, (start,))
         del self.areas[i]
         self.packed = min(self.packed, i)
 

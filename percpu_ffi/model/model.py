@@ -171,7 +171,7 @@ class Model(BaseAllocator):
         if not chunk.map:
             # the first chunk is made before kmalloc works: its map comes with the first request
             self._resize_map(chunk, DEFAULT_MAP_ALLOC)
-            chunk.map = [-self.static_size] + [chunk.free_size] * (chunk.free_size > 0)
+            chunk.map = [-self.static_size, chunk.free_size]
 
         def grow(entries: int) -> None:
             room = chunk.map_alloc
@@ -200,11 +200,11 @@ class Model(BaseAllocator):
         """Free an area, and release another chunk when this one is empty (``free_percpu``)."""
         if not ptr:
             return
-        chunk, offset = self._find_freeable(ptr)
+        chunk, offset, size = self._find_freeable(ptr)
         self._begin(self._free_work)
         self._free_work.tree_steps += self._chunks.steps
         self._live -= 1
-        self._emit(FREE, chunk, offset)
+        self._emit(FREE, chunk, offset, size)
         self._free_area(chunk, offset)
         if chunk.free_size == self.unit_size:
             self._release_another(chunk)
@@ -216,7 +216,7 @@ class Model(BaseAllocator):
             self._free_work.chunks_visited += 1
             if chunk is not empty:
                 self._kill_chunk(chunk)
-                break
+                return
 
     def _free_area(self, chunk: Chunk, offset: int) -> None:
         old_slot = self._slot_of(chunk)
@@ -249,13 +249,13 @@ class Model(BaseAllocator):
             raise errors.InteriorPointer.of(ptr)
         return chunk, offset, -chunk.map[entry]
 
-    def _find_freeable(self, ptr: int) -> tuple[Chunk, int]:
-        chunk, offset, _size = self._find(ptr)
+    def _find_freeable(self, ptr: int) -> tuple[Chunk, int, int]:
+        found = self._find(ptr)
         if ptr == self.static_ptr:
             raise errors.StaticPointer.of(ptr)
         if self._pins[ptr]:
             raise errors.viewed(ptr)
-        return chunk, offset
+        return found
 
     # --- chunks
 
@@ -311,8 +311,8 @@ class Model(BaseAllocator):
     def _create_chunk(self) -> Chunk:
         """Make an empty chunk (``alloc_pcpu_chunk``)."""
         kernel, unit_size = self._kernel, self.unit_size
-        chunk = Chunk(0, 0, unit_size, unit_size // self.page_size)
-        kernel.kmalloc(1)  # the struct of the chunk; any size above 0
+        chunk = Chunk(self._created + 1, 0, unit_size, unit_size // self.page_size)
+        kernel.ask("kmalloc")  # the struct of the chunk
         try:
             self._resize_map(chunk, DEFAULT_MAP_ALLOC)
             chunk.map = [unit_size]
@@ -321,7 +321,6 @@ class Model(BaseAllocator):
             self._free_chunk(chunk)
             raise
         self._created += 1
-        chunk.id = self._created
         self._relocate(chunk, None)
         self._chunks.insert(chunk.addr, chunk)
         kernel.work.tree_steps += self._chunks.steps
@@ -335,7 +334,7 @@ class Model(BaseAllocator):
             self._kernel.free_vm_area(chunk.addr)
         if chunk.map_alloc:
             self._resize_map(chunk, 0)
-        self._kernel.kfree(1)
+        self._kernel.count("kfree")
 
     def _kill_chunk(self, chunk: Chunk) -> None:
         """Release a chunk (``pcpu_kill_chunk``)."""
@@ -475,7 +474,7 @@ class Model(BaseAllocator):
     def _free_many(self, ptrs: memoryview) -> None:
         pointers = integers(ptrs)
         with self._entry:
-            seen = {0}
+            seen: set[int] = set()
             for ptr in pointers:
                 if ptr:
                     self._find_freeable(ptr)

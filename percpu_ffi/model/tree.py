@@ -48,7 +48,7 @@ class Tree(Generic[V]):
     def __init__(self) -> None:
         self.root: Node[V] | None = None
         self.size = 0
-        self.steps = 0  # nodes visited by the last insertion or search
+        self.steps: int  # nodes visited by the last insertion or search
 
     def __len__(self) -> int:
         return self.size
@@ -138,7 +138,7 @@ class Tree(Generic[V]):
                 parent = node
             self._rotate(top, 1 - side)
             parent.red, top.red = False, True
-            break
+            return
         assert self.root
         self.root.red = False
 

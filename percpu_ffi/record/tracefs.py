@@ -62,7 +62,7 @@ def find_tracefs(given: str | None = None) -> Path:
         RecordError: it is not mounted, this user may not read it, or it has no percpu events.
 
     """
-    places = (given,) if given else PLACES
+    places = PLACES if given is None else (given,)
     for place in map(Path, places):
         if not _exists(place / "instances"):
             continue

@@ -38,7 +38,7 @@ def choices(workloads: Iterable[Workload], contenders: Iterable[Contender]) -> l
 def plan_line(plan: Plan) -> str:
     """Describe how long the run takes, at least."""
     return (
-        f"{plural(len(plan.workloads), 'workload')}, each {plan.repeat:,} times and "
+        f"{plural(len(plan.workloads), 'workload')}, each {plural(plan.repeat, 'time')} and "
         f"{plan.seconds:g} s at least" + (", then the bounds" if plan.bounds else "")
     )
 
@@ -72,13 +72,14 @@ def workload_tables(result: WorkloadResult) -> list[str]:
         if len(rows) > 1:  # more than the heading
             lines += table(rows)
     lines += [
-        f"  {name}: {figures.failures:,} of {phase.operations:,} operations failed, {phase.name}"
+        f"  {name}: {figures.failures:,} of {plural(phase.operations, 'operation')} failed, "
+        f"{phase.name}"
         for phase in result.phases
         for name, figures in phase.contenders.items()
         if figures.failures
     ]
     if result.partial:
-        lines.append(f"  interrupted after {result.whole_repetitions} repetitions")
+        lines.append(f"  interrupted after {plural(result.whole_repetitions, 'repetition')}")
     return lines
 
 

@@ -48,4 +48,5 @@ def plot(results: Results, path: str | Path) -> None:
     axes.grid(axis="x", alpha=0.3)
     axes.set_title(results.machine["cpu"] + (", interrupted" if results.partial else ""))
     figure.legend(loc="outside lower center", ncols=max(len(names), 1))
-    save_plot(figure, path)
+    title = f"Nanoseconds per operation of {', '.join(names)}, median and range: "
+    save_plot(figure, path, title + ", ".join(f"{work.name}: {phase.name}" for work, phase in rows))

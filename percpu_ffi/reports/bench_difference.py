@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from percpu_ffi._util.text import table
+from percpu_ffi._util.text import cell, table
 from percpu_ffi.bench.results import Figures, Results
 from percpu_ffi.reports.bench import machine_lines, spread
 
@@ -23,11 +23,11 @@ def difference(a: Results, b: Results) -> list[str]:
     for key in (key for key in first if key in second):
         x, y = first[key], second[key]
         cells = (t for f in (x, y) for t in (f"{f.median:,.1f}", f"+-{spread(f.ns):.0%}"))
-        rows.append((*key, *cells, f"{y.median / x.median:.2f}", _change(x, y)))
+        rows.append((*map(cell, key), *cells, f"{y.median / x.median:.2f}", _change(x, y)))
     lines = [*_head("A", a), *_head("B", b), *_other_work(a, b), ""]
     lines += table(rows, indent="") if len(rows) > 1 else ["the two files have no figure in common"]
     for name, own, other in (("A", first, second), ("B", second, first)):
-        alone = dict.fromkeys(key[0] for key in own if key not in other)
+        alone = dict.fromkeys(cell(key[0]) for key in own if key not in other)
         if alone:
             lines.append(f"only in {name}, completely or in part: {', '.join(alone)}")
     return lines

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
-from percpu_ffi._util.text import csv_text, duration, plural, printable, table
+from percpu_ffi._util.text import cell, csv_text, duration, plural, printable, table
 from percpu_ffi.analysis.call_sites import FIGURES, CallSites, Figures, Moment
 from percpu_ffi.reports.recording import caveats, missing_events, recorded_on
 from percpu_ffi.trace import Trace
@@ -84,14 +84,14 @@ class CallSiteReport:
 
     @property
     def _left_out(self) -> int:
-        return len(self.found.rows[self.limit :]) if self.limit else 0
+        return 0 if self.limit is None else len(self.found.rows[self.limit :])
 
     def _moment(self, moment: Moment) -> str:
         when = f"after operation {moment.operation + 1:,} of {len(self.trace):,}"
         times = self.trace.times
         if moment.time is not None and times and times[0] <= moment.time:
             when += f", {duration(moment.time - times[0])} after the first"
-        return f"{moment.bytes:,} bytes in {plural(moment.areas, 'area')}, {when}"
+        return f"{plural(moment.bytes, 'byte')} in {plural(moment.areas, 'area')}, {when}"
 
     def _rows(self, everything: Figures) -> list[Sequence[str]]:
         found = self.found
@@ -107,7 +107,7 @@ class CallSiteReport:
 
 
 def _key(value: str | int) -> str:
-    return f"{value:,}" if isinstance(value, int) else printable(value) or "(unknown)"
+    return f"{value:,}" if isinstance(value, int) else cell(value) or "(unknown)"
 
 
 def _figures(figures: Figures, timed: bool) -> list[str]:

@@ -165,8 +165,9 @@ def _notes(stats: TraceStats, known: int) -> list[str]:
     ]
     if known:
         notes.append(
-            f"offset: share of {known:,} allocations at the kernel's own offset in a unit, in "
-            "whatever chunk; and of those that differ from it by the most frequent number of bytes."
+            f"offset: share of {plural(known, 'allocation')} at the kernel's own offset in a "
+            "unit, in whatever chunk; and of those that differ from it by the most frequent number "
+            "of bytes."
         )
     if stats.kernel_chunks:
         notes.append(

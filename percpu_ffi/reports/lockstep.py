@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.lockstep.campaign import Totals
 from percpu_ffi.lockstep.reach import CLASSES
 from percpu_ffi.trace import Trace
@@ -31,5 +32,6 @@ def campaign_text(parties: Sequence[str], seed: int, totals: Totals) -> str:
 
 def operations_text(trace: Trace, path: str) -> str:
     """Return the operations that show a difference; they are saved as ``path``."""
-    head = f"\n{len(trace)} operations show it, saved as {path}:"
+    show = "shows" if len(trace) == 1 else "show"
+    head = f"\n{plural(len(trace), 'operation', '')} {show} it, saved as {path}:"
     return "\n".join([head, *(f"  {op}" for op in trace)])

@@ -44,8 +44,9 @@ def caveats(stats: TraceStats) -> list[str]:
 def recording_summary(output: str, stats: TraceStats, seconds: float) -> str:
     """Return the message at the end of ``percpu-ffi record``."""
     lines = [
-        f"{output}: {stats.events:,} events in {seconds:.2f} s, {stats.allocs:,} allocations and "
-        f"{stats.frees:,} frees, {stats.lost:,} events lost",
+        f"{output}: {plural(stats.events, 'event')} in {seconds:.2f} s, "
+        f"{plural(stats.allocs, 'allocation')} and {plural(stats.frees, 'free')}, "
+        f"{plural(stats.lost, 'event')} lost",
         "the events are those of the whole machine, including the recorder",
     ]
     if stats.lost:

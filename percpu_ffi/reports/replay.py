@@ -52,7 +52,7 @@ class ReplayReport:
         """Static and live bytes as a share of the populated memory, at the peak."""
         used = self.geometry["static_size"] + self.result.peak_live_bytes
         held = self.result.pages_at_peak * self.geometry["page_size"]
-        return used * self.geometry["cpus"] / held if held else 0.0
+        return float(used * self.geometry["cpus"] / held)
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -116,7 +116,7 @@ class ReplayReport:
         return [
             f"{self.name}{recorded_on(stats)}",
             f"replayed on {cpus}, {geometry['first_chunk']}, "
-            f"static area of {geometry['static_size']:,} bytes, "
+            f"static area of {plural(geometry['static_size'], 'byte')}, "
             f"units of {geometry['unit_size']:,}, memory {geometry['memory']}",
             "",
             *(f"  {name:<16} {value:>12}   {note}".rstrip() for name, value, note in cells),

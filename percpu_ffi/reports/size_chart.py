@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from percpu_ffi._util.optional import plain, save_plot
+from percpu_ffi._util.text import cell
 from percpu_ffi.analysis.sizes import Distribution, Request
 from percpu_ffi.reports.axes import bytes_label
 
@@ -32,7 +33,7 @@ def plot_sizes(named: Mapping[str, Distribution], path: str | Path) -> None:
     figure = Figure(figsize=(9, 5), layout="constrained")
     left, right = figure.subplots(ncols=2, sharey=True)
     for name, distribution in named.items():
-        label = plain(name).lstrip("_")  # matplotlib leaves such names out
+        label = plain(cell(name)).lstrip("_")  # matplotlib leaves such names out
         for axes, counts in ((left, distribution.allocated), (right, distribution.at_peak)):
             sizes, shares = _cumulative(counts)
             axes.step(sizes, shares, where="post", label=label)
@@ -47,7 +48,8 @@ def plot_sizes(named: Mapping[str, Distribution], path: str | Path) -> None:
     if len(named) <= MOST_NAMES:
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
-    save_plot(figure, path)
+    title = "Cumulative distributions of the sizes of allocations, and of live areas at the peak: "
+    save_plot(figure, path, title + ", ".join(named))
 
 
 def _cumulative(counts: Counter[Request]) -> tuple[list[int], list[float]]:

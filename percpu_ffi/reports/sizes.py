@@ -73,8 +73,8 @@ def _to_text(part: Part) -> list[str]:
     at_peak = sum(row.peak_bytes for row in rows)
     lines = [
         f"{printable(part.name)}: "
-        f"{plural(found.allocated.total(), 'allocation')} of {allocated:,} bytes, "
-        f"{plural(found.at_peak.total(), 'area')} of {at_peak:,} bytes at "
+        f"{plural(found.allocated.total(), 'allocation')} of {plural(allocated, 'byte')}, "
+        f"{plural(found.at_peak.total(), 'area')} of {plural(at_peak, 'byte')} at "
         f"{'peak' if part.stats else 'the peaks'}",
         *(caveats(part.stats) if part.stats else ()),
     ]

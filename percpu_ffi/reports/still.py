@@ -9,6 +9,7 @@ from textwrap import wrap
 from typing import Any
 
 from percpu_ffi._util.optional import plain
+from percpu_ffi._util.text import printable
 from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.explain import explain_worst
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Timeline
@@ -63,7 +64,8 @@ def make_still(timeline: Timeline, name: str, kind: str) -> bytes:
     out = io.BytesIO()
     # equal pictures have equal bytes
     with mpl.rc_context({"svg.hashsalt": "percpu_ffi"}):
-        metadata = {"Date": None} if kind == "svg" else None
+        metadata: dict[str, Any] = {"Title": printable(f"{name}: {' '.join(lines)}")}
+        metadata |= {"Date": None} if kind == "svg" else {}
         figure.savefig(out, format=kind, dpi=110, metadata=metadata)
     return out.getvalue()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
+from percpu_ffi.errors import check_type
 from percpu_ffi.stats.dump import ALLOCATION, CHUNKS, TOTALS, Chunk, Dump
 
 NOTHING: Mapping[str, int] = {}
@@ -18,7 +19,12 @@ def diff(a: Dump, b: Dump) -> dict[str, Any]:
     Returns: ``allocation``, ``totals`` and each of ``chunks``: for each field its value in the
         first dump, in the second, and the difference; None where a dump lacks it.
 
+    Raises:
+        ConfigError: one of them is not a dump.
+
     """
+    for dump in (a, b):
+        check_type("dump", dump, Dump, "a Dump")
     return {
         "allocation": _fields(a.allocation, b.allocation),
         "totals": _fields(a.totals, b.totals),

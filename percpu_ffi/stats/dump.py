@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 
-from percpu_ffi.errors import StatsError, shown
+from percpu_ffi.errors import StatsError, check_type, shown
 
 TITLE = "Percpu Memory Statistics"
 ALLOCATION, TOTALS, CHUNKS = "Allocation Info:", "Global Stats:", "Per Chunk Stats:"
@@ -82,8 +83,11 @@ class Dump:
 
         Raises:
             StatsError: it is not a dump, or cut or damaged; with file and line.
+            ConfigError: an argument is of a wrong type.
 
         """
+        check_type("text", text, str, "a str")
+        check_type("name", name, (str, NoneType), "a str, or None,")
         return _parse(text, name)
 
 

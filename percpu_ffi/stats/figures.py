@@ -12,6 +12,7 @@ docs/stats.md explains each.  Most follow from the maps:
 
 from __future__ import annotations
 
+from percpu_ffi.errors import check_type
 from percpu_ffi.interface import PerCpu
 from percpu_ffi.state import ChunkState, Peaks
 from percpu_ffi.stats.dump import FIRST, OTHER, Chunk, Dump
@@ -24,8 +25,10 @@ def figures(allocator: PerCpu) -> Dump:
 
     Raises:
         ClosedError: the allocator is closed.
+        ConfigError: it is not an allocator.
 
     """
+    check_type("allocator", allocator, PerCpu, "an allocator")
     state, freed, peaks = allocator.state(), allocator.work().free.operations, allocator._peaks()
     unit_size, page_size = allocator.unit_size, allocator.page_size
     by_id = {chunk.id: chunk for chunk in state.chunks}

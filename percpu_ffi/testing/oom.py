@@ -8,16 +8,17 @@ took from its kernel.  Then the workload has to succeed on the same allocator.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.config import FAULT_SITES
-from percpu_ffi.errors import ConfigError
+from percpu_ffi.errors import ConfigError, check_type
 from percpu_ffi.testing.watched import Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from percpu_ffi.lockstep import Factory
 
 
@@ -93,9 +94,12 @@ def oom_sweep(
 
     Raises:
         SweepFailed: a check failed.
-        ConfigError: there is a page limit.
+        ConfigError: there is a page limit, or an argument is of a wrong type.
 
     """
+    check_type("workload", workload, Callable, "a function of an allocator")
+    check_type("factory", factory, (Callable, NoneType), "a class or function, or None,")
+    check_type("setup", setup, (Mapping, NoneType), "a mapping of arguments of an allocator")
     if (setup or {}).get("page_limit"):
         raise ConfigError("a sweep with page_limit: it would cause other failures; leave it out")
     if factory is None:
@@ -141,7 +145,7 @@ class Sweeper:
             with self.factory(**self.setup) as allocator:
                 return self.run_and_check(allocator, service, nth, times)
         except Exception as error:
-            fault = f"call {nth} of {service}" + (" and all later ones" if times < 0 else "")
+            fault = f"call {nth} of {service}" + (" and all later ones" if times == -1 else "")
             what = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
             raise SweepFailed(f"after {fault} failed: {what}{error}") from error
 
@@ -156,11 +160,11 @@ class Sweeper:
             self.workload(watched)
         except MemoryError:
             raised = True
-        allocator.inject(service, None)
+        allocator.inject(service)
         made = allocator.counters()[service] - before
         assert made >= nth, (
-            f"the workload made {made} calls of {service}, and {self.calls[service]} in its first "
-            "run; its calls have to be the same in every run"
+            f"the workload made {plural(made, 'call', '')} of {service}, and "
+            f"{self.calls[service]} in its first run; its calls have to be the same in every run"
         )
         failed = Counter({service: 1 if times == 1 else made - nth + 1})
 
@@ -191,7 +195,7 @@ def _check(watched: Watched, failed: Counter[str], boot_frames: int) -> None:
     chunks = watched.state().chunks
     later = sum(chunk.id != 0 for chunk in chunks)
     held = {
-        "heap blocks": later + sum(chunk.map_alloc > 0 for chunk in chunks),
+        "heap blocks": later + sum(1 for chunk in chunks if chunk.map_alloc),
         "address ranges": later,
         "page frames": _frames(watched) - boot_frames,
     }

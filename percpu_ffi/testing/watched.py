@@ -4,19 +4,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import count
+from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
 from percpu_ffi._util.integers import integer_buffer, integers
 from percpu_ffi._util.text import plural
 from percpu_ffi.area import Area
-from percpu_ffi.errors import InvalidPointer
+from percpu_ffi.errors import InvalidPointer, InvalidRequest, wrong_type
 
 if TYPE_CHECKING:
     from array import array
 
     from percpu_ffi.interface import PerCpu
+
+NEEDED = ("alloc", "free", "state", "counters")  # methods
 
 
 class Watched:
@@ -31,9 +34,14 @@ class Watched:
             ``state`` and ``counters`` alone.
         fill: whether areas are filled and checked; None: if the allocator has real memory.
 
+    Raises:
+        ConfigError: the allocator lacks a method.
+
     """
 
     def __init__(self, allocator: Any, *, fill: bool | None = None) -> None:
+        if not all(hasattr(allocator, name) for name in NEEDED):
+            raise wrong_type("allocator", allocator, f"an object with {', '.join(NEEDED)}")
         self.allocator = allocator
         config = getattr(allocator, "_config", None)
         can_fill = config is not None and config.memory == "mapped" and not config.quirks
@@ -41,7 +49,7 @@ class Watched:
         self.sizes: dict[int, int] = {}
         """Requested bytes of the live areas, by pointer."""
         self._patterns: dict[int, list[bytes]] = {}  # one for each CPU
-        self._numbers = count(1)
+        self._seeds = count()
         self._lock = threading.RLock()
 
     def __enter__(self) -> Watched:
@@ -80,18 +88,17 @@ class Watched:
 
     def alloc_many(self, sizes: Iterable[int], align: int = 8) -> array[int]:
         """Allocate many areas, as :meth:`alloc`."""
-        given = list(sizes) if isinstance(sizes, Iterator) else sizes
+        given = integer_buffer(sizes, "sizes", InvalidRequest)
         with self._lock:
             ptrs: array[int] = self.allocator.alloc_many(given, align)
-            requested = integers(integer_buffer(given, "sizes", TypeError))
-            for ptr, size in zip(ptrs, requested, strict=True):
+            for ptr, size in zip(ptrs, integers(given), strict=True):
                 self._add(ptr, size)
             return ptrs
 
     def free_many(self, ptrs: Iterable[int]) -> None:
         """Free many areas, as :meth:`free`."""
-        given = list(ptrs) if isinstance(ptrs, Iterator) else ptrs
-        numbers = integers(integer_buffer(given, "pointers", InvalidPointer))
+        given = integer_buffer(ptrs, "pointers", InvalidPointer)
+        numbers = integers(given)
         with self._lock:
             for ptr in numbers:
                 self._check_contents(ptr)
@@ -133,27 +140,27 @@ class Watched:
             AssertionError: something is left.
 
         """
-        live = [f"{ptr:#x} ({size} bytes)" for ptr, size in self.sizes.items()]
+        live = [f"{ptr:#x} ({plural(size, 'byte', '')})" for ptr, size in self.sizes.items()]
         more = ", ..." if len(live) > 5 else ""
         assert not live, f"{plural(len(live), 'live area')}: {', '.join(live[:5])}{more}"
         self.check()
         chunks = self.allocator.state().chunks
-        assert len(chunks) <= 2, f"{len(chunks) - 1} chunks are left in addition to the first"
+        more = plural(len(chunks) - 1, "chunk", "")
+        assert len(chunks) <= 2, f"{more} left in addition to the first"
         for chunk in chunks:
-            used = sum(-size for size in chunk.map if size < 0)
-            static = self.allocator.static_size if chunk.id == 0 and chunk.map else 0
-            assert used == static, f"{used - static} bytes of chunk {chunk.id} are in use"
+            areas = chunk.map if chunk.id else chunk.map[1:]  # without the static one
+            used = -sum(min(size, 0) for size in areas)
+            assert not used, f"{plural(used, 'byte', '')} of chunk {chunk.id} in use"
 
     def _add(self, ptr: int, size: int) -> None:
         self.sizes[ptr] = size
         if not self.fill:
             return
-        number = next(self._numbers)
         self._patterns[ptr] = patterns = []
         for cpu in range(self.allocator.cpus):
             assert not any(self._read(ptr, cpu)), f"CPU {cpu}'s copy at {ptr:#x} is not zeroed"
-            pattern = ((number * 251 + cpu * 7) & 0xFFFF | 1).to_bytes(2, "little")
-            patterns.append((pattern * (size // 2 + 1))[:size])
+            noise = Random(next(self._seeds)).randbytes(size)
+            patterns.append(noise.replace(b"\0", b"\1"))  # nothing looks as if it were zeroed
             with self.allocator.view(ptr, cpu) as view:
                 view[:size] = patterns[-1]
 

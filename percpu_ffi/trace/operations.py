@@ -19,7 +19,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from percpu_ffi.config import FAULT_SITES, Config, FaultPlan
+from percpu_ffi.config import FAULT_SITES, FaultPlan
 from percpu_ffi.errors import ConfigError, bad_site, shown
 
 Key = int | str
@@ -38,8 +38,19 @@ NOTE = struct.Struct("=QII")
 NO_TIME = 0xFFFFFFFFFFFFFFFF
 NO_PLACE = 0xFFFFFFFF  # as a chunk or an offset
 
-# arguments of an allocator that a file can hold
-SETTINGS = Config.__init__.__annotations__.keys() - {"static_image", "return"}
+# arguments of an allocator that a file can hold, and their types, of JSON
+SETTINGS: dict[str, tuple[type, ...]] = {
+    "cpus": (int,),
+    "first_chunk": (str,),
+    "free_size": (int,),
+    "memory": (str,),
+    "nodes": (int,),
+    "page_limit": (int, type(None)),
+    "page_size": (int, type(None)),
+    "quirks": (list, str),
+    "static_size": (int,),
+    "unit_size": (int,),
+}
 
 
 class Kind(NamedTuple):
@@ -136,9 +147,9 @@ def checked_fault(site: Any, plan: Any) -> dict[str, Any]:
 
 
 def checked_setup(setup: Any) -> dict[str, Any]:
-    """Check the names of an allocator's arguments, and return values that a file can hold.
+    """Check names and types of an allocator's arguments, and return values that a file can hold.
 
-    Whether the values fit together is checked by the allocator.
+    Whether the values are possible is checked by the allocator.
 
     Raises:
         ConfigError: it is not a mapping of such arguments.
@@ -146,13 +157,15 @@ def checked_setup(setup: Any) -> dict[str, Any]:
     """
     try:
         settings = dict(setup)
-        if settings.keys() <= SETTINGS:
-            return {name: _plain(value) for name, value in settings.items()}
+        if settings.keys() <= SETTINGS.keys():
+            plain = {name: _plain(value) for name, value in settings.items()}
+            if all(isinstance(value, SETTINGS[name]) for name, value in plain.items()):
+                return plain
     except (TypeError, ValueError):
         pass
     raise ConfigError(
         f"set-up {shown(setup)}: a mapping of arguments of an allocator is needed, from "
-        + ", ".join(sorted(SETTINGS))
+        + ", ".join(SETTINGS)
     )
 
 

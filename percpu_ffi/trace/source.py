@@ -1,64 +1,167 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Files that may be compressed, read in blocks."""
+"""Files that may be compressed, read in blocks.
+
+A small file can decompress to any size.  So a block has at most BLOCK bytes, and the memory of
+a decoder is limited; the readers of the blocks stop at the first that is damaged.
+"""
 
 from __future__ import annotations
 
 import gzip
 import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple, Protocol
 
 from percpu_ffi.errors import TraceError
 
 BLOCK = 1 << 20
+XZ_MEMORY = 128 << 20  # bytes of a decoder; files of `xz -9` need half of them
 
 GZIP_MAGIC = b"\x1f\x8b"
 XZ_MAGIC = b"\xfd7zXZ\0"
 
 
+class Limit(NamedTuple):
+    """The most bytes that may come out of a file."""
+
+    floor: int
+    """Bytes of any file."""
+    factor: int
+    """Bytes for each byte of the file."""
+
+
 class Blocks:
     """The contents of a file in blocks, decompressed.
 
-    ``name`` is for error messages; ``head`` is the first block, which identifies the format.
+    ``name`` is for error messages; ``head`` is the first block, which identifies the format;
+    ``taken`` is the number of bytes of the file itself that were read so far.
     """
 
     def __init__(
-        self,
-        name: str,
-        raw: IO[bytes],
-        stream: IO[bytes] | gzip.GzipFile | lzma.LZMAFile,
-        progress: Callable[[int], object] | None,
+        self, name: str, raw: IO[bytes], magic: bytes, progress: Callable[[int], object] | None
     ) -> None:
-        """Read from ``stream``, which takes its bytes from ``raw``."""
+        """Read from ``raw``, which starts with ``magic``."""
         self.name = name
+        self.taken = 0
         self._raw = raw
-        self._stream = stream
         self._progress = progress
-        self._reported = 0
-        self.head = self._read()
+        self._stream: _Readable = self
+        if magic.startswith(GZIP_MAGIC):
+            self._stream = gzip.GzipFile(fileobj=self)  # type: ignore[call-overload]
+        elif magic == XZ_MAGIC:
+            self._stream = _XzFile(self)
+        self.head = self._next()
 
     def __iter__(self) -> Iterator[bytes]:
         """Return ``head``, then the other blocks."""
         block = self.head
         while block:
             yield block
-            block = self._read()
+            block = self._next()
 
-    def _read(self) -> bytes:
+    def read(self, size: int) -> bytes:
+        """Read bytes of the file itself."""
+        data = self._raw.read(size)
+        self.taken += len(data)
+        if self._progress:
+            self._progress(len(data))
+        return data
+
+    def limited(self, parts: Iterable[bytes], limit: Limit) -> Iterator[bytes]:
+        """Return what was decompressed, up to the limit.
+
+        Raises:
+            ValueError: there is more.
+
+        """
+        total = 0
+        for part in parts:
+            total += len(part)
+            if total > limit.floor + limit.factor * self.taken:
+                raise ValueError("it expands to far more than a trace does")
+            yield part
+
+    def _next(self) -> bytes:
         try:
-            block = self._stream.read(BLOCK)
+            return self._stream.read(BLOCK)
         except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
+            what = "is cut or damaged", "copy it again"
+            if "limit" in str(error):
+                what = f"needs more than {XZ_MEMORY >> 20} MiB of memory", "use xz -9 or less"
             raise TraceError(
-                f"the compressed file is cut or damaged ({error}); copy it again", self.name
+                f"the compressed file {what[0]} ({error}); {what[1]}", self.name
             ) from error
-        if self._progress and self._raw.seekable():
-            position = self._raw.tell()
-            self._progress(position - self._reported)
-            self._reported = position
-        return block
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _XzFile:
+    """An xz file as a stream.
+
+    Unlike :class:`lzma.LZMAFile` it limits the decoder's memory, which a header may set to
+    4 GiB, and does not ignore what follows a stream: another one, with or without padding, or
+    garbage.
+    """
+
+    def __init__(self, raw: _Readable) -> None:
+        self._raw = raw
+        self._input = b""
+        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY)
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes, none at the end of the file."""
+        data = b""
+        while not data:
+            if self._decoder.eof and not self._next_stream():
+                break
+            if self._decoder.needs_input and not self._input:
+                self._input = self._raw.read(BLOCK)
+                if not self._input:
+                    raise EOFError("its last stream has no end")
+            data = self._decoder.decompress(self._input, size)
+            self._input = b""
+        return data
+
+    def _next_stream(self) -> bool:
+        rest = self._decoder.unused_data
+        while not (stream := rest.lstrip(b"\0")):
+            rest = self._raw.read(BLOCK)
+            if not rest:
+                return False
+        self._input = stream
+        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY)
+        return True
+
+
+class Pieces:
+    """Blocks of bytes that are read in other pieces."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        """Read from ``blocks``."""
+        self._blocks = iter(blocks)
+        self._rest = memoryview(b"")
+
+    def take(self, n: int) -> bytearray:
+        """Return the next ``n`` bytes, fewer at the end."""
+        taken = bytearray()
+        while len(taken) < n:
+            self._rest = self._rest or memoryview(next(self._blocks, b""))
+            if not self._rest:
+                break
+            part = self._rest[: n - len(taken)]
+            taken += part
+            self._rest = self._rest[len(part) :]
+        return taken
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return what was not taken."""
+        yield bytes(self._rest)
+        yield from self._blocks
 
 
 @contextmanager
@@ -73,14 +176,9 @@ def open_source(
 
     Raises:
         OSError: the file cannot be read.
-        TraceError: a compressed file is cut or damaged.
+        TraceError: a compressed file is cut or damaged, or needs too much memory.
 
     """
     with Path(path).open("rb") as raw:
         magic = raw.peek(len(XZ_MAGIC))[: len(XZ_MAGIC)]  # a pipe cannot be rewound
-        stream: IO[bytes] | gzip.GzipFile | lzma.LZMAFile = raw
-        if magic.startswith(GZIP_MAGIC):
-            stream = gzip.GzipFile(fileobj=raw)
-        elif magic == XZ_MAGIC:
-            stream = lzma.LZMAFile(raw)  # noqa: SIM115 - raw is closed
-        yield Blocks(str(path), raw, stream, progress)
+        yield Blocks(str(path), raw, magic, progress)

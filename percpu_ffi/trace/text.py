@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from percpu_ffi._core import ffi, lib
+from percpu_ffi._util.text import plural
 from percpu_ffi.errors import TraceError, host_out_of_memory
 from percpu_ffi.trace.operations import Kind, Operations, TraceStats
 
@@ -64,7 +65,11 @@ def read_text(
     stats = ffi.new("struct pcpu_trace_stats *")
     lib.pcpu_trace_stats(reader, stats)
     if not stats.events:
-        what = f"no percpu event in {stats.lines} lines" if stats.lines else "the file is empty"
+        what = (
+            f"no percpu event in {plural(stats.lines, 'line', '')}"
+            if stats.lines
+            else "the file is empty"
+        )
         raise TraceError(f"{what}: not a trace of the percpu allocator; {HINT}", name)
     found.slots = stats.handles
     found.kinds = [_kind(reader, i) for i in range(stats.kinds)]

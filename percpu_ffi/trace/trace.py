@@ -7,9 +7,21 @@ import copy
 import operator
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from types import NoneType
 from typing import TYPE_CHECKING, Any, overload
 
-from percpu_ffi.errors import ConfigError, TraceError, damaged_trace, shown
+from percpu_ffi._util.text import plural
+from percpu_ffi.errors import (
+    ConfigError,
+    TraceError,
+    check_path,
+    check_progress,
+    check_type,
+    damaged_trace,
+    not_an_operation,
+    shown,
+    wrong_type,
+)
 from percpu_ffi.trace.file import MAGICS, read_file, write_file
 from percpu_ffi.trace.operations import (
     FAULT,
@@ -35,8 +47,10 @@ if TYPE_CHECKING:
 
 MAX_KEY = (1 << 64) - 1
 
-# binary recordings that a tool converts to text
+# binary files that a tool converts to text
 BINARY = {
+    b"BZh": "this is compressed by bzip2: run `bunzip2` and read the result",
+    b"\x28\xb5\x2f\xfd": "this is compressed by zstd: run `unzstd` and read the result",
     b"PERFILE2": "this is perf's own file: run `perf script > FILE` and read that",
     b"\x17\x08\x44tracing": "this is trace-cmd's own file: run `trace-cmd report > FILE`, "
     "read that",
@@ -69,8 +83,11 @@ class Trace:
         Raises:
             OSError: the file cannot be read.
             TraceError: it is empty, cut, binary, or not a trace; with file and line.
+            ConfigError: an argument is of a wrong type.
 
         """
+        check_path(path)
+        check_progress(progress)
         with open_source(path, progress) as blocks:
             if blocks.head.startswith(MAGICS):
                 return cls(read_file(blocks))
@@ -99,9 +116,12 @@ class Trace:
         Raises:
             TraceError: a tuple is not an operation, or a time is invalid; ``line`` is its
                 number, from 1.  Or there are more or fewer times than operations.
-            ConfigError: the set-up has a name that is not an argument.
+            ConfigError: the set-up has a name that is not an argument, or an argument is of a
+                wrong type.
 
         """
+        check_type("ops", ops, Iterable, "an iterable of operations")
+        check_type("times", times, (Iterable, NoneType), "an iterable of integers, or None,")
         data = _assemble(ops)
         data.setup = checked_setup(setup or {})
         if times is not None:
@@ -113,8 +133,10 @@ class Trace:
 
         Raises:
             OSError: it cannot be written.
+            ConfigError: the path is of a wrong type.
 
         """
+        check_path(path)
         write_file(path, self._data)
 
     @property
@@ -171,7 +193,8 @@ class Trace:
 
     def __repr__(self) -> str:
         stats = self.stats
-        return f"<Trace, {stats.allocs} allocations, {stats.frees} frees, {self.slots} at a time>"
+        allocs, frees = plural(stats.allocs, "allocation", ""), plural(stats.frees, "free", "")
+        return f"<Trace, {allocs}, {frees}, {self.slots} at a time>"
 
     def __len__(self) -> int:
         return len(self._data.ops) // OP.size
@@ -199,8 +222,17 @@ class Trace:
     @overload
     def __getitem__(self, index: slice) -> list[Op]: ...
     def __getitem__(self, index: int | slice) -> Op | list[Op]:
-        """Return one operation as a tuple, or a list of them."""
-        numbers = range(len(self))[index]
+        """Return one operation as a tuple, or a list of them.
+
+        Raises:
+            IndexError: there is no such operation.
+            ConfigError: ``index`` is neither an integer nor a slice of integers.
+
+        """
+        try:
+            numbers = range(len(self))[index]
+        except TypeError:
+            raise wrong_type("index", index, "an integer or a slice") from None
         if isinstance(numbers, range):
             return [self[i] for i in numbers]
         return self._tuple(*OP.unpack_from(self._data.ops, numbers * OP.size))
@@ -239,7 +271,8 @@ def _notes(times: Iterable[int], n: int) -> bytearray:
                 line=number,
             ) from None
     if len(column) != n:
-        raise TraceError(f"{len(column)} times for {n} operations; give one for each")
+        given, needed = plural(len(column), "time", ""), plural(n, "operation", "")
+        raise TraceError(f"{given} for {needed}; give one for each")
     notes = bytearray(b"\xff") * (n * NOTE.size)
     memoryview(notes).cast("Q")[::2] = memoryview(column)
     return notes
@@ -331,9 +364,5 @@ def _assemble(ops: Iterable[tuple[Any, ...]]) -> Operations:
                 except ConfigError as error:
                     raise TraceError(str(error), line=number) from None
             case _:
-                raise TraceError(
-                    f"{shown(op)}: an operation is ('alloc', key, size, align), ('free', key) or "
-                    "('inject', site, arguments), its key an integer or a string",
-                    line=number,
-                )
+                raise not_an_operation(op, number)
     return assembler.operations()

@@ -19,8 +19,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from percpu_ffi._util.text import printable
-from percpu_ffi.errors import ClosedError, ConfigError, shown
+from percpu_ffi._util.text import plural, printable
+from percpu_ffi.errors import ClosedError, ConfigError, check_path, shown
 from percpu_ffi.tracing import event
 
 if TYPE_CHECKING:
@@ -55,15 +55,15 @@ class Tracing:
 
         Raises: as :meth:`PerCpu.trace_to`.
         """
-        if not allocator._trace_claim.acquire(blocking=False):
-            raise ConfigError(
-                "this allocator is being traced already; close that trace before starting another"
-            )
         self.events = 0
         """Lines written so far."""
         self.lost = 0
         """Events lost for lack of memory; the trace says where."""
         self._allocator = allocator
+        self._cpus = allocator.cpus
+        self._file: Any = None
+        self._head_at: int | None = None
+        self._ours = isinstance(file, str | os.PathLike)
         self._error: Exception | None = None
         self._owner = os.getpid()
         self._started = time.monotonic_ns()
@@ -71,16 +71,25 @@ class Tracing:
         self._sites: dict[int, str] = {}  # call site of the call under way, by thread
         # reentrant: a signal handler that interrupts drain() may use the allocator
         self._lock = threading.RLock()
+        if not allocator._trace_claim.acquire(blocking=False):
+            raise ConfigError(
+                "this allocator is being traced already; close that trace before starting another"
+            )
         with ExitStack() as undo:
             undo.callback(allocator._trace_claim.release)
-            allocator._record(on=True)  # first: refused where the allocator is closed
+            # whatever refuses a trace does so here, before the file is created
             undo.callback(self._stop)
-            self._ours = isinstance(file, str | os.PathLike)
-            self._file: Any = _opened(file)
-            self._head_at = self._file.tell() if _can_rewind(self._file) else None
-            self._do(self._write_head)
+            allocator._record(on=True)
+            allocator._recorded()
+            allocator._tracing = self
+            opened = _opened(file)
+            if self._ours:
+                undo.callback(opened.close)
+            with self._lock:
+                self._head_at = opened.tell() if _can_rewind(opened) else None
+                self._file = opened
+                self._do(self._write_head)
             undo.pop_all()
-        allocator._tracing = self
 
     @property
     def closed(self) -> bool:
@@ -95,24 +104,30 @@ class Tracing:
                 failure.  A file object that is not Python's own may raise other exceptions.
 
         """
-        with self._lock:
+        with self._lock, ExitStack() as steps:
             if self._file is None:
                 return
+            # the last one first; each is taken, whatever the others raise
+            steps.callback(self._allocator._trace_claim.release)
+            steps.callback(self._finish_file)
+            steps.callback(self._stop)
             self.drain()
-            self._stop()
-            if os.getpid() == self._owner:
-                self._do(self._write_head)
-            file, self._file = self._file, None
-            if self._ours:
-                self._do(file.close)
-        self._allocator._trace_claim.release()
         if self._error:
             raise self._error
 
     def _stop(self) -> None:
-        self._allocator._tracing = None
-        with suppress(ClosedError):
-            self._allocator._record(on=False)
+        try:
+            self._allocator._tracing = None
+        finally:
+            with suppress(ClosedError):
+                self._allocator._record(on=False)
+
+    def _finish_file(self) -> None:
+        if os.getpid() == self._owner:
+            self._do(self._write_head)
+        file, self._file = self._file, None
+        if self._ours:
+            self._do(file.close)
 
     def __enter__(self) -> Tracing:
         return self
@@ -121,7 +136,7 @@ class Tracing:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Tracing, {self.events} events{', closed' if self.closed else ''}>"
+        return f"<Tracing, {plural(self.events, 'event', '')}{', closed' if self.closed else ''}>"
 
     def call(self) -> AbstractContextManager[None]:
         """Return the context of a call of the allocator; its lines are written at its end."""
@@ -142,13 +157,16 @@ class Tracing:
                 sites[thread] = before
 
     def drain(self) -> None:
-        """Write the events kept so far; errors of the file are kept for :meth:`close`."""
+        """Write the events kept so far; errors are kept for :meth:`close`."""
         with self._lock:
             if self._file is None:
                 return
             try:
                 records, lost = self._allocator._recorded()
             except ClosedError:
+                return
+            except Exception as error:  # of a subclass
+                self._error = self._error or error
                 return
             lines = [self._line(record) for record in records if record.kind in BODIES]
             self.events += len(lines)
@@ -176,23 +194,22 @@ class Tracing:
         again = end != self._head_at
         counts = f"{self.events}/{self.events + self.lost}".ljust(2 * COUNT_WIDTH + 1)
         self._file.seek(self._head_at)
-        self._file.write(HEAD.format(counts=counts, cpus=self._allocator.cpus))
+        self._file.write(HEAD.format(counts=counts, cpus=self._cpus))
         if again:
             self._file.seek(end)
         self._file.flush()
 
     def _line(self, record: event.Record) -> str:
-        cpus = self._allocator.cpus
         us = (record.ns - self._started) // 1000
         name, body = BODIES[record.kind]
         text = body.format(
             site=self._sites.get(record.tid, UNKNOWN_SITE),
             base=record.ptr - record.offset,
-            bytes=record.size * cpus,
+            bytes=record.size * self._cpus,
             event=record,
         )
         # the host may have more CPUs than the allocator
-        cpu = max(record.cpu, 0) % cpus
+        cpu = max(record.cpu, 0) % self._cpus
         seconds = f"{us // 1_000_000:5}.{us % 1_000_000:06}"
         return f"{self._comm:>16}-{record.tid:<7} [{cpu:03}] ..... {seconds}: {name}: {text}\n"
 
@@ -200,6 +217,7 @@ class Tracing:
 def _opened(file: Any) -> Any:
     """Open a path, or check that text can be written to a file object."""
     if isinstance(file, str | os.PathLike):
+        check_path(file)
         return Path(file).open("w", encoding="utf-8", errors="backslashreplace")
     if isinstance(file, io.RawIOBase | io.BufferedIOBase) or "b" in getattr(file, "mode", ""):
         raise ConfigError(f"file {shown(file)}: a trace is text; open it without 'b'")

@@ -70,6 +70,7 @@ static inline void *creator_alloc(void *arg, size_t size)
 	struct creator *creator = arg;
 
 	call_back(creator);
+	CHECK(size > 0);
 	if (is_due(&creator->no_memory_at))
 		return NULL;
 	creator->blocks++;

@@ -29,6 +29,9 @@ struct host_plan {
 
 static struct host_plan host_plans[NR_HOST_CALLS];
 static size_t host_reserved;	/* bytes mapped and not yet unmapped */
+static size_t host_asked;	/* bytes of the last calloc or mmap */
+static char *host_mapped;	/* start of the last mmap */
+static int host_strays;		/* munmap calls outside of the last mmap */
 
 /* let the next @pass calls succeed, and the @fail calls after them fail */
 static inline void host_fail(enum host_call call, int pass, int fail)
@@ -66,6 +69,7 @@ void *__wrap_malloc(size_t size)
 
 void *__wrap_calloc(size_t n, size_t size)
 {
+	host_asked = n * size;
 	return host_fails(HOST_ALLOC) ? NULL : __real_calloc(n, size);
 }
 
@@ -79,6 +83,8 @@ void *__wrap_mmap(void *addr, size_t n, int prot, int flags, int fd, off_t at)
 	void *mem = host_fails(HOST_MMAP) ? MAP_FAILED :
 		    __real_mmap(addr, n, prot, flags, fd, at);
 
+	host_asked = n;
+	host_mapped = mem;
 	if (mem != MAP_FAILED)
 		host_reserved += n;
 	return mem;
@@ -87,6 +93,8 @@ void *__wrap_mmap(void *addr, size_t n, int prot, int flags, int fd, off_t at)
 int __wrap_munmap(void *addr, size_t n)
 {
 	host_reserved -= n;
+	host_strays += (char *)addr < host_mapped ||
+		       (char *)addr + n > host_mapped + host_asked;
 	return __real_munmap(addr, n);
 }
 

@@ -74,6 +74,57 @@ TEST(unpin_of_an_empty_pin_does_nothing)
 	pcpu_destroy(pcpu);
 }
 
+/* the second call linked the pin into the tree twice; the unpin never ended */
+TEST(a_pin_in_use_is_not_pinned_again)
+{
+	struct pcpu *pcpu = mapped(0), *other = mapped(0);
+	int64_t a = pcpu_alloc(pcpu, 8, 8), b = pcpu_alloc(pcpu, 16, 8);
+	struct pcpu_pin pin = { 0 }, before;
+
+	CHECK(pcpu_alloc(other, 8, 8) == a);
+	CHECK(!pcpu_pin(pcpu, a, 0, &pin));
+	before = pin;
+	CHECK(pcpu_pin(pcpu, a, 0, &pin) == -PCPU_E_IN_USE);
+	CHECK(pcpu_pin(pcpu, a, 1, &pin) == -PCPU_E_IN_USE);
+	CHECK(pcpu_pin(pcpu, b, 0, &pin) == -PCPU_E_IN_USE);
+	CHECK(pcpu_pin(pcpu, -1, 0, &pin) == -PCPU_E_IN_USE);
+	CHECK(pcpu_pin(other, a, 0, &pin) == -PCPU_E_IN_USE);
+	CHECK(!memcmp(&pin, &before, sizeof(pin)));
+	CHECK(!pcpu_free(pcpu, b) && !pcpu_close(other));
+
+	CHECK(pcpu_free(pcpu, a) == -PCPU_E_PINNED);
+	pcpu_unpin(&pin);
+	CHECK(!pcpu_pin(pcpu, a, 0, &pin));
+	pcpu_unpin(&pin);
+	CHECK(!pcpu_free(pcpu, a));
+	pcpu_destroy(pcpu);
+	pcpu_destroy(other);
+}
+
+TEST(unpin_of_a_copy_does_nothing)
+{
+	struct pcpu *pcpu = mapped(0);
+	int64_t ptr = pcpu_alloc(pcpu, 8, 8);
+	struct pcpu_pin pins[8] = { { 0 } }, copy;
+
+	for (int i = 0; i < 8; i++)
+		CHECK(!pcpu_pin(pcpu, ptr, 0, &pins[i]));
+	for (int i = 0; i < 8; i++) {
+		copy = pins[i];
+		pcpu_unpin(&copy);
+		CHECK(copy.pcpu == pcpu);
+	}
+	for (int i = 0; i < 8; i++) {
+		CHECK(pcpu_free(pcpu, ptr) == -PCPU_E_PINNED);
+		copy = pins[i];
+		pcpu_unpin(&pins[i]);
+		if (i < 7)
+			pcpu_unpin(&copy);
+	}
+	CHECK(!pcpu_free(pcpu, ptr));
+	pcpu_destroy(pcpu);
+}
+
 TEST(close_waits_for_the_last_pin)
 {
 	struct pcpu *pcpu = mapped(0);
@@ -148,8 +199,9 @@ TEST(a_pin_is_refused_where_address_is_refused)
 	CHECK(pcpu_pin(pcpu, ptr, 2, &pin) == -PCPU_E_CPU);
 	CHECK(!pin.pcpu);
 	CHECK(!pcpu_free(pcpu, ptr));
-	CHECK(pcpu_pin(none, pcpu_alloc(none, 8, 8), 0, &pin) ==
-	      -PCPU_E_NO_MEMORY_MAPPED);
+	ptr = pcpu_alloc(none, 8, 8);
+	CHECK(pcpu_pin(none, ptr, 0, &pin) == -PCPU_E_NO_MEMORY_MAPPED);
+	CHECK(pcpu_pin(none, ptr, 2, &pin) == -PCPU_E_CPU);
 	CHECK(!pcpu_close(pcpu) && !pcpu_close(none));
 	pcpu_destroy(pcpu);
 	pcpu_destroy(none);

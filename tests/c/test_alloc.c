@@ -148,8 +148,11 @@ TEST(an_alignment_that_is_no_power_of_two_is_refused_without_a_warning)
 	static const int64_t aligns[] = { 0, 3, 6, 48, 63 };
 	struct pcpu *pcpu = small_with_sink();
 
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 5; i++) {
 		CHECK(pcpu_alloc(pcpu, 8, aligns[i]) == -PCPU_E_ALIGN);
+		CHECK(pcpu_alloc(pcpu, 1, aligns[i]) == -PCPU_E_ALIGN);
+		CHECK(pcpu_alloc(pcpu, UNIT, aligns[i]) == -PCPU_E_ALIGN);
+	}
 	CHECK(warnings == 0);
 	CHECK(calls_of(pcpu, PCPU_KMALLOC) == 0);
 	pcpu_destroy(pcpu);

@@ -4,6 +4,7 @@
  * every width, and allocate or free all or none.
  */
 #include <limits.h>
+#include <stdlib.h>
 
 #include "small.h"
 
@@ -178,6 +179,43 @@ TEST(an_empty_batch_succeeds)
 	pcpu_destroy(pcpu);
 }
 
+TEST(an_empty_batch_needs_a_valid_alignment)
+{
+	struct pcpu *pcpu = quiet();
+	size_t at = 7;
+
+	CHECK(pcpu_alloc_many(pcpu, NULL, 8, 0, 3, NULL, &at) ==
+	      -PCPU_E_ALIGN);
+	CHECK(at == 0);
+	pcpu_destroy(pcpu);
+}
+
+static void *alloc_some(void *arg, size_t size)
+{
+	(void)arg;
+	CHECK(size > 0);
+	return malloc(size);
+}
+
+static void free_some(void *arg, void *ptr)
+{
+	(void)arg;
+	free(ptr);
+}
+
+TEST(an_empty_batch_asks_for_some_memory)
+{
+	const struct pcpu_hooks hooks = { .alloc = alloc_some, .free = free_some };
+	struct pcpu_config config = small_config(2);
+	struct pcpu *pcpu;
+	size_t at;
+
+	config.hooks = &hooks;
+	pcpu = create(&config);
+	CHECK(!pcpu_free_many(pcpu, NULL, 8, 0, &at));
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_bad_size_is_found_before_anything_changes)
 {
 	const int32_t sizes[] = { 8, 8, 0, 8, UNIT + 1 };
@@ -191,6 +229,19 @@ TEST(a_bad_size_is_found_before_anything_changes)
 	CHECK(warnings == 1);
 	CHECK(calls_of(pcpu, PCPU_KMALLOC) == 0);
 	CHECK_MAP(pcpu, 0, "(free 896 hint 896)");
+	pcpu_destroy(pcpu);
+}
+
+TEST(of_several_bad_sizes_the_first_is_reported)
+{
+	const int32_t sizes[] = { 0, UNIT + 1 };
+	struct pcpu *pcpu = quiet();
+	int64_t ptrs[2];
+	size_t at;
+
+	CHECK(pcpu_alloc_many(pcpu, sizes, -4, 2, 8, ptrs, &at) ==
+	      -PCPU_E_SIZE);
+	CHECK(at == 0);
 	pcpu_destroy(pcpu);
 }
 
@@ -209,18 +260,32 @@ TEST(a_bad_alignment_is_reported_for_the_first_size)
 
 TEST(when_one_fails_the_earlier_ones_are_freed)
 {
-	const uint16_t sizes[] = { 200, 200, 200, 600 };
+	const uint16_t sizes[] = { 200, 200, 200, 600, 8 };
 	struct pcpu *pcpu = quiet();
-	int64_t ptrs[4];
+	int64_t ptrs[5];
 	size_t at;
 
 	/* the fourth does not fit into chunk 0 and needs a new one */
 	fail_at(pcpu, PCPU_GET_VM_AREA, 1);
-	CHECK(pcpu_alloc_many(pcpu, sizes, 2, 4, 8, ptrs, &at) ==
+	CHECK(pcpu_alloc_many(pcpu, sizes, 2, 5, 8, ptrs, &at) ==
 	      NOMEM(GET_VM_AREA));
 	CHECK(at == 3);
 	CHECK_MAP(pcpu, 0, "-128 896 (free 896 hint 896)");
 	CHECK(warnings == 0);
+	pcpu_destroy(pcpu);
+}
+
+TEST(the_index_is_that_of_the_request_that_failed)
+{
+	const uint16_t sizes[] = { UNIT, UNIT, 8, 8 };
+	struct pcpu *pcpu = quiet();
+	int64_t ptrs[4];
+	size_t at;
+
+	fail_at(pcpu, PCPU_GET_VM_AREA, 2);
+	CHECK(pcpu_alloc_many(pcpu, sizes, 2, 4, 8, ptrs, &at) ==
+	      NOMEM(GET_VM_AREA));
+	CHECK(at == 1);
 	pcpu_destroy(pcpu);
 }
 
@@ -309,6 +374,22 @@ TEST(the_second_of_two_equal_pointers_is_reported)
 	CHECK(pcpu_free_many(pcpu, apart, -8, 3, &at) == -PCPU_E_NOT_LIVE);
 	CHECK(at == 2);
 	CHECK_MAP(pcpu, 0, "-128 -8 -8 880 (free 880 hint 880)");
+	pcpu_destroy(pcpu);
+}
+
+/* the copy that is sorted has them far apart */
+TEST(two_equal_pointers_are_found_among_many)
+{
+	struct pcpu *pcpu = small(2);
+	int64_t ptrs[101];
+	size_t at;
+
+	for (int i = 0; i < 100; i++)
+		ptrs[(i * 37) % 100] = pcpu_alloc(pcpu, 8, 8);
+	ptrs[100] = ptrs[50];
+	CHECK(pcpu_free_many(pcpu, ptrs, -8, 101, &at) == -PCPU_E_NOT_LIVE);
+	CHECK(at == 100);
+	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 100, &at));
 	pcpu_destroy(pcpu);
 }
 

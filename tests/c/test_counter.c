@@ -18,8 +18,13 @@
 #include "small.h"
 
 #define THREADS	4		/* more than the CPUs of a small machine */
+#ifdef FEW_OPERATIONS	/* for each of thousands of mutants */
+#define MOVES	100
+#define SIGNALS	100
+#else
 #define MOVES	4000
 #define SIGNALS	2000
+#endif
 
 /* whether adds are restartable sequences here */
 static bool has_sequences(void)
@@ -65,6 +70,16 @@ static int64_t copy_at(const struct pcpu_counter *counter, int cpu)
 
 /* --- one thread */
 
+#ifdef PCPU_RSEQ_AREA
+TEST(the_area_of_a_thread_is_that_of_the_c_library)
+{
+	bool registered = &__rseq_size && __rseq_size;
+
+	CHECK((char *)pcpu_rseq_area() ==
+	      (registered ? pcpu_thread_pointer() + __rseq_offset : NULL));
+}
+#endif
+
 TEST(a_sum_is_what_was_added)
 {
 	struct pcpu_counter counter;
@@ -84,6 +99,7 @@ TEST(a_counter_starts_with_an_amount)
 	struct pcpu *pcpu = create(&config);
 
 	CHECK(!pcpu_counter_init(&counter, pcpu, -40));
+	CHECK((int64_t)counter.elsewhere == -40 && copy_at(&counter, 0) == 0);
 	CHECK(!pcpu_counter_add(&counter, 1));
 	CHECK(sum_of(&counter) == -39);
 	done(&counter, pcpu);
@@ -381,6 +397,7 @@ TEST(exit_frees_the_memory)
 	struct pcpu *pcpu = counting(&counter, 2);
 	int64_t ptr = counter.pin.ptr;
 
+	CHECK(info_of(pcpu).areas == 1 && info_of(pcpu).min_size == 8);
 	CHECK(!pcpu_counter_exit(&counter));
 	CHECK(pcpu_free(pcpu, ptr) == -PCPU_E_NOT_LIVE);
 	CHECK(!pcpu_close(pcpu));
@@ -418,6 +435,19 @@ TEST(exit_is_refused_while_another_pin_exists)
 }
 
 /* --- what is refused */
+
+/* its pin is in the allocator's tree at the old place */
+TEST(exit_of_a_counter_that_was_moved_is_refused)
+{
+	struct pcpu_counter counter, moved;
+	struct pcpu *pcpu = counting(&counter, all_cpus());
+
+	moved = counter;
+	CHECK(pcpu_counter_exit(&moved) == -PCPU_E_PINNED);
+	CHECK(!memcmp(&moved, &counter, sizeof(moved)));
+	CHECK(!pcpu_counter_add(&counter, 3) && sum_of(&counter) == 3);
+	done(&counter, pcpu);
+}
 
 static struct pcpu_counter from_within;
 static int exit_from_within;

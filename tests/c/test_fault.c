@@ -7,7 +7,6 @@
 
 #include "harness.h"
 #include "kernel/kernel.h"
-#include "kernel/kernel.h"
 
 static struct fake_faults faults;
 
@@ -57,6 +56,16 @@ TEST(times_minus_one_is_no_limit)
 	CHECK(!strcmp(calls(8), ".XXXXXXX"));
 }
 
+TEST(a_new_plan_does_not_wait_for_the_old_one)
+{
+	struct pcpu_fault next = { 2, 1, 1, 1.0, 0 };
+
+	plan(5, 7, 3);
+	CHECK(!strcmp(calls(6), "....X."));
+	CHECK(!fake_fault_arm(&faults, PCPU_KMALLOC, &next));
+	CHECK(!strcmp(calls(8), ".X......"));
+}
+
 TEST(interval_is_the_distance_between_failures)
 {
 	plan(1, 3, -1);
@@ -92,6 +101,22 @@ TEST(clearing_stops_the_failures)
 	CHECK(!strcmp(calls(3), "..."));
 }
 
+static int never(void *arg, int service)
+{
+	(void)arg;
+	(void)service;
+	return 0;
+}
+
+TEST(clearing_stops_the_failures_if_a_hook_is_asked_too)
+{
+	plan(1, 1, -1);
+	fake_fault_ask(&faults, never, NULL);
+	CHECK(!strcmp(calls(3), "XXX"));
+	CHECK(!fake_fault_arm(&faults, PCPU_KMALLOC, NULL));
+	CHECK(!strcmp(calls(3), "..."));
+}
+
 TEST(every_call_is_counted_including_failed_ones)
 {
 	plan(2, 2, -1);
@@ -122,6 +147,64 @@ TEST(the_smallest_probability_does_not_become_zero)
 	memset(&faults, 0, sizeof(faults));
 	CHECK(!fake_fault_arm(&faults, PCPU_KMALLOC, &fault));
 	CHECK(faults.plan[PCPU_KMALLOC].threshold > 0);
+}
+
+/* whether the @nth candidate fails with a probability of @share / 2^32 */
+static bool strikes(uint64_t seed, int nth, uint64_t share)
+{
+	struct pcpu_fault fault = { 1, 1, -1, 0, seed };
+	bool failed = false;
+
+	fault.probability = (double)share / 4294967296.0;
+	memset(&faults, 0, sizeof(faults));
+	CHECK(!fake_fault_arm(&faults, PCPU_KMALLOC, &fault));
+	while (nth--)
+		failed = fake_should_fail(&faults, PCPU_KMALLOC);
+	return failed;
+}
+
+/*
+ * The first numbers of splitmix64 from 1234567, as published: the high halves
+ * decide.  Then a hundred others.
+ */
+TEST(random_numbers_are_those_of_splitmix64)
+{
+	static const uint64_t numbers[] = {
+		6457827717110365317u, 3203168211198807973u,
+		9817491932198370423u, 4593380528125082431u,
+		16408922859458223821u,
+	};
+	uint64_t seed = 188793728486294383u;
+
+	for (int i = 0; i < 5; i++) {
+		CHECK(!strikes(1234567, i + 1, numbers[i] >> 32));
+		CHECK(strikes(1234567, i + 1, (numbers[i] >> 32) + 1));
+	}
+	for (int i = 0; i < 100; i++, seed++) {
+		uint64_t z = seed + 0x9e3779b97f4a7c15u;
+
+		z ^= z >> 30;
+		z *= 0xbf58476d1ce4e5b9u;
+		z ^= z >> 27;
+		z *= 0x94d049bb133111ebu;
+		z ^= z >> 31;
+		z >>= 32;
+		CHECK(!z || !strikes(seed, 1, z));
+		CHECK(strikes(seed, 1, z + 1));
+	}
+}
+
+/* the first number of one seed is 1, of the other 0 */
+TEST(the_smallest_probability_is_one_step)
+{
+	const struct pcpu_fault fault = { 1, 1, -1, 1e-12, 188793728486294383u };
+	const struct pcpu_fault zero = { 1, 1, -1, 1e-12, 7046029254386353131u };
+
+	memset(&faults, 0, sizeof(faults));
+	CHECK(!fake_fault_arm(&faults, PCPU_KMALLOC, &fault));
+	CHECK(!fake_should_fail(&faults, PCPU_KMALLOC));
+	CHECK(!fake_fault_arm(&faults, PCPU_KMALLOC, &zero));
+	CHECK(fake_should_fail(&faults, PCPU_KMALLOC));
 }
 
 TEST(times_counts_failures_and_not_calls)
@@ -209,7 +292,7 @@ static unsigned int failed_services(struct fake_kernel *kernel)
 	failed |= (unsigned int)(!small && !zeroed) << PCPU_KMALLOC;
 	failed |= (unsigned int)!large << PCPU_VMALLOC;
 	failed |= (unsigned int)!fake_alloc_page(kernel, 0) << PCPU_ALLOC_PAGE;
-	failed |= (unsigned int)!fake_map_kernel_range(kernel, 4096, 4096, 0)
+	failed |= (unsigned int)!!fake_map_kernel_range(kernel, 4096, 4096, 0)
 		  << PCPU_MAP;
 	if (area)
 		fake_free_vm_area(kernel, area);
@@ -231,7 +314,7 @@ TEST(only_the_named_service_fails)
 
 	memset(&kernel, 0, sizeof(kernel));
 	CHECK(fake_pages_init(&kernel, 1, 1, 0));
-	CHECK(fake_vmalloc_init(&kernel, &space));
+	CHECK(!fake_vmalloc_init(&kernel, &space));
 	CHECK(failed_services(&kernel) == 0);
 	for (size_t i = 0; i < sizeof(sites) / sizeof(sites[0]); i++) {
 		CHECK(!fake_fault_arm(&kernel.faults, sites[i], &fault));

@@ -250,6 +250,20 @@ TEST(the_largest_and_the_smallest_values_are_accepted)
 	CHECK(create_error(&config) == 0);
 	config.free_size = 1024 * MIB - 1;
 	CHECK(create_error(&config) == 0);
+	config.free_size = 0;
+	config.static_size = 1024 * MIB;
+	CHECK(create_error(&config) == 0);
+}
+
+/* 17 billion pages: no loop may visit each of them */
+TEST(a_large_first_chunk_of_many_cpus_takes_no_time)
+{
+	struct pcpu_config config = config_of(PCPU_FIRST_EMBED, 8 * KIB,
+					      4 * KIB);
+
+	config.cpus = 65536;
+	config.unit_size = 1024 * MIB;
+	CHECK(create_error(&config) == 0);
 }
 
 static struct pcpu_config refused;	/* valid except for one field */
@@ -283,6 +297,10 @@ TEST(a_unit_size_out_of_range_is_refused)
 	REFUSED(refused.unit_size = -4 * KIB);
 	REFUSED(refused.unit_size = 1024 * MIB + 4 * KIB);
 	REFUSED(refused.unit_size = INT64_MAX - 4 * KIB + 1);
+	REFUSED(refused.unit_size = INT64_MIN;
+		refused.first_chunk = PCPU_FIRST_EMBED);
+	REFUSED(refused.unit_size = INT64_MIN;
+		refused.first_chunk = PCPU_FIRST_REMAP);
 }
 
 /* the 2009 file leaks an empty chunk for each request above the unit */
@@ -322,6 +340,18 @@ TEST(a_unit_that_grows_out_of_range_is_refused)
 					      4 * KIB);
 
 	CHECK(create_error(&config) == -PCPU_E_CONFIG);
+}
+
+/* before anything is computed from it */
+TEST(a_plan_refuses_what_is_out_of_range)
+{
+	struct pcpu_config config = config_of(PCPU_FIRST_4K, INT64_MAX,
+					      4 * KIB);
+	struct pcpu_geometry geo = { .page_size = 4096, .page_shift = 12 };
+	struct pcpu_setup setup;
+
+	CHECK(pcpu_first_chunk_plan(&config, &geo, &setup) ==
+	      -PCPU_E_CONFIG);
 }
 
 /* no set-up of x86 does this, but the 2009 file checks it too */
@@ -369,6 +399,12 @@ TEST(mapped_memory_needs_whole_pages_of_the_host)
 	CHECK(create_error(&refused) == 0);
 }
 
+TEST(a_negative_first_pointer_is_refused)
+{
+	REFUSED(refused.first_ptr = -4 * KIB);
+	REFUSED(refused.first_ptr = -1; refused.page_size = 1);
+}
+
 TEST(nodes_out_of_range_are_refused)
 {
 	REFUSED(refused.nodes = -1);
@@ -384,6 +420,7 @@ TEST(unknown_choices_are_refused)
 {
 	REFUSED(refused.first_chunk = -1);
 	REFUSED(refused.first_chunk = PCPU_FIRST_REMAP + 1);
+	REFUSED(refused.first_chunk = -1; refused.unit_size = 64 * KIB);
 	REFUSED(refused.memory = -1);
 	REFUSED(refused.memory = PCPU_MEMORY_NONE + 1);
 	REFUSED(refused.quirks = 2);

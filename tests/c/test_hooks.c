@@ -45,6 +45,7 @@ TEST(all_data_structures_use_the_memory_hooks_and_are_freed)
 	ptrs[0] = pcpu_alloc(pcpu, 8, 8);
 	ptrs[1] = pcpu_alloc(pcpu, 8, 8);
 	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 2, &at));
+	CHECK(!pcpu_free_many(pcpu, ptrs, -8, 0, &at));
 	pcpu_destroy(pcpu);
 	/* a snapshot outlives its allocator */
 	CHECK(creator.blocks == 1 && snapshot->nr_chunks == 2);
@@ -156,6 +157,60 @@ TEST(each_cpus_pages_are_mapped_on_demand)
 	CHECK(creator.mapped == 0);
 }
 
+/* all CPUs are on one node, so that the hooks can tell CPU and node apart */
+TEST(the_pages_of_a_destroyed_chunk_are_unmapped)
+{
+	struct creator creator = CREATOR(SPACE_HOOKS);
+	struct pcpu_config config;
+	size_t page = (size_t)HOST_PAGE;
+	struct pcpu *pcpu;
+	int64_t ptrs[2];
+
+	creator.nodes = 1;
+	config = config_by(&creator, PCPU_MEMORY_MAPPED);
+	config.address_space = 1 << 20;
+	pcpu = create(&config);
+	for (int i = 0; i < 2; i++)
+		ptrs[i] = pcpu_alloc(pcpu, 16 * (int64_t)page, 8);
+	CHECK(creator.mapped == 66 * page);
+	CHECK(!pcpu_free(pcpu, ptrs[0]) && !pcpu_free(pcpu, ptrs[1]));
+	CHECK(creator.mapped == 34 * page);
+	CHECK(calls_of(pcpu, PCPU_WARN) == 0);
+	pcpu_destroy(pcpu);
+}
+
+static void unmap_nothing(void *arg, void *addr, size_t size, int cpu, int node)
+{
+	(void)addr;
+	(void)cpu;
+	(void)node;
+	((struct creator *)arg)->mapped -= size;
+}
+
+/* the test would end with SIGSEGV */
+TEST(only_the_hook_unmaps_pages)
+{
+	struct creator creator = CREATOR(.reserve = creator_reserve,
+					 .release = creator_release,
+					 .map = creator_map,
+					 .unmap = unmap_nothing);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
+	int64_t ptrs[2], copies[2];
+	struct pcpu *pcpu;
+
+	config.address_space = 1 << 20;
+	pcpu = create(&config);
+	for (int i = 0; i < 2; i++) {
+		ptrs[i] = pcpu_alloc(pcpu, 16 * HOST_PAGE, 8);
+		copies[i] = pcpu_address(pcpu, ptrs[i], 1);
+	}
+	CHECK(!pcpu_free(pcpu, ptrs[0]) && !pcpu_free(pcpu, ptrs[1]));
+	CHECK(creator.mapped == (size_t)(34 * HOST_PAGE));
+	for (int i = 0; i < 2; i++)
+		*(volatile char *)(uintptr_t)copies[i] = 1;
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_failed_map_hook_is_a_failure_of_map)
 {
 	struct creator creator = CREATOR(SPACE_HOOKS, PAGE_HOOKS);
@@ -207,18 +262,100 @@ TEST(after_a_refused_reservation_half_is_requested)
 	creator.refusals = 4;
 	CHECK(!pcpu_create(&config, &error) && error == -PCPU_E_HOST);
 	CHECK(creator.refusals == 0 && creator.releases == 1);
+
+	/* a first chunk in a block of its own needs no area */
+	config.first_chunk = PCPU_FIRST_EMBED;
+	config.address_space = 3 * area;
+	creator.refusals = 2;
+	pcpu_destroy(create(&config));
+	CHECK((int64_t)creator.size == 32 * HOST_PAGE);
+	creator.refusals = 3;
+	CHECK(!pcpu_create(&config, &error) && error == -PCPU_E_HOST);
+	CHECK(creator.refusals == 0);
+}
+
+static size_t first_reservation; /* bytes, 0: none yet */
+
+static void *refuse_reservation(void *arg, size_t size, size_t align)
+{
+	(void)arg;
+	(void)align;
+	if (!first_reservation)
+		first_reservation = size;
+	return NULL;
+}
+
+/* how many areas are requested first, for chunks of @cpus units */
+static uint64_t areas_requested(int64_t cpus, int64_t unit_size)
+{
+	struct creator creator = CREATOR(.reserve = refuse_reservation,
+					 .release = creator_release,
+					 .map = creator_map,
+					 .unmap = creator_unmap);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
+	uint64_t area = (uint64_t)(cpus * unit_size + HOST_PAGE);
+	int error;
+
+	first_reservation = 0;
+	config.cpus = cpus;
+	config.nodes = 1;
+	config.unit_size = unit_size;
+	CHECK(!pcpu_create(&config, &error) && error == -PCPU_E_HOST);
+	CHECK(first_reservation % area == 0);
+	return first_reservation / area;
+}
+
+/* half of the mappings that a process may have; a terabyte; but four areas */
+TEST(the_first_reservation_has_three_limits)
+{
+	int64_t gib = (int64_t)1 << 30;
+
+	CHECK(areas_requested(2, 16 * HOST_PAGE) == 32768);
+	CHECK(areas_requested(128, gib) == 7);
+	CHECK(areas_requested(512, gib) == 4);
+}
+
+/* embed has its first chunk in a block of its own, without a guard page */
+TEST(with_a_first_block_no_further_area_is_required)
+{
+	struct creator creator = CREATOR(SPACE_HOOKS);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
+	int64_t chunk = 2 * 16 * HOST_PAGE;
+	int error;
+
+	config.first_chunk = PCPU_FIRST_EMBED;
+	config.address_space = chunk + 9 * (chunk + HOST_PAGE);
+	creator.refusals = 4;		/* 9, 4, 2 and 1 areas */
+	pcpu_destroy(create(&config));
+	CHECK((int64_t)creator.size == chunk);
+	creator.refusals = 5;
+	CHECK(!pcpu_create(&config, &error) && error == -PCPU_E_HOST);
+	CHECK(creator.refusals == 0);
+}
+
+TEST(a_first_block_is_part_of_the_address_space)
+{
+	struct creator creator = CREATOR(SPACE_HOOKS);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_MAPPED);
+	int64_t chunk = 2 * 16 * HOST_PAGE;
+
+	config.first_chunk = PCPU_FIRST_EMBED;
+	config.address_space = 20 * chunk;
+	pcpu_destroy(create(&config));
+	/* 19 chunks are left, not quite enough for 19 guard pages */
+	CHECK((int64_t)creator.size == chunk + 18 * (chunk + HOST_PAGE));
 }
 
 static void *reserve_unaligned(void *arg, size_t size, size_t align)
 {
-	return (char *)creator_reserve(arg, size, align) + align / 2;
+	return (char *)creator_reserve(arg, size, align) + 1;
 }
 
 static void release_unaligned(void *arg, void *addr, size_t size)
 {
 	struct creator *creator = arg;
 
-	creator_release(arg, (char *)addr - sysconf(_SC_PAGESIZE) / 2, size);
+	creator_release(arg, (char *)addr - 1, size);
 	CHECK(creator->size == size);
 }
 
@@ -271,6 +408,23 @@ TEST(a_refused_frame_fails_the_request)
 	CHECK(creator.frames[0] == 0 && creator.frames[1] == 0);
 }
 
+TEST(a_refused_frame_does_not_count_against_the_page_limit)
+{
+	struct creator creator = CREATOR(PAGE_HOOKS);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
+	struct pcpu *pcpu;
+
+	config.page_limit = 2;
+	pcpu = create(&config);
+	for (int n = 1; n <= 4; n++) {
+		creator.no_frame_at = n;
+		CHECK(pcpu_alloc(pcpu, 2 * PAGE, 8) == NOMEM(ALLOC_PAGE));
+	}
+	CHECK(pcpu_alloc(pcpu, 2 * PAGE, 8) > 0);
+	CHECK(pcpu_alloc(pcpu, 8, 8) == NOMEM(ALLOC_PAGE));
+	pcpu_destroy(pcpu);
+}
+
 /* one node without a limit counts several frames at once, but not with hooks */
 TEST(with_a_single_node_the_hook_is_called_for_each_frame)
 {
@@ -288,6 +442,21 @@ TEST(with_a_single_node_the_hook_is_called_for_each_frame)
 	creator.no_frame_at = 3;
 	CHECK(pcpu_alloc(pcpu, 2 * PAGE, 8) == NOMEM(ALLOC_PAGE));
 	CHECK(creator.frames[0] == 4 + 32);
+	pcpu_destroy(pcpu);
+	CHECK(creator.frames[0] == 0);
+}
+
+TEST(the_default_is_a_single_node)
+{
+	struct creator creator = CREATOR(PAGE_HOOKS);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
+	struct pcpu *pcpu;
+
+	creator.nodes = 1;
+	config.nodes = 0;
+	pcpu = create(&config);
+	CHECK(pcpu_alloc(pcpu, UNIT - STATIC, 8) > 0);
+	CHECK(creator.frames[0] == 2 * 16);
 	pcpu_destroy(pcpu);
 	CHECK(creator.frames[0] == 0);
 }
@@ -479,7 +648,7 @@ TEST(the_last_unpin_after_destroy_reports_live_areas)
 	CHECK(!creator.log[0]);
 	pcpu_unpin(&pin);
 	CHECK(!strcmp(creator.log,
-		      "1: closed with 1 areas of 24 bytes still allocated\n"));
+		      "1: closed with 1 area of 24 bytes still allocated\n"));
 }
 
 /* one hook of a group is removed from a complete table */

@@ -18,6 +18,15 @@ static const int first_chunks[] = {
 	PCPU_FIRST_4K, PCPU_FIRST_EMBED, PCPU_FIRST_REMAP,
 };
 
+static char logged[128];	/* the last text of the allocator */
+
+static void keep_text(void *arg, int about, const char *text)
+{
+	(void)arg;
+	(void)about;
+	snprintf(logged, sizeof(logged), "%s", text);
+}
+
 /* let the first call fail, then the second, ... until the creation succeeds */
 static int creations_that_failed(struct pcpu_config *config,
 				 enum host_call call, int *errors)
@@ -213,6 +222,23 @@ TEST(a_failed_malloc_is_a_failure_of_the_service)
 	pcpu_destroy(pcpu);
 }
 
+/*
+ *	|chunk 0|-|  gap  |-|chunk 2|-|chunk 3|-
+ */
+TEST(a_chunk_that_failed_leaves_its_gap_to_the_next)
+{
+	struct pcpu *pcpu = small(2);
+	int64_t a = pcpu_alloc(pcpu, UNIT, 8), b = pcpu_alloc(pcpu, UNIT, 8);
+
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) > 0);
+	CHECK(!pcpu_free(pcpu, a) && !pcpu_free(pcpu, b));
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) == b);
+	host_fail(HOST_ALLOC, 2, 1);
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) == NOMEM(GET_VM_AREA));
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) == a);
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_map_cannot_grow_without_memory_of_the_host)
 {
 	struct pcpu *pcpu = small(2);
@@ -242,6 +268,54 @@ TEST(pages_that_the_host_does_not_map_are_freed)
 	pcpu_destroy(pcpu);
 }
 
+/* the chunk is destroyed all the same */
+TEST(pages_that_the_host_does_not_unmap_cause_a_warning)
+{
+	static const enum host_call calls[] = { HOST_MPROTECT, HOST_MADVISE };
+	struct pcpu_config config = mapped_config(2);
+
+	config.log = keep_text;
+	for (int i = 0; i < 2; i++) {
+		struct pcpu *pcpu = create(&config);
+		int64_t unit = info_of(pcpu).unit_size;
+		int64_t a = pcpu_alloc(pcpu, unit, 8);
+		int64_t b = pcpu_alloc(pcpu, unit, 8);
+
+		host_fail(calls[i], 0, 1);
+		CHECK(!pcpu_free(pcpu, a) && !pcpu_free(pcpu, b));
+		CHECK(calls_of(pcpu, PCPU_WARN) == 1);
+		CHECK(strstr(logged, "left pages accessible"));
+		CHECK(info_of(pcpu).chunks == 2);
+		host_fail(calls[i], 0, 0);
+		pcpu_destroy(pcpu);
+	}
+}
+
+static void ignore_text(void *arg, int about, const char *text)
+{
+	(void)arg;
+	(void)about;
+	(void)text;
+}
+
+/* a page of CPU 1 is not mapped, so that of CPU 0 is unmapped: in two steps */
+TEST(an_unmap_that_fails_in_either_step_is_a_warning)
+{
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu;
+
+	config.log = ignore_text;
+	pcpu = create(&config);
+	for (int n = 0; n < 2; n++) {
+		host_fail(HOST_MPROTECT, 1, n ? 2 : 1);
+		host_fail(HOST_MADVISE, 0, n ? 0 : 1);
+		CHECK(pcpu_alloc(pcpu, info_of(pcpu).page_size, 8) ==
+		      NOMEM(MAP));
+		CHECK(calls_of(pcpu, PCPU_WARN) == (uint64_t)n + 1);
+	}
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_snapshot_needs_memory)
 {
 	struct pcpu *pcpu = small(2);
@@ -268,7 +342,11 @@ TEST(free_many_without_memory_frees_nothing)
 	pcpu_destroy(pcpu);
 }
 
-/* memory for an area, its call site, its chunk and a freed handle */
+/*
+ * Memory for the line in two parts; a kind, its call site and its entry; a
+ * chunk, its entry and its pages; a live pointer; a note; an operation; a freed
+ * handle.
+ */
 static const char recorded[] =
 	"x-1 [000] ..... 1.0: percpu_alloc_percpu: call_site=f size=8 align=8 "
 	"base_addr=a off=8 ptr=b\n"
@@ -288,7 +366,9 @@ static int read_events(struct pcpu_trace_reader *reader)
 TEST(a_reader_without_memory_stops_permanently)
 {
 	struct pcpu_trace_reader *reader;
+	struct pcpu_trace_stats stats;
 	struct pcpu_trace_stop stop;
+	size_t nr_ops;
 	int err, n;
 
 	host_fail(HOST_ALLOC, 0, 1);
@@ -303,10 +383,14 @@ TEST(a_reader_without_memory_stops_permanently)
 		CHECK(err == -PCPU_T_HOST);
 		pcpu_trace_stop(reader, &stop);
 		CHECK(stop.error == PCPU_T_HOST && !stop.field);
+		pcpu_trace_ops(reader, &nr_ops);
+		pcpu_trace_stats(reader, &stats);
+		CHECK(stats.allocs + stats.frees == nr_ops);
+		CHECK(stop.line == stats.lines);
 		CHECK(read_events(reader) == -PCPU_T_HOST);
 		pcpu_trace_reader_free(reader);
 	}
-	CHECK(n > 8);
+	CHECK(n == 11);
 	CHECK(!pcpu_trace_finish(reader));
 	pcpu_trace_reader_free(reader);
 }
@@ -320,6 +404,7 @@ TEST(an_orphan_free_in_an_unknown_chunk_needs_memory)
 
 	for (n = 0; ; n++) {
 		struct pcpu_trace_reader *reader = pcpu_trace_reader_new();
+		struct pcpu_trace_stats stats;
 		size_t nr_notes, nr_ops;
 		int err;
 
@@ -328,7 +413,9 @@ TEST(an_orphan_free_in_an_unknown_chunk_needs_memory)
 		host_fail(HOST_ALLOC, 0, 0);
 		pcpu_trace_ops(reader, &nr_ops);
 		pcpu_trace_notes(reader, &nr_notes);
+		pcpu_trace_stats(reader, &stats);
 		CHECK(nr_ops == (size_t)!err && nr_notes == nr_ops);
+		CHECK(stats.frees == nr_ops);
 		pcpu_trace_reader_free(reader);
 		if (!err)
 			break;

@@ -45,6 +45,40 @@ TEST(a_snapshot_shows_lists_chunks_maps_and_pages)
 	pcpu_destroy(pcpu);
 }
 
+TEST(info_has_the_geometry)
+{
+	struct pcpu *pcpu = small(3);
+	struct pcpu_info info = info_of(pcpu);
+
+	CHECK(info.cpus == 3 && info.page_size == PAGE);
+	CHECK(info.unit_size == UNIT && info.max_size == UNIT);
+	CHECK(info.static_ptr == BASE && info.static_size == STATIC);
+	CHECK(info.free_size == UNIT - STATIC);
+	CHECK(info.chunks == 1 && info.max_chunks == 1);
+	pcpu_destroy(pcpu);
+}
+
+/* the caller of remap maps 2 MiB and gives a part; later chunks are not mapped */
+TEST(only_a_first_chunk_that_was_mapped_by_its_caller_is_immutable)
+{
+	struct pcpu_config config = small_config(2);
+	struct pcpu_snapshot *snapshot;
+	struct pcpu *pcpu;
+
+	config.first_chunk = PCPU_FIRST_REMAP;
+	config.free_size = 512;
+	pcpu = create(&config);
+	CHECK(info_of(pcpu).unit_size == 2 << 20);
+	CHECK(info_of(pcpu).free_size == 512);
+	CHECK(pcpu_alloc(pcpu, UNIT, 8) > 0);
+	snapshot = pcpu_snapshot_take(pcpu, NULL);
+	CHECK(snapshot->nr_chunks == 2);
+	CHECK(snapshot->chunks[0].immutable && !snapshot->chunks[1].immutable);
+	CHECK(snapshot->chunks[0].free_size == 512);
+	pcpu_snapshot_free(snapshot);
+	pcpu_destroy(pcpu);
+}
+
 /* the tree is in order of address, and a low address is reused */
 TEST(chunks_are_in_the_order_of_their_ids)
 {

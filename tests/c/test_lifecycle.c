@@ -17,6 +17,15 @@ static void note_refusal(void *arg, int about, const char *text)
 	snprintf(last_text, sizeof(last_text), "%s", text);
 }
 
+TEST(the_version_is_that_of_the_header)
+{
+	char want[32];
+
+	snprintf(want, sizeof(want), "%d.%d.%d", PCPU_VERSION_MAJOR,
+		 PCPU_VERSION_MINOR, PCPU_VERSION_PATCH);
+	CHECK(!strcmp(pcpu_version(), want));
+}
+
 /* structures may differ: only the first three fields are read */
 TEST(a_header_of_another_version_is_refused_and_both_are_named)
 {

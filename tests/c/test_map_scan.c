@@ -65,11 +65,12 @@ TEST(both_variants_find_what_a_scan_of_each_entry_finds)
 	for (int round = 0; round < 20000; round++) {
 		int used = (int)pick(MOST + 1);
 		int from = (int)pick((uint32_t)used + 1);
-		int size = 1 + (int)pick(24);
+		int scale = round % 3 ? 1 : 20;	/* below or above a block */
+		int size = (1 + (int)pick(24)) * scale;
 		int align = 1 << pick(5);
 		int expected, index, wide = 0, plain = 0, slow = 0;
 
-		make_map(used, round % 7 ? 12 : 30);
+		make_map(used, (round % 7 ? 12 : 30) * scale);
 		expected = one_by_one(from, used, size, align, &slow);
 		index = pcpu_map_scan(edge, from, used, size, align, &wide);
 		CHECK(index == expected && wide == slow);

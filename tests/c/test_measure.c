@@ -4,8 +4,10 @@
  */
 #include <stdalign.h>
 #include <string.h>
+#include <time.h>
 
 #include "bench/measure.h"
+#include "kernel/kernel.h"
 #include "small.h"
 
 #define HANDLES	4
@@ -65,6 +67,30 @@ TEST(operations_run_in_order)
 	CHECK(bench.failures == 0);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+TEST(the_clock_is_that_of_the_host_in_nanoseconds)
+{
+	uint64_t before = now_ns(), ns = ktime_get_ns();
+
+	CHECK(before <= ns && ns <= now_ns());
+}
+
+TEST(the_time_is_that_of_the_loop)
+{
+	const struct pcpu_op ops[] = { { 0, 0, 0 } };
+	struct pcpu_bench bench = start(10);
+	uint64_t begin = now_ns(), ns = pcpu_bench_run(&bench, ops, COUNT(ops));
+
+	CHECK(ns > 0 && ns <= now_ns() - begin);
+}
+
 TEST(a_live_handle_is_freed_first)
 {
 	const struct pcpu_op ops[] = { { 0, 2, 0 }, { 0, 2, 1 } };
@@ -103,6 +129,15 @@ TEST(failures_are_counted_and_leave_the_handle_empty)
 	CHECK(ptrs[0] == 0);
 }
 
+TEST(any_positive_pointer_is_a_success)
+{
+	const struct pcpu_op ops[] = { { 0, 0, 0 } };
+	struct pcpu_bench bench = start(1);
+
+	pcpu_bench_run(&bench, ops, COUNT(ops));
+	CHECK(bench.failures == 0 && ptrs[0] == 1);
+}
+
 TEST(the_port_runs_without_an_adapter)
 {
 	const struct pcpu_op ops[] = { { 0, 0, 0 }, { 0, 1, 1 } };
@@ -121,11 +156,15 @@ TEST(the_malloc_contender_aligns_more_than_malloc_does)
 	struct pcpu_contender libc = pcpu_contender_malloc();
 
 	for (int64_t align = 1; align <= 4096; align *= 2) {
-		int64_t ptr = libc.alloc(NULL, 24, align);
+		for (int64_t size = 1; size < 6000; size += 2 * size + 6) {
+			int64_t ptr = libc.alloc(NULL, size + align, align);
 
-		CHECK(ptr > 0 && ptr % align == 0);
-		memset((void *)(uintptr_t)ptr, 1, 24);
-		CHECK(libc.free(NULL, ptr) == 0);
+			CHECK(ptr > 0 && ptr % align == 0);
+			memset((void *)(uintptr_t)ptr, 1,
+			       (size_t)(size + align));
+			CHECK(libc.free(NULL, ptr) == 0);
+		}
+		libc.free(NULL, libc.alloc(NULL, 1, align));
 	}
 	CHECK(alignof(max_align_t) < 4096);
 }
@@ -134,7 +173,7 @@ TEST(the_empty_contender_always_succeeds)
 {
 	struct pcpu_contender empty = pcpu_contender_empty();
 
-	CHECK(empty.alloc(NULL, 8, 8) > 0);
+	CHECK(empty.alloc(NULL, 8, 8) == 12288);
 	CHECK(empty.free(NULL, 8) == 0);
 }
 
@@ -177,12 +216,15 @@ TEST(a_timed_contender_forwards_and_counts_each_call)
 	};
 	struct pcpu_bench bench = start(12);
 	struct pcpu_latency latency = { bench.contender, allocs, frees };
+	unsigned int longest;
 
 	bench.contender = pcpu_contender_timed(&latency);
-	pcpu_bench_run(&bench, ops, COUNT(ops));
+	longest = pcpu_latency_bucket(pcpu_bench_run(&bench, ops, COUNT(ops)));
 	CHECK(!strcmp(scribe.text, "a8/4=12 a8/4=13 f12 a64/32=14 f14 "));
 	CHECK(sum(allocs) == 3);
 	CHECK(sum(frees) == 2);
+	for (unsigned int i = longest + 1; i < PCPU_LATENCY_BUCKETS; i++)
+		CHECK(!allocs[i] && !frees[i]);
 	CHECK(bench.failures == 0);
 	CHECK(bench.contender.free(bench.contender.pcpu, 13) == -PCPU_E_PINNED);
 }

@@ -351,6 +351,19 @@ TEST(a_page_limit_makes_alloc_page_fail)
 	pcpu_destroy(pcpu);
 }
 
+/* by default all CPUs are on one node: three frames are not enough for two each */
+TEST(without_nodes_in_the_config_there_is_one)
+{
+	struct pcpu_config config = small_config(2);
+	struct pcpu *pcpu;
+
+	config.page_limit = 3;
+	pcpu = create(&config);
+	CHECK(pcpu_alloc(pcpu, 2 * PAGE, 8) == NOMEM(ALLOC_PAGE));
+	CHECK(pcpu_alloc(pcpu, PAGE, 8) > 0);
+	pcpu_destroy(pcpu);
+}
+
 TEST(failed_pages_leave_the_nodes_as_they_were)
 {
 	struct pcpu_config config = small_config(4);
@@ -423,6 +436,27 @@ TEST(a_whole_unit_can_be_read_on_every_cpu)
 		for (int64_t at = 0; at < info.unit_size; at += info.page_size)
 			CHECK(!faults(copy + at));
 	}
+	pcpu_destroy(pcpu);
+}
+
+/* page 2 stays populated when the other pages of its unit are not */
+TEST(the_runs_of_a_range_are_mapped_where_they_are)
+{
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu = create(&config);
+	struct pcpu_info info = info_of(pcpu);
+	int64_t ptr = pcpu_alloc(pcpu, info.unit_size, 8);
+	struct pcpu_chunk *chunk;
+	int steps;
+
+	chunk = pcpu_chunk_addr_search(pcpu, (uint64_t)ptr, &steps);
+	CHECK(!pcpu_free(pcpu, ptr));
+	pcpu_depopulate_chunk(pcpu, chunk, 0, 2, true);
+	pcpu_depopulate_chunk(pcpu, chunk, 3, 16, true);
+	CHECK(pcpu_alloc(pcpu, info.unit_size, 8) == ptr);
+	for (int cpu = 0; cpu < 2; cpu++)
+		for (int64_t at = 0; at < info.unit_size; at += info.page_size)
+			CHECK(!faults(copy_of(pcpu, ptr, cpu) + at));
 	pcpu_destroy(pcpu);
 }
 

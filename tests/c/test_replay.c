@@ -2,6 +2,8 @@
 /*
  * test_replay.c - pcpu_replay(): runs operations and computes figures.
  */
+#include <time.h>
+
 #include "small.h"
 
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
@@ -224,6 +226,41 @@ TEST(peaks_of_pages_and_of_bytes_are_independent)
 	pcpu_destroy(pcpu);
 }
 
+/* the bytes of the peak are live again when 9 pages are populated */
+TEST(pages_at_the_peak_are_those_of_the_first_time)
+{
+	const struct pcpu_op ops[] = {
+		{ 0xa, 0, HUNDRED },
+		{ 0xa, 0, PCPU_OP_FREE },
+		{ 0xb, 0, HUNDRED },
+	};
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 2));
+	CHECK(replay.pages_at_peak == 4 * 2);
+	pcpu_alloc(pcpu, 300, 8);
+	CHECK(!pcpu_replay(pcpu, &replay, 2, 3));
+	CHECK(replay.live_bytes == replay.peak_live_bytes);
+	CHECK(replay.pages_at_peak == 4 * 2);
+	CHECK(replay.peak_pages == info_of(pcpu).pages);
+	pcpu_destroy(pcpu);
+}
+
+/* the chunk is created, then its pages cannot be had */
+TEST(a_chunk_that_a_failed_allocation_created_counts_for_the_peak)
+{
+	const struct pcpu_op ops[] = { { 0xa, 0, WHOLE } };
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 1));
+	CHECK(replay.failures == 1 && pointers[0] == NOMEM(ALLOC_PAGE));
+	CHECK(replay.peak_chunks == 2);
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_replay_in_pieces_equals_one_in_full)
 {
 	struct pcpu *full = small(2), *pieces = small(2);
@@ -338,19 +375,53 @@ TEST(an_operation_that_changes_during_the_replay_is_not_run)
 	pcpu_destroy(pcpu);
 }
 
+TEST(the_pages_at_the_peak_are_those_of_the_first_time)
+{
+	const struct pcpu_op ops[] = {
+		{ 0xa, 0, HUNDRED },
+		{ 0xa, 0, PCPU_OP_FREE },
+		{ 0xb, 0, HUNDRED },
+	};
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 2));
+	pcpu_alloc(pcpu, 300, 8);
+	CHECK(!pcpu_replay(pcpu, &replay, 2, 3));
+	CHECK(replay.pages_at_peak == 4 * 2);
+	pcpu_destroy(pcpu);
+}
+
+TEST(the_first_operation_is_checked_too)
+{
+	const struct pcpu_op ops[] = { { 0xa, HANDLES, EIGHT } };
+
+	start(ops);
+	CHECK(pcpu_replay_check(&replay, 1) == -PCPU_E_TRACE);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 TEST(elapsed_time_is_summed)
 {
 	struct pcpu *pcpu = small(2);
 	struct pcpu_op ops[1000];
-	uint64_t before;
+	uint64_t before, begin;
 
 	for (uint32_t i = 0; i < 1000; i++)
 		ops[i] = (struct pcpu_op){ 0, i % HANDLES, HUNDRED };
 	start(ops);
 	replay.pointers = NULL;
+	begin = now_ns();
 	CHECK(!pcpu_replay(pcpu, &replay, 0, 1000));
 	before = replay.elapsed_ns;
-	CHECK(before > 0);
+	CHECK(before > 0 && before <= now_ns() - begin);
 	CHECK(!pcpu_replay(pcpu, &replay, 0, 1000));
 	CHECK(replay.elapsed_ns > before);
 	pcpu_destroy(pcpu);

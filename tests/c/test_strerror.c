@@ -44,12 +44,45 @@ TEST(an_unknown_service_has_no_name)
 
 TEST(every_code_has_a_message_of_its_own)
 {
-	for (int a = 0; a <= PCPU_E_HOOKS; a++) {
+	for (int a = 0; a <= PCPU_E_IN_USE; a++) {
 		CHECK(strcmp(pcpu_strerror(-a), "unknown error"));
 		for (int b = 0; b < a; b++)
 			CHECK(strcmp(pcpu_strerror(-a), pcpu_strerror(-b)));
 	}
 	CHECK(!strcmp(pcpu_strerror(0), "success"));
+}
+
+TEST(messages_name_the_cause)
+{
+	static const struct {
+		int code;
+		const char *word;
+	} all[] = {
+		{ PCPU_E_SIZE, "size" },
+		{ PCPU_E_ALIGN, "alignment" },
+		{ PCPU_E_WILD, "no chunk" },
+		{ PCPU_E_OTHER_UNIT, "another CPU" },
+		{ PCPU_E_STATIC, "static area" },
+		{ PCPU_E_INTERIOR, "middle of an area" },
+		{ PCPU_E_NOT_LIVE, "no area" },
+		{ PCPU_E_PINNED, "pinned" },
+		{ PCPU_E_ROLLBACK, "rollback" },
+		{ PCPU_E_CPU, "no such CPU" },
+		{ PCPU_E_NO_MEMORY_MAPPED, "maps no memory" },
+		{ PCPU_E_CLOSED, "closed" },
+		{ PCPU_E_CONFIG, "geometry" },
+		{ PCPU_E_SITE, "service" },
+		{ PCPU_E_TRACE, "operation" },
+		{ PCPU_E_HOST, "host" },
+		{ PCPU_E_VERSION, "config.version" },
+		{ PCPU_E_VERSION, "PCPU_VERSION" },
+		{ PCPU_E_NULL, "NULL" },
+		{ PCPU_E_BUSY, "hook" },
+		{ PCPU_E_HOOKS, "missing" },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		CHECK(strstr(pcpu_strerror(-all[i].code), all[i].word));
 }
 
 TEST(the_sign_of_a_code_does_not_matter)
@@ -72,10 +105,15 @@ TEST(out_of_memory_names_the_service)
 	}
 }
 
+TEST(too_many_mappings_names_the_limit)
+{
+	CHECK(strstr(pcpu_strerror(-PCPU_E_MAPPINGS), "vm.max_map_count"));
+}
+
 TEST(any_other_number_is_unknown)
 {
-	static const int codes[] = { PCPU_E_HOOKS + 1, PCPU_E_NOMEM - 1,
-		PCPU_E_NOMEM + PCPU_KFREE, PCPU_E_NOMEM + PCPU_NR_SERVICES,
+	static const int codes[] = { PCPU_E_IN_USE + 1, PCPU_E_NOMEM - 1,
+		PCPU_E_NOMEM + PCPU_KFREE, PCPU_E_MAPPINGS + 1,
 		INT32_MIN, INT32_MAX };
 
 	for (int i = 0; i < 6; i++)

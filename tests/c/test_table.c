@@ -30,6 +30,51 @@ TEST(any_key_can_be_stored)
 	free(table.cells);
 }
 
+TEST(a_key_of_zero_is_not_there_by_itself)
+{
+	struct table table = { 0 };
+
+	CHECK(table_put(&table, 42, 7));
+	CHECK(table_get(&table, 0) == TABLE_NONE);
+	free(table.cells);
+}
+
+TEST(a_table_doubles_when_it_is_half_full)
+{
+	struct table table = { 0 };
+
+	for (uint32_t i = 0; i < 600; i++) {
+		CHECK(table.used == i);
+		CHECK(table_put(&table, i, i));
+		CHECK(table.size >= 64 && table.used <= table.size / 2);
+		CHECK(table.size == 64 || table.used > table.size / 4);
+	}
+	for (uint32_t i = 0; i < 600; i++) {
+		CHECK(table.used == 600 - i);
+		table_del(&table, i);
+	}
+	CHECK(table.used == 0 && table.size == 2048);
+	free(table.cells);
+}
+
+/* half full, by theory half a cell on average */
+TEST(keys_are_near_the_cell_of_their_hash)
+{
+	struct table table = { 0 };
+	size_t far = 0;
+
+	for (uint32_t i = 0; i < 1000; i++)
+		CHECK(table_put(&table, 0x607e00001000u + 4096 * i, i));
+	CHECK(table.size == 2048);
+	for (size_t i = 0; i < table.size; i++) {
+		if (table.cells[i].value != TABLE_NONE)
+			far += (i - (size_t)table_hash(table.cells[i].key)) &
+			       (table.size - 1);
+	}
+	CHECK(far < 750);
+	free(table.cells);
+}
+
 /* the keys differ in a few low bits, so that many share a run of cells */
 TEST(random_puts_and_dels_match_an_array)
 {
@@ -56,6 +101,24 @@ TEST(random_puts_and_dels_match_an_array)
 	for (uint64_t i = 0; i < KEYS; i++)
 		CHECK(table_get(&table, 0x607e00001000u + 8 * i) == model[i]);
 	free(table.cells);
+}
+
+/* pointers are multiples of powers of two; 1,024 random keys would hit 647 cells */
+TEST(the_hashes_of_multiples_of_any_power_of_two_are_spread)
+{
+	for (int shift = 0; shift <= 54; shift++) {
+		bool hit[1024] = { false };
+		int cells = 0;
+
+		for (uint64_t i = 0; i < 1024; i++) {
+			uint64_t key = 0x1234560000000000u + (i << shift);
+			bool *cell = &hit[table_hash(key) % 1024];
+
+			cells += !*cell;
+			*cell = true;
+		}
+		CHECK(cells > 380);
+	}
 }
 
 /* the hash of the keys is the last cell: their run continues at the first */

@@ -20,6 +20,7 @@
 #include "small.h"
 
 #define THREADS		8
+#define FEW_THREADS	3	/* that a fork has to wait for */
 #define MAX_HELD	48	/* areas that a thread has at most */
 #define BATCH		8
 #define HANDLES		4
@@ -27,9 +28,15 @@
 #ifdef __SANITIZE_THREAD__
 #define OPERATIONS	125000	/* of each thread */
 #define FORKS		100
+#define CLOSES		20
+#elif defined(FEW_OPERATIONS)	/* for each of thousands of mutants */
+#define OPERATIONS	500
+#define FORKS		2
+#define CLOSES		2
 #else
 #define OPERATIONS	6000
 #define FORKS		10
+#define CLOSES		20
 #endif
 
 /* a live area of a thread */
@@ -49,6 +56,7 @@ struct worker {
 };
 
 static struct worker workers[THREADS];
+static int nr_workers;		/* of @workers, how many run */
 static atomic_bool stop;
 static _Atomic int64_t offered;	/* an area that any thread may pin */
 
@@ -62,11 +70,12 @@ static unsigned int random_below(struct worker *w, unsigned int n)
 	return (w->random >> 16) % n;
 }
 
-static void start(void *(*work)(void *), struct pcpu *pcpu)
+static void start(int threads, void *(*work)(void *), struct pcpu *pcpu)
 {
 	memset(workers, 0, sizeof(workers));
 	atomic_store(&stop, false);
-	for (int i = 0; i < THREADS; i++) {
+	nr_workers = threads;
+	for (int i = 0; i < nr_workers; i++) {
 		workers[i].pcpu = pcpu;
 		workers[i].random = (uint32_t)i * 7919;
 		CHECK(!pthread_create(&workers[i].thread, NULL, work,
@@ -77,7 +86,7 @@ static void start(void *(*work)(void *), struct pcpu *pcpu)
 static void finish(void)
 {
 	atomic_store(&stop, true);
-	for (int i = 0; i < THREADS; i++) {
+	for (int i = 0; i < nr_workers; i++) {
 		pthread_join(workers[i].thread, NULL);
 		if (workers[i].wrong_line)
 			fprintf(stderr, "thread %d: line %d\n", i,
@@ -182,7 +191,7 @@ TEST(a_fork_handler_may_use_an_allocator)
 {
 	CHECK(!pthread_atfork(use_in_handler, use_in_handler, use_in_handler));
 	of_handlers = without_malloc();
-	start(alloc_and_free, of_handlers);
+	start(FEW_THREADS, alloc_and_free, of_handlers);
 	alarm(10);
 	CHECK(fork_and_use(of_handlers));
 	alarm(0);
@@ -411,7 +420,7 @@ TEST(areas_of_many_threads_do_not_overlap_or_get_lost)
 	int n;
 
 	CHECK(!pcpu_free(pcpu, pcpu_alloc(pcpu, 8, 8)));
-	start(do_all, pcpu);
+	start(THREADS, do_all, pcpu);
 	finish();
 
 	n = gather(all);
@@ -422,6 +431,53 @@ TEST(areas_of_many_threads_do_not_overlap_or_get_lost)
 		CHECK(!pcpu_free(pcpu, all[i].ptr));
 	CHECK(areas_in_use(pcpu) == 0);
 	CHECK(info_of(pcpu).chunks <= 2);
+	pcpu_destroy(pcpu);
+}
+
+/* --- a thread that is refused */
+
+static atomic_bool arrived;
+
+static void *arrive_and_alloc(void *arg)
+{
+	struct worker *w = arg;
+
+	atomic_store(&arrived, true);
+	SURE(pcpu_alloc(w->pcpu, 8, 8) > 0);
+	return NULL;
+}
+
+/* call the allocator, which refuses it; then let the others come */
+static void call_inside(void *arg, const struct pcpu_event *event)
+{
+	struct pcpu **pcpu = arg;
+
+	(void)event;
+	if (!*pcpu)
+		return;
+	CHECK(pcpu_alloc(*pcpu, 8, 8) == -PCPU_E_BUSY);
+	*pcpu = NULL;
+	while (!atomic_load(&arrived))
+		sched_yield();
+	usleep(2000);
+}
+
+TEST(a_thread_that_is_refused_inside_a_call_keeps_the_lock)
+{
+	struct pcpu_hooks hooks = { .event = call_inside };
+	struct pcpu_config config = mapped_config(2);
+	struct pcpu *pcpu, *called = NULL;
+	int64_t ptr;
+
+	config.hooks = &hooks;
+	config.arg = &called;
+	pcpu = create(&config);
+	ptr = pcpu_alloc(pcpu, 8, 8);
+	called = pcpu;
+	atomic_store(&arrived, false);
+	start(FEW_THREADS, arrive_and_alloc, pcpu);
+	CHECK(!pcpu_free(pcpu, ptr));
+	finish();
 	pcpu_destroy(pcpu);
 }
 
@@ -455,11 +511,11 @@ static void *use_until_closed(void *arg)
 
 TEST(close_is_seen_by_other_threads)
 {
-	for (int round = 0; round < 20; round++) {
+	for (int round = 0; round < CLOSES; round++) {
 		struct pcpu_config config = mapped_config(2);
 		struct pcpu *pcpu = create(&config);
 
-		start(use_until_closed, pcpu);
+		start(THREADS, use_until_closed, pcpu);
 		usleep(1000);
 		while (pcpu_close(pcpu) == -PCPU_E_PINNED)
 			sched_yield();
@@ -496,7 +552,7 @@ TEST(the_last_of_many_unpins_completes_a_destroy)
 		shared = pcpu_alloc(pcpu, 8, 8);
 		address = pcpu_address(pcpu, shared, 0);
 		pthread_barrier_init(&pinned, NULL, THREADS + 1);
-		start(pin_and_unpin, pcpu);
+		start(THREADS, pin_and_unpin, pcpu);
 		pthread_barrier_wait(&pinned);
 		pcpu_destroy(pcpu);
 		finish();
@@ -512,7 +568,7 @@ TEST(a_child_forked_during_calls_of_other_threads_can_continue)
 	struct pcpu *pcpu = without_malloc();
 	int forks = 0;
 
-	start(alloc_and_free, pcpu);
+	start(FEW_THREADS, alloc_and_free, pcpu);
 	while (forks < FORKS && fork_and_use(pcpu))
 		forks++;
 	CHECK(forks == FORKS);
@@ -559,12 +615,12 @@ TEST(a_hook_may_use_an_older_allocator_during_forks)
 	older = without_malloc();
 	config.hooks = &hooks;
 	pcpu = create(&config);
-	start(alloc_and_free, pcpu);
+	start(FEW_THREADS, alloc_and_free, pcpu);
 	do {
 		alarm(10);	/* ends the test at a deadlock */
-	} while (fork_and_use(older) && ++forks < 10 * FORKS);
+	} while (fork_and_use(older) && ++forks < FORKS);
 	alarm(0);
-	CHECK(forks == 10 * FORKS);
+	CHECK(forks == FORKS);
 	finish();
 	pcpu_destroy(pcpu);
 	pcpu_destroy(older);
@@ -576,7 +632,7 @@ TEST(allocators_can_be_created_and_destroyed_during_forks)
 	struct pcpu *pcpu = without_malloc();
 	int forks = 0;
 
-	start(create_and_destroy, NULL);
+	start(FEW_THREADS, create_and_destroy, NULL);
 	while (forks < FORKS && fork_and_use(pcpu))
 		forks++;
 	CHECK(forks == FORKS);

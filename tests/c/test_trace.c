@@ -154,6 +154,39 @@ TEST(fields_are_found_by_name_and_not_by_position)
 	done();
 }
 
+TEST(several_blanks_between_fields_are_one)
+{
+	CHECK(!read_text(FT_ALLOC "call_site=f   size=16  align=16 ptr=b\n"));
+	CHECK(!strcmp(kind(0), "16/16 f"));
+	done();
+}
+
+TEST(the_fields_begin_after_the_colon)
+{
+	CHECK(!read_text("x-1 [000] ..... 1.0: percpu_free_percpu:ptr=b\n"));
+	CHECK(op_is(0, 0xb, PCPU_OP_ORPHAN, PCPU_OP_FREE));
+	done();
+}
+
+TEST(of_a_repeated_field_the_last_counts)
+{
+	CHECK(!read_text(FT_FREE "ptr=1 ptr=2\n"
+			 FT_ALLOC "size=1 size=2 align=8 ptr=3\n"));
+	CHECK(op_is(0, 2, PCPU_OP_ORPHAN, PCPU_OP_FREE));
+	CHECK(!strcmp(kind(0), "2/8 "));
+	done();
+}
+
+TEST(a_pointer_may_have_a_prefix)
+{
+	CHECK(!read_text(FT_FREE "ptr=0xa\n" FT_FREE "ptr=0ab\n"
+			 FT_FREE "ptr=0xffffffffffffffff\n"));
+	CHECK(op_is(0, 0xa, PCPU_OP_ORPHAN, PCPU_OP_FREE));
+	CHECK(op_is(1, 0xab, PCPU_OP_ORPHAN, PCPU_OP_FREE));
+	CHECK(op_is(2, UINT64_MAX, PCPU_OP_ORPHAN, PCPU_OP_FREE));
+	done();
+}
+
 TEST(a_call_site_in_a_module_contains_a_space)
 {
 	CHECK(!read_text(FT_ALLOC
@@ -231,6 +264,19 @@ TEST(handles_are_reused)
 }
 
 /* areas may be older than the recording */
+TEST(the_handle_that_was_freed_last_is_reused_first)
+{
+	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=a\n"
+			 FT_ALLOC "size=8 align=8 ptr=b\n"
+			 FT_FREE "ptr=a\n"
+			 FT_FREE "ptr=b\n"
+			 FT_ALLOC "size=8 align=8 ptr=c\n"
+			 FT_ALLOC "size=8 align=8 ptr=d\n"));
+	CHECK(op_is(4, 0xc, 1, 0) && op_is(5, 0xd, 0, 0));
+	CHECK(stats.handles == 2);
+	done();
+}
+
 TEST(a_free_of_an_unknown_pointer_is_an_orphan_free)
 {
 	CHECK(!read_text(FT_FREE "ptr=a\n"
@@ -269,12 +315,16 @@ TEST(other_percpu_events_are_counted)
 		"base_addr=00000000bbbb0000\n"
 		"x-1 [000] ..... 1.0: percpu_destroy_chunk: "
 		"base_addr=00000000aaaa0000\n"
+		"x-1 [000] ..... 1.0: percpu_destroy_chunk: "
+		"base_addr=00000000bbbb0000\n"
+		"x-1 [000] ..... 1.0: percpu_destroy_chunk: "
+		"base_addr=00000000cccc0000\n"
 		"x-1 [000] ..... 1.0: percpu_of_the_future: size=x\n"));
 	CHECK(nr_ops == 0);
-	CHECK(stats.events == 5);
+	CHECK(stats.events == 7);
 	CHECK(stats.kernel_failures == 1);
 	CHECK(stats.kernel_created == 2);
-	CHECK(stats.kernel_destroyed == 1);
+	CHECK(stats.kernel_destroyed == 3);
 	CHECK(stats.cpus == 4);
 	done();
 }
@@ -287,10 +337,11 @@ TEST(other_lines_are_ignored)
 		"ptr=a bytes_req=8\n"
 		"percpu_counter-1 [000] ..... 1.0: sched_switch: prev=x\n"
 		"x-1 [000] ..... 1.0: my_percpu_alloc_percpu: size=8\n"
+		"x-1 [000] ..... 1.0: percpux: size=8\n"
 		"\tffffffff81000000 pcpu_alloc+0x1 ([kernel.kallsyms])\n"
 		"no event at all\n"));
-	CHECK(stats.lines == 6);
-	CHECK(stats.events == 0 && nr_ops == 0);
+	CHECK(stats.lines == 7);
+	CHECK(stats.events == 0 && nr_ops == 0 && stats.lost == 0);
 	done();
 }
 
@@ -299,9 +350,20 @@ TEST(a_command_may_be_named_like_an_event)
 	CHECK(!read_text("percpu_x: y-1 [000] ..... 1.0: "
 			 "percpu_free_percpu: ptr=a\n"
 			 "a percpu_b-1 [000] ..... 1.0: "
-			 "percpu_free_percpu: ptr=a\n"));
-	CHECK(stats.lines == 2);
-	CHECK(stats.events == 2 && stats.frees == 2);
+			 "percpu_free_percpu: ptr=a\n"
+			 "ptr=b-1 [000] ..... 1.0: percpu_free_percpu: "
+			 "ptr=a\n"));
+	CHECK(stats.lines == 3);
+	CHECK(stats.events == 3 && stats.frees == 3);
+	done();
+}
+
+/* the first event of a line counts */
+TEST(a_call_site_may_be_named_like_an_event)
+{
+	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=a "
+			 "call_site=f percpu_free_percpu: x\n"));
+	CHECK(stats.allocs == 1 && stats.frees == 0);
 	done();
 }
 
@@ -312,6 +374,8 @@ TEST(the_number_of_cpus_comes_from_the_header_or_the_lines)
 	CHECK(stats.cpus == 8);
 	CHECK(stats.lost == 0);
 	CHECK(!read_text("x-1 [063] ..... 1.0: percpu_free_percpu: ptr=a\n"));
+	CHECK(stats.cpus == 64);
+	CHECK(!read_text("x-1 [63] ..... 1.0: percpu_free_percpu: ptr=a\n"));
 	CHECK(stats.cpus == 64);
 	CHECK(!read_text("x y[7] 1 [002] 1.0: percpu:percpu_free_percpu: "
 			 "ptr=a\n"));
@@ -347,6 +411,12 @@ TEST(lost_events_are_summed)
 	CHECK(stats.lost == 0);
 	CHECK(!read_text("CPU:0 [LOST 5 EVENTS]\nCPU:1 [LOST 7 EVENTS]\n"));
 	CHECK(stats.lost == 12);
+	CHECK(!read_text("CPU:0 [LOST 5 EVENTS] [LOST EVENTS]\n"));
+	CHECK(stats.lost == 5);
+	CHECK(!read_text("CPU:0 [5: EVENTS DROPPED]\n"));
+	CHECK(stats.lost == 5);
+	CHECK(!read_text("# [LOST 5 EVENTS]\n"));
+	CHECK(stats.lost == 0);
 	CHECK(!read_text("CPU:0 [LOST EVENTS]\n"));
 	CHECK(stats.lost == 1);
 	CHECK(!read_text("CPU:1 [324 EVENTS DROPPED]\n"));
@@ -375,6 +445,72 @@ TEST(the_memory_that_the_kernel_used_is_measured)
 	CHECK(stats.kernel_chunks == 2);
 	CHECK(stats.kernel_pages == 4);
 	CHECK(stats.kernel_extent == 8194);
+	done();
+}
+
+/* pages of two chunks, compared with an array; 64 MiB is the largest extent */
+TEST(the_pages_of_large_chunks_are_counted_once)
+{
+	enum { PAGES = 16384 };
+	static bool touched[2][PAGES];
+	static char text[200 * 150];
+	uint64_t pages = 0, extent = 0;
+	char *at = text;
+
+	for (int i = 0; i < 200; i++) {
+		unsigned int chunk = pick(2), first = pick(PAGES - 70);
+		unsigned int offset = first * 4096 + (pick(2) ? 0 : pick(4096));
+		unsigned int size = pick(2) ? 4096 * pick(17) : 1 + pick(5000);
+
+		if (i == 0) {	/* up to the end */
+			offset = (PAGES - 1) * 4096;
+			size = 4096;
+		}
+		at += sprintf(at, FT_ALLOC "size=%u align=8 base_addr=%x "
+			      "off=%u ptr=%x\n", size, chunk + 1, offset, i + 1);
+		for (unsigned int page = offset / 4096;
+		     page * 4096 < offset + size; page++) {
+			pages += !touched[chunk][page];
+			touched[chunk][page] = true;
+		}
+		if (offset + size > extent)
+			extent = offset + size;
+	}
+	CHECK(!read_text(text));
+	CHECK(stats.kernel_pages == pages);
+	CHECK(stats.kernel_extent == extent);
+	CHECK(stats.kernel_chunks == 2);
+	done();
+}
+
+/*
+ * 4 KiB pages of one chunk, in groups of 16; each is counted once:
+ *
+ *	|0 ... 14|15|16|17|18 ... 31|32 ...
+ *	         |##|##|##|			off 61440, 3 pages
+ *	            |##|##|##|			off 65536, 3 pages
+ */
+TEST(a_page_that_several_areas_touch_is_counted_once)
+{
+	CHECK(!read_text(
+		FT_ALLOC "size=12288 align=8 base_addr=a off=61440 ptr=1\n"
+		FT_ALLOC "size=12288 align=8 base_addr=a off=65536 ptr=2\n"));
+	CHECK(stats.kernel_pages == 4);
+	CHECK(!read_text(
+		FT_ALLOC "size=65536 align=8 base_addr=a off=4095 ptr=1\n"
+		FT_ALLOC "size=65536 align=8 base_addr=b off=4096 ptr=2\n"));
+	CHECK(stats.kernel_pages == 17 + 16 && stats.kernel_chunks == 2);
+	CHECK(stats.kernel_extent == 4096 + 65536);
+	done();
+}
+
+/* no kernel allocates more than 64 KiB at a time */
+TEST(an_area_larger_than_any_kernels_is_not_counted)
+{
+	CHECK(!read_text(FT_ALLOC "size=65537 align=8 base_addr=a off=0 ptr=1\n"));
+	CHECK(stats.allocs == 1);
+	CHECK(stats.kernel_chunks == 0 && stats.kernel_pages == 0);
+	CHECK(stats.kernel_extent == 0);
 	done();
 }
 
@@ -477,6 +613,22 @@ TEST(chunks_are_numbered_in_order_of_appearance)
 	done();
 }
 
+TEST(many_chunks_have_numbers)
+{
+	static char text[100 * 150];
+	char *at = text;
+
+	for (int i = 0; i < 100; i++)
+		at += sprintf(at, FT_ALLOC "size=8 align=8 base_addr=%x "
+			      "off=%d ptr=%x\n", i + 1, 4096 * i, i + 1);
+	CHECK(!read_text(text));
+	CHECK(nr_ops == 100);
+	for (uint32_t i = 0; i < 100; i++)
+		CHECK(note_is(i, 522635392000, i, 4096 * i));
+	CHECK(stats.kernel_chunks == 100 && stats.kernel_pages == 100);
+	done();
+}
+
 /* only allocations count a chunk as used */
 TEST(a_chunk_that_only_a_free_names_has_a_number_but_is_not_counted)
 {
@@ -527,6 +679,10 @@ TEST(the_last_line_needs_no_newline)
 	CHECK(!read_text(FT_ALLOC "size=8 align=8 ptr=00000000bbbb0000\n"
 			 FT_FREE "ptr=00000000bbbb0000"));
 	CHECK(nr_ops == 2 && stats.lines == 2);
+	/* it is read once */
+	CHECK(!pcpu_trace_finish(reader));
+	read_results();
+	CHECK(nr_ops == 2 && stats.lines == 2);
 	CHECK(!read_text(""));
 	CHECK(nr_ops == 0 && stats.lines == 0);
 	done();
@@ -541,6 +697,7 @@ static void check_refused(const char *text, int error, uint64_t line,
 	CHECK(field ? stop.field && !strcmp(stop.field, field) : !stop.field);
 	/* the error is permanent */
 	CHECK(pcpu_trace_feed(reader, "\n", 1) == -error);
+	CHECK(pcpu_trace_feed(reader, "", 0) == -error);
 	CHECK(pcpu_trace_finish(reader) == -error);
 	read_results();
 	CHECK(stop.line == line);
@@ -567,7 +724,11 @@ TEST(an_invalid_number_is_reported_with_its_line)
 		      "ptr");
 	/* kernels print pointers as digits and lower-case letters only */
 	check_refused(FT_FREE "ptr=1/2\n", PCPU_T_NUMBER, 1, "ptr");
+	check_refused(FT_FREE "ptr=1:\n", PCPU_T_NUMBER, 1, "ptr");
 	check_refused(FT_FREE "ptr=1A\n", PCPU_T_NUMBER, 1, "ptr");
+	check_refused(FT_FREE "ptr=1g\n", PCPU_T_NUMBER, 1, "ptr");
+	check_refused(FT_ALLOC "size=8: align=8 ptr=a\n", PCPU_T_NUMBER, 1,
+		      "size");
 	check_refused(FT_ALLOC "size=-8 align=8 ptr=a\n", PCPU_T_NUMBER, 1,
 		      "size");
 	check_refused(FT_ALLOC "size=8x align=8 ptr=a\n", PCPU_T_NUMBER, 1,
@@ -604,6 +765,26 @@ TEST(a_truncated_last_line_is_refused)
 	/* nothing is missing, but the pointer is shorter than the others */
 	snprintf(text, sizeof(text), "%s" FT_FREE "ptr=00000000bbbb", whole);
 	check_refused(text, PCPU_T_CUT, 2, NULL);
+	snprintf(text, sizeof(text), "%s" FT_FREE "ptr=00000000bbbb000", whole);
+	check_refused(text, PCPU_T_CUT, 2, NULL);
+}
+
+/* the reader keeps an unfinished line where an earlier one was */
+TEST(what_follows_the_last_line_is_not_read)
+{
+	reader = pcpu_trace_reader_new();
+	CHECK(!pcpu_trace_feed(reader, "xxxxxx9", 7));
+	CHECK(!pcpu_trace_feed(reader, "\n# #P:8", 7));
+	CHECK(!pcpu_trace_finish(reader));
+	read_results();
+	CHECK(stats.cpus == 8);
+	done();
+
+	reader = pcpu_trace_reader_new();
+	CHECK(!pcpu_trace_feed(reader, "xxxxxxxxxxxxxxxxxxxxxxxx(", 25));
+	CHECK(!pcpu_trace_feed(reader, "\npercpu_free_percpu: ptr=", 25));
+	CHECK(pcpu_trace_finish(reader) == -PCPU_T_CUT);
+	done();
 }
 
 /* after an event, a last line that is not an event is a truncated one */
@@ -662,6 +843,25 @@ TEST(an_endless_line_is_refused_as_binary)
 		CHECK(read_pieces(text, LONG, piece) == -PCPU_T_BINARY);
 		CHECK(stop.error == PCPU_T_BINARY && stop.line == 2);
 	}
+	free(text);
+	done();
+}
+
+TEST(a_line_of_65536_bytes_is_read)
+{
+	enum { LONGEST = 65536 };
+	char *text = malloc(LONGEST + 2);
+
+	memset(text, 'x', LONGEST + 2);
+	text[LONGEST] = '\n';
+	CHECK(!read_pieces(text, LONGEST + 1, LONGEST + 1));
+	CHECK(!read_pieces(text, LONGEST + 1, 4096));
+	CHECK(!read_pieces(text, LONGEST, LONGEST));
+	text[LONGEST] = 'x';
+	text[LONGEST + 1] = '\n';
+	CHECK(read_pieces(text, LONGEST + 2, LONGEST + 2) == -PCPU_T_BINARY);
+	CHECK(read_pieces(text, LONGEST + 2, 4096) == -PCPU_T_BINARY);
+	CHECK(stop.line == 1);
 	free(text);
 	done();
 }
@@ -801,7 +1001,7 @@ TEST(a_null_reader_is_an_error_and_has_no_results)
 	pcpu_trace_stats(NULL, &stats);
 	CHECK(stats.lines == 0 && stats.kinds == 0);
 	pcpu_trace_stop(NULL, &stop);
-	CHECK(stop.error == PCPU_T_NULL);
+	CHECK(stop.error == PCPU_T_NULL && !stop.line && !stop.field);
 	pcpu_trace_reader_free(NULL);
 }
 

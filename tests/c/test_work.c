@@ -65,6 +65,17 @@ TEST(a_new_allocator_has_no_work)
 	pcpu_destroy(pcpu);
 }
 
+TEST(an_allocation_after_a_free_is_work_of_allocations)
+{
+	struct pcpu *pcpu = fresh(1);
+
+	release(pcpu, alloc(pcpu, 8, 8));
+	CHECK(!alloc_work.operations && free_work.operations == 1);
+	CHECK(alloc(pcpu, 8, 8) > 0);
+	CHECK(alloc_work.operations == 1 && !free_work.operations);
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_refused_request_is_no_work)
 {
 	struct pcpu *pcpu = fresh(1);

@@ -547,10 +547,10 @@ static bool do_pin(struct run *run)
 	int error = address_error(run, ptr, cpu);
 	struct area *area = live_find(&run->o, ptr);
 
-	if (viewer->busy)
-		return false;
 	if (!error && run->o.rollback)
 		error = -PCPU_E_ROLLBACK;
+	if (viewer->busy)
+		error = -PCPU_E_IN_USE;
 	MUST(pcpu_pin(run->o.pcpu, ptr, cpu, &viewer->pin) == error);
 	if (error)
 		return false;
@@ -568,7 +568,9 @@ static bool do_pin(struct run *run)
 static bool unpin(struct run *run, struct viewer *viewer)
 {
 	struct area *area = live_find(&run->o, viewer->pin.ptr);
+	struct pcpu_pin copy = viewer->pin;
 
+	pcpu_unpin(&copy);	/* does nothing */
 	if (viewer->busy)
 		area ? area->pins-- : run->o.static_pins--;
 	viewer->busy = false;

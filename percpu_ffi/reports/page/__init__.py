@@ -2,7 +2,7 @@
 """Render a timeline as an HTML page of one file, with bokeh, the extra ``report``.
 
 ``page.html`` is the template.  ``charts`` draws the curves, ``chunks`` the chunks at the moment
-of a slider.
+of a slider; ``tables`` has what the charts show as text.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from percpu_ffi._util.text import duration, plural, printable
 from percpu_ffi.analysis.explain import explain_worst
 from percpu_ffi.analysis.timeline import Timeline
 from percpu_ffi.analysis.totals import by_site
-from percpu_ffi.reports.colours import AGES, COLOURS, OTHERS, site_colours
-from percpu_ffi.reports.page.style import read_asset
+from percpu_ffi.reports.colours import AGES, COLOURS, DARK, site_keys
+from percpu_ffi.reports.page.bundle import inline_bokeh
+from percpu_ffi.reports.page.style import Paint, read_asset
+from percpu_ffi.reports.page.tables import curves_table, sizes_table
 from percpu_ffi.reports.recording import caveats
 
 MOST_SITES = 12  # in the table
@@ -46,58 +48,65 @@ def make_page(timeline: Timeline, figures: dict[str, Any]) -> str:
 
     """
     from bokeh.embed import components  # noqa: PLC0415
-    from bokeh.resources import Resources  # noqa: PLC0415
     from jinja2 import Environment  # noqa: PLC0415
 
     sites = by_site(timeline)
-    colours = site_colours([row.name for row in sites])
-    script, divs = components(_plots(timeline, colours))
+    keys = site_keys(row.name for row in sites)
+    script, divs = components(_plots(timeline, keys))
     environment = Environment(autoescape=True, trim_blocks=True)
     template = environment.from_string(read_asset("page.html"))
     cards = [(key, _number(figures[key]), what) for key, what in CARDS]
     return template.render(
         about=_about(figures),
         ages=_ages(timeline),
+        bokeh=inline_bokeh(),
         cards=[
             *cards,
             ("", f"{timeline.stranded(timeline.worst):,}", "stranded bytes at the worst moment"),
         ],
-        colours=COLOURS,
+        curves=curves_table(timeline),
+        dark=_variables(DARK),
         divs=divs,
         figures=figures,
+        has_sites=timeline.has_sites,
+        last=len(timeline.moments) - 1,
+        light=_variables(COLOURS),
         more_sites=max(len(sites) - MOST_SITES, 0),
         notes=_notes(timeline),
-        resources=Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).render(),
+        peak_moment=timeline.moment_at(timeline.peak),
         script=script,
-        site_legend=_legend(colours),
-        sites=[(printable(row.name), row, colours[row.name]) for row in sites[:MOST_SITES]],
+        site_legend=_legend(keys),
+        sites=[(printable(row.name), row, keys[row.name]) for row in sites[:MOST_SITES]],
+        sizes=sizes_table(timeline) if "sizes" in divs else None,
+        timed=timeline.seconds is not None,
         title=printable(figures["trace"]),
         worst=explain_worst(timeline),
+        worst_moment=timeline.moment_at(timeline.worst),
     )
 
 
-def _plots(timeline: Timeline, colours: dict[str, str]) -> dict[str, Any]:
-    """Make the parts that bokeh draws, by their names in the template."""
+def _plots(timeline: Timeline, keys: dict[str, str]) -> dict[str, Any]:
+    """Make the charts by their names in the template."""
     from bokeh.document import Document  # noqa: PLC0415
 
     from percpu_ffi.reports.page.charts import Charts, size_chart  # noqa: PLC0415 - it needs bokeh
     from percpu_ffi.reports.page.chunks import Chunks  # noqa: PLC0415
 
-    charts = Charts(timeline)
-    chunks = Chunks(timeline, colours, charts)
-    plots = {
-        "axis": charts.axis,
-        "charts": charts.column,
-        "controls": chunks.controls,
-        "map": chunks.chart,
-    }
-    if max(timeline.curves.live):
-        plots["sizes"] = size_chart(timeline)
+    paint = Paint()
+    plots = {"sizes": size_chart(timeline, paint)} if max(timeline.curves.live) else {}
+    charts = Charts(timeline, paint)
+    chunks = Chunks(timeline, keys, charts, paint)
+    plots |= {"charts": charts.column, "map": chunks.chart}
     document = Document()
     for plot in plots.values():
         document.add_root(plot)
-    document.js_on_event("document_ready", chunks.unpack)
+    document.js_on_event("document_ready", *chunks.start)
     return plots
+
+
+def _variables(scheme: dict[str, str]) -> str:
+    """Return a colour scheme as variables of CSS."""
+    return "; ".join(f"--{key}: {colour}" for key, colour in scheme.items())
 
 
 def _number(value: Any) -> str:
@@ -134,7 +143,7 @@ def _notes(timeline: Timeline) -> list[str]:
 
 
 def _ages(timeline: Timeline) -> list[tuple[str, str]]:
-    """Return the highest age of each colour; the last one is the length of the trace."""
+    """Return the highest age of each colour's key; the last one is the length of the trace."""
     seconds, n = timeline.seconds, len(timeline.trace)
 
     def name(halvings: int) -> str:
@@ -142,10 +151,10 @@ def _ages(timeline: Timeline) -> list[tuple[str, str]]:
             return plural(n >> halvings, "operation")
         return duration(round(seconds[-1] * 1e9 / (1 << halvings)))
 
-    return [(name(len(AGES) - 1 - i), colour) for i, colour in enumerate(AGES)]
+    return [(name(len(AGES) - 1 - i), f"age{i}") for i in range(len(AGES))]
 
 
-def _legend(colours: dict[str, str]) -> list[tuple[str, str]]:
-    own = [(printable(n) or "unknown call site", c) for n, c in colours.items() if c != OTHERS]
-    others = len(colours) - len(own)
-    return own + ([(plural(others, "other call site"), OTHERS)] if others else [])
+def _legend(keys: dict[str, str]) -> list[tuple[str, str]]:
+    own = [(printable(n) or "unknown call site", k) for n, k in keys.items() if k != "others"]
+    others = len(keys) - len(own)
+    return own + ([(plural(others, "other call site"), "others")] if others else [])

@@ -14,8 +14,8 @@ from bokeh.models import (
     CustomJSTickFormatter,
     HoverTool,
     Label,
+    NoOverlap,
     NumeralTickFormatter,
-    RadioButtonGroup,
     Range1d,
     Span,
 )
@@ -26,12 +26,11 @@ from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.timeline import Timeline
 from percpu_ffi.analysis.totals import by_size
 from percpu_ffi.reports.axes import AXES
-from percpu_ffi.reports.colours import COLOURS
-from percpu_ffi.reports.page.style import BYTES_LABEL, LEFT, apply_style
+from percpu_ffi.reports.page.style import BYTES_LABEL, LEFT, Paint
 
 # switches the axis: each column x becomes that of seconds or of operations
 SWITCH_AXIS = """
-const key = axis.active === 0 && timed ? "seconds" : "done"
+const key = document.querySelector("[name=axis]:checked").value
 for (const source of sources) source.data = {...source.data, x: source.data[key]}
 const x = sources[0].data.x, end = x[x.length - 1] || 1
 range.setv({bounds: [0, end], start: 0, end, reset_start: 0, reset_end: end})
@@ -41,6 +40,15 @@ for (const mark of marks) {
     if (mark.type !== "Label") { mark.location = at; continue }
     mark.setv({x: at, text_align: late ? "right" : "left", x_offset: late ? -4 : 4})
 }
+"""
+
+GO_TO_NEAREST = """
+const x = moments.data.x, slider = document.getElementById("moment")
+let best = 0
+for (let i = 1; i < x.length; i++)
+    if (Math.abs(x[i] - cb_obj.x) < Math.abs(x[best] - cb_obj.x)) best = i
+slider.value = best
+slider.dispatchEvent(new Event("input"))
 """
 
 
@@ -64,8 +72,9 @@ def columns_at(timeline: Timeline, done: list[int]) -> dict[str, Any]:
 class Charts:
     """Bytes, fragmentation and chunks over time, one chart below the other."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, paint: Paint) -> None:
         """Draw the charts."""
+        self.paint = paint
         self.timed = timeline.seconds is not None
         self.source = ColumnDataSource(columns_at(timeline, thinned(timeline)), name="curves")
         end = float(self.source.data["x"][-1]) or 1.0
@@ -76,26 +85,23 @@ class Charts:
         """Lines and labels at the peak and at the worst moment; tags: their x on each axis."""
 
         size = self._chart(230, "bytes per CPU", "held")
-        for key, colour, label in (
-            ("held", COLOURS["held"], "populated"),
-            ("used", COLOURS["live"], "static and live"),
-        ):
-            size.varea_step("x", 0, key, source=self.source, step_mode="after", color=colour,
-                            legend_label=label)  # fmt: skip
-        _put_legend_above(size)
-        size.legend.margin = 0
+        for key, colour in (("held", "held"), ("used", "live")):
+            area = size.varea_step("x", 0, key, source=self.source, step_mode="after")
+            paint(area.glyph, "fill_color", colour)
         size.y_range = Range1d(start=0, end=1.08 * max(self.source.data["held"].max(), 1))
         size.yaxis.ticker = AdaptiveTicker(base=2, mantissas=[1], desired_num_ticks=6)
         size.yaxis.formatter = CustomJSTickFormatter(code=BYTES_LABEL)
 
         share = self._chart(120, "fragmentation", "share")
-        share.step("x", "share", source=self.source, mode="after", color=COLOURS["bad"])
+        line = share.step("x", "share", source=self.source, mode="after")
+        paint(line.glyph, "line_color", "bad")
         share.y_range = Range1d(start=0, end=1.04)
         share.yaxis.ticker = [0, 0.5, 1]
         share.yaxis.formatter = NumeralTickFormatter(format="0%")
 
         chunks = self._chart(150, "chunks", "chunks")
-        chunks.step("x", "chunks", source=self.source, mode="after", color=COLOURS["chunks"])
+        line = chunks.step("x", "chunks", source=self.source, mode="after")
+        paint(line.glyph, "line_color", "chunks")
         chunks.y_range = Range1d(start=0, end=1.15 * self.source.data["chunks"].max() + 0.2)
         chunks.yaxis.ticker = AdaptiveTicker(min_interval=1, desired_num_ticks=3)
         chunks.xaxis.axis_label = AXES[0 if self.timed else 1]
@@ -104,34 +110,21 @@ class Charts:
         self._mark(timeline)
         for chart in self.charts[:-1]:
             chart.xaxis.major_label_text_font_size = "0px"
-            chart.xaxis.major_tick_line_color = None
+            chart.xaxis.major_tick_line_alpha = 0
         self.column = column(*self.charts, sizing_mode="stretch_width")
-        self.axis = RadioButtonGroup(
-            labels=["by time", "by operations"], active=0 if self.timed else 1, name="axis"
-        )
-        self.axis.disabled = not self.timed
 
-    def connect_axis(self, moments: Any, show: Any) -> None:
-        """Connect the buttons of the axis: they change ``moments``, too, and run ``show``."""
+    def axis_switch(self, moments: Any) -> Any:
+        """Return JavaScript that changes the axis of ``moments``, too, to the chosen one."""
         args = {
-            "axis": self.axis, "sources": [self.source, moments], "range": self.range,
-            "marks": self.marks, "label": self.charts[-1].xaxis[0], "axes": AXES,
-            "timed": self.timed,
+            "sources": [self.source, moments], "range": self.range, "marks": self.marks,
+            "label": self.charts[-1].xaxis[0], "axes": AXES,
         }  # fmt: skip
-        self.axis.js_on_change("active", CustomJS(args=args, code=SWITCH_AXIS), show)
+        return CustomJS(args=args, code=SWITCH_AXIS)
 
-    def move_slider_on_tap(self, moments: Any, slider: Any) -> None:
+    def move_slider_on_tap(self, moments: Any) -> None:
         """Make a click move the slider to the nearest moment."""
-        code = """
-        const x = moments.data.x
-        let best = 0
-        for (let i = 1; i < x.length; i++)
-            if (Math.abs(x[i] - cb_obj.x) < Math.abs(x[best] - cb_obj.x)) best = i
-        slider.value = best
-        """
         for chart in self.charts:
-            go = CustomJS(args={"slider": slider, "moments": moments}, code=code)
-            chart.js_on_event("tap", go)
+            chart.js_on_event("tap", CustomJS(args={"moments": moments}, code=GO_TO_NEAREST))
 
     def _chart(self, height: int, label: str, key: str) -> Any:
         """Make an empty chart with a tooltip of all figures."""
@@ -139,9 +132,10 @@ class Charts:
             height=height, x_range=self.range, y_axis_label=label, sizing_mode="stretch_width",
             tools="xbox_zoom,xpan,reset", active_drag="xbox_zoom",
         )  # fmt: skip
-        apply_style(chart)
+        self.paint.style(chart)
         chart.min_border_left = LEFT
         chart.xaxis.formatter = NumeralTickFormatter(format="0,0.[000000]")
+        chart.xaxis.major_label_policy = NoOverlap(min_distance=8)
         tooltips = [
             *([("seconds", "@seconds{0,0.000000}")] if self.timed else []),
             ("operations done", "@done{0,0}"),
@@ -162,32 +156,36 @@ class Charts:
         """Draw lines at the peak, at the worst moment, and at the moment of the slider."""
         top = self.charts[0].y_range.end
         for done, text, colour, height in (
-            (timeline.peak, "peak", COLOURS["peak"], 0.86),
-            (timeline.worst, "worst", COLOURS["bad"], 0.70),
+            (timeline.peak, "peak", "peak", 0.86),
+            (timeline.worst, "worst", "bad", 0.70),
         ):
             seconds = timeline.seconds[done] if timeline.seconds else 0.0
             at = seconds if self.timed else done
             late = at > self.range.end / 2
             tags = [seconds, done]
             for chart in self.charts:
-                span = Span(location=at, dimension="height", line_color=colour,
-                            line_dash="dashed", line_width=1.2, tags=tags)  # fmt: skip
+                span = Span(location=at, dimension="height", line_dash="dashed", line_width=1.2,
+                            tags=tags)  # fmt: skip
+                self.paint(span, "line_color", colour)
                 chart.add_layout(span)
                 self.marks.append(span)
             label = Label(
-                x=at, y=height * top, text=text, text_color=colour, text_font_size="12px",
-                text_font_style="bold", background_fill_color="white", background_fill_alpha=0.75,
-                text_align="right" if late else "left", x_offset=-4 if late else 4, tags=tags,
+                x=at, y=height * top, text=text, text_font_size="12px", text_font_style="bold",
+                background_fill_alpha=0.75, text_align="right" if late else "left",
+                x_offset=-4 if late else 4, tags=tags,
             )  # fmt: skip
+            self.paint(label, "text_color", colour)
+            self.paint(label, "background_fill_color", "paper")
             self.charts[0].add_layout(label)
             self.marks.append(label)
         for chart in self.charts:
-            cursor = Span(location=0, dimension="height", line_color="#111", line_width=1.4)
+            cursor = Span(location=0, dimension="height", line_width=1.4)
+            self.paint(cursor, "line_color", "cursor")
             chart.add_layout(cursor)
             self.cursors.append(cursor)
 
 
-def size_chart(timeline: Timeline) -> Any:
+def size_chart(timeline: Timeline, paint: Paint) -> Any:
     """Draw the distribution of sizes of at least one area."""
     rows = by_size(timeline)
     allocs = sum(row.allocs for row in rows)
@@ -198,30 +196,20 @@ def size_chart(timeline: Timeline) -> Any:
         "bytes": [row.at_peak for row in rows],
         "share_allocs": [row.allocs / allocs for row in rows],
         "share_bytes": [row.at_peak / at_peak for row in rows],
-    })  # fmt: skip
+    }, name="sizes")  # fmt: skip
     chart = figure(height=300, x_range=source.data["size"], sizing_mode="stretch_width",
                    tools="", toolbar_location=None, x_axis_label="bytes, up to")  # fmt: skip
-    for shift, key, colour, label in (
-        (-0.19, "share_allocs", COLOURS["live"], "of all allocations"),
-        (0.19, "share_bytes", COLOURS["second"], "of live bytes at the peak"),
-    ):
-        chart.vbar(x=dodge("size", shift, range=chart.x_range), top=key, width=0.36, source=source,
-                   color=colour, legend_label=label)  # fmt: skip
+    for shift, key, colour in ((-0.19, "share_allocs", "live"), (0.19, "share_bytes", "second")):
+        bars = chart.vbar(x=dodge("size", shift, range=chart.x_range), top=key, width=0.36,
+                          line_color=None, source=source)  # fmt: skip
+        paint(bars.glyph, "fill_color", colour)
     chart.add_tools(HoverTool(tooltips=[
         ("up to", "@size bytes"), ("allocations", "@allocs{0,0}"),
         ("live bytes at the peak", "@bytes{0,0}"),
     ]))  # fmt: skip
-    apply_style(chart)
+    paint.style(chart)
     chart.y_range.start = 0
-    chart.xgrid.grid_line_color = None
+    chart.xgrid.visible = False
     chart.xaxis.major_label_orientation = 0.6
     chart.yaxis.formatter = NumeralTickFormatter(format="0%")
-    _put_legend_above(chart)
     return chart
-
-
-def _put_legend_above(chart: Any) -> None:
-    chart.add_layout(chart.legend[0], "above")
-    chart.legend.orientation = "horizontal"
-    chart.legend.border_line_color = None
-    chart.legend.label_text_font_size = "12px"

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The chunks of the page at one moment, and the slider that selects the moment.
+"""The chunks of the page at the moment of the slider.
 
-``unpack.js`` unpacks what :func:`_packed` packs; ``page.js`` draws one moment of it.
+``unpack.js`` unpacks what :func:`_packed` packs; ``page.js`` draws one moment of it, and
+``controls.js`` does so whenever a control of the page changes.
 """
 
 from __future__ import annotations
@@ -11,26 +12,23 @@ from typing import Any
 from zlib import compress
 
 import numpy as np
-from bokeh.layouts import row
 from bokeh.models import (
     AdaptiveTicker,
-    Button,
     ColumnDataSource,
     CustomJS,
     CustomJSTickFormatter,
     FixedTicker,
     HoverTool,
-    RadioButtonGroup,
+    NoOverlap,
     Range1d,
-    Slider,
 )
 from bokeh.plotting import figure
 
 from percpu_ffi._util.text import printable
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Timeline
-from percpu_ffi.reports.colours import AGES, COLOURS
+from percpu_ffi.reports.colours import AGES
 from percpu_ffi.reports.page.charts import Charts, columns_at
-from percpu_ffi.reports.page.style import BYTES_LABEL, LEFT, apply_style, read_asset
+from percpu_ffi.reports.page.style import BYTES_LABEL, LEFT, Paint, read_asset
 
 LANE = 46  # pixels for each chunk, if there is room
 SCREEN = 900  # pixels for all chunks, as long as their names fit
@@ -47,10 +45,13 @@ return i < 0 ? "" : `chunk ${units.data.chunk[i]}`
 
 
 class Chunks:
-    """The chart of all chunks, its controls, and the JavaScript that updates it."""
+    """The chart of all chunks, and the JavaScript that updates it."""
 
-    def __init__(self, timeline: Timeline, colours: dict[str, str], charts: Charts) -> None:
+    def __init__(
+        self, timeline: Timeline, site_keys: dict[str, str], charts: Charts, paint: Paint
+    ) -> None:
         """Draw the chunks; the slider moves the cursors of ``charts``, too."""
+        self.paint = paint
         lane_of = _lanes(timeline)
         lanes = max(lane_of) + 1
         self.ticks = FixedTicker(ticks=[])
@@ -62,44 +63,36 @@ class Chunks:
         self.chart = self._chart(timeline.unit_size, lanes, pixels)
 
         moments = ColumnDataSource(_moments(timeline), name="moments")
-        last = len(timeline.moments) - 1
-        worst = timeline.moment_at(timeline.worst)
-        slider = Slider(start=0, end=max(last, 1), value=worst, step=1, show_value=False,
-                        name="moment", title="moment", sizing_mode="stretch_width")  # fmt: skip
-        colouring = RadioButtonGroup(
-            labels=["by call site", "by age"], active=0 if timeline.has_sites else 1
-        )
         patches = ColumnDataSource(name="patches")
         length = timeline.seconds[-1] if timeline.seconds else 0.0
         show = CustomJS(
             args={
-                "slider": slider, "colouring": colouring, "cursors": charts.cursors,
-                "lanes": self.ticks, "moments": moments, "patches": patches,
-                "units": self.units, "pages": self.pages, "areas": self.areas,
-                "timed": timeline.seconds is not None, "trace_seconds": length,
-                "tick": length / TICKS, "lane_of": lane_of, "ages": list(AGES),
-                "static_colour": COLOURS["static"], "faint": COLOURS["faint"],
-                "named": -(-NAME_PIXELS * lanes // pixels), **_kinds(timeline, colours),
-                "FREE_SPACE": FREE_SPACE, "STATIC": STATIC, "PAGES": PAGES,
+                "cursors": charts.cursors, "lanes": self.ticks, "moments": moments,
+                "patches": patches, "units": self.units, "pages": self.pages,
+                "areas": self.areas, "timed": timeline.seconds is not None,
+                "trace_seconds": length, "tick": length / TICKS, "lane_of": lane_of,
+                "ages": [f"age{i}" for i in range(len(AGES))], "peak": timeline.peak,
+                "worst": timeline.worst, "named": -(-NAME_PIXELS * lanes // pixels),
+                **_kinds(timeline, site_keys), "FREE_SPACE": FREE_SPACE, "STATIC": STATIC,
+                "PAGES": PAGES,
             },
             code=read_asset("page.js"),
         )  # fmt: skip
-        slider.js_on_change("value", show)
-        colouring.js_on_change("active", show)
-        charts.connect_axis(moments, show)
-        charts.move_slider_on_tap(moments, slider)
-        self.unpack = CustomJS(
-            args={"patches": patches, "packed": _packed(timeline), "show": show, "slider": slider},
-            code=read_asset("unpack.js"),
-        )
-        peak = timeline.moment_at(timeline.peak)
-        buttons = [
-            _button(slider, "◀ earlier", 80, "Math.max(slider.value - 1, 0)"),
-            _button(slider, "later ▶", 80, f"Math.min(slider.value + 1, {last})"),
-            _button(slider, "peak", 74, str(peak)),
-            _button(slider, "worst", 74, str(worst)),
-        ]
-        self.controls = row(slider, *buttons, colouring, sizing_mode="stretch_width")
+        charts.move_slider_on_tap(moments)
+        self.start = (
+            CustomJS(
+                args={
+                    "show": show, "switch_axis": charts.axis_switch(moments),
+                    "painted": paint.painted, "charts": [*charts.charts, self.chart],
+                },
+                code=read_asset("controls.js"),
+            ),
+            CustomJS(
+                args={"patches": patches, "packed": _packed(timeline), "show": show},
+                code=read_asset("unpack.js"),
+            ),
+        )  # fmt: skip
+        """JavaScript that runs when the page is open."""
 
     def _chart(self, unit_size: int, lanes: int, pixels: int) -> Any:
         chart = figure(
@@ -111,9 +104,11 @@ class Chunks:
             active_drag="xbox_zoom",
             x_axis_label="offset in a unit",
         )
-        apply_style(chart)
-        unit = chart.quad(**BOX, line_color=None, source=self.units, fill_color=COLOURS["free"])
-        below = chart.quad(**BOX, line_color=None, source=self.pages, fill_color=COLOURS["pages"])
+        self.paint.style(chart)
+        unit = chart.quad(**BOX, line_color=None, source=self.units)
+        below = chart.quad(**BOX, line_color=None, source=self.pages)
+        self.paint(unit.glyph, "fill_color", "free")
+        self.paint(below.glyph, "fill_color", "pages")
         # the line keeps a small area visible: it may be the one that pins its chunk
         above = chart.quad(**BOX, line_color="fill", source=self.areas, fill_color="fill")
         chart.add_tools(
@@ -127,26 +122,20 @@ class Chunks:
             ]),
         )  # fmt: skip
         chart.min_border_left = LEFT
-        chart.ygrid.grid_line_color = None
+        chart.ygrid.visible = False
         chart.xaxis.ticker = AdaptiveTicker(base=2, mantissas=[1], min_interval=1,
                                             desired_num_ticks=10)  # fmt: skip
         chart.xaxis.formatter = CustomJSTickFormatter(code=BYTES_LABEL)
+        chart.xaxis.major_label_policy = NoOverlap(min_distance=8)
         chart.yaxis.ticker = self.ticks
-        chart.yaxis.axis_line_color = None
-        chart.yaxis.major_tick_line_color = None
+        chart.yaxis.axis_line_alpha = 0
+        chart.yaxis.major_tick_line_alpha = 0
         chart.yaxis.formatter = CustomJSTickFormatter(args={"units": self.units}, code=CHUNK_LABEL)
         return chart
 
 
 def _source(name: str, columns: str) -> ColumnDataSource:
     return ColumnDataSource({column: [] for column in columns.split()}, name=name)
-
-
-def _button(slider: Any, label: str, width: int, to: str) -> Any:
-    button = Button(label=label, width=width)
-    go = CustomJS(args={"slider": slider}, code=f"slider.value = {to}")
-    button.js_on_event("button_click", go)
-    return button
 
 
 def _lanes(timeline: Timeline) -> list[int]:
@@ -164,15 +153,15 @@ def _lanes(timeline: Timeline) -> list[int]:
     return lane_of
 
 
-def _kinds(timeline: Timeline, colours: dict[str, str]) -> dict[str, Any]:
+def _kinds(timeline: Timeline, site_keys: dict[str, str]) -> dict[str, Any]:
     """Return what page.js needs to know of each kind of area."""
-    kinds, number = timeline.trace.kinds, {name: i for i, name in enumerate(colours)}
+    kinds, number = timeline.trace.kinds, {name: i for i, name in enumerate(site_keys)}
     return {
         "kind_size": [kind.size for kind in kinds],
         "kind_align": [kind.align for kind in kinds],
         "kind_site": [number.get(kind.site, 0) for kind in kinds],
-        "site_names": [printable(name) or "unknown" for name in colours],
-        "site_colours": list(colours.values()),
+        "site_names": [printable(name) or "unknown" for name in site_keys],
+        "site_keys": list(site_keys.values()),
     }
 
 

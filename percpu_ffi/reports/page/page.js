@@ -8,17 +8,30 @@
 const p = patches.data, m = moments.data
 if (!p.first) return  // not unpacked yet
 
-const now = slider.value
+const slider = document.getElementById("moment"), now = Number(slider.value)
 const done = m.done[now], seconds = m.seconds[now]
-const byAge = colouring.active === 1
+const byAge = document.querySelector("[name=colouring]:checked").value === "age"
+const style = getComputedStyle(document.documentElement)
+const colour = (key) => style.getPropertyValue(`--${key}`).trim()
+const static_colour = colour("static"), faint = colour("faint")
+const site_colours = site_keys.map(colour), age_colours = ages.map(colour)
 const number = (value) => Math.round(value).toLocaleString("en")
 const clock = (value) =>
     value >= 1 ? `${value.toFixed(3)} s` :
     value >= 1e-3 ? `${(value * 1e3).toFixed(2)} ms` : `${(value * 1e6).toFixed(0)} µs`
 
+const spoken = (value) =>
+    value >= 1 ? `${value.toFixed(3)} seconds` :
+    value >= 1e-3 ? `${(value * 1e3).toFixed(2)} milliseconds` :
+    `${(value * 1e6).toFixed(0)} microseconds`
+const counted = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`
+
 const table = document.getElementById("pins")
 const selected = "site" in table.dataset ? Number(table.dataset.site) : null
-const MOST_SITES = 5, MOST_NAMED = 2
+const MOST_SITES = 5, MOST_NAMED = 2, MOST_LETTERS = 120
+// a tooltip has no room for more
+const tip_names = site_names.map((name) =>
+    name.length > MOST_LETTERS ? `${name.slice(0, MOST_LETTERS - 1)}…` : name)
 
 const columns = (names) => Object.fromEntries(names.split(" ").map((name) => [name, []]))
 const u = columns("left right bottom top y chunk used count held")
@@ -36,7 +49,7 @@ const oldest = timed ? trace_seconds : m.done[m.done.length - 1]
 
 function tint(since) {
     const step = ages.length - 1 + Math.ceil(Math.log2(since / oldest + 1e-12))
-    return ages[Math.min(Math.max(step, 0), ages.length - 1)]
+    return age_colours[Math.min(Math.max(step, 0), ages.length - 1)]
 }
 
 for (let i = 0; i < p.first.length; i++) {
@@ -75,13 +88,13 @@ for (let i = 0; i < p.first.length; i++) {
     const chosen = selected === null || selected === site
     push(a, {fill: !chosen ? faint : byAge ? tint(since) : site_colours[site],
              size: kind_size[kind], align: `, aligned to ${number(kind_align[kind])}`,
-             site: site_names[site], age: timed ? clock(since) : `${number(since)} operations`})
+             site: tip_names[site], age: timed ? clock(since) : `${number(since)} operations`})
 }
 u.pinned_by = u.chunk.map((chunk) => {
     const sites = [...sites_of.get(chunk)].sort((one, other) => other[1] - one[1])
     if (sites.length === 1 && chunk > 0) pins.get(sites[0][0]).alone += 1
     const named = sites.slice(0, MOST_NAMED).map(([site, bytes]) =>
-        `${site_names[site]} (${number(bytes)} bytes)`)
+        `${tip_names[site]} (${number(bytes)} bytes)`)
     if (sites.length > MOST_NAMED) named.push(`${sites.length - MOST_NAMED} others`)
     return named.join(", ") || "no area"
 })
@@ -106,16 +119,37 @@ const all = [...pins.values()].sort((one, other) =>
     (site_names[one.site] < site_names[other.site] ? -1 : 1))
 // the selected one stays in the table
 const shown = all.filter((row, i) => i < MOST_SITES || row.site === selected)
-table.replaceChildren()
-for (const {site, chunks, alone, areas, bytes} of shown) {
-    const row = table.insertRow(), button = document.createElement("button")
-    const mark = document.createElement("i")
-    mark.style.background = site_colours[site]
+function fill(body, rows) {  // the first cell of a row is its header
+    body.replaceChildren(...rows.map(([head, ...cells]) => {
+        const row = document.createElement("tr"), header = document.createElement("th")
+        header.scope = "row"
+        header.append(head)
+        row.append(header)
+        for (const cell of cells) row.insertCell().textContent = cell
+        return row
+    }))
+}
+fill(table, shown.map(({site, chunks, alone, areas, bytes}) => {
+    const button = document.createElement("button"), mark = document.createElement("i")
+    const name = document.createElement("bdi")
+    mark.style.background = `var(--${site_keys[site]})`
+    name.append(site_names[site])
+    button.type = "button"
     button.dataset.site = site
     button.setAttribute("aria-pressed", site === selected)
-    button.append(mark, site_names[site])
-    row.insertCell().append(button)
-    for (const value of [chunks, alone, areas, bytes]) row.insertCell().textContent = number(value)
-}
+    button.append(mark, name)
+    return [button, ...[chunks, alone, areas, bytes].map(number)]
+}))
 setText("more-pins", all.length > shown.length ? `and ${number(all.length - shown.length)} more.` :
     all.length ? "" : "No area is live at this moment.")
+fill(document.getElementById("lanes"),
+     [...row_of].sort(([one], [other]) => one - other).map(([chunk, i]) => [
+         `chunk ${chunk}`, ...[u.count[i], u.used[i], u.held[i]].map(number), u.pinned_by[i]]))
+
+const which = done === worst ? "worst moment: " : done === peak ? "peak of live bytes: " : ""
+const when = `${which}${timed ? `${spoken(seconds)}, ` : ""}${counted(done, "operation")} done`
+slider.setAttribute("aria-valuetext", when)
+document.getElementById("map").setAttribute("aria-label",
+    `The chunks, ${when}: ${counted(m.chunks[now], "chunk")} with ` +
+    `${counted(u.count.reduce((sum, count) => sum + count, 0), "area")}, ` +
+    `${number(m.live[now])} live bytes, ${number(m.held[now])} populated.`)

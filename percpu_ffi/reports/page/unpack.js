@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Unpacks the patches, which chunks.py packed, and shows them.
-// After that, a click on a call site in the table highlights its areas, or all areas again.
 const names = ["chunk", "start", "size", "kind", "born", "x", "first", "stay"]
 
 function columns(bytes) {
@@ -24,17 +23,7 @@ async function unpack() {
     const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0))
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))
     patches.data = columns(new Uint8Array(await new Response(stream).arrayBuffer()))
-    show.execute(slider, {})
-    const table = document.getElementById("pins")
-    table.addEventListener("click", async (event) => {
-        const button = event.target.closest("button")
-        if (!button) return
-        const site = button.dataset.site
-        if (table.dataset.site === site) delete table.dataset.site
-        else table.dataset.site = site
-        await show.execute(slider, {})
-        table.querySelector(`[data-site="${site}"]`)?.focus()  // the table was rebuilt
-    })
+    show.execute(document.getElementById("moment"), {})
 }
 
 unpack().catch((error) => {

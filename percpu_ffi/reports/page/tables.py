@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the charts of the page show, as sentences and as tables of text."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from percpu_ffi._util.text import duration, plural
+from percpu_ffi.analysis.curves import thinned
+from percpu_ffi.analysis.timeline import Timeline
+from percpu_ffi.analysis.totals import by_size
+
+BUCKETS = 12  # of a table of curves; each has a few rows
+
+
+class Table(NamedTuple):
+    """A chart in words."""
+
+    label: str
+    """A sentence that stands for the chart."""
+    caption: str
+    """What the rows are."""
+    heads: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    """Cells below ``heads``; the first one is the row's own heading."""
+
+
+def curves_table(timeline: Timeline) -> Table:
+    """Return the curves at some moments, with the peak and the worst one."""
+    curves, seconds = timeline.curves, timeline.seconds
+    peak, worst = timeline.peak, timeline.worst
+    long = plural(len(timeline.trace), "operation")
+    if seconds is not None:
+        long = f"{duration(round(seconds[-1] * 1e9))}, {long}"
+    notes = {worst: "worst moment", peak: "peak"}
+    if worst == peak:
+        notes = {peak: "peak, worst moment"}
+    return Table(
+        f"Bytes, fragmentation and chunks over {long}: {curves.live[peak]:,} live bytes at the "
+        f"peak, {timeline.stranded(worst):,} stranded bytes at the worst moment, at most "
+        f"{plural(max(curves.chunks), 'chunk')}.",
+        "The curves at their extremes",
+        (
+            *("operations done", *(["seconds"] if seconds is not None else [])),
+            *("live bytes", "populated", "stranded", "fragmentation", "chunks", "note"),
+        ),
+        [
+            (
+                f"{done:,}",
+                *([f"{seconds[done]:,.6f}"] if seconds is not None else []),
+                *(f"{n:,}" for n in (curves.live[done], timeline.held(done))),
+                f"{timeline.stranded(done):,}",
+                f"{timeline.fragmentation(done):.1%}",
+                f"{curves.chunks[done]:,}",
+                notes.get(done, ""),
+            )
+            for done in thinned(timeline, BUCKETS)
+        ],
+    )
+
+
+def sizes_table(timeline: Timeline) -> Table:
+    """Return the distribution of sizes of at least one area."""
+    rows = by_size(timeline)
+    allocs, at_peak = sum(row.allocs for row in rows), sum(row.at_peak for row in rows)
+
+    def highest(column: str) -> str:
+        return f"{int(max(rows, key=lambda row: getattr(row, column)).name):,}"
+
+    return Table(
+        f"Allocations and live bytes at the peak by size: up to {highest('allocs')} bytes is the "
+        f"most frequent, up to {highest('at_peak')} bytes takes the most.",
+        "Allocations and live bytes by size",
+        ("bytes, up to", "allocations", "share", "live bytes at the peak", "share of them"),
+        [
+            (
+                f"{int(row.name):,}",
+                *(f"{row.allocs:,}", f"{row.allocs / allocs:.1%}"),
+                *(f"{row.at_peak:,}", f"{row.at_peak / at_peak:.1%}"),
+            )
+            for row in rows
+        ],
+    )

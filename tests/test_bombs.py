@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Small files that decompress to gigabytes: commands refuse them, and memory stays small.
+
+A file of 937 KB, a valid head and zeroes in xz, took 21.7 GB; one whose head claimed
+180,000,000 operations 15.5 GB.  Here all files are read in one process that may take 100 MB.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+import struct
+import subprocess
+import sys
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LIMIT = 100 << 20  # bytes of memory for reading a file
+MANY = 180_000_000  # operations
+
+# reads each file with a command, prints exit status and messages of each as JSON
+READER = """
+import contextlib, io, json, resource, sys
+from percpu_ffi.cli import main, sizes
+from percpu_ffi.trace import text
+
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+found = []
+for name in sys.argv[2:]:
+    error = io.StringIO()
+    with contextlib.redirect_stderr(error), contextlib.redirect_stdout(io.StringIO()):
+        found.append((main(["sizes", name]), error.getvalue()))
+print(json.dumps(found))
+"""
+
+
+def xz_repeated(data: bytes, times: int) -> bytes:
+    """Compress data once, and repeat the stream: that decompresses to ``times`` as much."""
+    return lzma.compress(data, preset=0) * times
+
+
+def gzip_repeated(data: bytes, times: int) -> bytes:
+    """Do the same with gzip."""
+    return gzip.compress(data, 1) * times
+
+
+def zlib_zeroes(mib: int) -> bytes:
+    """Return a zlib stream of so many MiB of zeroes."""
+    packer = zlib.compressobj(9, wbits=-15)
+    block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    adler = (mib << 20) % 65521 << 16 | 1
+    return b"\x78\x01" + block * mib + b"\x03\0" + struct.pack(">I", adler)
+
+
+def own_file(rows: bytes, ops: int = 1, **changes: Any) -> bytes:
+    """Return a file of this package whose head is consistent with so many allocations."""
+    head = {
+        "byteorder": sys.byteorder,
+        "ops": ops,
+        "slots": 1,
+        "kinds": [[8, 8, ""]],
+        "names": None,
+        "stats": {"events": ops, "allocs": ops, "reallocs": ops - 1},
+        **changes,
+    }
+    text = json.dumps(head).encode()
+    return b"PCPUTRC1" + struct.pack("<I", len(text)) + text + rows
+
+
+def large_head(text: str) -> bytes:
+    """Return a file with a head of about 1 GB, in xz."""
+    start = b"PCPUTRC1" + struct.pack("<I", 1 << 30)
+    return lzma.compress(start, preset=0) + xz_repeated(
+        (text * (1 << 20))[: 1 << 20].encode(), 1024
+    )
+
+
+def huge_dictionary() -> bytes:
+    """Return an xz file whose header claims a dictionary of 1.5 GiB."""
+    data = bytearray(lzma.compress(b"x", preset=0))
+    size = 4 * (data[12] + 1)  # of the block's header, in which the 5th byte is the dictionary
+    data[12 + 4] = 37
+    data[12 + size - 4 : 12 + size] = struct.pack("<I", zlib.crc32(data[12 : 12 + size - 4]))
+    return bytes(data)
+
+
+ALLOC = "x-1 [0] 1.0: percpu_alloc_percpu: size=8 align=8 base_addr={0:x} off=67000000 ptr={0:x}\n"
+
+# how each file is made, its exit status and words of the message
+BOMBS: dict[str, tuple[Callable[[], bytes], int, str]] = {
+    "zeroes after a head": (
+        lambda: lzma.compress(own_file(b""), preset=0) + xz_repeated(bytes(1 << 20), 2048),
+        2,
+        "cut or damaged",
+    ),
+    "more operations than claimed": (lambda: own_file(zlib_zeroes(1024)), 2, "more than 1 "),
+    "other operations than counted": (
+        lambda: own_file(zlib_zeroes(2800), MANY, stats={"allocs": 1}),
+        2,
+        "180000000 operations, but 1 allocations",
+    ),
+    "operations that are not there": (lambda: own_file(zlib_zeroes(1), MANY), 2, "fewer are left"),
+    "honest operations without end": (lambda: own_file(zlib_zeroes(2800), MANY), 2, ""),
+    "operations compressed twice": (
+        lambda: lzma.compress(own_file(zlib_zeroes(2800), MANY), preset=0),
+        2,
+        "expands to far more",
+    ),
+    "a head of blanks": (lambda: large_head(" "), 2, "expands to far more"),
+    "a head of small objects": (lambda: large_head("{},"), 2, "expands to far more"),
+    "an endless line": (lambda: xz_repeated(b"x" * (1 << 20), 2048), 2, "binary data"),
+    "an endless line in gzip": (lambda: gzip_repeated(b"x" * (1 << 20), 2048), 2, "binary data"),
+    "zero bytes": (lambda: xz_repeated(bytes(1 << 20), 2048), 2, "binary data"),
+    "an endless comment": (lambda: xz_repeated(b"#" * (1 << 20), 2048), 2, "binary data"),
+    "long comments": (
+        lambda: xz_repeated((b"#" * 60000 + b"\n") * 16, 100),
+        2,
+        "no percpu event in 1600",
+    ),
+    "a dictionary of 1.5 GiB": (huge_dictionary, 2, "needs more than 128 MiB of memory"),
+    # no bomb: many chunks, each with an area at its end
+    "many chunks": (lambda: "".join(map(ALLOC.format, range(100_000))).encode(), 0, ""),
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str]]:
+    """Read all files; return exit status and messages by name."""
+    folder: Path = tmp_path_factory.mktemp("bombs")
+    for i, (make, _, _) in enumerate(BOMBS.values()):
+        (folder / f"{i}.trace").write_bytes(make())
+    names = [f"{folder}/{i}.trace" for i in range(len(BOMBS))]
+    child = subprocess.run(
+        [sys.executable, "-c", READER, str(LIMIT), *names],
+        capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    return dict(zip(BOMBS, json.loads(child.stdout), strict=True))
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_memory_follows_the_bytes_that_are_there(
+    outcomes: dict[str, tuple[int, str]], name: str
+) -> None:
+    _, status, words = BOMBS[name]
+    found, message = outcomes[name]
+    assert (found, message.count("\n")) == (status, 1 if status else 0), message
+    assert words in message
+    assert len(message) < 400

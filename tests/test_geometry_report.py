@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The report of ``compare``, of made-up figures that all differ."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+
+from percpu_ffi.analysis.geometries import Outcome, Refusal
+from percpu_ffi.reports.geometries import GeometryReport
+from percpu_ffi.trace import TraceStats
+from percpu_ffi.work import Work, WorkByCall
+
+STATS = TraceStats(
+    events=4605,
+    allocs=2305,
+    frees=2300,
+    lost=23,
+    cpus=8,
+    kernel_failures=31,
+    kernel_created=32,
+    kernel_destroyed=33,
+    kernel_chunks=34,
+    kernel_pages=1100,
+    kernel_extent=230_976,
+)
+SMALL: dict[str, Any] = {
+    "first_chunk": "4k",
+    "unit_size": 65_536,
+    "cpus": 2,
+    "static_size": 8192,
+    "free_size": 57_344,
+    "page_size": 4096,
+}
+# steps of an allocation: 36 / 7; of a free: 5 / 3.  In 23 pages 2 * (8,192 + 20,480) bytes are used
+OUTCOME = Outcome(
+    geometry=SMALL,
+    failures=3,
+    failure_reasons={"why": 3},
+    live_bytes=1001,
+    peak_live_bytes=20_480,
+    pages=12,
+    pages_at_peak=23,
+    peak_pages=25,
+    chunks=4,
+    peak_chunks=5,
+    chunks_created=6,
+    chunks_destroyed=7,
+    work=WorkByCall(
+        Work(7, 3, 5, 7, 10, 100, 101, 11, 102, 103), Work(3, 1, 1, 1, 1, 50, 51, 1, 52, 53)
+    ),
+    offsets_known=9,
+    same_offsets=4,
+    shift=1000,
+    same_shifted=6,
+)
+UNKNOWN_OFFSETS: dict[str, Any] = {
+    "offsets_known": 0,
+    "same_offsets": None,
+    "shift": None,
+    "same_shifted": None,
+}
+# 1,024 * (8,192 + 20,480) bytes are half of 14,336 pages
+LARGE = replace(
+    OUTCOME,
+    geometry={**SMALL, "first_chunk": "embed", "unit_size": 2 << 20, "cpus": 1024},
+    pages_at_peak=14_336,
+    peak_pages=14_400,
+    pages=14_336,
+    **UNKNOWN_OFFSETS,
+)
+ODD = replace(OUTCOME, geometry={**SMALL, "unit_size": 65_600})
+REFUSED = Refusal({**SMALL, "unit_size": 0, "cpus": 1 << 50, "free_size": 0}, "too many CPUs")
+
+
+class Recorded(list[None]):
+    """A trace."""
+
+    stats = STATS
+
+
+def report(*rows: Outcome | Refusal, **stats: int) -> GeometryReport:
+    trace: Any = Recorded()
+    trace.stats = replace(STATS, **stats)
+    return GeometryReport("t", trace, rows)
+
+
+def test_text() -> None:
+    assert report(OUTCOME, LARGE, ODD, REFUSED).to_text() == (
+        """\
+t: 2,305 allocations, 2,300 frees, recorded on 8 CPUs
+
+                                 at peak:                               most  at end:
+first     unit   cpus  failed  live bytes   pages   used    stranded   pages    pages    stranded
+4k         64K      2       3      20,480      23  60.9%      36,864      25       12      30,766
+embed       2M  1,024       3      20,480  14,336  50.0%  29,360,128  14,400   14,336  49,306,624
+4k      65,600      2       3      20,480      23  60.9%      36,864      25       12      30,766
+4k        auto      ?  refused: too many CPUs
+kernel       -      8      31           -       -      -           -   8,800        -           -
+
+                       chunks:                      steps:        offset:
+first     unit   cpus     most  made  gone  at end   alloc  free     same  shifted     by
+4k         64K      2        5     6     7       4     5.1   1.7    44.4%    66.7%  1,000
+embed       2M  1,024        5     6     7       4     5.1   1.7        -        -      -
+4k      65,600      2        5     6     7       4     5.1   1.7    44.4%    66.7%  1,000
+4k        auto      ?  refused
+kernel       -      8       34    32    33       -       -     -        -        -      -
+
+live bytes: those of one CPU's copies. Pages and stranded bytes: those of all CPUs.
+stranded: bytes of pages that are neither static nor live; used: the others.
+steps of a call: lists, chunks, map entries and tree nodes that the 2009 file visits.
+offset: share of 9 allocations at the kernel's own offset in a unit, in whatever chunk; and of those
+  that differ from it by the most frequent number of bytes.
+kernel: the chunks of the recorded areas, and the pages that these areas touch, 4,505,600 bytes for
+  each CPU, up to offset 230,976."""
+    )
+
+
+@pytest.mark.parametrize(
+    ("stats", "first", "failures", "pages"),
+    [({}, "kernel - 8", "31", "8,800"), ({"cpus": 0}, "kernel - -", "31", "-")],
+)
+def test_line_of_the_kernel(stats: dict[str, int], first: str, failures: str, pages: str) -> None:
+    """The pages of all CPUs are unknown if their number is."""
+    lines = report(OUTCOME, **stats).to_text().splitlines()
+    memory, chunks = (" ".join(line.split()) for line in lines if line.startswith("kernel "))
+    assert memory == f"{first} {failures} - - - - {pages} - -"
+    assert chunks == f"{first} 34 32 33 - - - - - -"
+
+
+def test_free_size_is_shown_where_it_does_not_follow_from_the_others() -> None:
+    other = replace(OUTCOME, geometry={**SMALL, "free_size": 57_000})
+    refused = Refusal({**SMALL, "free_size": 0}, "why")
+    lines = report(OUTCOME, other, refused).to_text().splitlines()
+    rows = [line.split()[:5] for line in lines[3:7]]
+    assert rows == [
+        ["first", "unit", "cpus", "free", "failed"],
+        ["4k", "64K", "2", "56K", "3"],
+        ["4k", "64K", "2", "57,000", "3"],
+        ["4k", "64K", "2", "auto", "refused:"],
+    ]
+
+
+def test_recorded_areas_without_places() -> None:
+    """Then there is nothing to say about the kernel, and about offsets only what is known."""
+    text = report(replace(OUTCOME, **UNKNOWN_OFFSETS), kernel_chunks=0).to_text()
+    assert "kernel" not in text
+    assert "share of" not in text
+    assert "share of 9 allocations" in report(OUTCOME, kernel_chunks=0).to_text()
+
+
+def test_json() -> None:
+    figures = report(OUTCOME, REFUSED).to_json()
+    assert figures == {
+        "trace": "t",
+        "allocs": 2305,
+        "frees": 2300,
+        "kernel": {
+            "cpus": 8,
+            "chunks": 34,
+            "chunks_created": 32,
+            "chunks_destroyed": 33,
+            "bytes_per_cpu": 1100 * 4096,
+            "extent": 230_976,
+            "failures": 31,
+        },
+        "geometries": figures["geometries"],
+    }
+    possible, refused = figures["geometries"]
+    assert possible == {
+        **SMALL,
+        "refused": None,
+        "failures": 3,
+        "failure_reasons": {"why": 3},
+        "live_bytes": 1001,
+        "peak_live_bytes": 20_480,
+        "pages": 12,
+        "pages_at_peak": 23,
+        "peak_pages": 25,
+        "chunks": 4,
+        "peak_chunks": 5,
+        "chunks_created": 6,
+        "chunks_destroyed": 7,
+        "offsets_known": 9,
+        "same_offsets": 4,
+        "shift": 1000,
+        "same_shifted": 6,
+        "utilisation_at_peak": 0.6087,
+        "stranded_at_peak": 23 * 4096 - 2 * (8192 + 20_480),
+        "stranded": 12 * 4096 - 2 * (8192 + 1001),
+        "steps_per_alloc": 5.14,
+        "steps_per_free": 1.67,
+        "work_alloc": asdict(OUTCOME.work.alloc),
+        "work_free": asdict(OUTCOME.work.free),
+    }
+    assert list(refused) == list(possible)
+    given = {name: value for name, value in refused.items() if value is not None}
+    assert given == {**REFUSED.geometry, "refused": "too many CPUs"}
+
+
+def test_csv() -> None:
+    possible, refused = csv.DictReader(report(OUTCOME, REFUSED).to_csv().splitlines())
+    assert "failure_reasons" not in possible
+    assert (possible["failures"], possible["alloc_entries_moved"]) == ("3", "10")
+    assert (possible["free_operations"], possible["free_pages_depopulated"]) == ("3", "53")
+    assert (refused["refused"], refused["failures"]) == ("too many CPUs", "")
+    for row in (possible, refused):
+        assert (row["kernel_chunks"], row["kernel_bytes_per_cpu"]) == ("34", str(1100 * 4096))

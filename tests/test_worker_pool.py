@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The processes that run the cases of a campaign."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import time
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+
+import pytest
+
+from percpu_ffi import Allocator, Model, PercpuError
+from percpu_ffi.lockstep import Campaign
+from percpu_ffi.lockstep.worker_pool import WorkerPool
+
+
+def dies(**_setup: object) -> None:
+    os._exit(3)
+
+
+def processes(pool: WorkerPool) -> list[int | None]:
+    return [worker.pid for worker in pool._workers.values()]
+
+
+def test_results_are_those_of_the_calls_whatever_their_order() -> None:
+    with WorkerPool(2) as pool:
+        futures = [pool.submit(operator.mul, i, i) for i in range(20)]
+        assert [future.result() for future in reversed(futures)] == [i * i for i in range(20)][::-1]
+        assert len(processes(pool)) == 2
+        with pytest.raises(ValueError, match="math domain") as caught:
+            pool.submit(math.sqrt, -1).result()
+        assert "worker_pool.py" in str(caught.value.__cause__)
+        assert pool.submit(int, "ff", base=16).result() == 255  # it goes on
+
+
+def test_cancelled_call_is_not_made(tmp_path: Path) -> None:
+    with WorkerPool(1) as pool:
+        first = pool.submit(time.sleep, 0.05)
+        cancelled = pool.submit(os.mkdir, tmp_path / "made")
+        assert cancelled.cancel()
+        assert first.result() is None
+        assert pool.submit(abs, -1).result() == 1
+    assert not (tmp_path / "made").exists()
+
+
+def test_dead_worker_ends_all_calls() -> None:
+    with WorkerPool(1) as pool:
+        dying, waiting = pool.submit(os._exit, 3), pool.submit(abs, -1)
+        for future in (dying, waiting):
+            with pytest.raises(BrokenExecutor, match=r"process \d+ ended with status 3"):
+                future.result()
+
+
+def test_dead_worker_is_reported_with_the_cases() -> None:
+    campaign = Campaign({"port": Allocator, "dies": dies}, operations=10, length=10)
+    with (
+        WorkerPool(1) as pool,
+        pytest.raises(PercpuError, match="a worker died in one of the cases 0 to 9 of seed 0"),
+    ):
+        campaign.run(pool)
+
+
+def test_end_of_the_block_ends_a_call_that_hangs() -> None:
+    with WorkerPool(1) as pool:
+        hanging = pool.submit(time.sleep, 1000)
+        assert pool.submit(abs, -1)
+        (process,) = processes(pool)
+    assert not Path("/proc", str(process)).exists()
+    with pytest.raises(BrokenExecutor, match="shut down"):
+        hanging.result()
+
+
+def test_campaign_takes_any_executor() -> None:
+    with WorkerPool(2) as pool:
+        totals = Campaign({"port": Allocator, "model": Model}, operations=40, length=2).run(pool)
+    assert (totals.operations, totals.difference) == (40, None)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Mutation testing of the C core by the C tests; see __main__.py."""
