@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import TINY
+from conftest import FORK, NETNS, TINY
 
 from percpu_ffi import Allocator, Trace
 from percpu_ffi.analysis.timeline import (
@@ -30,6 +30,7 @@ from percpu_ffi.analysis.timeline import (
     Moment,
     Patch,
     Timeline,
+    _thin,
     collect,
 )
 
@@ -316,3 +317,99 @@ def test_progress_counts_operations(monkeypatch: pytest.MonkeyPatch) -> None:
     steps.clear()
     timeline_of(*FULL_PAGES[:6], moments=1, progress=steps.append)
     assert steps == [3, 3, 6]
+
+
+def test_live_bytes_follow_failures_and_lost_frees() -> None:
+    ops = [
+        ("alloc", 1, 60, 4),
+        ("alloc", 1, 4, 4),  # its free is missing
+        ("inject", "alloc_page", {"nth": 1}),
+        ("alloc", 2, 512, 4),  # fails
+        ("alloc", 1, 700, 3),  # frees the old one, then fails: no such alignment
+        ("free", 7),
+    ]
+    found = timeline_of(*ops)
+    assert list(found.curves.live) == [0, 60, 4, 4, 4, 0, 0]
+    assert found.curves.live[-1] == found.result.live_bytes
+    assert len(found.result.failures) == 2
+    assert [(kind.size, born, died) for kind, born, died in found.areas()] == [
+        (60, 0, 1),
+        (4, 1, 4),
+    ]
+
+
+@pytest.mark.parametrize("path", [NETNS, FORK])
+def test_curves_agree_with_the_replay(path: str) -> None:
+    trace = Trace.load(path)
+    found = collect(trace, {"cpus": 2}, moments=5)
+    with Allocator(cpus=2, memory="none") as a:
+        result = a.replay(trace)
+    assert max(found.curves.live) == result.peak_live_bytes
+    assert found.curves.live[-1] == result.live_bytes
+    assert max(found.curves.pages) == result.peak_populated_pages
+    assert found.curves.pages[found.peak] == result.pages_at_peak
+    assert found.curves.chunks[-1] == result.chunks
+
+
+def test_moments_show_what_state_shows() -> None:
+    trace = Trace.load(FORK)
+    found = collect(trace, {"cpus": 2}, moments=7)
+    states: list[tuple[int, ...]] = []
+    with Allocator(cpus=2, memory="none") as a:
+        stops = [moment.done for moment in found.moments]
+        at = 0
+
+        def look(done: int) -> None:
+            nonlocal at
+            at += done
+            if at in stops:
+                states.append(a.state().chunks[0].map)
+
+        look(0)
+        a.replay(trace, look, stops)
+    for moment, sizes in enumerate(states):
+        used = [-size for size in sizes if size < 0]
+        shown = [p for p in found.patches_at(moment) if p.kind >= 0 or p.kind == STATIC]
+        if sizes:  # none before the first request
+            assert [p.end - p.start for p in sorted(shown, key=lambda p: p.start)] == used
+
+
+def test_area_is_identified_by_its_allocation() -> None:
+    # the second area has the place of the first one
+    found = timeline_of(("alloc", 1, 8, 4), ("free", 1), ("alloc", 2, 8, 4))
+    areas = {p: stays for p, stays in found.patches.items() if p.kind >= 0}
+    assert {(p.start, p.born): stays for p, stays in areas.items()} == {
+        (64, 0): [(1, 1)],
+        (64, 2): [(3, 3)],
+    }
+
+
+def test_peak_and_worst_moment_are_always_among_the_moments() -> None:
+    ops: list[tuple[Any, ...]] = [("alloc", i, 500, 4) for i in range(9)]
+    ops += [("free", i) for i in range(9)] + [("alloc", 99, 4, 4), ("free", 99)] * 200
+    found = timeline_of(*ops, moments=3, most_patches=0)
+    dones = [moment.done for moment in found.moments]
+    assert found.peak == 9
+    assert {0, found.peak, found.worst, len(ops)} <= set(dones)
+    assert dones == sorted(dones)
+
+
+def test_thinned_moments_show_the_same() -> None:
+    ops: list[tuple[Any, ...]] = []
+    for i in range(40):
+        ops += [("alloc", i, 8 + i, 4)] + ([("free", i - 3)] if i > 2 else [])
+    every, some = timeline_of(*ops, moments=80), timeline_of(*ops, moments=80, most_patches=30)
+    assert len(some.moments) < len(every.moments)
+    for moment in some.moments:
+        shown = [set(t.patches_at(t.moment_at(moment.done))) for t in (every, some)]
+        assert shown[0] == shown[1]
+
+
+def test_thinning_ends_at_the_special_moments() -> None:
+    # Every moment at an even index was kept.  One between special moments could remain
+    # forever, and the report of a long trace with many areas did not end.
+    found = timeline_of(*[("alloc", i, 8, 4) for i in range(20)])
+    special = {0, 4, 12, 20}
+    for _ in range(5):
+        _thin(found, special)
+    assert {moment.done for moment in found.moments} == special

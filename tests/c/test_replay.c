@@ -247,7 +247,7 @@ TEST(pages_at_the_peak_are_those_of_the_first_time)
 	pcpu_destroy(pcpu);
 }
 
-/* the chunk is created, then its pages cannot be had */
+/* the chunk is created, then no page for it can be allocated */
 TEST(a_chunk_that_a_failed_allocation_created_counts_for_the_peak)
 {
 	const struct pcpu_op ops[] = { { 0xa, 0, WHOLE } };
