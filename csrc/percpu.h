@@ -357,6 +357,8 @@ int pcpu_free_many(struct pcpu *pcpu, const void *ptrs, int width, size_t n,
 
 #define PCPU_OP_FREE	0xffffffffu	/* as a kind: this operation frees */
 #define PCPU_OP_FAULT	0xfffffffeu	/* as a kind: sets fault number handle */
+#define PCPU_OP_BALANCE	0xfffffffdu	/* as a kind: background work runs */
+#define PCPU_OP_FIRST	PCPU_OP_BALANCE	/* lower ones are kinds */
 #define PCPU_OP_ORPHAN	0xffffffffu	/* as a handle: nothing to free */
 
 /* one operation of a trace, 16 bytes */
@@ -382,10 +384,14 @@ struct pcpu_replay_fault {
 	struct pcpu_fault fault; /* otherwise: when it fails */
 };
 
+#define PCPU_ATOMIC	1u	/* the caller may not sleep */
+#define PCPU_RESERVED	2u	/* from the chunk that is reserved for modules */
+
 /* the request of an allocation; a trace has few different ones */
 struct pcpu_kind {
 	int64_t size;		/* bytes */
 	int64_t align;		/* bytes */
+	uint32_t flags;		/* PCPU_ATOMIC, PCPU_RESERVED; not yet used */
 };
 
 /* the live area of a handle */

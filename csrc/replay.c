@@ -26,6 +26,8 @@ static bool op_is_valid(const struct pcpu_replay *replay,
 		       op->handle < replay->nr_handles;
 	case PCPU_OP_FAULT:
 		return op->handle < replay->nr_faults;
+	case PCPU_OP_BALANCE:
+		return true;
 	default:
 		return op->kind < replay->nr_kinds &&
 		       op->handle < replay->nr_handles;
@@ -136,10 +138,10 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 		}
 		if (op.kind == PCPU_OP_FAULT)
 			ptr = arm(pcpu, replay, &replay->faults[op.handle]);
-		else if (op.kind != PCPU_OP_FREE)
+		else if (op.kind < PCPU_OP_FIRST)
 			ptr = take(pcpu, replay, &replay->handles[op.handle],
 				   &replay->kinds[op.kind]);
-		else if (op.handle != PCPU_OP_ORPHAN)
+		else if (op.kind == PCPU_OP_FREE && op.handle != PCPU_OP_ORPHAN)
 			ptr = drop(pcpu, replay, &replay->handles[op.handle]);
 		if (replay->pointers)
 			replay->pointers[i] = ptr;

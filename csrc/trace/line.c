@@ -1,302 +1,285 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * line.c - one line of a kernel's trace.
+ * line.c - one line of a recording: which event it is, and its fields.
  *
- *	COMM-PID [CPU] FLAGS TIME: percpu_free_percpu: base_addr=... off=... ptr=...
- *	COMM PID [CPU] TIME: percpu:percpu_free_percpu: base_addr=... off=... ptr=...
+ *	HEAD: percpu_free_percpu: base_addr=... off=... ptr=...
+ *	HEAD: percpu:percpu_free_percpu: base_addr=... off=... ptr=...
+ *	HEAD percpu:percpu_free_percpu(base_addr: ..., off: ..., ptr: ...)
  *
- * The text before the event's name differs between recorders, the text after it
- * between kernels; so fields are read by name, never by position.
+ * The text before the event's name differs between recorders, see head.c; the
+ * text after it between kernels, so fields are read by name, never by position.
  */
-#define _GNU_SOURCE 1	/* memmem, memrchr */
+#define _GNU_SOURCE 1	/* memmem */
 #include "line.h"
-
-#include <stdbool.h>
-#include <string.h>
 
 #include "../percpu.h"
 
-/* 2^64 nanoseconds are 584 years; anything longer is not a time */
-#define MAX_SECONDS	((UINT64_MAX - 1000000000) / 1000000000)
+/* --- fields */
 
-/* a part of the line */
-struct span {
-	const char *at;		/* first byte */
-	const char *end;	/* after the last one */
+enum field_type {
+	FIELD_DECIMAL,		/* a number */
+	FIELD_POINTER,		/* hexadecimal, but for trace-cmd without plugins */
+	FIELD_FLAG,		/* 0 or 1, or false and true */
+	FIELD_TEXT		/* a struct span */
 };
 
-static bool span_is(struct span s, const char *text)
-{
-	size_t n = strlen(text);
+#define FIELD(text, member, bit, type) \
+	{ text, sizeof(text) - 1, offsetof(struct trace_line, member), bit, type }
 
-	return (size_t)(s.end - s.at) == n && !memcmp(s.at, text, n);
-}
-
-/* the first place after @text in the span, or NULL */
-static const char *span_after(struct span s, const char *text)
-{
-	size_t n = strlen(text);
-	const char *at = memmem(s.at, (size_t)(s.end - s.at), text, n);
-
-	return at ? at + n : NULL;
-}
-
-static bool parse_decimal(struct span s, uint64_t *value)
-{
-	const char *c;
-
-	/* 18 digits always fit, and real sizes have fewer */
-	if (s.at == s.end || s.end - s.at > 18)
-		return false;
-	*value = 0;
-	for (c = s.at; c < s.end; c++) {
-		if (*c < '0' || *c > '9')
-			return false;
-		*value = *value * 10 + (uint64_t)(*c - '0');
-	}
-	return true;
-}
-
-static bool parse_hex(struct span s, uint64_t *value, int *digits)
-{
-	const char *c;
-
-	if (s.end - s.at > 2 && s.at[0] == '0' && s.at[1] == 'x')
-		s.at += 2;
-	if (s.at == s.end || s.end - s.at > 16)
-		return false;
-	*value = 0;
-	for (c = s.at; c < s.end; c++) {
-		unsigned int digit;
-
-		if (*c >= '0' && *c <= '9')
-			digit = (unsigned int)(*c - '0');
-		else if (*c >= 'a' && *c <= 'f')
-			digit = (unsigned int)(*c - 'a') + 10;
-		else
-			return false;
-		*value = *value << 4 | digit;
-	}
-	*digits = (int)(s.end - s.at);
-	return true;
-}
-
-/* read the digits after @before; return what follows them, or NULL */
-static const char *number_after(struct span s, const char *before,
-				uint64_t *value)
-{
-	const char *at = span_after(s, before);
-	const char *end;
-
-	if (!at)
-		return NULL;
-	for (end = at; end < s.end && *end >= '0' && *end <= '9'; end++)
-		;
-	return parse_decimal((struct span){ at, end }, value) ? end : NULL;
-}
-
-/* ftrace's head: CPUs, and how much of the ring was overwritten */
-static void parse_head(struct span s, struct trace_line *line)
-{
-	uint64_t held, written;
-	const char *slash = number_after(s, "entries-written: ", &held);
-
-	if (slash && number_after((struct span){ slash, s.end }, "/",
-				   &written) && written > held)
-		line->lost = written - held;
-	number_after(s, "#P:", &line->cpus);
-}
-
-/* a line without an event: recorders print here what they lost */
-static void parse_other(struct span s, struct trace_line *line)
-{
-	if (s.at < s.end && *s.at == '#') {
-		parse_head(s, line);
-		return;
-	}
-	/* ftrace, then perf script --show-lost-events */
-	if (number_after(s, "[LOST ", &line->lost) ||
-	    number_after(s, "PERF_RECORD_LOST lost ", &line->lost) ||
-	    number_after(s, "PERF_RECORD_LOST_SAMPLES lost ", &line->lost))
-		return;
-	/* trace-cmd; and ftrace if it does not know how many */
-	if ((span_after(s, "EVENTS DROPPED]") ||
-	     span_after(s, "[LOST EVENTS]")) &&
-	    !number_after(s, " [", &line->lost))
-		line->lost = 1;
-}
-
-static const struct {
-	const char *name;		/* as printed */
-	enum trace_event_type type;	/* what it is */
-} events[] = {
-	{ "percpu_alloc_percpu", TRACE_ALLOC },
-	{ "percpu_free_percpu", TRACE_FREE },
-	{ "percpu_alloc_percpu_fail", TRACE_FAIL },
-	{ "percpu_create_chunk", TRACE_CREATE },
-	{ "percpu_destroy_chunk", TRACE_DESTROY },
-};
-
-/* the type of an event; @word is its name, up to the colon */
-static enum trace_event_type event_type(struct span word)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
-		if (span_is(word, events[i].name))
-			return events[i].type;
-	}
-	return TRACE_OTHER;
-}
-
-/*
- * Find the event's name, and reduce @s to what follows it.  A command may have
- * a name like an event's, so the search goes on after an unknown one.
- */
-static enum trace_event_type find_event(struct span *s, const char **name)
-{
-	enum trace_event_type best = TRACE_NONE;
-	const char *at = s->at;
-	const char *begin = s->at;
-
-	while ((at = memmem(at, (size_t)(s->end - at), "percpu_", 7))) {
-		const char *colon = memchr(at, ':', (size_t)(s->end - at));
-		struct span word = { at, colon };
-
-		/* a name goes from a blank or a colon to a colon */
-		if (colon && !memchr(at, ' ', (size_t)(colon - at)) &&
-		    (at == begin || at[-1] == ' ' || at[-1] == ':')) {
-			best = event_type(word);
-			*name = at;
-			s->at = colon + 1;
-			if (best != TRACE_OTHER)
-				return best;
-		}
-		at++;
-	}
-	return best;
-}
-
-/* the CPU in brackets before the event's name; returns what follows it */
-static const char *parse_cpu(struct span s, struct trace_line *line)
-{
-	const char *open = memrchr(s.at, '[', (size_t)(s.end - s.at));
-	const char *close;
-	uint64_t cpu;
-
-	if (!open)
-		return s.at;
-	close = memchr(open, ']', (size_t)(s.end - open));
-	if (!close || !parse_decimal((struct span){ open + 1, close }, &cpu))
-		return s.at;
-	line->cpus = cpu + 1;
-	return close + 1;
-}
-
-/*
- * The time between CPU and event's name: seconds, a point, up to 9 digits, a
- * colon.  A whole number is not a time: it counts ticks of unknown length.
- */
-static void parse_time(struct span s, struct trace_line *line)
-{
-	const char *point = memrchr(s.at, '.', (size_t)(s.end - s.at));
-	const char *at = point;
-	uint64_t seconds, fraction = 0, unit = 1000000000;
-
-	if (!point)
-		return;
-	while (at > s.at && at[-1] != ' ')
-		at--;
-	if (!parse_decimal((struct span){ at, point }, &seconds) ||
-	    seconds > MAX_SECONDS)
-		return;
-	/* the event's name is after it, so the loop ends */
-	for (at = point + 1; *at >= '0' && *at <= '9' && unit > 1; at++) {
-		fraction = fraction * 10 + (uint64_t)(*at - '0');
-		unit /= 10;
-	}
-	if (*at == ':' && at > point + 1)
-		line->time = seconds * 1000000000 + fraction * unit;
-}
-
-#define FIELD(text, member, bit, hex) \
-	{ text, sizeof(text) - 1, offsetof(struct trace_line, member), bit, hex }
-
-/* the numbers that are read; of several that are missing the first is named */
-static const struct {
+/* in the order of the kernel */
+static const struct field {
 	const char *name;	/* as printed */
 	size_t n;		/* bytes of it */
-	size_t at;		/* offset of its uint64_t in struct trace_line */
-	unsigned int bit;	/* in trace_line.has */
-	bool hex;		/* else decimal */
+	size_t at;		/* offset in struct trace_line */
+	unsigned int bit;	/* in trace_line.has, or 0 */
+	enum field_type type;	/* what it is */
 } fields[] = {
-	FIELD("size", size, TRACE_HAS_SIZE, false),
-	FIELD("align", align, TRACE_HAS_ALIGN, false),
-	FIELD("ptr", ptr, TRACE_HAS_PTR, true),
-	FIELD("base_addr", base, TRACE_HAS_BASE, true),
-	FIELD("off", offset, TRACE_HAS_OFFSET, false),
+	FIELD("call_site", site, 0, FIELD_TEXT),
+	FIELD("reserved", reserved, 0, FIELD_FLAG),
+	FIELD("is_atomic", atomic, TRACE_HAS_ATOMIC, FIELD_FLAG),
+	FIELD("size", size, TRACE_HAS_SIZE, FIELD_DECIMAL),
+	FIELD("align", align, TRACE_HAS_ALIGN, FIELD_DECIMAL),
+	FIELD("base_addr", base, TRACE_HAS_BASE, FIELD_POINTER),
+	FIELD("off", offset, TRACE_HAS_OFFSET, FIELD_DECIMAL),
+	FIELD("ptr", ptr, TRACE_HAS_PTR, FIELD_POINTER),
+	FIELD("bytes_alloc", bytes_alloc, 0, FIELD_DECIMAL),
+	FIELD("gfp_flags", gfp, 0, FIELD_TEXT),
 };
 #define NR_FIELDS	(sizeof(fields) / sizeof(fields[0]))
 
-/* one field, key and value; unknown fields are skipped */
-static int parse_field(struct span key, struct span value,
-		       struct trace_line *line)
-{
-	size_t n = (size_t)(key.end - key.at);
-	uint64_t *number;
-	int digits;
-	size_t i = 0;
+/* the text after an event's name, while it is read */
+struct cursor {
+	struct span s;		/* what is left */
+	size_t next;		/* the field that the kernel prints next */
+	char equal;		/* after a field's name: '=', or ':' of perf trace */
+	bool decimal;		/* pointers are printed in decimal */
+};
 
-	while (i < NR_FIELDS && (fields[i].n != n ||
-				 memcmp(fields[i].name, key.at, n)))
-		i++;
-	if (i == NR_FIELDS) {
-		if (span_is(key, "call_site")) {
-			line->site = value.at;
-			line->site_len = (size_t)(value.end - value.at);
-		}
-		return 0;
+static bool field_matches(const struct cursor *cursor, const struct field *field)
+{
+	return span_len(cursor->s) > field->n &&
+	       cursor->s.at[field->n] == cursor->equal &&
+	       !memcmp(cursor->s.at, field->name, field->n);
+}
+
+/* the field at the cursor, most often the next one; or NULL */
+static const struct field *find_field(struct cursor *cursor)
+{
+	size_t i;
+
+	for (i = 0; i < NR_FIELDS; i++) {
+		const struct field *field = &fields[cursor->next];
+
+		cursor->next = (cursor->next + 1) % NR_FIELDS;
+		if (field_matches(cursor, field))
+			return field;
 	}
-	line->has |= fields[i].bit;
-	line->field = fields[i].name;
-	if (fields[i].bit == TRACE_HAS_PTR && value.at < value.end &&
-	    *value.at == '(')
-		return -PCPU_T_POINTER;
-	number = (uint64_t *)(void *)((char *)line + fields[i].at);
-	if (!fields[i].hex)
-		return parse_decimal(value, number) ? 0 : -PCPU_T_NUMBER;
-	if (!parse_hex(value, number, &digits))
+	return NULL;
+}
+
+static int read_pointer(struct cursor *cursor, uint64_t *value, int *digits)
+{
+	bool prefix = span_starts(cursor->s, "0x");
+	const char *begin = cursor->s.at, *at;
+
+	/* 17 digits and more are those of a decimal number of 64 bits */
+	at = span_number(cursor->s, !cursor->decimal, value);
+	if (!at) {
+		at = span_number(cursor->s, false, value);
+		cursor->decimal = at != NULL;
+	}
+	if (!at)
 		return -PCPU_T_NUMBER;
-	if (fields[i].bit == TRACE_HAS_PTR)
-		line->ptr_digits = digits;
+	*digits = (int)(at - begin) - 2 * prefix;
+	cursor->s.at = at;
 	return 0;
 }
 
-/* key=value key=value ...; a call site in a module has a blank in its value */
-static int parse_fields(struct span s, struct trace_line *line)
+static int read_flag(struct cursor *cursor, uint64_t *value)
 {
-	struct span key = { NULL, NULL }, value = { NULL, NULL };
-	const char *at = s.at;
+	const char *at = span_number(cursor->s, false, value);
+
+	if (!at && span_starts(cursor->s, "false")) {
+		*value = 0;
+		at = cursor->s.at + strlen("false");
+	} else if (!at && span_starts(cursor->s, "true")) {
+		*value = 1;
+		at = cursor->s.at + strlen("true");
+	}
+	if (!at || *value > 1)
+		return -PCPU_T_NUMBER;
+	cursor->s.at = at;
+	return 0;
+}
+
+/* up to a blank; a function in a module is followed by the module's name */
+static struct span read_text(struct cursor *cursor)
+{
+	struct span value = cursor->s, after;
+	const char *close;
+
+	while (cursor->s.at < cursor->s.end && !ends_value(*cursor->s.at))
+		cursor->s.at++;
+	value.end = cursor->s.at;
+	after = span_trim(cursor->s);
+	if (after.at > value.end && span_starts(after, "[")) {
+		close = memchr(after.at, ']', span_len(after));
+		if (close)
+			value.end = cursor->s.at = close + 1;
+	}
+	return value;
+}
+
+/* the value of a field; the cursor is at its first byte */
+static int read_value(struct cursor *cursor, const struct field *field,
+		      struct trace_line *line)
+{
+	void *member = (char *)line + field->at;
+	int digits, err = 0;
+	const char *at;
+
+	line->field = field->name;
+	if (field->type == FIELD_TEXT) {
+		*(struct span *)member = read_text(cursor);
+		return 0;
+	}
+	/* ftrace's option "fields" prints some numbers in parentheses */
+	if (span_starts(cursor->s, "(") && field->type != FIELD_POINTER)
+		cursor->s.at++;
+	if (field->type == FIELD_DECIMAL) {
+		at = span_number(cursor->s, false, member);
+		if (!at || *(uint64_t *)member > INT64_MAX)
+			return -PCPU_T_NUMBER;
+		cursor->s.at = at;
+	} else if (field->type == FIELD_FLAG) {
+		err = read_flag(cursor, member);
+	} else if (span_starts(cursor->s, "(")) {
+		return -PCPU_T_POINTER;
+	} else {
+		err = read_pointer(cursor, member, &digits);
+		if (!err && field->bit == TRACE_HAS_PTR)
+			line->ptr_digits = digits;
+	}
+	if (err || (cursor->s.at < cursor->s.end && !ends_value(*cursor->s.at)))
+		return -PCPU_T_NUMBER;
+	line->has |= field->bit;
+	return 0;
+}
+
+static void skip_blanks(struct span *s)
+{
+	while (s->at < s->end && (is_blank(*s->at) || *s->at == ','))
+		s->at++;
+}
+
+/* whether a word is the name of one of our events: this one was interrupted */
+static bool is_event_name(struct span word)
+{
+	return span_starts(word, "percpu") && word.end[-1] == ':';
+}
+
+/* read fields up to the end of the event; unknown words are skipped */
+static int read_fields(struct cursor *cursor, struct trace_line *line)
+{
+	struct span *s = &cursor->s;
 	int err = 0;
 
-	while (at < s.end && !err) {
-		const char *blank = memchr(at, ' ', (size_t)(s.end - at));
-		const char *end = blank ? blank : s.end;
-		const char *equal = memchr(at, '=', (size_t)(end - at));
+	line->rest = s->at;
+	for (skip_blanks(s); !err && s->at < s->end; skip_blanks(s)) {
+		const struct field *field = find_field(cursor);
+		const char *word = s->at;
 
-		if (equal) {
-			if (key.at)
-				err = parse_field(key, value, line);
-			key = (struct span){ at, equal };
-			value = (struct span){ equal + 1, end };
-		} else if (end > at) {
-			value.end = end;
+		if (field) {
+			s->at += field->n + 1;
+			if (cursor->equal == ':')
+				skip_blanks(s);
+			err = read_value(cursor, field, line);
+			line->rest = s->at;
+			continue;
 		}
-		at = blank ? blank + 1 : s.end;
+		while (s->at < s->end && !is_blank(*s->at))
+			s->at++;
+		if (is_event_name((struct span){ word, s->at }))
+			return 0;
 	}
-	if (!err && key.at)
-		err = parse_field(key, value, line);
 	return err;
+}
+
+/* --- the event */
+
+static const struct {
+	const char *name;	/* as printed */
+	enum trace_line_type type; /* what it is */
+	unsigned int need;	/* set of enum trace_field */
+} events[] = {
+	{ "percpu_alloc_percpu", TRACE_ALLOC,
+	  TRACE_HAS_SIZE | TRACE_HAS_ALIGN | TRACE_HAS_PTR },
+	{ "percpu_free_percpu", TRACE_FREE, TRACE_HAS_PTR },
+	{ "percpu_alloc_percpu_fail", TRACE_FAIL,
+	  TRACE_HAS_SIZE | TRACE_HAS_ALIGN },
+	{ "percpu_create_chunk", TRACE_CREATE, TRACE_HAS_BASE },
+	{ "percpu_destroy_chunk", TRACE_DESTROY, TRACE_HAS_BASE },
+};
+#define NR_EVENTS	(sizeof(events) / sizeof(events[0]))
+
+/* where an event's name is */
+struct found {
+	size_t event;		/* index of events */
+	const char *name;	/* first byte of the name */
+	const char *begin;	/* the same, or that of its group */
+	const char *after;	/* after the colon or the parenthesis */
+};
+
+/* the event whose name begins at @at, up to a colon or a parenthesis */
+static bool event_at(struct span s, const char *at, struct found *found)
+{
+	const char *end;
+	struct span word;
+	size_t i;
+
+	for (end = at; end < s.end && ((*end >= 'a' && *end <= 'z') || *end == '_'); end++)
+		;
+	if (end == s.end || (*end != ':' && *end != '('))
+		return false;
+	word = (struct span){ at, end };
+	for (i = 0; i < NR_EVENTS && !span_is(word, events[i].name); i++)
+		;
+	*found = (struct found){ i, at, at, end + 1 };
+	return i < NR_EVENTS;
+}
+
+/* the name of an event, whose group perf prints before it */
+static bool name_at(struct span s, const char *at, struct found *found)
+{
+	if (!event_at(s, at, found))
+		return false;
+	while (found->begin > s.at && !is_blank(found->begin[-1]))
+		found->begin--;
+	return found->begin == at ||
+	       span_is((struct span){ found->begin, at }, "percpu:");
+}
+
+/* a task may have a name like an event's: the search goes on after it */
+static bool find_event(struct span s, struct found *found)
+{
+	const char *at = s.at;
+
+	while ((at = memmem(at, (size_t)(s.end - at), "percpu_", 7))) {
+		if (name_at(s, at, found))
+			return true;
+		at++;
+	}
+	return false;
+}
+
+/**
+ * trace_has_event - whether a text has the name of one of our events
+ */
+bool trace_has_event(struct span s)
+{
+	struct found found;
+
+	return s.at < s.end && find_event(s, &found);
 }
 
 static int require(struct trace_line *line, unsigned int need)
@@ -312,35 +295,201 @@ static int require(struct trace_line *line, unsigned int need)
 	return 0;
 }
 
-/**
- * trace_line_parse - read one line
- * @text: the line
- * @n: bytes, without the line feed
- * @line: set to what it says
- *
- * Return: 0 or a negative enum pcpu_trace_error.
- */
-int trace_line_parse(const char *text, size_t n, struct trace_line *line)
+/* perf trace does not print arguments that are 0 */
+static void add_zeros(struct trace_line *line)
 {
-	struct span s = { text, text + n };
-	const char *name, *after_cpu;
+	line->has |= TRACE_HAS_OFFSET;
+	if (line->type != TRACE_FREE)
+		line->has |= TRACE_HAS_ATOMIC;
+}
+
+static int read_event(struct trace_lines *before, struct span s,
+		      const struct found *found, struct trace_line *line)
+{
+	struct cursor cursor = {
+		.s = { found->after, s.end },
+		.equal = found->after[-1] == '(' ? ':' : '=',
+	};
 	int err;
 
-	*line = (struct trace_line){ .time = PCPU_NO_TIME };
-	if (n && s.end[-1] == '\r')
-		s.end--;
-	line->type = find_event(&s, &name);
-	if (line->type == TRACE_NONE) {
-		parse_other(s, line);
-		return 0;
+	line->type = events[found->event].type;
+	trace_head_parse((struct span){ s.at, found->begin }, &before->prefix,
+			 &line->head);
+	skip_blanks(&cursor.s);
+	cursor.decimal = span_starts(cursor.s, "[FAILED TO PARSE]");
+	err = read_fields(&cursor, line);
+	if (cursor.equal == ':')
+		add_zeros(line);
+	return err ? err : require(line, events[found->event].need);
+}
+
+/* --- other lines */
+
+/* ftrace, perf script --header, trace-cmd */
+static const char *const cpu_counts[] = { "#P:", "# nrcpus avail : ", "cpus=" };
+
+/* what recorders write above the events */
+static void read_comment(struct span s, struct trace_line *line)
+{
+	uint64_t held, written;
+	const char *at;
+	size_t i;
+
+	for (i = 0; i < sizeof(cpu_counts) / sizeof(cpu_counts[0]); i++) {
+		if (span_number_after(s, cpu_counts[i], &line->cpus))
+			return;
 	}
-	after_cpu = parse_cpu((struct span){ text, name }, line);
-	if (line->type != TRACE_ALLOC && line->type != TRACE_FREE)
-		return 0;
-	parse_time((struct span){ after_cpu, name }, line);
-	err = parse_fields(s, line);
-	if (err)
-		return err;
-	return require(line, line->type == TRACE_FREE ? TRACE_HAS_PTR :
-		       TRACE_HAS_SIZE | TRACE_HAS_ALIGN | TRACE_HAS_PTR);
+	/* how much of the ring was overwritten */
+	at = span_number_after(s, "entries-written: ", &held);
+	if (at && span_number_after((struct span){ at, s.end }, "/", &written) &&
+	    written > held) {
+		line->type = TRACE_LOST;
+		line->lost = written - held;
+	}
+}
+
+/* recorders write between the events how many they lost */
+static bool read_lost(struct span s, struct trace_line *line)
+{
+	/* trace-cmd; and ftrace if it does not know how many */
+	if (span_after(s, "EVENTS DROPPED]") || span_after(s, "[LOST EVENTS]")) {
+		if (!span_number_after(s, " [", &line->lost))
+			line->lost = 0;
+		return true;
+	}
+	/* ftrace; perf script --show-lost-events */
+	return span_number_after(s, "[LOST ", &line->lost) ||
+	       span_number_after(s, "PERF_RECORD_LOST lost ", &line->lost) ||
+	       span_number_after(s, "PERF_RECORD_LOST_SAMPLES lost ",
+				 &line->lost);
+}
+
+/* the head of an event whose name begins at @name */
+static bool read_head(struct trace_lines *before, struct span s,
+		      const char *name, struct trace_line *line)
+{
+	trace_head_parse((struct span){ s.at, name }, &before->prefix,
+			 &line->head);
+	return line->head.time != PCPU_NO_TIME ||
+	       line->head.cpu != PCPU_NO_CPU;
+}
+
+static bool read_stack(struct trace_lines *before, struct span s,
+		      struct trace_line *line)
+{
+	const char *after = span_after(s, "<stack trace");
+	const char *name = span_after(s, "kernel_stack:");
+
+	if (!after)
+		return false;
+	name = name ? name - strlen("kernel_stack:") : after - strlen("<stack trace");
+	return read_head(before, s, name, line);
+}
+
+static bool read_work(struct trace_lines *before, struct span s,
+		     struct trace_line *line)
+{
+	const char *name = span_after(s, "workqueue_execute_");
+
+	if (!name || !span_after(s, "function pcpu_balance_workfn"))
+		return false;
+	line->type = span_starts((struct span){ name, s.end }, "start:") ?
+		     TRACE_WORK_START : TRACE_WORK_END;
+	return read_head(before, s, name - strlen("workqueue_execute_"), line);
+}
+
+/*
+ *	 => mm_init+0x2bf/0x4d0				ftrace
+ *	=> mm_init (ffffffff8135580f)			trace-cmd
+ *		ffffffff8135580f mm_init+0x2bf (DSO)	perf script
+ *				mm_init (DSO)		perf trace
+ */
+static bool read_frame(struct span s, struct trace_line *line)
+{
+	struct span name = span_trim(s);
+	bool arrow = span_starts(name, "=>");
+	const char *open, *at;
+	uint64_t address;
+
+	if (!arrow && (name.at == s.at || !span_ends(name, ")")))
+		return false;
+	if (arrow)
+		name.at += 2;
+	open = span_ends(name, ")") ? memrchr(name.at, '(', span_len(name)) :
+				      NULL;
+	if (open)
+		name.end = open;
+	name = span_trim(name);
+	at = memchr(name.at, ' ', span_len(name));
+	if (at && span_hex((struct span){ name.at, at }, &address))
+		name.at = at;
+	line->site = span_trim(name);
+	return line->site.at < line->site.end;
+}
+
+/* an event of another kind: TASK-PID [CPU] SECONDS: NAME: ... */
+static bool read_other(struct trace_lines *before, struct span s,
+		     struct trace_line *line)
+{
+	const char *after = span_after(s, ": ");
+
+	return after && read_head(before, s, after - 1, line);
+}
+
+static enum trace_line_type read_other_line(struct trace_lines *before,
+					    struct span s,
+					    struct trace_line *line)
+{
+	line->type = TRACE_BLANK;
+	if (span_starts(s, "#") || span_starts(s, "cpus=")) {
+		read_comment(s, line);
+		return line->type;
+	}
+	if (span_trim(s).at == span_trim(s).end)
+		return TRACE_BLANK;
+	if (read_lost(s, line))
+		return TRACE_LOST;
+	if (read_stack(before, s, line))
+		return TRACE_STACK;
+	if (read_work(before, s, line))
+		return line->type;
+	if (read_frame(s, line))
+		return TRACE_FRAME;
+	return read_other(before, s, line) ? TRACE_OTHER : TRACE_TEXT;
+}
+
+/* where the name was in the line before, or anywhere */
+static bool find_event_again(struct trace_lines *before, struct span s,
+			     struct found *found)
+{
+	if (span_len(s) > before->name_at &&
+	    name_at(s, s.at + before->name_at, found))
+		return true;
+	if (!find_event(s, found))
+		return false;
+	before->name_at = (size_t)(found->name - s.at);
+	return true;
+}
+
+/**
+ * trace_line_parse - read one line
+ * @before: what the lines before say about it; zero at the start
+ * @s: the line without its line feed, or what is left of it
+ * @line: set to what it says
+ *
+ * Return: 0, or a negative enum pcpu_trace_error: the event is incomplete.
+ */
+int trace_line_parse(struct trace_lines *before, struct span s,
+		     struct trace_line *line)
+{
+	struct found found;
+
+	*line = (struct trace_line){
+		.head = { .cpu = PCPU_NO_CPU, .time = PCPU_NO_TIME },
+		.rest = s.end,
+	};
+	if (find_event_again(before, s, &found))
+		return read_event(before, s, &found, line);
+	line->type = read_other_line(before, s, line);
+	return 0;
 }

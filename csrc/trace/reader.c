@@ -1,489 +1,458 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * reader.c - from the text of a trace to operations.
+ * reader.c - from text in pieces to the lines of a recording.
  *
- * The kernel reuses a pointer as soon as it is free, so each area gets a handle
- * while it is live.  A recording begins in mid-life and may have lost events: a
- * free of an unknown pointer becomes an operation without a handle; an
- * allocation of a pointer that is still live takes over its handle.
+ * A mailer may have broken a line, so a line is read when the start of the next
+ * one is known.  What cannot be read is counted by its kind and skipped, or
+ * ends the reading of a strict reader.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "line.h"
-#include "../percpu.h"
-#include "table.h"
+#include "mend.h"
+#include "recording.h"
 
 #define MAX_LINE	65536	/* bytes; kernels stay far below */
+#define MAX_SHOWN	160	/* bytes of the first skipped line that are kept */
 
-/* an array that grows */
-struct vec {
-	void *data;		/* NULL: empty */
-	size_t used;		/* items in use */
-	size_t room;		/* items that fit */
-};
-
-/* size and alignment of allocations, and their call site */
-struct kind {
-	struct pcpu_kind ask;	/* size and alignment */
-	size_t site;		/* start in the reader's texts */
-	size_t site_len;	/* bytes */
+/* lines that were skipped for one reason */
+struct skip {
+	uint64_t count;		/* how many */
+	uint64_t line;		/* number of the first */
+	const char *field;	/* that cannot be read, or NULL */
+	size_t length;		/* bytes of .text */
+	char text[MAX_SHOWN];	/* how the first begins */
 };
 
 struct pcpu_trace_reader {
-	struct pcpu_trace_stats stats;	/* figures so far */
-	struct pcpu_trace_stop stop;	/* where reading stopped */
-	struct vec rest;		/* char: line not yet ended */
-	struct vec ops;			/* struct pcpu_op: not yet taken */
-	struct vec notes;		/* struct pcpu_trace_note: of these */
-	struct vec free_handles;	/* uint32_t: handles to use again */
-	struct vec kinds;		/* struct kind */
-	struct vec texts;		/* char: call sites */
-	struct vec chunks;		/* bool: the kernel's chunk had an area */
-	struct table live;		/* pointer -> handle */
-	struct table kind_index;	/* hash -> first kind; see find_kind() */
-	struct table chunk_index;	/* base_addr -> kernel chunk */
-	struct table pages;		/* chunk and some pages -> those touched */
-	int ptr_digits;			/* of the last ptr= seen */
+	struct recording recording; /* what was read */
+	bool strict;		/* whether damage is an error */
+	bool quoted_printable;	/* whether the text has its escapes */
+	struct pcpu_trace_stop stop; /* where reading stopped */
+	struct skip skips[PCPU_NR_SKIPS]; /* lines that were skipped */
+	uint64_t lines;		/* so far, the held one included */
+	struct vec held;	/* char: a line that the next one may continue */
+	uint64_t held_number;	/* its number */
+	struct vec rest;	/* char: a line that has no end yet */
+	struct vec mended;	/* char: a line without escapes */
+	struct trace_lines before; /* what lines have in common */
+	int ptr_digits;		/* of the last ptr= seen */
 };
 
-/* add room for @n more items of @size bytes; return where they start */
-static void *vec_add(struct vec *vec, size_t n, size_t size)
+struct pcpu_trace_reader *pcpu_trace_reader_new(unsigned int flags)
 {
-	if (!vec->data || vec->used + n > vec->room) {
-		size_t room = 64;
-		void *data;
+	struct pcpu_trace_reader *reader = calloc(1, sizeof(*reader));
 
-		while (room < vec->used + n)
-			room *= 2;
-		data = realloc(vec->data, room * size);
-		if (!data)
-			return NULL;
-		vec->data = data;
-		vec->room = room;
-	}
-	vec->used += n;
-	return (char *)vec->data + (vec->used - n) * size;
-}
-
-struct pcpu_trace_reader *pcpu_trace_reader_new(void)
-{
-	return calloc(1, sizeof(struct pcpu_trace_reader));
+	if (reader)
+		reader->strict = flags & PCPU_TRACE_STRICT;
+	return reader;
 }
 
 void pcpu_trace_reader_free(struct pcpu_trace_reader *reader)
 {
 	if (!reader)
 		return;
+	recording_free(&reader->recording);
+	free(reader->held.data);
 	free(reader->rest.data);
-	free(reader->ops.data);
-	free(reader->notes.data);
-	free(reader->free_handles.data);
-	free(reader->kinds.data);
-	free(reader->texts.data);
-	free(reader->chunks.data);
-	free(reader->live.cells);
-	free(reader->kind_index.cells);
-	free(reader->chunk_index.cells);
-	free(reader->pages.cells);
+	free(reader->mended.data);
 	free(reader);
 }
 
-/* far above any kernel's unit; a larger off= is not believed */
-#define MAX_EXTENT	((uint64_t)1 << 26)
+/* --- what cannot be read */
 
-/* the largest area, with pages of 64 KiB; a larger one never succeeded */
-#define MAX_AREA	((uint64_t)1 << 16)
-
-/* unit of kernel_pages; the kernel's own pages may be larger */
-#define KERNEL_PAGE	4096
-
-/* pages that a value of the table of pages stands for, a bit each */
-#define TABLE_PAGES	16
-
-/* the number of the recording kernel's chunk that the line names */
-static int find_chunk(struct pcpu_trace_reader *reader,
-		      const struct trace_line *line, uint32_t *index)
+static int stop_at(struct pcpu_trace_reader *reader, int error, uint64_t number,
+		   const char *field)
 {
-	bool *used;
-
-	*index = PCPU_NO_PLACE;
-	if (!(line->has & TRACE_HAS_BASE))
-		return 0;
-	*index = table_get(&reader->chunk_index, line->base);
-	if (*index != TABLE_NONE)
-		return 0;
-	if (reader->chunks.used >= PCPU_NO_PLACE)
-		return -PCPU_T_TOO_MANY;
-	*index = (uint32_t)reader->chunks.used;
-	used = vec_add(&reader->chunks, 1, sizeof(*used));
-	if (!used)
-		return -PCPU_T_HOST;
-	*used = false;
-	return table_put(&reader->chunk_index, line->base, *index) ?
-	       0 : -PCPU_T_HOST;
-}
-
-/* add an operation and its note */
-static int add_op(struct pcpu_trace_reader *reader,
-		  const struct trace_line *line, uint32_t chunk, uint32_t handle,
-		  uint32_t kind)
-{
-	struct pcpu_trace_note *note = vec_add(&reader->notes, 1, sizeof(*note));
-	struct pcpu_op *op = note ? vec_add(&reader->ops, 1, sizeof(*op)) : NULL;
-
-	if (!op)
-		return -PCPU_T_HOST;
-	op->key = line->ptr;
-	op->handle = handle;
-	op->kind = kind;
-	note->time = line->time;
-	note->chunk = chunk;
-	note->offset = PCPU_NO_PLACE;
-	if (line->has & TRACE_HAS_OFFSET && line->offset <= MAX_EXTENT)
-		note->offset = (uint32_t)line->offset;
-	return 0;
-}
-
-static uint64_t hash_kind(const struct trace_line *line)
-{
-	uint64_t hash = table_hash(line->size ^ line->align << 40);
-	size_t i;
-
-	/* FNV-1a over the call site */
-	for (i = 0; i < line->site_len; i++)
-		hash = (hash ^ (uint8_t)line->site[i]) * 0x100000001b3u;
-	return hash;
-}
-
-static bool kind_matches(const struct pcpu_trace_reader *reader, uint32_t index,
-			 const struct trace_line *line)
-{
-	const struct kind *kind = (const struct kind *)reader->kinds.data + index;
-	const char *texts = reader->texts.data;
-
-	return kind->ask.size == (int64_t)line->size &&
-	       kind->ask.align == (int64_t)line->align &&
-	       kind->site_len == line->site_len &&
-	       (!line->site_len ||
-		!memcmp(texts + kind->site, line->site, line->site_len));
-}
-
-/* the kind of an allocation; kinds with the same hash have adjacent keys */
-static int find_kind(struct pcpu_trace_reader *reader,
-		     const struct trace_line *line, uint32_t *index)
-{
-	uint64_t key = hash_kind(line);
-	struct kind *kind;
-	char *site;
-
-	for (;; key++) {
-		*index = table_get(&reader->kind_index, key);
-		if (*index == TABLE_NONE)
-			break;
-		if (kind_matches(reader, *index, line))
-			return 0;
-	}
-
-	if (reader->kinds.used >= PCPU_OP_FAULT)
-		return -PCPU_T_TOO_MANY;
-	*index = (uint32_t)reader->kinds.used;
-	kind = vec_add(&reader->kinds, 1, sizeof(*kind));
-	site = vec_add(&reader->texts, line->site_len, 1);
-	if (!kind || !site || !table_put(&reader->kind_index, key, *index))
-		return -PCPU_T_HOST;
-	kind->ask.size = (int64_t)line->size;
-	kind->ask.align = (int64_t)line->align;
-	kind->site_len = line->site_len;
-	kind->site = reader->texts.used - line->site_len;
-	if (line->site_len)
-		memcpy(site, line->site, line->site_len);
-	return 0;
-}
-
-/* count a page of a kernel's chunk, once */
-static int count_page(struct pcpu_trace_reader *reader, uint32_t index,
-		      uint64_t page)
-{
-	uint64_t key = (uint64_t)index << 32 | page / TABLE_PAGES;
-	uint32_t bit = (uint32_t)1 << page % TABLE_PAGES;
-	uint32_t *touched = table_find(&reader->pages, key);
-
-	if (touched && *touched & bit)
-		return 0;
-	reader->stats.kernel_pages++;
-	if (!touched)
-		return table_put(&reader->pages, key, bit) ? 0 : -PCPU_T_HOST;
-	*touched |= bit;
-	return 0;
-}
-
-/* count what the recording kernel used: chunks, pages, extent */
-static int count_place(struct pcpu_trace_reader *reader,
-		       const struct trace_line *line, uint32_t index)
-{
-	uint64_t end = line->offset + line->size;
-	uint64_t page = line->offset / KERNEL_PAGE;
-	bool *used = reader->chunks.data;
-	int err = 0;
-
-	if (index == PCPU_NO_PLACE || !(line->has & TRACE_HAS_OFFSET) ||
-	    end > MAX_EXTENT || line->size > MAX_AREA)
-		return 0;
-	reader->stats.kernel_chunks += !used[index];
-	used[index] = true;
-	if (end > reader->stats.kernel_extent)
-		reader->stats.kernel_extent = end;
-	for (; !err && page * KERNEL_PAGE < end; page++)
-		err = count_page(reader, index, page);
-	return err;
-}
-
-/* give a pointer a handle while it is live */
-static int new_handle(struct pcpu_trace_reader *reader, uint64_t ptr,
-		      uint32_t *handle)
-{
-	const uint32_t *handles = reader->free_handles.data;
-
-	if (reader->free_handles.used)
-		*handle = handles[--reader->free_handles.used];
-	else if (reader->stats.handles < PCPU_OP_ORPHAN)
-		*handle = (uint32_t)reader->stats.handles++;
-	else
-		return -PCPU_T_TOO_MANY;
-	return table_put(&reader->live, ptr, *handle) ? 0 : -PCPU_T_HOST;
-}
-
-static int on_alloc(struct pcpu_trace_reader *reader,
-		    const struct trace_line *line)
-{
-	uint32_t handle = table_get(&reader->live, line->ptr);
-	uint32_t kind, chunk;
-	int err;
-
-	err = find_kind(reader, line, &kind);
-	if (!err)
-		err = find_chunk(reader, line, &chunk);
-	if (!err)
-		err = count_place(reader, line, chunk);
-	if (err)
-		return err;
-	if (handle == TABLE_NONE)
-		err = new_handle(reader, line->ptr, &handle);
-	else
-		reader->stats.reallocs++;
-	return err ? err : add_op(reader, line, chunk, handle, kind);
-}
-
-static int on_free(struct pcpu_trace_reader *reader,
-		   const struct trace_line *line)
-{
-	uint32_t handle = table_get(&reader->live, line->ptr);
-	uint32_t *freed;
-	uint32_t chunk;
-	int err;
-
-	err = find_chunk(reader, line, &chunk);
-	if (err)
-		return err;
-	if (handle == TABLE_NONE) {
-		reader->stats.orphan_frees++;
-		return add_op(reader, line, chunk, PCPU_OP_ORPHAN, PCPU_OP_FREE);
-	}
-	freed = vec_add(&reader->free_handles, 1, sizeof(*freed));
-	if (!freed)
-		return -PCPU_T_HOST;
-	*freed = handle;
-	table_del(&reader->live, line->ptr);
-	return add_op(reader, line, chunk, handle, PCPU_OP_FREE);
-}
-
-static int on_event(struct pcpu_trace_reader *reader,
-		    const struct trace_line *line)
-{
-	struct pcpu_trace_stats *stats = &reader->stats;
-	int err = 0;
-
-	stats->lost += line->lost;
-	if (line->cpus > stats->cpus)
-		stats->cpus = line->cpus;
-	if (line->type == TRACE_NONE)
-		return 0;
-	stats->events++;
-
-	stats->kernel_failures += line->type == TRACE_FAIL;
-	stats->kernel_created += line->type == TRACE_CREATE;
-	stats->kernel_destroyed += line->type == TRACE_DESTROY;
-	if (line->type == TRACE_ALLOC)
-		err = on_alloc(reader, line);
-	else if (line->type == TRACE_FREE)
-		err = on_free(reader, line);
-	/* as many as there are operations */
-	stats->allocs += line->type == TRACE_ALLOC && !err;
-	stats->frees += line->type == TRACE_FREE && !err;
-	return err;
-}
-
-static int stop_at(struct pcpu_trace_reader *reader, int error, const char *field)
-{
-	reader->stop.error = error;
-	reader->stop.line = reader->stats.lines;
-	reader->stop.field = field;
+	reader->stop = (struct pcpu_trace_stop){ error, number, field };
 	return -error;
 }
 
-static int read_line(struct pcpu_trace_reader *reader, const char *text,
-		     size_t n)
+/* count a line, and keep the start of the first one */
+static void count_skip(struct pcpu_trace_reader *reader,
+		       enum pcpu_trace_skip_kind kind, struct span text,
+		       uint64_t number, const char *field)
 {
-	struct trace_line line;
-	int err;
+	struct skip *skip = &reader->skips[kind];
 
-	reader->stats.lines++;
-	if (n > MAX_LINE || memchr(text, 0, n))
-		return stop_at(reader, PCPU_T_BINARY, NULL);
-	err = trace_line_parse(text, n, &line);
-	if (err)
-		return stop_at(reader, -err, line.field);
-	err = on_event(reader, &line);
-	if (err)
-		return stop_at(reader, -err, NULL);
-	if (line.ptr_digits)
-		reader->ptr_digits = line.ptr_digits;
-	return 0;
+	if (skip->count++)
+		return;
+	text = span_trim(text);
+	skip->line = number;
+	skip->field = field;
+	skip->length = span_len(text) < MAX_SHOWN ? span_len(text) : MAX_SHOWN;
+	memcpy(skip->text, text.at, skip->length);
 }
 
-/* keep the start of a line until the rest comes */
-static int keep(struct pcpu_trace_reader *reader, const char *text, size_t n)
+static const int errors[PCPU_NR_SKIPS] = {
+	[PCPU_SKIP_MASKED] = PCPU_T_POINTER,
+	[PCPU_SKIP_CUT] = PCPU_T_CUT,
+	[PCPU_SKIP_BINARY] = PCPU_T_BINARY,
+};
+
+/* skip damage, or stop a strict reader; @error is the default of its kind */
+static int skip_damage(struct pcpu_trace_reader *reader,
+		       enum pcpu_trace_skip_kind kind, struct span text,
+		       uint64_t number, int error, const char *field)
+{
+	count_skip(reader, kind, text, number, field);
+	if (!reader->strict)
+		return 0;
+	return stop_at(reader, errors[kind] ? errors[kind] : error, number,
+		       field);
+}
+
+/* --- lines */
+
+/* whether a line without a line feed was cut in the middle of an event */
+static bool is_cut(const struct pcpu_trace_reader *reader,
+		   const struct trace_line *line, int error)
+{
+	if (error)
+		return error != PCPU_T_POINTER;
+	if (line->type == TRACE_TEXT || line->type == TRACE_OTHER)
+		return reader->recording.stats.events > 0;
+	/* in the last number, which then has fewer digits than those before */
+	return line->has & TRACE_HAS_PTR && line->ptr_digits < reader->ptr_digits;
+}
+
+/* the line without escapes; without memory it stays as it is */
+static struct span mended(struct pcpu_trace_reader *reader, struct span line,
+			  struct span (*mend)(struct span line, char *room))
 {
 	char *room;
 
-	if (reader->rest.used + n > MAX_LINE) {
-		reader->stats.lines++;
-		return stop_at(reader, PCPU_T_BINARY, NULL);
+	reader->mended.used = 0;
+	room = vec_add(&reader->mended, span_len(line), 1);
+	return room ? mend(line, room) : line;
+}
+
+/* whether a mailer escaped the line, as it does with all of a text or none */
+static bool is_escaped(struct pcpu_trace_reader *reader, struct span text)
+{
+	if (reader->quoted_printable || !mend_is_quoted_printable(text))
+		return false;
+	reader->quoted_printable = true;
+	return true;
+}
+
+/* add what one event, or a line without one, says; @s is what is left */
+static int read_part(struct pcpu_trace_reader *reader, struct span *s,
+		     uint64_t number, bool last)
+{
+	struct trace_line line;
+	struct span text = *s;
+	int error = -trace_line_parse(&reader->before, *s, &line), err;
+
+	if (error && is_escaped(reader, text)) {
+		*s = mended(reader, text, mend_quoted_printable);
+		return read_part(reader, s, number, last);
 	}
-	room = vec_add(&reader->rest, n, 1);
+	s->at = line.rest;
+	if (last && is_cut(reader, &line, error))
+		return skip_damage(reader, PCPU_SKIP_CUT, text, number, error,
+				   line.field);
+	if (error)
+		return skip_damage(reader, error == PCPU_T_POINTER ?
+				   PCPU_SKIP_MASKED : trace_has_event(*s) ?
+				   PCPU_SKIP_TORN : PCPU_SKIP_DAMAGED,
+				   text, number, error, line.field);
+	if (line.type == TRACE_TEXT)
+		count_skip(reader, PCPU_SKIP_TEXT, text, number, NULL);
+	else if (line.type == TRACE_OTHER)
+		count_skip(reader, PCPU_SKIP_OTHER, text, number, NULL);
+	if (line.ptr_digits)
+		reader->ptr_digits = line.ptr_digits;
+	err = recording_add(&reader->recording, &line);
+	return err ? stop_at(reader, -err, number, NULL) : 0;
+}
+
+/* read a line, which may be made of several, from number @number on */
+static int read_line(struct pcpu_trace_reader *reader, struct span line,
+		     uint64_t number, bool last)
+{
+	int err;
+
+	if (span_len(line) > MAX_LINE || memchr(line.at, 0, span_len(line)))
+		return skip_damage(reader, PCPU_SKIP_BINARY, line, number, 0,
+				   NULL);
+	if (mend_is_json(line))
+		line = mended(reader, line, mend_json);
+	else if (reader->quoted_printable)
+		line = mended(reader, line, mend_quoted_printable);
+	do
+		err = read_part(reader, &line, number, last);
+	while (!err && line.at < line.end && trace_has_event(line));
+	return err;
+}
+
+/* --- text in pieces */
+
+static int keep(struct pcpu_trace_reader *reader, struct vec *vec,
+		struct span text)
+{
+	char *room = vec_add(vec, span_len(text), 1);
+
 	if (!room)
-		return stop_at(reader, PCPU_T_HOST, NULL);
-	memcpy(room, text, n);
+		return stop_at(reader, PCPU_T_HOST, reader->lines, NULL);
+	memcpy(room, text.at, span_len(text));
 	return 0;
+}
+
+static struct span kept(const struct vec *vec)
+{
+	const char *text = vec->data;
+
+	return (struct span){ text, text + vec->used };
+}
+
+/* read the held line: the next one does not continue it */
+static int release(struct pcpu_trace_reader *reader, bool last)
+{
+	int err = 0;
+
+	if (reader->held.used)
+		err = read_line(reader, kept(&reader->held),
+				reader->held_number, last);
+	reader->held.used = 0;
+	return err;
+}
+
+/* a whole line; @next is the start of the one after it, or NULL: unknown */
+static int take_line(struct pcpu_trace_reader *reader, struct span line,
+		     const struct span *next)
+{
+	int err;
+
+	reader->lines++;
+	if (reader->held.used) {
+		if (reader->held.used <= MAX_LINE &&
+		    mend_continues(kept(&reader->held), line)) {
+			if (mend_join(&reader->held, line))
+				return 0;
+			return stop_at(reader, PCPU_T_HOST, reader->lines, NULL);
+		}
+		err = release(reader, false);
+		if (err)
+			return err;
+	}
+	if (next && !mend_continues(line, *next))
+		return read_line(reader, line, reader->lines, false);
+	reader->held_number = reader->lines;
+	return keep(reader, &reader->held, line);
+}
+
+/* the first line feed, or NULL */
+static const char *find_feed(struct span s)
+{
+	return s.at < s.end ? memchr(s.at, '\n', span_len(s)) : NULL;
+}
+
+/* keep the start of a line until its end comes; too long ones are dropped */
+static int keep_start(struct pcpu_trace_reader *reader, struct span start)
+{
+	if (reader->rest.used > MAX_LINE)
+		return 0;
+	return keep(reader, &reader->rest, start);
+}
+
+/* the end of the line that an earlier text began */
+static int end_line(struct pcpu_trace_reader *reader, struct span end)
+{
+	int err = keep_start(reader, end);
+
+	if (!err)
+		err = take_line(reader, kept(&reader->rest), NULL);
+	reader->rest.used = 0;
+	return err;
 }
 
 int pcpu_trace_feed(struct pcpu_trace_reader *reader, const char *text,
 		    size_t n)
 {
-	const char *end, *feed;
+	struct span s = { text, text + n };
+	const char *feed;
 	int err;
 
 	if (!reader || (n && !text))
 		return -PCPU_T_NULL;
-	if (!n)
-		return -reader->stop.error;
-	end = text + n;
 	err = -reader->stop.error;
-	while (!err && text < end &&
-	       (feed = memchr(text, '\n', (size_t)(end - text)))) {
-		if (reader->rest.used) {
-			err = keep(reader, text, (size_t)(feed - text));
-			if (!err)
-				err = read_line(reader, reader->rest.data,
-						reader->rest.used);
-			reader->rest.used = 0;
-		} else {
-			err = read_line(reader, text, (size_t)(feed - text));
-		}
-		text = feed + 1;
+	feed = find_feed(s);
+	if (!err && feed && reader->rest.used) {
+		err = end_line(reader, (struct span){ s.at, feed });
+		s.at = feed + 1;
+		feed = find_feed(s);
 	}
-	return err || text == end ? err :
-	       keep(reader, text, (size_t)(end - text));
+	while (!err && feed) {
+		struct span line = { s.at, feed }, next;
+
+		s.at = feed + 1;
+		feed = find_feed(s);
+		next = (struct span){ s.at, feed };
+		err = take_line(reader, line, feed ? &next : NULL);
+	}
+	return err || s.at == s.end ? err : keep_start(reader, s);
 }
 
-/* whether a line is neither blank nor a comment */
-static bool says_something(const char *text, size_t n)
-{
-	while (n && (*text == ' ' || *text == '\t' || *text == '\r')) {
-		text++;
-		n--;
-	}
-	return n && *text != '#';
-}
-
-/*
- * A last line without a line feed is accepted if it is a whole event.  If the
- * file was cut in the last number of it, that has fewer digits than those
- * before.
- */
 int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 {
-	const char *text;
-	uint64_t before;
-	int digits, err;
-	size_t n;
+	bool cut;
+	int err;
 
 	if (!reader)
 		return -PCPU_T_NULL;
-	if (reader->stop.error || !reader->rest.used)
-		return -reader->stop.error;
-	text = reader->rest.data;
-	n = reader->rest.used;
-	before = reader->stats.events;
-	digits = reader->ptr_digits;
+	err = -reader->stop.error;
+	cut = reader->rest.used;
+	if (!err && cut)
+		err = take_line(reader, kept(&reader->rest), NULL);
 	reader->rest.used = 0;
-	err = read_line(reader, text, n);
-	if (err == -PCPU_T_MISSING || err == -PCPU_T_NUMBER ||
-	    (!err && reader->ptr_digits < digits) ||
-	    (!err && before && reader->stats.events == before &&
-	     says_something(text, n)))
-		err = stop_at(reader, PCPU_T_CUT, reader->stop.field);
+	if (!err)
+		err = release(reader, cut);
+	if (!err && recording_end(&reader->recording))
+		err = stop_at(reader, PCPU_T_HOST, reader->lines, NULL);
 	return err;
 }
 
-const struct pcpu_op *pcpu_trace_ops(const struct pcpu_trace_reader *reader,
-				     size_t *n)
+/* --- what was read */
+
+void pcpu_trace_rows(const struct pcpu_trace_reader *reader,
+		     struct pcpu_trace_rows *rows)
 {
-	if (n)
-		*n = reader ? reader->ops.used : 0;
-	return n && reader ? reader->ops.data : NULL;
+	const struct rows *from;
+
+	if (!rows)
+		return;
+	*rows = (struct pcpu_trace_rows){ 0 };
+	if (!reader)
+		return;
+	from = &reader->recording.rows;
+	*rows = (struct pcpu_trace_rows){
+		.ops = from->ops,
+		.times = from->times,
+		.chunks = from->chunks,
+		.offsets = from->offsets,
+		.tasks = from->tasks,
+		.cpus = from->cpus,
+		.n = from->used,
+	};
 }
 
-const struct pcpu_trace_note *pcpu_trace_notes(
+const struct pcpu_trace_event *pcpu_trace_events(
 	const struct pcpu_trace_reader *reader, size_t *n)
 {
 	if (n)
-		*n = reader ? reader->ops.used : 0;
-	return n && reader ? reader->notes.data : NULL;
+		*n = reader ? reader->recording.events.used : 0;
+	return n && reader ? reader->recording.events.data : NULL;
+}
+
+const struct pcpu_trace_stack_of *pcpu_trace_stacks(
+	const struct pcpu_trace_reader *reader, size_t *n)
+{
+	if (n)
+		*n = reader ? reader->recording.stacks_of.used : 0;
+	return n && reader ? reader->recording.stacks_of.data : NULL;
 }
 
 void pcpu_trace_take(struct pcpu_trace_reader *reader)
 {
-	if (!reader)
-		return;
-	reader->ops.used = 0;
-	reader->notes.used = 0;
+	if (reader)
+		recording_take(&reader->recording);
 }
 
-const char *pcpu_trace_kind(const struct pcpu_trace_reader *reader,
-			    size_t index, struct pcpu_kind *kind,
-			    size_t *length)
+int pcpu_trace_request(const struct pcpu_trace_reader *reader, size_t kind,
+		       struct pcpu_trace_request *request)
 {
-	const struct kind *found;
+	const struct request *found;
+	struct span site, gfp;
 
-	if (!reader || !kind || !length || index >= reader->kinds.used)
+	if (!reader || !request || kind >= reader->recording.requests.used)
+		return -PCPU_T_NULL;
+	found = (const struct request *)reader->recording.requests.data + kind;
+	site = strings_get(&reader->recording.sites, found->site);
+	gfp = strings_get(&reader->recording.gfps, found->gfp);
+	*request = (struct pcpu_trace_request){
+		.kind = found->kind,
+		.bytes_alloc = found->bytes_alloc,
+		.site = site.at,
+		.site_length = span_len(site),
+		.gfp = gfp.at,
+		.gfp_length = span_len(gfp),
+	};
+	return 0;
+}
+
+const char *pcpu_trace_task(const struct pcpu_trace_reader *reader,
+			    size_t task, uint32_t *pid, size_t *length)
+{
+	const struct task *found;
+	struct span name;
+
+	if (!reader || !pid || !length || task >= reader->recording.tasks.used)
 		return NULL;
-	found = (const struct kind *)reader->kinds.data + index;
-	*kind = found->ask;
-	*length = found->site_len;
-	return (const char *)reader->texts.data + found->site;
+	found = (const struct task *)reader->recording.tasks.data + task;
+	name = strings_get(&reader->recording.names, found->name);
+	*pid = found->pid;
+	*length = span_len(name);
+	return name.at;
+}
+
+const char *pcpu_trace_stack(const struct pcpu_trace_reader *reader,
+			     size_t stack, size_t *length)
+{
+	struct span frames;
+
+	if (!reader || !length || stack >= reader->recording.stacks.ends.used)
+		return NULL;
+	frames = strings_get(&reader->recording.stacks, stack);
+	*length = span_len(frames);
+	return frames.at;
+}
+
+uint64_t pcpu_trace_chunk(const struct pcpu_trace_reader *reader, size_t chunk)
+{
+	const struct chunk_life *lives;
+
+	if (!reader || chunk >= reader->recording.chunks.used)
+		return 0;
+	lives = reader->recording.chunks.data;
+	return lives[chunk].base;
+}
+
+void pcpu_trace_skipped(const struct pcpu_trace_reader *reader,
+			enum pcpu_trace_skip_kind kind,
+			struct pcpu_trace_skip *skip)
+{
+	const struct skip *found;
+
+	if (!skip)
+		return;
+	*skip = (struct pcpu_trace_skip){ 0 };
+	if (!reader || kind >= PCPU_NR_SKIPS)
+		return;
+	found = &reader->skips[kind];
+	*skip = (struct pcpu_trace_skip){
+		.count = found->count,
+		.line = found->line,
+		.text = found->text,
+		.length = found->length,
+		.field = found->field,
+	};
 }
 
 void pcpu_trace_stats(const struct pcpu_trace_reader *reader,
 		      struct pcpu_trace_stats *stats)
 {
-	const struct pcpu_trace_stats none = { 0 };
-
 	if (!stats)
 		return;
-	*stats = reader ? reader->stats : none;
-	stats->kinds = reader ? reader->kinds.used : 0;
+	*stats = (struct pcpu_trace_stats){ 0 };
+	if (!reader)
+		return;
+	*stats = reader->recording.stats;
+	stats->lines = reader->lines;
+	stats->kinds = reader->recording.requests.used;
+	stats->tasks = reader->recording.tasks.used;
+	stats->stacks = reader->recording.stacks.ends.used;
+	stats->chunks = reader->recording.chunks.used;
 }
 
 void pcpu_trace_stop(const struct pcpu_trace_reader *reader,

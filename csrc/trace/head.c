@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * head.c - the text before an event's name: task, CPU, time.
+ *
+ *	TASK-PID [CPU] FLAGS SECONDS:			ftrace, trace-cmd
+ *	TASK-PID (TGID) [CPU] FLAGS SECONDS:		ftrace, record-tgid
+ *	TASK PID [CPU] SECONDS:				perf script
+ *	MILLISECONDS TASK/PID				perf trace
+ *	TASK-PID CPU.FLAGS MICROSECONDSus:		ftrace, latency-format
+ *	TASK PID CPU FLAGS PREEMPT INDEX [HEX] ... (+...):	and verbose
+ *
+ * A task's name may have blanks and dashes, so all of them are read from the
+ * end.  A text of another form is a log's prefix: nothing is taken from it.
+ */
+#define _GNU_SOURCE 1	/* memrchr */
+#include "head.h"
+
+#include "../percpu.h"
+
+#define SECOND		1000000000u	/* ns */
+#define MILLISECOND	1000000u	/* ns */
+#define MICROSECOND	1000u		/* ns */
+
+/* 2^64 ns are 584 years; what is longer is not a time */
+#define MAX_SECONDS	(UINT64_MAX / SECOND - 1)
+
+#define MAX_NAME	15	/* bytes: TASK_COMM_LEN without its zero */
+
+/*
+ * Units, a point, digits of a fraction: all must count, down to 1 ns.  A whole
+ * number is not a time: it counts ticks of unknown length.
+ */
+static bool parse_time(struct span s, uint64_t unit, uint64_t *time)
+{
+	const char *at = memchr(s.at, '.', span_len(s));
+	uint64_t whole;
+
+	if (!at || at + 1 == s.end ||
+	    !span_decimal((struct span){ s.at, at }, &whole) ||
+	    whole > MAX_SECONDS)
+		return false;
+	whole *= unit;
+	for (at++; at < s.end; at++) {
+		unit /= 10;
+		if (!is_digit(*at) || !unit)
+			return false;
+		whole += (uint64_t)(*at - '0') * unit;
+	}
+	*time = whole;
+	return true;
+}
+
+/* [CPU] */
+static bool parse_cpu(struct span s, struct trace_head *head)
+{
+	uint64_t cpu;
+
+	if (span_len(s) < 3 || *s.at != '[' || s.end[-1] != ']' ||
+	    !span_decimal((struct span){ s.at + 1, s.end - 1 }, &cpu) ||
+	    cpu >= PCPU_NO_CPU)
+		return false;
+	head->cpu = cpu;
+	return true;
+}
+
+/* TASK-PID, TASK/PID or TASK PID; longer than a name are those of logs */
+static void parse_task(struct span s, struct trace_head *head)
+{
+	struct span pid = s;
+	uint64_t number, process_id;
+
+	while (pid.end > pid.at && is_blank(pid.end[-1]))
+		pid.end--;
+	s.end = pid.end;
+	while (s.end > s.at && is_digit(s.end[-1]))
+		s.end--;
+	pid.at = s.end;
+	if (s.end == s.at || !strchr("-/ ", s.end[-1]) ||
+	    !span_decimal(pid, &number) || number > UINT32_MAX)
+		return;
+	s.end--;
+	if (*s.end == '/') {	/* perf may print PID/TID */
+		struct span name = s, process = span_cut_last(&name);
+
+		if (span_decimal(process, &process_id) && span_trim(name).at < name.end)
+			s = name;
+	}
+	s = span_trim(s);
+	if (span_len(s) > MAX_NAME)
+		s = span_cut_last(&(struct span){ s.at, s.end });
+	head->task = s;
+	head->pid = number;
+}
+
+/* CPU.FLAGS, with the CPU's number directly before the flags */
+static void parse_latency(struct span s, struct trace_head *head)
+{
+	struct span word = span_cut_last(&s);
+	const char *at = word.at;
+	uint64_t cpu;
+
+	while (at < word.end && is_digit(*at))
+		at++;
+	if (!span_decimal((struct span){ word.at, at }, &cpu) ||
+	    cpu >= PCPU_NO_CPU)
+		return;
+	head->cpu = cpu;
+	parse_task(s, head);
+}
+
+/* ... CPU FLAGS PREEMPT INDEX [HEX] 1.234ms (+0.002ms): */
+static void parse_verbose(struct span s, struct trace_head *head)
+{
+	uint64_t time, cpu;
+	struct span word;
+	int i;
+
+	span_cut_last(&s);
+	word = span_cut_last(&s);
+	if (span_len(word) > 2 && *word.at == '[' &&
+	    span_hex((struct span){ word.at + 1, word.end - 1 }, &time) &&
+	    time <= UINT64_MAX / MICROSECOND - 1)
+		head->time = time * MICROSECOND;
+	for (i = 0; i < 3; i++)
+		span_cut_last(&s);
+	if (!span_decimal(span_cut_last(&s), &cpu) || cpu >= PCPU_NO_CPU)
+		return;
+	head->cpu = cpu;
+	parse_task(s, head);
+}
+
+/* perf trace: the time is the first word */
+static void parse_perf_trace(struct span s, struct trace_head *head)
+{
+	const char *at;
+
+	s = span_trim(s);
+	for (at = s.at; at < s.end && !is_blank(*at); at++)
+		;
+	if (at < s.end && parse_time((struct span){ s.at, at }, MILLISECOND,
+				     &head->time))
+		parse_task((struct span){ at, s.end }, head);
+}
+
+/* TASK-PID (TGID) [CPU] FLAGS, without those that a recorder leaves out */
+static void parse_prefix(struct span s, struct trace_head *head)
+{
+	struct span rest = s, word = span_cut_last(&rest);
+
+	if (!parse_cpu(word, head)) {
+		word = span_cut_last(&rest);
+		if (!parse_cpu(word, head)) {	/* perf script of one task */
+			parse_task(s, head);
+			return;
+		}
+	}
+	s = rest;
+	word = span_cut_last(&rest);
+	parse_task(span_starts(word, "(") ? rest : s, head);
+}
+
+/* the same, unless the line before had the same text */
+static void read_prefix(struct span s, struct trace_prefix *prefix,
+			struct trace_head *head)
+{
+	uint64_t time = head->time;
+	size_t n = span_len(s);
+
+	if (n > MAX_PREFIX) {
+		parse_prefix(s, head);
+		return;
+	}
+	if (n != prefix->n || memcmp(prefix->text, s.at, n)) {
+		memcpy(prefix->text, s.at, n);
+		prefix->n = n;
+		parse_prefix((struct span){ prefix->text, prefix->text + n },
+			     head);
+		head->prefix = prefix->head.prefix + 1;
+		prefix->head = *head;
+	}
+	*head = prefix->head;
+	head->time = time;
+}
+
+/* the words before SECONDS: or one of its variants */
+static void read_before_colon(struct span s, struct trace_prefix *prefix,
+			      struct trace_head *head)
+{
+	struct span word = span_cut_last(&s);
+	uint64_t ticks;
+
+	word.end--;
+	if (parse_time(word, SECOND, &head->time) || span_decimal(word, &ticks)) {
+		read_prefix(s, prefix, head);
+		return;
+	}
+	if (word.at == word.end)	/* 12us : */
+		word = span_cut_last(&s);
+	if (span_ends(word, "ms)")) {
+		parse_verbose(s, head);
+		return;
+	}
+	/* a mark says how long the delay before was */
+	if (word.at < word.end && strchr("+!#*@$", word.end[-1]))
+		word.end--;
+	if (!span_ends(word, "us"))
+		return;
+	word.end -= 2;
+	if (span_decimal(word, &ticks) && ticks < UINT64_MAX / MICROSECOND)
+		head->time = ticks * MICROSECOND;
+	parse_latency(s, head);
+}
+
+/**
+ * trace_head_parse - read the text before an event's name
+ * @s: the text
+ * @prefix: that of the line before; zero at the start
+ * @head: set to what it says
+ */
+void trace_head_parse(struct span s, struct trace_prefix *prefix,
+		      struct trace_head *head)
+{
+	*head = (struct trace_head){
+		.cpu = PCPU_NO_CPU,
+		.time = PCPU_NO_TIME,
+	};
+	while (s.at < s.end && is_blank(s.end[-1]))
+		s.end--;
+	if (s.at < s.end && s.end[-1] == ':')
+		read_before_colon(s, prefix, head);
+	else
+		parse_perf_trace(s, head);
+}

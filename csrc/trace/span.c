@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * span.c - numbers and words in a part of a text.
+ */
+#define _GNU_SOURCE 1	/* memmem */
+#include "span.h"
+
+#define HEX_DIGITS	16	/* of 64 bits */
+#define SAFE_DIGITS	18	/* decimal ones, which always fit */
+
+/**
+ * span_after - find a text
+ * @s: where
+ * @text: what
+ *
+ * Return: the first place after it, or NULL.
+ */
+const char *span_after(struct span s, const char *text)
+{
+	size_t n = strlen(text);
+	const char *at = memmem(s.at, span_len(s), text, n);
+
+	return at ? at + n : NULL;
+}
+
+/* the value of a lower-case hexadecimal digit, plus 1; 0: it is none */
+static const unsigned char digits[256] = {
+	['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6,
+	['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12,
+	['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
+
+static const char *read_hex(const char *at, const char *end, uint64_t *value)
+{
+	const char *begin = at;
+	uint64_t number = 0;
+	unsigned int digit;
+
+	for (; at < end && (digit = digits[(unsigned char)*at]); at++)
+		number = number << 4 | (digit - 1);
+	*value = number;
+	return at > begin && at - begin <= HEX_DIGITS ? at : NULL;
+}
+
+static const char *read_decimal(const char *at, const char *end,
+				uint64_t *value)
+{
+	const char *begin = at, *safe;
+	uint64_t number = 0;
+
+	safe = end - at > SAFE_DIGITS ? at + SAFE_DIGITS : end;
+	for (; at < safe && is_digit(*at); at++)
+		number = number * 10 + (uint64_t)(*at - '0');
+	for (; at < end && is_digit(*at); at++) {
+		uint64_t digit = (uint64_t)(*at - '0');
+
+		if (number > (UINT64_MAX - digit) / 10)
+			return NULL;
+		number = number * 10 + digit;
+	}
+	*value = number;
+	return at > begin ? at : NULL;
+}
+
+/**
+ * span_number - read the number that a span begins with
+ * @s: the span
+ * @hex: whether the digits are hexadecimal; those after 0x always are
+ * @value: set to the number
+ *
+ * Return: the place after it, or NULL: there is none, or it has over 64 bits.
+ */
+const char *span_number(struct span s, bool hex, uint64_t *value)
+{
+	if (span_len(s) > 2 && s.at[0] == '0' && s.at[1] == 'x')
+		return read_hex(s.at + 2, s.end, value);
+	return hex ? read_hex(s.at, s.end, value) :
+		     read_decimal(s.at, s.end, value);
+}
+
+/**
+ * span_decimal - read a span that is a decimal number
+ * @s: the span
+ * @value: set to the number
+ *
+ * Return: whether it is one, of 64 bits.
+ */
+bool span_decimal(struct span s, uint64_t *value)
+{
+	return read_decimal(s.at, s.end, value) == s.end;
+}
+
+/**
+ * span_hex - read a span that is a hexadecimal number, without 0x
+ * @s: the span
+ * @value: set to the number
+ *
+ * Return: whether it is one, of 64 bits.
+ */
+bool span_hex(struct span s, uint64_t *value)
+{
+	return read_hex(s.at, s.end, value) == s.end;
+}
+
+/**
+ * span_number_after - read the decimal number after a text
+ * @s: where
+ * @before: the text
+ * @value: set to the number
+ *
+ * Return: the place after it, or NULL.
+ */
+const char *span_number_after(struct span s, const char *before,
+			      uint64_t *value)
+{
+	const char *at = span_after(s, before);
+
+	return at ? read_decimal(at, s.end, value) : NULL;
+}

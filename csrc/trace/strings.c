@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * strings.c - texts that occur many times, each kept once.
+ *
+ * A text has a number, in order of appearance.  Texts with the same hash have
+ * adjacent keys in the index.
+ */
+#include "strings.h"
+
+#include <stdlib.h>
+
+static uint64_t hash_text(struct span text)
+{
+	uint64_t hash = span_len(text), word;
+
+	for (; span_len(text) >= sizeof(word); text.at += sizeof(word)) {
+		memcpy(&word, text.at, sizeof(word));
+		hash = table_hash(hash ^ word);
+	}
+	word = 0;
+	memcpy(&word, text.at, span_len(text));
+	return table_hash(hash ^ word);
+}
+
+/**
+ * strings_get - return a text
+ * @index: its number, below strings.ends.used
+ *
+ * Return: the text, valid until the next strings_add().
+ */
+struct span strings_get(const struct strings *strings, size_t index)
+{
+	const size_t *ends = strings->ends.data;
+	const char *bytes = strings->bytes.data;
+
+	return (struct span){
+		bytes + (index ? ends[index - 1] : 0), bytes + ends[index],
+	};
+}
+
+/**
+ * strings_add - find a text, or keep it
+ * @text: the text
+ *
+ * Return: its number, or TABLE_NONE: no memory, or too many texts.
+ */
+uint32_t strings_add(struct strings *strings, struct span text)
+{
+	uint64_t key = hash_text(text);
+	size_t n = span_len(text), *end;
+	uint32_t index;
+	char *bytes;
+
+	for (;; key++) {
+		struct span found;
+
+		index = table_get(&strings->index, key);
+		if (index == TABLE_NONE)
+			break;
+		found = strings_get(strings, index);
+		if (span_len(found) == n && !memcmp(found.at, text.at, n))
+			return index;
+	}
+	if (strings->ends.used >= TABLE_NONE)
+		return TABLE_NONE;
+	index = (uint32_t)strings->ends.used;
+	bytes = vec_add(&strings->bytes, n, 1);
+	if (!bytes)
+		return TABLE_NONE;
+	memcpy(bytes, text.at, n);
+	end = vec_add(&strings->ends, 1, sizeof(*end));
+	if (!end)
+		return TABLE_NONE;
+	*end = strings->bytes.used;
+	return table_put(&strings->index, key, index) ? index : TABLE_NONE;
+}
+
+/**
+ * strings_free - free the memory
+ */
+void strings_free(struct strings *strings)
+{
+	free(strings->bytes.data);
+	free(strings->ends.data);
+	free(strings->index.cells);
+}
