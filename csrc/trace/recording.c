@@ -316,7 +316,7 @@ int recording_end(struct recording *recording)
 /* --- rows */
 
 /* a column with more room, or as it was: then @ok is set to false */
-static void *grow(void *column, size_t room, size_t size, bool *ok)
+static void *grow_column(void *column, size_t room, size_t size, bool *ok)
 {
 	void *data = realloc(column, room * size);
 
@@ -331,12 +331,12 @@ static bool make_room(struct rows *rows)
 
 	if (rows->used < rows->room)
 		return true;
-	rows->ops = grow(rows->ops, room, sizeof(*rows->ops), &ok);
-	rows->times = grow(rows->times, room, sizeof(*rows->times), &ok);
-	rows->chunks = grow(rows->chunks, room, sizeof(*rows->chunks), &ok);
-	rows->offsets = grow(rows->offsets, room, sizeof(*rows->offsets), &ok);
-	rows->tasks = grow(rows->tasks, room, sizeof(*rows->tasks), &ok);
-	rows->cpus = grow(rows->cpus, room, sizeof(*rows->cpus), &ok);
+	rows->ops = grow_column(rows->ops, room, sizeof(*rows->ops), &ok);
+	rows->times = grow_column(rows->times, room, sizeof(*rows->times), &ok);
+	rows->chunks = grow_column(rows->chunks, room, sizeof(*rows->chunks), &ok);
+	rows->offsets = grow_column(rows->offsets, room, sizeof(*rows->offsets), &ok);
+	rows->tasks = grow_column(rows->tasks, room, sizeof(*rows->tasks), &ok);
+	rows->cpus = grow_column(rows->cpus, room, sizeof(*rows->cpus), &ok);
 	if (ok)
 		rows->room = room;
 	return ok;

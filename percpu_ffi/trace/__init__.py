@@ -5,7 +5,16 @@
 opens files, ``trace`` has the public class.
 """
 
-from percpu_ffi.trace.operations import Key, Kind, Op, Places, TraceStats
+from percpu_ffi.trace.operations import (
+    Event,
+    Key,
+    Kind,
+    Op,
+    Places,
+    Skipped,
+    Task,
+    TraceStats,
+)
 from percpu_ffi.trace.trace import Trace
 
-__all__ = ["Key", "Kind", "Op", "Places", "Trace", "TraceStats"]
+__all__ = ["Event", "Key", "Kind", "Op", "Places", "Skipped", "Task", "Trace", "TraceStats"]

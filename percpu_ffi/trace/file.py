@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The trace file of this package: small, and loaded without parsing text.
+"""The trace file of this package: small, written as it comes, and loaded without parsing text.
 
-Layout: the 8 bytes of MAGIC; the length of the head, 32 bits, little-endian; the head,
-JSON in UTF-8; the operations, compressed.  The operations are 16-byte structures, stored in
-16 rows: the n-th bytes of all of them.  Most rows are nearly constant and compress well.
+Layout: the 8 bytes of MAGIC, then blocks: one ``HEAD``, a ``ROWS`` for each batch, one ``TAIL``.
+A file without ``TAIL`` is that of a recorder that was killed; what was written is there.
 
-A trace with notes has NOTED in place of MAGIC, and 16 more rows in the same stream: the
-notes, likewise, with each time as its difference from the one before, in ticks, modulo 2^64.
-The head has the nanoseconds of a tick.
+``HEAD`` and ``TAIL`` are JSON.  ``ROWS`` has the length of its JSON, 32 bits, little-endian; the
+JSON: additions to the tables, events, figures so far; and the columns that it names.  The operations
+are three of these: ``keys``, ``handles`` and ``kinds``.  Items are little-endian, and stored as all
+first bytes, then all second bytes, and so on: most of these are nearly constant and compress well.
+Times are differences, in ticks, modulo 2^64.
 
-A file may be damaged, or made to do harm.  It is read in blocks up to the first wrong one, and
-its head is checked value by value.
+A file may be damaged, or made to do harm.  It is read block by block up to the first wrong one, and
+its JSON is checked value by value.  No number in it is trusted: memory is taken for the bytes that
+are there.
 """
 
 from __future__ import annotations
@@ -20,51 +22,84 @@ import struct
 import sys
 import zlib
 from array import array
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import reduce
-from itertools import accumulate, chain, pairwise
+from io import BytesIO
+from itertools import accumulate, pairwise
 from math import gcd
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any
 
 from percpu_ffi._util.atomic_write import write_whole
-from percpu_ffi.errors import TraceError, shown
+from percpu_ffi._util.text import plural
+from percpu_ffi.errors import TraceError
+from percpu_ffi.trace.blocks import read_blocks, write_block
+from percpu_ffi.trace.json_values import DAMAGED, fault, integer, kind, of
 from percpu_ffi.trace.operations import (
+    COLUMNS,
+    CREATED,
+    DESTROYED,
+    FAILED,
     FAULT,
     FREE,
-    NOTE,
     OP,
     ORPHAN,
-    Kind,
+    SPECIAL,
+    Batch,
+    Event,
     Operations,
+    StackOf,
+    Tables,
+    Task,
     TraceStats,
-    checked_fault,
     checked_setup,
 )
 from percpu_ffi.trace.source import BLOCK, Limit, Pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from percpu_ffi.trace.source import Blocks
 
-_T = TypeVar("_T")
-
-MAGIC = b"PCPUTRC1"
-NOTED = b"PCPUTRC2"
-MAGICS = MAGIC, NOTED
+MAGIC = b"PCPUTRC3"
+HEAD, ROWS, TAIL = b"HEAD", b"ROWS", b"TAIL"
 LENGTH = struct.Struct("<I")
-MAX_REQUEST = 1 << 63  # sizes and alignments are 64-bit integers
-WORDS = 1 << 64  # times and figures are unsigned ones
-DAMAGED = (  # exceptions of reading arbitrary bytes
-    struct.error, ValueError, LookupError, TypeError, OverflowError, RecursionError, zlib.error,
-)  # fmt: skip
-
+BATCH = 1 << 16  # operations of a block
+WORDS = 1 << 64
 
 # of a file that was compressed once more: JSON of consecutive numbers shrinks to 1/70
 CONTENTS = Limit(4 << 20, 100)
-# of operations and notes: zlib alone reaches 1,032 (https://zlib.net/zlib_tech.html)
-ROWS = Limit(64 << 20, 1032)
+# of the blocks: zlib reaches 1,032 (https://zlib.net/zlib_tech.html)
+EXPANDED = Limit(64 << 20, 1032)
+
+# --- write
+
+
+class TraceWriter:
+    """Writes a trace in batches; each is in the file when :meth:`write` returns."""
+
+    def __init__(self, file: IO[bytes], head: dict[str, Any], level: int = 6) -> None:
+        """Write the head, plain values: ``setup``, ``faults``, ``names``, ``machine``."""
+        self._file = file
+        self._level = level
+        file.write(MAGIC)
+        write_block(file, HEAD, _json(head), level)
+        file.flush()
+
+    def write(self, batch: Batch) -> None:
+        """Append a batch.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        write_block(self._file, ROWS, _encode(batch), self._level)
+        self._file.flush()
+
+    def finish(self, tail: dict[str, Any]) -> None:
+        """End the file; ``tail`` has plain values: ``stats``, ``machine``."""
+        write_block(self._file, TAIL, _json(tail), self._level)
+        self._file.flush()
 
 
 def write_file(path: str | Path, operations: Operations) -> None:
@@ -74,35 +109,96 @@ def write_file(path: str | Path, operations: Operations) -> None:
         OSError: it cannot be written.
 
     """
-    tick = _tick(operations.notes)
+    file = BytesIO()
     head = {
-        "byteorder": sys.byteorder,
-        "ops": len(operations.ops) // OP.size,
-        "slots": operations.slots,
-        "kinds": operations.kinds,
-        "names": operations.names,
-        "faults": operations.faults,
         "setup": operations.setup,
-        "stats": asdict(operations.stats),
-        "tick": tick,
+        "faults": operations.faults,
+        "names": operations.names,
+        "machine": operations.machine,
     }
-    text = json.dumps(head, separators=(",", ":")).encode()
-    rows = _rows(operations.ops, OP.size)
-    if operations.notes:
-        rows += _rows(_differences(operations.notes, tick), NOTE.size)
+    writer = TraceWriter(file, head, level=9)
+    for batch in _batches(operations):
+        writer.write(batch)
+    writer.finish({"stats": asdict(operations.stats)})
+    write_whole(path, file.getvalue())
 
-    magic = NOTED if operations.notes else MAGIC
-    data = magic + LENGTH.pack(len(text)) + text + zlib.compress(rows, 9)
-    write_whole(path, data)
+
+def _batches(operations: Operations) -> Iterator[Batch]:
+    """Split operations; the tables and the events are in the first batch."""
+    n = len(operations)
+    for start in range(0, max(n, 1), BATCH):
+        end = min(start + BATCH, n)
+        first = start == 0
+        yield Batch(
+            ops=bytes(operations.ops[start * OP.size : end * OP.size]),
+            columns={name: column[start:end] for name, column in operations.columns.items()},
+            events=operations.events if first else [],
+            stacks_of=[StackOf(row, stack, 1) for row, stack in operations.event_stacks.items()]
+            if first
+            else [],
+            tables=operations.tables if first else Tables(),
+            stats=operations.stats,
+            slots=operations.slots,
+        )
+
+
+def _encode(batch: Batch) -> bytes:
+    words = memoryview(batch.ops)
+    columns = {
+        "keys": array("Q", words.cast("Q")[::2]),
+        "handles": array("I", words.cast("I")[2::4]),
+        "kinds": array("I", words.cast("I")[3::4]),
+        **batch.columns,
+    }
+    tick = 1
+    if "times" in columns:
+        tick = reduce(gcd, columns["times"], 0) or 1
+        columns["times"] = _differences(columns["times"], tick)
+    head = {
+        "rows": len(batch.ops) // OP.size,
+        "columns": list(columns),
+        "tick": tick,
+        "tables": asdict(batch.tables),
+        "events": batch.events,
+        "stacks_of": batch.stacks_of,
+        "stats": asdict(batch.stats),
+        "slots": batch.slots,
+    }
+    text = _json(head)
+    return b"".join([LENGTH.pack(len(text)), text, *map(_transposed, columns.values())])
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _transposed(column: array[int]) -> bytes:
+    """Return all first bytes of the items, then all second ones, and so on."""
+    data, size = _little_endian(column).tobytes(), column.itemsize
+    return b"".join(data[i::size] for i in range(size))
+
+
+def _little_endian(column: array[int]) -> array[int]:
+    if sys.byteorder == "little":
+        return column
+    swapped = column[:]
+    swapped.byteswap()
+    return swapped
+
+
+def _differences(times: array[int], tick: int) -> array[int]:
+    ticks = (time // tick for time in times)
+    return array("Q", ((b - a) % WORDS for a, b in pairwise((0, *ticks))))
+
+
+# --- read
 
 
 def read_file(blocks: Blocks) -> Operations:
-    """Read a file of :func:`write_file`.
-
-    No number in the head is trusted: memory is taken for the bytes that are there.
+    """Read a file of :func:`write_file` or of a :class:`TraceWriter`.
 
     Raises:
-        TraceError: the file is cut or damaged, or comes from a machine of another byte order.
+        TraceError: the file is damaged, or is cut before the first batch.
 
     """
     try:
@@ -110,156 +206,177 @@ def read_file(blocks: Blocks) -> Operations:
     except TraceError:
         raise
     except DAMAGED as error:
-        raise TraceError(
-            f"the file is cut or damaged ({error}); save it again", blocks.name
-        ) from error
+        raise TraceError(f"the file is damaged ({error}); copy it again", blocks.name) from error
 
 
 def _read_file(blocks: Blocks) -> Operations:
-    data = Pieces(blocks.limited(blocks, CONTENTS))
-    magic = data.take(len(MAGIC))
-    (length,) = LENGTH.unpack(data.take(LENGTH.size))
-    text = data.take(length)
-    if len(text) < length:
-        raise ValueError("its head has no end")
-    operations, n, tick, byteorder = _read_head(text.decode())
-    if byteorder != sys.byteorder:
-        raise TraceError(
-            f"the file was saved on a {byteorder}-endian machine, this one is "
-            f"{sys.byteorder}-endian; load the kernel's text and save it here",
-            blocks.name,
+    pieces = Pieces(blocks.limited(blocks, CONTENTS))
+    pieces.take(len(MAGIC))
+    expanded = _Expanded(blocks)
+    found, batches, ended = Operations(), 0, False
+    for number, (tag, data) in enumerate(read_blocks(pieces)):
+        contents = expanded.take(data)
+        if (tag == HEAD) != (number == 0) or ended:
+            raise ValueError(f"a block {tag!r} is not in its place")
+        if tag == HEAD:
+            _read_head(found, contents)
+        elif tag == ROWS:
+            found.extend(_decode(contents, found))
+            batches += 1
+        elif tag == TAIL:
+            _read_tail(found, contents)
+            ended = True
+    if not batches:
+        raise TraceError("the file is cut before its first operation; copy it again", blocks.name)
+    if not ended:
+        found.remarks.append(
+            f"the recorder was ended early: the file holds {plural(len(found), 'operation')}, and "
+            "its figures are those up to there"
         )
-    rows = Pieces(blocks.limited(_inflate(data), ROWS))
-    operations.ops = _columns(rows, n, OP.size)
-    if magic == NOTED:
-        operations.notes = _columns(rows, n, NOTE.size)
-        _sums(operations.notes, tick)
-    if rows.take(1):
-        raise ValueError(f"more than {n} operations")
-    _check_references(operations)
-    return operations
+    _check_references(found)
+    return found
 
 
-def _inflate(data: Iterable[bytes]) -> Iterator[bytes]:
-    """Decompress in blocks; the compressed stream is all there is."""
-    inflater = zlib.decompressobj()
-    for piece in data:
-        block = inflater.decompress(piece, BLOCK)
-        while block:
-            yield block
-            block = inflater.decompress(inflater.unconsumed_tail, BLOCK)
-        if inflater.unused_data:
-            raise ValueError("something follows the operations")
-    if not inflater.eof:
-        raise ValueError("the operations have no end")
+class _Expanded:
+    """Decompresses blocks, within a limit for all of them."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self._blocks = blocks
+        self._total = 0
+
+    def take(self, data: bytes) -> bytes:
+        inflater = zlib.decompressobj()
+        parts = []
+        part = inflater.decompress(data, BLOCK)
+        while part:
+            parts.append(part)
+            self._total += len(part)
+            if self._total > EXPANDED.floor + EXPANDED.factor * self._blocks.taken:
+                raise ValueError("it expands to far more than a trace does")
+            part = inflater.decompress(inflater.unconsumed_tail, BLOCK)
+        if not inflater.eof or inflater.unused_data:
+            raise ValueError("a block is not one compressed stream")
+        return b"".join(parts)
 
 
-def _rows(data: bytearray, size: int) -> bytes:
-    """Return all first bytes of structures of ``size`` bytes, then all second ones, and so on."""
-    return b"".join(bytes(data[i::size]) for i in range(size))
-
-
-def _check_references(operations: Operations) -> None:
-    """Check that the head has the handles, kinds, faults and names of all operations."""
-    slots, kinds, faults = operations.slots, len(operations.kinds), len(operations.faults)
-    for _, handle, kind in OP.iter_unpack(operations.ops):
-        if handle < slots and (kind < kinds or kind == FREE):
-            continue
-        if (handle, kind) != (ORPHAN, FREE) and (handle >= faults or kind != FAULT):
-            raise LookupError("an operation names a handle or a kind that it does not have")
-    if operations.names is not None:
-        keys = memoryview(operations.ops).cast("Q")[::2]
-        if max(keys, default=-1) >= len(operations.names):
-            raise LookupError("an operation has a key without a name")
-
-
-def _columns(rows: Pieces, n: int, size: int) -> bytearray:
-    """Undo :func:`_rows` for ``n`` structures: put each row in its place."""
-    data = bytearray()
-    for i in range(size):
-        row = rows.take(n)
-        if len(row) < n:
-            raise ValueError(f"{n} operations were saved, fewer are left")
-        # now there are n bytes: so many structures are credible
-        data = data or bytearray(n * size)
-        data[i::size] = row
-    return data
-
-
-def _tick(notes: bytearray) -> int:
-    """Return the nanoseconds that all times are multiples of: 1,000 for most recorders."""
-    return reduce(gcd, _times(notes), 0) or 1
-
-
-def _differences(notes: bytearray, tick: int) -> bytearray:
-    """Return the notes, each time as its difference from the one before, in ticks."""
-    changed = notes.copy()
-    ticks = chain([0], (time // tick for time in _times(notes)))
-    _times(changed)[:] = memoryview(array("Q", ((b - a) % WORDS for a, b in pairwise(ticks))))
-    return changed
-
-
-def _sums(notes: bytearray, tick: int) -> None:
-    """Undo :func:`_differences` in place; OverflowError where a time has more than 64 bits."""
-    times = _times(notes)
-    times[:] = memoryview(array("Q", (ticks % WORDS * tick for ticks in accumulate(times))))
-
-
-def _times(notes: bytearray) -> memoryview:
-    return memoryview(notes).cast("Q")[::2]
-
-
-def _read_head(text: str) -> tuple[Operations, int, int, str]:
-    """Return the operations without their data, their number, a tick, and the byte order.
-
-    Raises:
-        ValueError, TypeError, LookupError, RecursionError: it is not as :func:`write_file` writes
-            it.
-
-    """
-    head = _of(dict, json.loads(text))
-    byteorder = _of(str, head["byteorder"])
-    if byteorder not in ("little", "big"):
-        raise ValueError(f"byte order {shown(byteorder)}")
-    stats = TraceStats(
-        **{name: _integer(n, 0, WORDS) for name, n in _of(dict, head["stats"]).items()}
-    )
-    faults = [_fault(*_of(list, fault)) for fault in _of(list, head.get("faults", []))]
-    n = _integer(head["ops"], 0, MAX_REQUEST)
-    if n != stats.allocs + stats.frees + len(faults):
-        raise ValueError(f"{n} operations, but {stats.allocs} allocations, {stats.frees} frees")
-    names = head["names"]
-    if names is not None and not all(isinstance(name, int | str) for name in _of(list, names)):
+def _read_head(found: Operations, contents: bytes) -> None:
+    head = of(dict, json.loads(contents))
+    names = head.get("names")
+    if names is not None and not all(isinstance(name, int | str) for name in of(list, names)):
         raise ValueError("a name is neither an integer nor a string")
-    operations = Operations(
-        kinds=[_kind(*_of(list, kind)) for kind in _of(list, head["kinds"])],
-        faults=faults,
-        setup=checked_setup(_of(dict, head.get("setup", {}))),
-        slots=_integer(head["slots"], 0, n + 1),
-        names=names,
-        stats=stats,
+    found.names = names
+    found.faults = [fault(*of(list, item)) for item in of(list, head.get("faults", []))]
+    found.setup = checked_setup(of(dict, head.get("setup", {})))
+    found.machine = of(dict, head.get("machine", {}))
+
+
+def _read_tail(found: Operations, contents: bytes) -> None:
+    tail = of(dict, json.loads(contents))
+    found.machine |= of(dict, tail.get("machine", {}))
+    if "stats" in tail:
+        found.stats = _stats(tail["stats"])
+
+
+def _decode(contents: bytes, found: Operations) -> Batch:
+    """Return a batch that :func:`_encode` made; ``found`` is what was read before."""
+    (length,) = LENGTH.unpack(contents[: LENGTH.size])
+    head = of(dict, json.loads(contents[LENGTH.size : LENGTH.size + length]))
+    rows = integer(head["rows"], 0, BATCH + 1)
+    columns = _columns(contents[LENGTH.size + length :], rows, of(list, head["columns"]))
+    ops = bytearray(rows * OP.size)
+    if rows:
+        memoryview(ops).cast("Q")[::2] = memoryview(columns.pop("keys"))
+        memoryview(ops).cast("I")[2::4] = memoryview(columns.pop("handles"))
+        memoryview(ops).cast("I")[3::4] = memoryview(columns.pop("kinds"))
+    if "times" in columns:
+        _sum(columns["times"], integer(head["tick"], 1, WORDS))
+    tables = of(dict, head["tables"])
+    return Batch(
+        ops=bytes(ops),
+        columns={name: column for name, column in columns.items() if name in COLUMNS},
+        events=[Event(*_integers(event, 6)) for event in of(list, head["events"])],
+        stacks_of=[StackOf(*_integers(row, 3)) for row in of(list, head["stacks_of"])],
+        tables=Tables(
+            kinds=[kind(*of(list, row)) for row in of(list, tables["kinds"])],
+            tasks=[_task(*of(list, row)) for row in of(list, tables["tasks"])],
+            stacks=[of(str, row) for row in of(list, tables["stacks"])],
+            bases=_integers(tables["bases"]),
+        ),
+        stats=_stats(head["stats"]),
+        slots=integer(head["slots"], found.slots, found.slots + rows + 1),
     )
-    return operations, n, _integer(head.get("tick", 1), 1, WORDS), byteorder
 
 
-def _of(kind: type[_T], value: Any) -> _T:
-    """Return a value of exactly this type; True is not an integer."""
-    if type(value) is not kind:
-        raise TypeError(f"{kind.__name__} is needed, not {shown(value)}")
-    return value
+def _columns(data: bytes, rows: int, names: list[Any]) -> dict[str, array[int]]:
+    codes = {name: code for name, (code, _) in COLUMNS.items()}
+    codes |= {"keys": "Q", "handles": "I", "kinds": "I"}
+    columns, start = {}, 0
+    for name in names:
+        column = array(codes[name])
+        size = column.itemsize
+        end = start + rows * size
+        if len(data) < end:
+            raise ValueError(f"{rows} operations were saved, fewer are left")
+        plain = bytearray(rows * size)
+        for i in range(size):
+            plain[i::size] = data[start + i * rows : start + (i + 1) * rows]
+        column.frombytes(plain)
+        columns[name] = _little_endian(column)
+        start = end
+    if start < len(data):
+        raise ValueError("something follows the columns")
+    return columns
 
 
-def _integer(value: Any, low: int, high: int) -> int:
-    """Return an integer from ``low`` to ``high - 1``."""
-    if not low <= _of(int, value) < high:
-        raise ValueError(f"{shown(value)} is out of range")
-    return int(value)
+def _sum(times: array[int], tick: int) -> None:
+    """Undo :func:`_differences` in place; OverflowError where a time has more than 64 bits."""
+    for i, ticks in enumerate(accumulate(times)):
+        times[i] = ticks % WORDS * tick
 
 
-def _kind(size: Any, align: Any, site: Any) -> Kind:
-    size, align = (_integer(n, -MAX_REQUEST, MAX_REQUEST) for n in (size, align))
-    return Kind(size, align, _of(str, site))
+def _stats(values: Any) -> TraceStats:
+    return TraceStats(**{name: integer(n, 0, WORDS) for name, n in of(dict, values).items()})
 
 
-def _fault(site: Any, plan: Any) -> tuple[str, dict[str, Any]]:
-    return site, checked_fault(site, _of(dict, plan))
+def _integers(row: Any, n: int | None = None) -> list[int]:
+    values = [integer(value, 0, WORDS) for value in of(list, row)]
+    if n is not None and len(values) != n:
+        raise ValueError(f"{n} integers are needed")
+    return values
+
+
+def _task(name: Any, pid: Any) -> Task:
+    return Task(of(str, name), integer(pid, 0, 1 << 32))
+
+
+def _check_references(found: Operations) -> None:
+    """Check that all indices are those of rows that exist."""
+    tables = found.tables
+    words = memoryview(found.ops).cast("I")
+    pairs = set(zip(words[2::4].tolist(), words[3::4].tolist(), strict=True))
+    kinds = [kind for _, kind in pairs if kind < SPECIAL]
+    handles = [handle for handle, kind in pairs if kind < SPECIAL]
+    handles += [handle for handle, kind in pairs if kind == FREE and handle != ORPHAN]
+    faults = [handle for handle, kind in pairs if kind == FAULT]
+    requests = [event.value for event in found.events if event.kind == FAILED]
+    chunks = [event.value for event in found.events if event.kind in (CREATED, DESTROYED)]
+    _check("kind", [*kinds, *requests], len(tables.kinds))
+    _check("handle", handles, found.slots)
+    _check("fault", faults, len(found.faults))
+    _check("chunk", [*chunks, *_used(found, "chunks")], len(tables.bases))
+    _check("task", [*_used(found, "tasks")], len(tables.tasks))
+    _check("stack", [*_used(found, "stacks"), *found.event_stacks.values()], len(tables.stacks))
+    _check("event", [*found.event_stacks], len(found.events))
+    if found.names is not None:
+        keys = memoryview(found.ops).cast("Q")[::2].tolist()
+        _check("name", keys, len(found.names))
+
+
+def _used(found: Operations, name: str) -> set[int]:
+    """Return the values of a column, without that of unknown items."""
+    return set(found.columns.get(name, ())) - {COLUMNS[name][1]}
+
+
+def _check(what: str, indices: list[int], n: int) -> None:
+    if max(indices, default=-1) >= n:
+        raise LookupError(f"a {what} is named that the file does not have")

@@ -1,19 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reader for what kernels print: ftrace and perf script, old and new fields.
+"""Reader for what kernels print: ftrace and perf, old and new fields.
 
-The parser is in C (csrc/trace/); this module feeds it blocks, takes the operations, and words
-the errors.
+The parser is in C (csrc/trace/); this module feeds it blocks, takes batches, and words the
+errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from array import array
+from collections.abc import Iterable, Iterator
+from struct import Struct
 from typing import Any
 
 from percpu_ffi._core import ffi, lib
 from percpu_ffi._util.text import plural
 from percpu_ffi.errors import TraceError, host_out_of_memory
-from percpu_ffi.trace.operations import Kind, Operations, TraceStats
+from percpu_ffi.trace.operations import (
+    COLUMNS,
+    EVENT,
+    FLAGS,
+    OP,
+    STACK_OF,
+    Batch,
+    Event,
+    Kind,
+    Operations,
+    Skipped,
+    StackOf,
+    Tables,
+    Task,
+    TraceStats,
+)
 
 HINT = "docs/traces.md explains how to record one"
 
@@ -27,79 +44,167 @@ MESSAGES = {
     lib.PCPU_T_TOO_MANY: "more than 2^32 areas are live; split the trace",
 }
 
+# reasons to skip a line, in the order of enum pcpu_trace_skip_kind
+SKIPS = ("text", "other_event", "damaged", "masked", "torn", "cut", "binary")
 
-def _raise(error: Exception) -> None:
-    raise error
+READ = [name for name in COLUMNS if name != "stacks"]  # those of struct pcpu_trace_rows
+FIGURES = [*TraceStats.__dataclass_fields__]
 
 
-def read_text(
-    blocks: Iterable[bytes], name: str, stopped: Callable[[Exception], object] = _raise
-) -> Operations:
+class TextReader:
+    """Text in pieces of any size; what was read is taken in batches."""
+
+    def __init__(self, *, strict: bool = False) -> None:
+        """Begin; a strict reader refuses what others skip.
+
+        Raises:
+            MemoryError: the host has no memory.
+
+        """
+        flags = lib.PCPU_TRACE_STRICT if strict else 0
+        self._reader = ffi.gc(lib.pcpu_trace_reader_new(flags), lib.pcpu_trace_reader_free)
+        if not self._reader:
+            raise host_out_of_memory()
+        self._stats = ffi.new("struct pcpu_trace_stats *")
+        self._rows = ffi.new("struct pcpu_trace_rows *")
+        self._taken = {"kinds": 0, "tasks": 0, "stacks": 0, "chunks": 0}
+
+    def feed(self, text: bytes) -> bool:
+        """Read more text; False: an error ended the reading."""
+        return not lib.pcpu_trace_feed(self._reader, text, len(text))
+
+    def finish(self) -> bool:
+        """Read the last line; False: an error ended the reading, now or before."""
+        return not lib.pcpu_trace_finish(self._reader)
+
+    @property
+    def lines(self) -> int:
+        """Lines read so far."""
+        lib.pcpu_trace_stats(self._reader, self._stats)
+        return int(self._stats.lines)
+
+    def take(self) -> Batch:
+        """Return what was read since the last call."""
+        stats, rows = self._stats, self._rows
+        lib.pcpu_trace_stats(self._reader, stats)
+        lib.pcpu_trace_rows(self._reader, rows)
+        columns = {name: _column(name, getattr(rows, name), rows.n) for name in READ}
+        batch = Batch(
+            ops=_bytes(rows.ops, rows.n * OP.size),
+            columns={name: column for name, column in columns.items() if column},
+            events=[*map(Event._make, self._unpacked(EVENT, lib.pcpu_trace_events))],
+            stacks_of=[*map(StackOf._make, self._unpacked(STACK_OF, lib.pcpu_trace_stacks))],
+            tables=Tables(
+                kinds=[self._kind(i) for i in self._new("kinds")],
+                tasks=[self._task(i) for i in self._new("tasks")],
+                stacks=[self._stack(i) for i in self._new("stacks")],
+                bases=[lib.pcpu_trace_chunk(self._reader, i) for i in self._new("chunks")],
+            ),
+            stats=TraceStats(**{name: getattr(stats, name) for name in FIGURES}),
+            slots=stats.handles,
+        )
+        lib.pcpu_trace_take(self._reader)
+        return batch
+
+    def _unpacked(self, layout: Struct, rows_of: Any) -> Iterator[tuple[int, ...]]:
+        count = ffi.new("size_t *")
+        rows = rows_of(self._reader, count)
+        return layout.iter_unpack(_bytes(rows, count[0] * layout.size))
+
+    def skipped(self) -> list[Skipped]:
+        """Return the lines that were not used."""
+        found = []
+        skip = ffi.new("struct pcpu_trace_skip *")
+        for number, kind in enumerate(SKIPS):
+            lib.pcpu_trace_skipped(self._reader, number, skip)
+            if skip.count:
+                text = _text(skip.text, skip.length)
+                found.append(Skipped(kind, skip.count, skip.line, text))
+        return found
+
+    def error(self, name: str) -> Exception:
+        """Return the error that ended the reading of a file."""
+        stop = ffi.new("struct pcpu_trace_stop *")
+        lib.pcpu_trace_stop(self._reader, stop)
+        if stop.error == lib.PCPU_T_HOST:
+            return host_out_of_memory()
+        field = ffi.string(stop.field).decode() if stop.field else ""
+        return TraceError(MESSAGES[stop.error].format(field=field), name, stop.line)
+
+    def _new(self, table: str) -> range:
+        """Return the indices of rows that a table got since the last call."""
+        start, self._taken[table] = self._taken[table], getattr(self._stats, table)
+        return range(start, self._taken[table])
+
+    def _kind(self, index: int) -> Kind:
+        request = ffi.new("struct pcpu_trace_request *")
+        lib.pcpu_trace_request(self._reader, index, request)
+        return Kind(
+            request.kind.size,
+            request.kind.align,
+            _text(request.site, request.site_length),
+            tuple(name for bit, name in enumerate(FLAGS) if request.kind.flags >> bit & 1),
+            _text(request.gfp, request.gfp_length),
+            request.bytes_alloc,
+        )
+
+    def _task(self, index: int) -> Task:
+        pid, length = ffi.new("uint32_t *"), ffi.new("size_t *")
+        name = lib.pcpu_trace_task(self._reader, index, pid, length)
+        return Task(_text(name, length[0]), pid[0])
+
+    def _stack(self, index: int) -> str:
+        length = ffi.new("size_t *")
+        return _text(lib.pcpu_trace_stack(self._reader, index, length), length[0])
+
+
+def _column(name: str, data: Any, n: int) -> array[int]:
+    """Return a column; an empty one where all is unknown."""
+    code, nothing = COLUMNS[name]
+    column = array(code)
+    column.frombytes(_bytes(data, n * column.itemsize))
+    if n and column[0] == nothing and column.count(nothing) == n:
+        return array(code)
+    return column
+
+
+def _bytes(data: Any, size: int) -> bytes:
+    return bytes(ffi.buffer(data, size)) if size else b""
+
+
+def _text(data: Any, length: int) -> str:
+    return _bytes(data, length).decode(errors="replace")
+
+
+def read_text(blocks: Iterable[bytes], name: str, *, strict: bool = False) -> Operations:
     """Read the text of a trace to the end.
 
     Args:
         blocks: the text.
         name: its file, for error messages.
-        stopped: called with the error that ends the reading early; if it returns, the
-            operations read so far are returned.
+        strict: whether what cannot be read is an error; else it is skipped.
 
     Raises:
-        TraceError: it is empty, cut, binary, or not a trace of percpu events.
+        TraceError: there is no percpu event; or a strict reader found a line that is damaged,
+            masked, cut or binary.
 
     """
-    reader = ffi.gc(lib.pcpu_trace_reader_new(), lib.pcpu_trace_reader_free)
-    if not reader:
-        raise host_out_of_memory()
-
+    reader = TextReader(strict=strict)
     found = Operations()
-    count = ffi.new("size_t *")
     for block in blocks:
-        error = lib.pcpu_trace_feed(reader, block, len(block))
-        _take(reader, found, count)
-        if error:
+        if not reader.feed(block):
             break
-    if lib.pcpu_trace_finish(reader):  # returns an earlier error again
-        stopped(_error(reader, name))
-    _take(reader, found, count)
-
-    stats = ffi.new("struct pcpu_trace_stats *")
-    lib.pcpu_trace_stats(reader, stats)
-    if not stats.events:
-        what = (
-            f"no percpu event in {plural(stats.lines, 'line', '')}"
-            if stats.lines
-            else "the file is empty"
-        )
-        raise TraceError(f"{what}: not a trace of the percpu allocator; {HINT}", name)
-    found.slots = stats.handles
-    found.kinds = [_kind(reader, i) for i in range(stats.kinds)]
-    found.stats = TraceStats(
-        **{name: getattr(stats, name) for name in TraceStats.__dataclass_fields__}
-    )
+        found.extend(reader.take())
+    if not reader.finish():
+        raise reader.error(name)
+    found.extend(reader.take())
+    found.skipped = reader.skipped()
+    if not found.stats.events:
+        raise TraceError(nothing_found(reader.lines, found.skipped), name)
     return found
 
 
-def _take(reader: Any, found: Operations, count: Any) -> None:
-    ops = lib.pcpu_trace_ops(reader, count)
-    if count[0]:
-        found.ops += ffi.buffer(ops, count[0] * ffi.sizeof("struct pcpu_op"))
-        notes = lib.pcpu_trace_notes(reader, count)
-        found.notes += ffi.buffer(notes, count[0] * ffi.sizeof("struct pcpu_trace_note"))
-        lib.pcpu_trace_take(reader)
-
-
-def _kind(reader: Any, index: int) -> Kind:
-    kind = ffi.new("struct pcpu_kind *")
-    length = ffi.new("size_t *")
-    site = lib.pcpu_trace_kind(reader, index, kind, length)
-    name = bytes(ffi.buffer(site, length[0])).decode(errors="replace") if length[0] else ""
-    return Kind(kind.size, kind.align, name)
-
-
-def _error(reader: Any, name: str) -> Exception:
-    stop = ffi.new("struct pcpu_trace_stop *")
-    lib.pcpu_trace_stop(reader, stop)
-    if stop.error == lib.PCPU_T_HOST:
-        return host_out_of_memory()
-    field = ffi.string(stop.field).decode() if stop.field else ""
-    return TraceError(MESSAGES[stop.error].format(field=field), name, stop.line)
+def nothing_found(lines: int, skipped: list[Skipped]) -> str:
+    """Return why there is no trace in a text."""
+    what = f"no percpu event in {plural(lines, 'line', '')}" if lines else "the file is empty"
+    return f"{what}: not a trace of the percpu allocator; {HINT}"

@@ -5,47 +5,41 @@ from __future__ import annotations
 
 import copy
 import operator
-from array import array
 from collections.abc import Callable, Iterable, Iterator
 from types import NoneType
 from typing import TYPE_CHECKING, Any, overload
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.errors import (
-    ConfigError,
     TraceError,
     check_path,
     check_progress,
     check_type,
     damaged_trace,
-    not_an_operation,
-    shown,
     wrong_type,
 )
-from percpu_ffi.trace.file import MAGICS, read_file, write_file
+from percpu_ffi.trace import file, old_file
+from percpu_ffi.trace.assemble import assemble, times_column
 from percpu_ffi.trace.operations import (
+    BALANCE,
     FAULT,
     FREE,
-    NO_PLACE,
-    NO_TIME,
-    NOTE,
     OP,
-    ORPHAN,
-    Key,
+    Event,
     Kind,
     Op,
     Operations,
     Places,
+    Skipped,
+    Task,
     TraceStats,
-    checked_fault,
     checked_setup,
+    unknown,
 )
 from percpu_ffi.trace.source import open_source
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-MAX_KEY = (1 << 64) - 1
 
 # binary files that a tool converts to text
 BINARY = {
@@ -60,7 +54,8 @@ BINARY = {
 class Trace:
     """A sequence of operations: ``("alloc", key, size, align)`` and ``("free", key)``.
 
-    A third one, ``("inject", site, {"nth": 3})``, calls ``inject()`` with these arguments.
+    An allocation with flags has a fifth item, such as ``("atomic",)``.  ``("inject", site, {"nth":
+    3})`` calls ``inject()`` with these arguments; ``("balance",)`` stands for background work.
     Keys are names for areas: kernel pointers in a recording, any integers or strings in
     traces made by :meth:`from_ops`.  Freeing a key without a live area does nothing;
     allocating a key with one frees that area first.  Sizes and alignments are in bytes.
@@ -73,30 +68,40 @@ class Trace:
         self._data = operations
 
     @classmethod
-    def load(cls, path: str | Path, progress: Callable[[int], object] | None = None) -> Trace:
-        """Read a trace: what ftrace or perf script printed, or a file of :meth:`save`.
+    def load(
+        cls,
+        path: str | Path,
+        progress: Callable[[int], object] | None = None,
+        *,
+        strict: bool = False,
+    ) -> Trace:
+        """Read a trace: what ftrace or perf printed, or a file of :meth:`save`.
 
         Args:
-            path: the file; plain, gzip or xz according to its first bytes.
+            path: the file; plain or compressed according to its first bytes.
             progress: called with the number of bytes of the file read since its last call.
+            strict: refuse a text with a damaged, masked, cut or binary line; otherwise such
+                lines are skipped and counted, see :attr:`skipped`.
 
         Raises:
             OSError: the file cannot be read.
-            TraceError: it is empty, cut, binary, or not a trace; with file and line.
+            TraceError: it is not a trace, or damaged; with file and line.
             ConfigError: an argument is of a wrong type.
 
         """
         check_path(path)
         check_progress(progress)
         with open_source(path, progress) as blocks:
-            if blocks.head.startswith(MAGICS):
-                return cls(read_file(blocks))
+            if blocks.head.startswith(file.MAGIC):
+                return cls(file.read_file(blocks))
+            if blocks.head.startswith(old_file.MAGICS):
+                return cls(old_file.read_file(blocks))
             for magic, message in BINARY.items():
                 if blocks.head.startswith(magic):
                     raise TraceError(message, blocks.name)
             from percpu_ffi.trace.text import read_text  # noqa: PLC0415 - needs the compiled core
 
-            return cls(read_text(blocks, blocks.name))
+            return cls(read_text(blocks, blocks.name, strict=strict))
 
     @classmethod
     def from_ops(
@@ -122,10 +127,10 @@ class Trace:
         """
         check_type("ops", ops, Iterable, "an iterable of operations")
         check_type("times", times, (Iterable, NoneType), "an iterable of integers, or None,")
-        data = _assemble(ops)
+        data = assemble(ops)
         data.setup = checked_setup(setup or {})
         if times is not None:
-            data.notes = _notes(times, len(data.ops) // OP.size)
+            data.columns = {"times": times_column(times, len(data))}
         return cls(data)
 
     def save(self, path: str | Path) -> None:
@@ -137,7 +142,7 @@ class Trace:
 
         """
         check_path(path)
-        write_file(path, self._data)
+        file.write_file(path, self._data)
 
     @property
     def ops(self) -> memoryview:
@@ -152,24 +157,58 @@ class Trace:
         None where all are unknown, as with clocks of ftrace that count ticks (``counter``,
         ``x86-tsc``).
         """
-        times = memoryview(self._data.notes).toreadonly().cast("Q")[::2]
-        return times if _has_values(times, NO_TIME) else None
+        return self._column("times")
 
     @property
     def places(self) -> Places | None:
         """The place of each operation's area in the recording kernel; read only, without a copy.
 
-        The kernel prints a chunk's address: a chunk created later at the same address has the
-        same number.  None where all places are unknown.
+        A chunk's number names its life: a chunk created later at the same address has another
+        one.  None where all places are unknown.
         """
-        words = memoryview(self._data.notes).toreadonly().cast("I")
-        places = Places(words[2::4], words[3::4])
-        return places if any(_has_values(column, NO_PLACE) for column in places) else None
+        if not {"chunks", "offsets"} & self._data.columns.keys():
+            return None
+        return Places(*(self._column(name) or self._unknown(name) for name in ("chunks", "offsets")))
 
     @property
     def kinds(self) -> list[Kind]:
         """The distinct requests: size, alignment and call site."""
-        return self._data.kinds
+        return self._data.tables.kinds
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The tasks that made the calls: what the column ``tasks`` refers to."""
+        return self._data.tables.tasks
+
+    @property
+    def stacks(self) -> list[str]:
+        """The distinct stacks; a line for each frame, the innermost first."""
+        return self._data.tables.stacks
+
+    @property
+    def bases(self) -> list[int]:
+        """The address of each chunk, as printed: a hash in most recordings of ftrace."""
+        return self._data.tables.bases
+
+    @property
+    def events(self) -> list[Event]:
+        """Events that are no operations: failures, chunks, lost events, background work."""
+        return self._data.events
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        """What the recorder knows about its machine, such as ``kernel`` and ``boot_line``."""
+        return copy.deepcopy(self._data.machine)
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """The lines of the text that were not used, by reason."""
+        return self._data.skipped
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a user of the trace has to know, a sentence each; mostly none."""
+        return self._data.remarks
 
     @property
     def faults(self) -> list[tuple[str, dict[str, Any]]]:
@@ -197,7 +236,7 @@ class Trace:
         return f"<Trace, {allocs}, {frees}, {self.slots} at a time>"
 
     def __len__(self) -> int:
-        return len(self._data.ops) // OP.size
+        return len(self._data)
 
     def __eq__(self, other: object) -> bool:
         """Whether operations and set-up are equal; times and places are not compared."""
@@ -239,130 +278,24 @@ class Trace:
 
     def _tuple(self, key: int, handle: int, kind: int) -> Op:
         try:
+            if kind == BALANCE:
+                return ("balance",)
             if kind == FAULT:
                 site, plan = self._data.faults[handle]
                 return ("inject", site, dict(plan))
             name = key if self._data.names is None else self._data.names[key]
             if kind == FREE:
                 return ("free", name)
-            wanted = self._data.kinds[kind]
+            wanted = self._data.tables.kinds[kind]
         except IndexError:
             raise damaged_trace() from None
+        if wanted.flags:
+            return ("alloc", name, wanted.size, wanted.align, wanted.flags)
         return ("alloc", name, wanted.size, wanted.align)
 
+    def _column(self, name: str) -> memoryview | None:
+        column = self._data.columns.get(name)
+        return None if column is None else memoryview(column).toreadonly()
 
-def _has_values(column: memoryview, nothing: int) -> bool:
-    """Return whether a column of the notes has a value; most often its first item has."""
-    if column and column[0] != nothing:
-        return True
-    return column.tobytes() != b"\xff" * column.nbytes
-
-
-def _notes(times: Iterable[int], n: int) -> bytearray:
-    """Return notes with times and without places."""
-    column = array("Q")
-    for number, time in enumerate(times, 1):
-        try:
-            column.append(operator.index(time))
-        except (TypeError, OverflowError):
-            raise TraceError(
-                f"time {shown(time)}: an integer of 64 bits is needed, nanoseconds, from 0; "
-                f"{NO_TIME} where there is none",
-                line=number,
-            ) from None
-    if len(column) != n:
-        given, needed = plural(len(column), "time", ""), plural(n, "operation", "")
-        raise TraceError(f"{given} for {needed}; give one for each")
-    notes = bytearray(b"\xff") * (n * NOTE.size)
-    memoryview(notes).cast("Q")[::2] = memoryview(column)
-    return notes
-
-
-class _Assembler:
-    """Assigns handles and kinds to operations, as the reader in C does."""
-
-    def __init__(self) -> None:
-        self.keys: list[Key] = []
-        self.handle_of: dict[Key, int] = {}
-        self.free_handles: list[int] = []
-        self.kinds: dict[tuple[int, int], int] = {}
-        self.faults: list[tuple[str, dict[str, Any]]] = []
-        self.reallocs = 0
-        self.rows: list[tuple[int, int]] = []
-
-    def alloc(self, key: Key, size: int, align: int) -> None:
-        handle = self.handle_of.get(key)
-        if handle is not None:
-            self.reallocs += 1
-        elif self.free_handles:
-            handle = self.free_handles.pop()
-        else:
-            handle = len(self.handle_of)
-        self.handle_of[key] = handle
-        self.keys.append(key)
-        self.rows.append((handle, self.kinds.setdefault((size, align), len(self.kinds))))
-
-    def free(self, key: Key) -> None:
-        handle = self.handle_of.pop(key, ORPHAN)
-        if handle != ORPHAN:
-            self.free_handles.append(handle)
-        self.keys.append(key)
-        self.rows.append((handle, FREE))
-
-    def inject(self, site: Any, plan: Any) -> None:
-        self.keys.append(0)
-        self.rows.append((len(self.faults), FAULT))
-        self.faults.append((site, checked_fault(site, plan)))
-
-    def operations(self) -> Operations:
-        names: list[Key] | None = None
-        numbers: Iterable[Any] = self.keys
-        if not all(isinstance(key, int) and 0 <= key <= MAX_KEY for key in self.keys):
-            number_of = {key: i for i, key in enumerate(dict.fromkeys(self.keys))}
-            names = list(number_of)
-            numbers = (number_of[key] for key in self.keys)
-        data = bytearray(len(self.rows) * OP.size)
-        for i, (number, row) in enumerate(zip(numbers, self.rows, strict=True)):
-            OP.pack_into(data, i * OP.size, number, *row)
-        kinds = [kind for _, kind in self.rows]
-        frees = kinds.count(FREE)
-        return Operations(
-            ops=data,
-            kinds=[Kind(size, align, "") for size, align in self.kinds],
-            faults=self.faults,
-            slots=len(self.handle_of) + len(self.free_handles),
-            names=names,
-            stats=TraceStats(
-                events=len(self.rows),
-                allocs=len(self.rows) - frees - len(self.faults),
-                frees=frees,
-                orphan_frees=self.rows.count((ORPHAN, FREE)),
-                reallocs=self.reallocs,
-            ),
-        )
-
-
-def _assemble(ops: Iterable[tuple[Any, ...]]) -> Operations:
-    assembler = _Assembler()
-    for number, op in enumerate(ops, 1):
-        match op:
-            case ("alloc", int() | str() as key, size, align):
-                try:
-                    request = operator.index(size), operator.index(align)
-                except TypeError:
-                    request = 1 << 63, 0  # out of range
-                if not all(-(1 << 63) <= number < 1 << 63 for number in request):
-                    raise TraceError(
-                        f"{shown(op)}: size and alignment are integers of 64 bits", line=number
-                    )
-                assembler.alloc(key, *request)
-            case ("free", int() | str() as key):
-                assembler.free(key)
-            case ("inject", site, plan):
-                try:
-                    assembler.inject(site, plan)
-                except ConfigError as error:
-                    raise TraceError(str(error), line=number) from None
-            case _:
-                raise not_an_operation(op, number)
-    return assembler.operations()
+    def _unknown(self, name: str) -> memoryview:
+        return memoryview(unknown(name, len(self))).toreadonly()

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From tuples to the data of a trace."""
+
+from __future__ import annotations
+
+import operator
+from array import array
+from collections.abc import Iterable
+from typing import Any
+
+from percpu_ffi._util.text import plural
+from percpu_ffi.errors import ConfigError, TraceError, not_an_operation, shown
+from percpu_ffi.trace.operations import (
+    BALANCE,
+    FAULT,
+    FLAGS,
+    FREE,
+    NO_TIME,
+    OP,
+    ORPHAN,
+    Key,
+    Kind,
+    Operations,
+    Tables,
+    TraceStats,
+    checked_fault,
+)
+
+MAX_KEY = (1 << 64) - 1
+
+
+def assemble(ops: Iterable[tuple[Any, ...]]) -> Operations:
+    """Return the data of a trace of these operations.
+
+    Raises:
+        TraceError: a tuple is not an operation; ``line`` is its number, from 1.
+
+    """
+    assembler = _Assembler()
+    for number, op in enumerate(ops, 1):
+        match op:
+            case ("alloc", int() | str() as key, size, align):
+                assembler.alloc(key, *_request(op, size, align, number))
+            case ("alloc", int() | str() as key, size, align, flags):
+                assembler.alloc(
+                    key, *_request(op, size, align, number), _flags(op, flags, number)
+                )
+            case ("free", int() | str() as key):
+                assembler.free(key)
+            case ("inject", site, plan):
+                try:
+                    assembler.inject(site, plan)
+                except ConfigError as error:
+                    raise TraceError(str(error), line=number) from None
+            case ("balance",):
+                assembler.special(0, BALANCE)
+            case _:
+                raise not_an_operation(op, number)
+    return assembler.operations()
+
+
+def _request(op: tuple[Any, ...], size: Any, align: Any, number: int) -> tuple[int, int]:
+    try:
+        request = operator.index(size), operator.index(align)
+    except TypeError:
+        request = 1 << 63, 0  # out of range
+    if not all(-(1 << 63) <= value < 1 << 63 for value in request):
+        raise TraceError(f"{shown(op)}: size and alignment are integers of 64 bits", line=number)
+    return request
+
+
+def _flags(op: tuple[Any, ...], flags: Any, number: int) -> tuple[str, ...]:
+    """Return flags in their own order, each once."""
+    if not isinstance(flags, tuple | list | set | frozenset) or not flags or {*flags} - {*FLAGS}:
+        raise TraceError(
+            f"{shown(op)}: flags are a tuple of {', '.join(FLAGS)}, or left out", line=number
+        )
+    return tuple(flag for flag in FLAGS if flag in flags)
+
+
+def times_column(times: Iterable[int], n: int) -> array[int]:
+    """Return the column of these times, for ``n`` operations.
+
+    Raises:
+        TraceError: a time is invalid, or there are more or fewer times than operations.
+
+    """
+    column = array("Q")
+    for number, time in enumerate(times, 1):
+        try:
+            column.append(operator.index(time))
+        except (TypeError, OverflowError):
+            raise TraceError(
+                f"time {shown(time)}: an integer of 64 bits is needed, nanoseconds, from 0; "
+                f"{NO_TIME} where there is none",
+                line=number,
+            ) from None
+    if len(column) != n:
+        given, needed = plural(len(column), "time", ""), plural(n, "operation", "")
+        raise TraceError(f"{given} for {needed}; give one for each")
+    return column
+
+
+class _Assembler:
+    """Assigns handles and kinds to operations, as the reader in C does."""
+
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+        self.handle_of: dict[Key, int] = {}
+        self.free_handles: list[int] = []
+        self.kinds: dict[Kind, int] = {}
+        self.faults: list[tuple[str, dict[str, Any]]] = []
+        self.reallocs = 0
+        self.rows: list[tuple[int, int]] = []
+
+    def alloc(self, key: Key, size: int, align: int, flags: tuple[str, ...] = ()) -> None:
+        handle = self.handle_of.get(key)
+        if handle is not None:
+            self.reallocs += 1
+        elif self.free_handles:
+            handle = self.free_handles.pop()
+        else:
+            handle = len(self.handle_of)
+        self.handle_of[key] = handle
+        self.keys.append(key)
+        kind = Kind(size, align, flags=flags)
+        self.rows.append((handle, self.kinds.setdefault(kind, len(self.kinds))))
+
+    def free(self, key: Key) -> None:
+        handle = self.handle_of.pop(key, ORPHAN)
+        if handle != ORPHAN:
+            self.free_handles.append(handle)
+        self.keys.append(key)
+        self.rows.append((handle, FREE))
+
+    def inject(self, site: Any, plan: Any) -> None:
+        self.faults.append((site, checked_fault(site, plan)))
+        self.special(len(self.faults) - 1, FAULT)
+
+    def special(self, handle: int, kind: int) -> None:
+        self.keys.append(0)
+        self.rows.append((handle, kind))
+
+    def operations(self) -> Operations:
+        names: list[Key] | None = None
+        numbers: Iterable[Any] = self.keys
+        if not all(isinstance(key, int) and 0 <= key <= MAX_KEY for key in self.keys):
+            number_of = {key: i for i, key in enumerate(dict.fromkeys(self.keys))}
+            names = list(number_of)
+            numbers = (number_of[key] for key in self.keys)
+        data = bytearray(len(self.rows) * OP.size)
+        for i, (number, row) in enumerate(zip(numbers, self.rows, strict=True)):
+            OP.pack_into(data, i * OP.size, number, *row)
+        kinds = [kind for _, kind in self.rows]
+        frees = kinds.count(FREE)
+        return Operations(
+            ops=data,
+            tables=Tables(kinds=[*self.kinds]),
+            faults=self.faults,
+            slots=len(self.handle_of) + len(self.free_handles),
+            names=names,
+            stats=TraceStats(
+                events=len(self.rows),
+                allocs=len(self.rows) - frees - len(self.faults) - kinds.count(BALANCE),
+                frees=frees,
+                orphan_frees=self.rows.count((ORPHAN, FREE)),
+                reallocs=self.reallocs,
+            ),
+        )
