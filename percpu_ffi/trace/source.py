@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Files that may be compressed, read in blocks.
+"""Files and standard input, which may be compressed, read in blocks.
 
 A small file can decompress to any size.  So a block has at most BLOCK bytes, and the memory of
 a decoder is limited; the readers of the blocks stop at the first that is damaged.
@@ -7,21 +7,27 @@ a decoder is limited; the readers of the blocks stop at the first that is damage
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 from percpu_ffi.errors import TraceError
 
 BLOCK = 1 << 20
-XZ_MEMORY = 128 << 20  # bytes of a decoder; files of `xz -9` need half of them
+MEMORY = 128 << 20  # bytes of a decoder; files of `xz -9` need half of them
 
+STDIN = "-"
 GZIP_MAGIC = b"\x1f\x8b"
 XZ_MAGIC = b"\xfd7zXZ\0"
+BZIP2_MAGIC = b"BZh"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 class Limit(NamedTuple):
@@ -48,11 +54,7 @@ class Blocks:
         self.taken = 0
         self._raw = raw
         self._progress = progress
-        self._stream: _Readable = self
-        if magic.startswith(GZIP_MAGIC):
-            self._stream = gzip.GzipFile(fileobj=self)  # type: ignore[call-overload]
-        elif magic == XZ_MAGIC:
-            self._stream = _XzFile(self)
+        self._stream, self._damage = _decoder(name, magic, self)
         self.head = self._next()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -87,13 +89,32 @@ class Blocks:
     def _next(self) -> bytes:
         try:
             return self._stream.read(BLOCK)
-        except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
+        except (EOFError, OSError, *self._damage) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # of the file itself
+                raise
             what = "is cut or damaged", "copy it again"
-            if "limit" in str(error):
-                what = f"needs more than {XZ_MEMORY >> 20} MiB of memory", "use xz -9 or less"
+            if "limit" in str(error) or "too much memory" in str(error):
+                what = f"needs more than {MEMORY >> 20} MiB of memory", "compress it with less"
             raise TraceError(
                 f"the compressed file {what[0]} ({error}); {what[1]}", self.name
             ) from error
+
+
+def _decoder(
+    name: str, magic: bytes, raw: _Readable
+) -> tuple[_Readable, tuple[type[Exception], ...]]:
+    """Return the decompressed stream of a file, and the exceptions of a damaged one."""
+    if magic.startswith(GZIP_MAGIC):
+        return gzip.GzipFile(fileobj=raw), (zlib.error,)  # type: ignore[call-overload]
+    if magic == XZ_MAGIC:
+        return _XzFile(raw), (lzma.LZMAError,)
+    if magic.startswith(BZIP2_MAGIC):
+        return bz2.BZ2File(raw), ()  # type: ignore[arg-type]
+    if magic.startswith(ZSTD_MAGIC):
+        zstd = _zstd(name)
+        window = {zstd.DecompressionParameter.window_log_max: MEMORY.bit_length() - 1}
+        return zstd.ZstdFile(raw, options=window), (zstd.ZstdError,)
+    return raw, ()
 
 
 class _Readable(Protocol):
@@ -111,7 +132,7 @@ class _XzFile:
     def __init__(self, raw: _Readable) -> None:
         self._raw = raw
         self._input = b""
-        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY)
+        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, MEMORY)
 
     def read(self, size: int) -> bytes:
         """Return up to ``size`` bytes, none at the end of the file."""
@@ -134,7 +155,7 @@ class _XzFile:
             if not rest:
                 return False
         self._input = stream
-        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY)
+        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, MEMORY)
         return True
 
 
@@ -164,14 +185,31 @@ class Pieces:
         yield from self._blocks
 
 
+def _zstd(name: str) -> Any:
+    """Return the module for zstd, part of Python since 3.14.
+
+    Raises:
+        TraceError: there is none.
+
+    """
+    for module in ("compression.zstd", "backports.zstd"):
+        with suppress(ImportError):
+            return import_module(module)
+    raise TraceError(
+        "the file is compressed by zstd, which this Python cannot read: pip install "
+        "'percpu_ffi[zstd]', or run `unzstd` and read the result",
+        name,
+    )
+
+
 @contextmanager
 def open_source(
     path: str | Path, progress: Callable[[int], object] | None = None
 ) -> Iterator[Blocks]:
-    """Open a file that is plain, gzip or xz according to its first bytes.
+    """Open a file that is plain or compressed according to its first bytes.
 
     Args:
-        path: the file.
+        path: the file; ``-`` is standard input.
         progress: called with the number of bytes of the file read since its last call.
 
     Raises:
@@ -179,6 +217,13 @@ def open_source(
         TraceError: a compressed file is cut or damaged, or needs too much memory.
 
     """
-    with Path(path).open("rb") as raw:
+    with ExitStack() as stack:
+        if str(path) != STDIN:
+            raw: Any = stack.enter_context(Path(path).open("rb"))
+        elif sys.stdin is None:
+            raise TraceError("standard input is closed; give a file instead of -")
+        else:
+            raw = sys.stdin.buffer
         magic = raw.peek(len(XZ_MAGIC))[: len(XZ_MAGIC)]  # a pipe cannot be rewound
-        yield Blocks(str(path), raw, magic, progress)
+        name = "standard input" if str(path) == STDIN else str(path)
+        yield Blocks(name, raw, magic, progress)

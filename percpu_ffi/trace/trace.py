@@ -37,19 +37,10 @@ from percpu_ffi.trace.operations import (
     unknown,
 )
 from percpu_ffi.trace.source import open_source
+from percpu_ffi.trace.tools import printed, tool_for
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-# binary files that a tool converts to text
-BINARY = {
-    b"BZh": "this is compressed by bzip2: run `bunzip2` and read the result",
-    b"\x28\xb5\x2f\xfd": "this is compressed by zstd: run `unzstd` and read the result",
-    b"PERFILE2": "this is perf's own file: run `perf script > FILE` and read that",
-    b"\x17\x08\x44tracing": "this is trace-cmd's own file: run `trace-cmd report > FILE`, "
-    "read that",
-}
-
 
 class Trace:
     """A sequence of operations: ``("alloc", key, size, align)`` and ``("free", key)``.
@@ -78,7 +69,8 @@ class Trace:
         """Read a trace: what ftrace or perf printed, or a file of :meth:`save`.
 
         Args:
-            path: the file; plain or compressed according to its first bytes.
+            path: the file, plain or compressed; perf.data and trace.dat are read through perf and
+                trace-cmd.  ``-`` is standard input.
             progress: called with the number of bytes of the file read since its last call.
             strict: refuse a text with a damaged, masked, cut or binary line; otherwise such
                 lines are skipped and counted, see :attr:`skipped`.
@@ -96,11 +88,11 @@ class Trace:
                 return cls(file.read_file(blocks))
             if blocks.head.startswith(old_file.MAGICS):
                 return cls(old_file.read_file(blocks))
-            for magic, message in BINARY.items():
-                if blocks.head.startswith(magic):
-                    raise TraceError(message, blocks.name)
             from percpu_ffi.trace.text import read_text  # noqa: PLC0415 - needs the compiled core
 
+            if tool := tool_for(blocks.head):
+                with printed(blocks, tool) as text:
+                    return cls(read_text(text, blocks.name, strict=strict))
             return cls(read_text(blocks, blocks.name, strict=strict))
 
     @classmethod
