@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import argparse
 import math
-import secrets
-import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.errors import RecordError
 from percpu_ffi.record import Instance, Period, find_tracefs, record
 from percpu_ffi.reports.recording import recording_summary
-from percpu_ffi.trace import Trace
 
 OUTPUT = "percpu.trace"
 BUFFER_KB = 4096  # for each CPU: about 40,000 events between two reads
@@ -23,7 +22,10 @@ BUFFER_KB = 4096  # for each CPU: about 40,000 events between two reads
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
-    parser.usage = "%(prog)s [-h] [-o FILE] [--seconds N] [--buffer-kb KIB] [-- COMMAND ...]"
+    parser.usage = (
+        "%(prog)s [-h] [-o FILE] [--force] [--stacks] [--seconds N] [--buffer-kb KIB] "
+        "[-- COMMAND ...]"
+    )
     parser.description = (
         "Record the percpu events of the whole machine while COMMAND runs, for N seconds, or until "
         "Ctrl-C. The file is for `percpu-ffi replay`, `check` and other commands. Requires root. "
@@ -37,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", dest="output", type=OutputFile(), metavar="FILE", default=OUTPUT, help=text
     )
+    text = "replace FILE if it exists"
+    parser.add_argument("--force", action="store_true", help=text)
+    text = "record the stack of each event, for `who --cull caller`"
+    parser.add_argument("--stacks", action="store_true", help=text)
     text = "end the recording after N seconds, even if COMMAND still runs"
     parser.add_argument("--seconds", type=_seconds, metavar="N", help=text)
     text = "size of the kernel's buffer for each CPU (%(default)s)"
@@ -48,26 +54,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Record, save, print a summary."""
+    """Record, print a summary."""
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     if command[:1] == [""]:
         raise RecordError("COMMAND is empty; give a program and its arguments, or leave it out")
-    if Path(args.output).is_fifo():  # its reader may be gone at the end
-        raise RecordError(
-            f"-o {args.output}: that is a pipe, but a recording is written when it ends; give a "
-            "FILE that can be written"
-        )
     tracefs = find_tracefs(args.tracefs)
     with Period(command, args.seconds, notify) as period:
-        with Instance(tracefs, args.buffer_kb, notify) as instance:
+        with (
+            _opened(args.output, force=args.force) as file,
+            Instance(tracefs, args.buffer_kb, notify, stacks=args.stacks) as instance,
+        ):
             if not command and args.seconds is None:
                 notify("recording, until Ctrl-C")
-            trace, broken = record(instance, period)
-        _save(trace, args.output)
-        notify(recording_summary(args.output, trace.stats, period.seconds))
-        if broken:
-            raise RecordError(f"{broken}; {args.output} holds what came before") from broken
+            stats, skipped = record(instance, period, file)
+        notify(recording_summary(args.output, stats, skipped, period.seconds))
     return period.status
+
+
+@contextmanager
+def _opened(output: str, *, force: bool) -> Iterator[IO[bytes]]:
+    """Open the file; remove it if nothing was recorded.
+
+    Raises:
+        RecordError: it exists, or cannot be written.
+
+    """
+    try:
+        with Path(output).open("wb" if force else "xb") as file:
+            yield file
+    except FileExistsError:
+        raise RecordError(
+            f"-o {output}: the file exists; give another name, or --force to replace it"
+        ) from None
+    except OSError as error:
+        raise RecordError(
+            f"{output}: {error.strerror}; the file holds what was written before"
+        ) from error
+    except RecordError:
+        Path(output).unlink(missing_ok=True)
+        raise
 
 
 def _seconds(text: str) -> float:
@@ -82,18 +107,3 @@ def _kib(text: str) -> int:
         if (size := int(text)) > 0:
             return size
     raise argparse.ArgumentTypeError(f"{text}: give KiB as a whole number from 1")
-
-
-def _save(trace: Trace, output: str) -> None:
-    """Write the recording, to the folder for temporary files if all else fails."""
-    try:
-        trace.save(output)
-    except OSError as error:
-        try:
-            spare = Path(tempfile.gettempdir(), f"percpu-{secrets.token_hex(4)}.trace")
-            trace.save(spare)
-        except OSError:
-            kept = "the recording is lost; make room or give another FILE"
-        else:
-            kept = f"the recording is in {spare} instead"
-        raise RecordError(f"{output}: {error.strerror}; {kept}") from error

@@ -34,16 +34,21 @@ CLOCK = "mono"
 # an instance starts with the options of the main one, and these change the text
 OPTIONS = (
     "context-info",
+    "nohash-ptr",  # real addresses, so that chunks have real bases
     "nobin",
     "nofields",
     "nohex",
     "nolatency-format",
     "noraw",
-    "nostacktrace",
     "nouserstacktrace",
     "noverbose",
     "overwrite",
 )
+
+# the allocator's background work; older kernels do not take the name of a function here
+WORK = ("workqueue_execute_start", "workqueue_execute_end")
+WORK_FUNCTION = "pcpu_balance_workfn"
+SYMBOLS = Path("/proc/kallsyms")
 
 BLOCK = 1 << 16
 BUSY_TRIES = 20  # another process may have a file of the instance open for a moment
@@ -81,15 +86,24 @@ def find_tracefs(given: str | None = None) -> Path:
 class Instance:
     """An instance that records the percpu events; made on entry, removed on exit.
 
-    Each CPU has a buffer of ``buffer_kb`` KiB.  ``warn`` is called with messages about problems
-    that do not stop a recording.
+    Each CPU has a buffer of ``buffer_kb`` KiB.  ``stacks``: whether each event has its stack.
+    ``warn`` is called with messages about problems that do not stop a recording.
     """
 
-    def __init__(self, tracefs: Path, buffer_kb: int, warn: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        tracefs: Path,
+        buffer_kb: int,
+        warn: Callable[[str], object],
+        *,
+        stacks: bool = False,
+    ) -> None:
         name = f"percpu-ffi-{os.getpid()}-{secrets.token_hex(2)}"
         self.path = tracefs / "instances" / name
         self._buffer_kb = buffer_kb
         self._warn = warn
+        self._stacks = stacks
+        self._switches = [self.path / EVENTS / "enable"]
         self._pipe = -1
 
     def __enter__(self) -> Instance:
@@ -119,15 +133,27 @@ class Instance:
                 f"the kernel has no room for buffers of {self._buffer_kb} KiB for each CPU "
                 f"({error.strerror}); give a smaller --buffer-kb"
             ) from error
-        for option in OPTIONS:
+        for option in (*OPTIONS, "stacktrace" if self._stacks else "nostacktrace"):
             try:
                 _write(self.path / "trace_options", option)
             except OSError as error:
                 if error.errno != errno.EINVAL:  # a kernel older than the option
                     raise
         _write(self.path / "trace_clock", CLOCK)
+        self._set_up_work()
         pipe = self.path / "trace_pipe"
         self._pipe = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def _set_up_work(self) -> None:
+        """Record the runs of the allocator's background work, and no other work."""
+        for name in WORK:
+            event = self.path / "events/workqueue" / name
+            for value in (f"function.function == {WORK_FUNCTION}", _address_filter()):
+                with suppress(OSError):
+                    if value:
+                        _write(event / "filter", value)
+                        self._switches.append(event / "enable")
+                        break
 
     def __exit__(self, *_error: object) -> None:
         """Remove the instance, with its events and buffers."""
@@ -155,11 +181,11 @@ class Instance:
             RecordError: the kernel refuses.
 
         """
-        path = self.path / EVENTS / "enable"
-        try:
-            _write(path, str(int(on)))
-        except OSError as error:
-            raise _refused(path, error) from error
+        for path in self._switches:
+            try:
+                _write(path, str(int(on)))
+            except OSError as error:
+                raise _refused(path, error) from error
 
     def read(self) -> bytes:
         """Read the next text of the events, in their order; empty: nothing at the moment."""
@@ -185,6 +211,16 @@ def _remove_stale(instances: Path, warn: Callable[[str], object]) -> None:
             except OSError:
                 continue
             warn(f"removed {path}, left by a recorder that no longer runs")
+
+
+def _address_filter() -> str | None:
+    """Return a filter by the address of the function, None if it is not known."""
+    with suppress(OSError), SYMBOLS.open(encoding="ascii", errors="replace") as symbols:
+        for line in symbols:
+            address, _, name = line.split()[:3]
+            if name == WORK_FUNCTION and int(address, 16):
+                return f"function == 0x{address}"
+    return None
 
 
 def _write(path: Path, text: str) -> None:

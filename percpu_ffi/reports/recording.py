@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from percpu_ffi._util.text import plural
-from percpu_ffi.trace import TraceStats
+from percpu_ffi.errors import shown
+from percpu_ffi.trace import Skipped, TraceStats
 
 
 def recorded_on(stats: TraceStats) -> str:
@@ -41,7 +42,9 @@ def caveats(stats: TraceStats) -> list[str]:
     return lines
 
 
-def recording_summary(output: str, stats: TraceStats, seconds: float) -> str:
+def recording_summary(
+    output: str, stats: TraceStats, skipped: list[Skipped], seconds: float
+) -> str:
     """Return the message at the end of ``percpu-ffi record``."""
     lines = [
         f"{output}: {plural(stats.events, 'event')} in {seconds:.2f} s, "
@@ -51,4 +54,27 @@ def recording_summary(output: str, stats: TraceStats, seconds: float) -> str:
     ]
     if stats.lost:
         lines.append("events were lost: give a larger --buffer-kb")
+    lines += skipped_lines(skipped)
     return "\n            ".join(lines)
+
+
+# what the reasons to skip a line are called
+REASONS = {
+    "text": "that are no events",
+    "other_event": "of other events",
+    "damaged": "that are damaged",
+    "masked": "with masked pointers, as kernels print them early at boot",
+    "torn": "in which another event begins",
+    "cut": "at the end, cut",
+    "binary": "of binary data",
+}
+
+
+def skipped_lines(skipped: list[Skipped]) -> list[str]:
+    """Return a sentence about the lines that were skipped; none if there were none."""
+    if not skipped:
+        return []
+    counts = [f"{plural(row.lines, 'line')} {REASONS.get(row.kind, row.kind)}" for row in skipped]
+    damage = [row for row in skipped if row.kind not in ("text", "other_event")]
+    first = f"; line {damage[0].first:,} is the first: {shown(damage[0].text)}" if damage else ""
+    return [f"skipped {', '.join(counts)}{first}"]

@@ -42,9 +42,7 @@ def assemble(ops: Iterable[tuple[Any, ...]]) -> Operations:
             case ("alloc", int() | str() as key, size, align):
                 assembler.alloc(key, *_request(op, size, align, number))
             case ("alloc", int() | str() as key, size, align, flags):
-                assembler.alloc(
-                    key, *_request(op, size, align, number), _flags(op, flags, number)
-                )
+                assembler.alloc(key, *_request(op, size, align, number), _flags(op, flags, number))
             case ("free", int() | str() as key):
                 assembler.free(key)
             case ("inject", site, plan):

@@ -48,6 +48,7 @@ from percpu_ffi.trace.operations import (
     Batch,
     Event,
     Operations,
+    Skipped,
     StackOf,
     Tables,
     Task,
@@ -97,7 +98,7 @@ class TraceWriter:
         self._file.flush()
 
     def finish(self, tail: dict[str, Any]) -> None:
-        """End the file; ``tail`` has plain values: ``stats``, ``machine``."""
+        """End the file; ``tail`` has plain values: ``stats``, ``machine``, ``skipped``."""
         write_block(self._file, TAIL, _json(tail), self._level)
         self._file.flush()
 
@@ -119,7 +120,7 @@ def write_file(path: str | Path, operations: Operations) -> None:
     writer = TraceWriter(file, head, level=9)
     for batch in _batches(operations):
         writer.write(batch)
-    writer.finish({"stats": asdict(operations.stats)})
+    writer.finish({"stats": asdict(operations.stats), "skipped": operations.skipped})
     write_whole(path, file.getvalue())
 
 
@@ -273,6 +274,7 @@ def _read_head(found: Operations, contents: bytes) -> None:
 def _read_tail(found: Operations, contents: bytes) -> None:
     tail = of(dict, json.loads(contents))
     found.machine |= of(dict, tail.get("machine", {}))
+    found.skipped = [_skipped(*of(list, row)) for row in of(list, tail.get("skipped", []))]
     if "stats" in tail:
         found.stats = _stats(tail["stats"])
 
@@ -343,6 +345,11 @@ def _integers(row: Any, n: int | None = None) -> list[int]:
     if n is not None and len(values) != n:
         raise ValueError(f"{n} integers are needed")
     return values
+
+
+def _skipped(kind: Any, count: Any, line: Any, text: Any) -> Skipped:
+    count, line = (integer(n, 0, WORDS) for n in (count, line))
+    return Skipped(of(str, kind), count, line, of(str, text))
 
 
 def _task(name: Any, pid: Any) -> Task:

@@ -148,12 +148,12 @@ class Skipped(NamedTuple):
 
     kind: str
     """The reason: a key of ``trace.text.SKIPS``."""
-    count: int
+    lines: int
     """How many."""
-    line: int
+    first: int
     """Number of the first, from 1."""
     text: str
-    """How it begins."""
+    """How that begins."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Blocks:
     def _next(self) -> bytes:
         try:
             return self._stream.read(BLOCK)
-        except (EOFError, OSError, *self._damage) as error:
+        except self._damage as error:
             if isinstance(error, OSError) and error.errno is not None:  # of the file itself
                 raise
             what = "is cut or damaged", "copy it again"
@@ -105,15 +105,15 @@ def _decoder(
 ) -> tuple[_Readable, tuple[type[Exception], ...]]:
     """Return the decompressed stream of a file, and the exceptions of a damaged one."""
     if magic.startswith(GZIP_MAGIC):
-        return gzip.GzipFile(fileobj=raw), (zlib.error,)  # type: ignore[call-overload]
+        return gzip.GzipFile(fileobj=raw), (EOFError, OSError, zlib.error)  # type: ignore[call-overload]
     if magic == XZ_MAGIC:
-        return _XzFile(raw), (lzma.LZMAError,)
+        return _XzFile(raw), (EOFError, lzma.LZMAError)
     if magic.startswith(BZIP2_MAGIC):
-        return bz2.BZ2File(raw), ()  # type: ignore[arg-type]
+        return bz2.BZ2File(raw), (EOFError, OSError)  # type: ignore[call-overload]
     if magic.startswith(ZSTD_MAGIC):
         zstd = _zstd(name)
         window = {zstd.DecompressionParameter.window_log_max: MEMORY.bit_length() - 1}
-        return zstd.ZstdFile(raw, options=window), (zstd.ZstdError,)
+        return zstd.ZstdFile(raw, options=window), (EOFError, zstd.ZstdError)
     return raw, ()
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, overload
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.errors import (
-    TraceError,
     check_path,
     check_progress,
     check_type,
@@ -41,6 +40,7 @@ from percpu_ffi.trace.tools import printed, tool_for
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 class Trace:
     """A sequence of operations: ``("alloc", key, size, align)`` and ``("free", key)``.
@@ -160,7 +160,9 @@ class Trace:
         """
         if not {"chunks", "offsets"} & self._data.columns.keys():
             return None
-        return Places(*(self._column(name) or self._unknown(name) for name in ("chunks", "offsets")))
+        return Places(
+            *(self._column(name) or self._unknown(name) for name in ("chunks", "offsets"))
+        )
 
     @property
     def kinds(self) -> list[Kind]:
