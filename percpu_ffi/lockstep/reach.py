@@ -141,7 +141,7 @@ class Observer:
             elif at in errors:
                 self._see_error(errors[at])
             elif op[0] == "alloc" and not undone:
-                _kind, _key, size, align = op
+                size, align = op[2:4]
                 if size in SMALL:
                     reach[f"size {size}"] += 1
                 if size == 16 * self.page:

@@ -5,8 +5,8 @@ Layout: the 8 bytes of MAGIC, then blocks: one ``HEAD``, a ``ROWS`` for each bat
 A file without ``TAIL`` is that of a recorder that was killed; what was written is there.
 
 ``HEAD`` and ``TAIL`` are JSON.  ``ROWS`` has the length of its JSON, 32 bits, little-endian; the
-JSON: additions to the tables, events, figures so far; and the columns that it names.  The operations
-are three of these: ``keys``, ``handles`` and ``kinds``.  Items are little-endian, and stored as all
+JSON: additions to the tables, events, figures so far; and the columns that it names.  Three of them
+are the operations: ``keys``, ``handles`` and ``kinds``.  Items are little-endian, and stored as all
 first bytes, then all second bytes, and so on: most of these are nearly constant and compress well.
 Times are differences, in ticks, modulo 2^64.
 
@@ -34,7 +34,7 @@ from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.text import plural
 from percpu_ffi.errors import TraceError
 from percpu_ffi.trace.blocks import read_blocks, write_block
-from percpu_ffi.trace.json_values import DAMAGED, fault, integer, kind, of
+from percpu_ffi.trace.json_values import DAMAGED, fault, integer, of, request
 from percpu_ffi.trace.operations import (
     COLUMNS,
     CREATED,
@@ -299,7 +299,7 @@ def _decode(contents: bytes, found: Operations) -> Batch:
         events=[Event(*_integers(event, 6)) for event in of(list, head["events"])],
         stacks_of=[StackOf(*_integers(row, 3)) for row in of(list, head["stacks_of"])],
         tables=Tables(
-            kinds=[kind(*of(list, row)) for row in of(list, tables["kinds"])],
+            kinds=[request(*of(list, row)) for row in of(list, tables["kinds"])],
             tasks=[_task(*of(list, row)) for row in of(list, tables["tasks"])],
             stacks=[of(str, row) for row in of(list, tables["stacks"])],
             bases=_integers(tables["bases"]),

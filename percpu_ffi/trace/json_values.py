@@ -44,7 +44,7 @@ def integer(value: Any, low: int, high: int) -> int:
     return int(value)
 
 
-def kind(
+def request(
     size: Any, align: Any, site: Any, flags: Any = (), gfp: Any = "", bytes_alloc: Any = 0
 ) -> Kind:
     """Return the request of an allocation.

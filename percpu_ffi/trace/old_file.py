@@ -191,7 +191,7 @@ def _read_head(text: str) -> tuple[Operations, int, int, str]:
     if names is not None and not all(isinstance(name, int | str) for name in of(list, names)):
         raise ValueError("a name is neither an integer nor a string")
     operations = Operations(
-        tables=Tables(kinds=[kind(*of(list, row)) for row in of(list, head["kinds"])]),
+        tables=Tables(kinds=[request(*of(list, row)) for row in of(list, head["kinds"])]),
         faults=faults,
         setup=checked_setup(of(dict, head.get("setup", {}))),
         slots=integer(head["slots"], 0, n + 1),

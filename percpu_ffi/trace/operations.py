@@ -298,6 +298,7 @@ class Operations:
 
 
 def unknown(name: str, n: int) -> array[int]:
+    """Return a column of ``n`` unknown items."""
     code, nothing = COLUMNS[name]
     return array(code, [nothing]) * n
 

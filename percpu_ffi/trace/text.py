@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from struct import Struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._core import ffi, lib
 from percpu_ffi._util.text import plural
@@ -31,6 +30,9 @@ from percpu_ffi.trace.operations import (
     Task,
     TraceStats,
 )
+
+if TYPE_CHECKING:
+    from struct import Struct
 
 HINT = "docs/traces.md explains how to record one"
 
