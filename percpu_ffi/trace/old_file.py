@@ -25,7 +25,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from percpu_ffi.errors import TraceError, shown
-from percpu_ffi.trace.json_values import DAMAGED, MAX_REQUEST, integer, kind, of
+from percpu_ffi.trace.json_values import DAMAGED, MAX_REQUEST, fault, integer, of, request
 from percpu_ffi.trace.operations import (
     COLUMNS,
     FAULT,
