@@ -183,7 +183,7 @@ def _read_head(text: str) -> tuple[Operations, int, int, str]:
     stats = TraceStats(
         **{name: integer(n, 0, WORDS) for name, n in of(dict, head["stats"]).items()}
     )
-    faults = [fault(*of(list, fault)) for fault in of(list, head.get("faults", []))]
+    faults = [fault(*of(list, row)) for row in of(list, head.get("faults", []))]
     n = integer(head["ops"], 0, MAX_REQUEST)
     if n != stats.allocs + stats.frees + len(faults):
         raise ValueError(f"{n} operations, but {stats.allocs} allocations, {stats.frees} frees")
