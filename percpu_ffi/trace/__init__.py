@@ -5,6 +5,7 @@
 opens files, ``trace`` has the public class.
 """
 
+from percpu_ffi.trace.columns import Columns
 from percpu_ffi.trace.operations import (
     Event,
     Key,
@@ -17,4 +18,15 @@ from percpu_ffi.trace.operations import (
 )
 from percpu_ffi.trace.trace import Trace
 
-__all__ = ["Event", "Key", "Kind", "Op", "Places", "Skipped", "Task", "Trace", "TraceStats"]
+__all__ = [
+    "Columns",
+    "Event",
+    "Key",
+    "Kind",
+    "Op",
+    "Places",
+    "Skipped",
+    "Task",
+    "Trace",
+    "TraceStats",
+]

@@ -157,6 +157,7 @@ class _Assembler:
             faults=self.faults,
             slots=len(self.handle_of) + len(self.free_handles),
             names=names,
+            flags_known=True,
             stats=TraceStats(
                 events=len(self.rows),
                 allocs=len(self.rows) - frees - len(self.faults) - kinds.count(BALANCE),

@@ -140,6 +140,7 @@ def _batches(operations: Operations) -> Iterator[Batch]:
             tables=operations.tables if first else Tables(),
             stats=operations.stats,
             slots=operations.slots,
+            flags_known=operations.flags_known,
         )
 
 
@@ -164,6 +165,7 @@ def _encode(batch: Batch) -> bytes:
         "stacks_of": batch.stacks_of,
         "stats": asdict(batch.stats),
         "slots": batch.slots,
+        "flags_known": batch.flags_known,
     }
     text = _json(head)
     return b"".join([LENGTH.pack(len(text)), text, *map(_transposed, columns.values())])
@@ -306,6 +308,7 @@ def _decode(contents: bytes, found: Operations) -> Batch:
         ),
         stats=_stats(head["stats"]),
         slots=integer(head["slots"], found.slots, found.slots + rows + 1),
+        flags_known=of(bool, head["flags_known"]),
     )
 
 

@@ -238,6 +238,8 @@ class Batch:
     """Figures so far."""
     slots: int = 0
     """Number of handles so far."""
+    flags_known: bool = False
+    """Whether allocations so far say if they are atomic."""
 
 
 @dataclass
@@ -262,6 +264,8 @@ class Operations:
     """What the recorder knows about its machine."""
     slots: int = 0
     """Number of handles: the most areas live at one time."""
+    flags_known: bool = field(default=False, compare=False)
+    """Whether allocations say if they are atomic, which recordings may not have."""
     names: list[Key] | None = None
     """The names that the keys stand for; None: the keys themselves."""
     stats: TraceStats = TraceStats()
@@ -284,6 +288,7 @@ class Operations:
         self.events += batch.events
         self.tables.extend(batch.tables)
         self.stats, self.slots = batch.stats, batch.slots
+        self.flags_known = batch.flags_known
         for row, stack, of_event in batch.stacks_of:
             if of_event:
                 self.event_stacks[row] = stack

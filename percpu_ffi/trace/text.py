@@ -104,6 +104,7 @@ class TextReader:
             ),
             stats=TraceStats(**{name: getattr(stats, name) for name in FIGURES}),
             slots=stats.handles,
+            flags_known=bool(stats.flags_printed),
         )
         lib.pcpu_trace_take(self._reader)
         return batch

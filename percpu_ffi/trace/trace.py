@@ -19,6 +19,7 @@ from percpu_ffi.errors import (
 )
 from percpu_ffi.trace import file, old_file
 from percpu_ffi.trace.assemble import assemble, times_column
+from percpu_ffi.trace.columns import Columns
 from percpu_ffi.trace.operations import (
     BALANCE,
     FAULT,
@@ -163,6 +164,10 @@ class Trace:
         return Places(
             *(self._column(name) or self._unknown(name) for name in ("chunks", "offsets"))
         )
+
+    def columns(self) -> Columns:
+        """Return the operations as columns, which libraries of data frames take without a copy."""
+        return Columns(self._data)
 
     @property
     def kinds(self) -> list[Kind]:
