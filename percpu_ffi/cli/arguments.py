@@ -12,11 +12,14 @@ from typing import Any, Protocol
 
 from percpu_ffi._util.text import printable
 from percpu_ffi.cli.files import PLOT, InputFile
+from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import FIRST_CHUNKS
+from percpu_ffi.reports.recording import skipped_lines
 from percpu_ffi.trace import Trace
+from percpu_ffi.trace.source import STDIN
 
-TRACE = "a recording by ftrace or perf, or a file of this package"
+TRACE = "a recording by ftrace or perf, or a file of this package; - for standard input"
 DEFAULT_CPUS = 4  # if the trace names none
 SETTINGS = ("cpus", "first_chunk", "static_size", "unit_size", "free_size", "memory")
 SIZE_LIMIT = 1 << 63
@@ -34,6 +37,13 @@ class _Report(Protocol):
 def add_trace(parser: argparse.ArgumentParser) -> None:
     """Add the argument that names the trace."""
     parser.add_argument("trace", type=InputFile(), metavar="TRACE", help=TRACE)
+    add_strict(parser)
+
+
+def add_strict(parser: argparse._ActionsContainer) -> None:
+    """Add ``--strict``."""
+    text = "refuse a recording with a line that cannot be read, instead of skipping the line"
+    parser.add_argument("--strict", action="store_true", help=text)
 
 
 def add_json(parser: argparse._ActionsContainer) -> None:
@@ -77,10 +87,14 @@ def print_report(args: argparse.Namespace, report: _Report) -> None:
         print(report.to_csv() if args.csv else report.to_text())
 
 
-def load_trace(path: str, what: str = "reading") -> Trace:
-    """Read a trace and show the progress."""
-    with progress_bar(what, Path(path).stat().st_size, "B") as progress:
-        return Trace.load(path, progress)
+def load_trace(path: str, what: str = "reading", *, strict: bool = False) -> Trace:
+    """Read a trace, show the progress, and report what was not used."""
+    total = None if path == STDIN else Path(path).stat().st_size
+    with progress_bar(what, total, "B") as progress:
+        trace = Trace.load(path, progress, strict=strict)
+    for line in (*trace.remarks, *skipped_lines(trace.skipped)):
+        notify(line)
+    return trace
 
 
 def file_name(path: str) -> str:

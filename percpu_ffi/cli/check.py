@@ -16,7 +16,7 @@ from typing import Any
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.cli.arguments import TRACE, add_repeatable
+from percpu_ffi.cli.arguments import TRACE, add_repeatable, add_strict, load_trace
 from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = "The exit status is 0 without a difference, 1 with one, 2 for trouble."
     parser.add_argument("trace", type=InputFile(), metavar="TRACE", nargs="?", help=TRACE)
+    add_strict(parser)
     parser.add_argument("--random", action="store_true", help="random set-ups and operations")
     add_repeatable(
         parser, "--with", "parties", "NAME=MODULE:OBJECT",
@@ -103,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
-    trace = Trace.load(args.trace)
+    trace = load_trace(args.trace, strict=args.strict)
     # the state is compared, and the model has no faster memory
     setup: dict[str, Any] = {"memory": "none"}
     if trace.stats.cpus:

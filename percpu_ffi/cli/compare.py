@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the trace, replay it under each geometry, print the tables."""
-    trace = load_trace(args.trace)
+    trace = load_trace(args.trace, strict=args.strict)
     name = file_name(args.trace)
     if not len(trace):
         raise TraceError("the trace has no operations", name)

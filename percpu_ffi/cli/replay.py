@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the trace, replay it, print the report."""
-    trace = load_trace(args.trace)
+    trace = load_trace(args.trace, strict=args.strict)
     setup = setup_of(args, trace)
     with Allocator(**setup) as allocator:
         with progress_bar("replaying", len(trace), "op") as progress:

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     outputs = {option: path for option, path in outputs.items() if path is not None}
     if not outputs:
         raise ConfigError("no output: give -o OUT.html, --png OUT.png or --svg OUT.svg")
-    trace = load_trace(args.trace)
+    trace = load_trace(args.trace, strict=args.strict)
     if not trace:
         raise TraceError("the trace has no operations", args.trace)
     with progress_bar("replaying", 2 * len(trace), "op") as progress:

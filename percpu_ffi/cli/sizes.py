@@ -6,7 +6,14 @@ from __future__ import annotations
 import argparse
 
 from percpu_ffi.analysis.sizes import sizes, total
-from percpu_ffi.cli.arguments import TRACE, add_formats, add_plot, load_trace, print_report
+from percpu_ffi.cli.arguments import (
+    TRACE,
+    add_formats,
+    add_plot,
+    add_strict,
+    load_trace,
+    print_report,
+)
 from percpu_ffi.cli.files import InputFile
 from percpu_ffi.reports.size_chart import plot_sizes
 from percpu_ffi.reports.sizes import Part, SizeReport
@@ -21,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "trace and for all traces together."
     )
     parser.add_argument("traces", type=InputFile(), metavar="TRACE", nargs="+", help=TRACE)
+    add_strict(parser)
     add_formats(parser)
     add_plot(parser)
 
@@ -29,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Read the traces, count, draw, print."""
     parts = []
     for path in args.traces:
-        trace = load_trace(path, f"reading {path}")
+        trace = load_trace(path, f"reading {path}", strict=args.strict)
         parts.append(Part(path, sizes(trace), trace.stats))
     if len(parts) > 1:
         parts.append(Part(TOTAL, total(part.distribution for part in parts), None))

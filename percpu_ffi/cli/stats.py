@@ -9,7 +9,15 @@ import sys
 from pathlib import Path
 
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.cli.arguments import TRACE, add_json, add_memory, add_setup, load_trace, setup_of
+from percpu_ffi.cli.arguments import (
+    TRACE,
+    add_json,
+    add_memory,
+    add_setup,
+    add_strict,
+    load_trace,
+    setup_of,
+)
 from percpu_ffi.cli.files import InputFile
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import StatsError
@@ -29,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("trace", type=InputFile(), metavar="TRACE", nargs="?", help=TRACE)
     text = "two files to compare, - for standard input; exit status 1 if they differ"
     what.add_argument("--diff", type=InputFile(), nargs=2, metavar=("A", "B"), help=text)
+    add_strict(parser)
     add_memory(add_setup(parser))
     add_json(parser)
 
@@ -37,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the statistics of a replay, or the difference of two files."""
     if args.diff:
         return _compare(*args.diff, as_json=args.json)
-    trace = load_trace(args.trace)
+    trace = load_trace(args.trace, strict=args.strict)
     with Allocator(**setup_of(args, trace)) as allocator:
         with progress_bar("replaying", len(trace), "op") as progress:
             allocator.replay(trace, progress)

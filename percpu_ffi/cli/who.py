@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """Read the trace, compute the figures, print them."""
     if args.limit is not None and args.limit < 1:
         raise ConfigError(f"--limit {args.limit}: from 1; leave it out for all rows")
-    trace = load_trace(args.trace)
+    trace = load_trace(args.trace, strict=args.strict)
     sites = [site for site in (args.sites or "").split(",") if site]
     if args.sites is not None and not sites:
         raise ConfigError(f"--site {args.sites!r}: give the names of call sites, or leave it out")

@@ -9,7 +9,7 @@ from typing import Any
 
 from percpu_ffi._util.text import cell, csv_text, duration, plural, printable, table
 from percpu_ffi.analysis.call_sites import FIGURES, CallSites, Figures, Moment
-from percpu_ffi.reports.recording import caveats, missing_events, recorded_on
+from percpu_ffi.reports.recording import caveats, missing_events, recorded_on, recording_figures
 from percpu_ffi.trace import Trace
 
 TITLES = {"site": "call site"}
@@ -49,6 +49,7 @@ class CallSiteReport:
             ],
             "rows_left_out": self._left_out,
             "all": asdict(found.all) if found.all else None,
+            "recording": recording_figures(self.trace),
         }
 
     def to_csv(self) -> str:

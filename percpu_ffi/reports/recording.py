@@ -3,14 +3,38 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 from percpu_ffi._util.text import plural
 from percpu_ffi.errors import shown
-from percpu_ffi.trace import Skipped, TraceStats
+from percpu_ffi.trace import Skipped, Trace, TraceStats
+from percpu_ffi.trace.operations import FAILED
 
 
 def recorded_on(stats: TraceStats) -> str:
     """Return the number of CPUs, to follow the trace's name; nothing if it is unknown."""
     return f", recorded on {plural(stats.cpus, 'CPU')}" if stats.cpus else ""
+
+
+def recording_figures(trace: Trace) -> dict[str, Any]:
+    """Return what ``--json`` says about a recording, under the key ``recording``."""
+    stats, kinds = trace.stats, trace.kinds
+    failed = Counter(
+        (kind.size, kind.align, "atomic" in kind.flags)
+        for kind in (kinds[event.value] for event in trace.events if event.kind == FAILED)
+    )
+    return {
+        "events": stats.events,
+        "cpus": stats.cpus or None,
+        "lost_events": stats.lost,
+        "skipped": {row.kind: row.lines for row in trace.skipped},
+        "kernel_failures": [
+            {"size": size, "align": align, "atomic": atomic, "count": count}
+            for (size, align, atomic), count in sorted(failed.items())
+        ],
+        "columns": list(trace.columns()),
+    }
 
 
 def missing_events(stats: TraceStats | None) -> dict[str, int | None]:

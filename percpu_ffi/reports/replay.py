@@ -13,7 +13,7 @@ from percpu_ffi.allocator import Allocator
 from percpu_ffi.analysis.timeline import Timeline
 from percpu_ffi.drawing import LEGEND, map_bar
 from percpu_ffi.replay import Replay
-from percpu_ffi.reports.recording import missing_events, recorded_on
+from percpu_ffi.reports.recording import missing_events, recorded_on, recording_figures
 from percpu_ffi.state import State
 from percpu_ffi.trace import Trace
 
@@ -88,6 +88,7 @@ class ReplayReport:
                 "failures": stats.kernel_failures,
             },
             "counters": self.counters,
+            "recording": recording_figures(self.trace),
         }
 
     def to_text(self) -> str:

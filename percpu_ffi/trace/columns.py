@@ -82,7 +82,7 @@ class Columns(Mapping[str, memoryview]):
             yield "bytes_alloc", lambda: self._of_requests("q", lambda kind: kind.bytes_alloc)
         for name, recorded in RECORDED.items():
             if recorded in data.columns:
-                yield name, partial(memoryview, data.columns[recorded])
+                yield name, partial(self._recorded, recorded)
         if any(tables.bases) and "chunks" in data.columns:
             yield "base", lambda: self._looked_up("Q", "chunks", tables.bases)
         if "tasks" in data.columns:
@@ -93,6 +93,9 @@ class Columns(Mapping[str, memoryview]):
 
     def _kind_column(self) -> list[int]:
         return memoryview(self._operations.ops).cast("I")[3::4].tolist()
+
+    def _recorded(self, name: str) -> array[int]:
+        return self._operations.columns[name]
 
     def _kinds(self) -> array[int]:
         self._texts["kind"] = OPERATIONS

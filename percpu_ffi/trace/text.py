@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._core import ffi, lib
-from percpu_ffi._util.text import plural
 from percpu_ffi.errors import TraceError, host_out_of_memory
 from percpu_ffi.trace.operations import (
     COLUMNS,
@@ -30,11 +29,12 @@ from percpu_ffi.trace.operations import (
     Task,
     TraceStats,
 )
+from percpu_ffi.trace.remarks import HINT, add_remarks, nothing_found
 
 if TYPE_CHECKING:
     from struct import Struct
 
-HINT = "docs/traces.md explains how to record one"
+HEAD = 1 << 16  # bytes that show what a text without events may be
 
 MESSAGES = {
     lib.PCPU_T_MISSING: "the event has no `{field}=`; the line is damaged, or no kernel's",
@@ -193,8 +193,9 @@ def read_text(blocks: Iterable[bytes], name: str, *, strict: bool = False) -> Op
 
     """
     reader = TextReader(strict=strict)
-    found = Operations()
+    found, head = Operations(), b""
     for block in blocks:
+        head = head or block[:HEAD]
         if not reader.feed(block):
             break
         found.extend(reader.take())
@@ -203,11 +204,6 @@ def read_text(blocks: Iterable[bytes], name: str, *, strict: bool = False) -> Op
     found.extend(reader.take())
     found.skipped = reader.skipped()
     if not found.stats.events:
-        raise TraceError(nothing_found(reader.lines, found.skipped), name)
+        raise TraceError(nothing_found(reader.lines, found.skipped, head), name)
+    add_remarks(found)
     return found
-
-
-def nothing_found(lines: int, skipped: list[Skipped]) -> str:
-    """Return why there is no trace in a text."""
-    what = f"no percpu event in {plural(lines, 'line', '')}" if lines else "the file is empty"
-    return f"{what}: not a trace of the percpu allocator; {HINT}"
