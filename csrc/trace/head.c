@@ -27,26 +27,29 @@
 #define MAX_NAME	15	/* bytes: TASK_COMM_LEN without its zero */
 
 /*
- * Units, a point, digits of a fraction: all must count, down to 1 ns.  A whole
- * number is not a time: it counts ticks of unknown length.
+ * Units, a point, digits of a fraction, down to 1 ns.  A whole number is not a
+ * time: it counts ticks of unknown length.
  */
 static bool parse_time(struct span s, uint64_t unit, uint64_t *time)
 {
-	const char *at = memchr(s.at, '.', span_len(s));
-	uint64_t whole;
+	static const uint64_t powers[] = {
+		1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000,
+		1000000000,
+	};
+	const char *point = memchr(s.at, '.', span_len(s));
+	uint64_t whole, fraction;
+	size_t digits;
 
-	if (!at || at + 1 == s.end ||
-	    !span_decimal((struct span){ s.at, at }, &whole) ||
+	if (!point)
+		return false;
+	digits = (size_t)(s.end - point) - 1;
+	if (digits >= sizeof(powers) / sizeof(powers[0]) ||
+	    powers[digits] > unit ||
+	    !span_decimal((struct span){ s.at, point }, &whole) ||
+	    !span_decimal((struct span){ point + 1, s.end }, &fraction) ||
 	    whole > MAX_SECONDS)
 		return false;
-	whole *= unit;
-	for (at++; at < s.end; at++) {
-		unit /= 10;
-		if (!is_digit(*at) || !unit)
-			return false;
-		whole += (uint64_t)(*at - '0') * unit;
-	}
-	*time = whole;
+	*time = whole * unit + fraction * (unit / powers[digits]);
 	return true;
 }
 

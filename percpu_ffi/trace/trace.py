@@ -177,7 +177,8 @@ class Trace:
     @property
     def tasks(self) -> list[Task]:
         """The tasks that made the calls: what the column ``tasks`` refers to."""
-        return self._data.tables.tasks
+        names = self._data.tables.names
+        return [Task(names[name], pid) for name, pid in self._data.tables.tasks]
 
     @property
     def stacks(self) -> list[str]:
