@@ -145,21 +145,30 @@ static void parse_perf_trace(struct span s, struct trace_head *head)
 		parse_task((struct span){ at, s.end }, head);
 }
 
+/* without (TGID), which may have blanks inside */
+static struct span without_tgid(struct span s)
+{
+	const char *open;
+
+	s = span_trim(s);
+	open = span_ends(s, ")") ? memrchr(s.at, '(', span_len(s)) : NULL;
+	return open ? (struct span){ s.at, open } : s;
+}
+
 /* TASK-PID (TGID) [CPU] FLAGS, without those that a recorder leaves out */
 static void parse_prefix(struct span s, struct trace_head *head)
 {
 	struct span rest = s, word = span_cut_last(&rest);
+	uint64_t pid;
 
-	if (!parse_cpu(word, head)) {
-		word = span_cut_last(&rest);
-		if (!parse_cpu(word, head)) {	/* perf script of one task */
+	if (!parse_cpu(word, head) && !parse_cpu(span_cut_last(&rest), head)) {
+		if (span_decimal(word, &pid))	/* perf script of one task */
 			parse_task(s, head);
-			return;
-		}
+		else				/* trace-cmd report -l */
+			parse_latency(s, head);
+		return;
 	}
-	s = rest;
-	word = span_cut_last(&rest);
-	parse_task(span_starts(word, "(") ? rest : s, head);
+	parse_task(without_tgid(rest), head);
 }
 
 /* the same, unless the line before had the same text */
