@@ -182,7 +182,8 @@ static void read_prefix(struct span s, struct trace_prefix *prefix,
 		parse_prefix(s, head);
 		return;
 	}
-	if (n != prefix->n || memcmp(prefix->text, s.at, n)) {
+	if (!prefix->head.prefix || n != prefix->n ||
+	    memcmp(prefix->text, s.at, n)) {
 		memcpy(prefix->text, s.at, n);
 		prefix->n = n;
 		parse_prefix((struct span){ prefix->text, prefix->text + n },

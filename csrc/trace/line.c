@@ -51,14 +51,15 @@ static const struct field {
 struct cursor {
 	struct span s;		/* what is left */
 	size_t next;		/* the field that the kernel prints next */
-	char equal;		/* after a field's name: '=', or ':' of perf trace */
+	bool colons;		/* perf trace: NAME: VALUE, as well as NAME=VALUE */
 	bool decimal;		/* pointers are printed in decimal */
 };
 
 static bool field_matches(const struct cursor *cursor, const struct field *field)
 {
 	return span_len(cursor->s) > field->n &&
-	       cursor->s.at[field->n] == cursor->equal &&
+	       (cursor->s.at[field->n] == '=' ||
+		(cursor->colons && cursor->s.at[field->n] == ':')) &&
 	       !memcmp(cursor->s.at, field->name, field->n);
 }
 
@@ -192,7 +193,7 @@ static int read_fields(struct cursor *cursor, struct trace_line *line)
 
 		if (field) {
 			s->at += field->n + 1;
-			if (cursor->equal == ':')
+			if (s->at[-1] == ':')
 				skip_blanks(s);
 			err = read_value(cursor, field, line);
 			line->rest = s->at;
@@ -311,7 +312,7 @@ static int read_event(struct trace_lines *before, struct span s,
 {
 	struct cursor cursor = {
 		.s = { found->after, s.end },
-		.equal = found->after[-1] == '(' ? ':' : '=',
+		.colons = found->after[-1] == '(',
 	};
 	int err;
 
@@ -321,7 +322,7 @@ static int read_event(struct trace_lines *before, struct span s,
 	skip_blanks(&cursor.s);
 	cursor.decimal = span_starts(cursor.s, "[FAILED TO PARSE]");
 	err = read_fields(&cursor, line);
-	if (cursor.equal == ':')
+	if (cursor.colons)
 		add_zeros(line);
 	return err ? err : require(line, events[found->event].need);
 }
@@ -420,6 +421,8 @@ static bool read_frame(struct span s, struct trace_line *line)
 		name.at += 2;
 	open = span_ends(name, ")") ? memrchr(name.at, '(', span_len(name)) :
 				      NULL;
+	if (!arrow && (!open || open == name.at || !is_blank(open[-1])))
+		return false;
 	if (open)
 		name.end = open;
 	name = span_trim(name);
