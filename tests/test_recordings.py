@@ -126,7 +126,7 @@ def test_skipped_lines(name: str, events: int, skipped: dict[str, int]) -> None:
 def test_skipped_line_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", str(CASES / "cut_mid.txt")]) == 0
     said = capsys.readouterr().err
-    assert said.startswith("percpu-ffi: skipped 1 line at the end, cut; line 4 is the first: ")
+    assert said.startswith("percpu-ffi: skipped 1 cut line at the end; line 4 is the first: ")
     assert "percpu_free_percpu: base_addr=00000000aa11bb22" in said
 
 
@@ -233,7 +233,7 @@ class TestTools:
     def test_that_is_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(
-            TraceError, match=r"perf's own file, and perf is not installed: install"
+            TraceError, match="own file, and perf is not installed: install"
         ):
             load("perf.data.xz")
 
