@@ -102,13 +102,21 @@ BOMBS: dict[str, tuple[Callable[[], bytes], int, str]] = {
         2,
         "cut or damaged",
     ),
-    "more operations than claimed": (lambda: own_file(zlib_zeroes(1024)), 2, "more than 1 "),
+    "more operations than claimed": (
+        lambda: own_file(zlib_zeroes(1024)),
+        2,
+        "more than 1 operation)",
+    ),
     "other operations than counted": (
         lambda: own_file(zlib_zeroes(2800), MANY, stats={"allocs": 1}),
         2,
-        "180000000 operations, but 1 allocations",
+        "180000000 operations, but 1 allocation and 0 frees",
     ),
-    "operations that are not there": (lambda: own_file(zlib_zeroes(1), MANY), 2, "fewer are left"),
+    "operations that are not there": (
+        lambda: own_file(zlib_zeroes(1), MANY),
+        2,
+        "fewer than 180000000 operations",
+    ),
     "honest operations without end": (lambda: own_file(zlib_zeroes(2800), MANY), 2, ""),
     "operations compressed twice": (
         lambda: lzma.compress(own_file(zlib_zeroes(2800), MANY), preset=0),

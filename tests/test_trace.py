@@ -644,6 +644,42 @@ class TestFile:
         with pytest.raises(TraceError, match="cut or damaged"):
             Trace.load(saved)
 
+    @pytest.mark.parametrize(
+        ("n", "left", "reason"),
+        [
+            (1, 2, "more than 1 operation"),
+            (2, 3, "more than 2 operations"),
+            (1, 0, "fewer than 1 operation"),
+            (3, 2, "fewer than 3 operations"),
+        ],
+    )
+    def test_more_or_fewer_operations_than_the_head_has(
+        self, tmp_path: Path, n: int, left: int, reason: str
+    ) -> None:
+        trace = Trace.from_ops([("alloc", key, 8, 8) for key in range(n)])
+        trace._data.ops *= 3
+        del trace._data.ops[16 * left :]
+        trace.save(tmp_path / "saved")
+        edit_head(tmp_path / "saved", lambda head: head.replace(f'"ops":{left}', f'"ops":{n}'))
+        with pytest.raises(TraceError, match=rf"damaged \({reason}\); save it again$"):
+            Trace.load(tmp_path / "saved")
+
+    @pytest.mark.parametrize(
+        ("old", "new", "reason"),
+        [
+            ('"ops":7', '"ops":1', "1 operation, but 4 allocations and 3 frees"),
+            ('"allocs":4', '"allocs":1', "7 operations, but 1 allocation and 3 frees"),
+            ('"frees":3', '"frees":1', "7 operations, but 4 allocations and 1 free"),
+        ],
+    )
+    def test_figures_that_do_not_add_up(
+        self, tmp_path: Path, old: str, new: str, reason: str
+    ) -> None:
+        Trace.from_ops(TestOps.OPS).save(tmp_path / "saved")
+        edit_head(tmp_path / "saved", lambda head: head.replace(old, new))
+        with pytest.raises(TraceError, match=rf"damaged \({reason}\); save it again$"):
+            Trace.load(tmp_path / "saved")
+
     @pytest.mark.parametrize(("magic", "other"), [(b"1", b"2"), (b"2", b"1")])
     def test_wrong_format_number(self, tmp_path: Path, magic: bytes, other: bytes) -> None:
         saved = tmp_path / "saved"

@@ -54,10 +54,9 @@ def read_text(
     found = Operations()
     count = ffi.new("size_t *")
     for block in blocks:
-        error = lib.pcpu_trace_feed(reader, block, len(block))
-        _take(reader, found, count)
-        if error:
+        if lib.pcpu_trace_feed(reader, block, len(block)):
             break
+        _take(reader, found, count)
     if lib.pcpu_trace_finish(reader):  # returns an earlier error again
         stopped(_error(reader, name))
     _take(reader, found, count)
@@ -81,18 +80,17 @@ def read_text(
 
 def _take(reader: Any, found: Operations, count: Any) -> None:
     ops = lib.pcpu_trace_ops(reader, count)
-    if count[0]:
-        found.ops += ffi.buffer(ops, count[0] * ffi.sizeof("struct pcpu_op"))
-        notes = lib.pcpu_trace_notes(reader, count)
-        found.notes += ffi.buffer(notes, count[0] * ffi.sizeof("struct pcpu_trace_note"))
-        lib.pcpu_trace_take(reader)
+    found.ops += ffi.buffer(ops, count[0] * ffi.sizeof("struct pcpu_op"))
+    notes = lib.pcpu_trace_notes(reader, count)
+    found.notes += ffi.buffer(notes, count[0] * ffi.sizeof("struct pcpu_trace_note"))
+    lib.pcpu_trace_take(reader)
 
 
 def _kind(reader: Any, index: int) -> Kind:
     kind = ffi.new("struct pcpu_kind *")
     length = ffi.new("size_t *")
     site = lib.pcpu_trace_kind(reader, index, kind, length)
-    name = bytes(ffi.buffer(site, length[0])).decode(errors="replace") if length[0] else ""
+    name = bytes(ffi.buffer(site, length[0])).decode(errors="replace")
     return Kind(kind.size, kind.align, name)
 
 
