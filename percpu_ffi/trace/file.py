@@ -120,10 +120,7 @@ def _read_file(blocks: Blocks) -> Operations:
     data = Pieces(blocks.limited(blocks, CONTENTS))
     magic = data.take(len(MAGIC))
     (length,) = LENGTH.unpack(data.take(LENGTH.size))
-    text = data.take(length)
-    if len(text) < length:
-        raise ValueError("its head has no end")
-    operations, n, tick, byteorder = _read_head(text.decode())
+    operations, n, tick, byteorder = _read_head(data.take(length).decode())
     if byteorder != sys.byteorder:
         raise TraceError(
             f"the file was saved on a {byteorder}-endian machine, this one is "
