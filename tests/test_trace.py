@@ -106,6 +106,12 @@ class TestText:
         assert stats.events == 4  # sched_switch is not counted
         assert (stats.kernel_created, stats.kernel_destroyed, stats.kernel_failures) == (1, 1, 1)
 
+    def test_events_without_operations(self, tmp_path: Path) -> None:
+        for line in OLD.splitlines()[0], OLD.splitlines()[2]:
+            trace = load(tmp_path, line)
+            assert (len(trace), trace.stats.events, trace.slots) == (0, 1, 0)
+            assert (trace.times, trace.places, trace.kinds) == (None, None, [])
+
     def test_memory_of_the_recording_kernel(self, tmp_path: Path) -> None:
         # offsets 26848 to 26864 and 27008 to 27268: one page of 4 KiB; the second ends it
         stats = load(tmp_path, FTRACE).stats

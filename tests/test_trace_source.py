@@ -96,7 +96,7 @@ def test_xz_streams_one_after_the_other(padding: bytes) -> None:
 
 
 @pytest.mark.parametrize("how", ["gzip", "xz"])
-@pytest.mark.parametrize("garbage", [b"x", b"X", bytes(4) + b"more"])
+@pytest.mark.parametrize("garbage", [b"x", b"X", b"\n", bytes(4) + b"more"])
 def test_garbage_after_the_last_stream(how: str, garbage: bytes) -> None:
     with pytest.raises(TraceError, match=r"^a name: the compressed file is cut or damaged"):
         list(blocks(PACKED[how](b"contents") + garbage))
