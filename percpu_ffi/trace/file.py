@@ -27,6 +27,7 @@ from math import gcd
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from percpu_ffi._util.atomic_write import write_whole
+from percpu_ffi._util.text import plural
 from percpu_ffi.errors import TraceError, shown
 from percpu_ffi.trace.operations import (
     FAULT,
@@ -119,10 +120,7 @@ def _read_file(blocks: Blocks) -> Operations:
     data = Pieces(blocks.limited(blocks, CONTENTS))
     magic = data.take(len(MAGIC))
     (length,) = LENGTH.unpack(data.take(LENGTH.size))
-    text = data.take(length)
-    if len(text) < length:
-        raise ValueError("its head has no end")
-    operations, n, tick, byteorder = _read_head(text.decode())
+    operations, n, tick, byteorder = _read_head(data.take(length).decode())
     if byteorder != sys.byteorder:
         raise TraceError(
             f"the file was saved on a {byteorder}-endian machine, this one is "
@@ -135,7 +133,7 @@ def _read_file(blocks: Blocks) -> Operations:
         operations.notes = _columns(rows, n, NOTE.size)
         _sums(operations.notes, tick)
     if rows.take(1):
-        raise ValueError(f"more than {n} operations")
+        raise ValueError(f"more than {plural(n, 'operation', '')}")
     _check_references(operations)
     return operations
 
@@ -179,7 +177,7 @@ def _columns(rows: Pieces, n: int, size: int) -> bytearray:
     for i in range(size):
         row = rows.take(n)
         if len(row) < n:
-            raise ValueError(f"{n} operations were saved, fewer are left")
+            raise ValueError(f"fewer than {plural(n, 'operation', '')}")
         # now there are n bytes: so many structures are credible
         data = data or bytearray(n * size)
         data[i::size] = row
@@ -227,7 +225,9 @@ def _read_head(text: str) -> tuple[Operations, int, int, str]:
     faults = [_fault(*_of(list, fault)) for fault in _of(list, head.get("faults", []))]
     n = _integer(head["ops"], 0, MAX_REQUEST)
     if n != stats.allocs + stats.frees + len(faults):
-        raise ValueError(f"{n} operations, but {stats.allocs} allocations, {stats.frees} frees")
+        counts = (n, "operation"), (stats.allocs, "allocation"), (stats.frees, "free")
+        total, *parts = (plural(count, noun, "") for count, noun in counts)
+        raise ValueError(f"{total}, but {' and '.join(parts)}")
     names = head["names"]
     if names is not None and not all(isinstance(name, int | str) for name in _of(list, names)):
         raise ValueError("a name is neither an integer nor a string")
@@ -251,9 +251,10 @@ def _of(kind: type[_T], value: Any) -> _T:
 
 def _integer(value: Any, low: int, high: int) -> int:
     """Return an integer from ``low`` to ``high - 1``."""
-    if not low <= _of(int, value) < high:
-        raise ValueError(f"{shown(value)} is out of range")
-    return int(value)
+    number = _of(int, value)
+    if not low <= number < high:
+        raise ValueError(f"{shown(number)} is out of range")
+    return number
 
 
 def _kind(size: Any, align: Any, site: Any) -> Kind:

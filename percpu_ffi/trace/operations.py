@@ -109,22 +109,22 @@ class TraceStats:
 class Operations:
     """The operations of a trace and what they refer to."""
 
+    kinds: list[Kind]
+    """The requests that the kinds stand for."""
+    slots: int
+    """Number of handles: the most areas live at one time."""
+    stats: TraceStats
+    """Figures."""
     ops: bytearray = field(default_factory=bytearray)
     """``OP`` structures, one after the other."""
-    notes: bytearray = field(default_factory=bytearray, compare=False)
+    notes: bytearray = field(default_factory=bytearray)
     """``NOTE`` structures, one for each operation, or none."""
-    kinds: list[Kind] = field(default_factory=list)
-    """The requests that the kinds stand for."""
     faults: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Faults that operations set: a site and the arguments of ``inject()``."""
     setup: dict[str, Any] = field(default_factory=dict)
     """Constructor arguments of the allocator that the operations were made for."""
-    slots: int = 0
-    """Number of handles: the most areas live at one time."""
     names: list[Key] | None = None
     """The names that the keys stand for; None: the keys themselves."""
-    stats: TraceStats = TraceStats()
-    """Figures."""
 
 
 def checked_fault(site: Any, plan: Any) -> dict[str, Any]:

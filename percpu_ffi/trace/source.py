@@ -180,5 +180,5 @@ def open_source(
 
     """
     with Path(path).open("rb") as raw:
-        magic = raw.peek(len(XZ_MAGIC))[: len(XZ_MAGIC)]  # a pipe cannot be rewound
+        magic = raw.peek()[: len(XZ_MAGIC)]  # a pipe cannot be rewound
         yield Blocks(str(path), raw, magic, progress)

@@ -51,16 +51,14 @@ def read_text(
     if not reader:
         raise host_out_of_memory()
 
-    found = Operations()
-    count = ffi.new("size_t *")
+    ops, notes = bytearray(), bytearray()
     for block in blocks:
-        error = lib.pcpu_trace_feed(reader, block, len(block))
-        _take(reader, found, count)
-        if error:
+        if lib.pcpu_trace_feed(reader, block, len(block)):
             break
+        _take(reader, ops, notes)
     if lib.pcpu_trace_finish(reader):  # returns an earlier error again
         stopped(_error(reader, name))
-    _take(reader, found, count)
+    _take(reader, ops, notes)
 
     stats = ffi.new("struct pcpu_trace_stats *")
     lib.pcpu_trace_stats(reader, stats)
@@ -71,28 +69,32 @@ def read_text(
             else "the file is empty"
         )
         raise TraceError(f"{what}: not a trace of the percpu allocator; {HINT}", name)
-    found.slots = stats.handles
-    found.kinds = [_kind(reader, i) for i in range(stats.kinds)]
-    found.stats = TraceStats(
-        **{name: getattr(stats, name) for name in TraceStats.__dataclass_fields__}
+    return Operations(
+        kinds=[_kind(reader, i) for i in range(stats.kinds)],
+        slots=stats.handles,
+        stats=TraceStats(
+            **{name: getattr(stats, name) for name in TraceStats.__dataclass_fields__}
+        ),
+        ops=ops,
+        notes=notes,
     )
-    return found
 
 
-def _take(reader: Any, found: Operations, count: Any) -> None:
-    ops = lib.pcpu_trace_ops(reader, count)
-    if count[0]:
-        found.ops += ffi.buffer(ops, count[0] * ffi.sizeof("struct pcpu_op"))
-        notes = lib.pcpu_trace_notes(reader, count)
-        found.notes += ffi.buffer(notes, count[0] * ffi.sizeof("struct pcpu_trace_note"))
-        lib.pcpu_trace_take(reader)
+def _take(reader: Any, ops: bytearray, notes: bytearray) -> None:
+    """Add the operations read since the last call, and their notes."""
+    count = ffi.new("size_t *")
+    first = lib.pcpu_trace_ops(reader, count)
+    ops += ffi.buffer(first, count[0] * ffi.sizeof("struct pcpu_op"))
+    first = lib.pcpu_trace_notes(reader, count)
+    notes += ffi.buffer(first, count[0] * ffi.sizeof("struct pcpu_trace_note"))
+    lib.pcpu_trace_take(reader)
 
 
 def _kind(reader: Any, index: int) -> Kind:
     kind = ffi.new("struct pcpu_kind *")
     length = ffi.new("size_t *")
     site = lib.pcpu_trace_kind(reader, index, kind, length)
-    name = bytes(ffi.buffer(site, length[0])).decode(errors="replace") if length[0] else ""
+    name = bytes(ffi.buffer(site, length[0])).decode(errors="replace")
     return Kind(kind.size, kind.align, name)
 
 
@@ -101,5 +103,5 @@ def _error(reader: Any, name: str) -> Exception:
     lib.pcpu_trace_stop(reader, stop)
     if stop.error == lib.PCPU_T_HOST:
         return host_out_of_memory()
-    field = ffi.string(stop.field).decode() if stop.field else ""
+    field = ffi.string(stop.field).decode() if stop.field else None
     return TraceError(MESSAGES[stop.error].format(field=field), name, stop.line)

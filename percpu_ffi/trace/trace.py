@@ -123,7 +123,8 @@ class Trace:
         check_type("ops", ops, Iterable, "an iterable of operations")
         check_type("times", times, (Iterable, NoneType), "an iterable of integers, or None,")
         data = _assemble(ops)
-        data.setup = checked_setup(setup or {})
+        if setup is not None:
+            data.setup = checked_setup(setup)
         if times is not None:
             data.notes = _notes(times, len(data.ops) // OP.size)
         return cls(data)
@@ -252,10 +253,8 @@ class Trace:
 
 
 def _has_values(column: memoryview, nothing: int) -> bool:
-    """Return whether a column of the notes has a value; most often its first item has."""
-    if column and column[0] != nothing:
-        return True
-    return column.tobytes() != b"\xff" * column.nbytes
+    """Return whether a column of the notes has a value."""
+    return any(map(nothing.__ne__, column))
 
 
 def _notes(times: Iterable[int], n: int) -> bytearray:
@@ -263,7 +262,7 @@ def _notes(times: Iterable[int], n: int) -> bytearray:
     column = array("Q")
     for number, time in enumerate(times, 1):
         try:
-            column.append(operator.index(time))
+            column.append(time)
         except (TypeError, OverflowError):
             raise TraceError(
                 f"time {shown(time)}: an integer of 64 bits is needed, nanoseconds, from 0; "
@@ -321,13 +320,10 @@ class _Assembler:
             number_of = {key: i for i, key in enumerate(dict.fromkeys(self.keys))}
             names = list(number_of)
             numbers = (number_of[key] for key in self.keys)
-        data = bytearray(len(self.rows) * OP.size)
-        for i, (number, row) in enumerate(zip(numbers, self.rows, strict=True)):
-            OP.pack_into(data, i * OP.size, number, *row)
-        kinds = [kind for _, kind in self.rows]
-        frees = kinds.count(FREE)
+        rows = zip(numbers, self.rows, strict=True)
+        frees = sum(kind == FREE for _, kind in self.rows)
         return Operations(
-            ops=data,
+            ops=bytearray().join(OP.pack(number, *row) for number, row in rows),
             kinds=[Kind(size, align, "") for size, align in self.kinds],
             faults=self.faults,
             slots=len(self.handle_of) + len(self.free_handles),
@@ -348,13 +344,11 @@ def _assemble(ops: Iterable[tuple[Any, ...]]) -> Operations:
         match op:
             case ("alloc", int() | str() as key, size, align):
                 try:
-                    request = operator.index(size), operator.index(align)
-                except TypeError:
-                    request = 1 << 63, 0  # out of range
-                if not all(-(1 << 63) <= number < 1 << 63 for number in request):
+                    request = array("q", (size, align))
+                except (TypeError, OverflowError):
                     raise TraceError(
                         f"{shown(op)}: size and alignment are integers of 64 bits", line=number
-                    )
+                    ) from None
                 assembler.alloc(key, *request)
             case ("free", int() | str() as key):
                 assembler.free(key)
