@@ -224,6 +224,6 @@ def open_source(
             raise TraceError("standard input is closed; give a file instead of -")
         else:
             raw = sys.stdin.buffer
-        magic = raw.peek(len(XZ_MAGIC))[: len(XZ_MAGIC)]  # a pipe cannot be rewound
+        magic = raw.peek()[: len(XZ_MAGIC)]  # a pipe cannot be rewound
         name = "standard input" if str(path) == STDIN else str(path)
         yield Blocks(name, raw, magic, progress)
