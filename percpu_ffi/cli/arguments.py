@@ -17,7 +17,7 @@ from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import FIRST_CHUNKS
 from percpu_ffi.reports.recording import skipped_lines
 from percpu_ffi.trace import Trace
-from percpu_ffi.trace.source import STDIN
+from percpu_ffi.trace.source import STDIN, source_name
 
 TRACE = "a recording by ftrace or perf, or a file of this package; - for standard input"
 DEFAULT_CPUS = 4  # if the trace names none
@@ -97,10 +97,15 @@ def load_trace(path: str, what: str = "reading", *, strict: bool = False) -> Tra
     return trace
 
 
+def short_name(path: str) -> str:
+    """Return the name of a file without its folders."""
+    return source_name(path) if path == STDIN else Path(path).name
+
+
 def file_name(path: str) -> str:
     """Return the name of a file in characters that standard output can encode."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return printable(Path(path).name).encode(encoding, "replace").decode(encoding)
+    return printable(short_name(path)).encode(encoding, "replace").decode(encoding)
 
 
 def add_setup(parser: argparse.ArgumentParser, *, lists: bool = False) -> argparse._ArgumentGroup:

@@ -17,6 +17,7 @@ from percpu_ffi.cli.arguments import (
 from percpu_ffi.cli.files import InputFile
 from percpu_ffi.reports.size_chart import plot_sizes
 from percpu_ffi.reports.sizes import Part, SizeReport
+from percpu_ffi.trace.source import source_name
 
 TOTAL = "total"
 
@@ -37,8 +38,9 @@ def run(args: argparse.Namespace) -> int:
     """Read the traces, count, draw, print."""
     parts = []
     for path in args.traces:
-        trace = load_trace(path, f"reading {path}", strict=args.strict)
-        parts.append(Part(path, sizes(trace), trace.stats))
+        name = source_name(path)
+        trace = load_trace(path, f"reading {name}", strict=args.strict)
+        parts.append(Part(name, sizes(trace), trace.stats))
     if len(parts) > 1:
         parts.append(Part(TOTAL, total(part.distribution for part in parts), None))
     if args.plot:

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from percpu_ffi.analysis.call_sites import CULL, DEFAULT_SORT, FIGURES, who
-from percpu_ffi.cli.arguments import add_formats, add_trace, load_trace, print_report
+from percpu_ffi.cli.arguments import add_formats, add_trace, load_trace, print_report, short_name
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.reports.call_sites import CallSiteReport
 
@@ -56,5 +55,5 @@ def run(args: argparse.Namespace) -> int:
     if args.sites is not None and not sites:
         raise ConfigError(f"--site {args.sites!r}: give the names of call sites, or leave it out")
     found = who(trace, args.cull, args.sort, sites)
-    print_report(args, CallSiteReport(Path(args.trace).name, trace, found, args.limit))
+    print_report(args, CallSiteReport(short_name(args.trace), trace, found, args.limit))
     return 0

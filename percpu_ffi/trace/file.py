@@ -2,13 +2,14 @@
 """The trace file of this package: small, written as it comes, and loaded without parsing text.
 
 Layout: the 8 bytes of MAGIC, then blocks: one ``HEAD``, a ``ROWS`` for each batch, one ``TAIL``.
-A file without ``TAIL`` is that of a recorder that was killed; what was written is there.
+A file without ``TAIL`` is that of a recorder that was killed; what was written is there.  Readers
+skip blocks with other tags.
 
-``HEAD`` and ``TAIL`` are JSON.  ``ROWS`` has the length of its JSON, 32 bits, little-endian; the
-JSON: additions to the tables, events, figures so far; and the columns that it names.  Three of them
-are the operations: ``keys``, ``handles`` and ``kinds``.  Items are little-endian, and stored as all
-first bytes, then all second bytes, and so on: most of these are nearly constant and compress well.
-Times are differences, in ticks, modulo 2^64.
+The data of a block are compressed by zlib: the length of a JSON object, 32 bits, little-endian; the
+object; and in ``ROWS`` the columns that it names.  It also has the additions to the tables, events
+and figures so far.  Three columns are the operations: ``keys``, ``handles`` and ``kinds``.  Items
+are little-endian, and stored as all first bytes, then all second bytes, and so on: most of these
+are nearly constant and compress well.  Times are differences, in ticks, modulo 2^64.
 
 A file may be damaged, or made to do harm.  It is read block by block up to the first wrong one, and
 its JSON is checked value by value.  No number in it is trusted: memory is taken for the bytes that
@@ -22,18 +23,21 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Iterator
-from dataclasses import asdict
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
 from functools import reduce
 from io import BytesIO
 from itertools import accumulate, pairwise
 from math import gcd
+from types import NoneType
 from typing import IO, TYPE_CHECKING, Any
 
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.text import plural
 from percpu_ffi.errors import TraceError
-from percpu_ffi.trace.blocks import read_blocks, write_block
+from percpu_ffi.trace.blocks import only_zeroes, read_blocks, write_block
+from percpu_ffi.trace.figures import allocs_and_frees, counted
 from percpu_ffi.trace.json_values import DAMAGED, fault, integer, of, request
 from percpu_ffi.trace.operations import (
     COLUMNS,
@@ -42,9 +46,12 @@ from percpu_ffi.trace.operations import (
     FAILED,
     FAULT,
     FREE,
+    NO_CPU,
+    NO_INDEX,
     OP,
     ORPHAN,
     SPECIAL,
+    WORK_ENDED,
     Batch,
     Event,
     Operations,
@@ -54,7 +61,8 @@ from percpu_ffi.trace.operations import (
     TraceStats,
     checked_setup,
 )
-from percpu_ffi.trace.source import BLOCK, Limit, Pieces
+from percpu_ffi.trace.remarks import add_remarks
+from percpu_ffi.trace.source import BLOCK, Limit, Pieces, inflate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,12 +73,17 @@ MAGIC = b"PCPUTRC3"
 HEAD, ROWS, TAIL = b"HEAD", b"ROWS", b"TAIL"
 LENGTH = struct.Struct("<I")
 BATCH = 1 << 16  # operations of a block
+MOST_ROWS = 1 << 20  # that a reader takes
 WORDS = 1 << 64
 
-# of a file that was compressed once more: JSON of consecutive numbers shrinks to 1/70
+# the columns of a block
+CODES = {"keys": "Q", "handles": "I", "kinds": "I"}
+CODES |= {name: code for name, (code, _) in COLUMNS.items()}
+
+# of the JSON of a file, and of a file that was compressed once more: JSON of consecutive numbers
+# shrinks to 1/70
 CONTENTS = Limit(4 << 20, 100)
-# of the blocks: zlib reaches 1,032 (https://zlib.net/zlib_tech.html)
-EXPANDED = Limit(64 << 20, 1032)
+SHRINKS = 50  # JSON that shrinks to less than 1/50 is stored uncompressed, far from the limit
 
 # --- write
 
@@ -79,26 +92,39 @@ class TraceWriter:
     """Writes a trace in batches; each is in the file when :meth:`write` returns."""
 
     def __init__(self, file: IO[bytes], head: dict[str, Any], level: int = 6) -> None:
-        """Write the head, plain values: ``setup``, ``faults``, ``names``, ``machine``."""
+        """Write the head, plain values: ``setup``, ``faults``, ``names``, ``machine``.
+
+        Args:
+            file: where to write.
+            head: what the whole trace has in common.
+            level: of zlib, 0 to 9.
+
+        """
         self._file = file
         self._level = level
         file.write(MAGIC)
-        write_block(file, HEAD, _json(head), level)
-        file.flush()
+        self._write(HEAD, head)
 
     def write(self, batch: Batch) -> None:
-        """Append a batch.
+        """Append a batch of up to ``MOST_ROWS`` operations.
 
         Raises:
             OSError: it cannot be written.
 
         """
-        write_block(self._file, ROWS, _encode(batch), self._level)
-        self._file.flush()
+        self._write(ROWS, *_encode(batch))
 
     def finish(self, tail: dict[str, Any]) -> None:
         """End the file; ``tail`` has plain values: ``stats``, ``machine``, ``skipped``."""
-        write_block(self._file, TAIL, _json(tail), self._level)
+        self._write(TAIL, tail)
+
+    def _write(self, tag: bytes, head: dict[str, Any], columns: Iterable[bytes] = ()) -> None:
+        text = json.dumps(head, separators=(",", ":")).encode()
+        contents = b"".join([LENGTH.pack(len(text)), text, *columns])
+        data = zlib.compress(contents, self._level)
+        if len(text) > SHRINKS * len(data):
+            data = zlib.compress(contents, 0)
+        write_block(self._file, tag, data)
         self._file.flush()
 
 
@@ -124,26 +150,32 @@ def write_file(path: str | Path, operations: Operations) -> None:
 
 
 def _batches(operations: Operations) -> Iterator[Batch]:
-    """Split operations; the tables and the events are in the first batch."""
+    """Split operations; the tables are in the first batch."""
     n = len(operations)
+    befores = [event.before for event in operations.events]
+    events = 0  # before the batch
     for start in range(0, max(n, 1), BATCH):
         end = min(start + BATCH, n)
-        first = start == 0
+        until = bisect_right(befores, end)
         yield Batch(
             ops=bytes(operations.ops[start * OP.size : end * OP.size]),
             columns={name: column[start:end] for name, column in operations.columns.items()},
-            events=operations.events if first else [],
-            stacks_of=[StackOf(row, stack, 1) for row, stack in operations.event_stacks.items()]
-            if first
-            else [],
-            tables=operations.tables if first else Tables(),
+            events=operations.events[events:until],
+            stacks_of=[
+                StackOf(row, operations.event_stacks[row], 1)
+                for row in range(events, until)
+                if row in operations.event_stacks
+            ],
+            tables=Tables() if start else operations.tables,
             stats=operations.stats,
-            slots=operations.slots,
+            slots=min(operations.slots, end),  # an operation takes one new handle at most
             flags_known=operations.flags_known,
         )
+        events = until
 
 
-def _encode(batch: Batch) -> bytes:
+def _encode(batch: Batch) -> tuple[dict[str, Any], list[bytes]]:
+    """Return the JSON and the columns of a batch."""
     words = memoryview(batch.ops)
     columns = {
         "keys": array("Q", words.cast("Q")[::2]),
@@ -156,7 +188,7 @@ def _encode(batch: Batch) -> bytes:
         tick = reduce(gcd, columns["times"], 0) or 1
         columns["times"] = _differences(columns["times"], tick)
     head = {
-        "rows": len(batch.ops) // OP.size,
+        "rows": len(batch),
         "columns": list(columns),
         "tick": tick,
         "tables": asdict(batch.tables),
@@ -166,12 +198,7 @@ def _encode(batch: Batch) -> bytes:
         "slots": batch.slots,
         "flags_known": batch.flags_known,
     }
-    text = _json(head)
-    return b"".join([LENGTH.pack(len(text)), text, *map(_transposed, columns.values())])
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return head, [_transposed(column) for column in columns.values()]
 
 
 def _transposed(column: array[int]) -> bytes:
@@ -214,122 +241,135 @@ def read_file(blocks: Blocks) -> Operations:
 def _read_file(blocks: Blocks) -> Operations:
     pieces = Pieces(blocks.limited(blocks, CONTENTS))
     pieces.take(len(MAGIC))
-    expanded = _Expanded(blocks)
+    objects = _Objects(blocks)
     found, batches, ended = Operations(), 0, False
     for number, (tag, data) in enumerate(read_blocks(pieces)):
-        contents = expanded.take(data)
-        if (tag == HEAD) != (number == 0) or ended:
-            raise ValueError(f"a block {tag!r} is not in its place")
-        if tag == HEAD:
-            _read_head(found, contents)
-        elif tag == ROWS:
-            found.extend(_decode(contents, found))
+        if (tag == HEAD) != (number == 0):
+            raise ValueError(f"a block {tag.decode('latin-1')!r} is not in its place")
+        if tag not in (HEAD, ROWS, TAIL):
+            continue
+        contents = Pieces(inflate(_parts(data), f"contents of a block {tag.decode()!r}"))
+        values = objects.take(contents)
+        if tag == ROWS:
+            found.extend(_decode(values, contents, found))
             batches += 1
-        elif tag == TAIL:
-            _read_tail(found, contents)
+        elif tag == HEAD:
+            _read_head(found, values)
+        else:
+            _read_tail(found, values)
             ended = True
+        if contents.take(1):
+            raise ValueError(f"the contents of a block {tag.decode()!r} are too long")
+        if ended:
+            break
+    if ended and not only_zeroes(pieces):
+        raise ValueError("something follows the end")
     if not batches:
         raise TraceError("the file is cut before its first operation; copy it again", blocks.name)
     if not ended:
+        found.stats = counted(found)
         found.remarks.append(
-            f"the recorder was ended early: the file holds {plural(len(found), 'operation')}, and "
-            "its figures are those up to there"
+            f"the file has no end, as if its recorder was killed: it holds "
+            f"{plural(len(found), 'operation')}, and the figures are those of them"
         )
-    _check_references(found)
+    _check_figures(found)
+    if "chunks" in found.columns:  # it is a recording
+        add_remarks(found)
     return found
 
 
-class _Expanded:
-    """Decompresses blocks, within a limit for all of them."""
+def _parts(data: bytearray) -> Iterator[memoryview]:
+    """Split data: zlib copies what is left of a part for each block that it returns."""
+    whole = memoryview(data)
+    return (whole[start : start + BLOCK] for start in range(0, len(data), BLOCK))
+
+
+class _Objects:
+    """Reads the JSON of blocks, within a limit for all of it: objects take much memory."""
 
     def __init__(self, blocks: Blocks) -> None:
         self._blocks = blocks
         self._total = 0
 
-    def take(self, data: bytes) -> bytes:
-        inflater = zlib.decompressobj()
-        parts = []
-        part = inflater.decompress(data, BLOCK)
-        while part:
-            parts.append(part)
-            self._total += len(part)
-            if self._total > EXPANDED.floor + EXPANDED.factor * self._blocks.taken:
-                raise ValueError("it expands to far more than a trace does")
-            part = inflater.decompress(inflater.unconsumed_tail, BLOCK)
-        if not inflater.eof or inflater.unused_data:
-            raise ValueError("a block is not one compressed stream")
-        return b"".join(parts)
+    def take(self, contents: Pieces) -> dict[str, Any]:
+        """Return the object that contents begin with."""
+        (length,) = LENGTH.unpack(contents.take(LENGTH.size))
+        self._total += length
+        self._blocks.check(self._total, CONTENTS)
+        return of(dict, json.loads(contents.take(length)))
 
 
-def _read_head(found: Operations, contents: bytes) -> None:
-    head = of(dict, json.loads(contents))
+def _read_head(found: Operations, head: dict[str, Any]) -> None:
     names = head.get("names")
     if names is not None and not all(isinstance(name, int | str) for name in of(list, names)):
         raise ValueError("a name is neither an integer nor a string")
     found.names = names
     found.faults = [fault(*of(list, item)) for item in of(list, head.get("faults", []))]
     found.setup = checked_setup(of(dict, head.get("setup", {})))
-    found.machine = of(dict, head.get("machine", {}))
+    found.machine = _machine(head)
 
 
-def _read_tail(found: Operations, contents: bytes) -> None:
-    tail = of(dict, json.loads(contents))
-    found.machine |= of(dict, tail.get("machine", {}))
+def _read_tail(found: Operations, tail: dict[str, Any]) -> None:
+    found.machine |= _machine(tail)
     found.skipped = [_skipped(*of(list, row)) for row in of(list, tail.get("skipped", []))]
-    if "stats" in tail:
-        found.stats = _stats(tail["stats"])
+    found.stats = _stats(tail["stats"])
 
 
-def _decode(contents: bytes, found: Operations) -> Batch:
+def _machine(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what a recorder says about its machine: plain values, others are left out."""
+    machine = of(dict, values.get("machine", {}))
+    return {
+        name: value for name, value in machine.items() if isinstance(value, str | int | NoneType)
+    }
+
+
+def _decode(head: dict[str, Any], contents: Pieces, found: Operations) -> Batch:
     """Return a batch that :func:`_encode` made; ``found`` is what was read before."""
-    (length,) = LENGTH.unpack(contents[: LENGTH.size])
-    head = of(dict, json.loads(contents[LENGTH.size : LENGTH.size + length]))
-    rows = integer(head["rows"], 0, BATCH + 1)
-    columns = _columns(contents[LENGTH.size + length :], rows, of(list, head["columns"]))
+    rows = integer(head["rows"], 0, MOST_ROWS + 1)
+    columns = _columns(contents, rows, of(list, head["columns"]))
     ops = bytearray(rows * OP.size)
     if rows:
-        memoryview(ops).cast("Q")[::2] = memoryview(columns.pop("keys"))
-        memoryview(ops).cast("I")[2::4] = memoryview(columns.pop("handles"))
-        memoryview(ops).cast("I")[3::4] = memoryview(columns.pop("kinds"))
+        memoryview(ops).cast("Q")[::2] = memoryview(columns["keys"])
+        memoryview(ops).cast("I")[2::4] = memoryview(columns["handles"])
+        memoryview(ops).cast("I")[3::4] = memoryview(columns["kinds"])
     if "times" in columns:
         _sum(columns["times"], integer(head["tick"], 1, WORDS))
     tables = of(dict, head["tables"])
-    return Batch(
+    batch = Batch(
         ops=bytes(ops),
         columns={name: column for name, column in columns.items() if name in COLUMNS},
-        events=[Event(*_integers(event, 6)) for event in of(list, head["events"])],
-        stacks_of=[StackOf(*_integers(row, 3)) for row in of(list, head["stacks_of"])],
+        events=[Event(*_integers(row, WORDS, 6)) for row in of(list, head["events"])],
+        stacks_of=[StackOf(*_integers(row, WORDS, 3)) for row in of(list, head["stacks_of"])],
         tables=Tables(
             kinds=[request(*of(list, row)) for row in of(list, tables["kinds"])],
-            names=[of(str, name) for name in of(list, tables["names"])],
-            tasks=[(*_integers(row, 2),) for row in of(list, tables["tasks"])],
-            stacks=[of(str, row) for row in of(list, tables["stacks"])],
-            bases=_integers(tables["bases"]),
+            names=_strings(tables["names"]),
+            tasks=[(*_integers(row, 1 << 32, 2),) for row in of(list, tables["tasks"])],
+            stacks=_strings(tables["stacks"]),
+            bases=_integers(tables["bases"], WORDS),
         ),
         stats=_stats(head["stats"]),
         slots=integer(head["slots"], found.slots, found.slots + rows + 1),
         flags_known=of(bool, head["flags_known"]),
     )
+    _check_indices(batch, found)
+    return batch
 
 
-def _columns(data: bytes, rows: int, names: list[Any]) -> dict[str, array[int]]:
-    codes = {name: code for name, (code, _) in COLUMNS.items()}
-    codes |= {"keys": "Q", "handles": "I", "kinds": "I"}
-    columns, start = {}, 0
+def _columns(contents: Pieces, rows: int, names: list[Any]) -> dict[str, array[int]]:
+    columns: dict[str, array[int]] = {}
     for name in names:
-        column = array(codes[name])
+        if name in columns:
+            raise ValueError(f"the column {name} is there twice")
+        column = array(CODES[name])
         size = column.itemsize
-        end = start + rows * size
-        if len(data) < end:
+        data = contents.take(rows * size)
+        if len(data) < rows * size:
             raise ValueError(f"fewer than {plural(rows, 'operation', '')}")
         plain = bytearray(rows * size)
         for i in range(size):
-            plain[i::size] = data[start + i * rows : start + (i + 1) * rows]
+            plain[i::size] = data[i * rows : (i + 1) * rows]
         column.frombytes(plain)
         columns[name] = _little_endian(column)
-        start = end
-    if start < len(data):
-        raise ValueError("something follows the columns")
     return columns
 
 
@@ -340,14 +380,20 @@ def _sum(times: array[int], tick: int) -> None:
 
 
 def _stats(values: Any) -> TraceStats:
-    return TraceStats(**{name: integer(n, 0, WORDS) for name, n in of(dict, values).items()})
+    """Return figures; those of later versions are left out."""
+    names = of(dict, values).keys() & {field.name for field in fields(TraceStats)}
+    return TraceStats(**{name: integer(values[name], 0, WORDS) for name in names})
 
 
-def _integers(row: Any, n: int | None = None) -> list[int]:
-    values = [integer(value, 0, WORDS) for value in of(list, row)]
+def _integers(row: Any, high: int, n: int | None = None) -> list[int]:
+    values = [integer(value, 0, high) for value in of(list, row)]
     if n is not None and len(values) != n:
         raise ValueError(f"{n} integers are needed")
     return values
+
+
+def _strings(values: Any) -> list[str]:
+    return [of(str, value) for value in of(list, values)]
 
 
 def _skipped(kind: Any, count: Any, line: Any, text: Any) -> Skipped:
@@ -355,36 +401,53 @@ def _skipped(kind: Any, count: Any, line: Any, text: Any) -> Skipped:
     return Skipped(of(str, kind), count, line, of(str, text))
 
 
-def _check_references(found: Operations) -> None:
-    """Check that all indices are those of rows that exist."""
-    tables = found.tables
-    words = memoryview(found.ops).cast("I")
-    pairs = set(zip(words[2::4].tolist(), words[3::4].tolist(), strict=True))
-    kinds = [kind for _, kind in pairs if kind < SPECIAL]
-    handles = [handle for handle, kind in pairs if kind < SPECIAL]
-    handles += [handle for handle, kind in pairs if kind == FREE and handle != ORPHAN]
-    faults = [handle for handle, kind in pairs if kind == FAULT]
-    requests = [event.value for event in found.events if event.kind == FAILED]
-    chunks = [event.value for event in found.events if event.kind in (CREATED, DESTROYED)]
-    _check("kind", [*kinds, *requests], len(tables.kinds))
-    _check("handle", handles, found.slots)
-    _check("fault", faults, len(found.faults))
-    if tables.bases:  # files of version 2 have no addresses
-        _check("chunk", [*chunks, *_used(found, "chunks")], len(tables.bases))
-    _check("task", [*_used(found, "tasks")], len(tables.tasks))
-    _check("name", [name for name, _ in tables.tasks], len(tables.names))
-    _check("stack", [*_used(found, "stacks"), *found.event_stacks.values()], len(tables.stacks))
-    _check("event", [*found.event_stacks], len(found.events))
+def _check_indices(batch: Batch, found: Operations) -> None:
+    """Check that all indices of a batch are those of rows that exist."""
+    kinds, names, tasks, stacks, bases = (
+        len(getattr(found.tables, table.name)) + len(getattr(batch.tables, table.name))
+        for table in fields(Tables)
+    )
+    words = memoryview(batch.ops).cast("I")
+    rows = set(zip(words[2::4].tolist(), words[3::4].tolist(), strict=True))
+    handles = [handle for handle, kind in rows if kind < SPECIAL]
+    handles += [handle for handle, kind in rows if kind == FREE and handle != ORPHAN]
+    _check("handle", handles, batch.slots)
+    _check("kind", (kind for _, kind in rows if kind < SPECIAL), kinds)
+    _check("fault", (handle for handle, kind in rows if kind == FAULT), len(found.faults))
     if found.names is not None:
-        keys = memoryview(found.ops).cast("Q")[::2].tolist()
-        _check("name", keys, len(found.names))
+        _check("name", memoryview(batch.ops).cast("Q")[::2].tolist(), len(found.names))
+
+    events = batch.events
+    befores, end = [event.before for event in events], len(found) + len(batch)
+    if befores != sorted(befores) or (befores and befores[0] < len(found)):
+        raise ValueError("events are out of order")
+    _check("operation", befores, end + 1)
+    _check("kind", (event.value for event in events if event.kind == FAILED), kinds)
+    _check("chunk", (event.value for event in events if event.kind in (CREATED, DESTROYED)), bases)
+    _check("kind of event", (event.kind for event in events), WORK_ENDED + 1)
+    _check("CPU", (event.cpu for event in events), NO_CPU + 1)
+
+    _check("task", {*_used(batch, "tasks"), *(event.task for event in events)} - {NO_INDEX}, tasks)
+    _check("name", (name for name, _ in batch.tables.tasks), names)
+    if bases:  # files of version 2 have no addresses
+        _check("chunk", _used(batch, "chunks"), bases)
+    _check("stack", {*_used(batch, "stacks"), *(row.stack for row in batch.stacks_of)}, stacks)
+    _check("operation", (row.row for row in batch.stacks_of if not row.of_event), end)
+    events_so_far = len(found.events) + len(events)
+    _check("event", (row.row for row in batch.stacks_of if row.of_event), events_so_far)
 
 
-def _used(found: Operations, name: str) -> set[int]:
+def _used(batch: Batch, name: str) -> set[int]:
     """Return the values of a column, without that of unknown items."""
-    return set(found.columns.get(name, ())) - {COLUMNS[name][1]}
+    return set(batch.columns.get(name, ())) - {COLUMNS[name][1]}
 
 
-def _check(what: str, indices: list[int], n: int) -> None:
+def _check(what: str, indices: Iterable[int], n: int) -> None:
     if max(indices, default=-1) >= n:
         raise LookupError(f"a {what} is named that the file does not have")
+
+
+def _check_figures(found: Operations) -> None:
+    claimed, counts = (found.stats.allocs, found.stats.frees), allocs_and_frees(found.ops)
+    if claimed != counts:
+        raise ValueError(f"{claimed} allocations and frees are claimed, there are {counts}")
