@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from percpu_ffi.errors import check_type, damaged_trace
 from percpu_ffi.trace import Trace
-from percpu_ffi.trace.operations import FAULT, FREE, NO_TIME, ORPHAN
+from percpu_ffi.trace.operations import BALANCE, FAULT, FREE, NO_TIME, ORPHAN
 
 # how a life ends: KEPT, not before the end of the trace; FREED, by a recorded free; REALLOCATED, by
 # a free that was not recorded, since the pointer was allocated again
@@ -72,7 +72,7 @@ def _find_lives(trace: Trace) -> Lives:
     # whole columns at once: ten times faster than operations as tuples
     rows = zip(words[2::4].tolist(), words[3::4].tolist(), strict=True)
     for index, (handle, kind) in enumerate(rows):
-        if kind == FAULT or handle == ORPHAN:
+        if kind in (FAULT, BALANCE) or handle == ORPHAN:
             continue
         old = current[handle]
         if old is not None:

@@ -15,8 +15,10 @@ from percpu_ffi.cli.files import PLOT, InputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import FIRST_CHUNKS
+from percpu_ffi.errors import ConfigError
 from percpu_ffi.reports.recording import skipped_lines
 from percpu_ffi.trace import Trace
+from percpu_ffi.trace.operations import LATER
 from percpu_ffi.trace.source import STDIN, source_name
 
 TRACE = "a recording by ftrace or perf, or a file of this package; - for standard input"
@@ -132,10 +134,25 @@ def add_memory(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--memory", choices=("mapped", "none"), help=text)
 
 
+def supported(setup: dict[str, Any]) -> dict[str, Any]:
+    """Return a set-up that allocators of this version take.
+
+    Raises:
+        ConfigError: it has settings of later versions.
+
+    """
+    if later := sorted(LATER & setup.keys()):
+        raise ConfigError(
+            f"the set-up has {', '.join(later)}, which allocators of this version do not have; "
+            "use a later version of percpu_ffi"
+        )
+    return setup
+
+
 def default_setup(trace: Trace) -> dict[str, Any]:
     """Return the arguments of an allocator: those of the trace, else the defaults."""
     cpus = trace.stats.cpus or DEFAULT_CPUS
-    return {"memory": "mapped", "cpus": cpus, "first_chunk": "4k", **trace.setup}
+    return {"memory": "mapped", "cpus": cpus, "first_chunk": "4k", **supported(trace.setup)}
 
 
 def given_setup(args: argparse.Namespace) -> dict[str, Any]:

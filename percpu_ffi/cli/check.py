@@ -16,7 +16,7 @@ from typing import Any
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.cli.arguments import TRACE, add_repeatable, add_strict, load_trace
+from percpu_ffi.cli.arguments import TRACE, add_repeatable, add_strict, load_trace, supported
 from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
@@ -109,7 +109,7 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     setup: dict[str, Any] = {"memory": "none"}
     if trace.stats.cpus:
         setup["cpus"] = trace.stats.cpus
-    trace = Trace.from_ops(trace, {**setup, **trace.setup, **args.setup})
+    trace = Trace.from_ops(trace, supported({**setup, **trace.setup, **args.setup}))
     for calls in args.calls or ["single"]:
         with progress_bar("checking", len(trace), "op") as progress:
             difference = lockstep(
@@ -130,7 +130,7 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> in
         seed=args.seed,
         length=args.length,
         faults=args.faults,
-        setup=args.setup,
+        setup=supported(args.setup),
         compare=tuple(args.compare),
         calls=tuple(args.calls or CALLS),
         mix=Mix(args.sizes, args.aligns, args.plans),

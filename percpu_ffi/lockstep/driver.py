@@ -13,6 +13,7 @@ from percpu_ffi.lockstep.difference import Difference, minority
 from percpu_ffi.lockstep.party import ANSWERS, CALLS, Party, inspect
 from percpu_ffi.lockstep.reach import Observer, Reach
 from percpu_ffi.trace import Op, Trace
+from percpu_ffi.trace.assemble import checked_flags
 
 INSPECTED = ("state", "counters", "work")  # methods whose results are compared
 ASPECTS = ("errors", "pointers", *INSPECTED)
@@ -205,11 +206,11 @@ def batches(ops: Iterable[Any]) -> Iterator[list[Any]]:
     keys: set[Any] = set()
     for op in ops:
         fits = batch and (op[0], op[3:]) == (batch[0][0], batch[0][3:])
-        if batch and (not fits or op[0] == "inject" or op[1] in keys):
+        if batch and (not fits or op[0] not in ("alloc", "free") or op[1] in keys):
             yield batch
             batch, keys = [], set()
         batch.append(op)
-        keys.add(op[1])
+        keys.update(op[1:2])
     if batch:
         yield batch
 
@@ -330,7 +331,10 @@ def _check_arguments(named: Mapping[str, object], compare: Collection[str], call
 
 def _checked_operation(op: Any) -> Any:
     match op:
-        case ("alloc", _, _, _) | ("free", _) | ("inject", _, _):
+        case ("alloc", _, _, _, flags):
+            checked_flags(op, flags)
+            return op
+        case ("alloc", _, _, _) | ("free", _) | ("inject", _, _) | ("balance",):
             return op
     raise errors.not_an_operation(op)
 
