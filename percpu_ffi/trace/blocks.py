@@ -17,8 +17,7 @@ from percpu_ffi.trace.source import Pieces
 HEAD = struct.Struct("<4sII")
 CHECKSUM = struct.Struct("<I")
 
-# so many zeroes are not the end of compressed data
-ZEROES = bytes(64)
+ZEROES = 16  # bytes at the end of a file that are no head and no compressed data
 
 
 def write_block(file: IO[bytes], tag: bytes, data: bytes) -> None:
@@ -47,7 +46,7 @@ def read_blocks(pieces: Pieces) -> Iterator[tuple[bytes, bytearray]]:
         if len(checksum) < CHECKSUM.size:
             return
         if checksum != CHECKSUM.pack(zlib.crc32(head)):
-            if only_zeroes(pieces):
+            if _ends_in_zeroes(head + checksum, pieces):
                 return
             raise ValueError("the checksum of a block's head is wrong")
         tag, length, checksum_of_data = HEAD.unpack(head)
@@ -55,7 +54,7 @@ def read_blocks(pieces: Pieces) -> Iterator[tuple[bytes, bytearray]]:
         if len(data) < length:
             return
         if zlib.crc32(data) != checksum_of_data:
-            if data.endswith(ZEROES) and only_zeroes(pieces):
+            if _ends_in_zeroes(data, pieces):
                 return
             raise ValueError(f"the checksum of a block {tag.decode('latin-1')!r} is wrong")
         yield tag, data
@@ -64,3 +63,9 @@ def read_blocks(pieces: Pieces) -> Iterator[tuple[bytes, bytearray]]:
 def only_zeroes(pieces: Pieces) -> bool:
     """Return whether nothing but zeroes is left; up to there all is taken."""
     return not any(part.strip(b"\0") for part in pieces)
+
+
+def _ends_in_zeroes(data: bytearray, pieces: Pieces) -> bool:
+    """Return whether zeroes in the data go on to the end of the file."""
+    data += pieces.take(ZEROES)
+    return data.endswith(bytes(ZEROES)) and only_zeroes(pieces)

@@ -35,7 +35,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.text import plural
-from percpu_ffi.errors import TraceError
+from percpu_ffi.errors import TraceError, shown
 from percpu_ffi.trace.blocks import only_zeroes, read_blocks, write_block
 from percpu_ffi.trace.figures import allocs_and_frees, counted
 from percpu_ffi.trace.json_values import DAMAGED, fault, integer, of, request
@@ -250,17 +250,17 @@ def _read_file(blocks: Blocks) -> Operations:
             continue
         contents = Pieces(inflate(_parts(data), f"contents of a block {tag.decode()!r}"))
         values = objects.take(contents)
-        if tag == ROWS:
-            found.extend(_decode(values, contents, found))
-            batches += 1
-        elif tag == HEAD:
+        columns = _read_columns(values, contents) if tag == ROWS else {}
+        if contents.take(1):
+            raise ValueError(f"the contents of a block {tag.decode()!r} are too long")
+        if tag == HEAD:
             _read_head(found, values)
+        elif tag == ROWS:
+            found.extend(_decode(values, columns, found))
+            batches += 1
         else:
             _read_tail(found, values)
             ended = True
-        if contents.take(1):
-            raise ValueError(f"the contents of a block {tag.decode()!r} are too long")
-        if ended:
             break
     if ended and not only_zeroes(pieces):
         raise ValueError("something follows the end")
@@ -323,10 +323,29 @@ def _machine(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _decode(head: dict[str, Any], contents: Pieces, found: Operations) -> Batch:
-    """Return a batch that :func:`_encode` made; ``found`` is what was read before."""
+def _read_columns(head: dict[str, Any], contents: Pieces) -> dict[str, array[int]]:
+    """Return the columns of a batch, each with an item for each operation."""
     rows = integer(head["rows"], 0, MOST_ROWS + 1)
-    columns = _columns(contents, rows, of(list, head["columns"]))
+    columns: dict[str, array[int]] = {}
+    for name in of(list, head["columns"]):
+        if name not in CODES or name in columns:
+            raise ValueError(f"a column {shown(name)} is not known, or is there twice")
+        column = array(CODES[name])
+        size = column.itemsize
+        data = contents.take(rows * size)
+        if len(data) < rows * size:
+            raise ValueError(f"fewer than {plural(rows, 'operation', '')}")
+        plain = bytearray(rows * size)
+        for i in range(size):
+            plain[i::size] = data[i * rows : (i + 1) * rows]
+        column.frombytes(plain)
+        columns[name] = _little_endian(column)
+    return columns
+
+
+def _decode(head: dict[str, Any], columns: dict[str, array[int]], found: Operations) -> Batch:
+    """Return a batch that :func:`_encode` made; ``found`` is what was read before."""
+    rows = head["rows"]
     ops = bytearray(rows * OP.size)
     if rows:
         memoryview(ops).cast("Q")[::2] = memoryview(columns["keys"])
@@ -353,24 +372,6 @@ def _decode(head: dict[str, Any], contents: Pieces, found: Operations) -> Batch:
     )
     _check_indices(batch, found)
     return batch
-
-
-def _columns(contents: Pieces, rows: int, names: list[Any]) -> dict[str, array[int]]:
-    columns: dict[str, array[int]] = {}
-    for name in names:
-        if name in columns:
-            raise ValueError(f"the column {name} is there twice")
-        column = array(CODES[name])
-        size = column.itemsize
-        data = contents.take(rows * size)
-        if len(data) < rows * size:
-            raise ValueError(f"fewer than {plural(rows, 'operation', '')}")
-        plain = bytearray(rows * size)
-        for i in range(size):
-            plain[i::size] = data[i * rows : (i + 1) * rows]
-        column.frombytes(plain)
-        columns[name] = _little_endian(column)
-    return columns
 
 
 def _sum(times: array[int], tick: int) -> None:
@@ -443,8 +444,9 @@ def _used(batch: Batch, name: str) -> set[int]:
 
 
 def _check(what: str, indices: Iterable[int], n: int) -> None:
-    if max(indices, default=-1) >= n:
-        raise LookupError(f"a {what} is named that the file does not have")
+    highest = max(indices, default=-1)
+    if highest >= n:
+        raise LookupError(f"there is no {what} {highest}")
 
 
 def _check_figures(found: Operations) -> None:
