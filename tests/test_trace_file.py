@@ -663,9 +663,8 @@ class TestValues:
 
     def test_figures_that_are_not_those_of_the_operations(self) -> None:
         for name in "allocs", "frees":
-            data = edited(
-                SMALL["recorded"], b"TAIL", lambda tail, name=name: put(tail["stats"], name, 2)
-            )  # type: ignore[misc]
+            stats = {**vars(RECORDED.stats), name: 2}
+            data = edited(SMALL["recorded"], b"TAIL", lambda tail: put(tail, "stats", stats))  # noqa: B023
             with pytest.raises(TraceError, match=r"are claimed, there are \(1, 1\)"):
                 load(data)
 

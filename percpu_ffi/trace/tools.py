@@ -96,8 +96,9 @@ def printed(blocks: Blocks, tool: Tool) -> Iterator[Iterator[bytes]]:
             reason = f"was ended by signal {-process.returncode} before it had printed everything"
             raise TraceError(f"{program} {reason}; run it again", blocks.name)
         if process.returncode:
-            first = said[0].decode(errors="replace").strip().partition("\n")[0]
-            raise TraceError(f"{program} cannot read it: {printable(first)}", blocks.name)
+            first = printable(said[0].decode(errors="replace").strip().partition("\n")[0])
+            reason = first or f"exit status {process.returncode}"
+            raise TraceError(f"{program} cannot read it: {reason}", blocks.name)
 
 
 @contextmanager
