@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
-from conftest import SAMPLES
-from test_trace_text import FTRACE, load
+from conftest import SAMPLES, TINY
+from test_trace_text import FTRACE, OLD, load
 
-from percpu_ffi import ConfigError, Trace, TraceError, TraceStats
+from percpu_ffi import Allocator, ConfigError, Model, PercpuWarning, Trace, TraceError, TraceStats
+from percpu_ffi.trace import Event, Task
+from percpu_ffi.trace.operations import CREATED, DESTROYED, FAILED, LOST
 
 if TYPE_CHECKING:
     pass
 
+
+CASES = Path(__file__).parent / "cases"
 
 OPS = (
     ("alloc", 1, 64, 8),
@@ -387,6 +391,167 @@ class TestOps:
             Trace.from_ops([("alloc", 1, 8, 8), op])
         assert caught.value.line == 2
         assert repr(op) in str(caught.value)
+
+
+class TestFlags:
+    """An allocation with flags has a fifth item; background work is an operation."""
+
+    OPS = (
+        ("alloc", 1, 8, 8, ("atomic",)),
+        ("alloc", 2, 8, 8),
+        ("balance",),
+        ("alloc", "n", 8, 8, ("atomic", "reserved")),
+        ("alloc", 1, 8, 8, ("reserved",)),
+        ("balance",),
+        ("free", 1),
+    )
+
+    def test_iterating_gives_the_same_tuples(self) -> None:
+        trace = Trace.from_ops(self.OPS)
+        assert tuple(trace) == self.OPS
+        assert (trace[2], trace[-1], trace[3:5]) == (self.OPS[2], self.OPS[-1], [*self.OPS[3:5]])
+        assert tuple(Trace.from_ops(trace)) == self.OPS
+
+    def test_figures(self) -> None:
+        trace = Trace.from_ops(self.OPS)
+        assert trace.stats == TraceStats(events=7, allocs=4, frees=1, reallocs=1)
+        assert (trace.slots, len(trace)) == (3, 7)
+        assert repr(trace) == "<Trace, 4 allocations, 1 free, 3 at a time>"
+
+    def test_requests_that_differ_in_flags_are_two(self) -> None:
+        trace = Trace.from_ops(self.OPS)
+        assert [kind.flags for kind in trace.kinds] == [
+            ("atomic",),
+            (),
+            ("atomic", "reserved"),
+            ("reserved",),
+        ]
+
+    def test_layout_is_that_of_c(self) -> None:
+        """Background work has the key and the handle 0."""
+        trace = Trace.from_ops([("balance",), ("alloc", 5, 8, 8, ("reserved",))])
+        assert trace.ops == struct.pack("=QIIQII", 0, 0, 0xFFFFFFFD, 5, 0, 0)
+
+    @pytest.mark.parametrize(
+        "flags",
+        [
+            ["atomic", "reserved"],
+            ("reserved", "atomic"),
+            {"atomic", "reserved"},
+            frozenset(("atomic", "reserved")),
+            ("reserved", "atomic", "atomic"),
+        ],
+        ids=str,
+    )
+    def test_any_collection_in_any_order(self, flags: Any) -> None:
+        (op,) = Trace.from_ops([("alloc", 1, 8, 8, flags)])
+        assert op == ("alloc", 1, 8, 8, ("atomic", "reserved"))
+
+    @pytest.mark.parametrize(
+        "flags",
+        [(), [], "atomic", "", None, 1, ("large",), ("atomic", 1), [["atomic"]], {"atomic": 1}],
+    )
+    def test_other_flags(self, flags: Any) -> None:
+        with pytest.raises(TraceError) as caught:
+            Trace.from_ops([("balance",), ("alloc", 1, 8, 8, flags)])
+        assert caught.value.line == 2
+        assert str(caught.value) == (
+            f"2: {('alloc', 1, 8, 8, flags)}: flags are a tuple of atomic, reserved, or left out"
+        )
+
+    def test_they_count_when_traces_are_compared(self) -> None:
+        plain = Trace.from_ops([("alloc", 1, 8, 8)])
+        atomic = Trace.from_ops([("alloc", 1, 8, 8, ("atomic",))])
+        assert plain != atomic
+        assert atomic == Trace.from_ops([("alloc", 1, 8, 8, ["atomic"])])
+        assert atomic != Trace.from_ops([("alloc", 1, 8, 8, ("reserved",))])
+
+    def test_background_work_counts_when_traces_are_compared(self) -> None:
+        assert Trace.from_ops([("balance",)]) == Trace.from_ops([("balance",)])
+        assert Trace.from_ops([("balance",)]) != Trace.from_ops([])
+        assert Trace.from_ops([("balance",)]) != Trace.from_ops([("free", 0)])
+
+    @pytest.mark.parametrize("kind", [Allocator, Model])
+    def test_replay_ignores_them_under_this_policy(self, kind: Any) -> None:
+        plain = [op[:4] for op in self.OPS if op[0] != "balance"]
+        with kind(**TINY) as a, kind(**TINY) as b:
+            flagged, expected = a.replay(Trace.from_ops(self.OPS)), b.replay(Trace.from_ops(plain))
+            assert a.state() == b.state()
+            assert a.counters() == b.counters()
+        pointers = [*expected.pointers]
+        assert list(flagged.pointers) == [*pointers[:2], 0, *pointers[2:4], 0, pointers[4]]
+        assert flagged.failures == ()
+
+    @pytest.mark.parametrize("kind", [Allocator, Model])
+    def test_failure_of_a_flagged_request(self, kind: Any) -> None:
+        ops: list[Any] = [("balance",), ("alloc", 1, 1 << 20, 8, ("atomic",)), ("free", 1)]
+        with kind(**TINY) as a, pytest.warns(PercpuWarning):
+            (failure,) = a.replay(Trace.from_ops(ops)).failures
+        assert (failure.index, failure.op) == (1, ops[1])
+
+
+class TestRecorded:
+    """What only a recording has."""
+
+    def test_by_hand_there_is_none_of_it(self) -> None:
+        trace = Trace.from_ops(OPS)
+        assert (trace.tasks, trace.stacks, trace.bases, trace.events) == ([], [], [], [])
+        assert (trace.skipped, trace.remarks, trace.machine) == ([], [], {})
+
+    def test_tables(self, tmp_path: Path) -> None:
+        trace = load(tmp_path, OLD + FTRACE)
+        assert trace.tasks == [
+            Task("kworker/0:1", 29), Task("bash", 2090), Task("ip", 2094), Task("seq", 2093),
+        ]  # fmt: skip
+        assert trace.bases == [0xAAAAAAAA, 0x94005A45]
+        assert [(e.before, e.kind, e.value) for e in trace.events] == [
+            (0, CREATED, 0),
+            (1, FAILED, 1),  # the second request
+            (1, DESTROYED, 0),
+        ]
+        assert [e.time for e in trace.events] == [5_000_000_000, 5_000_002_000, 5_000_004_000]
+        assert trace.kinds[1][:4] == (8, 8, "", ("atomic",))
+        assert {(e.task, e.cpu) for e in trace.events} == {(0, 0)}
+
+    def test_chunk_that_comes_again_has_another_number(self, tmp_path: Path) -> None:
+        """At the same address: numbers name lives."""
+        trace = load(tmp_path, OLD * 2)
+        assert trace.places is not None
+        assert trace.places.chunks.tolist() == [0, 1]
+        assert trace.bases == [0xAAAAAAAA, 0xAAAAAAAA]
+
+    def test_machine_is_a_copy(self) -> None:
+        trace = Trace.from_ops([])
+        trace._data.machine = {"kernel": "6.18"}
+        trace.machine.clear()
+        assert trace.machine == {"kernel": "6.18"}
+
+    def test_stacks(self) -> None:
+        trace = Trace.load(CASES / "ftrace_stacks.txt.xz")
+        column = trace.columns()["stack"]
+        assert trace.stacks[column[0]].split("\n")[-1].startswith("entry_SYSCALL_64_after_hwframe")
+        assert "" not in trace.stacks
+
+    def test_none_of_it_counts_when_traces_are_compared(self) -> None:
+        """Two recordings of the same operations."""
+        one, other = (Trace.load(CASES / name) for name in ("plain.txt", "docker_json.txt"))
+        one._data.events = [Event(0, 0, 0, 0, 0, LOST)]
+        one._data.machine = {"kernel": "6.18"}
+        one._data.tables.names.append("more")
+        assert one == other
+
+
+def test_operation_of_a_damaged_trace() -> None:
+    """Tables without the rows that operations refer to."""
+    for ops, table in (
+        ([("alloc", 1, 8, 8)], "kinds"),
+        ([("inject", "map", {})], "faults"),
+        ([("free", "a")], "names"),
+    ):
+        trace = Trace.from_ops(ops)
+        getattr(trace._data if table != "kinds" else trace._data.tables, table).clear()
+        with pytest.raises(TraceError, match="the trace is damaged"):
+            list(trace)
 
 
 class Index:
