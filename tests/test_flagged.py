@@ -205,8 +205,8 @@ def test_set_up_of_a_later_version(
     """A trace may have it, and figures that need no allocator are printed."""
     value: Any = 8 if name.endswith("size") else "x"
     Trace.from_ops(FLAGGED, {"cpus": 2, name: value}).save(tmp_path / "saved")
-    for command in "who", "sizes":
-        assert main([command, str(tmp_path / "saved")]) == 0
+    for plain in "who", "sizes":
+        assert main([plain, str(tmp_path / "saved")]) == 0
     capsys.readouterr()
     for command in (
         ["replay"], ["compare"], ["check"], ["stats"],

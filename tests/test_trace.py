@@ -441,7 +441,7 @@ class TestFlags:
             frozenset(("atomic", "reserved")),
             ("reserved", "atomic", "atomic"),
         ],
-        ids=str,
+        ids=["list", "tuple", "set", "frozenset", "twice"],
     )
     def test_any_collection_in_any_order(self, flags: Any) -> None:
         (op,) = Trace.from_ops([("alloc", 1, 8, 8, flags)])
