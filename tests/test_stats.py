@@ -334,7 +334,7 @@ Chunk 0: <- First Chunk
 Chunk 1: no mark | (sidelined)
   nr_alloc            :            1            1
 
-Chunk 2: not there | no mark
+Chunk 2: new
   nr_alloc            :            -            0
 """
     )
@@ -460,7 +460,7 @@ def test_command_reads_standard_input(
         (["--diff", "nowhere", str(KERNEL)], "No such file"),
         (["--diff", conftest.__file__, str(KERNEL)], "conftest.py: there is no line"),
         (["nowhere"], "No such file"),
-        ([str(KERNEL)], "no percpu event"),
+        ([conftest.__file__], "no percpu event"),
     ],
 )
 def test_command_errors_are_one_sentence(

@@ -6,7 +6,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,14 +17,17 @@ from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import FIRST_CHUNKS
 from percpu_ffi.errors import ConfigError
+from percpu_ffi.geometry import Geometry
 from percpu_ffi.reports.recording import skipped_lines
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import LATER
-from percpu_ffi.trace.source import STDIN, source_name
+from percpu_ffi.trace.source import STDIN, Blocks, open_source, source_name
 
 TRACE = "a recording by ftrace or perf, or a file of this package; - for standard input"
 DEFAULT_CPUS = 4  # if the trace names none
-SETTINGS = ("cpus", "first_chunk", "static_size", "unit_size", "free_size", "memory")
+SETTINGS = (
+    "cpus", "first_chunk", "static_size", "unit_size", "free_size", "page_size", "memory"
+)  # fmt: skip
 SIZE_LIMIT = 1 << 63
 FACTORS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -91,12 +95,24 @@ def print_report(args: argparse.Namespace, report: _Report) -> None:
 
 def load_trace(path: str, what: str = "reading", *, strict: bool = False) -> Trace:
     """Read a trace, show the progress, and report what was not used."""
+    with open_input(path, what) as blocks:
+        trace = Trace.read(blocks, strict=strict)
+    report_skipped(trace)
+    return trace
+
+
+@contextmanager
+def open_input(path: str, what: str = "reading") -> Iterator[Blocks]:
+    """Open a file, plain or compressed, and show the progress of reading it."""
     total = None if path == STDIN else Path(path).stat().st_size
-    with progress_bar(what, total, "B") as progress:
-        trace = Trace.load(path, progress, strict=strict)
+    with progress_bar(what, total, "B") as progress, open_source(path, progress) as blocks:
+        yield blocks
+
+
+def report_skipped(trace: Trace) -> None:
+    """Print what a user of the trace has to know, and what was not used."""
     for line in (*trace.remarks, *skipped_lines(trace.skipped)):
         notify(line)
-    return trace
 
 
 def short_name(path: str) -> str:
@@ -122,10 +138,21 @@ def add_setup(parser: argparse.ArgumentParser, *, lists: bool = False) -> argpar
         ("--static-size", size, "BYTES", "static area (8192)"),
         ("--unit-size", size, "BYTES", "unit of one CPU (0: automatic)"),
         ("--free-size", size, "BYTES", "free bytes after the static area (0: automatic)"),
+        ("--page-size", size, "BYTES", "page (the host's)"),
     ):
         kind = _list_of(parse) if lists else parse
         group.add_argument(option, type=kind, metavar=metavar + ",..." * lists, help=what)
+    add_like(group)
     return group
+
+
+def add_like(group: argparse._ActionsContainer) -> None:
+    """Add ``--like`` to the set-up."""
+    text = (
+        "take the sizes, the page size and the CPUs of the machine with this boot line, dump of "
+        "percpu_stats or recording, with bookkeeping only; other options win"
+    )
+    group.add_argument("--like", type=InputFile(), metavar="FILE", help=text)
 
 
 def add_memory(group: argparse._ArgumentGroup) -> None:
@@ -149,10 +176,20 @@ def supported(setup: dict[str, Any]) -> dict[str, Any]:
     return setup
 
 
-def default_setup(trace: Trace) -> dict[str, Any]:
-    """Return the arguments of an allocator: those of the trace, else the defaults."""
+def default_setup(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
+    """Return the arguments of an allocator: ``--like``, else the trace, else the defaults."""
     cpus = trace.stats.cpus or DEFAULT_CPUS
-    return {"memory": "mapped", "cpus": cpus, "first_chunk": "4k", **supported(trace.setup)}
+    default = {"memory": "mapped", "cpus": cpus, "first_chunk": "4k"}
+    return {**default, **supported(trace.setup), **like_setup(args)}
+
+
+def like_setup(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of an allocator that ``--like`` gives."""
+    if args.like is None:
+        return {}
+    if args.like == STDIN == args.trace:
+        raise ConfigError("standard input can be read only once; give a file for --like")
+    return Geometry.load(args.like).setup()
 
 
 def given_setup(args: argparse.Namespace) -> dict[str, Any]:
@@ -162,8 +199,8 @@ def given_setup(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def setup_of(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
-    """Return the arguments of the allocator: command line, else trace, else defaults."""
-    return {**default_setup(trace), **given_setup(args)}
+    """Return the arguments of the allocator: single options, else :func:`default_setup`."""
+    return {**default_setup(args, trace), **given_setup(args)}
 
 
 def size(text: str) -> int:
