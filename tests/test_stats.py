@@ -174,6 +174,10 @@ def test_populated_pages_without_live_areas(tiny: Make) -> None:
         assert figures(a).totals["empty_pop_pages"] == 15
         a.alloc(4)
         assert figures(a).totals["empty_pop_pages"] == 14
+        a.free(a.alloc(1024))  # in a chunk of its own
+        dump = figures(a)
+        assert [chunk.fields["empty_pop_pages"] for chunk in dump.chunks] == [14, 16]
+        assert dump.totals["empty_pop_pages"] == 30
 
 
 def test_failed_request_is_not_counted(tiny: Make) -> None:

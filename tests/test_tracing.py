@@ -26,7 +26,8 @@ from percpu_ffi import (
     Trace,
     Tracing,
 )
-from percpu_ffi.tracing.event import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK, FREE
+from percpu_ffi.tracing import event
+from percpu_ffi.tracing.event import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK, FREE, Record
 
 # the format that trace-cmd and other parsers of ftrace's text expect
 LINE = re.compile(
@@ -163,6 +164,77 @@ def test_head_and_lines_are_laid_out_as_in_tracefs(tiny: Make) -> None:
     assert int(alloc["pid"]) == threading.get_native_id()
     assert 0 <= float(alloc["time"]) <= float(free["time"]) < 100
     assert int(alloc["cpu"]) < 2
+
+
+# Every record said CPU 0, and the tests were content with any CPU.
+def test_records_have_the_cpu_of_the_caller(tiny: Make) -> None:
+    before = os.sched_getaffinity(0)
+    if len(before) < 2:
+        pytest.skip("there is one CPU only")
+    cpus = sorted(before)[:2] * 2
+    try:
+        with tiny() as a:
+            a._record(on=True)
+            for cpu in cpus:
+                os.sched_setaffinity(0, {cpu})
+                a.alloc(8)
+            assert [record.cpu for record in a._recorded()[0]] == cpus
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def test_records_become_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times count from the start of the trace; the host may have more CPUs than the allocator."""
+    records = [
+        Record(ALLOC, 0, 0x3040, 1, 0x40, 24, 16, 7_000_001_999, 2, 41),
+        Record(FREE, 0, 0x3050, 1, 0x50, 8, 0, 7_123_456_789, 0, 42),
+        Record(ALLOC_FAIL, 12, 0, 0, 0, 5, 32, 19_000_000_000, 3, 1234567),
+        Record(CREATE_CHUNK, 0, 0x4000, 2, 0, 0, 0, 119_000_000_000, 4, 41),
+        Record(DESTROY_CHUNK, 0, 0x5000, 3, 0, 0, 0, 7_000_000_000, -1, 41),
+    ]
+    with Allocator(cpus=3, memory="none") as a:
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "monotonic_ns", lambda: 7_000_000_000)
+            patch.setattr(event, "own_name", lambda: "my prog\n")
+            tracing = a.trace_to(text := io.StringIO())
+            patch.setattr(Allocator, "_recorded", lambda self: (records, 0))
+            tracing.drain()
+        tracing.close()
+    body = [line for line in text.getvalue().splitlines() if not line.startswith("#")]
+    call_site = "call_site=percpu_ffi reserved=0 is_atomic=0"
+    assert body == [
+        f"        my prog?-41      [002] .....     0.000001: percpu_alloc_percpu: {call_site} size=24 "
+        "align=16 base_addr=0000000000003000 off=64 ptr=0000000000003040 bytes_alloc=72 "
+        "gfp_flags=GFP_KERNEL",
+        "        my prog?-42      [000] .....     0.123456: percpu_free_percpu: "
+        "base_addr=0000000000003000 off=80 ptr=0000000000003050",
+        "        my prog?-1234567 [000] .....    12.000000: percpu_alloc_percpu_fail: reserved=0 "
+        "is_atomic=0 size=5 align=32",
+        "        my prog?-41      [001] .....   112.000000: percpu_create_chunk: "
+        "base_addr=0000000000004000",
+        "        my prog?-41      [000] .....     0.000000: percpu_destroy_chunk: "
+        "base_addr=0000000000005000",
+    ]
+
+
+def test_task_is_the_name_that_the_kernel_has(tiny: Make) -> None:
+    text = io.StringIO()
+    with tiny() as a, a.trace_to(text):
+        a.alloc(8)
+    (line,) = events(text.getvalue())
+    assert line["comm"] == Path("/proc/self/comm").read_text().strip()
+
+
+def test_call_site_has_no_characters_that_separate_fields(tiny: Make) -> None:
+    def site() -> None:
+        a.alloc(8)
+
+    # as in code that a program has generated
+    site.__code__ = site.__code__.replace(co_name="a b=c\x1b")
+    text = io.StringIO()
+    with tiny() as a, a.trace_to(text):
+        site()
+    assert fields(events(text.getvalue())[0])["call_site"] == "a?b?c?"
 
 
 def test_a_replay_is_written_too(kind: Kind, tmp_path: Path) -> None:
@@ -531,6 +603,39 @@ def test_a_forked_child_writes_nothing(kind: Kind, tmp_path: Path) -> None:
         tracing.close()
     assert len(events((tmp_path / "t").read_text())) == 1
     assert "1/1" in (tmp_path / "t").read_text()
+
+
+# "lost" stood before the events that were kept
+def test_lost_events_come_after_those_that_were_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = Allocator._recorded
+    losses = [0, 7, 0, 2, 0]
+    text = io.StringIO()
+    with Allocator() as a, a.trace_to(text) as tracing:
+        with monkeypatch.context() as patch:
+            patch.setattr(Allocator, "_recorded", lambda self: (taken(self)[0], losses.pop(0)))
+            for size in (8, 16, 24, 32):
+                a.alloc(size)
+        assert (tracing.events, tracing.lost) == (4, 9)
+    lines = text.getvalue().splitlines()
+    assert lines[2].split() == ["#", "entries-in-buffer/entries-written:", "4/13", "#P:4"]
+    lines = [line for line in lines if not line.startswith("#")]
+    kept = [line.partition(" size=")[2].partition(" ")[0] or line for line in lines]
+    assert kept == ["8", "16", "CPU:0 [LOST 7 EVENTS]", "24", "32", "CPU:0 [LOST 2 EVENTS]"]
+
+
+def test_first_of_several_errors_ends_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons = iter(["first", "second", "third"])
+
+    def refuse(_self: Allocator) -> Any:
+        raise RuntimeError(next(reasons))
+
+    with Allocator() as a:
+        tracing = a.trace_to(io.StringIO())
+        with monkeypatch.context() as patch:
+            patch.setattr(Allocator, "_recorded", refuse)
+            a.free(a.alloc(8))
+            with pytest.raises(RuntimeError, match="first"):
+                tracing.close()
 
 
 def test_lost_events_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
