@@ -8,10 +8,11 @@ import io
 import os
 import random
 import re
+import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import FORK, TINY, Kind, Make, in_child
@@ -26,8 +27,12 @@ from percpu_ffi import (
     Trace,
     Tracing,
 )
+from percpu_ffi._core import lib
 from percpu_ffi.tracing import event
 from percpu_ffi.tracing.event import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK, FREE, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 # the format that trace-cmd and other parsers of ftrace's text expect
 LINE = re.compile(
@@ -129,14 +134,15 @@ def test_records_of_all_kinds(tiny: Make) -> None:
             a.alloc(901, 32)
         a.free(one)
         a.free(two)
-        records = [
-            (record.kind, record.ptr, record.chunk, record.offset, record.size, record.align)
-            for record in a._recorded()[0]
-        ]
+        found = [*a._recorded()[0]]
         a._record(on=False)
         a.alloc(8)
         assert not list(a._recorded()[0])
-    assert records == [
+    assert [record.kind for record in found if record.error] in ([], [ALLOC_FAIL])
+    assert [
+        (record.kind, record.ptr, record.chunk, record.offset, record.size, record.align)
+        for record in found
+    ] == [
         (ALLOC, in_first, 0, 64, 8, 16),
         (ALLOC, in_first + 8, 0, 72, 3, 1),
         (FREE, in_first + 8, 0, 72, 3, 0),
@@ -181,6 +187,38 @@ def test_records_have_the_cpu_of_the_caller(tiny: Make) -> None:
             assert [record.cpu for record in a._recorded()[0]] == cpus
     finally:
         os.sched_setaffinity(0, before)
+
+
+@pytest.fixture
+def own_name() -> Iterator[Callable[[bytes], object]]:
+    """Set the kernel's name of this process."""
+    comm = Path("/proc/self/comm")
+    before = comm.read_bytes()
+    yield comm.write_bytes
+    comm.write_bytes(before.strip())
+
+
+def test_name_of_the_process_may_be_any_bytes(own_name: Callable[[bytes], object]) -> None:
+    """In ``stat`` it stands between parentheses, before the CPU."""
+    own_name(b"a) (b\xff 1")
+    assert event.own_name() == "a) (b\N{REPLACEMENT CHARACTER} 1"
+    assert event._cpu() in os.sched_getaffinity(0)
+
+
+@pytest.mark.parametrize("stat", [None, b"", b"1 (a) R 2 3", b"1 (a) " + b"R " * 40])
+def test_what_the_kernel_does_not_say(monkeypatch: pytest.MonkeyPatch, stat: bytes | None) -> None:
+    """As where ``/proc`` is not mounted, or is another system's."""
+
+    def read(_path: Path, **_: str) -> Any:
+        if stat is None:
+            raise FileNotFoundError
+        return stat
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    assert event._cpu() == -1
+    if stat is None:
+        monkeypatch.setattr(Path, "read_text", read)
+        assert event.own_name() == "python"
 
 
 def test_records_become_lines(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,8 +304,11 @@ def test_only_calls_between_start_and_end_are_written(kind: Kind) -> None:
         a.alloc(8)
         with a.trace_to(io.StringIO()) as tracing:
             a.alloc(8)
+            assert repr(tracing) == "<Tracing, 1 event>"
         a.alloc(8)
+        assert list(a._recorded()[0]) == []  # none is kept
     assert tracing.events == 1
+    assert repr(tracing) == "<Tracing, 1 event, closed>"
     assert tracing.closed
 
 
@@ -324,6 +365,29 @@ def test_appended_trace_keeps_the_earlier_text(kind: Kind, tmp_path: Path) -> No
     assert len(lines) == 2
 
 
+def test_lines_are_in_the_file_when_the_call_returns(kind: Kind, tmp_path: Path) -> None:
+    """The head follows at the end, and then the file is the caller's again."""
+    with kind(cpus=2) as a, (tmp_path / "t").open("w") as file:
+        with a.trace_to(file):
+            a.alloc(8)
+            assert len(events((tmp_path / "t").read_text())) == 1
+        assert "entries-written: 1/1" in (tmp_path / "t").read_text()
+        file.write("# after\n")
+    assert (tmp_path / "t").read_text().splitlines()[-1] == "# after"
+
+
+def test_calls_of_c_are_written_at_the_end(tmp_path: Path) -> None:
+    """They have no call site, even if their thread has called a method before."""
+    with Allocator(cpus=2) as a:
+        with a.trace_to(tmp_path / "t") as tracing:
+            a.alloc(8)
+            assert lib.pcpu_alloc(a.handle, 16, 8) > 0
+        assert tracing.events == 2
+    lines = [fields(line) for line in events((tmp_path / "t").read_text())]
+    own = "test_calls_of_c_are_written_at_the_end"
+    assert [line["call_site"] for line in lines] == [own, "percpu_ffi"]
+
+
 # calls succeed even if the trace cannot be written
 def test_a_full_disk_fails_no_call(kind: Kind) -> None:
     with kind() as a:
@@ -345,6 +409,8 @@ def test_a_trace_is_text(kind: Kind, tmp_path: Path) -> None:
             a.trace_to(file)  # type: ignore[arg-type]
         with pytest.raises(ConfigError, match="without 'b'"):
             a.trace_to(io.BytesIO())  # type: ignore[arg-type]
+        with tempfile.NamedTemporaryFile() as file, pytest.raises(ConfigError, match="without 'b'"):
+            a.trace_to(file)  # type: ignore[arg-type]
         with pytest.raises(FileNotFoundError):
             a.trace_to(tmp_path / "no" / "t")
         a.trace_to(io.StringIO()).close()  # no earlier one has begun
