@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import decimal
+import io
 import pickle
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -343,26 +344,41 @@ class TestClosed:
         allocator.close()
         return allocator
 
-    @pytest.mark.parametrize(
-        "use",
-        [
-            lambda a: a.alloc(8),
-            lambda a: a.free(12288),
-            lambda a: a.locate(12288),
-            lambda a: a.address(12288, 0),
-            lambda a: a.view(12288, 0),
-            lambda a: a.area(8),
-            lambda a: a.state(),
-            lambda a: a.counters(),
-            lambda a: a.work(),
-            lambda a: a.inject("kmalloc", 1),
-            lambda a: a.alloc_many([8]),
-            lambda a: a.free_many([12288]),
-        ],
-    )
-    def test_methods(self, closed: PerCpu, use: Callable[[PerCpu], object]) -> None:
+    USES: ClassVar = {
+        "alloc": lambda a: a.alloc(8),
+        "free": lambda a: a.free(12288),
+        "locate": lambda a: a.locate(12288),
+        "address": lambda a: a.address(12288, 0),
+        "view": lambda a: a.view(12288, 0),
+        "area": lambda a: a.area(8),
+        "state": lambda a: a.state(),
+        "counters": lambda a: a.counters(),
+        "work": lambda a: a.work(),
+        "inject": lambda a: a.inject("kmalloc", 1),
+        "clear": lambda a: a.inject("kmalloc"),
+        "alloc_many": lambda a: a.alloc_many([8]),
+        "alloc_none": lambda a: a.alloc_many([]),
+        "free_many": lambda a: a.free_many([12288]),
+        "free_none": lambda a: a.free_many([]),
+        "free_null": lambda a: a.free(0),
+        "replay": lambda a: a.replay(Trace.from_ops([("alloc", 1, 8, 8)])),
+        "replay_nothing": lambda a: a.replay(Trace.from_ops([])),
+        "percpu_stats": lambda a: a.percpu_stats(),
+        "trace_to": lambda a: a.trace_to(io.StringIO()),
+        "validate": lambda a: a.validate(),
+        "chunks": lambda a: a.chunks,
+        "pages": lambda a: a.pages,
+    }
+
+    def test_no_method_is_left_out(self) -> None:
+        of_arguments = {"cpus", "page_size", "unit_size", "max_size", "static_size", "static_ptr"}
+        public = {name for name in vars(PerCpu) if not name.startswith("_")}
+        assert public - of_arguments - {"close"} <= self.USES.keys()
+
+    @pytest.mark.parametrize("use", USES)
+    def test_methods(self, closed: PerCpu, use: str) -> None:
         with pytest.raises(ClosedError, match="closed"):
-            use(closed)
+            self.USES[use](closed)
 
     def test_area(self, closed: PerCpu) -> None:
         with pytest.raises(ClosedError):

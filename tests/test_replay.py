@@ -94,6 +94,19 @@ def test_figures(tiny: Make) -> None:
         assert result.elapsed_ns > 0
 
 
+def test_figures_of_a_replay_that_allocates_nothing(tiny: Make) -> None:
+    """They are those of the allocator then: two chunks of 16 pages on each of 2 CPUs."""
+    with tiny() as a:
+        a.alloc_many([960, 1024])
+        for ops in ([], [("free", 1)]):
+            result = a.replay(Trace.from_ops(ops))
+            assert (result.live_bytes, result.peak_live_bytes) == (0, 0)
+            pages = (result.pages_at_peak, result.peak_populated_pages, result.populated_pages)
+            assert pages == (64, 64, 64)
+            assert (result.peak_chunks, result.chunks) == (2, 2)
+            assert (result.chunks_created, result.chunks_destroyed) == (0, 0)
+
+
 def test_first_of_equal_peaks_counts(tiny: Make) -> None:
     # 64 live bytes in one page, later in two
     trace = Trace.from_ops(
@@ -198,6 +211,20 @@ def test_area_with_a_view_is_not_freed(kind: Kind, monkeypatch: pytest.MonkeyPat
         assert all(isinstance(failure.error, BufferError) for failure in result.failures)
         assert hex(first) in str(result.failures[0].error)
         views.pop().release()
+
+
+def test_pointer_that_cannot_be_freed_is_named_after_a_fault_was_set(kind: Kind) -> None:
+    """The number of a fault in its trace was taken for that of an area."""
+    trace = Trace.from_ops([("alloc", "a", 8, 8), ("inject", "map", {"nth": 9}), ("free", "a")])
+    with kind() as a:
+        ptr = a.alloc(8)
+        a.free(ptr)  # the trace gets it again
+        views: list[memoryview] = []
+        result = a.replay(trace, lambda _: views.append(a.view(ptr, 0)), stops=[1])
+        (failure,) = result.failures
+        assert f"area {ptr:#x} has live views" in str(failure.error)
+        while views:
+            views.pop().release()
 
 
 def test_ctrl_c_interrupts_a_long_replay() -> None:
