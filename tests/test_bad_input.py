@@ -333,6 +333,29 @@ def test_impossible_geometry(kind: Kind, arguments: dict[str, Any]) -> None:
     assert len(str(caught.value)) > 30
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"cpus": 1, "nodes": 1},
+        {"cpus": 65536, "memory": "none"},
+        {"nodes": 4},
+        {"static_size": 1},
+        {"static_image": b"x" * 8192},
+        {"page_size": 4096},
+        {"page_size": 1, "static_size": 1, "memory": "none"},
+        {"page_size": 64 << 20, "memory": "none"},
+        {"page_limit": 1},
+        {"unit_size": 65536, "static_size": 65536},
+        {"quirks": "rollback"},
+    ],
+    ids=lambda arguments: ",".join(arguments),
+)
+def test_first_and_last_possible_geometry(kind: Kind, arguments: dict[str, Any]) -> None:
+    with kind(**arguments) as a:
+        for name in arguments.keys() & {"cpus", "page_size", "static_size", "unit_size"}:
+            assert getattr(a, name) == arguments[name]
+
+
 class TestClosed:
     """Use after close raises, never crashes."""
 
