@@ -32,6 +32,7 @@ from percpu_ffi import (
     WildPointer,
 )
 from percpu_ffi._core import ffi, lib
+from percpu_ffi.errors import without_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,6 +123,20 @@ def test_any_integer_is_accepted(small: PerCpu) -> None:
         small.alloc(Index(8), "8")  # type: ignore[arg-type]
 
 
+@pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
+@pytest.mark.parametrize("traced", [False, True])
+def test_refusal_shows_the_arguments_as_given(small: PerCpu, traced: bool) -> None:
+    class Mine(Index):
+        def __repr__(self) -> str:
+            return f"Mine({self.value})"
+
+    with small.trace_to(io.StringIO()) if traced else contextlib.nullcontext():
+        with pytest.raises(InvalidRequest, match=r"size Mine\(0\)"):
+            small.alloc(Mine(0))  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequest, match=r"alignment Mine\(3\)"):
+            small.alloc(8, Mine(3))  # type: ignore[arg-type]
+
+
 def test_size_of_numpy_is_an_integer(small: PerCpu) -> None:
     assert small.alloc(np.int32(8), np.uint8(8)) > 0
 
@@ -161,6 +176,21 @@ def test_warning_as_error_does_not_hide_the_refusal(small: PerCpu) -> None:
     # pytest runs this project with warnings as errors
     with pytest.raises(InvalidRequest):
         small.alloc(0)
+
+
+def test_warnings_are_suppressed_until_the_last_block_ends(small: PerCpu) -> None:
+    def refused() -> int:
+        with warnings.catch_warnings(record=True) as caught, pytest.raises(InvalidRequest):
+            warnings.simplefilter("always")
+            small.alloc(0)
+        return len(caught)
+
+    with without_warnings():
+        with without_warnings():
+            assert refused() == 0
+        assert refused() == 0
+    assert refused() == 1
+    assert small.counters()["warn"] == 3
 
 
 @pytest.mark.parametrize("method", POINTER_METHODS)

@@ -428,6 +428,10 @@ class TestMapBar:
         assert self.bar(-64, -128, 832, chunk=0) == "S##............."
         assert self.bar(-64, -128, 832) == "###............."
 
+    def test_cell_of_which_more_than_half_is_static(self) -> None:
+        assert self.bar(-96, 928, chunk=0, static=96) == "S+.............."
+        assert self.bar(-97, 927, chunk=0, static=97) == "SS.............."
+
     def test_cell_partly_in_use(self) -> None:
         assert self.bar(-64, 32, -32, 896) == "#+.............."
 

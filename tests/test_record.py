@@ -394,7 +394,9 @@ class TestCommand:
         self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
     ) -> None:
         assert record(kernel, "--seconds", "0.04", "--", "sleep", "0.2") == 0
-        seconds = re.search(r"5 events in ([\d.]+) s", capfd.readouterr().err)
+        err = capfd.readouterr().err
+        assert "unrecorded" not in err
+        seconds = re.search(r"5 events in ([\d.]+) s", err)
         assert seconds
         assert 0.04 <= float(seconds[1]) < 0.2
 
@@ -403,6 +405,8 @@ class TestCommand:
     ) -> None:
         assert record(kernel, "--", "no-such-command") == 2
         assert "no-such-command: No such file" in capfd.readouterr().err
+        assert record(kernel, "--", "true\0") == 2
+        assert "true?: embedded null byte" in capfd.readouterr().err
         assert not Path("t.trace").exists()
 
 
@@ -480,6 +484,16 @@ class TestSignals:
         monkeypatch.setattr(kernel, "fill", fill)
         assert record(kernel, "--", "touch", "started") == 128 + signal.SIGTERM
         assert not Path("started").exists()
+
+    def test_while_the_command_starts_are_passed_on(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def start(command: Any, start: Any = subprocess.Popen) -> Any:
+            signal.raise_signal(signal.SIGTERM)
+            return start(command)
+
+        monkeypatch.setattr(period.subprocess, "Popen", start)
+        assert record(kernel, "--", "sleep", "60") == 128 + signal.SIGTERM
 
     def test_act_as_before_afterwards(self, kernel: FakeKernel) -> None:
         before = [signal.getsignal(number) for number in period.SIGNALS]
