@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -16,12 +17,12 @@ from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
-from conftest import NETNS, SAMPLES
+from conftest import NETNS, SAMPLES, in_child
 
 from percpu_ffi import ConfigError, Model, PercpuMemoryError, Trace, drawing
 from percpu_ffi.cli import COMMANDS, main
 from percpu_ffi.cli.arguments import size
-from percpu_ffi.lockstep import Mix
+from percpu_ffi.lockstep import ASPECTS, Mix
 from percpu_ffi.reports.recording import recording_summary
 from percpu_ffi.state import ChunkState
 
@@ -217,6 +218,72 @@ def test_check_takes_set_up_from_recording_trace_and_command_line(
     )
     assert main(["check", path, "--setup", given]) == 0
     assert seen == [expected]
+
+
+def test_check_calls_in_each_way_in_turn(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[tuple[str, object]] = []
+
+    def lockstep(_makers: object, _trace: object, *, calls: str, **given: object) -> None:
+        seen.append((calls, given["compare"]))
+
+    monkeypatch.setattr("percpu_ffi.cli.check.lockstep", lockstep)
+    assert main(["check", NETNS, "--compare", "errors", "work", "--calls", "many", "single"]) == 0
+    assert seen == [("many", ["errors", "work"]), ("single", ["errors", "work"])]
+    assert main(["check", NETNS]) == 0
+    assert seen[2:] == [("single", ASPECTS)]
+    assert capsys.readouterr().out == "port, model: 4,605 operations, no difference\n" * 2
+
+
+def test_set_up_is_that_of_the_trace_except_for_what_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {"cpus": 3, "first_chunk": "embed", "static_size": 64, "page_size": 64, "memory": "none"}
+    Trace.from_ops([("alloc", 1, 8, 8)], own).save(path := str(tmp_path / "t"))
+    for options, changes in (
+        ([], {}),
+        (["--cpus", "5", "--static-size", "1K"], {"cpus": 5, "static_size": 1024}),
+    ):
+        assert replay(path, "--json", *options) == 0
+        geometry = json.loads(capsys.readouterr().out)["geometry"]
+        assert geometry.items() >= {**own, **changes}.items()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "sentence"),
+    [
+        (MemoryError(), 2, "out of memory"),
+        (MemoryError("of pages"), 2, "of pages"),
+        (OSError(5, "Input/output error"), 2, "Input/output error"),
+        (OSError(5, "Input/output error", "t"), 2, "t: Input/output error"),
+        (OSError("no number"), 2, "no number"),
+        (ConfigError("cpus=0"), 2, "cpus=0"),
+        (KeyboardInterrupt(), 130, None),
+    ],
+)
+def test_errors_of_a_command(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    status: int,
+    sentence: str | None,
+) -> None:
+    def fail(_args: object) -> int:
+        print("before")
+        raise error
+
+    monkeypatch.setattr("percpu_ffi.cli.who.run", fail)
+    assert main(["who", NETNS]) == status
+    assert capsys.readouterr() == ("before\n", f"percpu-ffi: {sentence}\n" if sentence else "")
+
+
+def test_status_of_a_broken_pipe_is_that_of_shells(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_args: object) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("percpu_ffi.cli.who.run", gone)
+    assert in_child(lambda: os._exit(main(["who", NETNS]))) == 128 + signal.SIGPIPE
 
 
 def test_rare_reasons_are_added_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
