@@ -11,6 +11,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import NETNS
 
 from percpu_ffi.bench import bounds, contenders
 from percpu_ffi.bench import run as run_module
@@ -27,7 +28,7 @@ from percpu_ffi.bench.results import (
     load,
     save,
 )
-from percpu_ffi.bench.workload import Expected
+from percpu_ffi.bench.workload import Expected, Options
 from percpu_ffi.bench.workloads import WORKLOADS
 from percpu_ffi.cli import main
 from percpu_ffi.cli.bench import add_arguments, run
@@ -297,6 +298,35 @@ class TestCommand:
         unknown = [row for row in rows if "not measured: objects-" in row]
         assert len(unknown) == 20
         assert all(row.endswith(("holds", "MISSED")) for row in rows if row not in unknown)
+
+    @pytest.mark.parametrize(
+        ("args", "measured"),
+        [
+            ([], True),
+            (["churn"], False),
+            (["--contender", "port"], False),
+            (["--trace", NETNS], False),
+            (["churn", "--bounds"], True),
+            (["--no-bounds"], False),
+        ],
+    )
+    def test_options_make_the_plan(
+        self, monkeypatch: pytest.MonkeyPatch, args: list[str], measured: bool
+    ) -> None:
+        """Bounds are checked if all workloads are run with all contenders."""
+        plans: list[run_module.Plan] = []
+
+        def measure(plan: run_module.Plan, results: Results, *_: object) -> None:
+            plans.append(plan)
+            results.partial = False
+
+        monkeypatch.setattr("percpu_ffi.cli.bench.measure_all", measure)
+        numbers = "--objects 11 --live 12 --seed 13 --repeat 14 --seconds 15"
+        assert main(["bench", *numbers.split(), *args]) == 0
+        (plan,) = plans
+        assert plan.options == Options(objects=11, live=12, seed=13)
+        assert (plan.repeat, plan.seconds, plan.bounds) == (14, 15.0, measured)
+        assert plan.contenders == (["port"] if "port" in args else [])
 
     @pytest.mark.parametrize(("figure", "status"), [(0.5, 0), (1.5, 1)])
     def test_missed_bound_sets_the_status(

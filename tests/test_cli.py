@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -22,7 +23,7 @@ from conftest import NETNS, SAMPLES, in_child
 from percpu_ffi import ConfigError, Model, PercpuMemoryError, Trace, drawing
 from percpu_ffi.cli import COMMANDS, main
 from percpu_ffi.cli.arguments import size
-from percpu_ffi.lockstep import ASPECTS, Mix
+from percpu_ffi.lockstep import ASPECTS, Difference, Mix
 from percpu_ffi.reports.recording import recording_summary
 from percpu_ffi.state import ChunkState
 
@@ -234,6 +235,29 @@ def test_check_calls_in_each_way_in_turn(
     assert main(["check", NETNS]) == 0
     assert seen[2:] == [("single", ASPECTS)]
     assert capsys.readouterr().out == "port, model: 4,605 operations, no difference\n" * 2
+
+
+def test_check_saves_all_operations_and_then_the_few_that_are_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = Trace.from_ops([("alloc", 1, 8, 8)])
+    every = Trace.from_ops([("alloc", 1, 8, 8), ("alloc", 2, 16, 8)])
+    found = Difference(every, "work", ("port", "model"), ("", ""), ())
+    seen = []
+
+    def shorten(_makers: object, difference: Difference, **given: object) -> Difference:
+        seen.append((difference, given["compare"], Trace.load("difference.trace")))
+        return dataclasses.replace(found, trace=few)
+
+    monkeypatch.setattr("percpu_ffi.cli.check.lockstep", lambda *_, **__: found)
+    monkeypatch.setattr("percpu_ffi.cli.check.shorten", shorten)
+    assert main(["check", NETNS, "--compare", "work"]) == 1
+    assert seen == [(found, ["work"], every)]
+    assert Trace.load("difference.trace") == few
+    assert capsys.readouterr().out.endswith(
+        "\n1 operation shows it, saved as difference.trace:\n  ('alloc', 1, 8, 8)\n"
+    )
 
 
 def test_set_up_is_that_of_the_trace_except_for_what_is_given(
