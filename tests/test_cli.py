@@ -170,6 +170,24 @@ def test_check_passes_its_options_to_the_campaign(
     }
 
 
+def test_check_passes_the_number_of_processes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pool(jobs: int | None) -> None:
+        raise ConfigError(f"jobs: {jobs}")
+
+    monkeypatch.setattr("percpu_ffi.cli.check.WorkerPool", pool)
+    for options, jobs in (
+        ([], "jobs: None"),
+        (["--jobs", "1"], "jobs: 1"),
+        (["--jobs", "256"], "jobs: 256"),
+        (["--jobs", "0"], "--jobs 0: from 1 to 256"),
+        (["--jobs", "257"], "--jobs 257: from 1 to 256"),
+    ):
+        assert main(["check", "--random", *options]) == 2
+        assert jobs in capsys.readouterr().err
+
+
 def test_sizes_have_suffixes() -> None:
     most = (1 << 63) - 1
     for text, value in (

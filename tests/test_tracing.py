@@ -23,6 +23,7 @@ from percpu_ffi import (
     ConfigError,
     Model,
     PerCpu,
+    PercpuError,
     PercpuMemoryError,
     Trace,
     Tracing,
@@ -287,6 +288,31 @@ def test_a_replay_is_written_too(kind: Kind, tmp_path: Path) -> None:
     done = [(op[0], ptr, *op[2:]) for op, ptr in zip(trace, result.pointers, strict=True) if ptr]
     assert list(again) == done
     assert len(done) > 13_000
+
+
+@pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda a: a.alloc(24, 16), "map failed for an area of 24 bytes aligned to 16"),
+        (lambda a: a.alloc_many([24], 16), "map failed for an area of 24 bytes aligned to 16"),
+        (lambda a: a.alloc(1025, 16), "size 1025: "),
+        (lambda a: a.alloc(24, 48), "alignment 48: "),
+        (lambda a: a.free(a.static_ptr), "pointer 0x40 is in the static area"),
+        (lambda a: a.free(7), "pointer 0x7 is in no chunk"),
+        (lambda a: a.free_many([7]), "pointer 0x7 is in no chunk"),
+    ],
+)
+@pytest.mark.parametrize("traced", [True, False])
+def test_errors_are_the_same_while_a_trace_is_written(
+    kind: Kind, call: Callable[[PerCpu], object], words: str, traced: bool
+) -> None:
+    with kind(page_size=64, static_size=64, memory="none") as a:
+        a.inject("map", nth=1)
+        with a.trace_to(io.StringIO()) if traced else contextlib.nullcontext():
+            with pytest.raises(PercpuError) as caught:
+                call(a)
+            assert words in str(caught.value)
 
 
 def test_a_batch_that_is_undone_is_written_as_it_happened(tiny: Make) -> None:
