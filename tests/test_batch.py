@@ -155,7 +155,7 @@ def test_one_bad_size_refuses_all(small: PerCpu, unchanged: Remember, bad: int) 
 def test_bad_alignment_refuses_all(small: PerCpu, unchanged: Remember) -> None:
     check = unchanged(small)
     for align in (3, 2**80, 8.0):
-        with pytest.raises(InvalidRequest, match="alignment"):
+        with pytest.raises(InvalidRequest, match=f"^alignment {align}: "):
             small.alloc_many([8, 8], align=align)  # type: ignore[arg-type]
     check()
 

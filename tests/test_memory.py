@@ -63,6 +63,12 @@ def test_area_knows_its_size_and_cpus(real: PerCpu) -> None:
     assert repr(area) == f"<Area {area.ptr:#x}, 62 bytes on 3 CPUs>"
 
 
+def test_area_is_aligned(real: PerCpu) -> None:
+    # the second one follows the first one, at the next multiple of 64
+    first, second = real.area(8), real.area(16, 64)
+    assert (first.ptr % 64, second.ptr) == (0, first.ptr + 64)
+
+
 def test_area_excludes_bytes_that_were_rounded_in(real: PerCpu) -> None:
     # an area of 14 bytes in a free range of 16: the tail of 2 bytes is no entry of its own
     freed, _after = real.alloc(16), real.alloc(16)

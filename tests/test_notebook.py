@@ -62,6 +62,16 @@ def test_a_state_without_chunks() -> None:
     assert repr(State((), ())) == "<State, 0 chunks in 0 of 0 slots>"
 
 
+def test_an_allocator_in_one_line(tiny: Make) -> None:
+    """The first chunk has pages for 64 static and 8 other bytes, the second one all 16."""
+    with tiny(cpus=3, first_chunk="4k") as a:
+        a.alloc_many([8, 1024])
+        name = type(a).__name__
+        assert repr(a) == f"<{name} 4k, 3 CPUs x 1,024 bytes, 2 chunks, 54 pages>"
+        title = parsed(a._repr_html_()).findall("div")[0].text
+        assert title == repr(a)
+
+
 def test_a_picture_has_a_bar_for_each_chunk(tiny: Make) -> None:
     with tiny() as a:
         a.alloc(8)
@@ -82,7 +92,7 @@ def test_a_picture_has_a_bar_for_each_chunk(tiny: Make) -> None:
 
 def runs(chunk: ChunkState, y: str) -> list[tuple[int, int, str | None]]:
     """Return the rectangles at a height: place, width, colour."""
-    rects = [rect for rect in parsed(picture("", [chunk], None, 64)).iter("rect")][:-1]
+    *rects, _frame = parsed(picture("", [chunk], None, 64)).iter("rect")
     return [
         (int(rect.get("x", "")), int(rect.get("width", "")), rect.get("fill"))
         for rect in rects

@@ -209,7 +209,7 @@ class TestLiveText:
     def blocks(self, texts: list[bytes], checks: list[bool]) -> list[bytes]:
         """Return the blocks after the header; ``checks`` tell whether the period is over."""
         instance: Any = SimpleNamespace(
-            switch=lambda on: self.note(on), read=lambda: self.note("read", texts.pop(0))
+            switch=self.note, read=lambda: self.note("read", texts.pop(0))
         )
         a_period: Any = SimpleNamespace(
             start=lambda: self.note("start"), over=lambda: self.note("over?", checks.pop(0))
@@ -332,6 +332,18 @@ class TestInstance:
         stale.mkdir()
         record(kernel, "--", "true")
         assert f"removed {stale}" in capfd.readouterr().err
+
+    def test_of_a_killed_recorder_may_be_in_use(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its recorder runs in another container."""
+        kernel.busy = True
+        with subprocess.Popen(["true"]) as gone:
+            pass
+        stale = kernel.instances / f"percpu-ffi-{gone.pid}-beef"
+        stale.mkdir()
+        tracefs._remove_stale(kernel.instances, pytest.fail)
+        assert stale.exists()
 
     def test_of_others_is_left_alone(self, kernel: FakeKernel) -> None:
         alive = kernel.instances / f"percpu-ffi-{os.getppid()}-beef"
@@ -492,7 +504,7 @@ class TestSignals:
             signal.raise_signal(signal.SIGTERM)
             return start(command)
 
-        monkeypatch.setattr(period.subprocess, "Popen", start)
+        monkeypatch.setattr(subprocess, "Popen", start)
         assert record(kernel, "--", "sleep", "60") == 128 + signal.SIGTERM
 
     def test_act_as_before_afterwards(self, kernel: FakeKernel) -> None:
@@ -515,6 +527,44 @@ class TestTrouble:
         kernel.place = Path("nowhere")
         self.check(kernel, capfd, "no tracefs", "mount -t tracefs", "perf record -e 'percpu:*'")
         assert not Path("started").exists()
+
+    def test_tracefs_in_the_usual_places(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """The first one that there is; a place that is given is the only one."""
+        (tmp_path / "file").touch()
+        for places, found in (
+            (["nowhere", "file", "tracefs"], "tracefs"),
+            (["tracefs", "nowhere"], "tracefs"),
+        ):
+            monkeypatch.setattr(tracefs, "PLACES", places)
+            assert find_tracefs() == Path(found)
+        with pytest.raises(RecordError, match="no tracefs with instances at nowhere; mount it"):
+            find_tracefs("nowhere")
+        monkeypatch.setattr(tracefs, "PLACES", ["nowhere", "file"])
+        with pytest.raises(RecordError, match="no tracefs with instances at nowhere or file; "):
+            find_tracefs()
+
+    @pytest.mark.parametrize(
+        ("number", "root"), [(errno.EPERM, True), (errno.EROFS, True), (errno.EBUSY, False)]
+    )
+    def test_reason_of_a_refusal(
+        self,
+        kernel: FakeKernel,
+        capfd: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        number: int,
+        root: bool,
+    ) -> None:
+        def refuse(path: Path) -> None:
+            path.rmdir()
+            raise OSError(number, os.strerror(number), str(path))
+
+        monkeypatch.setattr(kernel, "fill", refuse)
+        assert record(kernel, "--", "true") == 2
+        err = capfd.readouterr().err
+        assert f": {os.strerror(number)}; " in err
+        assert ("recording needs root" in err) == root
 
     def test_no_percpu_events(self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]) -> None:
         (kernel.place / "events/percpu").rmdir()

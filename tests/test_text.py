@@ -62,7 +62,12 @@ def test_columns_are_aligned() -> None:
 
 
 def test_values_separated_by_commas() -> None:
-    rows = [["a,b", 1, None], ["=1", -2, 0.5], ["@x", True, "-"], ["a=1", "", "\x1b"]]
+    rows: list[list[object]] = [
+        ["a,b", 1, None],
+        ["=1", -2, 0.5],
+        ["@x", True, "-"],
+        ["a=1", "", "\x1b"],
+    ]
     assert csv_text(["name", "n", "x"], rows).splitlines() == [
         "name,n,x", '"a,b",1,', "'=1,-2,0.5", "'@x,True,'-", "a=1,,?"
     ]  # fmt: skip
@@ -90,8 +95,11 @@ def test_pointers_and_areas_in_a_message() -> None:
     assert str(DoubleFree.of(0x3040)).startswith("pointer 0x3040: no area")
     assert str(InvalidPointer.of("x")).startswith("pointer 'x': a per-CPU pointer")
     assert len(str(InvalidPointer.of(1 << 5000))) < SHOWN + 100
-    for size, what in ((1, "an area of 1 byte aligned to 8"), (2, "an area of 2 bytes aligned to 8"),
-                       (0, "the first chunk")):  # fmt: skip
+    for size, what in (
+        (1, "an area of 1 byte aligned to 8"),
+        (2, "an area of 2 bytes aligned to 8"),
+        (0, "the first chunk"),
+    ):
         error = out_of_memory("map", size, 8)
         assert str(error).startswith(f"out of memory: map failed for {what}; ")
         assert error.service == "map"
@@ -115,5 +123,5 @@ def test_integers_of_a_buffer(code: str) -> None:
     assert integers(integer_buffer(iter([3, -4]), "sizes", ValueError)) == [3, -4]
     of_another_machine = np.array([1], np.dtype(np.int64).newbyteorder())
     for wrong in (memoryview(bytes(8)).cast("d"), [1 << 63], [0.5], "12", of_another_machine):
-        with pytest.raises(ValueError, match="^sizes .*: a C-contiguous buffer of integers"):
+        with pytest.raises(ValueError, match=r"^sizes .*: a C-contiguous buffer of integers"):
             integer_buffer(wrong, "sizes", ValueError)

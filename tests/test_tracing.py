@@ -173,6 +173,17 @@ def test_head_and_lines_are_laid_out_as_in_tracefs(tiny: Make) -> None:
     assert int(alloc["cpu"]) < 2
 
 
+@pytest.mark.parametrize("n", [255, 256, 257, 600])
+def test_many_records_in_order(kind: Kind, n: int) -> None:
+    """The port takes 256 at a time."""
+    with kind(memory="none") as a:
+        a._record(on=True)
+        ptrs = a.alloc_many([4] * n, 4)
+        records, lost = a._recorded()
+        assert ([record.ptr for record in records], lost) == (ptrs.tolist(), 0)
+        assert list(a._recorded()[0]) == []
+
+
 # Every record said CPU 0, and the tests were content with any CPU.
 def test_records_have_the_cpu_of_the_caller(tiny: Make) -> None:
     before = os.sched_getaffinity(0)
@@ -242,9 +253,9 @@ def test_records_become_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     body = [line for line in text.getvalue().splitlines() if not line.startswith("#")]
     call_site = "call_site=percpu_ffi reserved=0 is_atomic=0"
     assert body == [
-        f"        my prog?-41      [002] .....     0.000001: percpu_alloc_percpu: {call_site} size=24 "
-        "align=16 base_addr=0000000000003000 off=64 ptr=0000000000003040 bytes_alloc=72 "
-        "gfp_flags=GFP_KERNEL",
+        "        my prog?-41      [002] .....     0.000001: percpu_alloc_percpu: "
+        f"{call_site} size=24 align=16 base_addr=0000000000003000 off=64 ptr=0000000000003040 "
+        "bytes_alloc=72 gfp_flags=GFP_KERNEL",
         "        my prog?-42      [000] .....     0.123456: percpu_free_percpu: "
         "base_addr=0000000000003000 off=80 ptr=0000000000003050",
         "        my prog?-1234567 [000] .....    12.000000: percpu_alloc_percpu_fail: reserved=0 "
