@@ -95,11 +95,13 @@ def test_area_with_a_view_can_be_freed_later(real: PerCpu) -> None:
 
 def test_area_counts_cpus_as_a_sequence_does(real: PerCpu) -> None:
     area = real.area(8)
-    area[-1][0] = 7
-    assert area[2][0] == 7
+    area[-1][0], area[-3][0] = 7, 8
+    assert [view[0] for view in area] == [8, 0, 7]
     for cpu in (3, -4):
-        with pytest.raises(IndexError, match="CPUs 0 to 2"):
+        with pytest.raises(IndexError, match=f"cpu {cpu}: this area has CPUs 0 to 2"):
             area[cpu]
+    with pytest.raises(ConfigError, match=r"cpu='1': an integer is needed"):
+        area["1"]  # type: ignore[index]
 
 
 def test_freed_area_stays_freed_when_its_pointer_is_used_again(real: PerCpu) -> None:
