@@ -13,6 +13,7 @@ import pytest
 from conftest import NETNS, RECORDINGS, SAMPLES, Kind, Make
 
 from percpu_ffi import Allocator, ClosedError, InvalidRequest, Trace, TraceError
+from percpu_ffi.replay import parts
 from percpu_ffi.trace.operations import FAULT, FREE, OP
 
 
@@ -322,6 +323,15 @@ def test_damaged_operations_are_refused(
             with pytest.raises(TraceError, match="damaged"):
                 a.replay(trace, progress)
         assert a.state() == before
+
+
+def test_parts_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They end at the stops, in order, and after as many operations as a part may have."""
+    assert list(parts(20, [16, 8, 1, 8, 0, 20, -1, 21])) == [(0, 1), (1, 8), (8, 16), (16, 20)]
+    assert list(parts(0, [0, 1])) == [(0, 0)]
+    monkeypatch.setattr("percpu_ffi.replay.STEP", 5)
+    assert list(parts(16, [10])) == [(0, 5), (5, 10), (10, 15), (15, 16)]
+    assert list(parts(15, [7])) == [(0, 5), (5, 7), (7, 12), (12, 15)]
 
 
 def test_run_stops_at_the_given_operations(tiny: Make) -> None:
