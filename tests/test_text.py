@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 
 import numpy as np
@@ -78,6 +79,12 @@ def test_values_in_a_message_are_cut() -> None:
     assert shown("x") == "'x'"
     assert shown("x" * (SHOWN - 2)) == repr("x" * (SHOWN - 2))
     assert shown("x" * (SHOWN - 1)) == f"'{'x' * (SHOWN - 1)}..."
+
+    class Shy:
+        def __repr__(self) -> str:
+            raise RuntimeError("not me")
+
+    assert re.fullmatch(r"<.*Shy object at 0x[0-9a-f]+>", shown(Shy()))
     assert shown([10**5000]).startswith("<list with a number of over 4,300 digits>")
 
 
