@@ -15,6 +15,7 @@ import subprocess
 import sys
 import termios
 from argparse import ArgumentTypeError
+from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
@@ -24,6 +25,9 @@ from percpu_ffi import ConfigError, Model, PercpuMemoryError, Trace, drawing
 from percpu_ffi.cli import COMMANDS, main
 from percpu_ffi.cli.arguments import size
 from percpu_ffi.lockstep import ASPECTS, Difference, Mix
+from percpu_ffi.lockstep.campaign import Totals
+from percpu_ffi.lockstep.reach import CLASSES
+from percpu_ffi.reports.lockstep import campaign_text
 from percpu_ffi.reports.recording import recording_summary
 from percpu_ffi.state import ChunkState
 
@@ -276,6 +280,25 @@ def test_check_saves_all_operations_and_then_the_few_that_are_needed(
     assert capsys.readouterr().out.endswith(
         "\n1 operation shows it, saved as difference.trace:\n  ('alloc', 1, 8, 8)\n"
     )
+
+
+def test_totals_of_a_campaign() -> None:
+    totals = Totals(1, 2345, 67, 89, {"a", "b", "c"}, Counter(dict.fromkeys(CLASSES, 1234)))
+    first, reached = campaign_text(["port", "model"], 4, totals).split("\nreached\n")
+    assert [[line[:28].rstrip(), line[29:]] for line in first.splitlines()] == [
+        ["parties", "port, model"],
+        ["seed", "4"],
+        ["operations", "2,345"],
+        ["geometries", "3"],
+        ["faults set", "67"],
+        ["operations that failed alike", "89"],
+        ["differences", "0"],
+    ]
+    assert len(reached.splitlines()) == len(CLASSES)
+    assert all(line.endswith(" 1,234") for line in reached.splitlines())
+    totals.difference = Difference(Trace.from_ops([]), "state", ("port", "model"), ("", ""), ())
+    text = campaign_text(["port", "model"], 4, totals)
+    assert text.endswith("differences                  1")
 
 
 def test_set_up_is_that_of_the_trace_except_for_what_is_given(
