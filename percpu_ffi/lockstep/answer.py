@@ -61,7 +61,7 @@ def first_difference(
         operation.
 
     """
-    if all(answer == answers[0] for answer in answers[1:]):
+    if all(answer == answers[0] for answer in answers):
         return None
     errors = [dict(answer.errors) for answer in answers]
     ends = [len(answer.pointers) for answer in answers] + [at + 1 for each in errors for at in each]

@@ -138,7 +138,7 @@ class Campaign:
         if not 0 <= self.faults <= 1:
             raise errors.wrong_type("faults", self.faults, SHARE)
         if not self.calls or any(way not in CALLS for way in self.calls):
-            raise ConfigError(f"calls={errors.shown(self.calls)}: choose from {', '.join(CALLS)}")
+            raise ConfigError(f"calls={shown(self.calls)}: choose from {', '.join(CALLS)}")
         object.__setattr__(self, "setup", checked_setup(self.setup))
 
     def case(self, number: int) -> Trace:
@@ -239,7 +239,7 @@ class Campaign:
 
     def _run_tasks(self, executor: Executor, tasks: range) -> Generator[Totals]:
         """Run tasks, some of them ahead, and yield their totals in order."""
-        ahead = TASKS_AHEAD * max(getattr(executor, "_max_workers", 1), os.cpu_count() or 1)
+        ahead = TASKS_AHEAD * getattr(executor, "_max_workers", os.cpu_count() or 1)
         waiting = iter(tasks)
         running: deque[Future[Totals]] = deque()
         try:

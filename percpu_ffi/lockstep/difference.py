@@ -75,7 +75,7 @@ class Difference:
         rows = [*self._counter_rows(), *self._state_rows(), *self._work_rows()]
         yield from rows[:MAX_LINES]
         if len(rows) > MAX_LINES:
-            yield f"and {len(rows) - MAX_LINES} more lines like these"
+            yield f"and {plural(len(rows) - MAX_LINES, 'more line')} like these"
         yield from self._maps()
 
     def _by_name(self, values: Sequence[str]) -> Iterator[str]:

@@ -156,7 +156,7 @@ class Driver:
                 raised = [r if isinstance(r, Raised) else "answered" for r in results]
                 return self._difference(step, "errors", raised, raised)
             if any(result != results[0] for result in results):
-                answers = [answer.shown(max(len(step.ops) - 1, 0)) for answer in step.answers]
+                answers = [answer.shown(len(step.ops) - 1) for answer in step.answers]
                 return self._difference(step, method, results, answers)
         return None
 

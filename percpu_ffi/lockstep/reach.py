@@ -181,9 +181,7 @@ class Observer:
                     old *= 2
                     self._see_growth(old * ENTRY)
             self.room = room
-        if any(entries > LARGE_MAP for entries in self.room.values()) and any(
-            len(chunk.map) > LARGE_MAP for chunk in now.state.chunks
-        ):
+        if any(len(chunk.map) > LARGE_MAP for chunk in now.state.chunks):
             self.reach["a map of over 8,192 entries"] += len(ops)
 
     def _see_growth(self, size: int) -> None:
