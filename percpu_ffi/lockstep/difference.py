@@ -88,7 +88,7 @@ class Difference:
         self, what: str, values: Sequence[object], shown: Callable[..., object] = str
     ) -> Iterator[str]:
         """One line with all values, if they differ."""
-        if any(value != values[0] for value in values):
+        if differ(values):
             pairs = zip(self.names, values, strict=True)
             yield f"{what}: " + "; ".join(f"{name} {shown(value)}" for name, value in pairs)
 
@@ -128,10 +128,10 @@ class Difference:
         """Draw the first maps that differ, around the first offset where they do."""
         for number, chunks in self._chunks():
             maps = [chunk.map if chunk else () for chunk in chunks]
-            others = [entries for entries in maps if entries != maps[0]]
-            if not others:
+            if not differ(maps):
                 continue
-            offset = min(_common_bytes(maps[0], entries) for entries in others)
+            same = takewhile(lambda entries: not differ(entries), zip(*maps, strict=False))
+            offset = sum(abs(entry) for entry, *_ in same)
             start, end = max(offset - AROUND, 0), offset + AROUND
             yield f"chunk {number}, bytes {start} to {end} of a unit; the maps part at {offset}"
             yield LEGEND
@@ -142,6 +142,11 @@ class Difference:
                 ]
             )
             return
+
+
+def differ(values: Sequence[object]) -> bool:
+    """Return whether values are not all the same."""
+    return any(value != values[0] for value in values)
 
 
 def minority(names: Sequence[str], values: Sequence[object]) -> tuple[str, ...]:
@@ -157,12 +162,6 @@ def _pages(populated: tuple[int, ...]) -> str:
     """Format how many CPUs hold each page of a unit, as in ``3 pages 2, 13 pages 0``."""
     runs = [(cpus, len(list(pages))) for cpus, pages in groupby(populated)]
     return ", ".join(f"{plural(n, 'page')} {cpus}" for cpus, n in runs)
-
-
-def _common_bytes(left: tuple[int, ...], right: tuple[int, ...]) -> int:
-    """Return the offset up to which two maps are the same."""
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))
-    return sum(abs(entry) for entry, _ in same)
 
 
 def _between(entries: tuple[int, ...], start: int, end: int) -> str:
