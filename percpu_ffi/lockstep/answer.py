@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.lockstep.difference import differ
 from percpu_ffi.replay import Replay
 
@@ -78,7 +79,7 @@ def first_difference(
             return "pointers", pointers, shown, at
     all_errors = [answer.errors for answer in answers]
     if "errors" in compare and differ(all_errors):  # one twice, or at no operation
-        return "errors", all_errors, [f"{len(each)} errors" for each in all_errors], 0
+        return "errors", all_errors, [plural(len(each), "error") for each in all_errors], 0
     figures = [answer.figures for answer in answers]
     if "state" in compare and differ(figures):
         rows = zip(FIGURES, *figures, strict=True)

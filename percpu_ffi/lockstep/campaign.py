@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from percpu_ffi import errors
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.integers import integer
+from percpu_ffi._util.text import plural
 from percpu_ffi.errors import ConfigError, PercpuError, shown
 from percpu_ffi.lockstep.answer import describe_error
 from percpu_ffi.lockstep.driver import ASPECTS, Factory, run
@@ -286,7 +287,7 @@ class Campaign:
                 setattr(totals, figure, operator.index(kept[figure]))
             totals.reach.update({str(k): operator.index(n) for k, n in kept["reach"].items()})
             if done not in range(len(self._tasks()) + 1) or totals.cases != done * CASES_A_TASK:
-                raise ValueError(f"{totals.cases} cases in {done} tasks")
+                raise ValueError(f"{plural(totals.cases, 'case')} in {plural(done, 'task')}")
         except ConfigError:
             raise
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

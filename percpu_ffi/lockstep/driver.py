@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any, NamedTuple, Protocol
 
 from percpu_ffi import errors
+from percpu_ffi._util.text import plural
 from percpu_ffi.errors import ConfigError, without_warnings
 from percpu_ffi.lockstep.answer import Answer, Raised, describe_error, first_difference
 from percpu_ffi.lockstep.difference import Difference, differ, minority
@@ -314,7 +315,7 @@ def _check_arguments(named: Mapping[str, object], compare: Collection[str], call
     errors.check_type("compare", compare, Iterable, f"some of {', '.join(ASPECTS)}")
     if len(named) < 2:
         raise ConfigError(
-            f"lockstep of {len(named)} allocators: two or more are needed, such as "
+            f"lockstep of {plural(len(named), 'allocator')}: two or more are needed, such as "
             '{"port": Allocator, "model": Model}'
         )
     if unknown := [aspect for aspect in compare if aspect not in ASPECTS]:
