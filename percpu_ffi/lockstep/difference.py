@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.drawing import LEGEND, map_window
-from percpu_ffi.state import ChunkState
+from percpu_ffi.state import ChunkState, State
 from percpu_ffi.work import WorkByCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from percpu_ffi.state import State
     from percpu_ffi.trace import Trace
 
 AROUND = 256  # bytes of a map to draw before and after the offset
@@ -72,11 +71,12 @@ class Difference:
         yield f"the {self.aspect}{who} {verb} after {operation}{how}"
         yield f"set up with {setup or 'defaults'}"
         yield from self._by_name(self.answers)
-        rows = [*self._counter_rows(), *self._state_rows(), *self._work_rows()]
+        rows = list(self._rows())
         yield from rows[:MAX_LINES]
         if len(rows) > MAX_LINES:
             yield f"and {plural(len(rows) - MAX_LINES, 'more line')} like these"
-        yield from self._maps()
+        if _are(State, self.states):
+            yield from self._maps()
 
     def _by_name(self, values: Sequence[str]) -> Iterator[str]:
         """One line for each allocator."""
@@ -92,15 +92,22 @@ class Difference:
             pairs = zip(self.names, values, strict=True)
             yield f"{what}: " + "; ".join(f"{name} {shown(value)}" for name, value in pairs)
 
+    def _rows(self) -> Iterator[str]:
+        """Lines for each value that differs; results of other types are shown as they are."""
+        kinds: tuple[tuple[str, type, Sequence[object], Callable[[], Iterator[str]]], ...] = (
+            ("counters", dict, self.counters, self._counter_rows),
+            ("state", State, self.states, self._state_rows),
+            ("work", WorkByCall, self.work, self._work_rows),
+        )
+        for what, kind, values, rows in kinds:
+            yield from rows() if _are(kind, values) else self._row(what, values)
+
     def _counter_rows(self) -> Iterator[str]:
         for service in dict.fromkeys(chain(*self.counters)):
             calls = [counters.get(service) for counters in self.counters]
             yield from self._row(f"calls of {service}", calls)
 
     def _work_rows(self) -> Iterator[str]:
-        if not all(isinstance(work, WorkByCall) for work in self.work):
-            yield from self._row("work", self.work)
-            return
         for call in ("alloc", "free"):
             works = [asdict(getattr(work, call)) for work in self.work]
             for name in works[0] if works else ():
@@ -142,6 +149,10 @@ class Difference:
                 ]
             )
             return
+
+
+def _are(kind: type, values: Sequence[object]) -> bool:
+    return all(isinstance(value, kind) for value in values)
 
 
 def differ(values: Sequence[object]) -> bool:
