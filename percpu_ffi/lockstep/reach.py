@@ -119,11 +119,11 @@ class Observer:
     def _see_set_up(self, state: State) -> None:
         first = state.chunks[0]
         unit = len(first.populated) * self.page
-        self.reach[f"first chunk {self.setup.get('first_chunk', '4k')}"] += 1
-        self.reach[f"pages of {self.page:,} B"] += 1
-        self.reach["several NUMA nodes"] += self.setup.get("nodes", 1) > 1
         rest = unit - self.setup.get("static_size", 8192)
-        self.reach["free size below the rest of the unit"] += first.free_size < rest
+        self.reach[f"first chunk {self.setup.get('first_chunk', '4k')}"] = 1
+        self.reach[f"pages of {self.page:,} B"] = 1
+        self.reach["several NUMA nodes"] = int(self.setup.get("nodes", 1) > 1)
+        self.reach["free size below the rest of the unit"] = int(first.free_size < rest)
 
     def _see_operations(self, ops: Sequence[Op], errors: Mapping[int, str]) -> None:
         """Count requests and failures; a batch is all done, or fails as a whole."""
@@ -222,4 +222,4 @@ class Observer:
 
     def verified(self, areas: int) -> None:
         """Count areas whose contents were verified."""
-        self.reach["contents verified"] += areas
+        self.reach["contents verified"] = areas
