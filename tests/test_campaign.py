@@ -20,6 +20,7 @@ from percpu_ffi.lockstep import campaign as campaign_module
 from percpu_ffi.lockstep.campaign import run_task
 from percpu_ffi.lockstep.driver import Outcome
 from percpu_ffi.lockstep.party import CALLS
+from percpu_ffi.lockstep.random_traces import PAGE_SIZES
 from percpu_ffi.lockstep.reach import Reach
 
 BOTH: dict[str, Any] = {"port": Allocator, "model": Model}
@@ -123,6 +124,17 @@ def test_cases_that_are_larger_than_others_need_an_open_set_up() -> None:
         assert len(campaign.case(37)) == 1000
         assert all(campaign.case(n).setup["memory"] == "none" for n in real)
         assert campaign.calls_of(17) == "many"
+
+
+def test_sizes_of_pages_come_in_turn() -> None:
+    """Each as often as it is listed, in another order each time."""
+    turns = []
+    for seed in (0, 1):
+        campaign = Campaign(BOTH, length=1, seed=seed, setup={"nodes": 1})
+        pages = [campaign.case(number).setup["page_size"] for number in range(60)]
+        turns += [pages[:20], pages[20:40], pages[40:]]
+    assert [sorted(turn) for turn in turns] == [sorted(PAGE_SIZES)] * 6
+    assert len(set(map(tuple, turns))) == 6
 
 
 def test_case_depends_on_the_seed_and_the_number() -> None:
