@@ -112,16 +112,16 @@ def test_slots_that_differ() -> None:
 
 
 def test_chunks_that_differ() -> None:
-    one = [chunk(9, free_size=1, populated=(2, 2, 2, 0)), chunk(2), chunk(5)]
-    two = [chunk(9, contig_hint=1, populated=(2, 2, 2, 2)), chunk(2, map_alloc=32, immutable=True)]
+    one = [chunk(33, free_size=1, populated=(2, 2, 2, 0)), chunk(2), chunk(5)]
+    two = [chunk(33, contig_hint=1, populated=(2, 2, 2, 2)), chunk(2, map_alloc=32, immutable=True)]
     found = rows(names=("a", "b", "c"), states=states(one, two, one))
     assert found == [
         "chunk 2, map_alloc: a 16; b 32; c 16",
         "chunk 2, immutable: a False; b True; c False",
         "chunk 5 exists: a True; b False; c True",
-        "chunk 9, free_size: a 1; b 0; c 1",
-        "chunk 9, contig_hint: a 0; b 1; c 0",
-        "chunk 9, populated: a 3 pages 2, 1 page 0; b 4 pages 2; c 3 pages 2, 1 page 0",
+        "chunk 33, free_size: a 1; b 0; c 1",
+        "chunk 33, contig_hint: a 0; b 1; c 0",
+        "chunk 33, populated: a 3 pages 2, 1 page 0; b 4 pages 2; c 3 pages 2, 1 page 0",
     ]
 
 

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import accumulate, chain, groupby, takewhile, zip_longest
 from typing import TYPE_CHECKING
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.drawing import LEGEND, map_window
 from percpu_ffi.state import ChunkState, State
-from percpu_ffi.work import WorkByCall
+from percpu_ffi.work import Work, WorkByCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +23,7 @@ MAX_LINES = 12  # differing fields to list
 
 # by id chunks are matched, and maps are drawn
 CHUNK_FIELDS = tuple(f.name for f in fields(ChunkState) if f.name not in ("id", "map"))
+WORK_FIELDS = tuple(f.name for f in fields(Work))
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,9 @@ class Difference:
 
     def _work_rows(self) -> Iterator[str]:
         for call in ("alloc", "free"):
-            works = [asdict(getattr(work, call)) for work in self.work]
-            for name in works[0] if works else ():
-                yield from self._row(f"{name} for {call}", [work[name] for work in works])
+            works = [getattr(work, call) for work in self.work]
+            for name in WORK_FIELDS:
+                yield from self._row(f"{name} for {call}", [getattr(work, name) for work in works])
 
     def _state_rows(self) -> Iterator[str]:
         for slot, lists in enumerate(zip_longest(*(state.slots for state in self.states))):
