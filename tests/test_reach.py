@@ -16,6 +16,7 @@ from percpu_ffi.lockstep.driver import ASPECTS, run
 from percpu_ffi.lockstep.random_traces import PAGE_SIZES
 from percpu_ffi.lockstep.reach import CLASSES, Reach, missed
 from percpu_ffi.reports.lockstep import campaign_text
+from percpu_ffi.state import ChunkState
 
 TWO: dict[str, Any] = {"one": Allocator, "two": Allocator}
 
@@ -37,6 +38,7 @@ def frees(keys: Any) -> list[Any]:
 
 
 PAGES = sorted(set(PAGE_SIZES))
+CHUNK = ChunkState(0, 0, 0, (), 0, immutable=True, populated=())
 
 
 @pytest.mark.parametrize(
@@ -292,6 +294,14 @@ ODD = {"interval": 2, "probability": 0.99}
             {},
             {"replay": 101, "replay with failures": 3, "request refused": 3},
         ),
+        # what the failure took back is not known
+        (
+            "replay",
+            failing("map", 1, *allocs(1, 1020)),
+            {},
+            {"map failed": 1, "rollback, default": 0},
+        ),
+        ("many", allocs(3, 1), {}, {"size 1": 3}),
     ],
 )
 def test_counts_add_up(
@@ -356,7 +366,8 @@ def test_map_of_over_8_192_entries() -> None:
     ops = [*allocs(8190, 4, 4), *allocs(1, 4, 64, start=9000), *allocs(2, 4, 4, start=9001)]
     # the map has the static area, and a free range at its end
     assert reach(ops[:8190], "many", **setup)["a map of over 8,192 entries"] == 0
-    assert reach(ops, "many", **setup)["a map of over 8,192 entries"] == 3
+    ops += allocs(1, 60_000, 8, 9100)  # in another chunk
+    assert reach(ops, "many", **setup)["a map of over 8,192 entries"] == 4
 
 
 def test_over_1_000_chunks() -> None:
@@ -417,7 +428,10 @@ def test_contents(calls: str, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("method", "result"),
-    [("state", "as it was"), ("state", State((), ())), ("counters", []), ("work", 3)],
+    [
+        *(("state", state) for state in ("as it was", State((), ()), State(((0,),), ()))),
+        *(("state", State((), (CHUNK,))), ("counters", []), ("work", 3)),
+    ],
 )
 def test_nothing_is_counted_for_other_types(method: str, result: Any) -> None:
     plain = type("Plain", (Model,), {method: lambda _self: result})

@@ -96,12 +96,13 @@ def test_operations_after_the_difference_are_not_run_again() -> None:
 
 def test_frees_of_areas_that_were_removed_are_removed() -> None:
     ops = [*allocs(1, 2), ("free", 1), ("free", 2), ("free", 9), *allocs(3)]
-    short, tried, _steps = shortened(ops, wrong("2", "-2", "3"))
+    short, _tried, steps = shortened(ops, wrong("2", "-2", "3"))
     assert list(short.trace) == [*allocs(2), ("free", 2), *allocs(3)]
-    assert tried[0] == "3"
-    again = [*allocs(1), ("free", 1), ("free", 1), *allocs(2)]
-    short, _tried, _steps = shortened(again, wrong("-1", "2"))
+    assert steps == [3]  # of area 1, and of 9, which was never live
+    again = [*allocs(5, 1), ("free", 1), ("free", 1), *allocs(2)]
+    short, _tried, steps = shortened(again, wrong("-1", "2"))
     assert list(short.trace) == [*allocs(1), ("free", 1), *allocs(2)]
+    assert steps == [2]  # of area 5, and the second one of area 1
 
 
 def test_faults_and_areas_of_one_key_are_kept() -> None:
