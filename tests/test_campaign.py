@@ -20,7 +20,7 @@ from percpu_ffi.lockstep import campaign as campaign_module
 from percpu_ffi.lockstep.campaign import run_task
 from percpu_ffi.lockstep.driver import Outcome
 from percpu_ffi.lockstep.party import CALLS
-from percpu_ffi.lockstep.random_traces import PAGE_SIZES
+from percpu_ffi.lockstep.random_traces import PAGE_SIZES, Form
 from percpu_ffi.lockstep.reach import Reach
 
 BOTH: dict[str, Any] = {"port": Allocator, "model": Model}
@@ -108,22 +108,42 @@ def test_faults_are_set_in_a_share_of_the_cases(share: float) -> None:
         assert abs(sum(with_faults[turn::4]) - share * 40) <= 2
 
 
-def test_cases_that_are_larger_than_others_need_an_open_set_up() -> None:
-    """Those that grow far, and those with real memory, choose set-up and sizes themselves."""
-    real = [3, 13, 23]
-    for campaign in (Campaign(BOTH), Campaign(BOTH, setup={"quirks": []})):
-        assert len(campaign.case(37)) > 2000
-        mapped = [n for n in (2, 3, 12, 13, 23, 24) if campaign.case(n).setup["memory"] == "mapped"]
-        assert mapped == real
-    assert len(campaign.case(17)) > 5000
-    for campaign in (
-        Campaign(BOTH, setup={"cpus": 2}),
-        Campaign(BOTH, mix=Mix(sizes=[8])),
-        Campaign(BOTH, mix=Mix(aligns=[8])),
-    ):
-        assert len(campaign.case(37)) == 1000
-        assert all(campaign.case(n).setup["memory"] == "none" for n in real)
-        assert campaign.calls_of(17) == "many"
+@pytest.mark.parametrize(
+    ("given", "is_open"),
+    [
+        ({}, True),
+        ({"setup": {"quirks": []}}, True),
+        ({"setup": {"cpus": 2}}, False),
+        ({"mix": Mix(sizes=[8])}, False),
+        ({"mix": Mix(aligns=[8])}, False),
+        ({"mix": Mix(plans=[("map", {"nth": 1})])}, True),
+        ({"length": 10}, True),
+    ],
+)
+def test_cases_that_choose_their_set_up_and_sizes_are_left_out_where_these_are_given(
+    given: dict[str, Any], is_open: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that grow far, and those with real memory."""
+
+    def form_of_case(
+        _rng: Any, setup: Any, length: int, *, form: Form, faults: bool, mix: Mix
+    ) -> Any:
+        assert (length, mix) == (campaign.length, campaign.mix)
+        assert (setup["memory"] == "mapped") == form.mapped
+        assert isinstance(faults, bool)
+        return form
+
+    monkeypatch.setattr(campaign_module, "random_trace", form_of_case)
+    campaign = Campaign(BOTH, **given)
+    long = is_open and campaign.length == 1000
+    assert [campaign.case(number) for number in (0, 2, 3, 17, 37)] == [
+        Form("single"),
+        Form("replay"),
+        Form("single", mapped=is_open),
+        Form("many", "map" if long else ""),
+        Form("many", "chunks" if long else ""),
+    ]
+    assert [campaign.calls_of(number) for number in (0, 1, 2)] == ["single", "many", "replay"]
 
 
 def test_sizes_of_pages_come_in_turn() -> None:
