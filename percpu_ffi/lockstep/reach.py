@@ -92,7 +92,7 @@ class Observer:
         self.calls = calls
         self.page = setup.get("page_size") or mmap.PAGESIZE
         self.plans: dict[str, Mapping[str, Any]] = {}  # faults that are set, by site
-        self.room: dict[int, int] = {}  # entries, by chunk, when a map last grew
+        self.room: dict[int, int] = {}  # entries, by chunk
         self.before: Counts | None = None
 
     def see(self, ops: Sequence[Op], answer: Answer, results: Mapping[str, Any]) -> None:
@@ -111,7 +111,7 @@ class Observer:
         else:
             self._see_operations(ops, dict(answer.errors))
             self._see_chunks(ops, self.before, now)
-            self._see_maps(ops, self.before, now)
+            self._see_maps(ops, now)
             if answer.errors and self.calls != "replay":
                 self._see_failure(ops, answer.errors[0][1], self.before, now)
         self.before = now
@@ -172,15 +172,14 @@ class Observer:
         if chunks > 1000:
             self.reach["over 1,000 chunks"] += len(ops)
 
-    def _see_maps(self, ops: Sequence[Op], before: Counts, now: Counts) -> None:
-        if now.work.alloc.map_reallocations > before.work.alloc.map_reallocations:
-            room = {chunk.id: chunk.map_alloc for chunk in now.state.chunks}
-            for chunk, entries in room.items():
-                old = self.room.get(chunk) or DEFAULT_ROOM
-                while old < entries:
-                    old *= 2
-                    self._see_growth(old * ENTRY)
-            self.room = room
+    def _see_maps(self, ops: Sequence[Op], now: Counts) -> None:
+        room = {chunk.id: chunk.map_alloc for chunk in now.state.chunks}
+        for chunk, entries in room.items():
+            old = self.room.get(chunk) or DEFAULT_ROOM
+            while old < entries:
+                old *= 2
+                self._see_growth(old * ENTRY)
+        self.room = room
         if any(len(chunk.map) > LARGE_MAP for chunk in now.state.chunks):
             self.reach["a map of over 8,192 entries"] += len(ops)
 
