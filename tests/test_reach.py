@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import TINY
 
-from percpu_ffi import Allocator, Model, State, Trace
+from percpu_ffi import Allocator, Model, PercpuMemoryError, State, Trace
 from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.lockstep import Totals
 from percpu_ffi.lockstep.driver import ASPECTS, run
@@ -329,6 +329,25 @@ def test_contents_of_a_party_with_memory_count() -> None:
         outcome = run(parties, trace, ["errors"], "single")
         assert outcome.difference is None
         assert outcome.reach == {"contents verified": 3}
+
+
+def test_reach_is_that_of_the_first_party() -> None:
+    """Where errors are not compared, another one may describe them in its own words."""
+
+    class Terse(Model):
+        def alloc(self, size: int, align: int = 8) -> int:
+            try:
+                return super().alloc(size, align)
+            except PercpuMemoryError:
+                raise MemoryError from None
+
+    parties: dict[str, Any] = {"model": Model, "terse": Terse}
+    trace = Trace.from_ops(failing("map", 1, *allocs(1, 1020)), TINY)
+    compare = set(ASPECTS) - {"errors"}
+    for names, count in ((("model", "terse"), 1), (("terse", "model"), 0)):
+        outcome = run({name: parties[name] for name in names}, trace, compare, "single")
+        assert (outcome.difference, outcome.failures) == (None, 1)
+        assert outcome.reach["map failed"] == count
 
 
 def test_services_that_are_not_counted() -> None:
