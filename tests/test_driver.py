@@ -129,6 +129,14 @@ def test_each_call_is_compared(calls: str, log: list[str], steps: list[int]) -> 
     assert seen == steps
 
 
+def test_each_fault_is_a_call() -> None:
+    parties = {"a": fake(), "b": fake()}
+    ops = [("inject", "map", {}), ("inject", "kmalloc", {}), *allocs(1), ("inject", "map", {})]
+    assert lockstep(parties, trace_of(ops), calls="many") is None
+    log = [name for name in parties["a"].log if name != "state"]
+    assert log == ["inject map", "inject kmalloc", "alloc_many 1", "inject map", "close"]
+
+
 def test_only_what_is_compared_is_called() -> None:
     parties = {"a": fake(), "b": fake(state=5)}
     assert lockstep(parties, trace_of(allocs(2)), compare={"errors", "work"}) is None

@@ -235,6 +235,13 @@ ODD = {"interval": 2, "probability": 0.99}
             {"failed after some pages were populated": 2},
         ),
         ("single", allocs(2, 128), {"page_limit": 1}, {"page limit reached": 2}),
+        # with a fault at another service
+        (
+            "single",
+            failing("map", 900, *allocs(1, 128)),
+            {"page_limit": 1},
+            {"page limit reached": 1},
+        ),
         (
             "single",
             [("inject", "get_vm_area", ODD), *allocs(3, 1024)],
