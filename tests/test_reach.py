@@ -235,6 +235,19 @@ ODD = {"interval": 2, "probability": 0.99}
             {"failed after some pages were populated": 2},
         ),
         ("single", allocs(2, 128), {"page_limit": 1}, {"page limit reached": 2}),
+        # the second one fails at once
+        (
+            "single",
+            failing("alloc_page", 2, *allocs(1, 1020)) + failing("alloc_page", 1, *allocs(1, 1020)),
+            {},
+            {"rollback, default": 1, "failed after some pages were populated": 1},
+        ),
+        (
+            "single",
+            failing("map", 2, *allocs(1, 1020)) + failing("map", 1, *allocs(1, 1020)),
+            {},
+            {"failed after some CPUs were mapped": 1, "map failed": 2},
+        ),
         # with a fault at another service
         (
             "single",

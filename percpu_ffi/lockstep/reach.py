@@ -188,7 +188,7 @@ class Observer:
         real = self.page == 4096
         if size <= self.page:
             self.reach["map grows in kmalloc"] += 1
-        elif size // 2 <= self.page:
+        elif size == 2 * self.page:
             self.reach["map moves from kmalloc to vmalloc"] += 1
             self.reach["the same with pages of 4,096 B"] += real
         else:
