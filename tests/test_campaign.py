@@ -30,6 +30,10 @@ MOST = (1 << 63) - 1
 # --- arguments
 
 
+def with_argument(name: str, value: Any) -> Campaign:
+    return Campaign(**{"factories": BOTH, name: value})
+
+
 def test_default_arguments() -> None:
     campaign = Campaign(BOTH)
     assert {field.name: getattr(campaign, field.name) for field in fields(campaign)} == {
@@ -52,10 +56,10 @@ def test_default_arguments() -> None:
 )
 def test_least_and_most_of_each_number(name: str, least: int, most: int) -> None:
     for value in (least, most):
-        assert getattr(Campaign(BOTH, **{name: value}), name) == value
+        assert getattr(with_argument(name, value), name) == value
     for wrong in (least - 1, most + 1, "x"):
         with pytest.raises(ConfigError) as caught:
-            Campaign(BOTH, **{name: wrong})  # type: ignore[arg-type]
+            with_argument(name, wrong)
         words = f"{name}={wrong!r}: an integer from {least} to {most} is needed"
         assert str(caught.value) == words
 
@@ -76,7 +80,7 @@ def test_least_and_most_of_each_number(name: str, least: int, most: int) -> None
 )
 def test_wrong_arguments_are_named(name: str, wrong: Any, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Campaign(**{"factories": BOTH, name: wrong})
+        with_argument(name, wrong)
     assert str(caught.value) == words
 
 
@@ -271,16 +275,18 @@ class Queue(Executor):
         return future
 
 
-@pytest.mark.parametrize("workers", [1, 5, None])
+@pytest.mark.parametrize(
+    ("workers", "cores", "tasks"), [(1, 3, 2), (5, 3, 10), (None, 3, 6), (None, None, 2)]
+)
 def test_two_tasks_for_each_worker_wait(
-    workers: int | None, monkeypatch: pytest.MonkeyPatch
+    workers: int | None, cores: int | None, tasks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So no worker waits for a task; the number of cores stands for an unknown number."""
     Runs(monkeypatch)
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
     queue = Queue(workers)
     totals = Campaign(BOTH, 150, length=1).run(queue)
-    assert queue.most == {1: 2, 5: 10, None: 6}[workers]
+    assert queue.most == tasks
     assert (len(queue.futures), totals.cases) == (15, 150)
 
 
@@ -368,9 +374,9 @@ def test_file_is_written_every_second(
 ) -> None:
     """Here a task takes ``step`` seconds."""
     Runs(monkeypatch)
+    now, seen, state = [100.0], list[int](), tmp_path / "state"
     clock = SimpleNamespace(monotonic=lambda: now[0])
     monkeypatch.setattr(campaign_module, "time", clock)
-    now, seen, state = [100.0], [], tmp_path / "state"
 
     def progress(_operations: int) -> None:
         seen.append(saved_tasks(state))
@@ -431,6 +437,21 @@ def test_file_without_a_campaign(change: Any, words: str, tmp_path: Path) -> Non
     message = str(caught.value)
     assert message.startswith(f"{state} holds no campaign ({words}")
     assert message.endswith("); name another file, or remove it")
+
+
+@pytest.mark.parametrize("version", [None, campaign_module.FORMAT - 1, "x"])
+def test_file_of_another_version(version: Any, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    campaign = Campaign(BOTH, operations=10, length=1)
+    campaign.run(Here(), state=state)
+    saved = json.loads(state.read_text())
+    state.write_text(json.dumps({**saved, "format": version}))
+    with pytest.raises(ConfigError) as caught:
+        campaign.run(Here(), state=state)
+    assert str(caught.value) == (
+        f"{state} holds a campaign of another version, whose cases are other traces; name another "
+        "file, or remove it"
+    )
 
 
 def test_file_of_a_campaign_with_other_arguments(tmp_path: Path) -> None:

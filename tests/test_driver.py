@@ -166,7 +166,7 @@ def test_difference_after_an_operation(aspect: str, place: int, after: int) -> N
         "work": difference.work,
     }
     for method, value in right.items():
-        values = [value] * 3
+        values: list[Any] = [value] * 3
         if method == aspect:
             values[place] = 7
         assert found[method] == tuple(values)
@@ -174,7 +174,7 @@ def test_difference_after_an_operation(aspect: str, place: int, after: int) -> N
 
 def test_results_that_are_not_compared_are_not_in_the_difference() -> None:
     parties = {"a": fake(), "b": fake(2, work=7)}
-    difference = lockstep(parties, trace_of(allocs(4)), compare=["work"])
+    difference: Any = lockstep(parties, trace_of(allocs(4)), compare=["work"])
     assert difference
     assert (difference.states, difference.counters) == ((), ())
     assert difference.work == (("work", 2), 7)
@@ -196,7 +196,7 @@ def test_result_that_cannot_be_had_is_an_error(method: str, others: Any) -> None
 
 def test_answers_are_compared_before_results() -> None:
     parties = {"a": fake(), "b": fake(2, **{"alloc 8": 70, "state": 5})}
-    difference = lockstep(parties, trace_of(allocs(4)))
+    difference: Any = lockstep(parties, trace_of(allocs(4)))
     assert difference
     assert (difference.aspect, difference.answers) == ("pointers", ("0x2", "0x46"))
     assert difference.states == (("state", 2), 5)
@@ -289,10 +289,13 @@ def test_replay_that_raises_differs_after_all_operations() -> None:
 
 @pytest.mark.parametrize("method", ["alloc_many", "free_many", "replay"])
 def test_allocator_without_batches_makes_all_calls_single(method: str) -> None:
-    few = type("Few", (Fake,), {"log": []})
-    few.__getattribute__ = lambda self, name: (  # type: ignore[method-assign, misc]
-        object.__getattribute__(self, "nothing" if name == method else name)
-    )
+    class Few(Fake):
+        log: list[str] = []  # noqa: RUF012
+
+        def __getattribute__(self, name: str) -> Any:
+            return super().__getattribute__("nothing" if name == method else name)
+
+    few: Any = Few
     for calls in CALLS:
         for parties in ({"a": fake(), "few": few}, {"few": few, "a": fake()}):
             assert lockstep(parties, trace_of(allocs(2)), calls=calls) is None

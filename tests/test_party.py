@@ -153,7 +153,7 @@ def test_error_is_the_answer(fails: str, op: Any, error: BaseException) -> None:
 def test_error_names_its_service() -> None:
     error = out_of_memory("map", 8, 4)
     expected = ((0, f"PercpuMemoryError: {error} [map]"),)
-    op = ("alloc", 1, 8, 4)
+    op: Any = ("alloc", 1, 8, 4)
     assert party(Fake("alloc", error)).single(op).errors == expected
     assert party(Fake("alloc_many", error)).many([op]).errors == expected
     one = party(Fake("verify", error), LIVE)
@@ -161,8 +161,9 @@ def test_error_names_its_service() -> None:
 
 
 def test_key_of_an_operation_that_failed_is_not_live() -> None:
-    for fails, op in (("alloc", ("alloc", "a", 8, 4)), ("free", ("free", "a"))):
-        one = party(Fake(fails), LIVE)
+    ops: list[Any] = [("alloc", "a", 8, 4), ("free", "a")]
+    for op in ops:
+        one = party(Fake(op[0]), LIVE)
         one.single(op)
         assert one.live == {"b": 80}
 

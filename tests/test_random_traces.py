@@ -21,6 +21,7 @@ from percpu_ffi.lockstep.random_traces import (
     PERIOD,
     Form,
     _fault,
+    _many_chunks,
     _refused,
     _victim,
     form_of,
@@ -141,6 +142,14 @@ def test_operations_are_as_many_as_requested(form: Form) -> None:
             assert len(trace_of(seed, form, faults=faults)) == 400
 
 
+def test_areas_that_have_a_chunk_each_fill_it_or_leave_a_little() -> None:
+    """Nothing, up to 8 bytes, or up to two fifths of the unit."""
+    first: list[Any] = [next(_many_chunks(Random(seed), SETUP, False)) for seed in range(300)]
+    rests = {1024 - size for _, _, size, _ in first}
+    assert rests > set(range(9))
+    assert 380 < max(rests) <= 409
+
+
 @pytest.mark.parametrize("form", [Form(), Form("many")])
 def test_areas_are_freed_once(form: Form) -> None:
     """Each free is of a live area, and few allocations of a live key."""
@@ -176,6 +185,14 @@ def test_cases_with_faults_set_them_where_maps_grow() -> None:
     found = Counter(site for seed in range(10) for site, _ in trace_of(seed, faults=True).faults)
     assert found.keys() == set(FAULT_SITES)
     assert not any(trace_of(seed).faults for seed in range(10))
+
+
+@pytest.mark.parametrize("form", [Form(), Form("many")])
+def test_faults_leave_room_for_requests(form: Form) -> None:
+    for seed in range(30):
+        kinds = Counter(op[0] for op in trace_of(seed, form, faults=True))
+        assert kinds["alloc"] > 100
+        assert kinds["inject"] < 150
 
 
 def test_refused_requests_are_refused() -> None:
