@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 from collections import Counter
 from random import Random
@@ -15,12 +16,15 @@ from percpu_ffi import ConfigError, InvalidRequest, Model, Trace
 from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.errors import without_warnings
 from percpu_ffi.lockstep import Mix
+from percpu_ffi.lockstep.campaign import FORMAT
 from percpu_ffi.lockstep.party import CALLS
 from percpu_ffi.lockstep.random_traces import (
     ORDERS,
+    PAGE_SIZES,
     PERIOD,
     Form,
     _fault,
+    _long_map,
     _many_chunks,
     _refused,
     _victim,
@@ -239,6 +243,33 @@ def test_given_faults_are_set_first_and_no_others(form: Form) -> None:
     assert list(trace[:2]) == [("inject", *plan) for plan in plans]
     assert trace.faults == plans
     assert trace_of(7, form, faults=False, mix=mix).faults == []
+
+
+# --- the same in every version
+
+
+def test_format_of_campaigns_changes_with_what_is_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Change FORMAT of campaigns with the digest; test_lockstep.py has that of whole cases."""
+    monkeypatch.setattr(mmap, "PAGESIZE", 4096)
+    digest = hashlib.blake2b(digest_size=8)
+    forms = [Form(), Form(mapped=True), Form("many", "map"), Form("many", "chunks")]
+    for number in range(1600):
+        page = PAGE_SIZES[number % len(PAGE_SIZES)]
+        digest.update(repr(random_setup(Random(number), page, forms[number % 4])).encode())
+    rng = Random(8)
+    for _ in range(500):
+        digest.update(repr((_fault(rng), _refused(rng, 64))).encode())
+    for seed in range(60):
+        for form in forms[:1] if seed % 2 else [Form("many")]:
+            digest.update(repr(list(trace_of(seed, form, faults=seed % 3 > 0))).encode())
+    large = {"static_size": 4096, "unit_size": 1 << 17}
+    for seed in range(6):
+        ops = [
+            *_many_chunks(Random(seed), SETUP, seed > 1),
+            *_long_map(Random(seed), large, seed > 4),
+        ]
+        digest.update(repr(ops).encode())
+    assert (FORMAT, digest.hexdigest()) == (2, "d7ed82d6cd4fa557")
 
 
 # --- what is given
