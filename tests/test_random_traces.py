@@ -24,7 +24,6 @@ from percpu_ffi.lockstep.random_traces import (
     PERIOD,
     Form,
     _fault,
-    _long_map,
     _many_chunks,
     _refused,
     _victim,
@@ -253,23 +252,26 @@ def test_format_of_campaigns_changes_with_what_is_random(monkeypatch: pytest.Mon
     monkeypatch.setattr(mmap, "PAGESIZE", 4096)
     digest = hashlib.blake2b(digest_size=8)
     forms = [Form(), Form(mapped=True), Form("many", "map"), Form("many", "chunks")]
+    pages = sorted(set(PAGE_SIZES))
     for number in range(1600):
-        page = PAGE_SIZES[number % len(PAGE_SIZES)]
-        digest.update(repr(random_setup(Random(number), page, forms[number % 4])).encode())
+        form, page = forms[number % 4], pages[number // 4 % len(pages)]
+        digest.update(repr(random_setup(Random(number), page, form)).encode())
     rng = Random(8)
     for _ in range(500):
         digest.update(repr((_fault(rng), _refused(rng, 64))).encode())
-    for seed in range(60):
-        for form in forms[:1] if seed % 2 else [Form("many")]:
-            digest.update(repr(list(trace_of(seed, form, faults=seed % 3 > 0))).encode())
-    large = {"static_size": 4096, "unit_size": 1 << 17}
-    for seed in range(6):
-        ops = [
-            *_many_chunks(Random(seed), SETUP, seed > 1),
-            *_long_map(Random(seed), large, seed > 4),
-        ]
-        digest.update(repr(ops).encode())
-    assert (FORMAT, digest.hexdigest()) == (2, "d7ed82d6cd4fa557")
+    for seed in range(24):
+        form = Form("many") if seed % 2 else Form()
+        faults, length = seed % 3 > 0, 3000 if seed < 8 else 500
+        setup = {"page_size": (4096, 64, 16)[seed // 2 % 3]}
+        trace = random_trace(Random(seed), setup, length, form=form, faults=faults, mix=Mix())
+        digest.update(repr(list(trace)).encode())
+    large = {**SETUP, "page_size": 4096, "static_size": 4096, "unit_size": 1 << 17}
+    for seed in range(4):
+        form, setup = (forms[2], large) if seed % 2 else (forms[3], SETUP)
+        faults = seed > 1
+        trace = random_trace(Random(seed), setup, 1, form=form, faults=faults, mix=Mix())
+        digest.update(repr((trace.setup, list(trace))).encode())
+    assert (FORMAT, digest.hexdigest()) == (2, "860d30e826e73d0b")
 
 
 # --- what is given
@@ -294,6 +296,7 @@ def test_mix_has_integers_and_faults_of_the_package() -> None:
         ({"sizes": [8, 1.5]}, "sizes=[8, 1.5]: integers are needed"),
         ({"aligns": ["x"]}, "aligns=['x']: integers are needed"),
         ({"plans": ["map"]}, "plan='map': a service and a mapping is needed"),
+        ({"plans": ["ab"]}, "plan='ab': a service and a mapping is needed"),
         ({"plans": [("map",)]}, "plan=('map',): a service and a mapping is needed"),
         ({"plans": [("map", {}, 3)]}, "plan=('map', {}, 3): a service and a mapping is needed"),
     ],
