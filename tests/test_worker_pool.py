@@ -88,7 +88,7 @@ def test_dead_worker_ends_all_calls() -> None:
 def test_pool_goes_on_with_new_workers_after_one_has_died() -> None:
     """The result of an earlier call was taken for that of the next one."""
     with WorkerPool(2) as pool:
-        slow, dying = pool.submit(time.sleep, 0.1), pool.submit(os._exit, 3)
+        slow, dying = pool.submit(time.sleep, 5), pool.submit(os._exit, 3)
         waiting = pool.submit(abs, -2)
         old = processes(pool)
         for future in (dying, slow, waiting):
