@@ -80,9 +80,13 @@ class FakeKernel:
         (place / "events/percpu").mkdir(parents=True)
 
     def fill(self, instance: Path) -> None:
-        for folder in ("events/percpu", "per_cpu/cpu0"):
+        events = ["events/percpu", *(f"events/workqueue/{name}" for name in tracefs.WORK)]
+        for folder in (*events, "per_cpu/cpu0"):
             (instance / folder).mkdir(parents=True)
-        for name in ("buffer_size_kb", "trace_clock", "trace_options", "events/percpu/enable"):
+        for folder in events:
+            (instance / folder / "enable").touch()
+            (instance / folder / "filter").touch()
+        for name in ("buffer_size_kb", "trace_clock", "trace_options"):
             (instance / name).touch()
         (instance / "per_cpu/cpu0/stats").write_text(
             f"entries: 0\noverrun: {self.overrun}\ncommit overrun: 0\nnow ts: 1.5\n"
@@ -157,7 +161,7 @@ class TestTrace:
     def test_has_the_number_of_all_cpus(
         self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        online = {"SC_NPROCESSORS_ONLN": 12, "SC_NPROCESSORS_CONF": 16}
+        online = {"SC_NPROCESSORS_ONLN": 12, "SC_NPROCESSORS_CONF": 16, "SC_PAGE_SIZE": 4096}
         monkeypatch.setattr(os, "sysconf", online.__getitem__)
         record(kernel, "--", "true")
         assert Trace.load("t.trace").stats.cpus == 12
@@ -218,7 +222,7 @@ class TestLiveText:
     def test_begins_before_the_command_and_has_what_is_left_at_the_end(self) -> None:
         texts = [b"one", b"", b"two", b"three", b"four", b""]
         checks = [False, False, False, True]
-        assert self.blocks(texts, checks) == [b"one", b"two", b"three", b"four"]
+        assert self.blocks(texts, checks) == [b"one", b"", b"two", b"three", b"four"]
         assert (texts, checks) == ([], [])
         during = ["over?", "read"] * 3
         assert self.steps == [
@@ -227,14 +231,15 @@ class TestLiveText:
         ]
 
     def test_waits_where_there_is_none_yet(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An empty block lets the recorder write what it has."""
         monkeypatch.setattr(time, "sleep", lambda _: self.note("sleep"))
-        assert self.blocks([b"", b"one", b""], [False, False, True]) == [b"one"]
+        assert self.blocks([b"", b"one", b""], [False, False, True]) == [b"", b"one"]
         assert self.steps[2:8] == ["over?", "read", "sleep", "over?", "read", "over?"]
 
 
 # what a kernel 6.18 sets for an instance, and what would change the text
 OPTIONS = (
-    "context-info nobin nofields nohex nolatency-format noraw nostacktrace nouserstacktrace "
+    "context-info nobin nofields nohash-ptr nohex nolatency-format noraw nouserstacktrace "
     "noverbose overwrite"
 )
 
@@ -252,17 +257,64 @@ class TestInstance:
         monkeypatch.setattr(tracefs, "_write", write)
         return written
 
+    @pytest.mark.parametrize(
+        ("options", "stacks"), [((), "nostacktrace"), (("--stacks",), "stacktrace")]
+    )
     def test_is_set_up_before_its_events_are_on(
-        self, kernel: FakeKernel, written: list[tuple[str, str]]
+        self,
+        kernel: FakeKernel,
+        written: list[tuple[str, str]],
+        options: tuple[str, ...],
+        stacks: str,
     ) -> None:
         """The text has the format that the reader expects, whatever others set in tracefs."""
-        record(kernel, "--buffer-kb", "64", "--", "true")
-        before, on, off = written[:-2], *written[-2:]
-        assert (on, off) == (("enable", "1"), ("enable", "0"))
-        assert sorted(before) == sorted(
+        record(kernel, "--buffer-kb", "64", *options, "--", "true")
+        assert written[-6:] == [("enable", "1")] * 3 + [("enable", "0")] * 3
+        assert sorted(written[:-6]) == sorted(
             [("buffer_size_kb", "64"), ("trace_clock", "mono")]
-            + [("trace_options", option) for option in OPTIONS.split()]
+            + [("filter", "function.function == pcpu_balance_workfn")] * 2
+            + [("trace_options", option) for option in (*OPTIONS.split(), stacks)]
         )
+
+    def test_of_an_older_kernel_takes_the_address_of_a_function(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        symbols = tmp_path / "kallsyms"
+        symbols.write_text("ffff1 t other\nffff2 t pcpu_balance_workfn\nffff3 t last [mod]\n")
+        monkeypatch.setattr(tracefs, "SYMBOLS", symbols)
+
+        def write(path: Path, text: str, write: Any = tracefs._write) -> None:
+            if "function.function" in text:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+            write(path, text)
+
+        monkeypatch.setattr(tracefs, "_write", write)
+        assert record(kernel, "--", "true") == 0
+        for name in tracefs.WORK:
+            assert kernel.left[f"events/workqueue/{name}/filter"] == "function == 0xffff2"
+            assert kernel.left[f"events/workqueue/{name}/enable"] == "0"
+
+    @pytest.mark.parametrize("symbols", ["0000000000000000 t pcpu_balance_workfn\n", "", None])
+    def test_without_the_background_work(
+        self,
+        kernel: FakeKernel,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        symbols: str | None,
+    ) -> None:
+        """Addresses are hidden, or there is no such function: other work is not recorded."""
+        if symbols is not None:
+            (tmp_path / "kallsyms").write_text(symbols)
+        monkeypatch.setattr(tracefs, "SYMBOLS", tmp_path / "kallsyms")
+
+        def write(path: Path, text: str, write: Any = tracefs._write) -> None:
+            if path.name == "filter":
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+            write(path, text)
+
+        monkeypatch.setattr(tracefs, "_write", write)
+        assert record(kernel, "--", "true") == 0
+        assert kernel.left[f"events/workqueue/{tracefs.WORK[0]}/enable"] == ""
 
     @pytest.mark.parametrize(("number", "status"), [(errno.EINVAL, 0), (errno.EIO, 2)])
     def test_may_lack_an_option(
