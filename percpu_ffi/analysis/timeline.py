@@ -22,7 +22,7 @@ from percpu_ffi.allocator import Allocator
 from percpu_ffi.replay import STEP, Replay
 from percpu_ffi.state import ChunkState, State
 from percpu_ffi.trace import Kind, Trace
-from percpu_ffi.trace.operations import FAULT, FREE, NO_TIME, OP
+from percpu_ffi.trace.operations import BALANCE, FAULT, FREE, NO_TIME, OP
 
 GEOMETRY = ("cpus", "page_size", "unit_size", "static_size")
 MOMENTS = 400
@@ -211,7 +211,7 @@ def _area_events(trace: Trace, result: Replay) -> Iterator[tuple[int, Area | Non
     """Yield for each operation its index, the area that it ended, the one that it allocated."""
     held: dict[int, Area] = {}  # by handle
     for index, (_key, handle, kind) in enumerate(OP.iter_unpack(trace.ops)):
-        if kind == FAULT:
+        if kind in {FAULT, BALANCE}:
             continue
         # an allocation ends the area of its handle, whose free is missing, even if it fails
         gone, new = held.pop(handle, None), None
