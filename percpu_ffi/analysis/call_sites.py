@@ -76,7 +76,7 @@ DEFAULT_SORT = "-memory"
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures of the areas in a row; bytes are those of one CPU's copies, except with ``copies``."""
+    """Figures of the areas in a row; bytes are those of one CPU's copies, or of ``copies``."""
 
     peak_bytes: int
     """Live bytes at the peak of the whole trace."""
@@ -334,7 +334,7 @@ def _sort_keys(sort: str, culled_by: Sequence[str]) -> list[tuple[str, bool]]:
             keys = ["site"]  # the part of it that each recording has
         for key in keys:
             if key not in culled_by and key not in FIGURES:
-                raise _bad_key("--sort", sort, name, ["txt", *culled_by, *FIGURES])
+                raise _bad_key("--sort", sort, key, ["txt", *culled_by, *FIGURES])
             order.append((key, word.startswith("-")))
     return order
 

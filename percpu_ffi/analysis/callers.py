@@ -21,7 +21,7 @@ HELPERS = (
     "sbitmap_init_node", "sbitmap_queue_init_node",
     # kernel: locks, RCU, maps of BPF
     "percpu_init_rwsem", "__percpu_init_rwsem", "init_srcu_struct*", "__init_srcu_struct*",
-    "bpf_map_alloc_percpu", "bpf_array_alloc_percpu", "bpf_mem_alloc_init", "pcpu_freelist_init",
+    "bpf_map_alloc_percpu", "bpf_array_alloc_percpu", "bpf_mem_alloc*init", "pcpu_freelist_init",
     # net: counters of rules and of devices
     "xt_percpu_counter_alloc", "netdev_do_alloc_pcpu_stats", "netdev_alloc_pcpu_stats*",
     "devm_netdev_alloc_pcpu_stats*",

@@ -15,11 +15,12 @@ from percpu_ffi.analysis.lifetimes import lives_of
 from percpu_ffi.analysis.origins import Origin, Selection, origins
 from percpu_ffi.trace import Trace
 
+ALL = Selection()
 UNKNOWN = "(unknown)"
 
 
-def folded(trace: Trace, chosen: Selection = Selection(), copies: int | None = None) -> str:
-    """Return a line for each stack with live bytes at the peak of the trace, in order of its frames.
+def folded(trace: Trace, chosen: Selection = ALL, copies: int | None = None) -> list[str]:
+    """Return a line for each stack with live bytes at the peak of the trace, sorted.
 
     An allocation without a stack has two frames: its task and its call site.
 
@@ -45,7 +46,7 @@ def folded(trace: Trace, chosen: Selection = Selection(), copies: int | None = N
         if included[number := numbers[area]]:
             size = trace.kinds[lives.kinds[area]].size
             totals[frames[number]] += max(size, 0) * (copies or 1)
-    return "\n".join(f"{stack} {value}" for stack, value in sorted(totals.items()) if value)
+    return [f"{stack} {value}" for stack, value in sorted(totals.items()) if value]
 
 
 def _frames(origin: Origin) -> str:

@@ -60,7 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pid", type=str, dest="pids", metavar="PID,...", help=text)
     text = "show only allocations by the tasks with these names; * and ? match any characters"
     parser.add_argument("--name", type=str, dest="names", metavar="NAME,...", help=text)
-    text = "a function that allocates for its caller, * and ? match any characters, for --cull caller"
+    text = (
+        "a function that allocates for its caller, * and ? match any characters, for --cull caller"
+    )
     add_repeatable(parser, "--helper", "helpers", "NAME", text)
     parser.add_argument("--limit", type=int, metavar="N", help="print the first N rows only")
     add_machine(parser)
@@ -81,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     trace = load_trace(args.trace, strict=args.strict)
     copies = copies_of(args, trace)
     if args.folded:
-        print(folded(trace, Selection(sites, pids, names), copies))
+        for line in folded(trace, Selection(sites, pids, names), copies):
+            print(line)
         return 0
     found = who(trace, args.cull, args.sort, sites, pids=pids, names=names, helpers=args.helpers,
                 copies=copies)  # fmt: skip

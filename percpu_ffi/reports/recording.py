@@ -46,17 +46,13 @@ class FailedRequest(NamedTuple):
     atomic: bool
 
     def __str__(self) -> str:
-        return (
-            f"{plural(self.size, 'byte')}, aligned to {self.align:,}" + ", atomic" * self.atomic
-        )
+        return f"{plural(self.size, 'byte')}, aligned to {self.align:,}" + ", atomic" * self.atomic
 
 
 def failed_requests(trace: Trace) -> Counter[FailedRequest]:
     """Count the allocations that failed in the recorded kernel."""
     kinds = (trace.kinds[event.value] for event in trace.events if event.kind == FAILED)
-    return Counter(
-        FailedRequest(kind.size, kind.align, "atomic" in kind.flags) for kind in kinds
-    )
+    return Counter(FailedRequest(kind.size, kind.align, "atomic" in kind.flags) for kind in kinds)
 
 
 def failure_counts(trace: Trace) -> list[tuple[int, str]]:

@@ -116,16 +116,13 @@ class ReplayReport:
             f"pages touched on {where}, in {plural(stats.kernel_chunks, 'chunk')}, offsets up to "
             f"{stats.kernel_extent:,}"
         )
-        failed = failure_counts(self.trace)
         rows = [
             ("events", stats.events, f"{stats.lost:,} lost by the recorder"),
             ("allocations", stats.allocs, f"{stats.reallocs:,} of pointers still in use"),
             ("frees", stats.frees, f"{stats.orphan_frees:,} of unknown pointers"),
             ("failures", len(result.failures), ""),
             *((f"  {count:,} x", None, reason) for reason, count in _most(self.reasons)),
-            *([("kernel failures", sum(n for n, _ in failed), "while it was recorded; not replayed")]
-              if failed else []),
-            *((f"  {count:,} x", None, request) for count, request in failed),
+            *self._kernel_failures(),
             ("peak live bytes", result.peak_live_bytes * (self.copies or 1),
              f"in {whose_bytes(self.copies)}"),
             ("chunks", result.chunks, f"{chunks}, without the first"),
@@ -141,6 +138,16 @@ class ReplayReport:
             f"units of {geometry['unit_size']:,}, memory {geometry['memory']}",
             "",
             *(f"  {name:<16} {value:>12}   {note}".rstrip() for name, value, note in cells),
+        ]
+
+    def _kernel_failures(self) -> list[tuple[str, int | None, str]]:
+        failed = failure_counts(self.trace)
+        if not failed:
+            return []
+        total = sum(count for count, _ in failed)
+        return [
+            ("kernel failures", total, "while it was recorded; not replayed"),
+            *((f"  {count:,} x", None, request) for count, request in failed),
         ]
 
     def _maps(self) -> list[str]:

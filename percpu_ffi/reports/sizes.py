@@ -57,7 +57,7 @@ class SizeReport:
 
     def to_text(self) -> str:
         """Return a table and a histogram for each part."""
-        copies = {part.copies for part in self.parts if part.trace}
+        copies = {part.copies for part in self.parts if part.trace is not None}
         whose = whose_bytes(*copies) if len(copies) == 1 else EACH_MACHINE
         note = f"bytes are those of {whose}; {NOTE}"
         return "\n".join([note, *(line for part in self.parts for line in ["", *_to_text(part)])])
@@ -66,18 +66,19 @@ class SizeReport:
 def _to_json(part: Part) -> dict[str, Any]:
     found, trace = part.distribution, part.trace
     rows = found.rows()
+    stats = None if trace is None else trace.stats
     return {
-        "trace": part.name if trace else None,
-        "cpus": trace.stats.cpus if trace else None,
-        "possible_cpus": possible_cpus(trace) if trace else None,
+        "trace": part.name if stats else None,
+        "cpus": stats.cpus if stats else None,
+        "possible_cpus": None if trace is None else possible_cpus(trace),
         "allocs": found.allocated.total(),
         "bytes": sum(row.bytes for row in rows),
         "peak_areas": found.at_peak.total(),
         "peak_bytes": sum(row.peak_bytes for row in rows),
-        **missing_events(trace.stats if trace else None),
+        **missing_events(stats),
         "sizes": [asdict(row) for row in rows],
         "histogram": [asdict(bucket) for bucket in found.histogram()],
-        "recording": recording_figures(trace) if trace else None,
+        "recording": None if trace is None else recording_figures(trace),
     }
 
 
@@ -90,9 +91,9 @@ def _to_text(part: Part) -> list[str]:
         f"{printable(part.name)}: "
         f"{plural(found.allocated.total(), 'allocation')} of {plural(allocated, 'byte')}, "
         f"{plural(found.at_peak.total(), 'area')} of {plural(at_peak, 'byte')} at "
-        f"{'peak' if trace else 'the peaks'}",
+        f"{'the peaks' if trace is None else 'peak'}",
     ]
-    if trace:
+    if trace is not None:
         lines += [*caveats(trace.stats), *failure_lines(trace)]
     if not rows:
         return lines

@@ -69,6 +69,8 @@ def make_page(timeline: Timeline, figures: dict[str, Any]) -> str:
         divs=divs,
         figures=figures,
         has_sites=timeline.has_sites,
+        has_stacks=timeline.has_stacks,
+        has_tasks=timeline.has_tasks,
         origins=[
             *([origins_table("caller", by_caller(timeline))] if timeline.has_stacks else []),
             *([origins_table("task", by_task(timeline))] if timeline.has_tasks else []),

@@ -79,8 +79,8 @@ class Chunks:
                 "trace_seconds": length, "tick": length / TICKS, "lane_of": lane_of,
                 "ages": [f"age{i}" for i in range(len(AGES))], "peak": timeline.peak,
                 "worst": timeline.worst, "named": -(-NAME_PIXELS * lanes // pixels),
-                **_kinds(timeline, site_keys), "callers": callers, "tasks": tasks, "FREE_SPACE": FREE_SPACE, "STATIC": STATIC,
-                "PAGES": PAGES,
+                **_kinds(timeline, site_keys), "callers": callers, "tasks": tasks,
+                "FREE_SPACE": FREE_SPACE, "STATIC": STATIC, "PAGES": PAGES,
             },
             code=read_asset("page.js"),
         )  # fmt: skip
