@@ -206,7 +206,10 @@ def who(
     lives = figures.lives
     if lives.born:
         _check_recorded(trace, cull, culled_by)
-    found, numbers = origins(trace, lives.born, helpers)
+    columns = {NEEDS[key][0] for key in culled_by if key in NEEDS}
+    columns |= {"stack"} if "caller" in culled_by else set()
+    columns |= {*(["pid"] if pids else []), *(["task"] if names else [])}
+    found, numbers = origins(trace, lives.born, helpers, columns)
     keys = {
         number: tuple(CULL[name](origin) for name in culled_by)
         for number, origin in enumerate(found)

@@ -8,11 +8,13 @@ first, with a semicolon between them, then a space and the stack's value.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from functools import cache
 
 from percpu_ffi._util.text import printable
 from percpu_ffi.analysis.callers import function
 from percpu_ffi.analysis.lifetimes import lives_of
-from percpu_ffi.analysis.origins import Origin, Selection, origins
+from percpu_ffi.analysis.origins import Selection, origins
 from percpu_ffi.trace import Trace
 
 ALL = Selection()
@@ -40,7 +42,8 @@ def folded(trace: Trace, chosen: Selection = ALL, copies: int | None = None) -> 
     included = [chosen.includes(origin) for origin in found]
     if found and not any(included):
         raise chosen.nothing(trace)
-    frames = [_frames(origin) for origin in found]
+    of_stack = cache(_of_stack)  # many origins have equal stacks
+    frames = [of_stack(o.stack) or _joined([o.task, o.kind.site]) for o in found]
     totals: Counter[str] = Counter()
     for area in lives.at_peak(range(len(numbers))):
         if included[number := numbers[area]]:
@@ -49,7 +52,9 @@ def folded(trace: Trace, chosen: Selection = ALL, copies: int | None = None) -> 
     return [f"{stack} {value}" for stack, value in sorted(totals.items()) if value]
 
 
-def _frames(origin: Origin) -> str:
-    names = [function(frame) for frame in reversed(origin.stack.splitlines())]
-    names = names or [origin.task, origin.kind.site]
+def _of_stack(stack: str) -> str:
+    return _joined([function(frame) for frame in reversed(stack.splitlines())])
+
+
+def _joined(names: Iterable[str]) -> str:
     return ";".join(printable(name).replace(";", ":") or UNKNOWN for name in names)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -13,6 +13,8 @@ from percpu_ffi.errors import ConfigError, check_type
 from percpu_ffi.trace import Kind, Trace
 from percpu_ffi.trace.columns import NO_CODE
 from percpu_ffi.trace.operations import NO_INDEX
+
+COLUMNS = ("task", "pid", "stack")  # of Trace.columns()
 
 
 class Origin(NamedTuple):
@@ -31,7 +33,10 @@ class Origin(NamedTuple):
 
 
 def origins(
-    trace: Trace, operations: Sequence[int], helpers: Iterable[str] = ()
+    trace: Trace,
+    operations: Sequence[int],
+    helpers: Iterable[str] = (),
+    columns: Collection[str] = COLUMNS,
 ) -> tuple[list[Origin], list[int]]:
     """Return the distinct origins of some allocations, and for each allocation its origin's index.
 
@@ -39,18 +44,20 @@ def origins(
         trace: the trace.
         operations: indices of operations that allocate.
         helpers: more helpers, see :class:`Callers`.
+        columns: those of ``COLUMNS`` to read; what the others have is unknown.
 
     """
-    columns, known = trace.columns(), {*trace.columns()}
+    recorded = trace.columns()
+    known = {*recorded} & {*columns}
     callers = Callers(helpers)
 
     def column(name: str, unknown: int) -> list[int]:
-        return columns[name].tolist() if name in known else [unknown] * len(trace)
+        return recorded[name].tolist() if name in known else [unknown] * len(trace)
 
     kinds = trace.ops.cast("I")[3::4].tolist()
     rows = list(zip(kinds, column("task", NO_CODE), column("pid", NO_INDEX),
                     column("stack", NO_CODE), strict=True))  # fmt: skip
-    names = columns.texts("task") if "task" in known else []
+    names = recorded.texts("task") if "task" in known else []
     numbers: dict[tuple[int, int, int, int], int] = {}
     found = [numbers.setdefault(rows[i], len(numbers)) for i in operations]
 
