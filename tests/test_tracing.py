@@ -165,6 +165,53 @@ def test_head_and_lines_are_laid_out_as_in_tracefs(tiny: Make) -> None:
     assert int(alloc["cpu"]) < 2
 
 
+def test_times_are_those_of_the_calls(kind: Kind, tmp_path: Path) -> None:
+    with kind() as a:
+        start = time.monotonic_ns()
+        with a.trace_to(tmp_path / "t"):
+            ptr = a.alloc(8)
+            time.sleep(0.01)
+            a.free(ptr)
+        end = time.monotonic_ns()
+    times = Trace.load(tmp_path / "t").times
+    assert times is not None
+    assert times[0] <= times[1] <= end - start
+    assert times[1] - times[0] >= 10_000_000 - 1000  # whole microseconds are printed
+
+
+# every record said CPU 0, which is often right
+def test_cpu_is_the_caller_s(kind: Kind) -> None:
+    mine = os.sched_getaffinity(0)
+    text = io.StringIO()
+    with kind() as a, a.trace_to(text):
+        try:
+            for cpu in sorted(mine):
+                os.sched_setaffinity(0, {cpu})
+                a.alloc(8)
+        finally:
+            os.sched_setaffinity(0, mine)
+    written = [int(line["cpu"]) for line in events(text.getvalue())]
+    assert written == [cpu % a.cpus for cpu in sorted(mine)]
+
+
+# on a machine of one CPU as well
+@pytest.mark.parametrize(("cpu", "written"), [(-1, 0), (0, 0), (3, 3), (4, 0), (7, 3)])
+def test_cpu_is_one_of_the_allocator_s(
+    monkeypatch: pytest.MonkeyPatch, cpu: int, written: int
+) -> None:
+    taken = Allocator._recorded
+    text = io.StringIO()
+    with Allocator(cpus=4) as a, a.trace_to(text):
+        monkeypatch.setattr(
+            Allocator,
+            "_recorded",
+            lambda self: ([record._replace(cpu=cpu) for record in taken(self)[0]], 0),
+        )
+        a.alloc(8)
+        monkeypatch.undo()
+    assert [int(line["cpu"]) for line in events(text.getvalue())] == [written]
+
+
 def test_a_replay_is_written_too(kind: Kind, tmp_path: Path) -> None:
     trace = Trace.load(FORK)
     done_so_far: list[int] = []
@@ -540,5 +587,7 @@ def test_lost_events_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         a.alloc(8)
         monkeypatch.undo()
     assert tracing.lost == 7
-    assert "[LOST 7 EVENTS]" in (tmp_path / "t").read_text()
+    lines = (tmp_path / "t").read_text().splitlines()
+    assert "percpu_alloc_percpu:" in lines[-2]  # it was kept, those after it were lost
+    assert lines[-1] == "CPU:0 [LOST 7 EVENTS]"
     assert Trace.load(tmp_path / "t").stats.lost >= 7

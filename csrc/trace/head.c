@@ -27,26 +27,29 @@
 #define MAX_NAME	15	/* bytes: TASK_COMM_LEN without its zero */
 
 /*
- * Units, a point, digits of a fraction: all must count, down to 1 ns.  A whole
- * number is not a time: it counts ticks of unknown length.
+ * Units, a point, digits of a fraction, down to 1 ns.  A whole number is not a
+ * time: it counts ticks of unknown length.
  */
 static bool parse_time(struct span s, uint64_t unit, uint64_t *time)
 {
-	const char *at = memchr(s.at, '.', span_len(s));
-	uint64_t whole;
+	static const uint64_t powers[] = {
+		1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000,
+		1000000000,
+	};
+	const char *point = memchr(s.at, '.', span_len(s));
+	uint64_t whole, fraction;
+	size_t digits;
 
-	if (!at || at + 1 == s.end ||
-	    !span_decimal((struct span){ s.at, at }, &whole) ||
+	if (!point)
+		return false;
+	digits = (size_t)(s.end - point) - 1;
+	if (digits >= sizeof(powers) / sizeof(powers[0]) ||
+	    powers[digits] > unit ||
+	    !span_decimal((struct span){ s.at, point }, &whole) ||
+	    !span_decimal((struct span){ point + 1, s.end }, &fraction) ||
 	    whole > MAX_SECONDS)
 		return false;
-	whole *= unit;
-	for (at++; at < s.end; at++) {
-		unit /= 10;
-		if (!is_digit(*at) || !unit)
-			return false;
-		whole += (uint64_t)(*at - '0') * unit;
-	}
-	*time = whole;
+	*time = whole * unit + fraction * (unit / powers[digits]);
 	return true;
 }
 
@@ -142,21 +145,30 @@ static void parse_perf_trace(struct span s, struct trace_head *head)
 		parse_task((struct span){ at, s.end }, head);
 }
 
+/* without (TGID), which may have blanks inside */
+static struct span without_tgid(struct span s)
+{
+	const char *open;
+
+	s = span_trim(s);
+	open = span_ends(s, ")") ? memrchr(s.at, '(', span_len(s)) : NULL;
+	return open ? (struct span){ s.at, open } : s;
+}
+
 /* TASK-PID (TGID) [CPU] FLAGS, without those that a recorder leaves out */
 static void parse_prefix(struct span s, struct trace_head *head)
 {
 	struct span rest = s, word = span_cut_last(&rest);
+	uint64_t pid;
 
-	if (!parse_cpu(word, head)) {
-		word = span_cut_last(&rest);
-		if (!parse_cpu(word, head)) {	/* perf script of one task */
+	if (!parse_cpu(word, head) && !parse_cpu(span_cut_last(&rest), head)) {
+		if (span_decimal(word, &pid))	/* perf script of one task */
 			parse_task(s, head);
-			return;
-		}
+		else				/* trace-cmd report -l */
+			parse_latency(s, head);
+		return;
 	}
-	s = rest;
-	word = span_cut_last(&rest);
-	parse_task(span_starts(word, "(") ? rest : s, head);
+	parse_task(without_tgid(rest), head);
 }
 
 /* the same, unless the line before had the same text */
@@ -170,7 +182,8 @@ static void read_prefix(struct span s, struct trace_prefix *prefix,
 		parse_prefix(s, head);
 		return;
 	}
-	if (n != prefix->n || memcmp(prefix->text, s.at, n)) {
+	if (!prefix->head.prefix || n != prefix->n ||
+	    memcmp(prefix->text, s.at, n)) {
 		memcpy(prefix->text, s.at, n);
 		prefix->n = n;
 		parse_prefix((struct span){ prefix->text, prefix->text + n },

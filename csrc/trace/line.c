@@ -51,14 +51,15 @@ static const struct field {
 struct cursor {
 	struct span s;		/* what is left */
 	size_t next;		/* the field that the kernel prints next */
-	char equal;		/* after a field's name: '=', or ':' of perf trace */
+	bool colons;		/* perf trace: NAME: VALUE, as well as NAME=VALUE */
 	bool decimal;		/* pointers are printed in decimal */
 };
 
 static bool field_matches(const struct cursor *cursor, const struct field *field)
 {
 	return span_len(cursor->s) > field->n &&
-	       cursor->s.at[field->n] == cursor->equal &&
+	       (cursor->s.at[field->n] == '=' ||
+		(cursor->colons && cursor->s.at[field->n] == ':')) &&
 	       !memcmp(cursor->s.at, field->name, field->n);
 }
 
@@ -70,7 +71,8 @@ static const struct field *find_field(struct cursor *cursor)
 	for (i = 0; i < NR_FIELDS; i++) {
 		const struct field *field = &fields[cursor->next];
 
-		cursor->next = (cursor->next + 1) % NR_FIELDS;
+		if (++cursor->next == NR_FIELDS)
+			cursor->next = 0;
 		if (field_matches(cursor, field))
 			return field;
 	}
@@ -191,7 +193,7 @@ static int read_fields(struct cursor *cursor, struct trace_line *line)
 
 		if (field) {
 			s->at += field->n + 1;
-			if (cursor->equal == ':')
+			if (s->at[-1] == ':')
 				skip_blanks(s);
 			err = read_value(cursor, field, line);
 			line->rest = s->at;
@@ -207,18 +209,21 @@ static int read_fields(struct cursor *cursor, struct trace_line *line)
 
 /* --- the event */
 
+#define EVENT(text, type, need) { text, sizeof(text) - 1, type, need }
+
 static const struct {
 	const char *name;	/* as printed */
+	size_t n;		/* bytes of it */
 	enum trace_line_type type; /* what it is */
 	unsigned int need;	/* set of enum trace_field */
 } events[] = {
-	{ "percpu_alloc_percpu", TRACE_ALLOC,
-	  TRACE_HAS_SIZE | TRACE_HAS_ALIGN | TRACE_HAS_PTR },
-	{ "percpu_free_percpu", TRACE_FREE, TRACE_HAS_PTR },
-	{ "percpu_alloc_percpu_fail", TRACE_FAIL,
-	  TRACE_HAS_SIZE | TRACE_HAS_ALIGN },
-	{ "percpu_create_chunk", TRACE_CREATE, TRACE_HAS_BASE },
-	{ "percpu_destroy_chunk", TRACE_DESTROY, TRACE_HAS_BASE },
+	EVENT("percpu_alloc_percpu", TRACE_ALLOC,
+	      TRACE_HAS_SIZE | TRACE_HAS_ALIGN | TRACE_HAS_PTR),
+	EVENT("percpu_free_percpu", TRACE_FREE, TRACE_HAS_PTR),
+	EVENT("percpu_alloc_percpu_fail", TRACE_FAIL,
+	      TRACE_HAS_SIZE | TRACE_HAS_ALIGN),
+	EVENT("percpu_create_chunk", TRACE_CREATE, TRACE_HAS_BASE),
+	EVENT("percpu_destroy_chunk", TRACE_DESTROY, TRACE_HAS_BASE),
 };
 #define NR_EVENTS	(sizeof(events) / sizeof(events[0]))
 
@@ -233,19 +238,18 @@ struct found {
 /* the event whose name begins at @at, up to a colon or a parenthesis */
 static bool event_at(struct span s, const char *at, struct found *found)
 {
-	const char *end;
-	struct span word;
-	size_t i;
+	size_t left = (size_t)(s.end - at), i;
 
-	for (end = at; end < s.end && ((*end >= 'a' && *end <= 'z') || *end == '_'); end++)
-		;
-	if (end == s.end || (*end != ':' && *end != '('))
-		return false;
-	word = (struct span){ at, end };
-	for (i = 0; i < NR_EVENTS && !span_is(word, events[i].name); i++)
-		;
-	*found = (struct found){ i, at, at, end + 1 };
-	return i < NR_EVENTS;
+	for (i = 0; i < NR_EVENTS; i++) {
+		size_t n = events[i].n;
+
+		if (left > n && (at[n] == ':' || at[n] == '(') &&
+		    !memcmp(at, events[i].name, n)) {
+			*found = (struct found){ i, at, at, at + n + 1 };
+			return true;
+		}
+	}
+	return false;
 }
 
 /* the name of an event, whose group perf prints before it */
@@ -308,7 +312,7 @@ static int read_event(struct trace_lines *before, struct span s,
 {
 	struct cursor cursor = {
 		.s = { found->after, s.end },
-		.equal = found->after[-1] == '(' ? ':' : '=',
+		.colons = found->after[-1] == '(',
 	};
 	int err;
 
@@ -318,7 +322,7 @@ static int read_event(struct trace_lines *before, struct span s,
 	skip_blanks(&cursor.s);
 	cursor.decimal = span_starts(cursor.s, "[FAILED TO PARSE]");
 	err = read_fields(&cursor, line);
-	if (cursor.equal == ':')
+	if (cursor.colons)
 		add_zeros(line);
 	return err ? err : require(line, events[found->event].need);
 }
@@ -417,6 +421,8 @@ static bool read_frame(struct span s, struct trace_line *line)
 		name.at += 2;
 	open = span_ends(name, ")") ? memrchr(name.at, '(', span_len(name)) :
 				      NULL;
+	if (!arrow && (!open || open == name.at || !is_blank(open[-1])))
+		return false;
 	if (open)
 		name.end = open;
 	name = span_trim(name);

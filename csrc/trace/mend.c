@@ -13,7 +13,8 @@
 #define _GNU_SOURCE 1	/* memmem */
 #include "mend.h"
 
-#define MAX_INDENT	8	/* bytes before the rest of a broken line */
+/* more blanks than a mailer indents the rest of a line with, and ftrace most lines */
+static const char indent[8] = { ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ' };
 
 /* names of fields that a line of a wrapped event begins with */
 static const char *const names[] = {
@@ -21,12 +22,10 @@ static const char *const names[] = {
 	"base_addr=", "off=", "ptr=", "bytes_alloc=", "gfp_flags=",
 };
 
-/* without the marks of a quoted mail, and a few blanks: ftrace prints more */
+/* without the marks of a quoted mail, and blanks */
 static struct span unquoted(struct span s)
 {
-	const char *end = span_len(s) > MAX_INDENT ? s.at + MAX_INDENT : s.end;
-
-	while (s.at < end && (is_blank(*s.at) || *s.at == '>'))
+	while (s.at < s.end && (is_blank(*s.at) || *s.at == '>'))
 		s.at++;
 	return s;
 }
@@ -51,6 +50,9 @@ bool mend_continues(struct span line, struct span next)
 
 	if (is_soft_break(line, next))
 		return true;
+	if (span_len(next) > sizeof(indent) &&
+	    !memcmp(next.at, indent, sizeof(indent)))
+		return false;
 	next = unquoted(next);
 	if (next.at == next.end || *next.at < 'a' || *next.at > 's')
 		return false;

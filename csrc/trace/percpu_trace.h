@@ -90,6 +90,12 @@ struct pcpu_trace_stack_of {
 	uint32_t of_event;	/* 1: of an event, 0: of an operation */
 };
 
+/* a task; many have the same name */
+struct pcpu_trace_task {
+	uint32_t name;		/* its name, see pcpu_trace_name() */
+	uint32_t pid;		/* its id */
+};
+
 /* what an allocation requested */
 struct pcpu_trace_request {
 	struct pcpu_kind kind;	/* size, alignment, flags */
@@ -135,6 +141,7 @@ struct pcpu_trace_stats {
 	uint64_t handles;	/* most live pointers at one time */
 	uint64_t kinds;		/* different requests */
 	uint64_t tasks;		/* different tasks */
+	uint64_t names;		/* different names of tasks */
 	uint64_t stacks;	/* different stacks */
 	uint64_t chunks;	/* chunks that lines name */
 	int flags_printed;	/* whether allocations have is_atomic= */
@@ -228,17 +235,26 @@ int pcpu_trace_request(const struct pcpu_trace_reader *reader, size_t kind,
 		       struct pcpu_trace_request *request);
 
 /**
- * pcpu_trace_task - return a task
+ * pcpu_trace_tasks - return the tasks
  * @reader: the reader
- * @task: below pcpu_trace_stats.tasks
- * @pid: set to its id
- * @length: set to the bytes of its name
+ * @n: set to how many, pcpu_trace_stats.tasks
+ *
+ * Return: the tasks, valid until the reader is used again.
+ */
+const struct pcpu_trace_task *pcpu_trace_tasks(
+	const struct pcpu_trace_reader *reader, size_t *n);
+
+/**
+ * pcpu_trace_name - return the name of tasks
+ * @reader: the reader
+ * @name: below pcpu_trace_stats.names
+ * @length: set to its bytes
  *
  * Return: the name, not terminated, valid until the reader is used again; or
- * NULL: there is no such task.
+ * NULL: there is no such name.
  */
-const char *pcpu_trace_task(const struct pcpu_trace_reader *reader,
-			    size_t task, uint32_t *pid, size_t *length);
+const char *pcpu_trace_name(const struct pcpu_trace_reader *reader,
+			    size_t name, size_t *length);
 
 /**
  * pcpu_trace_stack - return the frames of a stack

@@ -27,7 +27,8 @@ struct skip {
 struct pcpu_trace_reader {
 	struct recording recording; /* what was read */
 	bool strict;		/* whether damage is an error */
-	bool quoted_printable;	/* whether the text has its escapes */
+	bool zeros;		/* whether the text has zero bytes */
+	bool quoted_printable;	/* whether it has escapes of mail */
 	struct pcpu_trace_stop stop; /* where reading stopped */
 	struct skip skips[PCPU_NR_SKIPS]; /* lines that were skipped */
 	uint64_t lines;		/* so far, the held one included */
@@ -173,7 +174,8 @@ static int read_line(struct pcpu_trace_reader *reader, struct span line,
 {
 	int err;
 
-	if (span_len(line) > MAX_LINE || memchr(line.at, 0, span_len(line)))
+	if (span_len(line) > MAX_LINE ||
+	    (reader->zeros && memchr(line.at, 0, span_len(line))))
 		return skip_damage(reader, PCPU_SKIP_BINARY, line, number, 0,
 				   NULL);
 	if (mend_is_json(line))
@@ -277,6 +279,8 @@ int pcpu_trace_feed(struct pcpu_trace_reader *reader, const char *text,
 	if (!reader || (n && !text))
 		return -PCPU_T_NULL;
 	err = -reader->stop.error;
+	if (n && memchr(text, 0, n))
+		reader->zeros = true;
 	feed = find_feed(s);
 	if (!err && feed && reader->rest.used) {
 		err = end_line(reader, (struct span){ s.at, feed });
@@ -381,31 +385,38 @@ int pcpu_trace_request(const struct pcpu_trace_reader *reader, size_t kind,
 	return 0;
 }
 
-const char *pcpu_trace_task(const struct pcpu_trace_reader *reader,
-			    size_t task, uint32_t *pid, size_t *length)
+const struct pcpu_trace_task *pcpu_trace_tasks(
+	const struct pcpu_trace_reader *reader, size_t *n)
 {
-	const struct task *found;
-	struct span name;
+	if (n)
+		*n = reader ? reader->recording.tasks.used : 0;
+	return n && reader ? reader->recording.tasks.data : NULL;
+}
 
-	if (!reader || !pid || !length || task >= reader->recording.tasks.used)
+/* text number @index, or NULL */
+static const char *text_of(const struct strings *strings, size_t index,
+			   size_t *length)
+{
+	struct span text;
+
+	if (!length || index >= strings->ends.used)
 		return NULL;
-	found = (const struct task *)reader->recording.tasks.data + task;
-	name = strings_get(&reader->recording.names, found->name);
-	*pid = found->pid;
-	*length = span_len(name);
-	return name.at;
+	text = strings_get(strings, index);
+	*length = span_len(text);
+	return text.at;
+}
+
+const char *pcpu_trace_name(const struct pcpu_trace_reader *reader,
+			    size_t name, size_t *length)
+{
+	return reader ? text_of(&reader->recording.names, name, length) : NULL;
 }
 
 const char *pcpu_trace_stack(const struct pcpu_trace_reader *reader,
 			     size_t stack, size_t *length)
 {
-	struct span frames;
-
-	if (!reader || !length || stack >= reader->recording.stacks.ends.used)
-		return NULL;
-	frames = strings_get(&reader->recording.stacks, stack);
-	*length = span_len(frames);
-	return frames.at;
+	return reader ? text_of(&reader->recording.stacks, stack, length) :
+			NULL;
 }
 
 uint64_t pcpu_trace_chunk(const struct pcpu_trace_reader *reader, size_t chunk)
@@ -451,6 +462,7 @@ void pcpu_trace_stats(const struct pcpu_trace_reader *reader,
 	stats->lines = reader->lines;
 	stats->kinds = reader->recording.requests.used;
 	stats->tasks = reader->recording.tasks.used;
+	stats->names = reader->recording.names.ends.used;
 	stats->stacks = reader->recording.stacks.ends.used;
 	stats->chunks = reader->recording.chunks.used;
 }

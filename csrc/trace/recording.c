@@ -116,7 +116,7 @@ static int add_string(struct strings *strings, struct span text,
 
 static int add_task(struct recording *recording, uint64_t key, uint32_t *task)
 {
-	struct task *new;
+	struct pcpu_trace_task *new;
 
 	if (recording->tasks.used >= PCPU_NO_TASK)
 		return -PCPU_T_TOO_MANY;
@@ -124,7 +124,7 @@ static int add_task(struct recording *recording, uint64_t key, uint32_t *task)
 	new = vec_add(&recording->tasks, 1, sizeof(*new));
 	if (!new || !table_put(&recording->task_index, key, *task))
 		return -PCPU_T_HOST;
-	*new = (struct task){ (uint32_t)key, (uint32_t)(key >> 32) };
+	*new = (struct pcpu_trace_task){ (uint32_t)key, (uint32_t)(key >> 32) };
 	return 0;
 }
 

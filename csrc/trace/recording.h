@@ -30,12 +30,6 @@ struct request {
 	uint32_t gfp;		/* in recording.gfps */
 };
 
-/* a task; names are few */
-struct task {
-	uint32_t name;		/* in recording.names */
-	uint32_t pid;		/* its id */
-};
-
 /* a chunk's life */
 struct chunk_life {
 	uint64_t base;		/* its address */
@@ -57,7 +51,7 @@ struct recording {
 	uint64_t nr_ops;	/* operations ever */
 	uint64_t nr_events;	/* events ever */
 	struct vec requests;	/* struct request */
-	struct vec tasks;	/* struct task */
+	struct vec tasks;	/* struct pcpu_trace_task */
 	struct vec chunks;	/* struct chunk_life */
 	struct strings sites;	/* call sites */
 	struct strings gfps;	/* gfp flags */

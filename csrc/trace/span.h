@@ -31,10 +31,15 @@ static inline bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* whether a number may end before this byte; the last two are JSON's */
+/* bytes that end a value; the last two are JSON's */
+static const bool span_ends_value[256] = {
+	[' '] = true, ['\t'] = true, ['\r'] = true, [','] = true, [')'] = true,
+	['\\'] = true, ['"'] = true,
+};
+
 static inline bool ends_value(char c)
 {
-	return is_blank(c) || c == ',' || c == ')' || c == '\\' || c == '"';
+	return span_ends_value[(unsigned char)c];
 }
 
 static inline struct span span_trim(struct span s)

@@ -13,7 +13,10 @@ from importlib.util import find_spec
 def progress_bar(
     what: str, total: int | None, unit: str
 ) -> Iterator[Callable[[int], object] | None]:
-    """Show how much of ``total``, None: unknown, is done; yield a function to call with each advance."""
+    """Show how much of ``total`` is done; yield a function to call with each advance.
+
+    A ``total`` of None is unknown.
+    """
     if not (sys.stderr and sys.stderr.isatty() and find_spec("tqdm")):
         yield None
         return

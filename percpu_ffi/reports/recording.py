@@ -137,15 +137,15 @@ def recording_summary(
     return "\n            ".join(lines)
 
 
-# what the reasons to skip a line are called
+# what is skipped for each reason: a noun, and what follows it
 REASONS = {
-    "text": "that are no events",
-    "other_event": "of other events",
-    "damaged": "that are damaged",
-    "masked": "with masked pointers, as kernels print them early at boot",
-    "torn": "in which another event begins",
-    "cut": "at the end, cut",
-    "binary": "of binary data",
+    "text": ("line", " without an event"),
+    "other_event": ("line", " of other events"),
+    "damaged": ("damaged event", ""),
+    "masked": ("event", " with masked pointers, as kernels print them early at boot"),
+    "torn": ("event", " interrupted by another one"),
+    "cut": ("cut line", " at the end"),
+    "binary": ("line", " of binary data"),
 }
 
 
@@ -153,7 +153,11 @@ def skipped_lines(skipped: list[Skipped]) -> list[str]:
     """Return a sentence about the lines that were skipped; none if there were none."""
     if not skipped:
         return []
-    counts = [f"{plural(row.lines, 'line')} {REASONS.get(row.kind, row.kind)}" for row in skipped]
+    counts = [
+        plural(row.lines, noun) + rest
+        for row in skipped
+        for noun, rest in [REASONS.get(row.kind, (row.kind, ""))]
+    ]
     damage = [row for row in skipped if row.kind not in ("text", "other_event")]
     first = f"; line {damage[0].first:,} is the first: {shown(damage[0].text)}" if damage else ""
     return [f"skipped {', '.join(counts)}{first}"]

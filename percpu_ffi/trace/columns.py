@@ -87,7 +87,7 @@ class Columns(Mapping[str, memoryview]):
             yield "base", lambda: self._looked_up("Q", "chunks", tables.bases)
         if "tasks" in data.columns:
             yield "task", self._tasks
-            yield "pid", lambda: self._looked_up("I", "tasks", [task.pid for task in tables.tasks])
+            yield "pid", lambda: self._looked_up("I", "tasks", [pid for _, pid in tables.tasks])
         if "stacks" in data.columns:
             yield "stack", self._stacks
 
@@ -112,10 +112,10 @@ class Columns(Mapping[str, memoryview]):
         return array("i", (codes.get(kind, NO_CODE) for kind in self._kind_column()))
 
     def _tasks(self) -> array[int]:
-        codes = self._unique("task", [task.name for task in self._operations.tables.tasks])
-        found = dict(enumerate(codes))
-        column = self._operations.columns["tasks"]
-        return array("i", (found.get(task, NO_CODE) for task in column))
+        tables = self._operations.tables
+        self._texts["task"] = tables.names
+        names = {**dict(enumerate(name for name, _ in tables.tasks)), NO_INDEX: NO_CODE}
+        return array("i", map(names.__getitem__, self._operations.columns["tasks"]))
 
     def _stacks(self) -> memoryview:
         self._texts["stack"] = self._operations.tables.stacks

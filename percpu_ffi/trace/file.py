@@ -51,7 +51,6 @@ from percpu_ffi.trace.operations import (
     Skipped,
     StackOf,
     Tables,
-    Task,
     TraceStats,
     checked_setup,
 )
@@ -302,7 +301,8 @@ def _decode(contents: bytes, found: Operations) -> Batch:
         stacks_of=[StackOf(*_integers(row, 3)) for row in of(list, head["stacks_of"])],
         tables=Tables(
             kinds=[request(*of(list, row)) for row in of(list, tables["kinds"])],
-            tasks=[_task(*of(list, row)) for row in of(list, tables["tasks"])],
+            names=[of(str, name) for name in of(list, tables["names"])],
+            tasks=[(*_integers(row, 2),) for row in of(list, tables["tasks"])],
             stacks=[of(str, row) for row in of(list, tables["stacks"])],
             bases=_integers(tables["bases"]),
         ),
@@ -321,7 +321,7 @@ def _columns(data: bytes, rows: int, names: list[Any]) -> dict[str, array[int]]:
         size = column.itemsize
         end = start + rows * size
         if len(data) < end:
-            raise ValueError(f"{rows} operations were saved, fewer are left")
+            raise ValueError(f"fewer than {plural(rows, 'operation', '')}")
         plain = bytearray(rows * size)
         for i in range(size):
             plain[i::size] = data[start + i * rows : start + (i + 1) * rows]
@@ -355,10 +355,6 @@ def _skipped(kind: Any, count: Any, line: Any, text: Any) -> Skipped:
     return Skipped(of(str, kind), count, line, of(str, text))
 
 
-def _task(name: Any, pid: Any) -> Task:
-    return Task(of(str, name), integer(pid, 0, 1 << 32))
-
-
 def _check_references(found: Operations) -> None:
     """Check that all indices are those of rows that exist."""
     tables = found.tables
@@ -376,6 +372,7 @@ def _check_references(found: Operations) -> None:
     if tables.bases:  # files of version 2 have no addresses
         _check("chunk", [*chunks, *_used(found, "chunks")], len(tables.bases))
     _check("task", [*_used(found, "tasks")], len(tables.tasks))
+    _check("name", [name for name, _ in tables.tasks], len(tables.names))
     _check("stack", [*_used(found, "stacks"), *found.event_stacks.values()], len(tables.stacks))
     _check("event", [*found.event_stacks], len(found.events))
     if found.names is not None:

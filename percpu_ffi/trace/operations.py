@@ -93,6 +93,9 @@ class Task(NamedTuple):
     """Its id."""
 
 
+TASK = struct.Struct("=II")  # struct pcpu_trace_task
+
+
 class Places(NamedTuple):
     """Places of the areas in the recording kernel; an item for each operation."""
 
@@ -207,8 +210,10 @@ class Tables:
 
     kinds: list[Kind] = field(default_factory=list)
     """The requests of allocations."""
-    tasks: list[Task] = field(default_factory=list)
-    """The tasks that made the calls."""
+    names: list[str] = field(default_factory=list)
+    """Names of tasks."""
+    tasks: list[tuple[int, ...]] = field(default_factory=list)
+    """The tasks that made the calls: an index of ``names``, and the task's id."""
     stacks: list[str] = field(default_factory=list)
     """Frames, a line for each, the innermost first."""
     bases: list[int] = field(default_factory=list)

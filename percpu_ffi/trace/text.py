@@ -19,6 +19,7 @@ from percpu_ffi.trace.operations import (
     FLAGS,
     OP,
     STACK_OF,
+    TASK,
     Batch,
     Event,
     Kind,
@@ -26,7 +27,6 @@ from percpu_ffi.trace.operations import (
     Skipped,
     StackOf,
     Tables,
-    Task,
     TraceStats,
 )
 from percpu_ffi.trace.remarks import HINT, add_remarks, nothing_found
@@ -69,7 +69,9 @@ class TextReader:
             raise host_out_of_memory()
         self._stats = ffi.new("struct pcpu_trace_stats *")
         self._rows = ffi.new("struct pcpu_trace_rows *")
-        self._taken = {"kinds": 0, "tasks": 0, "stacks": 0, "chunks": 0}
+        self._request = ffi.new("struct pcpu_trace_request *")
+        self._length = ffi.new("size_t *")
+        self._taken = {"kinds": 0, "names": 0, "tasks": 0, "stacks": 0, "chunks": 0}
 
     def feed(self, text: bytes) -> bool:
         """Read more text; False: an error ended the reading."""
@@ -98,7 +100,8 @@ class TextReader:
             stacks_of=[*map(StackOf._make, self._unpacked(STACK_OF, lib.pcpu_trace_stacks))],
             tables=Tables(
                 kinds=[self._kind(i) for i in self._new("kinds")],
-                tasks=[self._task(i) for i in self._new("tasks")],
+                names=[self._name(i) for i in self._new("names")],
+                tasks=self._new_tasks(),
                 stacks=[self._stack(i) for i in self._new("stacks")],
                 bases=[lib.pcpu_trace_chunk(self._reader, i) for i in self._new("chunks")],
             ),
@@ -110,9 +113,8 @@ class TextReader:
         return batch
 
     def _unpacked(self, layout: Struct, rows_of: Any) -> Iterator[tuple[int, ...]]:
-        count = ffi.new("size_t *")
-        rows = rows_of(self._reader, count)
-        return layout.iter_unpack(_bytes(rows, count[0] * layout.size))
+        rows = rows_of(self._reader, self._length)
+        return layout.iter_unpack(_bytes(rows, self._length[0] * layout.size))
 
     def skipped(self) -> list[Skipped]:
         """Return the lines that were not used."""
@@ -139,8 +141,13 @@ class TextReader:
         start, self._taken[table] = self._taken[table], getattr(self._stats, table)
         return range(start, self._taken[table])
 
+    def _new_tasks(self) -> list[tuple[int, ...]]:
+        new = self._new("tasks")
+        tasks = lib.pcpu_trace_tasks(self._reader, self._length)
+        return [*TASK.iter_unpack(_bytes(tasks + new.start, len(new) * TASK.size))] if new else []
+
     def _kind(self, index: int) -> Kind:
-        request = ffi.new("struct pcpu_trace_request *")
+        request = self._request
         lib.pcpu_trace_request(self._reader, index, request)
         return Kind(
             request.kind.size,
@@ -151,14 +158,13 @@ class TextReader:
             request.bytes_alloc,
         )
 
-    def _task(self, index: int) -> Task:
-        pid, length = ffi.new("uint32_t *"), ffi.new("size_t *")
-        name = lib.pcpu_trace_task(self._reader, index, pid, length)
-        return Task(_text(name, length[0]), pid[0])
+    def _name(self, index: int) -> str:
+        name = lib.pcpu_trace_name(self._reader, index, self._length)
+        return _text(name, self._length[0])
 
     def _stack(self, index: int) -> str:
-        length = ffi.new("size_t *")
-        return _text(lib.pcpu_trace_stack(self._reader, index, length), length[0])
+        stack = lib.pcpu_trace_stack(self._reader, index, self._length)
+        return _text(stack, self._length[0])
 
 
 def _column(name: str, data: Any, n: int) -> array[int]:

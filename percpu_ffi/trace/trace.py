@@ -121,7 +121,8 @@ class Trace:
         check_type("ops", ops, Iterable, "an iterable of operations")
         check_type("times", times, (Iterable, NoneType), "an iterable of integers, or None,")
         data = assemble(ops)
-        data.setup = checked_setup(setup or {})
+        if setup is not None:
+            data.setup = checked_setup(setup)
         if times is not None:
             data.columns = {"times": times_column(times, len(data))}
         return cls(data)
@@ -177,7 +178,8 @@ class Trace:
     @property
     def tasks(self) -> list[Task]:
         """The tasks that made the calls: what the column ``tasks`` refers to."""
-        return self._data.tables.tasks
+        names = self._data.tables.names
+        return [Task(names[name], pid) for name, pid in self._data.tables.tasks]
 
     @property
     def stacks(self) -> list[str]:
