@@ -13,7 +13,8 @@ The recording of most tests has two tasks, and stacks for all allocations except
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,7 @@ from percpu_ffi.analysis.folded import folded
 from percpu_ffi.analysis.origins import Selection
 from percpu_ffi.cli import main
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+CASES = Path(__file__).resolve().parent / "cases"
 MANY = "__percpu_counter_init_many"
 UNKNOWN = " (caller unknown)"
 
@@ -206,6 +205,21 @@ class TestCull:
             trace._data.flags_known = False  # as in files of old versions
         with pytest.raises(ConfigError, match=f"--cull {cull}: the trace has {words}"):
             who(trace, cull)
+
+
+@pytest.mark.parametrize("tool", ["ftrace", "perf_script", "perf_trace", "trace_cmd"])
+def test_stacks_of_real_tools(tool: str) -> None:
+    """The same kernel, recorded by each tool; perf trace prints call sites as numbers."""
+    trace = Trace.load(CASES / f"{tool}_stacks.txt.xz")
+    (site,) = {
+        row.key[0] for row in who(trace, "site,caller").rows if row.key[1] == "ip6_route_net_init"
+    }
+    assert site == "-2117877449" if tool == "perf_trace" else str(site).startswith(f"{MANY}+0x27")
+    many = {str(row.key[0]) for row in who(trace, "caller", sites=[str(site)]).rows}
+    assert many == {"mm_init", "ip6_route_net_init", "xfrm4_net_init", "xfrm6_net_init"}
+    every = {str(row.key[0]) for row in who(trace, "caller").rows}
+    assert {"ipv4_mib_init_net", "register_netdevice", "xfrm_net_init"} <= every
+    assert not [name for name in every if UNKNOWN in name or "percpu" in name]
 
 
 class TestSelection:

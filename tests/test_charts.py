@@ -47,7 +47,7 @@ from percpu_ffi.reports.replay import timeline_figures
 from percpu_ffi.reports.size_chart import plot_sizes
 from percpu_ffi.reports.sizes import _histogram
 from percpu_ffi.reports.still import make_still
-from percpu_ffi.trace import Task, TraceStats
+from percpu_ffi.trace import TraceStats
 
 OPS: list[tuple[Any, ...]] = [
     ("alloc", "a", 8, 4),
@@ -220,7 +220,7 @@ class TestPage:
         ops = [("alloc", "a", 8, 4), ("alloc", "b", 16, 4), ("alloc", "c", 32, 4)]
         trace = Trace.from_ops(ops)
         data = trace._data
-        data.tables.tasks = [Task("x\x1b", 7)]
+        data.tables.names, data.tables.tasks = ["x\x1b"], [(0, 7)]
         data.tables.stacks = ["percpu_ref_init\nnet_init"]
         data.columns = {"tasks": array("I", [0, 0, 2**32 - 1])}
         for stacks, known in (([], False), ([2**32 - 1, 0, 0], True)):

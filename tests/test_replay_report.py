@@ -247,7 +247,7 @@ def test_end_of_a_recording() -> None:
         "a.trace: 4,605 events in 1.23 s, 2,305 allocations and 2,300 frees, 23 events lost"
     )
     assert advice == "events were lost: give a larger --buffer-kb"
-    assert skipped.startswith("skipped 2 lines at the end, cut; line 7 is the first: ")
+    assert skipped.startswith("skipped 2 cut lines at the end; line 7 is the first: ")
     assert "--buffer-kb" not in recording_summary("a.trace", replace(STATS, lost=0), [], 1.234)
 
 

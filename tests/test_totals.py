@@ -21,7 +21,6 @@ from percpu_ffi.analysis.totals import (
     by_task,
     chunk_users,
 )
-from percpu_ffi.trace import Task
 
 
 def timeline_of(*ops: tuple[Any, ...], sites: dict[int, str]) -> Timeline:
@@ -122,7 +121,7 @@ def test_callers_and_tasks() -> None:
     trace = Trace.from_ops(ops)
     data = trace._data
     trace.kinds[:] = [kind._replace(site="f") for kind in trace.kinds]
-    data.tables.tasks = [Task("one", 1), Task("two", 2)]
+    data.tables.names, data.tables.tasks = ["two", "one"], [(1, 1), (0, 2)]
     data.tables.stacks = ["percpu_ref_init\nvfs", "percpu_ref_init\nnet",
                           "__percpu_counter_init_many\nnet"]  # fmt: skip
     none = 2**32 - 1
