@@ -91,8 +91,27 @@ class TestCaller:
             "fprop_local_init_percpu_noprof",
             "__percpu_init_rwsem",
             "init_srcu_struct_fields.part.0",
-            "bpf_map_alloc_percpu",
+            "__ftrace_trace_stack",
+            "trace_buffer_unlock_commit_regs",
+            "trace_percpu_alloc_percpu",
+            "__traceiter_percpu_alloc_percpu",
+            "__do_trace_percpu_alloc_percpu",
+            "devm_alloc_percpu",
+            "percpu_counter_tree_init_many",
+            "fprop_global_init",
+            "percpu_init_rwsem",
+            "__init_srcu_struct",
             "sbitmap_init_node",
+            "sbitmap_queue_init_node",
+            "bpf_map_alloc_percpu",
+            "bpf_array_alloc_percpu",
+            "bpf_mem_alloc_init",
+            "bpf_mem_alloc_percpu_unit_init",
+            "pcpu_freelist_init",
+            "xt_percpu_counter_alloc",
+            "netdev_do_alloc_pcpu_stats",
+            "netdev_alloc_pcpu_stats",
+            "devm_netdev_alloc_pcpu_stats",
         ],
     )
     def test_helpers_are_passed_over(self, helper: str) -> None:
@@ -258,6 +277,8 @@ class TestSelection:
             ({"pids": ["7"]}, "pid='7': an int is needed"),
             ({"names": [7]}, "name=7: a str is needed"),
             ({"names": 7}, "names=7: a sequence of str is needed"),
+            ({"pids": 7}, "pids=7: a sequence of int is needed"),
+            ({"sites": [None]}, "site=None: a str is needed"),
         ],
     )
     def test_nothing_is_included(self, trace: Trace, chosen: Any, words: str) -> None:
@@ -265,6 +286,14 @@ class TestSelection:
             who(trace, **chosen)
         with pytest.raises(ConfigError, match=words):
             folded(trace, Selection(**chosen))
+
+    @pytest.mark.parametrize(
+        ("helpers", "words"),
+        [(7, "^helpers=7: a sequence of str is needed"), ([7], "^helper=7: a str is needed")],
+    )
+    def test_helpers_of_a_wrong_type(self, trace: Trace, helpers: Any, words: str) -> None:
+        with pytest.raises(ConfigError, match=words):
+            who(trace, "caller", helpers=helpers)
 
     def test_trace_without_tasks(self) -> None:
         trace = Trace.from_ops([("alloc", "a", 8, 8)])

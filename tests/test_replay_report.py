@@ -147,7 +147,9 @@ chunk 7: 40,960 of 65,536 bytes free, contig hint 36,864, 6 of 16 pages populate
         ({"possible_cpus": 4}, 1, "4,400", "4 CPUs of the recording"),
         ({"possible_cpus": "4"}, 3, "3,300", "3 CPUs of the recording"),
         ({"possible_cpus": 0}, 3, "3,300", "3 CPUs of the recording"),
-        ({"possible_cpus": 10**9}, 0, "1,100", "each CPU"),
+        ({"possible_cpus": 1}, 3, "1,100", "1 CPU of the recording"),
+        ({"possible_cpus": 65_536}, 3, "72,089,600", "65,536 CPUs of the recording"),
+        ({"possible_cpus": 65_537}, 0, "1,100", "each CPU"),
     ],
 )
 def test_kernels_own_pages_are_those_of_the_recording(
