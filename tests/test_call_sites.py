@@ -404,6 +404,15 @@ def test_unknown_call_sites_are_missed_if_rows_are_culled_by_them(
     assert ("the trace has no call sites" in capsys.readouterr().out) == missed
 
 
+@pytest.mark.parametrize("site", ["", "mm_init+0x10"])
+@pytest.mark.parametrize(("times", "unit"), [(None, "operations"), ([70], "ns")])
+def test_json_says_what_the_trace_has(site: str, times: list[int] | None, unit: str) -> None:
+    trace = Trace.from_ops([("alloc", "a", 8, 8)], times=times)
+    trace.kinds[:] = [kind._replace(site=site) for kind in trace.kinds]
+    report = CallSiteReport("t", trace, who(trace), None).to_json()
+    assert (report["sites_told"], report["times_in"]) == (bool(site), unit)
+
+
 def test_no_allocations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "frees").write_text(free(0, A))
     assert main(["who", str(tmp_path / "frees")]) == 0

@@ -113,6 +113,7 @@ def test_json(few: str, many: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sizes", few, many, "--json"]) == 0
     parts = json.loads(capsys.readouterr().out)["parts"]
     assert [part["trace"] for part in parts] == ["few", "many", None]
+    assert [part["cpus"] for part in parts] == [0, 0, None]  # unknown, and of all together
     figures = {name: parts[2][name] for name in ("allocs", "bytes", "peak_areas", "peak_bytes")}
     assert figures == {"allocs": 6, "bytes": 351, "peak_areas": 5, "peak_bytes": 348}
     assert parts[0]["recording"]["columns"] == [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import sys
 import zlib
@@ -225,6 +226,8 @@ def open_source(
             raise TraceError("standard input is closed; give a file instead of -")
         else:
             raw = sys.stdin.buffer
+            if not hasattr(raw, "peek"):  # a program replaced it
+                raw = io.BufferedReader(raw)
         magic = raw.peek()[: len(XZ_MAGIC)]  # a pipe cannot be rewound
         name = "standard input" if str(path) == STDIN else str(path)
         yield Blocks(name, raw, magic, progress)
