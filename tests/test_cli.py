@@ -139,7 +139,7 @@ def test_one_of_anything_is_singular(tmp_path: Path, capsys: pytest.CaptureFixtu
         a.inject("map", 1)
         with pytest.raises(PercpuMemoryError) as caught:
             a.alloc_many([a.max_size, 1])
-        printed += str(caught.value) + str(recording_summary("t", trace.stats, 1))
+        printed += str(caught.value) + str(recording_summary("t", trace.stats, [], 1))
     assert "1 byte" in printed
     assert re.findall(r"(?<![\d.,-])1 \w+s\b", printed) == []
 
