@@ -32,7 +32,7 @@ TEXTS = {
     "bench": {"workloads", "contenders"},
     "check": {"parties", "only"},
     "record": {"command"},
-    "who": {"cull", "sort", "sites"},
+    "who": {"cull", "sort", "sites", "pids", "names", "helpers"},
 }
 OTHER_TEXTS = [
     ("bench", [""]),

@@ -195,6 +195,8 @@ def test_commands_print_the_same(
             report.pop(key, None)
     assert flagged.keys() == plain.keys()
     if command == "sizes":
+        for report in printed:
+            del report["parts"][0]["recording"]
         assert flagged == plain
 
 

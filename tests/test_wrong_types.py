@@ -182,8 +182,16 @@ def test_functions(function: str) -> None:
         (lambda: [*compare(TRACE, 5)], "setups"),  # type: ignore[arg-type]
         (lambda: [*compare(TRACE, [TINY, 5])], "setup"),  # type: ignore[list-item]
         (lambda: [*compare(TRACE, [TINY], 5)], "progress"),  # type: ignore[arg-type]
+        (lambda: Dump.parse(5), "text"),  # type: ignore[arg-type]
+        (lambda: Dump.parse("", 5), "name"),  # type: ignore[arg-type]
+        (lambda: diff(Dump(), 5), "dump"),  # type: ignore[arg-type]
+        (lambda: diff_text(5, Dump()), "dump"),  # type: ignore[arg-type]
+        (lambda: figures(5), "allocator"),  # type: ignore[arg-type]
+        (lambda: Model(**TINY).replay(5), "trace"),  # type: ignore[arg-type]
+        (lambda: Model(**TINY).replay(TRACE, 5), "progress"),  # type: ignore[arg-type]
+        (lambda: Model(**TINY).replay(TRACE, stops=5), "stops"),  # type: ignore[arg-type]
     ],
 )
-def test_analysis_names_the_argument(call: Callable[[], object], name: str) -> None:
+def test_functions_name_the_argument(call: Callable[[], object], name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}=5: a.* is needed$"):
         call()

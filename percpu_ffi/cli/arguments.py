@@ -18,7 +18,7 @@ from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import FIRST_CHUNKS
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.geometry import Geometry
-from percpu_ffi.reports.recording import skipped_lines
+from percpu_ffi.reports.recording import possible_cpus, skipped_lines
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import LATER
 from percpu_ffi.trace.source import STDIN, Blocks, open_source, source_name
@@ -57,17 +57,44 @@ def add_json(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
 
 
-def add_formats(parser: argparse.ArgumentParser) -> None:
-    """Add ``--json`` and ``--csv``, for :func:`print_report`."""
+def add_formats(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Add ``--json`` and ``--csv``, for :func:`print_report`; return their group."""
     formats = parser.add_mutually_exclusive_group()
     add_json(formats)
     formats.add_argument("--csv", action="store_true", help="print the rows as CSV instead")
+    return formats
 
 
 def add_plot(parser: argparse.ArgumentParser) -> None:
     """Add ``--plot``."""
     text = "draw a chart, also .png or .pdf; needs the extra 'plot' (matplotlib)"
     parser.add_argument("--plot", type=PLOT, metavar="OUT.svg", help=text)
+
+
+def add_machine(parser: argparse._ActionsContainer) -> None:
+    """Add ``--machine``, for :func:`copies_of`."""
+    text = (
+        "multiply bytes by the possible CPUs of the recorded machine; --json has their number "
+        "instead"
+    )
+    parser.add_argument("--machine", action="store_true", help=text)
+
+
+def copies_of(args: argparse.Namespace, trace: Trace) -> int | None:
+    """Return by how many a report multiplies the bytes of one CPU's copies; None: one.
+
+    Raises:
+        ConfigError: ``--machine`` is given, and the number of CPUs is not known.
+
+    """
+    if not args.machine:
+        return None
+    if not (cpus := possible_cpus(trace)):
+        raise ConfigError(
+            "--machine: the recording does not have the number of CPUs; record it with `percpu-ffi "
+            "record`, keep the head of ftrace's text, or leave --machine out"
+        )
+    return None if args.json else cpus
 
 
 def add_repeatable(

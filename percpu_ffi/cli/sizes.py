@@ -9,8 +9,10 @@ from percpu_ffi.analysis.sizes import sizes, total
 from percpu_ffi.cli.arguments import (
     TRACE,
     add_formats,
+    add_machine,
     add_plot,
     add_strict,
+    copies_of,
     load_trace,
     print_report,
 )
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("traces", type=InputFile(), metavar="TRACE", nargs="+", help=TRACE)
     add_strict(parser)
+    add_machine(parser)
     add_formats(parser)
     add_plot(parser)
 
@@ -40,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     for path in args.traces:
         name = source_name(path)
         trace = load_trace(path, f"reading {name}", strict=args.strict)
-        parts.append(Part(name, sizes(trace), trace.stats))
+        copies = copies_of(args, trace)
+        parts.append(Part(name, sizes(trace, copies or 1), trace, copies))
     if len(parts) > 1:
         parts.append(Part(TOTAL, total(part.distribution for part in parts), None))
     if args.plot:

@@ -41,9 +41,7 @@ def assemble(ops: Iterable[tuple[Any, ...]]) -> Operations:
             case ("alloc", int() | str() as key, size, align):
                 assembler.alloc(key, *_request(op, size, align, number))
             case ("alloc", int() | str() as key, size, align, flags):
-                assembler.alloc(
-                    key, *_request(op, size, align, number), checked_flags(op, flags, number)
-                )
+                assembler.alloc(key, *_request(op, size, align, number), _flags(op, flags, number))
             case ("free", int() | str() as key):
                 assembler.free(key)
             case ("inject", site, plan):
@@ -68,13 +66,8 @@ def _request(op: tuple[Any, ...], size: Any, align: Any, number: int) -> tuple[i
     return first, second
 
 
-def checked_flags(op: tuple[Any, ...], flags: Any, number: int | None = None) -> tuple[str, ...]:
-    """Return the flags of an operation in their own order, each once.
-
-    Raises:
-        TraceError: they are not of ``FLAGS``, or there are none.
-
-    """
+def _flags(op: tuple[Any, ...], flags: Any, number: int) -> tuple[str, ...]:
+    """Return flags in their own order, each once."""
     some = isinstance(flags, tuple | list | set | frozenset) and len(flags) > 0
     if not some or any(flag not in FLAGS for flag in flags):
         raise TraceError(
