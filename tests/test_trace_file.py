@@ -28,7 +28,8 @@ from test_trace import OPS
 from percpu_ffi import Trace, TraceError, TraceStats
 from percpu_ffi.cli import main
 from percpu_ffi.trace import file as trace_file
-from percpu_ffi.trace.file import TraceWriter, read_file
+from percpu_ffi.trace.file import TraceWriter
+from percpu_ffi.trace.file_reader import read_file
 from percpu_ffi.trace.operations import (
     CREATED,
     DESTROYED,
