@@ -376,6 +376,7 @@ class TestOps:
             ("alloc", 1, 8),
             ("alloc", 1.5, 8, 8),
             ("alloc", 1, 8.0, 8),
+            ("alloc", 1, 8, 2**63, ("atomic",)),
             ("alloc", 1, 2**63, 8),
             ("alloc", 1, 8, -(2**63) - 1),
             ("free",),

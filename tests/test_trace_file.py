@@ -246,6 +246,9 @@ class TestRoundTrip:
         data = saved(trace)
         batches = [value for tag, value, _ in taken_apart(data) if tag == b"ROWS"]
         assert [value["rows"] for value in batches] == rows
+        assert [row for value in batches for row in value["stacks_of"]] == [
+            [row, stack, 1] for row, stack in trace._data.event_stacks.items()
+        ]
         end = 0
         for value in batches:
             start, end = end, end + value["rows"]
@@ -652,6 +655,7 @@ class TestValues:
             ("stats.lost", 2**64, f"{2**64} is out of range"),
             ("slots", 3, "3 is out of range"),
             ("flags_known", 1, "bool is needed, not 1"),
+            ("stacks_of.0.2", 2, "there is no kind of row 2"),
         ],
     )
     def test_of_a_batch(self, place: str, value: Any, reason: str) -> None:

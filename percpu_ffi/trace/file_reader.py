@@ -275,6 +275,7 @@ def _check_indices(batch: Batch, found: Operations) -> None:
     if bases:  # files of version 2 have no addresses
         _check("chunk", _used(batch, "chunks"), bases)
     _check("stack", {*_used(batch, "stacks"), *(row.stack for row in batch.stacks_of)}, stacks)
+    _check("kind of row", (row.of_event for row in batch.stacks_of), 2)
     _check("operation", (row.row for row in batch.stacks_of if not row.of_event), end)
     events_so_far = len(found.events) + len(events)
     _check("event", (row.row for row in batch.stacks_of if row.of_event), events_so_far)
