@@ -36,18 +36,16 @@ static bool parse_time(struct span s, uint64_t unit, uint64_t *time)
 		1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000,
 		1000000000,
 	};
-	const char *point = memchr(s.at, '.', span_len(s));
 	uint64_t whole, fraction;
+	const char *point = span_digits(s, &whole);
 	size_t digits;
 
-	if (!point)
+	if (!point || point == s.end || *point != '.' || whole > MAX_SECONDS)
 		return false;
 	digits = (size_t)(s.end - point) - 1;
 	if (digits >= sizeof(powers) / sizeof(powers[0]) ||
 	    powers[digits] > unit ||
-	    !span_decimal((struct span){ s.at, point }, &whole) ||
-	    !span_decimal((struct span){ point + 1, s.end }, &fraction) ||
-	    whole > MAX_SECONDS)
+	    !span_decimal((struct span){ point + 1, s.end }, &fraction))
 		return false;
 	*time = whole * unit + fraction * (unit / powers[digits]);
 	return true;
@@ -66,26 +64,30 @@ static bool parse_cpu(struct span s, struct trace_head *head)
 	return true;
 }
 
-/* TASK-PID, TASK/PID or TASK PID; longer than a name are those of logs */
+static bool ends_name(char c)
+{
+	return c == '-' || c == '/' || is_blank(c);
+}
+
+/* TASK-PID, TASK/PID or TASK PID; before a name may be the prefix of a log */
 static void parse_task(struct span s, struct trace_head *head)
 {
-	struct span pid = s;
+	struct span pid;
 	uint64_t number, process_id;
 
-	while (pid.end > pid.at && is_blank(pid.end[-1]))
-		pid.end--;
-	s.end = pid.end;
+	s = pid = span_trim_end(s);
 	while (s.end > s.at && is_digit(s.end[-1]))
 		s.end--;
 	pid.at = s.end;
-	if (s.end == s.at || !strchr("-/ ", s.end[-1]) ||
+	if (s.end == s.at || !ends_name(s.end[-1]) ||
 	    !span_decimal(pid, &number) || number > UINT32_MAX)
 		return;
 	s.end--;
 	if (*s.end == '/') {	/* perf may print PID/TID */
 		struct span name = s, process = span_cut_last(&name);
 
-		if (span_decimal(process, &process_id) && span_trim(name).at < name.end)
+		name = span_trim(name);
+		if (span_decimal(process, &process_id) && name.at < name.end)
 			s = name;
 	}
 	s = span_trim(s);
@@ -140,8 +142,7 @@ static void parse_perf_trace(struct span s, struct trace_head *head)
 	s = span_trim(s);
 	for (at = s.at; at < s.end && !is_blank(*at); at++)
 		;
-	if (at < s.end && parse_time((struct span){ s.at, at }, MILLISECOND,
-				     &head->time))
+	if (parse_time((struct span){ s.at, at }, MILLISECOND, &head->time))
 		parse_task((struct span){ at, s.end }, head);
 }
 
@@ -203,7 +204,8 @@ static void read_before_colon(struct span s, struct trace_prefix *prefix,
 	uint64_t ticks;
 
 	word.end--;
-	if (parse_time(word, SECOND, &head->time) || span_decimal(word, &ticks)) {
+	if (parse_time(word, SECOND, &head->time) ||
+	    span_decimal(word, &ticks)) {
 		read_prefix(s, prefix, head);
 		return;
 	}
@@ -224,6 +226,18 @@ static void read_before_colon(struct span s, struct trace_prefix *prefix,
 	parse_latency(s, head);
 }
 
+/* perf script -F +period prints a number before the event's name */
+static struct span without_period(struct span s)
+{
+	struct span rest = s;
+	uint64_t period;
+
+	if (!span_decimal(span_cut_last(&rest), &period))
+		return s;
+	rest = span_trim_end(rest);
+	return span_ends(rest, ":") ? rest : s;
+}
+
 /**
  * trace_head_parse - read the text before an event's name
  * @s: the text
@@ -237,8 +251,9 @@ void trace_head_parse(struct span s, struct trace_prefix *prefix,
 		.cpu = PCPU_NO_CPU,
 		.time = PCPU_NO_TIME,
 	};
-	while (s.at < s.end && is_blank(s.end[-1]))
-		s.end--;
+	s = span_trim_end(s);
+	if (s.at < s.end && is_digit(s.end[-1]))
+		s = without_period(s);
 	if (s.at < s.end && s.end[-1] == ':')
 		read_before_colon(s, prefix, head);
 	else

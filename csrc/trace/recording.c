@@ -158,7 +158,8 @@ static uint64_t hash_request(const struct request *request)
 	uint64_t hash = table_hash((uint64_t)request->kind.size ^
 				   (uint64_t)request->kind.align << 40);
 
-	hash = table_hash(hash ^ ((uint64_t)request->site << 32 | request->gfp));
+	hash = table_hash(hash ^ ((uint64_t)request->site << 32 |
+				  request->gfp));
 	return table_hash(hash ^ (uint64_t)request->bytes_alloc ^
 			  (uint64_t)request->kind.flags << 60);
 }
@@ -211,57 +212,62 @@ static int find_request(struct recording *recording,
 
 /* --- stacks */
 
-/* the last row of a CPU, or NULL: unknown CPU, or no memory */
-static struct last_row *last_row_of(struct recording *recording, uint64_t cpu)
+/* the last row of a CPU; NULL if the CPU is unknown */
+static int last_row_of(struct recording *recording, uint64_t cpu,
+		       struct last_row **row)
 {
 	struct vec *rows = &recording->last_rows;
-	struct last_row *row;
 
+	*row = NULL;
 	if (cpu >= PCPU_NO_CPU)
-		return NULL;
+		return 0;
 	while (rows->used <= cpu) {
-		row = vec_add(rows, 1, sizeof(*row));
-		if (!row)
-			return NULL;
-		row->valid = false;
+		*row = vec_add(rows, 1, sizeof(**row));
+		if (!*row)
+			return -PCPU_T_HOST;
+		**row = (struct last_row){ 0 };
 	}
-	return (struct last_row *)rows->data + cpu;
+	*row = (struct last_row *)rows->data + cpu;
+	return 0;
 }
 
-/* a row was added: the next stack of this CPU is its own */
-static void set_last_row(struct recording *recording,
-			 const struct trace_line *line, bool of_event)
+/* the next stack of the line's CPU is that of this row */
+static int set_last_row(struct recording *recording,
+			const struct trace_line *line, struct last_row last)
 {
-	struct last_row *row = last_row_of(recording, line->head.cpu);
-	uint64_t n = of_event ? recording->nr_events : recording->nr_ops;
+	struct last_row *row;
+	int err = last_row_of(recording, line->head.cpu, &row);
 
-	recording->owner = (struct last_row){ n - 1, of_event, true };
+	recording->owner = last;
 	if (row)
-		*row = recording->owner;
+		*row = last;
+	return err;
 }
 
 /* an event that has no row may have a stack too */
-static void clear_last_row(struct recording *recording,
-			   const struct trace_line *line)
+static int clear_last_row(struct recording *recording,
+			  const struct trace_line *line)
 {
-	struct last_row *row = last_row_of(recording, line->head.cpu);
-
-	recording->owner.valid = false;
-	if (row)
-		row->valid = false;
+	return set_last_row(recording, line, (struct last_row){ 0 });
 }
 
-/* ftrace and trace-cmd: the frames follow, perhaps after events of other CPUs */
-static void begin_stack(struct recording *recording,
-			const struct trace_line *line)
+/* ftrace and trace-cmd: the frames follow, perhaps after other CPUs' events */
+static int begin_stack(struct recording *recording,
+		       const struct trace_line *line)
 {
-	struct last_row *row = last_row_of(recording, line->head.cpu);
+	struct last_row none = { 0 }, *row;
+	int err = last_row_of(recording, line->head.cpu, &row);
 
-	recording->owner.valid = false;
-	if (!row)
-		return;
-	recording->owner = *row;
-	row->valid = false;
+	recording->owner = row ? *row : none;
+	if (row)
+		*row = none;
+	return err;
+}
+
+/* a stack belongs to no row that is before a gap */
+static bool has_owner(const struct recording *recording)
+{
+	return recording->owner.gap == recording->gaps + 1;
 }
 
 static int add_frame(struct recording *recording, struct span frame)
@@ -270,7 +276,7 @@ static int add_frame(struct recording *recording, struct span frame)
 	size_t n = span_len(frame) + (frames->used > 0);
 	char *room;
 
-	if (!recording->owner.valid || frames->used + n > MAX_STACK)
+	if (!has_owner(recording) || frames->used + n > MAX_STACK)
 		return 0;
 	room = vec_add(frames, n, 1);
 	if (!room)
@@ -282,7 +288,7 @@ static int add_frame(struct recording *recording, struct span frame)
 }
 
 /**
- * recording_end - the line that comes is no frame: end the stack
+ * recording_end - end the stack: the line that comes is no frame
  *
  * Return: 0, or a negative enum pcpu_trace_error.
  */
@@ -309,7 +315,7 @@ int recording_end(struct recording *recording)
 		.stack = stack,
 		.of_event = recording->owner.of_event,
 	};
-	recording->owner.valid = false;
+	recording->owner = (struct last_row){ 0 };
 	return 0;
 }
 
@@ -333,8 +339,10 @@ static bool make_room(struct rows *rows)
 		return true;
 	rows->ops = grow_column(rows->ops, room, sizeof(*rows->ops), &ok);
 	rows->times = grow_column(rows->times, room, sizeof(*rows->times), &ok);
-	rows->chunks = grow_column(rows->chunks, room, sizeof(*rows->chunks), &ok);
-	rows->offsets = grow_column(rows->offsets, room, sizeof(*rows->offsets), &ok);
+	rows->chunks = grow_column(rows->chunks, room, sizeof(*rows->chunks),
+				   &ok);
+	rows->offsets = grow_column(rows->offsets, room, sizeof(*rows->offsets),
+				    &ok);
 	rows->tasks = grow_column(rows->tasks, room, sizeof(*rows->tasks), &ok);
 	rows->cpus = grow_column(rows->cpus, room, sizeof(*rows->cpus), &ok);
 	if (ok)
@@ -369,8 +377,10 @@ static int add_op(struct recording *recording, const struct trace_line *line,
 		recording->stats.backwards += time < recording->last_time;
 		recording->last_time = time;
 	}
-	set_last_row(recording, line, false);
-	return 0;
+	return set_last_row(recording, line, (struct last_row){
+		.row = recording->nr_ops - 1,
+		.gap = recording->gaps + 1,
+	});
 }
 
 static int add_event(struct recording *recording, const struct trace_line *line,
@@ -394,8 +404,11 @@ static int add_event(struct recording *recording, const struct trace_line *line,
 		.kind = (uint16_t)kind,
 	};
 	recording->nr_events++;
-	set_last_row(recording, line, true);
-	return 0;
+	return set_last_row(recording, line, (struct last_row){
+		.row = recording->nr_events - 1,
+		.gap = recording->gaps + 1,
+		.of_event = true,
+	});
 }
 
 /* --- lines */
@@ -470,8 +483,10 @@ static int on_fail(struct recording *recording, const struct trace_line *line)
 	uint32_t kind;
 	int err = find_request(recording, line, &kind);
 
-	recording->stats.kernel_failures += !err;
-	return err ? err : add_event(recording, line, PCPU_TRACE_FAILED, kind);
+	if (err)
+		return err;
+	recording->stats.kernel_failures++;
+	return add_event(recording, line, PCPU_TRACE_FAILED, kind);
 }
 
 static int on_create(struct recording *recording, const struct trace_line *line)
@@ -479,8 +494,10 @@ static int on_create(struct recording *recording, const struct trace_line *line)
 	uint32_t chunk;
 	int err = new_chunk(recording, line->base, &chunk);
 
-	recording->stats.kernel_created += !err;
-	return err ? err : add_event(recording, line, PCPU_TRACE_CREATED, chunk);
+	if (err)
+		return err;
+	recording->stats.kernel_created++;
+	return add_event(recording, line, PCPU_TRACE_CREATED, chunk);
 }
 
 static int on_destroy(struct recording *recording,
@@ -518,21 +535,17 @@ static int on_event(struct recording *recording, const struct trace_line *line)
 	}
 }
 
-/* the head of the recording may name fewer CPUs than its events, if it is wrong */
-static void on_comment(struct recording *recording,
-		       const struct trace_line *line)
-{
-	if (!line->cpus)
-		return;
-	recording->cpus_known = true;
-	recording->stats.cpus = line->cpus;
-}
-
+/* at least one if the recorder does not know how many */
 static int on_lost(struct recording *recording, const struct trace_line *line)
 {
-	/* at least one if the recorder does not know how many */
-	recording->stats.lost += line->lost ? line->lost : 1;
-	return add_event(recording, line, PCPU_TRACE_LOST, line->lost);
+	struct pcpu_trace_stats *stats = &recording->stats;
+	uint64_t lost = line->lost ? line->lost : 1;
+	int err = add_event(recording, line, PCPU_TRACE_LOST, line->lost);
+
+	stats->lost += lost < UINT64_MAX - stats->lost ?
+		       lost : UINT64_MAX - stats->lost;
+	recording->gaps++;
+	return err;
 }
 
 /**
@@ -545,28 +558,25 @@ int recording_add(struct recording *recording, const struct trace_line *line)
 {
 	int err;
 
-	switch (line->type) {
-	case TRACE_TEXT:	/* perf prints source lines between frames */
+	if (line->type == TRACE_TEXT)	/* perf: a source line of a frame */
 		return 0;
-	case TRACE_FRAME:
+	if (line->type == TRACE_FRAME)
 		return add_frame(recording, line->site);
-	default:
-		break;
-	}
 	err = recording_end(recording);
 	if (err)
 		return err;
+	if (line->cpus) {
+		recording->cpus_known = true;
+		recording->stats.cpus = line->cpus;
+	}
 	switch (line->type) {
 	case TRACE_BLANK:
-		recording->owner.valid = false;
-		on_comment(recording, line);
+		recording->owner = (struct last_row){ 0 };
 		return 0;
 	case TRACE_OTHER:
-		clear_last_row(recording, line);
-		return 0;
+		return clear_last_row(recording, line);
 	case TRACE_STACK:
-		begin_stack(recording, line);
-		return 0;
+		return begin_stack(recording, line);
 	case TRACE_LOST:
 		return on_lost(recording, line);
 	case TRACE_WORK_START:

@@ -39,8 +39,8 @@ struct chunk_life {
 /* the row that the next stack may belong to */
 struct last_row {
 	uint64_t row;		/* number of the operation or event */
-	bool of_event;		/* which of these */
-	bool valid;		/* whether there is one */
+	uint64_t gap;		/* recording.gaps + 1 at its time; 0: none */
+	bool of_event;		/* whether it is an event */
 };
 
 struct recording {
@@ -65,11 +65,12 @@ struct recording {
 	uint32_t last_task;	/* the task found last */
 	struct table chunk_index; /* base_addr -> chunk that lives there */
 	struct table pages;	/* chunk and some pages -> those touched */
+	uint64_t gaps;		/* times that events were lost */
 	struct vec last_rows;	/* struct last_row: by CPU */
 	struct last_row owner;	/* of the stack that is being read */
 	struct vec frames;	/* char: this stack so far */
 	uint64_t last_time;	/* of the previous operation */
-	bool cpus_known;	/* whether a comment named their number */
+	bool cpus_known;	/* whether a comment says how many there are */
 };
 
 int recording_add(struct recording *recording, const struct trace_line *line);
