@@ -124,7 +124,7 @@ static void parse_verbose(struct span s, struct trace_head *head)
 	word = span_cut_last(&s);
 	if (span_len(word) > 2 && *word.at == '[' &&
 	    span_hex((struct span){ word.at + 1, word.end - 1 }, &time) &&
-	    time <= UINT64_MAX / MICROSECOND - 1)
+	    time < UINT64_MAX / MICROSECOND)
 		head->time = time * MICROSECOND;
 	for (i = 0; i < 3; i++)
 		span_cut_last(&s);

@@ -179,6 +179,12 @@ static void skip_blanks(struct span *s)
 		s->at++;
 }
 
+static void skip_word(struct span *s)
+{
+	while (s->at < s->end && !is_blank(*s->at) && *s->at++ != ':')
+		;
+}
+
 /* whether a word is the name of one of our events: this one was interrupted */
 static bool is_event_name(struct span word)
 {
@@ -204,8 +210,7 @@ static int read_fields(struct cursor *cursor, struct trace_line *line)
 			line->rest = s->at;
 			continue;
 		}
-		while (s->at < s->end && !is_blank(*s->at))
-			s->at++;
+		skip_word(s);
 		if (is_event_name((struct span){ word, s->at }))
 			return 0;
 	}
@@ -480,6 +485,8 @@ int trace_line_parse(struct trace_prefix *prefix, struct span s,
 
 	*line = (struct trace_line){
 		.head = { .cpu = PCPU_NO_CPU, .time = PCPU_NO_TIME },
+		.site = { s.at, s.at },
+		.gfp = { s.at, s.at },
 		.rest = s.end,
 	};
 	if (find_event(s, &found))

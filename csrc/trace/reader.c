@@ -132,9 +132,11 @@ static int mend_line(struct pcpu_trace_reader *reader, struct span *line)
 	return 0;
 }
 
-/* whether a mailer escaped the text, which the first event shows */
-static bool is_escaped(struct pcpu_trace_reader *reader, struct span event)
+/* whether a mailer escaped the text: "size=3D8" ends the reading of an event */
+static bool is_escaped(struct pcpu_trace_reader *reader, struct span event,
+		       const char *rest)
 {
+	event.end = event.end - rest > 2 ? rest + 2 : event.end;
 	if (reader->quoted_printable || !mend_is_quoted_printable(event))
 		return false;
 	reader->quoted_printable = true;
@@ -178,7 +180,7 @@ static int read_part(struct pcpu_trace_reader *reader, struct span *s,
 	struct trace_line line;
 	int error = -trace_line_parse(&reader->prefix, text, &line), err = 0;
 
-	if (error && is_escaped(reader, text)) {
+	if (error && is_escaped(reader, text, line.rest)) {
 		err = mend(reader, s, mend_quoted_printable);
 		return err ? err : read_part(reader, s, number, last);
 	}

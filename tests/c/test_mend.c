@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_mend.c - what mail and logs do to lines is undone.
+ */
+#include "recorded.h"
+#include "trace/mend.h"
+
+static struct span span(const char *text)
+{
+	return (struct span){ text, text + strlen(text) };
+}
+
+static bool continues(const char *line, const char *next)
+{
+	return mend_continues(span(line), span(next));
+}
+
+static const char *joined(const char *line, const char *next)
+{
+	struct vec text = { 0 };
+	const char *result;
+
+	memcpy(vec_add(&text, strlen(line), 1), line, strlen(line));
+	CHECK(mend_join(&text, span(next)));
+	result = print("%.*s", (int)text.used, (char *)text.data);
+	free(text.data);
+	return result;
+}
+
+/* what mend makes of a text, in a buffer of exactly its size */
+static const char *mended(struct span (*mend)(struct span line, char *room),
+			  const char *text)
+{
+	size_t n = strlen(text);
+	char *room = malloc(n + !n), *copy = malloc(n + !n);
+	const char *result;
+	struct span s;
+
+	memcpy(copy, text, n);
+	s = mend((struct span){ copy, copy + n }, room);
+	CHECK(s.at == room && span_len(s) <= n);
+	result = print("%.*s", (int)span_len(s), s.at);
+	free(room);
+	/* it may be done in place */
+	s = mend((struct span){ copy, copy + n }, copy);
+	CHECK(same(print("%.*s", (int)span_len(s), s.at), result));
+	free(copy);
+	return result;
+}
+
+TEST(a_line_that_begins_with_a_field_continues_the_one_before)
+{
+	static const char *const names[] = {
+		"call_site", "reserved", "is_atomic", "size", "align",
+		"base_addr", "off", "ptr", "bytes_alloc", "gfp_flags",
+	};
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		CHECK(continues("x", print("%s=1", names[i])));
+		CHECK(continues("", print("%s: 1", names[i])));
+		CHECK(!continues("x", names[i]));
+		CHECK(!continues("x", print("%s 1", names[i])));
+		CHECK(!continues("x", print("%sx=1", names[i])));
+		CHECK(!continues("x", print("x%s=1", names[i])));
+	}
+	CHECK(!continues("x", "") && !continues("x", "=") &&
+	      !continues("x", ":") && !continues("x", "sh-1 [000] 1.0: x"));
+}
+
+TEST(the_rest_of_a_line_may_be_indented_and_quoted)
+{
+	CHECK(continues("x", "   ptr=1") && continues("x", "\tptr=1"));
+	CHECK(continues("x", "> ptr=1") && continues("x", ">>  > \tptr=1"));
+	CHECK(continues("x", "       ptr=1"));
+	/* as far in as ftrace prints a task */
+	CHECK(!continues("x", "        ptr=1"));
+	CHECK(!continues("x", ">") && !continues("x", "> x"));
+}
+
+/* a mailer breaks a line at a blank, which may be before the event's name */
+TEST(the_name_of_an_event_continues_a_head)
+{
+	CHECK(continues("bash-1 [000] 1.0: ", "percpu_free_percpu: ptr=1"));
+	CHECK(continues("x 1 [000] 1.0:", "> percpu:percpu_free_percpu: ptr=1"));
+	CHECK(!continues("bash-1 [000] 1.0", "percpu_free_percpu: ptr=1"));
+	CHECK(!continues("", "percpu_free_percpu: ptr=1"));
+	CHECK(!continues("x:", "ercpu_free_percpu: ptr=1"));
+}
+
+TEST(an_equals_sign_at_the_end_is_a_soft_break_of_quoted_printable)
+{
+	CHECK(continues("call_=", "site=3Df"));
+	CHECK(continues("size=3D1=", "6"));
+	CHECK(continues("size=3D1=", "                16"));
+	CHECK(!continues("is_atomic=", "x-1 [000] 1.0: x"));
+	CHECK(!continues("size=3D1", "6") && !continues("", "x=3D"));
+}
+
+TEST(parts_of_a_line_are_joined)
+{
+	CHECK(same(joined("a b", "ptr=1"), "a b ptr=1"));
+	CHECK(same(joined("a b", "> >\t ptr=1 >"), "a b ptr=1 >"));
+	CHECK(same(joined("size=3D1=", " 6"), "size=3D1 6"));
+	CHECK(same(joined("is_atomic=", "ptr=1"), "is_atomic= ptr=1"));
+	CHECK(same(joined("call_=", "site=3Df"), "call_site=3Df"));
+}
+
+TEST(the_marks_of_a_quoted_mail_are_cut_off)
+{
+	static const char *const lines[][2] = {
+		{ "> x", "x" }, { ">x", "x" }, { "> > x", "x" }, { ">>x", "x" },
+		{ ">  => f", " => f" }, { ">\tf (x)", "\tf (x)" }, { ">", "" },
+		{ "=> f", "=> f" }, { " > x", " > x" }, { "", "" }, { "> ", "" },
+		{ "x > y", "x > y" },
+	};
+
+	for (size_t i = 0; i < COUNT(lines); i++) {
+		struct span s = mend_unquote(span(lines[i][0]));
+
+		CHECK(same(print("%.*s", (int)span_len(s), s.at), lines[i][1]));
+	}
+}
+
+TEST(the_line_of_a_log_in_json)
+{
+	CHECK(same(mended(mend_json, "{\"log\":\"a b\\n\",\"time\":\"x\"}"),
+		   "a b "));
+	CHECK(same(mended(mend_json, "{\"t\": \"x\", \"log\":  \"a\"}"), "a"));
+	CHECK(same(mended(mend_json, "{\"X\": 1, \"MESSAGE\": \"a\"}"), "a"));
+	CHECK(same(mended(mend_json, "{\"message\":\"a\"}"), "a"));
+	CHECK(same(mended(mend_json, "{\"msg\":\"a\"}"), "a"));
+	/* one that is cut */
+	CHECK(same(mended(mend_json, "{\"log\":\"a"), "a"));
+	CHECK(same(mended(mend_json, "{\"log\":\"a\\"), "a\\"));
+	CHECK(same(mended(mend_json, "{\"log\":"), "{ log :"));
+	/* of any other key */
+	CHECK(same(mended(mend_json, "{\"line\": \"a\\tb\"}"),
+		   "{ line :  a b }"));
+	CHECK(same(mended(mend_json, "{"), "{"));
+	CHECK(same(mended(mend_json, ""), ""));
+}
+
+static const char *unescaped_of(const char *text)
+{
+	return mended(mend_json, print("{\"log\":\"%s\"", text));
+}
+
+TEST(escapes_of_json)
+{
+	CHECK(same(unescaped_of("a\\\"b\\\\c\\/d"), "a\"b\\c/d"));
+	CHECK(same(unescaped_of("a\\nb\\tc\\rd\\be\\ff"), "a b c d e f"));
+	CHECK(same(unescaped_of("\\u003d\\u003e \\u0041"), "=> A"));
+	/* no control character, no other than ASCII */
+	CHECK(same(unescaped_of("\\u0000\\u000a\\u001f\\u0020\\u007f"),
+		   "    \x7f"));
+	CHECK(same(unescaped_of("\\u0080\\u00e9\\uffff"), "???"));
+	CHECK(same(unescaped_of("\\u00g0\\u12"), " 00g0 12"));
+	CHECK(same(unescaped_of("\xc3\xa9"), "\xc3\xa9"));
+}
+
+TEST(escapes_of_quoted_printable)
+{
+	CHECK(mend_is_quoted_printable(span("size=3D16")));
+	CHECK(!mend_is_quoted_printable(span("size=3d16")));
+	CHECK(!mend_is_quoted_printable(span("=3")));
+	CHECK(same(mended(mend_quoted_printable, "size=3D16 a=20b"),
+		   "size=16 a b"));
+	CHECK(same(mended(mend_quoted_printable, "=3E=7e=7E=C3=A9"),
+		   ">=7e~\xc3\xa9"));
+	CHECK(same(mended(mend_quoted_printable, "=00=0A=1F=20"), "    "));
+	CHECK(same(mended(mend_quoted_printable, "=3G=G3=3==3"), "=3G=G3=3==3"));
+	CHECK(same(mended(mend_quoted_printable, "x=3D"), "x="));
+	CHECK(same(mended(mend_quoted_printable, ""), ""));
+}
