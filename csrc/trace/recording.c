@@ -359,6 +359,11 @@ static int add_op(struct recording *recording, const struct trace_line *line,
 	uint32_t task;
 	int err = find_task(recording, &line->head, &task);
 
+	if (!err)
+		err = set_last_row(recording, line, (struct last_row){
+			.row = recording->nr_ops,
+			.gap = recording->gaps + 1,
+		});
 	if (err)
 		return err;
 	if (!make_room(rows))
@@ -377,10 +382,7 @@ static int add_op(struct recording *recording, const struct trace_line *line,
 		recording->stats.backwards += time < recording->last_time;
 		recording->last_time = time;
 	}
-	return set_last_row(recording, line, (struct last_row){
-		.row = recording->nr_ops - 1,
-		.gap = recording->gaps + 1,
-	});
+	return 0;
 }
 
 static int add_event(struct recording *recording, const struct trace_line *line,
@@ -390,6 +392,12 @@ static int add_event(struct recording *recording, const struct trace_line *line,
 	uint32_t task;
 	int err = find_task(recording, &line->head, &task);
 
+	if (!err)
+		err = set_last_row(recording, line, (struct last_row){
+			.row = recording->nr_events,
+			.gap = recording->gaps + 1,
+			.of_event = true,
+		});
 	if (err)
 		return err;
 	event = vec_add(&recording->events, 1, sizeof(*event));
@@ -404,11 +412,7 @@ static int add_event(struct recording *recording, const struct trace_line *line,
 		.kind = (uint16_t)kind,
 	};
 	recording->nr_events++;
-	return set_last_row(recording, line, (struct last_row){
-		.row = recording->nr_events - 1,
-		.gap = recording->gaps + 1,
-		.of_event = true,
-	});
+	return 0;
 }
 
 /* --- lines */

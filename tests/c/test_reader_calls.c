@@ -223,7 +223,8 @@ TEST(without_memory_reading_stops)
 			CHECK(!err || err == -PCPU_T_HOST);
 			if (reader) {
 				read_results();
-				CHECK(stop.error == -err);
+				CHECK(stop.error == -err && !stop.field);
+				CHECK(rows.n == stats.allocs + stats.frees);
 				CHECK(!err == (stats.frees == 4));
 				/* reading has ended */
 				CHECK(pcpu_trace_feed(reader, "\n", 1) == err);
