@@ -85,20 +85,20 @@ bool mend_continues(struct span line, struct span next)
 bool mend_join(struct vec *line, struct span next)
 {
 	char *text = line->data, *room;
+	size_t blank = 0;
 
 	if (is_soft_break((struct span){ text, text + line->used }, next)) {
 		line->used--;
 	} else {
 		next = without_marks(next);
-		room = vec_add(line, 1, 1);
-		if (!room)
-			return false;
-		*room = ' ';
+		blank = 1;
 	}
-	room = vec_add(line, span_len(next), 1);
-	if (room)
-		memcpy(room, next.at, span_len(next));
-	return room;
+	room = vec_add(line, blank + span_len(next), 1);
+	if (!room)
+		return false;
+	memset(room, ' ', blank);
+	memcpy(room + blank, next.at, span_len(next));
+	return true;
 }
 
 /**

@@ -136,6 +136,7 @@ TEST(verbose_latency_format_prints_hexadecimal_microseconds)
 	CHECK(same(head("sh 1 7 0 0 1 [x] 1ms (+0ms): "),
 		   "sh/1 cpu 7 at -1"));
 	CHECK(same(head("sh 1 7 0 0 1 1 1ms (+0ms): "), "sh/1 cpu 7 at -1"));
+	CHECK(same(head("sh 1 7 0 0 1 0001 1ms (+0ms): "), "sh/1 cpu 7 at -1"));
 	CHECK(same(head("sh 1 x 0 0 1 [1] 1ms (+0ms): "), "/0 cpu -1 at 1000"));
 	CHECK(same(head("sh 1 65535 0 0 1 [1] 1ms (+0ms): "),
 		   "/0 cpu -1 at 1000"));

@@ -5,6 +5,7 @@
  */
 #include "pick.h"
 #include "recorded.h"
+#include "trace/table.h"
 
 TEST(ftrace_text_is_read)
 {
@@ -107,10 +108,67 @@ TEST(whether_flags_are_printed)
 	done();
 }
 
+/* the number before table_hash() */
+static uint64_t unhash(uint64_t hash)
+{
+	uint64_t inverse = 1;
+
+	for (int i = 0; i < 6; i++)
+		inverse *= 2 - 0x9e3779b97f4a7c15u * inverse;
+	hash ^= hash >> 29 ^ hash >> 58;
+	hash *= inverse;
+	return hash ^ hash >> 32;
+}
+
+/* what is added to the bytes on all CPUs before a request's hash is complete */
+static uint64_t half_hash(uint64_t size, uint64_t site, uint64_t gfp)
+{
+	return table_hash(table_hash(size ^ (uint64_t)8 << 40) ^
+			  (site << 32 | gfp));
+}
+
 /*
- * Requests are found by a hash of their numbers: size and alignment of each
- * pair give the same one.
+ * Requests with the same hash are kept under the numbers that follow it.  Each
+ * pair differs in one field, and in the bytes on all CPUs, such that
+ *
+ *	hash    A (no site), then B (site f)
+ *	hash+1	B is kept here; C, which is B with other bytes, finds it
  */
+TEST(requests_are_distinguished_in_each_field)
+{
+	char text[4000], *at = text;
+	uint64_t b, c, d;
+	int size = 0;
+
+	do {	/* until the numbers have 63 bits */
+		size++;
+		b = half_hash(size, 0, 0) ^ half_hash(size, 1, 0);
+		c = unhash(table_hash(half_hash(size, 0, 0)) + 1) ^
+		    half_hash(size, 1, 0);
+		d = half_hash(size, 0, 0) ^ half_hash(size, 0, 1);
+		CHECK(unhash(table_hash(b)) == b);
+	} while ((b | c | d) > INT64_MAX);
+	for (int i = 0; i < 2; i++) {
+		at += sprintf(at, FT_ALLOC "size=%d align=8 ptr=1\n", size);
+		at += sprintf(at, FT_ALLOC "size=%d align=8 ptr=2 call_site=f "
+			      "bytes_alloc=%llu\n", size, (unsigned long long)b);
+		at += sprintf(at, FT_ALLOC "size=%d align=8 ptr=3 call_site=f "
+			      "bytes_alloc=%llu\n", size, (unsigned long long)c);
+		at += sprintf(at, FT_ALLOC "size=%d align=8 ptr=4 gfp_flags=f "
+			      "bytes_alloc=%llu\n", size, (unsigned long long)d);
+		at += sprintf(at, FT_ALLOC "size=%d align=4 ptr=5 "
+			      "is_atomic=1\n", size);
+		at += sprintf(at, FT_ALLOC "size=%d align=4 ptr=6 "
+			      "bytes_alloc=%llu\n", size, 1ull << 60);
+	}
+	CHECK(!read_text(text));
+	CHECK(stats.kinds == 6);
+	for (uint32_t i = 0; i < 12; i++)
+		CHECK(rows.ops[i].kind == i % 6);
+	done();
+}
+
+/* size and alignment of each pair give the same hash */
 TEST(requests_with_the_same_hash_are_distinguished)
 {
 	CHECK(!read_text(

@@ -83,6 +83,21 @@ TEST(texts_with_the_same_hash_are_distinguished)
 	strings_free(&strings);
 }
 
+TEST(texts_of_other_lengths_with_the_same_hash_are_distinguished)
+{
+	struct strings strings = { 0 };
+	uint64_t a[2] = { 1, 2 };
+	uint64_t b = 8 ^ table_hash(16 ^ a[0]) ^ a[1];
+	const struct span x = { (char *)a, (char *)(a + 2) };
+	const struct span y = { (char *)&b, (char *)(&b + 1) };
+
+	CHECK(strings_add(&strings, x) == 0);
+	CHECK(strings_add(&strings, y) == 1);
+	CHECK(strings_add(&strings, x) == 0);
+	CHECK(strings_add(&strings, y) == 1);
+	strings_free(&strings);
+}
+
 /* equal hashes are allowed, but make a search slow */
 TEST(the_hashes_of_usual_texts_differ)
 {
