@@ -120,7 +120,7 @@ static int read_flag(struct cursor *cursor, uint64_t *value)
 }
 
 /* up to a blank; a function in a module is followed by the module's name */
-static struct span read_text(struct cursor *cursor)
+static struct span read_string(struct cursor *cursor)
 {
 	struct span *s = &cursor->s, value = *s, module;
 
@@ -147,7 +147,7 @@ static int read_value(struct cursor *cursor, const struct field *field,
 
 	line->field = field->name;
 	if (field->type == FIELD_TEXT) {
-		*(struct span *)member = read_text(cursor);
+		*(struct span *)member = read_string(cursor);
 		return 0;
 	}
 	/* ftrace's option "fields" prints some numbers in parentheses */
@@ -226,7 +226,7 @@ static const struct {
 	size_t n;		/* bytes of it */
 	enum trace_line_type type; /* what it is */
 	unsigned int need;	/* set of enum trace_field */
-} events[] = {
+} tracepoints[] = {
 	EVENT("percpu_alloc_percpu", TRACE_ALLOC,
 	      TRACE_HAS_SIZE | TRACE_HAS_ALIGN | TRACE_HAS_PTR),
 	EVENT("percpu_free_percpu", TRACE_FREE, TRACE_HAS_PTR),
@@ -235,11 +235,11 @@ static const struct {
 	EVENT("percpu_create_chunk", TRACE_CREATE, TRACE_HAS_BASE),
 	EVENT("percpu_destroy_chunk", TRACE_DESTROY, TRACE_HAS_BASE),
 };
-#define NR_EVENTS	(sizeof(events) / sizeof(events[0]))
+#define NR_TRACEPOINTS	(sizeof(tracepoints) / sizeof(tracepoints[0]))
 
 /* where an event's name is */
 struct found {
-	size_t event;		/* index of events */
+	size_t event;		/* index of tracepoints */
 	const char *begin;	/* first byte of the name, or of its group's */
 	const char *after;	/* after the colon or the parenthesis */
 };
@@ -254,10 +254,10 @@ static bool name_before(struct span s, const char *colon, struct found *found)
 {
 	size_t i, n, room = (size_t)(colon - s.at);
 
-	for (i = 0; i < NR_EVENTS; i++) {
-		n = events[i].n;
-		if (room >= n && colon[-1] == events[i].name[n - 1] &&
-		    !memcmp(colon - n, events[i].name, n) &&
+	for (i = 0; i < NR_TRACEPOINTS; i++) {
+		n = tracepoints[i].n;
+		if (room >= n && colon[-1] == tracepoints[i].name[n - 1] &&
+		    !memcmp(colon - n, tracepoints[i].name, n) &&
 		    begins_word(s, colon - n)) {
 			*found = (struct found){ i, colon - n, colon + 1 };
 			return true;
@@ -275,11 +275,11 @@ static bool name_after(struct span s, const char *colon, struct found *found)
 	if (!span_ends(group, "percpu"))
 		return false;
 	group.at = colon - strlen("percpu");
-	for (i = 0; begins_word(s, group.at) && i < NR_EVENTS; i++) {
-		n = events[i].n;
+	for (i = 0; begins_word(s, group.at) && i < NR_TRACEPOINTS; i++) {
+		n = tracepoints[i].n;
 		if (span_len(name) > n &&
 		    (name.at[n] == ':' || name.at[n] == '(') &&
-		    !memcmp(name.at, events[i].name, n)) {
+		    !memcmp(name.at, tracepoints[i].name, n)) {
 			*found = (struct found){ i, group.at, name.at + n + 1 };
 			return true;
 		}
@@ -340,7 +340,7 @@ static int read_event(struct trace_prefix *prefix, struct span s,
 	};
 	int err;
 
-	line->type = events[found->event].type;
+	line->type = tracepoints[found->event].type;
 	trace_head_parse((struct span){ s.at, found->begin }, prefix,
 			 &line->head);
 	skip_blanks(&cursor.s);
@@ -348,7 +348,7 @@ static int read_event(struct trace_prefix *prefix, struct span s,
 	err = read_fields(&cursor, line);
 	if (cursor.colons)
 		add_zeros(line);
-	return err ? err : require(line, events[found->event].need);
+	return err ? err : require(line, tracepoints[found->event].need);
 }
 
 /* --- other lines */

@@ -164,8 +164,8 @@ static enum pcpu_trace_skip_kind damage_of(int error, struct span rest)
 	return trace_has_event(rest) ? PCPU_SKIP_TORN : PCPU_SKIP_DAMAGED;
 }
 
-static int add(struct pcpu_trace_reader *reader, const struct trace_line *line,
-	       uint64_t number)
+static int add_line(struct pcpu_trace_reader *reader,
+		    const struct trace_line *line, uint64_t number)
 {
 	int err = recording_add(&reader->recording, line);
 
@@ -201,7 +201,7 @@ static int read_part(struct pcpu_trace_reader *reader, struct span *s,
 		return err;
 	if (line.ptr_digits)
 		reader->ptr_digits = line.ptr_digits;
-	return add(reader, &line, number);
+	return add_line(reader, &line, number);
 }
 
 /* read a line, which may be made of several, from number @number on */
@@ -215,7 +215,7 @@ static int read_line(struct pcpu_trace_reader *reader, struct span line,
 	    (reader->zeros && memchr(line.at, 0, span_len(line)))) {
 		err = skip_damage(reader, PCPU_SKIP_BINARY, line, number, 0,
 				  NULL);
-		return err ? err : add(reader, &nothing, number);
+		return err ? err : add_line(reader, &nothing, number);
 	}
 	err = mend_line(reader, &line);
 	if (err)
@@ -247,7 +247,7 @@ static struct span kept(const struct vec *vec)
 }
 
 /* read the held line: the next one does not continue it */
-static int release(struct pcpu_trace_reader *reader, bool last)
+static int release_held(struct pcpu_trace_reader *reader, bool last)
 {
 	int err = 0;
 
@@ -273,7 +273,7 @@ static int take_line(struct pcpu_trace_reader *reader, struct span line,
 			return stop_at(reader, PCPU_T_HOST, reader->lines,
 				       NULL);
 		}
-		err = release(reader, false);
+		err = release_held(reader, false);
 		if (err)
 			return err;
 	}
@@ -355,7 +355,7 @@ int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 		err = take_line(reader, kept(&reader->rest), NULL);
 	reader->rest.used = 0;
 	if (!err)
-		err = release(reader, cut);
+		err = release_held(reader, cut);
 	if (!err && recording_end(&reader->recording))
 		err = stop_at(reader, PCPU_T_HOST, reader->lines, NULL);
 	return err;

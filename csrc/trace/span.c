@@ -48,7 +48,7 @@ static const char *read_hex(struct span s, uint64_t *value)
 /**
  * span_digits - read the decimal number that a span begins with
  * @s: the span
- * @value: set to the number
+ * @value: set to the number, or to any if there is none
  *
  * Return: the place after it, or NULL: there is none, or it has over 64 bits.
  */
@@ -63,8 +63,10 @@ const char *span_digits(struct span s, uint64_t *value)
 	for (; at < s.end && is_digit(*at); at++) {
 		uint64_t digit = (uint64_t)(*at - '0');
 
-		if (number > (UINT64_MAX - digit) / 10)
-			return NULL;
+		if (number > (UINT64_MAX - digit) / 10) {
+			at = s.at;
+			break;
+		}
 		number = number * 10 + digit;
 	}
 	*value = number;
@@ -75,7 +77,7 @@ const char *span_digits(struct span s, uint64_t *value)
  * span_number - read the number that a span begins with
  * @s: the span
  * @hex: whether the digits are hexadecimal; those after 0x always are
- * @value: set to the number
+ * @value: set to the number, or to any if there is none
  *
  * Return: the place after it, or NULL: there is none, or it has over 64 bits.
  */

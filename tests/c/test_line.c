@@ -21,26 +21,26 @@ static int parse(const char *text)
 	return trace_line_parse(&prefix, (struct span){ text, end }, &line);
 }
 
-static const char *text_of(struct span s)
+static const char *shown(struct span s)
 {
 	return print("%.*s", (int)span_len(s), s.at);
 }
 
 /* the numbers of an event, those that it lacks as - */
-static const char *fields(void)
+static const char *numbers(void)
 {
 	char text[200], *at = text;
-	const struct { unsigned int bit; uint64_t value; } numbers[] = {
+	const struct { unsigned int bit; uint64_t value; } members[] = {
 		{ TRACE_HAS_SIZE, line.size }, { TRACE_HAS_ALIGN, line.align },
 		{ TRACE_HAS_BASE, line.base },
 		{ TRACE_HAS_OFFSET, line.offset }, { TRACE_HAS_PTR, line.ptr },
 		{ TRACE_HAS_ATOMIC, line.atomic },
 	};
 
-	for (size_t i = 0; i < COUNT(numbers); i++) {
-		if (line.has & numbers[i].bit)
+	for (size_t i = 0; i < COUNT(members); i++) {
+		if (line.has & members[i].bit)
 			at += sprintf(at, "%llx ",
-				      (unsigned long long)numbers[i].value);
+				      (unsigned long long)members[i].value);
 		else
 			at += sprintf(at, "- ");
 	}
@@ -69,12 +69,12 @@ TEST(the_fields_of_an_allocation)
 		 "align=8 base_addr=00000000aaaa0000 off=26848 "
 		 "ptr=000000002bfc8874 bytes_alloc=64 gfp_flags=GFP_KERNEL",
 		 TRACE_ALLOC));
-	CHECK(same(fields(), "10 8 aaaa0000 68e0 2bfc8874 1 1 64"));
-	CHECK(same(text_of(line.site), "f+0x1/0x2"));
-	CHECK(same(text_of(line.gfp), "GFP_KERNEL"));
+	CHECK(same(numbers(), "10 8 aaaa0000 68e0 2bfc8874 1 1 64"));
+	CHECK(same(shown(line.site), "f+0x1/0x2"));
+	CHECK(same(shown(line.gfp), "GFP_KERNEL"));
 	CHECK(line.ptr_digits == 16);
 	CHECK(line.head.cpu == 2 && line.head.time == 5500000000);
-	CHECK(same(text_of(line.head.task), "x") && line.head.pid == 1);
+	CHECK(same(shown(line.head.task), "x") && line.head.pid == 1);
 }
 
 /* call_site, bytes_alloc and gfp_flags came with 5.19 */
@@ -83,29 +83,29 @@ TEST(the_fields_before_5_19)
 	CHECK(is(ALLOC "reserved=0 is_atomic=0 size=16 align=8 "
 		 "base_addr=00000000aaaa0000 off=64 ptr=00000000bbbb0000",
 		 TRACE_ALLOC));
-	CHECK(same(fields(), "10 8 aaaa0000 40 bbbb0000 0 0 0"));
+	CHECK(same(numbers(), "10 8 aaaa0000 40 bbbb0000 0 0 0"));
 	CHECK(!span_len(line.site) && !span_len(line.gfp));
 }
 
 TEST(the_five_events)
 {
 	CHECK(is(ALLOC "size=1 align=2 ptr=3", TRACE_ALLOC));
-	CHECK(same(fields(), "1 2 - - 3 - 0 0"));
+	CHECK(same(numbers(), "1 2 - - 3 - 0 0"));
 	CHECK(is(FREE "base_addr=1 off=2 ptr=3", TRACE_FREE));
-	CHECK(same(fields(), "- - 1 2 3 - 0 0"));
+	CHECK(same(numbers(), "- - 1 2 3 - 0 0"));
 	CHECK(is(HEAD "percpu_alloc_percpu_fail: reserved=0 is_atomic=1 "
 		 "size=8 align=8", TRACE_FAIL));
-	CHECK(same(fields(), "8 8 - - - 1 0 0"));
+	CHECK(same(numbers(), "8 8 - - - 1 0 0"));
 	CHECK(is(HEAD "percpu_create_chunk: base_addr=a", TRACE_CREATE));
 	CHECK(is(HEAD "percpu_destroy_chunk: base_addr=a", TRACE_DESTROY));
-	CHECK(same(fields(), "- - a - - - 0 0"));
+	CHECK(same(numbers(), "- - a - - - 0 0"));
 }
 
 TEST(perf_prints_the_group_before_the_name)
 {
 	CHECK(is("x 1 [002] 5.5:   percpu:percpu_free_percpu: ptr=0x60795bb0",
 		 TRACE_FREE));
-	CHECK(same(fields(), "- - - - 60795bb0 - 0 0"));
+	CHECK(same(numbers(), "- - - - 60795bb0 - 0 0"));
 	CHECK(line.head.cpu == 2 && line.ptr_digits == 8);
 	CHECK(is("percpu:percpu_free_percpu: ptr=a", TRACE_FREE));
 	CHECK(is("x 1 [0] 5.5: percpu:percpu_create_chunk: base_addr=a",
@@ -125,22 +125,22 @@ TEST(perf_trace_prints_colons_and_omits_zeros)
 		 "-2127210481, size: 16, align: 8, base_addr: 0xffffe8ffffc0, "
 		 "off: 55600, ptr: 0x60795bb0, bytes_alloc: 64, "
 		 "gfp_flags: 3264)", TRACE_ALLOC));
-	CHECK(same(fields(), "10 8 ffffe8ffffc0 d930 60795bb0 0 0 64"));
-	CHECK(same(text_of(line.site), "-2127210481"));
-	CHECK(same(text_of(line.gfp), "3264"));
+	CHECK(same(numbers(), "10 8 ffffe8ffffc0 d930 60795bb0 0 0 64"));
+	CHECK(same(shown(line.site), "-2127210481"));
+	CHECK(same(shown(line.gfp), "3264"));
 	CHECK(line.head.time == 653000 && line.head.pid == 2450);
 	CHECK(is("0.5 sh/1 percpu:percpu_free_percpu(ptr: 0x1)", TRACE_FREE));
-	CHECK(same(fields(), "- - - 0 1 - 0 0"));
+	CHECK(same(numbers(), "- - - 0 1 - 0 0"));
 	CHECK(is("0.5 sh/1 percpu:percpu_alloc_percpu_fail(is_atomic: true, "
 		 "size: 8, align: 8)", TRACE_FAIL));
-	CHECK(same(fields(), "8 8 - 0 - 1 0 0"));
+	CHECK(same(numbers(), "8 8 - 0 - 1 0 0"));
 	CHECK(is("0.5 sh/1 percpu:percpu_alloc_percpu_fail(reserved: false, "
 		 "size: 8, align: 8)", TRACE_FAIL));
-	CHECK(same(fields(), "8 8 - 0 - 0 0 0"));
+	CHECK(same(numbers(), "8 8 - 0 - 0 0 0"));
 	/* as ftrace prints them */
 	CHECK(is("0.5 sh/1 percpu:percpu_free_percpu(base_addr=0x2 off=3 "
 		 "ptr=0x1)", TRACE_FREE));
-	CHECK(same(fields(), "- - 2 3 1 - 0 0"));
+	CHECK(same(numbers(), "- - 2 3 1 - 0 0"));
 	/* other texts have no colons */
 	CHECK(refused(FREE "ptr: 1", PCPU_T_MISSING, "ptr", "ptr: 1"));
 }
@@ -153,9 +153,9 @@ TEST(numbers_may_be_followed_by_others_in_parentheses)
 		 "base_addr=0xffffe8ffffc00000 (-25288771633152) off=0x16690 "
 		 "(91792) ptr=0x60795bb0f690 (106075000000144) "
 		 "bytes_alloc=0x40 (64) gfp_flags=0xcc0 (3264)", TRACE_ALLOC));
-	CHECK(same(fields(), "10 8 ffffe8ffffc00000 16690 60795bb0f690 1 1 64"));
-	CHECK(same(text_of(line.site), "f+0x1f/0x90"));
-	CHECK(same(text_of(line.gfp), "0xcc0"));
+	CHECK(same(numbers(), "10 8 ffffe8ffffc00000 16690 60795bb0f690 1 1 64"));
+	CHECK(same(shown(line.site), "f+0x1f/0x90"));
+	CHECK(same(shown(line.gfp), "0xcc0"));
 }
 
 /* trace-cmd without the kernel's types; 17 digits are no 64 bits in hex */
@@ -166,13 +166,13 @@ TEST(pointers_may_be_decimal)
 		 "is_atomic=0 size=16 align=8 base_addr=18446718784937918464 "
 		 "off=56400 ptr=106075035724880 bytes_alloc=64 gfp_flags=3264",
 		 TRACE_ALLOC));
-	CHECK(same(fields(), "10 8 ffffe8ffffc00000 dc50 607984d2ec50 0 0 64"));
+	CHECK(same(numbers(), "10 8 ffffe8ffffc00000 dc50 607984d2ec50 0 0 64"));
 	CHECK(is(FREE "[FAILED TO PARSE] base_addr=10 ptr=11", TRACE_FREE));
-	CHECK(same(fields(), "- - a - b - 0 0"));
+	CHECK(same(numbers(), "- - a - b - 0 0"));
 	CHECK(is(FREE "base_addr=18446718784937918464 ptr=16", TRACE_FREE));
-	CHECK(same(fields(), "- - ffffe8ffffc00000 - 10 - 0 0"));
+	CHECK(same(numbers(), "- - ffffe8ffffc00000 - 10 - 0 0"));
 	CHECK(is(FREE "base_addr=1844671878493791 ptr=16", TRACE_FREE));
-	CHECK(same(fields(), "- - 1844671878493791 - 16 - 0 0"));
+	CHECK(same(numbers(), "- - 1844671878493791 - 16 - 0 0"));
 	CHECK(refused(FREE "[FAILED TO PARSE] ptr=a", PCPU_T_NUMBER, "ptr",
 		      "a"));
 }
@@ -181,8 +181,8 @@ TEST(fields_are_found_by_name_and_not_by_position)
 {
 	CHECK(is(ALLOC "ptr=b new=x align=8 call_site=f+0x1 off=64 size=16 "
 		 "base_addr=a", TRACE_ALLOC));
-	CHECK(same(fields(), "10 8 a 40 b - 0 0"));
-	CHECK(same(text_of(line.site), "f+0x1"));
+	CHECK(same(numbers(), "10 8 a 40 b - 0 0"));
+	CHECK(same(shown(line.site), "f+0x1"));
 	/* of a repeated field the last counts */
 	CHECK(is(FREE "ptr=1 ptr=2", TRACE_FREE) && line.ptr == 2);
 	/* a longer name is another one */
@@ -193,7 +193,7 @@ TEST(blanks_tabs_and_words_are_skipped)
 {
 	CHECK(is(ALLOC "\tsize=16  \talign=8   ptr=1   <-- gone here\r",
 		 TRACE_ALLOC));
-	CHECK(same(fields(), "10 8 - - 1 - 0 0"));
+	CHECK(same(numbers(), "10 8 - - 1 - 0 0"));
 	CHECK(is("x-1 [000] ..... 1.0: percpu_free_percpu:ptr=b", TRACE_FREE));
 	CHECK(is("x-1 [000] ..... 1.0:\tpercpu_free_percpu:\tptr=b\t",
 		 TRACE_FREE));
@@ -203,17 +203,17 @@ TEST(the_name_of_a_module_follows_its_function)
 {
 	CHECK(is(ALLOC "call_site=veth_init+0x1/0x2 [veth] size=16 align=8 "
 		 "ptr=1", TRACE_ALLOC));
-	CHECK(same(text_of(line.site), "veth_init+0x1/0x2 [veth]"));
+	CHECK(same(shown(line.site), "veth_init+0x1/0x2 [veth]"));
 	CHECK(is(ALLOC "size=16 align=8 ptr=1 call_site=x+0x1 [y]",
 		 TRACE_ALLOC));
-	CHECK(same(text_of(line.site), "x+0x1 [y]"));
+	CHECK(same(shown(line.site), "x+0x1 [y]"));
 	/* any other word does not */
 	CHECK(is(ALLOC "call_site=f [veth size=16 align=8 ptr=1", TRACE_ALLOC));
-	CHECK(same(text_of(line.site), "f"));
+	CHECK(same(shown(line.site), "f"));
 	CHECK(is(ALLOC "call_site=f veth] size=16 align=8 ptr=1", TRACE_ALLOC));
-	CHECK(same(text_of(line.site), "f"));
+	CHECK(same(shown(line.site), "f"));
 	CHECK(is(ALLOC "size=16 align=8 ptr=1 call_site=f [", TRACE_ALLOC));
-	CHECK(same(text_of(line.site), "f"));
+	CHECK(same(shown(line.site), "f"));
 }
 
 TEST(a_missing_field_is_named)
@@ -308,20 +308,21 @@ TEST(a_text_may_have_no_event)
 		"percpu_of_the_future:", "percpu_alloc_percpu_fails:",
 		"percpu_create_chun:", "ercpu_free_percpu:",
 	};
+	const char *text = "x-1 [000] 1.0: percpu_free_percpu:";
 
 	for (size_t i = 0; i < COUNT(texts); i++)
 		CHECK(!trace_has_event((struct span){
 			texts[i], texts[i] + strlen(texts[i]),
 		}));
-	CHECK(trace_has_event((struct span){ FREE, FREE + strlen(FREE) }));
-	CHECK(!trace_has_event((struct span){ FREE, FREE + strlen(FREE) - 2 }));
+	CHECK(trace_has_event((struct span){ text, text + strlen(text) }));
+	CHECK(!trace_has_event((struct span){ text, text + strlen(text) - 1 }));
 }
 
 TEST(a_task_may_have_a_name_like_that_of_an_event)
 {
 	CHECK(is("percpu_x: y-1 [000] ..... 1.0: percpu_free_percpu: ptr=a",
 		 TRACE_FREE));
-	CHECK(same(text_of(line.head.task), "percpu_x: y"));
+	CHECK(same(shown(line.head.task), "percpu_x: y"));
 	CHECK(is("ptr=b-1 [000] ..... 1.0: percpu_free_percpu: ptr=a",
 		 TRACE_FREE));
 	CHECK(line.ptr == 0xa);
@@ -397,7 +398,7 @@ TEST(frames_of_stacks)
 
 	for (size_t i = 0; i < COUNT(frames); i++) {
 		CHECK(is(frames[i].text, TRACE_FRAME));
-		CHECK(same(text_of(line.site), frames[i].frame));
+		CHECK(same(shown(line.site), frames[i].frame));
 	}
 }
 

@@ -207,7 +207,7 @@ TEST(a_stack_of_16_kib_is_whole)
 
 static struct recording recording;
 
-static int add(enum trace_line_type type, uint64_t number)
+static int put(enum trace_line_type type, uint64_t number)
 {
 	static char name[8];
 	struct trace_line line = {
@@ -225,12 +225,12 @@ static int add(enum trace_line_type type, uint64_t number)
 
 TEST(more_than_2_to_the_32_chunks_are_refused)
 {
-	CHECK(!add(TRACE_ALLOC, 1));
+	CHECK(!put(TRACE_ALLOC, 1));
 	recording.chunks.used = PCPU_NO_PLACE;
-	CHECK(add(TRACE_FREE, 2) == -PCPU_T_TOO_MANY);
-	CHECK(add(TRACE_CREATE, 2) == -PCPU_T_TOO_MANY);
-	CHECK(add(TRACE_DESTROY, 2) == -PCPU_T_TOO_MANY);
-	CHECK(add(TRACE_ALLOC, 2) == -PCPU_T_TOO_MANY);
+	CHECK(put(TRACE_FREE, 2) == -PCPU_T_TOO_MANY);
+	CHECK(put(TRACE_CREATE, 2) == -PCPU_T_TOO_MANY);
+	CHECK(put(TRACE_DESTROY, 2) == -PCPU_T_TOO_MANY);
+	CHECK(put(TRACE_ALLOC, 2) == -PCPU_T_TOO_MANY);
 	CHECK(recording.stats.allocs == 1 && recording.stats.frees == 0);
 	CHECK(!recording.stats.kernel_created);
 	CHECK(!recording.stats.kernel_destroyed);
@@ -243,11 +243,11 @@ TEST(more_than_2_to_the_32_chunks_are_refused)
 /* numbers of requests are 32 bits, and the highest have a meaning */
 TEST(more_than_2_to_the_32_requests_are_refused)
 {
-	CHECK(!add(TRACE_ALLOC, 1));
+	CHECK(!put(TRACE_ALLOC, 1));
 	recording.requests.used = PCPU_OP_FIRST;
-	CHECK(!add(TRACE_ALLOC, 1));
-	CHECK(add(TRACE_ALLOC, 2) == -PCPU_T_TOO_MANY);
-	CHECK(add(TRACE_FAIL, 2) == -PCPU_T_TOO_MANY);
+	CHECK(!put(TRACE_ALLOC, 1));
+	CHECK(put(TRACE_ALLOC, 2) == -PCPU_T_TOO_MANY);
+	CHECK(put(TRACE_FAIL, 2) == -PCPU_T_TOO_MANY);
 	CHECK(recording.stats.allocs == 2);
 	CHECK(!recording.stats.kernel_failures);
 	recording_free(&recording);
@@ -257,21 +257,21 @@ TEST(more_than_2_to_the_32_requests_are_refused)
 TEST(more_than_2_to_the_32_live_pointers_are_refused)
 {
 	recording.stats.handles = PCPU_OP_ORPHAN - 1;
-	CHECK(!add(TRACE_ALLOC, 1));
+	CHECK(!put(TRACE_ALLOC, 1));
 	CHECK(recording.rows.ops[0].handle == PCPU_OP_ORPHAN - 1);
-	CHECK(add(TRACE_ALLOC, 2) == -PCPU_T_TOO_MANY);
+	CHECK(put(TRACE_ALLOC, 2) == -PCPU_T_TOO_MANY);
 	recording_free(&recording);
 	memset(&recording, 0, sizeof(recording));
 }
 
 TEST(more_than_2_to_the_32_tasks_or_texts_are_refused)
 {
-	CHECK(!add(TRACE_FREE, 1));
+	CHECK(!put(TRACE_FREE, 1));
 	recording.tasks.used = PCPU_NO_TASK;
-	CHECK(add(TRACE_FREE, 2) == -PCPU_T_TOO_MANY);
+	CHECK(put(TRACE_FREE, 2) == -PCPU_T_TOO_MANY);
 	recording.names.ends.used = PCPU_NO_TASK;
-	CHECK(add(TRACE_FREE, 3) == -PCPU_T_TOO_MANY);
-	CHECK(add(TRACE_WORK_START, 3) == -PCPU_T_TOO_MANY);
+	CHECK(put(TRACE_FREE, 3) == -PCPU_T_TOO_MANY);
+	CHECK(put(TRACE_WORK_START, 3) == -PCPU_T_TOO_MANY);
 	CHECK(!recording.events.used && recording.stats.frees == 1);
 	recording_free(&recording);
 	memset(&recording, 0, sizeof(recording));
