@@ -231,12 +231,11 @@ static int last_row_of(struct recording *recording, uint64_t cpu,
 	return 0;
 }
 
-/* the next stack of the line's CPU is that of this row */
-static int set_last_row(struct recording *recording,
-			const struct trace_line *line, struct last_row last)
+/* the next stack of the row's CPU is its own */
+static int set_last_row(struct recording *recording, struct last_row last)
 {
 	struct last_row *row;
-	int err = last_row_of(recording, line->head.cpu, &row);
+	int err = last_row_of(recording, last.cpu, &row);
 
 	recording->owner = last;
 	if (row)
@@ -244,23 +243,19 @@ static int set_last_row(struct recording *recording,
 	return err;
 }
 
-/* an event that has no row may have a stack too */
-static int clear_last_row(struct recording *recording,
-			  const struct trace_line *line)
+/* an event that has no row may have a stack; a row has one stack at most */
+static int clear_last_row(struct recording *recording, uint64_t cpu)
 {
-	return set_last_row(recording, line, (struct last_row){ 0 });
+	return set_last_row(recording, (struct last_row){ .cpu = cpu });
 }
 
 /* ftrace and trace-cmd: the frames follow, perhaps after other CPUs' events */
-static int begin_stack(struct recording *recording,
-		       const struct trace_line *line)
+static int begin_stack(struct recording *recording, uint64_t cpu)
 {
-	struct last_row none = { 0 }, *row;
-	int err = last_row_of(recording, line->head.cpu, &row);
+	struct last_row *row;
+	int err = last_row_of(recording, cpu, &row);
 
-	recording->owner = row ? *row : none;
-	if (row)
-		*row = none;
+	recording->owner = row ? *row : (struct last_row){ 0 };
 	return err;
 }
 
@@ -315,8 +310,7 @@ int recording_end(struct recording *recording)
 		.stack = stack,
 		.of_event = recording->owner.of_event,
 	};
-	recording->owner = (struct last_row){ 0 };
-	return 0;
+	return clear_last_row(recording, recording->owner.cpu);
 }
 
 /* --- rows */
@@ -360,9 +354,10 @@ static int add_op(struct recording *recording, const struct trace_line *line,
 	int err = find_task(recording, &line->head, &task);
 
 	if (!err)
-		err = set_last_row(recording, line, (struct last_row){
+		err = set_last_row(recording, (struct last_row){
 			.row = recording->nr_ops,
 			.gap = recording->gaps + 1,
+			.cpu = line->head.cpu,
 		});
 	if (err)
 		return err;
@@ -393,9 +388,10 @@ static int add_event(struct recording *recording, const struct trace_line *line,
 	int err = find_task(recording, &line->head, &task);
 
 	if (!err)
-		err = set_last_row(recording, line, (struct last_row){
+		err = set_last_row(recording, (struct last_row){
 			.row = recording->nr_events,
 			.gap = recording->gaps + 1,
+			.cpu = line->head.cpu,
 			.of_event = true,
 		});
 	if (err)
@@ -578,9 +574,9 @@ int recording_add(struct recording *recording, const struct trace_line *line)
 		recording->owner = (struct last_row){ 0 };
 		return 0;
 	case TRACE_OTHER:
-		return clear_last_row(recording, line);
+		return clear_last_row(recording, line->head.cpu);
 	case TRACE_STACK:
-		return begin_stack(recording, line);
+		return begin_stack(recording, line->head.cpu);
 	case TRACE_LOST:
 		return on_lost(recording, line);
 	case TRACE_WORK_START:

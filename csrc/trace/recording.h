@@ -40,6 +40,7 @@ struct chunk_life {
 struct last_row {
 	uint64_t row;		/* number of the operation or event */
 	uint64_t gap;		/* recording.gaps + 1 at its time; 0: none */
+	uint64_t cpu;		/* its CPU */
 	bool of_event;		/* whether it is an event */
 };
 

@@ -97,6 +97,20 @@ TEST(the_stacks_of_ftrace_belong_to_the_last_event_of_their_cpu)
 	done();
 }
 
+/* the fuzzer found a row with two */
+TEST(a_row_has_one_stack)
+{
+	CHECK(!read_text(ALLOC_LINE FRAMES("a", "b")
+			 STACK(0) FRAMES("c", "d")
+			 STACK(0) FRAMES("e", "f")));
+	CHECK(nr_stacks_of == 1);
+	CHECK(stack_is(0, false, 0, "a+0x1/0x2,b+0x3/0x4"));
+	/* a head without frames is no stack */
+	CHECK(!read_text(ALLOC_LINE STACK(0) STACK(0) FRAMES("c", "d")));
+	CHECK(stack_is(0, false, 0, "c+0x1/0x2,d+0x3/0x4"));
+	done();
+}
+
 TEST(a_stack_without_a_cpu_belongs_to_no_event)
 {
 	CHECK(!read_text(ALLOC_LINE "sh 1 5.5: <stack trace>\n"
