@@ -16,6 +16,8 @@
 #define MAX_WRAPPED	4096	/* bytes of an event that a mailer broke */
 #define MAX_SHOWN	160	/* bytes that are kept of a skipped line */
 
+#define BYTE_ORDER_MARK	"\xef\xbb\xbf"	/* some editors begin a text so */
+
 /* lines that were skipped for one reason */
 struct skip {
 	uint64_t count;		/* how many */
@@ -123,7 +125,9 @@ static int mend(struct pcpu_trace_reader *reader, struct span *line,
 /* undo what mail and logs did to a line */
 static int mend_line(struct pcpu_trace_reader *reader, struct span *line)
 {
-	if (*line->at == '>')
+	if (span_starts(*line, BYTE_ORDER_MARK))
+		line->at += strlen(BYTE_ORDER_MARK);
+	if (span_starts(*line, ">"))
 		*line = mend_unquote(*line);
 	if (span_starts(*line, "{"))
 		return mend(reader, line, mend_json);
