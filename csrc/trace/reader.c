@@ -13,7 +13,7 @@
 #include "recording.h"
 
 #define MAX_LINE	65536	/* bytes; kernels stay far below */
-#define MAX_WRAPPED	4096	/* bytes of an event that a mailer broke */
+#define MAX_WRAPPED	4096	/* bytes of a line that a mailer may break */
 #define MAX_SHOWN	160	/* bytes that are kept of a skipped line */
 
 #define BYTE_ORDER_MARK	"\xef\xbb\xbf"	/* some editors begin a text so */
@@ -250,6 +250,13 @@ static struct span kept(const struct vec *vec)
 	return (struct span){ text, text + vec->used };
 }
 
+/* whether a mailer broke a line here; those of kernels are short */
+static bool continues(struct span line, struct span next)
+{
+	return span_len(line) <= MAX_WRAPPED && span_len(next) <= MAX_WRAPPED &&
+	       mend_continues(line, next);
+}
+
 /* read the held line: the next one does not continue it */
 static int release_held(struct pcpu_trace_reader *reader, bool last)
 {
@@ -270,8 +277,7 @@ static int take_line(struct pcpu_trace_reader *reader, struct span line,
 
 	reader->lines++;
 	if (reader->held.used) {
-		if (reader->held.used <= MAX_WRAPPED &&
-		    mend_continues(kept(&reader->held), line)) {
+		if (continues(kept(&reader->held), line)) {
 			if (mend_join(&reader->held, line))
 				return 0;
 			return stop_at(reader, PCPU_T_HOST, reader->lines,
@@ -281,7 +287,7 @@ static int take_line(struct pcpu_trace_reader *reader, struct span line,
 		if (err)
 			return err;
 	}
-	if (line.at == line.end || (next && !mend_continues(line, *next)))
+	if (line.at == line.end || (next && !continues(line, *next)))
 		return read_line(reader, line, reader->lines, false);
 	reader->held_number = reader->lines;
 	return keep(reader, &reader->held, line);
@@ -360,7 +366,7 @@ int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 	reader->rest.used = 0;
 	if (!err)
 		err = release_held(reader, cut);
-	if (!err && recording_end(&reader->recording))
+	if (!err && stacks_end(&reader->recording.stacks))
 		err = stop_at(reader, PCPU_T_HOST, reader->lines, NULL);
 	return err;
 }
@@ -401,8 +407,8 @@ const struct pcpu_trace_stack_of *pcpu_trace_stacks(
 	const struct pcpu_trace_reader *reader, size_t *n)
 {
 	if (n)
-		*n = reader ? reader->recording.stacks_of.used : 0;
-	return n && reader ? reader->recording.stacks_of.data : NULL;
+		*n = reader ? reader->recording.stacks.of.used : 0;
+	return n && reader ? reader->recording.stacks.of.data : NULL;
 }
 
 void pcpu_trace_take(struct pcpu_trace_reader *reader)
@@ -463,8 +469,8 @@ const char *pcpu_trace_name(const struct pcpu_trace_reader *reader,
 const char *pcpu_trace_stack(const struct pcpu_trace_reader *reader,
 			     size_t stack, size_t *length)
 {
-	return reader ? text_of(&reader->recording.stacks, stack, length) :
-			NULL;
+	return reader ? text_of(&reader->recording.stacks.texts, stack,
+				length) : NULL;
 }
 
 uint64_t pcpu_trace_chunk(const struct pcpu_trace_reader *reader, size_t chunk)
@@ -511,7 +517,7 @@ void pcpu_trace_stats(const struct pcpu_trace_reader *reader,
 	stats->kinds = reader->recording.requests.used;
 	stats->tasks = reader->recording.tasks.used;
 	stats->names = reader->recording.names.ends.used;
-	stats->stacks = reader->recording.stacks.ends.used;
+	stats->stacks = reader->recording.stacks.texts.ends.used;
 	stats->chunks = reader->recording.chunks.used;
 }
 

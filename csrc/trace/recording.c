@@ -24,9 +24,6 @@
 /* pages that a value of the table of pages stands for, a bit each */
 #define TABLE_PAGES	16
 
-/* bytes of a stack that are kept; the kernel's have up to 127 frames */
-#define MAX_STACK	16384
-
 /* --- chunks */
 
 /* begin the life of a chunk at an address */
@@ -104,16 +101,6 @@ static int count_place(struct recording *recording,
 
 /* --- tasks and requests */
 
-static int add_string(struct strings *strings, struct span text,
-		      uint32_t *index)
-{
-	*index = strings_add(strings, text);
-	if (*index != TABLE_NONE)
-		return 0;
-	return strings->ends.used >= TABLE_NONE ? -PCPU_T_TOO_MANY :
-						  -PCPU_T_HOST;
-}
-
 static int add_task(struct recording *recording, uint64_t key, uint32_t *task)
 {
 	struct pcpu_trace_task *new;
@@ -141,7 +128,7 @@ static int find_task(struct recording *recording, const struct trace_head *head,
 	*task = PCPU_NO_TASK;
 	if (head->task.at == head->task.end)
 		return 0;
-	err = add_string(&recording->names, head->task, &name);
+	err = strings_add(&recording->names, head->task, &name);
 	if (err)
 		return err;
 	key = head->pid << 32 | name;
@@ -187,9 +174,9 @@ static int find_request(struct recording *recording,
 	uint64_t key;
 	int err;
 
-	err = add_string(&recording->sites, line->site, &request.site);
+	err = strings_add(&recording->sites, line->site, &request.site);
 	if (!err)
-		err = add_string(&recording->gfps, line->gfp, &request.gfp);
+		err = strings_add(&recording->gfps, line->gfp, &request.gfp);
 	if (err)
 		return err;
 	for (key = hash_request(&request);; key++) {
@@ -208,109 +195,6 @@ static int find_request(struct recording *recording,
 		return -PCPU_T_HOST;
 	*new = request;
 	return 0;
-}
-
-/* --- stacks */
-
-/* the last row of a CPU; NULL if the CPU is unknown */
-static int last_row_of(struct recording *recording, uint64_t cpu,
-		       struct last_row **row)
-{
-	struct vec *rows = &recording->last_rows;
-
-	*row = NULL;
-	if (cpu >= PCPU_NO_CPU)
-		return 0;
-	while (rows->used <= cpu) {
-		*row = vec_add(rows, 1, sizeof(**row));
-		if (!*row)
-			return -PCPU_T_HOST;
-		**row = (struct last_row){ 0 };
-	}
-	*row = (struct last_row *)rows->data + cpu;
-	return 0;
-}
-
-/* the next stack of the row's CPU is its own */
-static int set_last_row(struct recording *recording, struct last_row last)
-{
-	struct last_row *row;
-	int err = last_row_of(recording, last.cpu, &row);
-
-	recording->owner = last;
-	if (row)
-		*row = last;
-	return err;
-}
-
-/* an event that has no row may have a stack; a row has one stack at most */
-static int clear_last_row(struct recording *recording, uint64_t cpu)
-{
-	return set_last_row(recording, (struct last_row){ .cpu = cpu });
-}
-
-/* ftrace and trace-cmd: the frames follow, perhaps after other CPUs' events */
-static int begin_stack(struct recording *recording, uint64_t cpu)
-{
-	struct last_row *row;
-	int err = last_row_of(recording, cpu, &row);
-
-	recording->owner = row ? *row : (struct last_row){ 0 };
-	return err;
-}
-
-/* a stack belongs to no row that is before a gap */
-static bool has_owner(const struct recording *recording)
-{
-	return recording->owner.gap == recording->gaps + 1;
-}
-
-static int add_frame(struct recording *recording, struct span frame)
-{
-	struct vec *frames = &recording->frames;
-	size_t n = span_len(frame) + (frames->used > 0);
-	char *room;
-
-	if (!has_owner(recording) || frames->used + n > MAX_STACK)
-		return 0;
-	room = vec_add(frames, n, 1);
-	if (!room)
-		return -PCPU_T_HOST;
-	if (n > span_len(frame))
-		*room++ = '\n';
-	memcpy(room, frame.at, span_len(frame));
-	return 0;
-}
-
-/**
- * recording_end - end the stack: the line that comes is no frame
- *
- * Return: 0, or a negative enum pcpu_trace_error.
- */
-int recording_end(struct recording *recording)
-{
-	struct vec *frames = &recording->frames;
-	struct pcpu_trace_stack_of *of;
-	uint32_t stack;
-	int err;
-
-	if (!frames->used)
-		return 0;
-	err = add_string(&recording->stacks, (struct span){
-		frames->data, (char *)frames->data + frames->used,
-	}, &stack);
-	frames->used = 0;
-	if (err)
-		return err;
-	of = vec_add(&recording->stacks_of, 1, sizeof(*of));
-	if (!of)
-		return -PCPU_T_HOST;
-	*of = (struct pcpu_trace_stack_of){
-		.row = recording->owner.row,
-		.stack = stack,
-		.of_event = recording->owner.of_event,
-	};
-	return clear_last_row(recording, recording->owner.cpu);
 }
 
 /* --- rows */
@@ -354,9 +238,8 @@ static int add_op(struct recording *recording, const struct trace_line *line,
 	int err = find_task(recording, &line->head, &task);
 
 	if (!err)
-		err = set_last_row(recording, (struct last_row){
-			.row = recording->nr_ops,
-			.gap = recording->gaps + 1,
+		err = stacks_add_row(&recording->stacks, (struct stack_row){
+			.number = recording->nr_ops,
 			.cpu = line->head.cpu,
 		});
 	if (err)
@@ -388,11 +271,10 @@ static int add_event(struct recording *recording, const struct trace_line *line,
 	int err = find_task(recording, &line->head, &task);
 
 	if (!err)
-		err = set_last_row(recording, (struct last_row){
-			.row = recording->nr_events,
-			.gap = recording->gaps + 1,
+		err = stacks_add_row(&recording->stacks, (struct stack_row){
+			.number = recording->nr_events,
 			.cpu = line->head.cpu,
-			.of_event = true,
+			.is_event = true,
 		});
 	if (err)
 		return err;
@@ -544,7 +426,7 @@ static int on_lost(struct recording *recording, const struct trace_line *line)
 
 	stats->lost += lost < UINT64_MAX - stats->lost ?
 		       lost : UINT64_MAX - stats->lost;
-	recording->gaps++;
+	stacks_add_gap(&recording->stacks);
 	return err;
 }
 
@@ -561,8 +443,8 @@ int recording_add(struct recording *recording, const struct trace_line *line)
 	if (line->type == TRACE_TEXT)	/* perf: a source line of a frame */
 		return 0;
 	if (line->type == TRACE_FRAME)
-		return add_frame(recording, line->site);
-	err = recording_end(recording);
+		return stacks_add_frame(&recording->stacks, line->site);
+	err = stacks_end(&recording->stacks);
 	if (err)
 		return err;
 	if (line->cpus) {
@@ -571,12 +453,11 @@ int recording_add(struct recording *recording, const struct trace_line *line)
 	}
 	switch (line->type) {
 	case TRACE_BLANK:
-		recording->owner = (struct last_row){ 0 };
-		return 0;
+		return stacks_add_other(&recording->stacks, PCPU_NO_CPU);
 	case TRACE_OTHER:
-		return clear_last_row(recording, line->head.cpu);
+		return stacks_add_other(&recording->stacks, line->head.cpu);
 	case TRACE_STACK:
-		return begin_stack(recording, line->head.cpu);
+		return stacks_begin(&recording->stacks, line->head.cpu);
 	case TRACE_LOST:
 		return on_lost(recording, line);
 	case TRACE_WORK_START:
@@ -595,7 +476,7 @@ void recording_take(struct recording *recording)
 {
 	recording->rows.used = 0;
 	recording->events.used = 0;
-	recording->stacks_of.used = 0;
+	recording->stacks.of.used = 0;
 }
 
 /**
@@ -610,20 +491,17 @@ void recording_free(struct recording *recording)
 	free(recording->rows.tasks);
 	free(recording->rows.cpus);
 	free(recording->events.data);
-	free(recording->stacks_of.data);
 	free(recording->requests.data);
 	free(recording->tasks.data);
 	free(recording->chunks.data);
 	strings_free(&recording->sites);
 	strings_free(&recording->gfps);
 	strings_free(&recording->names);
-	strings_free(&recording->stacks);
+	stacks_free(&recording->stacks);
 	free(recording->free_handles.data);
 	free(recording->live.cells);
 	free(recording->request_index.cells);
 	free(recording->task_index.cells);
 	free(recording->chunk_index.cells);
 	free(recording->pages.cells);
-	free(recording->last_rows.data);
-	free(recording->frames.data);
 }

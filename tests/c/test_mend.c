@@ -259,6 +259,26 @@ TEST(a_log_in_json_is_read)
 	done();
 }
 
+/* the fuzzer found one that was continued only if it was read as a whole */
+TEST(a_long_line_continues_none)
+{
+	enum { LONG = 4097 };
+	char text[2 * LONG];
+	size_t n;
+
+	for (size_t piece = 1; piece <= sizeof(text); piece += LONG) {
+		n = (size_t)sprintf(text, "percpu_free_percpu:\nptr=1 ");
+		memset(text + n, 'x', LONG);
+		memcpy(text + n + LONG - 6, "\n", 2);
+		CHECK(!read_pieces(0, text, strlen(text), piece));
+		CHECK(rows.n == 1);
+		memcpy(text + n + LONG - 6, "x\n", 3);
+		CHECK(!read_pieces(0, text, strlen(text), piece));
+		CHECK(rows.n == 0);
+	}
+	done();
+}
+
 /* a wrapped event has up to 4 KiB: what comes then is a line of its own */
 TEST(a_line_is_not_continued_forever)
 {
