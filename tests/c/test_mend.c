@@ -269,10 +269,10 @@ TEST(a_long_line_continues_none)
 	for (size_t piece = 1; piece <= sizeof(text); piece += LONG) {
 		n = (size_t)sprintf(text, "percpu_free_percpu:\nptr=1 ");
 		memset(text + n, 'x', LONG);
-		memcpy(text + n + LONG - 6, "\n", 2);
+		memcpy(text + n + LONG - 7, "\n", 2);
 		CHECK(!read_pieces(0, text, strlen(text), piece));
 		CHECK(rows.n == 1);
-		memcpy(text + n + LONG - 6, "x\n", 3);
+		memcpy(text + n + LONG - 7, "x\n", 3);
 		CHECK(!read_pieces(0, text, strlen(text), piece));
 		CHECK(rows.n == 0);
 	}
