@@ -84,7 +84,7 @@ static const struct field *find_field(struct cursor *cursor)
 	return NULL;
 }
 
-static int read_pointer(struct cursor *cursor, uint64_t *value, int *digits)
+static bool read_pointer(struct cursor *cursor, uint64_t *value, int *digits)
 {
 	bool prefix = span_starts(cursor->s, "0x");
 	const char *begin = cursor->s.at, *at;
@@ -96,13 +96,13 @@ static int read_pointer(struct cursor *cursor, uint64_t *value, int *digits)
 		cursor->decimal = at != NULL;
 	}
 	if (!at)
-		return -PCPU_T_NUMBER;
+		return false;
 	*digits = (int)(at - begin) - 2 * prefix;
 	cursor->s.at = at;
-	return 0;
+	return true;
 }
 
-static int read_flag(struct cursor *cursor, uint64_t *value)
+static bool read_flag(struct cursor *cursor, uint64_t *value)
 {
 	const char *at = span_number(cursor->s, false, value);
 
@@ -114,9 +114,19 @@ static int read_flag(struct cursor *cursor, uint64_t *value)
 		at = cursor->s.at + strlen("true");
 	}
 	if (!at || *value > 1)
-		return -PCPU_T_NUMBER;
+		return false;
 	cursor->s.at = at;
-	return 0;
+	return true;
+}
+
+static bool read_decimal(struct cursor *cursor, uint64_t *value)
+{
+	const char *at = span_number(cursor->s, false, value);
+
+	if (!at || *value > INT64_MAX)
+		return false;
+	cursor->s.at = at;
+	return true;
 }
 
 /* up to a blank; a function in a module is followed by the module's name */
@@ -142,8 +152,9 @@ static int read_value(struct cursor *cursor, const struct field *field,
 		      struct trace_line *line)
 {
 	void *member = (char *)line + field->at;
-	int digits, err = 0;
-	const char *at;
+	struct span *s = &cursor->s;
+	int digits = 0;
+	bool ok;
 
 	line->field = field->name;
 	if (field->type == FIELD_TEXT) {
@@ -151,24 +162,21 @@ static int read_value(struct cursor *cursor, const struct field *field,
 		return 0;
 	}
 	/* ftrace's option "fields" prints some numbers in parentheses */
-	if (span_starts(cursor->s, "(") && field->type != FIELD_POINTER)
-		cursor->s.at++;
-	if (field->type == FIELD_DECIMAL) {
-		at = span_number(cursor->s, false, member);
-		if (!at || *(uint64_t *)member > INT64_MAX)
-			return -PCPU_T_NUMBER;
-		cursor->s.at = at;
-	} else if (field->type == FIELD_FLAG) {
-		err = read_flag(cursor, member);
-	} else if (span_starts(cursor->s, "(")) {
-		return -PCPU_T_POINTER;
-	} else {
-		err = read_pointer(cursor, member, &digits);
-		if (!err && field->bit == TRACE_HAS_PTR)
-			line->ptr_digits = digits;
+	if (span_starts(*s, "(")) {
+		if (field->type == FIELD_POINTER)
+			return -PCPU_T_POINTER;
+		s->at++;
 	}
-	if (err || (cursor->s.at < cursor->s.end && !ends_value(*cursor->s.at)))
+	if (field->type == FIELD_POINTER)
+		ok = read_pointer(cursor, member, &digits);
+	else if (field->type == FIELD_FLAG)
+		ok = read_flag(cursor, member);
+	else
+		ok = read_decimal(cursor, member);
+	if (!ok || (s->at < s->end && !ends_value(*s->at)))
 		return -PCPU_T_NUMBER;
+	if (field->bit == TRACE_HAS_PTR)
+		line->ptr_digits = digits;
 	line->has |= field->bit;
 	return 0;
 }
@@ -208,11 +216,11 @@ static int read_fields(struct cursor *cursor, struct trace_line *line)
 				skip_blanks(s);
 			err = read_value(cursor, field, line);
 			line->rest = s->at;
-			continue;
+		} else {
+			skip_word(s);
+			if (is_event_name((struct span){ word, s->at }))
+				return 0;
 		}
-		skip_word(s);
-		if (is_event_name((struct span){ word, s->at }))
-			return 0;
 	}
 	return err;
 }
@@ -438,12 +446,10 @@ static bool read_frame(struct span s, struct trace_line *line)
 	return line->site.at < line->site.end;
 }
 
-/* a head that ends at @end */
+/* whether a head ends at @end */
 static bool read_head(struct trace_prefix *prefix, struct span s,
 		      const char *end, struct trace_line *line)
 {
-	if (!end)
-		return false;
 	trace_head_parse((struct span){ s.at, end }, prefix, &line->head);
 	return line->head.time != PCPU_NO_TIME ||
 	       line->head.cpu != PCPU_NO_CPU;
@@ -454,16 +460,17 @@ static enum trace_line_type read_other_line(struct trace_prefix *prefix,
 					    struct trace_line *line)
 {
 	struct span words = span_trim(s);
-	const char *after = span_after(s, ": ");
+	const char *after = span_after(s, ": "), *open;
 
 	if (words.at == words.end)
 		return TRACE_BLANK;
 	if (*s.at == '#' || span_starts(s, "cpus="))
 		return read_comment(s, line);
-	if (read_head(prefix, s, after ? after - 1 : NULL, line))
+	if (after && read_head(prefix, s, after - 1, line))
 		return read_other_event((struct span){ after, s.end }, line);
 	/* perf trace: MILLISECONDS TASK/PID NAME(...) */
-	if (read_head(prefix, s, memchr(s.at, '(', span_len(s)), line))
+	open = memchr(s.at, '(', span_len(s));
+	if (open && read_head(prefix, s, open, line))
 		return TRACE_OTHER;
 	if (read_frame(s, line))
 		return TRACE_FRAME;

@@ -273,6 +273,10 @@ TEST(a_masked_pointer_at_the_end_is_not_cut)
 	CHECK(!other_skips(PCPU_SKIP_MASKED));
 	CHECK(!read_text(FREE_LINE "percpu_alloc_percpu_fail: size=1 align=1"));
 	CHECK(!other_skips(PCPU_NR_SKIPS));
+	/* only pointers of areas are compared */
+	CHECK(!read_text(FT_CREATE "base_addr=00000000aaaa0000\n"
+			 FT_FREE "ptr=1\n" FT_FREE "base_addr=aaaa0000 ptr=1"));
+	CHECK(!other_skips(PCPU_NR_SKIPS) && rows.n == 2);
 	done();
 }
 
