@@ -251,7 +251,7 @@ static struct span kept(const struct vec *vec)
 }
 
 /* whether a mailer broke a line here; those of kernels are short */
-static bool continues(struct span line, struct span next)
+static bool is_continued(struct span line, struct span next)
 {
 	return span_len(line) <= MAX_WRAPPED && span_len(next) <= MAX_WRAPPED &&
 	       mend_continues(line, next);
@@ -277,7 +277,7 @@ static int take_line(struct pcpu_trace_reader *reader, struct span line,
 
 	reader->lines++;
 	if (reader->held.used) {
-		if (continues(kept(&reader->held), line)) {
+		if (is_continued(kept(&reader->held), line)) {
 			if (mend_join(&reader->held, line))
 				return 0;
 			return stop_at(reader, PCPU_T_HOST, reader->lines,
@@ -287,7 +287,7 @@ static int take_line(struct pcpu_trace_reader *reader, struct span line,
 		if (err)
 			return err;
 	}
-	if (line.at == line.end || (next && !continues(line, *next)))
+	if (line.at == line.end || (next && !is_continued(line, *next)))
 		return read_line(reader, line, reader->lines, false);
 	reader->held_number = reader->lines;
 	return keep(reader, &reader->held, line);
