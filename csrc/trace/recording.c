@@ -136,7 +136,7 @@ static int find_task(struct recording *recording, const struct trace_head *head,
 	if (*task == TABLE_NONE)
 		err = add_task(recording, key, task);
 	recording->last_task = *task;
-	recording->last_prefix = err ? 0 : head->prefix;
+	recording->last_prefix = head->prefix;
 	return err;
 }
 

@@ -9,10 +9,10 @@
 
 /* a row that the next stack may belong to */
 struct stack_row {
+	uint64_t gap;		/* stacks.gaps + 1 at its time; 0: no row */
 	uint64_t number;	/* of the operation or event, from 0 */
 	uint64_t cpu;		/* its CPU, or PCPU_NO_CPU */
 	bool is_event;		/* whether it is an event */
-	uint64_t gap;		/* stacks.gaps + 1 at its time; 0: no row */
 };
 
 struct stacks {

@@ -176,6 +176,8 @@ TEST(a_number_out_of_range_has_no_result)
 
 /* --- a host without memory */
 
+#define EIGHT(text)	text text text text text text text text
+
 /* all that takes memory: tables, columns, lines of each form, stacks */
 static const char *const texts[] = {
 	"> " FT_ALLOC "call_site=f size=1 align=1 base_addr=a off=1 ptr=1 "
@@ -190,6 +192,10 @@ static const char *const texts[] = {
 		"gfp_flags=GFP_KERNEL_ACCOUNT|__GFP_ZERO|__GFP_NOWARN\n"
 	FT_FREE "ptr=3D1\n",
 	FT_ALLOC "size=1 align=1 ptr=1\n" FT_FREE "ptr=1\n => f",
+	/* more rows than there is room for at first */
+	EIGHT(FREE_LINE) EIGHT(FREE_LINE) EIGHT(FREE_LINE) EIGHT(FREE_LINE)
+	EIGHT(FREE_LINE) EIGHT(FREE_LINE) EIGHT(FREE_LINE) EIGHT(FREE_LINE)
+	FREE_LINE,
 };
 
 /* read in pieces; the result of the call that fails, or 0 */
@@ -217,23 +223,25 @@ TEST(without_memory_reading_stops)
 	done();
 	for (size_t i = 0; i < COUNT(texts) * COUNT(pieces); i++) {
 		const char *text = texts[i / COUNT(pieces)];
+		bool failed;
 		int pass = 0;
 
 		do {
 			host_fail(HOST_ALLOC, pass++, 1);
 			err = read_in_pieces(text, pieces[i % COUNT(pieces)]);
+			failed = !host_plans[HOST_ALLOC].fail;
 			host_fail(HOST_ALLOC, 0, 0);
-			CHECK(!err || err == -PCPU_T_HOST);
+			CHECK(err == (failed ? -PCPU_T_HOST : 0));
 			if (reader) {
 				read_results();
 				CHECK(stop.error == -err && !stop.field);
 				CHECK(rows.n == stats.allocs + stats.frees);
-				CHECK(err || (rows.n == 2 && stats.frees == 1));
+				CHECK(err || rows.n == 2 || rows.n == 65);
 				/* reading has ended */
 				CHECK(pcpu_trace_feed(reader, "\n", 1) == err);
 			}
 			done();
-		} while (err && pass < 1000);
+		} while (failed && pass < 1000);
 		calls += pass;
 	}
 	CHECK(calls > 100 && calls < 1000);

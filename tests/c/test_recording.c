@@ -395,6 +395,9 @@ TEST(a_page_that_several_areas_touch_is_counted_once)
 		FT_ALLOC "size=65536 align=8 base_addr=b off=4096 ptr=2\n"));
 	CHECK(stats.kernel_pages == 17 + 16 && stats.kernel_chunks == 2);
 	CHECK(stats.kernel_extent == 4096 + 65536);
+	CHECK(!read_text(FT_ALLOC "size=0 align=8 base_addr=a off=67108864 "
+			 "ptr=1\n"));
+	CHECK(stats.kernel_pages == 0 && stats.kernel_extent == 67108864);
 	done();
 }
 
@@ -469,6 +472,9 @@ TEST(the_number_of_cpus_is_that_of_the_head_or_of_the_events)
 	CHECK(stats.cpus == 64);
 	CHECK(!read_text("percpu_free_percpu: ptr=a\n"));
 	CHECK(stats.cpus == 0 && rows.cpus[0] == PCPU_NO_CPU);
+	/* CPUs may be offline */
+	CHECK(!read_text("# #P:1\n" FREE_LINE));
+	CHECK(stats.cpus == 1);
 	/* of other events it is not taken */
 	CHECK(!read_text(FREE_LINE "x-1 [009] ..... 1.0: sched_switch: a\n"));
 	CHECK(stats.cpus == 2);
@@ -481,7 +487,8 @@ TEST(an_operation_before_the_previous_one_is_counted)
 			 "x-1 [000] 1.0: percpu_free_percpu: ptr=a\n"
 			 "x-1 [000] 12345: percpu_free_percpu: ptr=a\n"
 			 "x-1 [000] 1.0: percpu_free_percpu: ptr=a\n"
-			 "x-1 [000] 0.5: percpu_free_percpu: ptr=a\n"));
+			 "x-1 [000] 0.5: percpu_free_percpu: ptr=a\n"
+			 "x-1 [000] 0.6: percpu_free_percpu: ptr=a\n"));
 	CHECK(stats.backwards == 2);
 	CHECK(rows.times[2] == PCPU_NO_TIME);
 	done();

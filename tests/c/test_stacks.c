@@ -117,6 +117,10 @@ TEST(a_stack_without_a_cpu_belongs_to_no_event)
 			 FRAMES("a", "b")));
 	CHECK(nr_stacks_of == 0);
 	CHECK(!read_text("sh 1 5.5: percpu_free_percpu: ptr=1\n"
+			 "sh 1 5.5: percpu_free_percpu: ptr=1\n\n"
+			 "sh 1 5.5: <stack trace>\n" FRAMES("a", "b")));
+	CHECK(nr_stacks_of == 0);
+	CHECK(!read_text("sh 1 5.5: percpu_free_percpu: ptr=1\n"
 			 FRAMES("a", "b")));
 	CHECK(stack_is(0, false, 0, "a+0x1/0x2,b+0x3/0x4"));
 	done();
@@ -147,9 +151,12 @@ TEST(events_have_stacks)
 {
 	CHECK(!read_text(ALLOC_LINE FT_FAIL "size=8 align=8\n"
 			 STACK(0) FRAMES("a", "b")
-			 FT_CREATE "base_addr=a\n" FRAMES("c", "d")));
+			 FT_CREATE "base_addr=a\n => c\n => d\n"
+			 FT(1, 5.5) "percpu_create_chunk: base_addr=a\n"
+			 STACK(1) FRAMES("e", "f")));
 	CHECK(stack_is(0, true, 0, "a+0x1/0x2,b+0x3/0x4"));
-	CHECK(stack_is(1, true, 1, "c+0x1/0x2,d+0x3/0x4"));
+	CHECK(stack_is(1, true, 1, "c,d"));
+	CHECK(stack_is(2, true, 2, "e+0x1/0x2,f+0x3/0x4"));
 	done();
 }
 
@@ -235,6 +242,53 @@ static int put(enum trace_line_type type, uint64_t number)
 	line.head.task = (struct span){ name, name + strlen(name) };
 	line.site = line.gfp = (struct span){ name, name };
 	return recording_add(&recording, &line);
+}
+
+/* equal hashes are allowed, but make a search slow */
+TEST(the_hashes_of_usual_requests_differ)
+{
+	const char *const sites[] = { "", "f", "g" };
+	struct trace_line line = { .type = TRACE_FAIL };
+	size_t n = 0, displaced = 0;
+
+	line.head.cpu = PCPU_NO_CPU;
+	for (int i = 0; i < 64 * 6 * 9 * 4; i++) {
+		const char *site = sites[i % 3], *gfp = sites[i / 3 % 3];
+
+		line.site = (struct span){ site, site + strlen(site) };
+		line.gfp = (struct span){ gfp, gfp + strlen(gfp) };
+		line.atomic = i / 9 % 2;
+		line.size = i / 18 % 64 + 1;
+		line.align = 1u << i / (18 * 64) % 6;
+		line.bytes_alloc = i / (18 * 64 * 6) ? 2 * line.size : 0;
+		n += !recording_add(&recording, &line);
+	}
+	/* the key of a request that is alone with its hash is in the index */
+	for (size_t i = 0; i < recording.request_index.size; i++) {
+		const struct table_cell *c = &recording.request_index.cells[i];
+
+		if (c->value != TABLE_NONE)
+			displaced += table_get(&recording.request_index,
+					       c->key - 1) != TABLE_NONE;
+	}
+	CHECK(n == 64 * 6 * 9 * 4 && recording.requests.used == n);
+	CHECK(!displaced);
+	recording_free(&recording);
+	memset(&recording, 0, sizeof(recording));
+}
+
+TEST(there_is_a_last_row_for_each_cpu)
+{
+	struct trace_line line = { .type = TRACE_OTHER };
+
+	line.head.cpu = 5;
+	CHECK(!recording_add(&recording, &line));
+	CHECK(recording.stacks.rows.used == 6);
+	line.head.cpu = 2;
+	CHECK(!recording_add(&recording, &line));
+	CHECK(recording.stacks.rows.used == 6);
+	recording_free(&recording);
+	memset(&recording, 0, sizeof(recording));
 }
 
 TEST(more_than_2_to_the_32_chunks_are_refused)
