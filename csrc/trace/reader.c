@@ -88,22 +88,13 @@ static void count_skip(struct pcpu_trace_reader *reader,
 	memcpy(skip->text, text.at, skip->length);
 }
 
-static const int errors[PCPU_NR_SKIPS] = {
-	[PCPU_SKIP_MASKED] = PCPU_T_POINTER,
-	[PCPU_SKIP_CUT] = PCPU_T_CUT,
-	[PCPU_SKIP_BINARY] = PCPU_T_BINARY,
-};
-
-/* skip damage, or stop a strict reader; @error is the default of its kind */
+/* skip damage, or stop a strict reader with an error */
 static int skip_damage(struct pcpu_trace_reader *reader,
 		       enum pcpu_trace_skip_kind kind, struct span text,
 		       uint64_t number, int error, const char *field)
 {
 	count_skip(reader, kind, text, number, field);
-	if (!reader->strict)
-		return 0;
-	return stop_at(reader, errors[kind] ? errors[kind] : error, number,
-		       field);
+	return reader->strict ? stop_at(reader, error, number, field) : 0;
 }
 
 /* --- lines */
@@ -136,15 +127,15 @@ static int mend_line(struct pcpu_trace_reader *reader, struct span *line)
 	return 0;
 }
 
-/* whether a mailer escaped the text: "size=3D8" ends the reading of an event */
-static bool is_escaped(struct pcpu_trace_reader *reader, struct span event,
-		       const char *rest)
+/* whether a mailer escaped the text: in "size=3D8", the 3 or the D is damage */
+static bool is_escaped(struct pcpu_trace_reader *reader, struct span rest)
 {
-	event.end = event.end - rest > 2 ? rest + 2 : event.end;
-	if (reader->quoted_printable || !mend_is_quoted_printable(event))
+	if (reader->quoted_printable)
 		return false;
-	reader->quoted_printable = true;
-	return true;
+	reader->quoted_printable =
+		span_starts((struct span){ rest.at - 1, rest.end }, "=3D") ||
+		span_starts((struct span){ rest.at - 2, rest.end }, "=3D");
+	return reader->quoted_printable;
 }
 
 /* whether a line without a line feed was cut in the middle of an event */
@@ -182,27 +173,27 @@ static int read_part(struct pcpu_trace_reader *reader, struct span *s,
 {
 	struct span text = *s;
 	struct trace_line line;
-	int error = -trace_line_parse(&reader->prefix, text, &line), err = 0;
+	int error = -trace_line_parse(&reader->prefix, text, &line), err;
 
-	if (error && is_escaped(reader, text, line.rest)) {
-		err = mend(reader, s, mend_quoted_printable);
-		return err ? err : read_part(reader, s, number, last);
-	}
 	s->at = line.rest;
+	if (error && is_escaped(reader, *s)) {
+		*s = text;	/* it is read again */
+		return mend(reader, s, mend_quoted_printable);
+	}
 	if (last && is_cut(reader, &line, error))
-		return skip_damage(reader, PCPU_SKIP_CUT, text, number, error,
-				   line.field);
+		return skip_damage(reader, PCPU_SKIP_CUT, text, number,
+				   PCPU_T_CUT, line.field);
 	if (error) {
 		err = skip_damage(reader, damage_of(error, *s), text, number,
 				  error, line.field);
+		if (err)
+			return err;
 		line.type = TRACE_OTHER;
 	} else if (line.type == TRACE_TEXT) {
 		count_skip(reader, PCPU_SKIP_TEXT, text, number, NULL);
 	} else if (line.type == TRACE_OTHER) {
 		count_skip(reader, PCPU_SKIP_OTHER, text, number, NULL);
 	}
-	if (err)
-		return err;
 	if (line.ptr_digits)
 		reader->ptr_digits = line.ptr_digits;
 	return add_line(reader, &line, number);
@@ -217,8 +208,8 @@ static int read_line(struct pcpu_trace_reader *reader, struct span line,
 
 	if (span_len(line) > MAX_LINE ||
 	    (reader->zeros && memchr(line.at, 0, span_len(line)))) {
-		err = skip_damage(reader, PCPU_SKIP_BINARY, line, number, 0,
-				  NULL);
+		err = skip_damage(reader, PCPU_SKIP_BINARY, line, number,
+				  PCPU_T_BINARY, NULL);
 		return err ? err : add_line(reader, &nothing, number);
 	}
 	err = mend_line(reader, &line);
@@ -226,7 +217,7 @@ static int read_line(struct pcpu_trace_reader *reader, struct span line,
 		return err;
 	do
 		err = read_part(reader, &line, number, last);
-	while (!err && line.at < line.end && trace_has_event(line));
+	while (!err && trace_has_event(line));
 	return err;
 }
 
@@ -349,7 +340,7 @@ int pcpu_trace_feed(struct pcpu_trace_reader *reader, const char *text,
 		next = (struct span){ s.at, feed };
 		err = take_line(reader, line, feed ? &next : NULL);
 	}
-	return err || s.at == s.end ? err : keep_start(reader, s);
+	return err ? err : keep_start(reader, s);
 }
 
 int pcpu_trace_finish(struct pcpu_trace_reader *reader)

@@ -245,6 +245,25 @@ TEST(a_quoted_printable_mail_is_read)
 	done();
 }
 
+/* the first event shows that the text is escaped, by any of its fields */
+TEST(escapes_of_a_mail_are_found_in_any_event)
+{
+	CHECK(!read_text("percpu_free_percpu: ptr=3D1000\n"));
+	CHECK(op_is(0, 0x1000, PCPU_OP_ORPHAN, PCPU_OP_FREE));
+	CHECK(!read_text("percpu_alloc_percpu: reserved=3D0 is_atomic=3D1 "
+			 "size=3D8 align=3D8 ptr=3D1\n"));
+	CHECK(same(request(0), "8/8 atomic  "));
+	/* here nothing is escaped: the site is a number, as of trace-cmd */
+	CHECK(!read_text("percpu_free_percpu: ptr=x\n"
+			 "percpu_alloc_percpu: call_site=3Df size=8 align=8 "
+			 "ptr=1\n"));
+	CHECK(same(request(0), "8/8 3Df "));
+	CHECK(!read_text("percpu_free_percpu: ptr=3D1000\n"
+			 "percpu_free_percpu: ptr=3D3D1\n"));
+	CHECK(rows.n == 1 && skipped(PCPU_SKIP_DAMAGED).line == 2);
+	done();
+}
+
 TEST(a_log_in_json_is_read)
 {
 	CHECK(!read_text("{\"log\":\"sh-1 [000] 1.0: percpu_free_percpu: "

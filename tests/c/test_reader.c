@@ -166,7 +166,9 @@ static void check_skipped(const char *text, enum pcpu_trace_skip_kind kind,
 	CHECK(!read_text(print("%s%s", ALLOC_LINE, text)));
 	CHECK(skip_is(kind, 1, 2, shown, field));
 	CHECK(!other_skips(kind));
-	CHECK(stop.error == 0 && stats.allocs == 1 && stats.lines == 3);
+	CHECK(stop.error == 0 && stop.line == 0);
+	CHECK(stats.allocs == 1 && stats.lines == 3);
+	CHECK(nr_events == 0 && stats.lost == 0);
 	done();
 }
 
