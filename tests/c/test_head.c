@@ -60,9 +60,11 @@ TEST(perf_script_prints_task_and_pid_as_words)
 	CHECK(same(head("  wl2.sh 12685/12686 [001]  1963.708252019:  "),
 		   "wl2.sh/12686 cpu 1 at 1963708252019"));
 	CHECK(same(head("x 1 5.5: "), "x/1 cpu -1 at 5500000000"));
+	CHECK(same(head("a-1 b 2 5.5: "), "a-1 b/2 cpu -1 at 5500000000"));
 	/* -F +period */
 	CHECK(same(head("x 1 [000] 5.5:    1 "), "x/1 cpu 0 at 5500000000"));
 	CHECK(same(head("x 1 [000] 5.5:    1x "), "/0 cpu -1 at -1"));
+	CHECK(same(head("x 1 [000] 5.5:    x1 "), "/0 cpu -1 at -1"));
 	CHECK(same(head("x 1 [000] 5.5    1 "), "/0 cpu -1 at -1"));
 	/* -F without time */
 	CHECK(same(head("x 1 [000] "), "/0 cpu -1 at -1"));
@@ -76,6 +78,7 @@ TEST(perf_trace_prints_milliseconds_first)
 		   "kworker/0:1/23 cpu -1 at 12345678000"));
 	CHECK(same(head("1.123456 a b/7 "), "a b/7 cpu -1 at 1123456"));
 	CHECK(same(head("1.5"), "/0 cpu -1 at 1500000"));
+	CHECK(same(head("0.5 a 7 "), "a/7 cpu -1 at 500000"));
 	/* no more than nanoseconds, no whole numbers */
 	CHECK(same(head("1.1234567 sh/7 "), "/0 cpu -1 at -1"));
 	CHECK(same(head("1 sh/7 "), "/0 cpu -1 at -1"));
@@ -196,6 +199,11 @@ TEST(a_task_needs_a_number_of_32_bits)
 	CHECK(same(head("x-4294967295 [000] 1.0: "), "x/-1 cpu 0 at 1000000000"));
 	CHECK(same(head("x-4294967296 [000] 1.0: "), "/0 cpu 0 at 1000000000"));
 	CHECK(same(head("x- [000] 1.0: "), "/0 cpu 0 at 1000000000"));
+	/* longer than what is remembered */
+	CHECK(same(head("00000000000000000000000000000000000000000000000000"
+			"00000000000000000000000000000000000000000000000000"
+			"00000000000000000000000000000000000000000000000000"
+			" [000] 1.0: "), "/0 cpu 0 at 1000000000"));
 	CHECK(same(head("12 [000] 1.0: "), "/0 cpu 0 at 1000000000"));
 	CHECK(same(head("x12 [000] 1.0: "), "/0 cpu 0 at 1000000000"));
 	CHECK(same(head("[000] 1.0: "), "/0 cpu 0 at 1000000000"));
