@@ -10,9 +10,29 @@ static struct span span(const char *text)
 	return (struct span){ text, text + strlen(text) };
 }
 
+/* a text in a buffer of exactly its size, so that ASan sees what is read */
+static struct span exact(const char *text)
+{
+	size_t n = strlen(text);
+	char *copy = malloc(n + !n);
+
+	memcpy(copy, text, n);
+	return (struct span){ copy, copy + n };
+}
+
+static void drop(struct span s)
+{
+	free((char *)(uintptr_t)s.at);
+}
+
 static bool continues(const char *line, const char *next)
 {
-	return mend_continues(span(line), span(next));
+	struct span a = exact(line), b = exact(next);
+	bool result = mend_continues(a, b);
+
+	drop(a);
+	drop(b);
+	return result;
 }
 
 static const char *joined(const char *line, const char *next)
@@ -74,6 +94,7 @@ TEST(the_rest_of_a_line_may_be_indented_and_quoted)
 	CHECK(continues("x", "       ptr=1"));
 	/* as far in as ftrace prints a task */
 	CHECK(!continues("x", "        ptr=1"));
+	CHECK(!continues("x", "       ") && !continues("x", "        "));
 	CHECK(!continues("x", ">") && !continues("x", "> x"));
 }
 
@@ -115,9 +136,10 @@ TEST(the_marks_of_a_quoted_mail_are_cut_off)
 	};
 
 	for (size_t i = 0; i < COUNT(lines); i++) {
-		struct span s = mend_unquote(span(lines[i][0]));
+		struct span line = exact(lines[i][0]), s = mend_unquote(line);
 
 		CHECK(same(print("%.*s", (int)span_len(s), s.at), lines[i][1]));
+		drop(line);
 	}
 }
 
@@ -132,6 +154,8 @@ TEST(the_line_of_a_log_in_json)
 	/* one that is cut */
 	CHECK(same(mended(mend_json, "{\"log\":\"a"), "a"));
 	CHECK(same(mended(mend_json, "{\"log\":\"a\\"), "a\\"));
+	CHECK(same(mended(mend_json, "{\"log\":\"\\u0041"), "A"));
+	CHECK(same(mended(mend_json, "{\"log\":\"\\u1"), " 1"));
 	CHECK(same(mended(mend_json, "{\"log\":"), "{ log :"));
 	/* of any other key */
 	CHECK(same(mended(mend_json, "{\"line\": \"a\\tb\"}"),
