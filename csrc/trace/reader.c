@@ -203,7 +203,7 @@ static int read_part(struct pcpu_trace_reader *reader, struct span *s,
 static int read_line(struct pcpu_trace_reader *reader, struct span line,
 		     uint64_t number, bool last)
 {
-	const struct trace_line nothing = { .type = TRACE_BLANK };
+	const struct trace_line nothing = { .head.cpu = PCPU_NO_CPU };
 	int err;
 
 	if (span_len(line) > MAX_LINE ||

@@ -200,9 +200,9 @@ static int find_request(struct recording *recording,
 /* --- rows */
 
 /* a column with more room, or as it was: then @ok is set to false */
-static void *grow_column(void *column, size_t room, size_t size, bool *ok)
+static void *grow_column(void *column, size_t bytes, bool *ok)
 {
-	void *data = realloc(column, room * size);
+	void *data = realloc(column, bytes);
 
 	*ok = *ok && data;
 	return data ? data : column;
@@ -210,21 +210,21 @@ static void *grow_column(void *column, size_t room, size_t size, bool *ok)
 
 static bool make_room(struct rows *rows)
 {
-	size_t room = rows->room ? 2 * rows->room : 64;
+	size_t n = rows->room ? 2 * rows->room : 64;
 	bool ok = true;
 
 	if (rows->used < rows->room)
 		return true;
-	rows->ops = grow_column(rows->ops, room, sizeof(*rows->ops), &ok);
-	rows->times = grow_column(rows->times, room, sizeof(*rows->times), &ok);
-	rows->chunks = grow_column(rows->chunks, room, sizeof(*rows->chunks),
+	rows->ops = grow_column(rows->ops, n * sizeof(*rows->ops), &ok);
+	rows->times = grow_column(rows->times, n * sizeof(*rows->times), &ok);
+	rows->chunks = grow_column(rows->chunks, n * sizeof(*rows->chunks),
 				   &ok);
-	rows->offsets = grow_column(rows->offsets, room, sizeof(*rows->offsets),
+	rows->offsets = grow_column(rows->offsets, n * sizeof(*rows->offsets),
 				    &ok);
-	rows->tasks = grow_column(rows->tasks, room, sizeof(*rows->tasks), &ok);
-	rows->cpus = grow_column(rows->cpus, room, sizeof(*rows->cpus), &ok);
+	rows->tasks = grow_column(rows->tasks, n * sizeof(*rows->tasks), &ok);
+	rows->cpus = grow_column(rows->cpus, n * sizeof(*rows->cpus), &ok);
 	if (ok)
-		rows->room = room;
+		rows->room = n;
 	return ok;
 }
 
@@ -453,7 +453,6 @@ int recording_add(struct recording *recording, const struct trace_line *line)
 	}
 	switch (line->type) {
 	case TRACE_BLANK:
-		return stacks_add_other(&recording->stacks, PCPU_NO_CPU);
 	case TRACE_OTHER:
 		return stacks_add_other(&recording->stacks, line->head.cpu);
 	case TRACE_STACK:

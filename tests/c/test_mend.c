@@ -156,6 +156,7 @@ TEST(the_line_of_a_log_in_json)
 	CHECK(same(mended(mend_json, "{\"log\":\"a\\"), "a\\"));
 	CHECK(same(mended(mend_json, "{\"log\":\"\\u0041"), "A"));
 	CHECK(same(mended(mend_json, "{\"log\":\"\\u1"), " 1"));
+	CHECK(same(mended(mend_json, "{\"log\":\"\\u123"), " 123"));
 	CHECK(same(mended(mend_json, "{\"log\":"), "{ log :"));
 	/* of any other key */
 	CHECK(same(mended(mend_json, "{\"line\": \"a\\tb\"}"),
@@ -189,8 +190,8 @@ TEST(escapes_of_quoted_printable)
 	CHECK(!mend_is_quoted_printable(span("=3")));
 	CHECK(same(mended(mend_quoted_printable, "size=3D16 a=20b"),
 		   "size=16 a b"));
-	CHECK(same(mended(mend_quoted_printable, "=3E=7e=7E=C3=A9"),
-		   ">=7e~\xc3\xa9"));
+	CHECK(same(mended(mend_quoted_printable, "=3E=7e=7E=C3=A9=FF"),
+		   ">=7e~\xc3\xa9\xff"));
 	CHECK(same(mended(mend_quoted_printable, "=00=0A=1F=20"), "    "));
 	CHECK(same(mended(mend_quoted_printable, "=3G=G3=3==3"), "=3G=G3=3==3"));
 	CHECK(same(mended(mend_quoted_printable, "x=3D"), "x="));

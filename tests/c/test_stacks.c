@@ -29,12 +29,15 @@ TEST(each_operation_has_its_task)
 			 "sh-1 [001] 1.0: percpu_free_percpu: ptr=a\n"
 			 "sh-1 [001] 1.0: percpu_free_percpu: ptr=a\n"
 			 "percpu_free_percpu: ptr=a\n"
-			 "sh-1 [001] 1.0: percpu_free_percpu: ptr=a\n"));
+			 "sh-1 [001] 1.0: percpu_free_percpu: ptr=a\n"
+			 "sh-2 [001] 1.0: percpu_free_percpu: ptr=a\n"
+			 "sh-2 [001] 1.0: percpu_free_percpu: ptr=a\n"));
 	CHECK(same(task(rows.tasks[0]), "sh-1") && rows.tasks[0] == 0);
 	CHECK(same(task(rows.tasks[1]), "sh-2") && rows.tasks[1] == 1);
 	CHECK(same(task(rows.tasks[2]), "a b-1") && rows.tasks[2] == 2);
 	CHECK(rows.tasks[3] == 0 && rows.tasks[4] == 0 && rows.tasks[5] == 0);
 	CHECK(rows.tasks[6] == PCPU_NO_TASK && rows.tasks[7] == 0);
+	CHECK(rows.tasks[8] == 1 && rows.tasks[9] == 1);
 	/* two have the same name */
 	CHECK(stats.tasks == 3 && stats.names == 2);
 	CHECK(pcpu_trace_tasks(reader, &n)[1].name == 0 && n == 3);
@@ -117,7 +120,7 @@ TEST(a_stack_without_a_cpu_belongs_to_no_event)
 			 FRAMES("a", "b")));
 	CHECK(nr_stacks_of == 0);
 	CHECK(!read_text("sh 1 5.5: percpu_free_percpu: ptr=1\n"
-			 "sh 1 5.5: percpu_free_percpu: ptr=1\n\n"
+			 "sh 1 5.5: percpu_free_percpu: ptr=1\n"
 			 "sh 1 5.5: <stack trace>\n" FRAMES("a", "b")));
 	CHECK(nr_stacks_of == 0);
 	CHECK(!read_text("sh 1 5.5: percpu_free_percpu: ptr=1\n"
@@ -165,7 +168,7 @@ TEST(a_stack_after_a_gap_belongs_to_no_event)
 {
 	CHECK(!read_text(ALLOC_LINE FREE_LINE "CPU:0 [LOST 5 EVENTS]\n"
 			 "\tf (x)\n" STACK(0) FRAMES("a", "b")
-			 STACK(1) FRAMES("a", "b")
+			 STACK(1) FRAMES("a", "b") FT_SCHED "\tg (x)\n"
 			 ALLOC_LINE STACK(0) FRAMES("c", "d")));
 	CHECK(nr_stacks_of == 1);
 	CHECK(stack_is(0, false, 2, "c+0x1/0x2,d+0x3/0x4"));
@@ -281,12 +284,12 @@ TEST(there_is_a_last_row_for_each_cpu)
 {
 	struct trace_line line = { .type = TRACE_OTHER };
 
-	line.head.cpu = 5;
+	line.head.cpu = 4;
 	CHECK(!recording_add(&recording, &line));
-	CHECK(recording.stacks.rows.used == 6);
+	CHECK(recording.stacks.rows.used == 5);
 	line.head.cpu = 2;
 	CHECK(!recording_add(&recording, &line));
-	CHECK(recording.stacks.rows.used == 6);
+	CHECK(recording.stacks.rows.used == 5);
 	recording_free(&recording);
 	memset(&recording, 0, sizeof(recording));
 }
