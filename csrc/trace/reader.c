@@ -118,8 +118,7 @@ static int mend_line(struct pcpu_trace_reader *reader, struct span *line)
 {
 	if (span_starts(*line, BYTE_ORDER_MARK))
 		line->at += strlen(BYTE_ORDER_MARK);
-	if (span_starts(*line, ">"))
-		*line = mend_unquote(*line);
+	*line = mend_unquote(*line);
 	if (span_starts(*line, "{"))
 		return mend(reader, line, mend_json);
 	if (reader->quoted_printable && mend_is_quoted_printable(*line))

@@ -6,7 +6,6 @@
 #include "span.h"
 
 #define HEX_DIGITS	16	/* of 64 bits */
-#define SAFE_DIGITS	18	/* decimal ones, which always fit */
 
 /**
  * span_after - find a text
@@ -54,23 +53,18 @@ static const char *read_hex(struct span s, uint64_t *value)
  */
 const char *span_digits(struct span s, uint64_t *value)
 {
-	const char *at = s.at, *safe;
+	const char *at = s.at;
 	uint64_t number = 0;
+	bool fits = true;
 
-	safe = span_len(s) > SAFE_DIGITS ? at + SAFE_DIGITS : s.end;
-	for (; at < safe && is_digit(*at); at++)
-		number = number * 10 + (uint64_t)(*at - '0');
-	for (; at < s.end && is_digit(*at); at++) {
+	for (; fits && at < s.end && is_digit(*at); at++) {
 		uint64_t digit = (uint64_t)(*at - '0');
 
-		if (number > (UINT64_MAX - digit) / 10) {
-			at = s.at;
-			break;
-		}
-		number = number * 10 + digit;
+		fits = !__builtin_mul_overflow(number, 10, &number) &&
+		       !__builtin_add_overflow(number, digit, &number);
 	}
 	*value = number;
-	return at > s.at ? at : NULL;
+	return fits && at > s.at ? at : NULL;
 }
 
 /**

@@ -319,6 +319,15 @@ TEST(a_long_line_continues_none)
 		memcpy(text + n + LONG - 7, "x\n", 3);
 		CHECK(!read_pieces(0, text, strlen(text), piece));
 		CHECK(rows.n == 0);
+		/* the same of the first line */
+		n = (size_t)sprintf(text, "percpu_free_percpu: ");
+		memset(text + n, 'x', LONG);
+		memcpy(text + LONG - 1, "\nptr=1\n", 8);
+		CHECK(!read_pieces(0, text, strlen(text), piece));
+		CHECK(rows.n == 1);
+		memcpy(text + LONG - 1, "x\nptr=1\n", 9);
+		CHECK(!read_pieces(0, text, strlen(text), piece));
+		CHECK(rows.n == 0);
 	}
 	done();
 }

@@ -340,6 +340,7 @@ TEST(more_than_2_to_the_32_tasks_or_texts_are_refused)
 	CHECK(!put(TRACE_FREE, 1));
 	recording.tasks.used = PCPU_NO_TASK;
 	CHECK(put(TRACE_FREE, 2) == -PCPU_T_TOO_MANY);
+	recording.tasks.used = 1;
 	recording.names.ends.used = PCPU_NO_TASK;
 	CHECK(put(TRACE_FREE, 3) == -PCPU_T_TOO_MANY);
 	CHECK(put(TRACE_WORK_START, 3) == -PCPU_T_TOO_MANY);
