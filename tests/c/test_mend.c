@@ -20,7 +20,7 @@ static struct span exact(const char *text)
 	return (struct span){ copy, copy + n };
 }
 
-static void drop(struct span s)
+static void free_text(struct span s)
 {
 	free((char *)(uintptr_t)s.at);
 }
@@ -30,8 +30,8 @@ static bool continues(const char *line, const char *next)
 	struct span a = exact(line), b = exact(next);
 	bool result = mend_continues(a, b);
 
-	drop(a);
-	drop(b);
+	free_text(a);
+	free_text(b);
 	return result;
 }
 
@@ -139,7 +139,7 @@ TEST(the_marks_of_a_quoted_mail_are_cut_off)
 		struct span line = exact(lines[i][0]), s = mend_unquote(line);
 
 		CHECK(same(print("%.*s", (int)span_len(s), s.at), lines[i][1]));
-		drop(line);
+		free_text(line);
 	}
 }
 
