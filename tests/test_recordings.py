@@ -232,9 +232,7 @@ class TestTools:
 
     def test_that_is_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
-        with pytest.raises(
-            TraceError, match="own file, and perf is not installed: install"
-        ):
+        with pytest.raises(TraceError, match="own file, and perf is not installed: install"):
             load("perf.data.xz")
 
     def test_that_fails(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
