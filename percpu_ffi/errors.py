@@ -114,7 +114,7 @@ class RecordError(PercpuError):
 
 
 class StatsError(TraceError):
-    """A dump of percpu_stats that cannot be read; ``file`` and ``line`` likewise."""
+    """A dump or a geometry of a kernel that cannot be read; ``file`` and ``line`` likewise."""
 
 
 class ClosedError(PercpuError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import decimal
+import io
 import pickle
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ from percpu_ffi import (
     WildPointer,
 )
 from percpu_ffi._core import ffi, lib
+from percpu_ffi.errors import without_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,6 +123,20 @@ def test_any_integer_is_accepted(small: PerCpu) -> None:
         small.alloc(Index(8), "8")  # type: ignore[arg-type]
 
 
+@pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
+@pytest.mark.parametrize("traced", [False, True])
+def test_refusal_shows_the_arguments_as_given(small: PerCpu, traced: bool) -> None:
+    class Mine(Index):
+        def __repr__(self) -> str:
+            return f"Mine({self.value})"
+
+    with small.trace_to(io.StringIO()) if traced else contextlib.nullcontext():
+        with pytest.raises(InvalidRequest, match=r"size Mine\(0\)"):
+            small.alloc(Mine(0))  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequest, match=r"alignment Mine\(3\)"):
+            small.alloc(8, Mine(3))  # type: ignore[arg-type]
+
+
 def test_size_of_numpy_is_an_integer(small: PerCpu) -> None:
     assert small.alloc(np.int32(8), np.uint8(8)) > 0
 
@@ -129,8 +145,9 @@ def test_size_of_numpy_is_an_integer(small: PerCpu) -> None:
 @pytest.mark.parametrize("align", [0, -8, 3, 48, 128, 2**40, 2**70, 4.0, None, "8"])
 def test_alignment_out_of_range(small: PerCpu, unchanged: Remember, align: Any) -> None:
     check = unchanged(small)
-    with pytest.raises(InvalidRequest, match="power of two from 1 to 64"):
+    with pytest.raises(InvalidRequest, match=r"^alignment .*power of two from 1 to 64") as caught:
         small.alloc(8, align)
+    assert str(caught.value).startswith(f"alignment {align!r}: ")
     check()
 
 
@@ -160,6 +177,22 @@ def test_warning_as_error_does_not_hide_the_refusal(small: PerCpu) -> None:
     # pytest runs this project with warnings as errors
     with pytest.raises(InvalidRequest):
         small.alloc(0)
+
+
+def test_warnings_are_suppressed_until_the_last_block_ends(small: PerCpu) -> None:
+    def refused() -> int:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with pytest.raises(InvalidRequest):
+                small.alloc(0)
+        return len(caught)
+
+    with without_warnings():
+        with without_warnings():
+            assert refused() == 0
+        assert refused() == 0
+    assert refused() == 1
+    assert small.counters()["warn"] == 3
 
 
 @pytest.mark.parametrize("method", POINTER_METHODS)
@@ -270,7 +303,7 @@ def test_end_of_a_first_chunk_before_its_unit_ends(tiny: Make) -> None:
 @pytest.mark.parametrize("cpu", [-1, 3, 2**70, None, 0.0])
 def test_cpu_out_of_range(real: PerCpu, method: str, cpu: Any) -> None:
     ptr = real.alloc(8)
-    with pytest.raises(ConfigError, match="CPUs 0 to 2"):
+    with pytest.raises(ConfigError, match=f"cpu {cpu}: this allocator has CPUs 0 to 2"):
         getattr(real, method)(ptr, cpu)
 
 
@@ -332,6 +365,29 @@ def test_impossible_geometry(kind: Kind, arguments: dict[str, Any]) -> None:
     assert len(str(caught.value)) > 30
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"cpus": 1, "nodes": 1},
+        {"cpus": 65536, "memory": "none"},
+        {"nodes": 4},
+        {"static_size": 1},
+        {"static_image": b"x" * 8192},
+        {"page_size": 4096},
+        {"page_size": 1, "static_size": 1, "memory": "none"},
+        {"page_size": 64 << 20, "memory": "none"},
+        {"page_limit": 1},
+        {"unit_size": 65536, "static_size": 65536},
+        {"quirks": "rollback"},
+    ],
+    ids=",".join,
+)
+def test_first_and_last_possible_geometry(kind: Kind, arguments: dict[str, Any]) -> None:
+    with kind(**arguments) as a:
+        for name in arguments.keys() & {"cpus", "page_size", "static_size", "unit_size"}:
+            assert getattr(a, name) == arguments[name]
+
+
 class TestClosed:
     """Use after close raises, never crashes."""
 
@@ -343,26 +399,41 @@ class TestClosed:
         allocator.close()
         return allocator
 
-    @pytest.mark.parametrize(
-        "use",
-        [
-            lambda a: a.alloc(8),
-            lambda a: a.free(12288),
-            lambda a: a.locate(12288),
-            lambda a: a.address(12288, 0),
-            lambda a: a.view(12288, 0),
-            lambda a: a.area(8),
-            lambda a: a.state(),
-            lambda a: a.counters(),
-            lambda a: a.work(),
-            lambda a: a.inject("kmalloc", 1),
-            lambda a: a.alloc_many([8]),
-            lambda a: a.free_many([12288]),
-        ],
-    )
-    def test_methods(self, closed: PerCpu, use: Callable[[PerCpu], object]) -> None:
+    USES: ClassVar = {
+        "alloc": lambda a: a.alloc(8),
+        "free": lambda a: a.free(12288),
+        "locate": lambda a: a.locate(12288),
+        "address": lambda a: a.address(12288, 0),
+        "view": lambda a: a.view(12288, 0),
+        "area": lambda a: a.area(8),
+        "state": lambda a: a.state(),
+        "counters": lambda a: a.counters(),
+        "work": lambda a: a.work(),
+        "inject": lambda a: a.inject("kmalloc", 1),
+        "clear": lambda a: a.inject("kmalloc"),
+        "alloc_many": lambda a: a.alloc_many([8]),
+        "alloc_none": lambda a: a.alloc_many([]),
+        "free_many": lambda a: a.free_many([12288]),
+        "free_none": lambda a: a.free_many([]),
+        "free_null": lambda a: a.free(0),
+        "replay": lambda a: a.replay(Trace.from_ops([("alloc", 1, 8, 8)])),
+        "replay_nothing": lambda a: a.replay(Trace.from_ops([])),
+        "percpu_stats": lambda a: a.percpu_stats(),
+        "trace_to": lambda a: a.trace_to(io.StringIO()),
+        "validate": lambda a: a.validate(),
+        "chunks": lambda a: a.chunks,
+        "pages": lambda a: a.pages,
+    }
+
+    def test_no_method_is_left_out(self) -> None:
+        of_arguments = {"cpus", "page_size", "unit_size", "max_size", "static_size", "static_ptr"}
+        public = {name for name in vars(PerCpu) if not name.startswith("_")}
+        assert public - of_arguments - {"close"} <= self.USES.keys()
+
+    @pytest.mark.parametrize("use", USES)
+    def test_methods(self, closed: PerCpu, use: str) -> None:
         with pytest.raises(ClosedError, match="closed"):
-            use(closed)
+            self.USES[use](closed)
 
     def test_area(self, closed: PerCpu) -> None:
         with pytest.raises(ClosedError):

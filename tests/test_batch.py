@@ -60,6 +60,24 @@ def test_any_buffer_of_integers(tiny: Make, small: PerCpu, sizes: Any) -> None:
     assert ptrs.tolist() == one_by_one(tiny, SIZES)
 
 
+def test_buffers_may_be_unsigned(small: PerCpu) -> None:
+    small.alloc_many(bytes([200]))
+    small.alloc_many(array("H", [500]), 4)
+    assert small.state().chunks[0].map == (-64, -200, -500, 260)
+
+
+@pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [("H", 65_535), ("I", 2**32 - 1), ("b", -56), ("h", -1), ("i", -(2**31)), ("q", -(2**63))],
+)
+def test_integers_of_a_buffer_are_named_as_they_are(small: PerCpu, code: str, value: int) -> None:
+    with pytest.raises(InvalidRequest, match=f"^size {value}: "):
+        small.alloc_many(array(code, [8, value]))
+    with pytest.raises(WildPointer, match=f"^pointer {value:#x} "):
+        small.free_many(array(code, [0, value]))
+
+
 @pytest.mark.parametrize("convert", [list, lambda p: p, np.array, lambda p: np.array(p, np.uint16)])
 def test_free_many_accepts_what_alloc_many_returns(small: PerCpu, convert: Any) -> None:
     empty = small.state().chunks[0].free_size
@@ -137,7 +155,7 @@ def test_one_bad_size_refuses_all(small: PerCpu, unchanged: Remember, bad: int) 
 def test_bad_alignment_refuses_all(small: PerCpu, unchanged: Remember) -> None:
     check = unchanged(small)
     for align in (3, 2**80, 8.0):
-        with pytest.raises(InvalidRequest, match="alignment"):
+        with pytest.raises(InvalidRequest, match=f"^alignment {align}: "):
             small.alloc_many([8, 8], align=align)  # type: ignore[arg-type]
     check()
 

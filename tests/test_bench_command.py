@@ -11,6 +11,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import NETNS
 
 from percpu_ffi.bench import bounds, contenders
 from percpu_ffi.bench import run as run_module
@@ -27,10 +28,12 @@ from percpu_ffi.bench.results import (
     load,
     save,
 )
+from percpu_ffi.bench.workload import Expected, Options
 from percpu_ffi.bench.workloads import WORKLOADS
 from percpu_ffi.cli import main
 from percpu_ffi.cli.bench import add_arguments, run
 from percpu_ffi.reports.bench import bounds_table, workload_tables
+from percpu_ffi.reports.bench_difference import difference
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,18 +139,110 @@ class TestReport:
         assert "5.00" in text  # of 5,000 in 1,000 operations
         assert "chunks" not in text  # the count is 0
 
-    def test_bounds(self) -> None:
-        held, missed, unknown = bounds_table(
+    def test_tables_of_a_workload(self) -> None:
+        """Columns and rows without figures are left out; x is the median of the ratios."""
+        calls = Histogram({20: 50, 40: 49, 60: 1})  # buckets that end with 20, 49 and 115 ns
+        port = Figures([10.0, 12.0, 11.0, 13.0], 0, calls, Histogram({}))
+        malloc = Figures([30.0, 24.0, 11.0, 52.0], 3, None, Histogram({7: 1}))
+        both = {"port": port, "malloc": malloc}
+        others = {"port": Figures([5.0], 1), "malloc": Figures([2.5])}
+        names = ("operations", "entries_scanned", "chunks_visited", "bytes_moved")
+        works = [
+            dict(zip(names, counts, strict=True)) for counts in ((9, 5500, 0, 250), (9, 50, 0, 0))
+        ]
+        result = WorkloadResult(
+            "name",
+            "what it does",
             [
-                BoundResult("ratio", 1.0, True, [0.5, 0.7]),
-                BoundResult("rate", 2_000_000, False, [1e6]),
-                BoundResult("other", 1.0, True, why="no file"),
-            ]
-        )[1:]
-        assert held.split() == ["ratio", "0.600", "0.500", "0.700", "at", "most", "1.0", "holds"]
-        assert "1,000,000" in missed
-        assert missed.endswith("MISSED")
-        assert unknown.endswith("not measured: no file")
+                PhaseResult("alloc", 1000, works[0], both),
+                PhaseResult("free", 500, works[1], others),
+            ],
+            [
+                Expected("alloc", "entries_scanned", "C + 1", 5500, 5500),
+                Expected("alloc", "bytes_moved", "m0", 251, 250),
+                Expected("free", "bytes_moved", "2 R", 7000, None),
+            ],
+            partial=True,
+        )
+        assert "\n".join(workload_tables(result)) == (
+            """\
+name: what it does
+  ns     operations        port             malloc
+  alloc       1,000  11.5 +- 7%  27.0 +-27% x2.50
+  free          500   5.0 +- 0%   2.5 +- 0% x0.50
+  latency                  port     malloc
+  alloc    alloc  20 / 49 / 115
+  alloc     free                 7 / 7 / 7
+  work   entries  bytes
+         scanned  moved
+  alloc     5.50   0.25
+  free      0.10   0.00
+  formula             work         gives  counted
+  alloc    entries scanned  C + 1  5,500    5,500        equal
+  alloc        bytes moved     m0    251      250          OFF
+  free         bytes moved    2 R  7,000           not counted
+  malloc: 3 of 1,000 operations failed, alloc
+  port: 1 of 500 operations failed, free
+  interrupted after 1 repetition"""
+        )
+
+    def test_difference_of_two_files(self) -> None:
+        """A figure has changed if the ranges do not overlap: 10 to 12 and 12 to 33 ns do."""
+
+        def results(workloads: dict[str, dict[str, list[float]]], live: int) -> Results:
+            return Results(
+                {"cpu": "abacus"},
+                {"live": live, "seed": 1, "objects": 9},
+                [
+                    WorkloadResult(
+                        name,
+                        "",
+                        [PhaseResult("alloc", 9, None, {n: Figures(ns) for n, ns in each.items()})],
+                    )
+                    for name, each in workloads.items()
+                ],
+            )
+
+        a = results({"w": {"port": [10, 11, 12], "malloc": [10, 30], "mapped": [1], "empty": [2]},
+                     "x": {"port": [1]}}, 40)  # fmt: skip
+        b = results({"w": {"port": [12, 22, 33], "malloc": [9, 9.4], "mapped": [1.1]},
+                     "y": {"port": [1]}}, 41)  # fmt: skip
+        b.partial = True
+        assert "\n".join(difference(a, b)) == (
+            """\
+A
+  cpu         abacus
+  options     live 40, seed 1, objects 9
+B, interrupted
+  cpu         abacus
+  options     live 41, seed 1, objects 9
+live 40 in A, 41 in B: workloads with the same name differ
+
+                  A, ns         B, ns         B / A
+w  alloc    port   11.0   +-5%   22.0  +-24%   2.00
+w  alloc  malloc   20.0  +-25%    9.2   +-1%   0.46  faster
+w  alloc  mapped    1.0   +-0%    1.1   +-0%   1.10  slower
+only in A, completely or in part: w, x
+only in B, completely or in part: y"""
+        )
+        lines = difference(results({"x": {}}, 1), results({"y": {}}, 1))
+        assert lines[-1] == "the two files have no figure in common"
+
+    def test_table_of_bounds(self) -> None:
+        bounds_of_all_kinds = [
+            BoundResult("ratio", 1.0, True, [0.7, 0.5, 0.9]),
+            BoundResult("rate", 2_000_000, False, [1e6, 5e6, 1.5e6]),
+            BoundResult("other", 10.0, False, why="no file"),
+            BoundResult("edge", 2.0, True, [2.0]),
+        ]
+        assert "\n".join(bounds_table(bounds_of_all_kinds)) == (
+            """\
+bound     median     lowest    highest                limit
+ratio      0.700      0.500      0.900   at most        1.0                  holds
+rate   1,500,000  1,000,000  5,000,000  at least  2,000,000                 MISSED
+other                                   at least       10.0  not measured: no file
+edge       2.000      2.000      2.000   at most        2.0                  holds"""
+        )
 
     def test_bound_is_the_median_of_ratios(self) -> None:
         cells = {bound.what: bound for bound in bounds.cells(some_results())}
@@ -205,6 +300,35 @@ class TestCommand:
         unknown = [row for row in rows if "not measured: objects-" in row]
         assert len(unknown) == 20
         assert all(row.endswith(("holds", "MISSED")) for row in rows if row not in unknown)
+
+    @pytest.mark.parametrize(
+        ("args", "measured"),
+        [
+            ([], True),
+            (["churn"], False),
+            (["--contender", "port"], False),
+            (["--trace", NETNS], False),
+            (["churn", "--bounds"], True),
+            (["--no-bounds"], False),
+        ],
+    )
+    def test_options_make_the_plan(
+        self, monkeypatch: pytest.MonkeyPatch, args: list[str], measured: bool
+    ) -> None:
+        """Bounds are checked if all workloads are run with all contenders."""
+        plans: list[run_module.Plan] = []
+
+        def measure(plan: run_module.Plan, results: Results, *_: object) -> None:
+            plans.append(plan)
+            results.partial = False
+
+        monkeypatch.setattr("percpu_ffi.cli.bench.measure_all", measure)
+        numbers = "--objects 11 --live 12 --seed 13 --repeat 14 --seconds 15"
+        assert main(["bench", *numbers.split(), *args]) == 0
+        (plan,) = plans
+        assert plan.options == Options(objects=11, live=12, seed=13)
+        assert (plan.repeat, plan.seconds, plan.bounds) == (14, 15.0, measured)
+        assert plan.contenders == (["port"] if "port" in args else [])
 
     @pytest.mark.parametrize(("figure", "status"), [(0.5, 0), (1.5, 1)])
     def test_missed_bound_sets_the_status(

@@ -17,7 +17,9 @@ One trace for all, on units of 1 KiB in pages of 64 bytes; ``old`` and ``new`` a
 from __future__ import annotations
 
 import re
+from array import array
 from base64 import b64decode
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,13 +34,14 @@ from percpu_ffi import ChunkState, Trace
 from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.sizes import sizes
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, Patch, Timeline, _patches, collect
+from percpu_ffi.analysis.totals import Row
 from percpu_ffi.bench.results import Figures
 from percpu_ffi.reports.axes import bytes_label
 from percpu_ffi.reports.bench_chart import plot
 from percpu_ffi.reports.bench_difference import _change
 from percpu_ffi.reports.colours import COLOURS, OTHERS, SITES, site_keys
 from percpu_ffi.reports.page import _ages, _legend, _notes, _plots
-from percpu_ffi.reports.page.tables import curves_table, sizes_table
+from percpu_ffi.reports.page.tables import curves_table, origins_table, sizes_table
 from percpu_ffi.reports.recording import caveats
 from percpu_ffi.reports.replay import timeline_figures
 from percpu_ffi.reports.size_chart import plot_sizes
@@ -134,6 +137,9 @@ class TestPage:
     @pytest.fixture
     def models(self, timeline: Timeline) -> list[Any]:
         """All models of the page."""
+        return self.references(timeline)
+
+    def references(self, timeline: Timeline) -> list[Any]:
         plots = _plots(timeline, site_keys(["old", "new"]))
         found: set[Any] = set().union(*(plot.references() for plot in plots.values()))
         callbacks = next(iter(plots.values())).document.callbacks._js_event_callbacks
@@ -192,11 +198,11 @@ class TestPage:
         planes = np.frombuffer(decompress(b64decode(self.script(models, "packed"))), np.uint8)
         columns = [
             np.cumsum(np.ascontiguousarray(column.T).view("<i4").ravel()).tolist()
-            for column in planes.reshape(8, 4, -1)
+            for column in planes.reshape(10, 4, -1)
         ]
         rows = list(zip(*columns, strict=True))
         tick = self.script(models, "tick")
-        assert sorted((*row[:5], *row[6:]) for row in rows) == sorted(
+        assert sorted((*row[:5], *row[6:8]) for row in rows) == sorted(
             (p.chunk, p.start, p.end - p.start, p.kind, p.born + 1, first, last - first)
             for p, stays in timeline.patches.items()
             for first, last in stays
@@ -208,6 +214,38 @@ class TestPage:
             if row[3] >= 0:
                 assert timeline.seconds is not None
                 assert row[5] * tick == pytest.approx(timeline.seconds[row[4]], abs=1e-6)
+
+    def test_areas_have_callers_and_tasks(self) -> None:
+        """A tooltip names them if the recording has stacks, and tasks."""
+        ops = [("alloc", "a", 8, 4), ("alloc", "b", 16, 4), ("alloc", "c", 32, 4)]
+        trace = Trace.from_ops(ops)
+        data = trace._data
+        data.tables.names, data.tables.tasks = ["x\x1b"], [(0, 7)]
+        data.tables.stacks = ["percpu_ref_init\nnet_init"]
+        data.columns = {"tasks": array("I", [0, 0, 2**32 - 1])}
+        for stacks, known in (([], False), ([2**32 - 1, 0, 0], True)):
+            if stacks:
+                data.columns["stacks"] = array("I", stacks)
+            found = collect(trace, {**TINY, "first_chunk": "4k"})
+            models = self.references(found)
+            np = pytest.importorskip("numpy")
+            planes = np.frombuffer(decompress(b64decode(self.script(models, "packed"))), np.uint8)
+            columns = [
+                np.cumsum(np.ascontiguousarray(column.T).view("<i4").ravel()).tolist()
+                for column in planes.reshape(10, 4, -1)
+            ]
+            callers, tasks = self.script(models, "callers"), self.script(models, "tasks")
+            rows = {
+                kind: (callers[caller], tasks[task])
+                for kind, caller, task in zip(columns[3], *columns[8:], strict=True)
+            }
+            net = "net_init" if known else "unknown"
+            assert [rows[kind] for kind in range(3)] == [
+                ("unknown", "x? (7)"), (net, "x? (7)"), (net, "unknown")
+            ]  # fmt: skip
+            assert {rows[kind] for kind in rows if kind < 0} == {("", "")}
+            tips = [dict(m.tooltips) for m in models if getattr(m, "attachment", "") == "above"]
+            assert [("caller" in tip, "task" in tip) for tip in tips] == [(known, True)]
 
     def test_kinds_have_their_call_sites(self, timeline: Timeline) -> None:
         plots = _plots(timeline, site_keys(["new", "old", ""]))
@@ -302,6 +340,21 @@ class TestTables:
         assert table.rows[0] == ("8", "1", "25.0%", "8", "0.7%")
         assert table.rows[-1] == ("1,024", "1", "25.0%", "1,000", "93.6%")
         assert len(table.rows) == 8
+
+    def test_origins(self) -> None:
+        """Names are from another machine; rows after the twelfth are counted."""
+        rows = [Row(f"f{i}", at_peak=1000 - i, areas_at_peak=i) for i in range(14)]
+        rows[0] = replace(rows[0], name="")
+        rows[1] = replace(rows[1], name="f\x1b")
+        table = origins_table("task", rows)
+        assert table.caption == "The tasks with the most bytes at the peak"
+        assert table.heads == ("task", "bytes at peak", "areas")
+        assert table.rows[:3] == [
+            ("unknown", "1,000", "0"), ("f?", "999", "1"), ("f2", "998", "2")
+        ]  # fmt: skip
+        assert (len(table.rows), table.label) == (12, "and 2 more.")
+        assert origins_table("task", rows[:12]).label == ""
+        assert origins_table("task", rows[:13]).label == "and 1 more."
 
 
 @pytest.mark.parametrize(

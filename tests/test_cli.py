@@ -3,25 +3,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
 import termios
 from argparse import ArgumentTypeError
+from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
-from conftest import NETNS, SAMPLES
+from conftest import NETNS, SAMPLES, in_child
 
 from percpu_ffi import ConfigError, Model, PercpuMemoryError, Trace, drawing
 from percpu_ffi.cli import COMMANDS, main
 from percpu_ffi.cli.arguments import size
-from percpu_ffi.lockstep import Mix
+from percpu_ffi.lockstep import ASPECTS, Difference, Mix
+from percpu_ffi.lockstep.campaign import Totals
+from percpu_ffi.lockstep.reach import CLASSES
+from percpu_ffi.reports.lockstep import campaign_text
 from percpu_ffi.reports.recording import recording_summary
 from percpu_ffi.state import ChunkState
 
@@ -133,7 +139,7 @@ def test_one_of_anything_is_singular(tmp_path: Path, capsys: pytest.CaptureFixtu
         a.inject("map", 1)
         with pytest.raises(PercpuMemoryError) as caught:
             a.alloc_many([a.max_size, 1])
-        printed += str(caught.value) + str(recording_summary("t", trace.stats, 1))
+        printed += str(caught.value) + str(recording_summary("t", trace.stats, [], 1))
     assert "1 byte" in printed
     assert re.findall(r"(?<![\d.,-])1 \w+s\b", printed) == []
 
@@ -166,6 +172,24 @@ def test_check_passes_its_options_to_the_campaign(
         "calls": ("many",),
         "mix": Mix([8, 16], [4], [("map", {"nth": 3})]),
     }
+
+
+def test_check_passes_the_number_of_processes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pool(jobs: int | None) -> None:
+        raise ConfigError(f"jobs: {jobs}")
+
+    monkeypatch.setattr("percpu_ffi.cli.check.WorkerPool", pool)
+    for options, jobs in (
+        ([], "jobs: None"),
+        (["--jobs", "1"], "jobs: 1"),
+        (["--jobs", "256"], "jobs: 256"),
+        (["--jobs", "0"], "--jobs 0: from 1 to 256"),
+        (["--jobs", "257"], "--jobs 257: from 1 to 256"),
+    ):
+        assert main(["check", "--random", *options]) == 2
+        assert jobs in capsys.readouterr().err
 
 
 def test_sizes_have_suffixes() -> None:
@@ -217,6 +241,114 @@ def test_check_takes_set_up_from_recording_trace_and_command_line(
     )
     assert main(["check", path, "--setup", given]) == 0
     assert seen == [expected]
+
+
+def test_check_calls_in_each_way_in_turn(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[tuple[str, object]] = []
+
+    def lockstep(_makers: object, _trace: object, *, calls: str, **given: object) -> None:
+        seen.append((calls, given["compare"]))
+
+    monkeypatch.setattr("percpu_ffi.cli.check.lockstep", lockstep)
+    assert main(["check", NETNS, "--compare", "errors", "work", "--calls", "many", "single"]) == 0
+    assert seen == [("many", ["errors", "work"]), ("single", ["errors", "work"])]
+    assert main(["check", NETNS]) == 0
+    assert seen[2:] == [("single", ASPECTS)]
+    assert capsys.readouterr().out == "port, model: 4,605 operations, no difference\n" * 2
+
+
+def test_check_saves_all_operations_and_then_the_few_that_are_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = Trace.from_ops([("alloc", 1, 8, 8)])
+    every = Trace.from_ops([("alloc", 1, 8, 8), ("alloc", 2, 16, 8)])
+    found = Difference(every, "work", ("port", "model"), ("", ""), ())
+    seen = []
+
+    def shorten(_makers: object, difference: Difference, **given: object) -> Difference:
+        seen.append((difference, given["compare"], Trace.load("difference.trace")))
+        return dataclasses.replace(found, trace=few)
+
+    monkeypatch.setattr("percpu_ffi.cli.check.lockstep", lambda *_, **__: found)
+    monkeypatch.setattr("percpu_ffi.cli.check.shorten", shorten)
+    assert main(["check", NETNS, "--compare", "work"]) == 1
+    assert seen == [(found, ["work"], every)]
+    assert Trace.load("difference.trace") == few
+    assert capsys.readouterr().out.endswith(
+        "\n1 operation shows it, saved as difference.trace:\n  ('alloc', 1, 8, 8)\n"
+    )
+
+
+def test_totals_of_a_campaign() -> None:
+    totals = Totals(1, 2345, 67, 89, {"a", "b", "c"}, Counter(dict.fromkeys(CLASSES, 1234)))
+    first, reached = campaign_text(["port", "model"], 4, totals).split("\nreached\n")
+    assert [[line[:28].rstrip(), line[29:]] for line in first.splitlines()] == [
+        ["parties", "port, model"],
+        ["seed", "4"],
+        ["operations", "2,345"],
+        ["geometries", "3"],
+        ["faults set", "67"],
+        ["operations that failed alike", "89"],
+        ["differences", "0"],
+    ]
+    assert len(reached.splitlines()) == len(CLASSES)
+    assert all(line.endswith(" 1,234") for line in reached.splitlines())
+    totals.difference = Difference(Trace.from_ops([]), "state", ("port", "model"), ("", ""), ())
+    text = campaign_text(["port", "model"], 4, totals)
+    assert text.endswith("differences                  1")
+
+
+def test_set_up_is_that_of_the_trace_except_for_what_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {"cpus": 3, "first_chunk": "embed", "static_size": 64, "page_size": 64, "memory": "none"}
+    Trace.from_ops([("alloc", 1, 8, 8)], own).save(path := str(tmp_path / "t"))
+    for options, changes in (
+        ([], {}),
+        (["--cpus", "5", "--static-size", "1K"], {"cpus": 5, "static_size": 1024}),
+    ):
+        assert replay(path, "--json", *options) == 0
+        geometry = json.loads(capsys.readouterr().out)["geometry"]
+        assert geometry.items() >= {**own, **changes}.items()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "sentence"),
+    [
+        (MemoryError(), 2, "out of memory"),
+        (MemoryError("of pages"), 2, "of pages"),
+        (OSError(5, "Input/output error"), 2, "Input/output error"),
+        (OSError(5, "Input/output error", "t"), 2, "t: Input/output error"),
+        (OSError("no number"), 2, "no number"),
+        (ConfigError("cpus=0"), 2, "cpus=0"),
+        (KeyboardInterrupt(), 130, None),
+    ],
+)
+def test_errors_of_a_command(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    status: int,
+    sentence: str | None,
+) -> None:
+    def fail(_args: object) -> int:
+        print("before")
+        raise error
+
+    monkeypatch.setattr("percpu_ffi.cli.who.run", fail)
+    assert main(["who", NETNS]) == status
+    assert capsys.readouterr() == ("before\n", f"percpu-ffi: {sentence}\n" if sentence else "")
+
+
+def test_status_of_a_broken_pipe_is_that_of_shells(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_args: object) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("percpu_ffi.cli.who.run", gone)
+    assert in_child(lambda: os._exit(main(["who", NETNS]))) == 128 + signal.SIGPIPE
 
 
 def test_rare_reasons_are_added_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -427,6 +559,10 @@ class TestMapBar:
     def test_static_area_leads_the_first_chunk(self) -> None:
         assert self.bar(-64, -128, 832, chunk=0) == "S##............."
         assert self.bar(-64, -128, 832) == "###............."
+
+    def test_cell_of_which_more_than_half_is_static(self) -> None:
+        assert self.bar(-96, 928, chunk=0, static=96) == "S+.............."
+        assert self.bar(-97, 927, chunk=0, static=97) == "SS.............."
 
     def test_cell_partly_in_use(self) -> None:
         assert self.bar(-64, 32, -32, 896) == "#+.............."

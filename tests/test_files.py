@@ -32,7 +32,7 @@ TEXTS = {
     "bench": {"workloads", "contenders"},
     "check": {"parties", "only"},
     "record": {"command"},
-    "who": {"cull", "sort", "sites"},
+    "who": {"cull", "sort", "sites", "pids", "names", "helpers"},
 }
 OTHER_TEXTS = [
     ("bench", [""]),
@@ -70,8 +70,8 @@ def naming(command: str, *files: tuple[argparse.Action, str]) -> list[str]:
     for action, path in files:
         count = action.nargs if isinstance(action.nargs, int) else 1
         words += [*action.option_strings[:1], *[path] * count]
-    if command in ("replay", "report", "sizes", "who", "compare") and not any(
-        not action.option_strings for action, _ in files
+    if command in ("replay", "report", "sizes", "who", "compare", "stats") and not any(
+        action.option_strings in ([], ["--diff"]) for action, _ in files
     ):
         words.append("other")
     return words
@@ -113,6 +113,7 @@ def test_pairs_are_found() -> None:
         *(("--trace", "--json"), ("--trace", "--plot"), ("--json", "--plot")),
         *(("--compare", "--json"), ("--compare", "--plot")),
         *(("--save",), ("--resume",), ("--save", "--resume")),
+        *(("--like", "--save"), ("--like", "--resume")),
     }
 
 

@@ -253,8 +253,13 @@ class TestChoiceOfGeometries:
         assert self.geometries(capsys, NETNS, *args) == [("embed", 131072, 2), ("4k", 65536, 4096)]
 
     def test_lists_and_single_geometries(self, capsys: pytest.CaptureFixture[str]) -> None:
-        args = ["--cpus", "3", "--geometry", "cpus=5"]
-        assert self.geometries(capsys, NETNS, *args) == [("4k", 65536, 3), ("4k", 65536, 5)]
+        """The single ones have no values of the lists."""
+        args = ["--cpus", "3", "--geometry", "cpus=5", "--geometry", "unit_size=128K"]
+        assert self.geometries(capsys, NETNS, *args) == [
+            ("4k", 65536, 3),
+            ("4k", 65536, 5),
+            ("4k", 131072, 2),
+        ]
 
     def test_the_trace_s_own_set_up_is_the_default(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -63,13 +63,45 @@ def test_area_knows_its_size_and_cpus(real: PerCpu) -> None:
     assert repr(area) == f"<Area {area.ptr:#x}, 62 bytes on 3 CPUs>"
 
 
+def test_area_is_aligned(real: PerCpu) -> None:
+    # the second one follows the first one, at the next multiple of 64
+    first, second = real.area(8), real.area(16, 64)
+    assert (first.ptr % 64, second.ptr) == (0, first.ptr + 64)
+
+
+def test_area_excludes_bytes_that_were_rounded_in(real: PerCpu) -> None:
+    # an area of 14 bytes in a free range of 16: the tail of 2 bytes is no entry of its own
+    freed, _after = real.alloc(16), real.alloc(16)
+    real.free(freed)
+    area = real.area(14)
+    assert len(real.view(area.ptr, 0)) == 16
+    assert [len(view) for view in area] == [14, 14, 14]
+
+
+def test_area_with_a_view_can_be_freed_later(real: PerCpu) -> None:
+    area = real.area(8)
+    with area[1], pytest.raises(BufferError, match="live views"):
+        area.free()
+    assert "freed" not in repr(area)
+    with pytest.raises(BufferError, match="live views"), area:  # the end of the block frees it
+        view = area[2]
+    view[0] = 7
+    view.release()
+    area.free()
+    assert repr(area).endswith("freed>")
+    with area:  # frees it no second time
+        pass
+
+
 def test_area_counts_cpus_as_a_sequence_does(real: PerCpu) -> None:
     area = real.area(8)
-    area[-1][0] = 7
-    assert area[2][0] == 7
+    area[-1][0], area[-3][0] = 7, 8
+    assert [view[0] for view in area] == [8, 0, 7]
     for cpu in (3, -4):
-        with pytest.raises(IndexError, match="CPUs 0 to 2"):
+        with pytest.raises(IndexError, match=f"cpu {cpu}: this area has CPUs 0 to 2"):
             area[cpu]
+    with pytest.raises(ConfigError, match=r"cpu='1': an integer is needed"):
+        area["1"]  # type: ignore[index]
 
 
 def test_freed_area_stays_freed_when_its_pointer_is_used_again(real: PerCpu) -> None:
@@ -265,6 +297,14 @@ def test_error_in_a_block_is_not_hidden_by_its_views(kind: Kind) -> None:
 
     with pytest.raises(ZeroDivisionError):
         divide_by_what_is_there()
+
+
+def test_end_of_a_block_with_live_views_is_an_error(kind: Kind) -> None:
+    with pytest.raises(BufferError, match="before closing it"), kind() as a:
+        view = a.view(a.alloc(8), 0)
+    a.alloc(8)  # it is not closed
+    view.release()
+    a.close()
 
 
 def test_page_that_is_not_mapped_faults() -> None:

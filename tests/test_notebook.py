@@ -62,6 +62,16 @@ def test_a_state_without_chunks() -> None:
     assert repr(State((), ())) == "<State, 0 chunks in 0 of 0 slots>"
 
 
+def test_an_allocator_in_one_line(tiny: Make) -> None:
+    """The first chunk has pages for 64 static and 8 other bytes, the second one all 16."""
+    with tiny(cpus=3, first_chunk="4k") as a:
+        a.alloc_many([8, 1024])
+        name = type(a).__name__
+        assert repr(a) == f"<{name} 4k, 3 CPUs x 1,024 bytes, 2 chunks, 54 pages>"
+        title = parsed(a._repr_html_()).findall("div")[0].text
+        assert title == repr(a)
+
+
 def test_a_picture_has_a_bar_for_each_chunk(tiny: Make) -> None:
     with tiny() as a:
         a.alloc(8)
@@ -80,12 +90,88 @@ def test_a_picture_has_a_bar_for_each_chunk(tiny: Make) -> None:
     assert parsed(state.chunks[0]._repr_html_()).findall("svg")
 
 
+def runs(chunk: ChunkState, y: str) -> list[tuple[int, int, str | None]]:
+    """Return the rectangles at a height: place, width, colour."""
+    *rects, _frame = parsed(picture("", [chunk], None, 64)).iter("rect")
+    return [
+        (int(rect.get("x", "")), int(rect.get("width", "")), rect.get("fill"))
+        for rect in rects
+        if rect.get("y") == y
+    ]
+
+
+# |SSSS|aaaa|....|bbbb|................|   a letter is 16 bytes, and 4 of them a page
+# |page|page|    |page|                |   a failed allocation of 2009 may leave a hole
+def test_a_picture_of_areas_and_of_a_hole_in_the_pages() -> None:
+    chunk = ChunkState(0, 832, 768, (-64, -64, 64, -64, 768), 16, False, (2, 2, 0, 1) + (0,) * 12)
+    static, used, free = (COLOURS[kind][1] for kind in (STATIC, USED, FREE))
+    assert runs(chunk, "0") == [
+        (0, 40, static), (40, 40, used), (80, 40, free), (120, 40, used), (160, 480, free)
+    ]  # fmt: skip
+    assert runs(chunk, "17") == [(0, 80, HELD[1]), (120, 40, HELD[1])]
+
+
+@pytest.mark.parametrize(("page", "place"), [(0, 0), (499, 318), (999, 638)])
+def test_a_single_page_of_many_is_visible(page: int, place: int) -> None:
+    """1,000 pages on 320 cells: the one held is in one cell, which is 2 pixels wide."""
+    populated = tuple(int(i == page) for i in range(1000))
+    chunk = ChunkState(1, 64_000, 64_000, (64_000,), 16, False, populated)
+    assert runs(chunk, "17") == [(place, 2, HELD[1])]
+
+
+def test_a_page_in_two_cells_is_visible_in_both() -> None:
+    populated = tuple(int(i == 1) for i in range(480))
+    chunk = ChunkState(1, 480, 480, (480,), 16, False, populated)
+    assert runs(chunk, "17") == [(0, 4, HELD[1])]
+
+
+def test_a_chunk_in_one_line() -> None:
+    """The static area is none of the areas; a page is held even if not by all CPUs."""
+    chunk = ChunkState(0, 1064, 1000, (-64, -8, 1000, -8, 64), 16, True, (2, 1, 0, 2))
+    assert chunk.summary() == (
+        "chunk 0: 1,064 bytes free, largest hole up to 1,000, 2 areas, 3 of 4 pages held, immutable"
+    )
+    later = ChunkState(12, 1, 2, (-64, -8, 1), 16, False, (0,) * 1024)
+    assert later.summary() == (
+        "chunk 12: 1 byte free, largest hole up to 2, 2 areas, 0 of 1,024 pages held"
+    )
+    unused = ChunkState(0, 960, 960, (), 0, False, (2,))
+    assert "0 areas, 1 of 1 pages held" in unused.summary()
+
+
+def test_a_state_with_a_chunk_before_its_map() -> None:
+    """All bars have the scale of the largest unit; slots count that have chunks."""
+    first = ChunkState(0, 96, 96, (), 0, False, (2, 0))
+    small = ChunkState(1, 64, 64, (-64, 64), 16, False, (2, 0))
+    large = ChunkState(2, 192, 192, (-64, 192), 16, False, (2, 0))
+    lines = repr(State(((), (1,), (2, 0), ()), (first, small, large))).splitlines()
+    assert lines[0] == "<State, 3 chunks in 2 of 4 slots"
+    bars = [line[2:36] for line in lines[1:]]
+    assert bars == [f"[{' ' * 32}]", f"[{'#' * 8}{'.' * 8}{' ' * 16}]", f"[{'#' * 8}{'.' * 24}]"]
+
+
+def test_long_rows_of_pages_are_cut_short() -> None:
+    pages = (1, 0) * 2
+    assert "populated=(1,) * 1 + (0,) * 1 + (1,) * 1 + (0,) * 1)" in repr(
+        ChunkState(1, 8, 8, (8,), 16, False, pages)
+    )
+    assert "(0,) * 1 + ...)" in repr(ChunkState(1, 8, 8, (8,), 16, False, (*pages, 2)))
+    entries = (-4, 4) * 4
+    assert f"map={entries}, " in repr(ChunkState(1, 8, 8, entries, 16, False, ()))
+    longer = repr(ChunkState(1, 8, 8, (*entries, -4), 16, False, ()))
+    assert "map=(-4, 4, -4, 4, -4, 4, -4, 4, ... 1 more), " in longer
+
+
 def test_a_picture_stays_small() -> None:
     many = State(((),), (LONG,) * 1000)
     assert len(LONG._repr_html_()) < 4_000
     html = many._repr_html_()
     assert len(html) < 100_000
     assert "and 976 more chunks" in html
+    assert len(parsed(html).findall("svg")) == 24
+    short = ChunkState(1, 8, 8, (8,), 16, False, ())
+    assert "more chunk" not in picture("", (short,) * 24, None, None)
+    assert "and 1 more chunk<" in picture("", (short,) * 25, None, None)
     mixed = ChunkState(1, 0, 0, (-64, 64) * 512, 1024, False, (1, 0) * 5000)
     assert len(mixed._repr_html_()) < 40_000
 

@@ -20,10 +20,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +32,7 @@ from percpu_ffi import Trace
 from percpu_ffi.cli import main
 from percpu_ffi.errors import RecordError
 from percpu_ffi.record import find_tracefs, period, tracefs
+from percpu_ffi.record.recorder import LiveText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,9 +80,13 @@ class FakeKernel:
         (place / "events/percpu").mkdir(parents=True)
 
     def fill(self, instance: Path) -> None:
-        for folder in ("events/percpu", "per_cpu/cpu0"):
+        events = ["events/percpu", *(f"events/workqueue/{name}" for name in tracefs.WORK)]
+        for folder in (*events, "per_cpu/cpu0"):
             (instance / folder).mkdir(parents=True)
-        for name in ("buffer_size_kb", "trace_clock", "trace_options", "events/percpu/enable"):
+        for folder in events:
+            (instance / folder / "enable").touch()
+            (instance / folder / "filter").touch()
+        for name in ("buffer_size_kb", "trace_clock", "trace_options"):
             (instance / name).touch()
         (instance / "per_cpu/cpu0/stats").write_text(
             f"entries: 0\noverrun: {self.overrun}\ncommit overrun: 0\nnow ts: 1.5\n"
@@ -153,9 +158,13 @@ class TestTrace:
         assert recorded.kinds[0].site.startswith("mm_init+0x2bf")
         assert recorded.stats.orphan_frees == 1
 
-    def test_has_the_number_of_all_cpus(self, kernel: FakeKernel) -> None:
+    def test_has_the_number_of_all_cpus(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        online = {"SC_NPROCESSORS_ONLN": 12, "SC_NPROCESSORS_CONF": 16, "SC_PAGE_SIZE": 4096}
+        monkeypatch.setattr(os, "sysconf", online.__getitem__)
         record(kernel, "--", "true")
-        assert Trace.load("t.trace").stats.cpus == max(2, os.sysconf("SC_NPROCESSORS_ONLN"))
+        assert Trace.load("t.trace").stats.cpus == 12
 
     @pytest.mark.parametrize("in_text", [3, 7])
     def test_counts_lost_events_by_the_text_and_by_the_kernel(
@@ -167,13 +176,190 @@ class TestTrace:
         assert Trace.load("t.trace").stats.lost == max(in_text, 5)
         assert "give a larger --buffer-kb" in capfd.readouterr().err
 
-    def test_replaces_an_older_one(self, kernel: FakeKernel) -> None:
+    def test_counts_each_kind_of_loss_on_each_cpu(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fill(path: Path, fill: Any = kernel.fill) -> None:
+            fill(path)
+            for cpu, counts in ((0, (1, 20, 300)), (11, (4000, 50_000, 600_000))):
+                (path / f"per_cpu/cpu{cpu}").mkdir(exist_ok=True)
+                (path / f"per_cpu/cpu{cpu}/stats").write_text(
+                    "entries: 7\noverrun: {}\ncommit overrun: {}\nbytes: 8\ndropped events: {}\n"
+                    "read events: 9\n".format(*counts)
+                )
+
+        monkeypatch.setattr(kernel, "fill", fill)
+        assert record(kernel, "--", "true") == 0
+        assert Trace.load("t.trace").stats.lost == 654_321
+
+    def test_replaces_an_older_one_if_forced(self, kernel: FakeKernel) -> None:
         Path("t.trace").write_text("old")
-        record(kernel, "--", "true")
+        record(kernel, "--force", "--", "true")
         assert len(Trace.load("t.trace")) == 5
 
 
+class TestLiveText:
+    """The text of a recording, with an instance and a period that note what is done."""
+
+    @pytest.fixture(autouse=True)
+    def _steps(self) -> None:
+        self.steps: list[Any] = []
+
+    def note(self, step: Any, result: Any = None) -> Any:
+        self.steps.append(step)
+        return result
+
+    def blocks(self, texts: list[bytes], checks: list[bool]) -> list[bytes]:
+        """Return the blocks after the header; ``checks`` tell whether the period is over."""
+        instance: Any = SimpleNamespace(
+            switch=self.note, read=lambda: self.note("read", texts.pop(0))
+        )
+        a_period: Any = SimpleNamespace(
+            start=lambda: self.note("start"), over=lambda: self.note("over?", checks.pop(0))
+        )
+        return [*LiveText(instance, a_period)][1:]
+
+    def test_begins_before_the_command_and_has_what_is_left_at_the_end(self) -> None:
+        texts = [b"one", b"", b"two", b"three", b"four", b""]
+        checks = [False, False, False, True]
+        assert self.blocks(texts, checks) == [b"one", b"", b"two", b"three", b"four"]
+        assert (texts, checks) == ([], [])
+        during = ["over?", "read"] * 3
+        assert self.steps == [
+            *(True, "start", *during, "over?", False),
+            *("read", "read", "read"),
+        ]
+
+    def test_waits_where_there_is_none_yet(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An empty block lets the recorder write what it has."""
+        monkeypatch.setattr(time, "sleep", lambda _: self.note("sleep"))
+        assert self.blocks([b"", b"one", b""], [False, False, True]) == [b"", b"one"]
+        assert self.steps[2:8] == ["over?", "read", "sleep", "over?", "read", "over?"]
+
+
+# what a kernel 6.18 sets for an instance, and what would change the text
+OPTIONS = (
+    "context-info nobin nofields nohash-ptr nohex nolatency-format noraw nouserstacktrace "
+    "noverbose overwrite"
+)
+
+
 class TestInstance:
+    @pytest.fixture
+    def written(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+        """What is written to files of tracefs, in this order."""
+        written: list[tuple[str, str]] = []
+
+        def write(path: Path, text: str, write: Any = tracefs._write) -> None:
+            written.append((path.name, text))
+            write(path, text)
+
+        monkeypatch.setattr(tracefs, "_write", write)
+        return written
+
+    @pytest.mark.parametrize(
+        ("options", "stacks"), [((), "nostacktrace"), (("--stacks",), "stacktrace")]
+    )
+    def test_is_set_up_before_its_events_are_on(
+        self,
+        kernel: FakeKernel,
+        written: list[tuple[str, str]],
+        options: tuple[str, ...],
+        stacks: str,
+    ) -> None:
+        """The text has the format that the reader expects, whatever others set in tracefs."""
+        record(kernel, "--buffer-kb", "64", *options, "--", "true")
+        assert written[-6:] == [("enable", "1")] * 3 + [("enable", "0")] * 3
+        assert sorted(written[:-6]) == sorted(
+            [("buffer_size_kb", "64"), ("trace_clock", "mono")]
+            + [("filter", "function.function == pcpu_balance_workfn")] * 2
+            + [("trace_options", option) for option in (*OPTIONS.split(), stacks)]
+        )
+
+    def test_of_an_older_kernel_takes_the_address_of_a_function(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        symbols = tmp_path / "kallsyms"
+        symbols.write_text("ffff1 t other\nffff2 t pcpu_balance_workfn\nffff3 t last [mod]\n")
+        monkeypatch.setattr(tracefs, "SYMBOLS", symbols)
+
+        def write(path: Path, text: str, write: Any = tracefs._write) -> None:
+            if "function.function" in text:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+            write(path, text)
+
+        monkeypatch.setattr(tracefs, "_write", write)
+        assert record(kernel, "--", "true") == 0
+        for name in tracefs.WORK:
+            assert kernel.left[f"events/workqueue/{name}/filter"] == "function == 0xffff2"
+            assert kernel.left[f"events/workqueue/{name}/enable"] == "0"
+
+    @pytest.mark.parametrize("symbols", ["0000000000000000 t pcpu_balance_workfn\n", "", None])
+    def test_without_the_background_work(
+        self,
+        kernel: FakeKernel,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        symbols: str | None,
+    ) -> None:
+        """Addresses are hidden, or there is no such function: other work is not recorded."""
+        if symbols is not None:
+            (tmp_path / "kallsyms").write_text(symbols)
+        monkeypatch.setattr(tracefs, "SYMBOLS", tmp_path / "kallsyms")
+
+        def write(path: Path, text: str, write: Any = tracefs._write) -> None:
+            if path.name == "filter":
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+            write(path, text)
+
+        monkeypatch.setattr(tracefs, "_write", write)
+        assert record(kernel, "--", "true") == 0
+        assert kernel.left[f"events/workqueue/{tracefs.WORK[0]}/enable"] == ""
+
+    @pytest.mark.parametrize(("number", "status"), [(errno.EINVAL, 0), (errno.EIO, 2)])
+    def test_may_lack_an_option(
+        self,
+        kernel: FakeKernel,
+        written: list[tuple[str, str]],
+        monkeypatch: pytest.MonkeyPatch,
+        number: int,
+        status: int,
+    ) -> None:
+        """Older kernels refuse the name of an option; other errors are errors."""
+
+        def write(path: Path, text: str, write: Any = tracefs._write) -> None:
+            write(path, text)
+            if text == "nofields":
+                raise OSError(number, os.strerror(number), str(path))
+
+        monkeypatch.setattr(tracefs, "_write", write)
+        assert record(kernel, "--", "true") == status
+        assert (("enable", "1") in written) == (status == 0)
+        assert (("trace_options", "overwrite") in written) == (status == 0)
+
+    def test_that_is_in_use_for_a_moment_is_removed(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kernel.busy = True
+        pauses: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            kernel.busy = len(pauses) < 3
+
+        with tracefs.Instance(kernel.place, 64, pytest.fail):
+            monkeypatch.setattr(time, "sleep", sleep)
+        assert list(kernel.instances.iterdir()) == []
+        assert len(pauses) == 3
+
+    def test_of_this_process_that_was_left_is_removed(
+        self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        stale = kernel.instances / f"percpu-ffi-{os.getpid()}-beef"
+        stale.mkdir()
+        record(kernel, "--", "true")
+        assert f"removed {stale}" in capfd.readouterr().err
+
     def test_has_our_clock_and_buffer_and_its_events_are_off_at_the_end(
         self, kernel: FakeKernel
     ) -> None:
@@ -198,6 +384,18 @@ class TestInstance:
         record(kernel, "--", "true")
         assert f"removed {stale}" in capfd.readouterr().err
 
+    def test_of_a_killed_recorder_may_be_in_use(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its recorder runs in another container."""
+        kernel.busy = True
+        with subprocess.Popen(["true"]) as gone:
+            pass
+        stale = kernel.instances / f"percpu-ffi-{gone.pid}-beef"
+        stale.mkdir()
+        tracefs._remove_stale(kernel.instances, pytest.fail)
+        assert stale.exists()
+
     def test_of_others_is_left_alone(self, kernel: FakeKernel) -> None:
         alive = kernel.instances / f"percpu-ffi-{os.getppid()}-beef"
         foreign = kernel.instances / "percpu-ffi-mine"
@@ -220,12 +418,18 @@ class TestCommand:
     def test_keeps_its_output_and_its_status(
         self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        assert record(kernel, *shell("echo out; echo err >&2; exit 3")) == 3
+        assert record(kernel, *shell("echo out; echo err >&2; exit 1")) == 1
         out, err = capfd.readouterr()
         assert out == "out\n"
         assert err.startswith("err\n")
         assert "t.trace: 5 events in" in err
-        assert "sh ended with status 3" in err
+        assert "sh ended with status 1" in err
+
+    def test_that_succeeds_needs_no_message(
+        self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert record(kernel, "--", "true") == 0
+        assert "ended" not in capfd.readouterr().err
 
     def test_status_survives_a_summary_that_cannot_be_printed(
         self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
@@ -249,11 +453,23 @@ class TestCommand:
         script = "while [ ! -s t.trace ]; do sleep 0.01; done; exit 4"
         assert record(kernel, "--seconds", "0.01", *shell(script)) == 4
 
+    def test_is_not_waited_for_in_the_length_of_the_recording(
+        self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert record(kernel, "--seconds", "0.04", "--", "sleep", "0.2") == 0
+        err = capfd.readouterr().err
+        assert "unrecorded" not in err
+        seconds = re.search(r"5 events in ([\d.]+) s", err)
+        assert seconds
+        assert 0.04 <= float(seconds[1]) < 0.2
+
     def test_that_does_not_exist(
         self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
     ) -> None:
         assert record(kernel, "--", "no-such-command") == 2
         assert "no-such-command: No such file" in capfd.readouterr().err
+        assert record(kernel, "--", "true\0") == 2
+        assert "true?: embedded null byte" in capfd.readouterr().err
         assert not Path("t.trace").exists()
 
 
@@ -289,6 +505,15 @@ class TestSignals:
         assert record(kernel, *shell(script)) == 128 + signal.SIGTERM
         assert len(Trace.load("t.trace")) == 5
 
+    def test_second_one_ends_the_time_to_finish(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(period, "GRACE", 5.0)
+        script = "trap '' INT; kill -INT $PPID; sleep 0.05; kill -INT $PPID; exec sleep 60"
+        before = time.monotonic()
+        assert record(kernel, *shell(script)) == 128 + signal.SIGTERM
+        assert time.monotonic() - before < 4
+
     @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the process that keeps running
     def test_command_that_ignores_them_keeps_running(
         self,
@@ -323,6 +548,16 @@ class TestSignals:
         assert record(kernel, "--", "touch", "started") == 128 + signal.SIGTERM
         assert not Path("started").exists()
 
+    def test_while_the_command_starts_are_passed_on(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def start(command: Any, start: Any = subprocess.Popen) -> Any:
+            signal.raise_signal(signal.SIGTERM)
+            return start(command)
+
+        monkeypatch.setattr(subprocess, "Popen", start)
+        assert record(kernel, "--", "sleep", "60") == 128 + signal.SIGTERM
+
     def test_act_as_before_afterwards(self, kernel: FakeKernel) -> None:
         before = [signal.getsignal(number) for number in period.SIGNALS]
         record(kernel, "--", "true")
@@ -343,6 +578,44 @@ class TestTrouble:
         kernel.place = Path("nowhere")
         self.check(kernel, capfd, "no tracefs", "mount -t tracefs", "perf record -e 'percpu:*'")
         assert not Path("started").exists()
+
+    def test_tracefs_in_the_usual_places(
+        self, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """The first one that there is; a place that is given is the only one."""
+        (tmp_path / "file").touch()
+        for places, found in (
+            (["nowhere", "file", "tracefs"], "tracefs"),
+            (["tracefs", "nowhere"], "tracefs"),
+        ):
+            monkeypatch.setattr(tracefs, "PLACES", places)
+            assert find_tracefs() == Path(found)
+        with pytest.raises(RecordError, match="no tracefs with instances at nowhere; mount it"):
+            find_tracefs("nowhere")
+        monkeypatch.setattr(tracefs, "PLACES", ["nowhere", "file"])
+        with pytest.raises(RecordError, match="no tracefs with instances at nowhere or file; "):
+            find_tracefs()
+
+    @pytest.mark.parametrize(
+        ("number", "root"), [(errno.EPERM, True), (errno.EROFS, True), (errno.EBUSY, False)]
+    )
+    def test_reason_of_a_refusal(
+        self,
+        kernel: FakeKernel,
+        capfd: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        number: int,
+        root: bool,
+    ) -> None:
+        def refuse(path: Path) -> None:
+            path.rmdir()
+            raise OSError(number, os.strerror(number), str(path))
+
+        monkeypatch.setattr(kernel, "fill", refuse)
+        assert record(kernel, "--", "true") == 2
+        err = capfd.readouterr().err
+        assert f": {os.strerror(number)}; " in err
+        assert ("recording needs root" in err) == root
 
     def test_no_percpu_events(self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]) -> None:
         (kernel.place / "events/percpu").rmdir()
@@ -382,75 +655,40 @@ class TestTrouble:
         kernel.text = ""
         self.check(kernel, capfd, "no percpu event in", "no file was written")
 
-    def test_malformed_line(self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]) -> None:
-        kernel.text = TEXT.replace("size=16", "size=?")
-        self.check(kernel, capfd, "trace_pipe:2:", "`size=`")
-
-    def test_malformed_line_after_good_ones(
+    def test_malformed_line_is_skipped(
         self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
     ) -> None:
         """A malformed line after an hour discarded the whole hour."""
         *good, last = TEXT.splitlines(keepends=True)
         kernel.text = "".join([*good, last.replace("ptr=", "ptr?"), last])
-        assert record(kernel, "--", "true") == 2
-        err = capfd.readouterr().err
-        assert f"trace_pipe:{len(good) + 2}:" in err
-        assert "t.trace holds what came before" in err
-        Path("same.txt").write_text("".join(good), encoding="utf-8")
-        assert Trace.load("t.trace") == Trace.load("same.txt")
+        assert record(kernel, "--", "true") == 0
+        first = f"line {len(good) + 2} is the first: 'ip-7"
+        assert f"skipped 1 damaged event; {first}" in capfd.readouterr().err
+        Path("same.txt").write_text(TEXT, encoding="utf-8")
+        recorded = Trace.load("t.trace")
+        assert recorded == Trace.load("same.txt")
+        assert [(row.kind, row.lines) for row in recorded.skipped] == [("damaged", 1)]
 
-    def test_error_is_reported_while_the_command_runs(
+    def test_full_disk(self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]) -> None:
+        assert record(kernel, "-o", "/dev/full", "--", "true") == 2
+        assert "/dev/full: No space left on device; the file holds" in capfd.readouterr().err
+
+    def test_existing_file_is_kept(
         self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        """The recording had ended, but the error was printed after COMMAND had ended."""
-        kernel.text = TEXT.replace("size=16", "size=?")
-        assert record(kernel, *shell("sleep 0.3; echo the end >&2")) == 2
-        before = capfd.readouterr().err.partition("the end")[0]
-        assert "`size=`" in before
-        assert "sh continues, unrecorded" in before
-
-    def test_full_disk(
-        self,
-        kernel: FakeKernel,
-        capfd: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        def full(path: Path, target: Path) -> None:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        monkeypatch.setattr(Path, "replace", full)
-        self.check(kernel, capfd, "t.trace: No space left on device", "the recording is lost")
-        assert [path.name for path in Path().iterdir() if path.name.endswith(".tmp")] == []
-
-    def test_full_disk_moves_the_recording(
-        self,
-        kernel: FakeKernel,
-        capfd: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
-        tmp_path: Path,
-    ) -> None:
-        """The recording was discarded; now it is saved in the temporary directory."""
-        (tmp_path / "room").mkdir()
-        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "room"))
-
-        def replace(path: Path, target: Path, replace: Any = Path.replace) -> Any:
-            if target.name == "t.trace":
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return replace(path, target)
-
-        monkeypatch.setattr(Path, "replace", replace)
-        self.check(kernel, capfd, "t.trace: No space left", "the recording is in", "instead")
-        (spare,) = Path("room").iterdir()
-        assert len(Trace.load(spare)) == 5
-
-    def test_pipe_is_refused(self, kernel: FakeKernel, capfd: pytest.CaptureFixture[str]) -> None:
-        """A trial open ended its reader; at the end the recorder waited for another one."""
-        os.mkfifo("pipe")
-        reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
-        assert record(kernel, "-o", "pipe", "--", "touch", "started") == 2
-        os.close(reader)
-        assert "pipe: that is a pipe" in capfd.readouterr().err
+        Path("t.trace").write_text("precious")
+        assert record(kernel, "--", "touch", "started") == 2
+        assert (
+            "-o t.trace: the file exists; give another name, or --force" in capfd.readouterr().err
+        )
+        assert Path("t.trace").read_text() == "precious"
         assert not Path("started").exists()
+
+    def test_pipe_gets_the_recording_as_it_comes(self, kernel: FakeKernel) -> None:
+        os.mkfifo("pipe")
+        with subprocess.Popen("cat pipe > copy", shell=True):
+            assert record(kernel, "-o", "pipe", "--", "true") == 0
+        assert len(Trace.load("copy")) == 5
 
     @pytest.mark.parametrize(
         ("output", "reason"), [("no/such/t.trace", "No such file"), (".", "a directory")]
@@ -557,5 +795,5 @@ class TestRealKernel:
                 time.sleep(0.01)
             recorder.kill()
         assert len(ours(tracing, recorder)) == 1
-        assert main(["record", "-o", str(tmp_path / "t"), *shell(FORKS)]) == 0
+        assert main(["record", "-o", str(tmp_path / "u"), *shell(FORKS)]) == 0
         assert ours(tracing, recorder) == []

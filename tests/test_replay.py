@@ -13,6 +13,7 @@ import pytest
 from conftest import NETNS, RECORDINGS, SAMPLES, Kind, Make
 
 from percpu_ffi import Allocator, ClosedError, InvalidRequest, Trace, TraceError
+from percpu_ffi.replay import parts
 from percpu_ffi.trace.operations import FAULT, FREE, OP
 
 
@@ -92,6 +93,19 @@ def test_figures(tiny: Make) -> None:
         assert result.live_bytes == 250
         assert result.pages_at_peak == result.peak_populated_pages == 2 * 6
         assert result.elapsed_ns > 0
+
+
+def test_figures_of_a_replay_that_allocates_nothing(tiny: Make) -> None:
+    """They are those of the allocator then: two chunks of 16 pages on each of 2 CPUs."""
+    with tiny() as a:
+        a.alloc_many([960, 1024])
+        for ops in ([], [("free", 1)]):
+            result = a.replay(Trace.from_ops(ops))
+            assert (result.live_bytes, result.peak_live_bytes) == (0, 0)
+            pages = (result.pages_at_peak, result.peak_populated_pages, result.populated_pages)
+            assert pages == (64, 64, 64)
+            assert (result.peak_chunks, result.chunks) == (2, 2)
+            assert (result.chunks_created, result.chunks_destroyed) == (0, 0)
 
 
 def test_first_of_equal_peaks_counts(tiny: Make) -> None:
@@ -200,6 +214,20 @@ def test_area_with_a_view_is_not_freed(kind: Kind, monkeypatch: pytest.MonkeyPat
         views.pop().release()
 
 
+def test_pointer_that_cannot_be_freed_is_named_after_a_fault_was_set(kind: Kind) -> None:
+    """The number of a fault in its trace was taken for that of an area."""
+    trace = Trace.from_ops([("alloc", "a", 8, 8), ("inject", "map", {"nth": 9}), ("free", "a")])
+    with kind() as a:
+        ptr = a.alloc(8)
+        a.free(ptr)  # the trace gets it again
+        views: list[memoryview] = []
+        result = a.replay(trace, lambda _: views.append(a.view(ptr, 0)), stops=[1])
+        (failure,) = result.failures
+        assert f"area {ptr:#x} has live views" in str(failure.error)
+        while views:
+            views.pop().release()
+
+
 def test_ctrl_c_interrupts_a_long_replay() -> None:
     # without a progress function; the whole replay takes a good part of a second
     few = Trace.from_ops([("alloc", 1, 64, 8), ("free", 1)])
@@ -295,6 +323,15 @@ def test_damaged_operations_are_refused(
             with pytest.raises(TraceError, match="damaged"):
                 a.replay(trace, progress)
         assert a.state() == before
+
+
+def test_parts_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They end at the stops, in order, and after as many operations as a part may have."""
+    assert list(parts(20, [16, 8, 1, 8, 0, 20, -1, 21])) == [(0, 1), (1, 8), (8, 16), (16, 20)]
+    assert list(parts(0, [0, 1])) == [(0, 0)]
+    monkeypatch.setattr("percpu_ffi.replay.STEP", 5)
+    assert list(parts(16, [10])) == [(0, 5), (5, 10), (10, 15), (15, 16)]
+    assert list(parts(15, [7])) == [(0, 5), (5, 7), (7, 12), (12, 15)]
 
 
 def test_run_stops_at_the_given_operations(tiny: Make) -> None:

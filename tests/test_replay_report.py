@@ -15,9 +15,16 @@ import pytest
 
 from percpu_ffi import ChunkState, State
 from percpu_ffi.replay import Failure, Replay
-from percpu_ffi.reports.recording import caveats, missing_events, recording_summary
+from percpu_ffi.reports.recording import (
+    caveats,
+    failure_counts,
+    failure_lines,
+    missing_events,
+    recording_summary,
+)
 from percpu_ffi.reports.replay import ReplayReport
-from percpu_ffi.trace import TraceStats
+from percpu_ffi.trace import Event, Kind, Skipped, TraceStats
+from percpu_ffi.trace.operations import FAILED, LOST
 
 STATS = TraceStats(
     events=4605,
@@ -64,15 +71,33 @@ RESULT = Replay(
 )
 
 
+SKIPPED = [Skipped("cut", 2, 7, "percpu_")]
+
+
 class Recorded(list[None]):
-    """A trace of some operations."""
+    """A trace of some operations; 31 allocations failed in its kernel, 24 of them are known."""
 
     stats = STATS
+    skipped = SKIPPED
+
+    def __init__(self) -> None:
+        super().__init__([None] * 10_000)
+        self.machine: dict[str, Any] = {}
+        self.kinds = [Kind(16, 8, flags=("atomic",)), Kind(16, 8), Kind(2408, 64)]
+        failed = [Event(0, 0, kind, 0, 0, FAILED) for kind in [0] * 20 + [1] + [2] * 3]
+        self.events = [*failed, *[Event(0, 0, 1, 0, 0, LOST)] * 5]
+
+    def columns(self) -> list[str]:
+        return ["kind", "size"]
 
 
 @pytest.fixture
-def report() -> ReplayReport:
-    trace: Any = Recorded([None] * 10_000)
+def trace() -> Any:
+    return Recorded()
+
+
+@pytest.fixture
+def report(trace: Any) -> ReplayReport:
     return ReplayReport("t", trace, GEOMETRY, RESULT, State((), CHUNKS), {"alloc_page": 51})
 
 
@@ -94,10 +119,16 @@ replayed on 2 CPUs, embed, static area of 8,192 bytes, units of 65,536, memory n
     1 x                           c
     1 x                           d
     2 x                           other reasons
+  kernel failures            31   while it was recorded; not replayed
+    20 x                          16 bytes, aligned to 8, atomic
+    3 x                           2,408 bytes, aligned to 64
+    1 x                           16 bytes, aligned to 8
+    7 x                           unknown requests
   peak live bytes        20,480   in one CPU's copies
   chunks                     43   41 created, 42 destroyed, without the first
   pages at peak           1,002   of 4,096 bytes, on 2 CPUs; utilisation 70.0%
-  kernel's own            2,200   pages touched, in 34 chunks, offsets up to 230,976
+  kernel's own            8,800   pages touched on 8 CPUs of the recording, in 34 chunks, \
+offsets up to 230,976
   speed               5,000,000   operations per second
 
 S static   # in use   + in part   . free
@@ -108,6 +139,59 @@ chunk 7: 40,960 of 65,536 bytes free, contig hint 36,864, 6 of 16 pages populate
     )
 
 
+# a replay on 64 CPUs of a recording of one counted the kernel's own pages 64 times
+@pytest.mark.parametrize(
+    ("machine", "cpus", "pages", "where"),
+    [
+        ({}, 1, "1,100", "1 CPU of the recording"),
+        ({"possible_cpus": 4}, 1, "4,400", "4 CPUs of the recording"),
+        ({"possible_cpus": "4"}, 3, "3,300", "3 CPUs of the recording"),
+        ({"possible_cpus": 0}, 3, "3,300", "3 CPUs of the recording"),
+        ({"possible_cpus": 1}, 3, "1,100", "1 CPU of the recording"),
+        ({"possible_cpus": 65_536}, 3, "72,089,600", "65,536 CPUs of the recording"),
+        ({"possible_cpus": 65_537}, 0, "1,100", "each CPU"),
+    ],
+)
+def test_kernels_own_pages_are_those_of_the_recording(
+    report: ReplayReport, trace: Any, machine: dict[str, Any], cpus: int, pages: str, where: str
+) -> None:
+    trace.machine, trace.stats = machine, replace(STATS, cpus=cpus)
+    (line,) = [line for line in report.to_text().splitlines() if "kernel's own" in line]
+    assert line.split()[2] == pages
+    assert f"  pages touched on {where}, in 34 chunks" in line
+
+
+def test_bytes_of_the_machine(report: ReplayReport) -> None:
+    text = replace(report, copies=64).to_text()
+    assert "  peak live bytes     1,310,720   in the copies of 64 possible CPUs (--machine)" in text
+
+
+class TestKernelFailures:
+    """Allocations that failed while the kernel was recorded."""
+
+    def test_sentence(self, trace: Any) -> None:
+        (line,) = failure_lines(trace)
+        assert line == (
+            "31 allocations failed in the recorded kernel, and count in no figure: "
+            "20 x 16 bytes, aligned to 8, atomic; 3 x 2,408 bytes, aligned to 64; "
+            "1 x 16 bytes, aligned to 8; 7 x unknown requests"
+        )
+
+    def test_rare_requests_are_added_up(self, trace: Any) -> None:
+        trace.kinds = [Kind(1 << i, 1) for i in range(8)]
+        trace.events = [Event(0, 0, i, 0, 0, FAILED) for i in range(8) for _ in range(8 - i)]
+        trace.stats = replace(STATS, kernel_failures=36)
+        assert failure_counts(trace) == [
+            (8, "1 byte, aligned to 1"), (7, "2 bytes, aligned to 1"),
+            (6, "4 bytes, aligned to 1"), (5, "8 bytes, aligned to 1"),
+            (4, "16 bytes, aligned to 1"), (6, "other requests"),
+        ]  # fmt: skip
+
+    def test_none(self, trace: Any) -> None:
+        trace.events, trace.stats = [], TraceStats()
+        assert failure_lines(trace) == []
+
+
 def test_json(report: ReplayReport) -> None:
     figures = report.to_json()
     assert list(figures["failure_reasons"].items()) == [
@@ -116,6 +200,7 @@ def test_json(report: ReplayReport) -> None:
     assert figures == {
         "trace": "t",
         "geometry": GEOMETRY,
+        "possible_cpus": 8,
         "events": 4605,
         "allocs": 2305,
         "frees": 2300,
@@ -141,18 +226,31 @@ def test_json(report: ReplayReport) -> None:
             "failures": 31,
         },
         "counters": {"alloc_page": 51},
+        "recording": {
+            "events": 4605,
+            "cpus": 8,
+            "lost_events": 23,
+            "skipped": {"cut": 2},
+            "kernel_failures": [
+                {"size": 16, "align": 8, "atomic": False, "count": 1},
+                {"size": 16, "align": 8, "atomic": True, "count": 20},
+                {"size": 2408, "align": 64, "atomic": False, "count": 3},
+            ],
+            "columns": ["kind", "size"],
+        },
     }
     assert json.loads(json.dumps(figures)) == figures
 
 
 def test_end_of_a_recording() -> None:
-    summary = recording_summary("a.trace", STATS, 1.234)
-    first, _, advice = (line.strip() for line in summary.splitlines())
+    summary = recording_summary("a.trace", STATS, SKIPPED, 1.234)
+    first, _, advice, skipped = (line.strip() for line in summary.splitlines())
     assert first == (
         "a.trace: 4,605 events in 1.23 s, 2,305 allocations and 2,300 frees, 23 events lost"
     )
     assert advice == "events were lost: give a larger --buffer-kb"
-    assert "--buffer-kb" not in recording_summary("a.trace", replace(STATS, lost=0), 1.234)
+    assert skipped.startswith("skipped 2 cut lines at the end; line 7 is the first: ")
+    assert "--buffer-kb" not in recording_summary("a.trace", replace(STATS, lost=0), [], 1.234)
 
 
 def test_what_a_recording_misses() -> None:

@@ -135,6 +135,12 @@ class TestRefusals:
         Path("some.txt").write_text("nothing of percpu\n", encoding="utf-8")
         assert "some.txt" in self.refused(capsys, "some.txt", "--svg", "a.svg")
 
+    def test_only_failures(self, capsys: pytest.CaptureFixture[str]) -> None:
+        fail = "percpu_alloc_percpu_fail: reserved=0 is_atomic=1 size=16 align=8"
+        Path("t").write_text(f" nft-900 [000] ..... 10.0: {fail}\n")
+        error = self.refused(capsys, "t", "-o", "a.html")
+        assert "the trace has no operations; 1 allocation failed in the recorded kernel" in error
+
     def test_trace_without_operations(self, capsys: pytest.CaptureFixture[str]) -> None:
         Trace.from_ops([]).save("a.trace")
         assert "a.trace: the trace has no operations" in self.refused(
@@ -213,6 +219,54 @@ def test_page_is_small_and_its_figures_are_those_of_replay(
     text = (tmp_path / "a.html").read_text(encoding="utf-8")
     assert figures_of(text) == expected
     assert len(text) < 1_500_000
+
+
+class TestOrigins:
+    """Callers and tasks are shown if the recording has stacks, and tasks."""
+
+    FRAMES = "=> percpu_ref_init (ffffffff815c7276)\n=> net_init (ffffffff815c7277)\n"
+
+    def page_of(self, tmp_path: Path, text: str) -> Page:
+        pytest.importorskip("bokeh")
+        (tmp_path / "t").write_text(text)
+        assert report(tmp_path / "t", "-o", tmp_path / "a.html") == 0
+        return Page((tmp_path / "a.html").read_text(encoding="utf-8"))
+
+    def alloc(self, task: str, size: int, ptr: int) -> str:
+        return (
+            f" {task} [000] ..... 5.{ptr:06}: percpu_alloc_percpu: call_site=percpu_ref_init+0x1 "
+            f"reserved=0 is_atomic=0 size={size} align=4 base_addr=0x1000 off=64 ptr=0x{ptr:x}\n"
+        )
+
+    def test_tables(self, tmp_path: Path) -> None:
+        one = self.alloc("sh-1", 16, 1) + " sh-1 [000] ..... 5.1: <stack trace>\n" + self.FRAMES
+        fail = (
+            " ip-2 [000] ..... 5.2: percpu_alloc_percpu_fail: reserved=0 is_atomic=0 size=8 align=8"
+        )
+        page = self.page_of(tmp_path, f"{one}{self.alloc('ip-2', 8, 2)}{fail}\n")
+        assert page.all("h2")[-1].text == "Callers and tasks"
+        callers, tasks = (list(page.table(table)) for table in page.all("table")[-2:])
+        assert callers == [
+            ["caller", "bytes at peak", "areas"],
+            ["net_init", "16", "1"],
+            ["percpu_ref_init (caller unknown)", "8", "1"],
+        ]
+        assert tasks == [["task", "bytes at peak", "areas"], ["sh", "16", "1"], ["ip", "8", "1"]]
+        (caption,) = [e.text for e in page.all("figcaption") if "size" in e.text]
+        assert "its size, age and call site, caller, task, or next to" in " ".join(caption.split())
+        notes = [e.text for e in page.all("p") if e.attributes.get("class") == "note"]
+        assert any(note.startswith("1 allocation failed in the recorded kernel") for note in notes)
+
+    def test_tasks_alone(self, tmp_path: Path) -> None:
+        page = self.page_of(tmp_path, self.alloc("sh-1", 16, 1))
+        assert page.all("h2")[-1].text == "Tasks"
+        assert [e.text for e in page.all("caption")][
+            -1
+        ] == "The tasks with the most bytes at the peak"
+        assert "caller" not in " ".join(e.text for e in page.all("p", "th", "figcaption"))
+
+    def test_neither(self, page: Page) -> None:
+        assert page.all("h2")[-1].text == "Call sites"
 
 
 # attributes of which a browser loads the address

@@ -113,8 +113,18 @@ def test_json(few: str, many: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sizes", few, many, "--json"]) == 0
     parts = json.loads(capsys.readouterr().out)["parts"]
     assert [part["trace"] for part in parts] == ["few", "many", None]
+    assert [part["cpus"] for part in parts] == [0, 0, None]  # unknown, and of all together
     figures = {name: parts[2][name] for name in ("allocs", "bytes", "peak_areas", "peak_bytes")}
     assert figures == {"allocs": 6, "bytes": 351, "peak_areas": 5, "peak_bytes": 348}
+    assert parts[0]["recording"]["columns"] == [
+        "kind",
+        "key",
+        "size",
+        "align",
+        "atomic",
+        "reserved",
+    ]
+    assert (parts[2]["recording"], parts[2]["cpus"]) == (None, None)
     assert parts[0]["lost_events"] == parts[0]["orphan_frees"] == parts[0]["reallocs"] == 0
     assert parts[0]["sizes"][2] == {
         "size": 100,
@@ -229,3 +239,58 @@ def test_csv_is_read_by_csv(few: str, capsys: pytest.CaptureFixture[str]) -> Non
     rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
     assert {row[0] for row in rows[1:]} == {'a,"b"'}
     assert {len(row) for row in rows} == {10}
+
+
+class TestMachine:
+    """``--machine`` multiplies bytes by the possible CPUs of each trace's own machine."""
+
+    @pytest.fixture(autouse=True)
+    def _on_machines(self, few: str, many: str) -> None:
+        for name, cpus in ((few, 10), (many, 1000)):
+            trace = Trace.load(name)
+            trace._data.machine["possible_cpus"] = cpus
+            trace.save(name)
+
+    def test_text(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["sizes", "few", "--machine"]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("bytes are those of the copies of 10 possible CPUs (--machine); at ")
+        assert "few: 3 allocations of 1,320 bytes, 3 areas of 1,320 bytes at peak\n" in out
+        assert "\n   100      8       1  33.3%   100.0%  1,000        1  33.3%  1,000\n" in out
+
+    def test_each_trace_has_its_own_factor(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["sizes", "few", "many", "--machine"]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("bytes are those of the copies of each machine's possible CPUs (")
+        assert "\nmany: 3 allocations of 219,000 bytes, 2 areas of 216,000 bytes at peak\n" in out
+        assert "\ntotal: 6 allocations of 220,320 bytes, 5 areas of 217,320 bytes at the" in out
+        assert main(["sizes", "few", "many", "--machine", "--csv"]) == 0
+        assert "total,16,8,2,0.333333,0.666667,16160,2,0.4,16160" in capsys.readouterr().out
+
+    def test_json_has_the_factor(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["sizes", "few", "many", "--machine", "--json"]) == 0
+        parts = json.loads(capsys.readouterr().out)["parts"]
+        assert [part["possible_cpus"] for part in parts] == [10, 1000, None]
+        assert [part["bytes"] for part in parts] == [132, 219, 351]
+
+    def test_unknown_machine(self, capsys: pytest.CaptureFixture[str]) -> None:
+        Trace.from_ops(FEW).save("unknown")
+        for options in ([], ["--json"]):
+            assert main(["sizes", "few", "unknown", "--machine", *options]) == 2
+            assert "--machine: the recording does not have the number of" in capsys.readouterr().err
+
+
+def test_failures_of_the_kernel(few: str, capsys: pytest.CaptureFixture[str]) -> None:
+    fail = "percpu_alloc_percpu_fail: reserved=0 is_atomic=1 size=16 align=8\n"
+    Path("fails").write_text(f" nft-900 [000] ..... 10.0: {fail}" * 3)
+    assert main(["sizes", "fails"]) == 0
+    out = capsys.readouterr().out
+    assert out.endswith(
+        "\nfails: 0 allocations of 0 bytes, 0 areas of 0 bytes at peak\n3 allocations failed in "
+        "the recorded kernel, and count in no figure: 3 x 16 bytes, aligned to 8, atomic\n"
+    )
+    assert main(["sizes", "fails", few, "--json"]) == 0
+    part = json.loads(capsys.readouterr().out)["parts"][0]
+    assert part["recording"]["kernel_failures"] == [
+        {"size": 16, "align": 8, "atomic": True, "count": 3}
+    ]

@@ -94,6 +94,27 @@ def test_areas_and_fragments_of_several_sizes(tiny: Make) -> None:
         assert (fields["nr_alloc"], fields["max_alloc_size"]) == (4, 40)
         assert (fields["sum_frag"], fields["max_frag"]) == (52, 40)
         assert fields["first_bit"] == (64 + 16) // 4
+        a.alloc(20, align=4)  # in the fragment of 40 bytes
+        fields = figures(a).chunks[0].fields
+        assert fields["cur_med_alloc"] == 12  # of 4, 8, 12, 16, 20
+        assert (fields["sum_frag"], fields["max_frag"]) == (32, 20)
+
+
+# |static 64|1|.|1|..........|
+def test_fragment_of_a_byte(tiny: Make) -> None:
+    with tiny() as a:
+        _, freed, _ = a.alloc_many([1] * 3, 1)
+        a.free(freed)
+        fields = figures(a).chunks[0].fields
+        assert (fields["nr_alloc"], fields["sum_frag"], fields["first_bit"]) == (2, 1, 65 // 4)
+
+
+# |SSSS|aaaa|....|cccc|........|    a letter is 16 bytes, and 4 of them a page
+def test_pages_of_areas_are_not_empty(tiny: Make) -> None:
+    with tiny() as a:
+        _, freed, _ = a.alloc_many([64] * 3, 64)
+        a.free(freed)
+        assert figures(a).chunks[0].fields["empty_pop_pages"] == 1
 
 
 def test_hint_may_be_above_the_largest_free_range(tiny: Make) -> None:
@@ -136,8 +157,10 @@ def test_figures_before_the_first_request(tiny: Make) -> None:
         dump = figures(a)
         assert dump.totals["nr_alloc"] == dump.totals["max_alloc_size"] == 0
         assert dump.totals["min_alloc_size"] == 1024  # a unit, as in a kernel that just booted
-        assert dump.chunks[0].fields["first_bit"] == 64 // 4
-        assert dump.chunks[0].fields["free_bytes"] == 960
+        fields = dict(dump.chunks[0].fields)
+        assert (fields.pop("first_bit"), fields.pop("free_bytes")) == (64 // 4, 960)
+        assert fields.pop("contig_bytes") == 960
+        assert set(fields.values()) == {0}
 
 
 # the map has only the static area: a free range of 0 bytes counted as an area
@@ -174,6 +197,10 @@ def test_populated_pages_without_live_areas(tiny: Make) -> None:
         assert figures(a).totals["empty_pop_pages"] == 15
         a.alloc(4)
         assert figures(a).totals["empty_pop_pages"] == 14
+        a.free(a.alloc(1024))  # in a chunk of its own
+        dump = figures(a)
+        assert [chunk.fields["empty_pop_pages"] for chunk in dump.chunks] == [14, 16]
+        assert dump.totals["empty_pop_pages"] == 30
 
 
 def test_failed_request_is_not_counted(tiny: Make) -> None:
@@ -263,8 +290,8 @@ def test_closed_allocator_is_refused(kind: Kind) -> None:
         (lambda text: text[: text.index("Per Chunk")], "Per Chunk Stats: has no figures"),
         (lambda text: text.replace("1048576", "lots"), ":4: .*is no line of percpu_stats"),
         (lambda text: text + "Chunk:\n", "its last chunk has no figures"),
-        (lambda text: text + text, "a second dump begins here"),
-        (lambda text: text + "  nr_alloc : 3\n", "nr_alloc is here twice"),
+        (lambda text: text + text, ":51: a second dump begins here"),
+        (lambda text: text + "  nr_alloc : 3\n", ":51: nr_alloc is here twice"),
         (lambda text: text.replace("Allocation Info:", ""), ":4: "),
         (lambda text: text.replace("Chunk: <-", "Chunk: \x00"), "is no line of"),
         # --diff printed a mark with an escape sequence
@@ -334,10 +361,16 @@ Chunk 0: <- First Chunk
 Chunk 1: no mark | (sidelined)
   nr_alloc            :            1            1
 
-Chunk 2: not there | no mark
+Chunk 2: new
   nr_alloc            :            -            0
 """
     )
+    titles = [line for line in diff_text(b, a).splitlines() if line.startswith("Chunk")]
+    assert titles == [
+        "Chunk 0: <- First Chunk",
+        "Chunk 1: (sidelined) | no mark",
+        "Chunk 2: no mark | not there",
+    ]
 
 
 def test_dump_without_chunks_is_written_and_read() -> None:
@@ -460,7 +493,7 @@ def test_command_reads_standard_input(
         (["--diff", "nowhere", str(KERNEL)], "No such file"),
         (["--diff", conftest.__file__, str(KERNEL)], "conftest.py: there is no line"),
         (["nowhere"], "No such file"),
-        ([str(KERNEL)], "no percpu event"),
+        ([conftest.__file__], "no percpu event"),
     ],
 )
 def test_command_errors_are_one_sentence(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from array import array
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,15 @@ from conftest import TINY
 
 from percpu_ffi import Trace
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Patch, Timeline, collect
-from percpu_ffi.analysis.totals import ChunkUser, Row, by_site, by_size, chunk_users
+from percpu_ffi.analysis.totals import (
+    ChunkUser,
+    Row,
+    by_caller,
+    by_site,
+    by_size,
+    by_task,
+    chunk_users,
+)
 
 
 def timeline_of(*ops: tuple[Any, ...], sites: dict[int, str]) -> Timeline:
@@ -47,8 +56,8 @@ def timeline() -> Timeline:
 class TestSums:
     def test_by_site(self, timeline: Timeline) -> None:
         assert by_site(timeline) == [
-            Row("f", allocs=2, bytes=200, at_peak=100, left=0),
-            Row("g", allocs=3, bytes=14, at_peak=8, left=6),
+            Row("f", allocs=2, bytes=200, at_peak=100, left=0, areas_at_peak=1),
+            Row("g", allocs=3, bytes=14, at_peak=8, left=6, areas_at_peak=1),
             Row("h", allocs=1, bytes=104, at_peak=0, left=0),
         ]
 
@@ -57,13 +66,13 @@ class TestSums:
         assert by_size(timeline) == [
             Row("2", allocs=1, bytes=2, at_peak=0, left=2),
             Row("4", allocs=1, bytes=4, at_peak=0, left=4),
-            Row("8", allocs=1, bytes=8, at_peak=8, left=0),
+            Row("8", allocs=1, bytes=8, at_peak=8, left=0, areas_at_peak=1),
             Row("16"),
             Row("32"),
             Row("64"),
-            Row("128", allocs=3, bytes=304, at_peak=100, left=0),
+            Row("128", allocs=3, bytes=304, at_peak=100, left=0, areas_at_peak=1),
         ]
-        assert Row("16") == Row("16", allocs=0, bytes=0, at_peak=0, left=0)
+        assert Row("16") == Row("16", allocs=0, bytes=0, at_peak=0, left=0, areas_at_peak=0)
 
     def test_ranges_end_with_a_power_of_two(self) -> None:
         sizes = (1, 2, 3, 4, 5, 8, 9)
@@ -94,6 +103,48 @@ class TestSums:
     def test_no_areas(self) -> None:
         found = timeline_of(sites={})
         assert by_site(found) == by_size(found) == []
+
+
+def test_callers_and_tasks() -> None:
+    """Two helpers allocate for ``net``; the area of ``vfs`` is freed before the peak.
+
+    ::
+
+        task   call site   stack         bytes
+        one    ref         ref < vfs        64   o--x
+        two    ref         ref < net         8         o-----...
+        two    many        many < net       16            o--...
+        one    f           none             32               o...
+    """
+    ops = [("alloc", "a", 64, 4), ("free", "a"), ("alloc", "b", 8, 4), ("alloc", "c", 16, 4),
+           ("alloc", "d", 32, 4), ("alloc", "e", 16, 4)]  # fmt: skip
+    trace = Trace.from_ops(ops)
+    data = trace._data
+    trace.kinds[:] = [kind._replace(site="f") for kind in trace.kinds]
+    data.tables.names, data.tables.tasks = ["two", "one"], [(1, 1), (0, 2)]
+    data.tables.stacks = ["percpu_ref_init\nvfs", "percpu_ref_init\nnet",
+                          "__percpu_counter_init_many\nnet"]  # fmt: skip
+    none = 2**32 - 1
+    data.columns = {
+        "tasks": array("I", [0, 1, 1, 1, 0, none]),
+        "stacks": array("I", [0, none, 1, 2, none, 2]),
+    }
+    found = collect(trace, TINY)
+    assert by_caller(found) == [
+        Row("net", allocs=3, bytes=40, at_peak=40, left=40, areas_at_peak=3),
+        Row("f", allocs=1, bytes=32, at_peak=32, left=32, areas_at_peak=1),
+        Row("vfs", allocs=1, bytes=64, at_peak=0, left=0, areas_at_peak=0),
+    ]
+    assert by_task(found) == [
+        Row("one", allocs=2, bytes=96, at_peak=32, left=32, areas_at_peak=1),
+        Row("two", allocs=2, bytes=24, at_peak=24, left=24, areas_at_peak=2),
+        Row("", allocs=1, bytes=16, at_peak=16, left=16, areas_at_peak=1),
+    ]
+    assert (found.has_stacks, found.has_tasks) == (True, True)
+    assert (found.origins[3].caller, found.origins[3].pid) == ("net", 2)
+    data.columns.clear()
+    found = collect(trace, TINY)
+    assert (found.has_stacks, found.has_tasks) == (False, False)
 
 
 def test_users_of_chunks() -> None:

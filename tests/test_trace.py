@@ -16,18 +16,23 @@ import sys
 import threading
 import tracemalloc
 import zlib
+from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 from conftest import SAMPLES
 from damage import damaged
 
-from percpu_ffi import ConfigError, Trace, TraceError, TraceStats
+from percpu_ffi import ConfigError, PercpuMemoryError, Trace, TraceError, TraceStats
+from percpu_ffi._core import ffi, lib
 from percpu_ffi.cli import main
 from percpu_ffi.trace.file import read_file
 from percpu_ffi.trace.source import Blocks
+from percpu_ffi.trace.text import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,6 +105,12 @@ class TestText:
         stats = load(tmp_path, OLD).stats
         assert stats.events == 4  # sched_switch is not counted
         assert (stats.kernel_created, stats.kernel_destroyed, stats.kernel_failures) == (1, 1, 1)
+
+    def test_events_without_operations(self, tmp_path: Path) -> None:
+        for line in OLD.splitlines()[0], OLD.splitlines()[2]:
+            trace = load(tmp_path, line)
+            assert (len(trace), trace.stats.events, trace.slots) == (0, 1, 0)
+            assert (trace.times, trace.places, trace.kinds) == (None, None, [])
 
     def test_memory_of_the_recording_kernel(self, tmp_path: Path) -> None:
         # offsets 26848 to 26864 and 27008 to 27268: one page of 4 KiB; the second ends it
@@ -175,6 +186,42 @@ class TestText:
         assert trace.stats.allocs == 6702
         assert trace.slots == 268
 
+    def test_call_site_that_is_no_utf_8(self, tmp_path: Path) -> None:
+        text = FTRACE.encode().replace(b"mm_init", b"mm\xff_init")
+        assert load(tmp_path, text).kinds[0].site == "mm\N{REPLACEMENT CHARACTER}_init+0x2bf/0x4d0"
+
+    def test_sizes_of_more_than_32_bits(self, tmp_path: Path) -> None:
+        trace = load(
+            tmp_path, FTRACE.replace("size=16 align=8", f"size={2**32 + 16} align={2**40}")
+        )
+        assert trace[0] == ("alloc", 0x2BFC8874, 2**32 + 16, 2**40)
+
+    def test_other_text_before_the_first_event(self, tmp_path: Path) -> None:
+        text = "Dear all,\n\nplease find enclosed\n" + FTRACE
+        assert load(tmp_path, text) == load(tmp_path, FTRACE)
+
+    def test_blocks_may_end_anywhere(self) -> None:
+        """The operations of each block count once, and none is lost between two."""
+        whole = read_text([FTRACE.encode()], "a name")
+        for i in range(len(FTRACE) + 1):
+            parts = read_text([FTRACE[:i].encode(), FTRACE[i:].encode()], "a name")
+            assert parts == whole, i
+        every = read_text((bytes([byte]) for byte in FTRACE.encode()), "a name")
+        assert every == whole
+
+    def test_progress_is_the_bytes_of_the_file(self, tmp_path: Path) -> None:
+        data, seen = lzma.compress(FTRACE.encode()), list[int]()
+        (tmp_path / "trace").write_bytes(data)
+        Trace.load(tmp_path / "trace", seen.append)
+        assert sum(seen) == len(data)
+
+
+class Library:
+    """The functions in C, some of which may be replaced."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(lib, name)
+
 
 class TestBadText:
     """Invalid text is refused, with file and line."""
@@ -187,7 +234,8 @@ class TestBadText:
         return caught.value
 
     def test_empty(self, tmp_path: Path) -> None:
-        self.refused(tmp_path, "", "the file is empty")
+        message = "the file is empty: not a trace of the percpu allocator; docs/traces.md explains"
+        assert self.refused(tmp_path, "", message).line is None
 
     @pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
     def test_empty_when_decompressed(self, tmp_path: Path, compress: Any) -> None:
@@ -195,6 +243,8 @@ class TestBadText:
 
     def test_no_trace(self, tmp_path: Path) -> None:
         self.refused(tmp_path, "Dear all,\n\nplease find enclosed\n", "no percpu event in 3 lines")
+        self.refused(tmp_path, "Dear all,", "no percpu event in 1 line:")
+        self.refused(tmp_path, "\n" * 1000, "no percpu event in 1000 lines:")
 
     @pytest.mark.parametrize("missing", ["size", "align", "ptr"])
     def test_missing_field(self, tmp_path: Path, missing: str) -> None:
@@ -225,6 +275,42 @@ class TestBadText:
         }[field]
         text = FTRACE.replace(f" {field}={old}", f" {field}={value}", 1)
         assert self.refused(tmp_path, text, f"`{field}=` is not a number").line == 6
+
+    @pytest.mark.parametrize("before", [0, 1, 7])
+    def test_line_is_counted_from_the_first_of_the_file(self, tmp_path: Path, before: int) -> None:
+        text = "# comment\n" * before + FTRACE.replace("ptr=00000000653913a2", "ptr=x")
+        assert self.refused(tmp_path, text, r"`ptr=` is not a number").line == before + 7
+
+    def test_operations_before_the_bad_line(self) -> None:
+        """For a recorder, which keeps what it has."""
+        stopped = list[Exception]()
+        text = FTRACE.replace("ptr=00000000deadbeef", "ptr=x").encode()
+        found = read_text([text[:800], text[800:], b"and more\n"], "a name", stopped.append)
+        assert [(str(error), type(error)) for error in stopped] == [
+            (
+                "a name:9: `ptr=` is not a number as kernels print it; the line is damaged",
+                TraceError,
+            )
+        ]
+        assert list(Trace(found)) == list(Trace(read_text([FTRACE.encode()], "")))[:3]
+        assert (found.stats.frees, found.slots) == (1, 2)
+
+    def test_no_memory_for_the_reader(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class NoReader(Library):
+            def pcpu_trace_reader_new(self) -> Any:
+                return ffi.NULL
+
+        class NoLine(Library):
+            def pcpu_trace_finish(self, reader: Any) -> int:
+                return -int(lib.PCPU_T_HOST)
+
+            def pcpu_trace_stop(self, reader: Any, stop: Any) -> None:
+                stop.error = lib.PCPU_T_HOST
+
+        for poor in NoReader(), NoLine():
+            monkeypatch.setattr("percpu_ffi.trace.text.lib", poor)
+            with pytest.raises(PercpuMemoryError, match="the host gave no memory"):
+                read_text([FTRACE.encode()], "a name")
 
     @pytest.mark.parametrize("mask", ["(null)", "(____ptrval____)"])
     def test_masked_pointer(self, tmp_path: Path, mask: str) -> None:
@@ -376,10 +462,19 @@ class TestNotes:
         assert caught.value.line == 2
         assert repr(time) in str(caught.value)
 
-    @pytest.mark.parametrize("n", [0, 6, 8])
-    def test_as_many_times_as_operations(self, n: int) -> None:
-        with pytest.raises(TraceError, match=f"{n} times for 7 operations"):
-            Trace.from_ops(TestOps.OPS, times=range(n))
+    @pytest.mark.parametrize(
+        ("times", "n", "message"),
+        [
+            (0, 7, "0 times for 7 operations"),
+            (8, 7, "8 times for 7 operations"),
+            (1, 2, "1 time for 2 operations"),
+            (2, 1, "2 times for 1 operation;"),
+            (1000, 1001, "1000 times for 1001 operations"),
+        ],
+    )
+    def test_as_many_times_as_operations(self, times: int, n: int, message: str) -> None:
+        with pytest.raises(TraceError, match=message):
+            Trace.from_ops([("free", 1)] * n, times=range(times))
 
     def test_they_do_not_count_when_traces_are_compared(self) -> None:
         trace = Trace.from_ops(TestOps.OPS)
@@ -411,6 +506,65 @@ class TestOps:
         assert (stats.events, stats.allocs, stats.frees) == (7, 4, 3)
         assert (stats.orphan_frees, stats.reallocs, trace.slots) == (1, 1, 2)
 
+    def test_figures_with_faults(self) -> None:
+        ops: list[Any] = [
+            ("alloc", 1, 8, 8),
+            ("inject", "map", {}),
+            ("alloc", 1, 8, 8),
+            ("free", 1),
+        ]
+        trace = Trace.from_ops([*ops, ("inject", "vmalloc", {}), *ops, ("alloc", 2, 8, 8)])
+        assert trace.stats == TraceStats(events=10, allocs=5, frees=2, reallocs=2)
+
+    @pytest.mark.parametrize(
+        ("ops", "text"),
+        [
+            ([], "<Trace, 0 allocations, 0 frees, 0 at a time>"),
+            ([("alloc", 1, 8, 8), ("free", 1)], "<Trace, 1 allocation, 1 free, 1 at a time>"),
+            (
+                [("alloc", 1, 8, 8), ("free", 1)] * 1000,
+                "<Trace, 1000 allocations, 1000 frees, 1 at a time>",
+            ),
+        ],
+        ids=["empty", "one", "many"],
+    )
+    def test_repr(self, ops: Any, text: str) -> None:
+        assert repr(Trace.from_ops(ops)) == text
+
+    def test_layout_is_that_of_c(self) -> None:
+        """Key, handle and kind: see struct pcpu_op in percpu.h."""
+        none = 0xFFFFFFFF
+        ops: list[Any] = [*self.OPS, ("alloc", 2**64 - 1, 64, 8), ("inject", "map", {})]
+        rows = [
+            (1, 0, 0),
+            (2, 1, 1),
+            (1, 0, none),
+            (3, 0, 2),  # takes the handle that is free again
+            (2, 1, 3),  # keeps its handle
+            (99, none, none),
+            (3, 0, none),
+            (2**64 - 1, 0, 0),
+            (0, 0, none - 1),
+        ]
+        trace = Trace.from_ops(ops)
+        assert trace.ops == b"".join(struct.pack("=QII", *row) for row in rows)
+        assert trace.ops.readonly
+        assert trace.kinds == [(64, 8, ""), (100, 4, ""), (8, 8, ""), (16, 8, "")]
+        assert trace.slots == 2
+
+    @pytest.mark.parametrize("key", ["b", -1, 2**64])
+    def test_names_are_numbered_in_order(self, key: int | str) -> None:
+        ops: Any = [("alloc", 7, 8, 8), ("alloc", key, 8, 8), ("free", 7), ("free", key)]
+        numbers = Trace.from_ops(ops).ops.cast("Q")[::2].tolist()
+        assert numbers == [0, 1, 0, 1]
+
+    def test_handle_that_was_free_last_is_used_first(self) -> None:
+        """As in C: an allocator that is replayed sees the same order."""
+        allocs = [("alloc", key, 8, 8) for key in range(6)]
+        trace = Trace.from_ops([*allocs[:3], ("free", 0), ("free", 2), *allocs[3:]])
+        assert trace.ops.cast("I")[2::4].tolist() == [0, 1, 2, 0, 2, 2, 0, 3]
+        assert trace.slots == 4
+
     @pytest.mark.parametrize("key", [0, 2**64 - 1, -1, 2**64, "name", "näme", ""])
     def test_keys(self, tmp_path: Path, key: int | str) -> None:
         ops = [("alloc", 7, 8, 8), ("alloc", key, 64, 8), ("free", key), ("free", 7)]
@@ -423,6 +577,50 @@ class TestOps:
         ops = [("alloc", 1, size, align) for size in (0, -1, 2**40, -(2**63)) for align in (0, 3)]
         assert list(Trace.from_ops(ops)) == ops
 
+    @pytest.mark.parametrize("number", [-(2**63), 2**32 + 8, 2**63 - 1])
+    def test_all_of_64_bits_count(self, tmp_path: Path, number: int) -> None:
+        ops = [("alloc", 1, number, 8), ("alloc", 2, 8, number)]
+        trace = Trace.from_ops(ops)
+        assert list(trace) == ops
+        trace.save(tmp_path / "saved")
+        assert list(Trace.load(tmp_path / "saved")) == ops
+
+    def test_later_changes_of_arguments_and_results_have_no_effect(self) -> None:
+        plan, quirks = {"nth": 3}, ["rollback"]
+        setup: dict[str, Any] = {"cpus": 2, "quirks": quirks}
+        ops: list[Any] = [("inject", "map", plan), ("alloc", 1, 8, 8)]
+        trace = Trace.from_ops(ops, setup)
+        plan["nth"] = setup["cpus"] = 4
+        ops.pop()
+        quirks.clear()
+        for _ in range(2):  # also those of the first time
+            assert list(trace) == [("inject", "map", {"nth": 3}), ("alloc", 1, 8, 8)]
+            assert trace.faults == [("map", {"nth": 3})]
+            assert trace.setup == {"cpus": 2, "quirks": ["rollback"]}
+            trace[0][2].clear()  # type: ignore[union-attr, misc]
+            trace.faults[0][1].clear()
+            trace.setup["quirks"].clear()
+            trace.setup.clear()
+
+    def test_equality(self, tmp_path: Path) -> None:
+        trace = Trace.from_ops(self.OPS, {"cpus": 2})
+        trace.save(tmp_path / "saved")
+        assert trace == Trace.load(tmp_path / "saved")
+        assert trace != Trace.from_ops(self.OPS, {"cpus": 3})
+        assert trace != Trace.from_ops(self.OPS[:-1], {"cpus": 2})
+        assert trace != Trace.from_ops([*self.OPS, ("free", 1)], {"cpus": 2})
+        assert trace != Trace.from_ops([*self.OPS[:-1], ("free", 2)], {"cpus": 2})
+        assert trace != list(trace)
+        assert trace == mock.ANY  # which compares equal to anything
+
+    def test_equal_operations_of_other_numbers(self) -> None:
+        """The same sequence, with other names and kinds before it in the tables."""
+        one, other = (Trace.from_ops(ops) for ops in ([("free", "a")], [("free", "a")] * 2))
+        one._data.names = ["b", "a"]
+        one._data.ops[:8] = struct.pack("=Q", 1)
+        assert one == Trace.from_ops([("free", "a")])
+        assert one != other
+
     def test_index_and_slice(self) -> None:
         trace = Trace.from_ops(self.OPS)
         assert trace[0] == self.OPS[0]
@@ -430,6 +628,15 @@ class TestOps:
         assert trace[2:4] == list(self.OPS[2:4])
         with pytest.raises(IndexError):
             trace[7]
+        wrong: Any = "seven"
+        with pytest.raises(ConfigError, match=r"^index='seven': an integer or a slice is"):
+            trace[wrong]
+
+    @pytest.mark.parametrize("name", ["ops", "times"])
+    def test_argument_of_a_wrong_type(self, name: str) -> None:
+        arguments: Any = {"ops": self.OPS, name: 5}
+        with pytest.raises(ConfigError, match=f"^{name}=5: an iterable of "):
+            Trace.from_ops(**arguments)
 
     def test_empty(self, tmp_path: Path) -> None:
         trace = Trace.from_ops([])
@@ -447,18 +654,70 @@ class TestOps:
             {"memory": 1},
             {"quirks": 1},
             {"page_limit": [1]},
+            {"cpus": "many", "nodes": 2},
             [("cpus",)],
             7,
+            0,
         ],
         ids=str,
     )
     def test_set_up_of_wrong_names_or_types(self, setup: Any) -> None:
-        with pytest.raises(ConfigError, match="arguments of an allocator"):
+        with pytest.raises(ConfigError, match="arguments of an allocator") as caught:
             Trace.from_ops(self.OPS, setup)
+        assert str(caught.value).startswith(f"set-up {setup}: ")
+        assert str(caught.value).endswith(f"from {', '.join(self.SETTINGS)}")
+
+    SETTINGS = MappingProxyType(
+        {
+            "cpus": 2,
+            "first_chunk": "embed",
+            "free_size": 0,
+            "memory": "none",
+            "nodes": 1,
+            "page_limit": None,
+            "page_size": 64,
+            "quirks": ["rollback"],
+            "static_size": 8,
+            "unit_size": 65536,
+        }
+    )
+
+    def test_all_settings(self, tmp_path: Path) -> None:
+        trace = Trace.from_ops(self.OPS, dict(self.SETTINGS))
+        trace.save(tmp_path / "saved")
+        assert Trace.load(tmp_path / "saved").setup == trace.setup == self.SETTINGS
+
+    def test_values_become_those_of_json(self, tmp_path: Path) -> None:
+        """Numbers as numpy's have `__index__` or `__float__`; quirks may be in any collection."""
+        setup = {"cpus": Index(2), "quirks": ("b", "c", "a"), "page_size": None}
+        plan = {"nth": Index(3), "probability": Fraction(1, 4)}
+        trace = Trace.from_ops([("inject", "map", plan), ("alloc", 1, Index(8), Index(4))], setup)
+        trace.save(tmp_path / "saved")
+        again = Trace.load(tmp_path / "saved")
+        assert again.setup == {"cpus": 2, "quirks": ["a", "b", "c"], "page_size": None}
+        assert list(again) == [
+            ("inject", "map", {"nth": 3, "probability": 0.25}),
+            ("alloc", 1, 8, 4),
+        ]
 
     def test_set_up_may_have_any_values_of_their_types(self) -> None:
         setup = {"cpus": 0, "first_chunk": "none", "quirks": ["walk"], "page_limit": None}
         assert Trace.from_ops(self.OPS, setup).setup == setup
+
+    @pytest.mark.parametrize(
+        ("site", "plan", "message"),
+        [
+            ("nowhere", {}, "2: site 'nowhere': the services that can fail are kmalloc, vmalloc, "),
+            ("map", 5, "2: fault 5: a mapping of arguments of inject() is needed"),
+            ("map", {"n": 3}, "2: fault {'n': 3}: a mapping of arguments of inject() is needed"),
+            ("map", {"nth": -1}, "2: nth=-1: an integer from "),
+        ],
+    )
+    def test_invalid_fault(self, site: str, plan: Any, message: str) -> None:
+        with pytest.raises(TraceError) as caught:
+            Trace.from_ops([("alloc", 1, 8, 8), ("inject", site, plan)])
+        assert caught.value.line == 2
+        assert str(caught.value).startswith(message)
 
     @pytest.mark.parametrize(
         "op",
@@ -468,6 +727,7 @@ class TestOps:
             ("alloc", 1.5, 8, 8),
             ("alloc", 1, 8.0, 8),
             ("alloc", 1, 2**63, 8),
+            ("alloc", 1, 8, -(2**63) - 1),
             ("free",),
             ("free", None),
             ("free", 1, 2),
@@ -481,6 +741,16 @@ class TestOps:
             Trace.from_ops([("alloc", 1, 8, 8), op])
         assert caught.value.line == 2
         assert repr(op) in str(caught.value)
+
+
+class Index:
+    """An integer of another type."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __index__(self) -> int:
+        return self.value
 
 
 def split(data: bytes) -> tuple[bytes, bytes, bytes]:
@@ -524,9 +794,10 @@ class TestFile:
     )
     def test_round_trip_of_any_times(self, tmp_path: Path, times: list[int]) -> None:
         Trace.from_ops(TestOps.OPS, times=times).save(tmp_path / "saved")
-        again = Trace.load(tmp_path / "saved").times
-        assert again is not None
-        assert again.tolist() == times
+        again = Trace.load(tmp_path / "saved")
+        assert again.times is not None
+        assert again.times.tolist() == times
+        assert again.places is None
 
     def test_of_the_format_before_times(self) -> None:
         # saved from FTRACE by the previous version, which had no times
@@ -644,6 +915,168 @@ class TestFile:
         with pytest.raises(TraceError, match="cut or damaged"):
             Trace.load(saved)
 
+    @pytest.mark.parametrize(
+        ("n", "left", "reason"),
+        [
+            (1, 2, "more than 1 operation"),
+            (2, 3, "more than 2 operations"),
+            (1, 0, "fewer than 1 operation"),
+            (3, 2, "fewer than 3 operations"),
+            (1000, 1001, "more than 1000 operations"),
+            (1000, 999, "fewer than 1000 operations"),
+        ],
+    )
+    def test_more_or_fewer_operations_than_the_head_has(
+        self, tmp_path: Path, n: int, left: int, reason: str
+    ) -> None:
+        trace = Trace.from_ops([("alloc", key, 8, 8) for key in range(n)])
+        trace._data.ops *= 3
+        del trace._data.ops[16 * left :]
+        trace.save(tmp_path / "saved")
+        edit_head(tmp_path / "saved", lambda head: head.replace(f'"ops":{left}', f'"ops":{n}'))
+        with pytest.raises(TraceError, match=rf"damaged \({reason}\); save it again$"):
+            Trace.load(tmp_path / "saved")
+
+    @pytest.mark.parametrize(
+        ("old", "new", "reason"),
+        [
+            ('"ops":7', '"ops":1000', "1000 operations, but 4 allocations and 3 frees"),
+            ('"ops":7', '"ops":1', "1 operation, but 4 allocations and 3 frees"),
+            ('"allocs":4', '"allocs":1', "7 operations, but 1 allocation and 3 frees"),
+            ('"frees":3', '"frees":1', "7 operations, but 4 allocations and 1 free"),
+        ],
+    )
+    def test_figures_that_do_not_add_up(
+        self, tmp_path: Path, old: str, new: str, reason: str
+    ) -> None:
+        Trace.from_ops(TestOps.OPS).save(tmp_path / "saved")
+        edit_head(tmp_path / "saved", lambda head: head.replace(old, new))
+        with pytest.raises(TraceError, match=rf"damaged \({reason}\); save it again$"):
+            Trace.load(tmp_path / "saved")
+
+    @pytest.mark.parametrize(
+        ("old", "new", "reason"),
+        [
+            ("{", "[1,{", "Expecting ',' delimiter"),
+            ('"little"', '"middle"', "byte order 'middle'"),
+            ('"slots":2', '"slots":-1', "-1 is out of range"),
+            ('"slots":2', '"slots":8', "8 is out of range"),
+            ('"slots":2', '"slots":"2"', "int is needed, not '2'"),
+            ('"names":null', '"names":{}', "list is needed, not {}"),
+            ('"names":null', '"names":[1.5]', "a name is neither an integer nor a string"),
+            ('"setup":{}', '"setup":[]', "dict is needed, not []"),
+            ('"faults":[]', '"faults":[{}]', "list is needed, not {}"),
+            ('"faults":[]', '"faults":[["x",{}]]', "site 'x': the services that can fail are "),
+            ('"faults":[]', '"faults":[["map",[]]]', "dict is needed, not []"),
+            ('[16,8,""]', "[16,8,1]", "str is needed, not 1"),
+            ('[16,8,""]', f'[{2**63},8,""]', f"{2**63} is out of range"),
+            ('[16,8,""]', f'[16,{-(2**63) - 1},""]', f"{-(2**63) - 1} is out of range"),
+            ('"lost":0', f'"lost":{2**64}', f"{2**64} is out of range"),
+            ('"lost":0', '"lost":-1', "-1 is out of range"),
+            ('"tick":1', f'"tick":{2**64}', f"{2**64} is out of range"),
+            ('"tick":1', '"tick":0', "0 is out of range"),
+        ],
+    )
+    def test_message_has_the_damaged_value(
+        self, tmp_path: Path, old: str, new: str, reason: str
+    ) -> None:
+        saved = tmp_path / "saved"
+        Trace.from_ops(TestOps.OPS).save(saved)
+        edit_head(saved, lambda head: head.replace(sys.byteorder, "little"))
+        if sys.byteorder == "big":
+            old = old.replace("little", "big")
+        edit_head(saved, lambda head: head.replace(old, new, 1))
+        with pytest.raises(TraceError) as caught:
+            Trace.load(saved)
+        start = f"{saved}: the file is cut or damaged ({reason}"
+        assert str(caught.value).startswith(start)
+        assert str(caught.value).endswith("; save it again")
+        assert (caught.value.file, caught.value.line) == (str(saved), None)
+
+    def test_largest_values_of_a_head(self, tmp_path: Path) -> None:
+        saved = tmp_path / "saved"
+        ops = [("alloc", key, 2**63 - 1, -(2**63)) for key in ("a", 2**70, "b")]
+        Trace.from_ops(ops, times=[2**64 - 2, 0, 2**64 - 2]).save(saved)
+        most = 2**64 - 1
+        edit_head(saved, lambda head: head.replace('"lost":0', f'"lost":{most}'))
+        trace = Trace.load(saved)
+        assert list(trace) == ops
+        assert (trace.slots, trace.stats.lost) == (3, most)
+        assert trace.times is not None
+        assert trace.times.tolist() == [2**64 - 2, 0, 2**64 - 2]
+
+    def test_head_without_what_early_versions_did_not_have(self, tmp_path: Path) -> None:
+        saved = tmp_path / "saved"
+        Trace.from_ops(TestOps.OPS, times=range(7)).save(saved)
+        for part in '"faults":[],', '"setup":{},', ',"tick":1':
+            edit_head(saved, lambda head, part=part: head.replace(part, ""))  # type: ignore[misc]
+        assert b"tick" not in saved.read_bytes()
+        trace = Trace.load(saved)
+        assert (list(trace), trace.setup, trace.faults) == (list(TestOps.OPS), {}, [])
+        assert trace.times is not None
+        assert trace.times.tolist() == list(range(7))
+
+    def test_figures_that_a_head_does_not_have(self, tmp_path: Path) -> None:
+        saved = tmp_path / "saved"
+        Trace.from_ops([], {"cpus": 2}).save(saved)
+        edit_head(saved, lambda head: re.sub('"stats":{.*?}', '"stats":{}', head))
+        assert b'"stats":{}' in saved.read_bytes()
+        assert set(asdict(Trace.load(saved).stats).values()) == {0}
+
+    def test_names_without_operations(self, tmp_path: Path) -> None:
+        trace = Trace.from_ops([])
+        trace._data.names = []
+        trace.save(tmp_path / "saved")
+        assert list(Trace.load(tmp_path / "saved")) == []
+
+    @pytest.mark.parametrize("times", [None, range(7)], ids=["without times", "with times"])
+    def test_every_damage_of_operations_or_checksum_is_found(
+        self, tmp_path: Path, times: range | None
+    ) -> None:
+        saved = tmp_path / "saved"
+        Trace.from_ops(TestOps.OPS, times=times).save(saved)
+        data = saved.read_bytes()
+        start = data.index(b"}x") + 1  # of the stream of zlib
+        for i in range(start, len(data)):
+            saved.write_bytes(data[:i] + bytes([data[i] ^ 0x15]) + data[i + 1 :])
+            with pytest.raises(TraceError, match="cut or damaged"):
+                Trace.load(saved)
+        for rest in b"x", data[start:]:
+            saved.write_bytes(data + rest)
+            with pytest.raises(TraceError, match="something follows the operations"):
+                Trace.load(saved)
+
+    def test_a_small_file_may_expand_much(self, tmp_path: Path) -> None:
+        """Faults and operations that are all the same, compressed twice."""
+        saved = tmp_path / "saved"
+        trace = Trace.from_ops([("inject", "map", {"nth": 1})] * 15000)
+        trace.save(saved)
+        plain = saved.read_bytes()
+        saved.write_bytes(lzma.compress(plain))
+        assert len(plain) > 120 * saved.stat().st_size
+        assert Trace.load(saved) == trace
+
+        n = 100_000
+        trace = Trace.from_ops([("alloc", 1, 8, 8)])
+        trace._data.ops *= n
+        trace._data.stats = TraceStats(events=n, allocs=n, reallocs=n - 1)
+        trace.save(saved)
+        saved.write_bytes(lzma.compress(saved.read_bytes()))
+        assert len(trace.ops) > 1500 * saved.stat().st_size
+        assert len(Trace.load(saved)) == n
+
+    def test_a_small_file_that_expands_without_end(self, tmp_path: Path) -> None:
+        saved = tmp_path / "saved"
+        Trace.from_ops(TestOps.OPS).save(saved)
+        data = saved.read_bytes()
+        zeroes = lzma.compress(bytes(1 << 20), preset=0) * 6
+        saved.write_bytes(lzma.compress(data[: data.index(b"}x") + 1]) + zeroes)
+        with pytest.raises(TraceError, match="cut or damaged"):
+            Trace.load(saved)
+        saved.write_bytes(lzma.compress(data[:8] + struct.pack("<I", 5 << 20)) + zeroes)
+        with pytest.raises(TraceError, match="expands to far more than a trace does"):
+            Trace.load(saved)
+
     @pytest.mark.parametrize(("magic", "other"), [(b"1", b"2"), (b"2", b"1")])
     def test_wrong_format_number(self, tmp_path: Path, magic: bytes, other: bytes) -> None:
         saved = tmp_path / "saved"
@@ -658,7 +1091,7 @@ class TestFile:
         Trace.from_ops(TestOps.OPS, times=range(7) if format_ == 2 else None).save(saved)
         data = saved.read_bytes()
         (length,) = struct.unpack_from("<I", data, 8)
-        saved.write_bytes(data[: 12 + length] + zlib.compress(bytes(50_000_000)))
+        saved.write_bytes(data[: 12 + length] + zlib.compress(bytes(12_000_000)))
         tracemalloc.start()
         with pytest.raises(TraceError, match="cut or damaged"):
             Trace.load(saved)
@@ -684,6 +1117,9 @@ class TestFile:
             (12, 2),  # its kind: there are 2
             (12, 0xFFFFFFFE),  # it sets a fault, but with a handle: there is 1
             (16 + 8, 1),  # the fault of the second operation
+            (16, 3),  # the key of the second operation
+            (32, 3),
+            (32 + 12, 2),  # the kind of the third
         ],
     )
     def test_operation_that_names_what_is_not_there(

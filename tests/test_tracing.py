@@ -8,10 +8,11 @@ import io
 import os
 import random
 import re
+import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import FORK, TINY, Kind, Make, in_child
@@ -22,11 +23,17 @@ from percpu_ffi import (
     ConfigError,
     Model,
     PerCpu,
+    PercpuError,
     PercpuMemoryError,
     Trace,
     Tracing,
 )
-from percpu_ffi.tracing.event import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK, FREE
+from percpu_ffi._core import lib
+from percpu_ffi.tracing import event
+from percpu_ffi.tracing.event import ALLOC, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK, FREE, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 # the format that trace-cmd and other parsers of ftrace's text expect
 LINE = re.compile(
@@ -128,14 +135,15 @@ def test_records_of_all_kinds(tiny: Make) -> None:
             a.alloc(901, 32)
         a.free(one)
         a.free(two)
-        records = [
-            (record.kind, record.ptr, record.chunk, record.offset, record.size, record.align)
-            for record in a._recorded()[0]
-        ]
+        found = [*a._recorded()[0]]
         a._record(on=False)
         a.alloc(8)
         assert not list(a._recorded()[0])
-    assert records == [
+    assert [record.kind for record in found if record.error] in ([], [ALLOC_FAIL])
+    assert [
+        (record.kind, record.ptr, record.chunk, record.offset, record.size, record.align)
+        for record in found
+    ] == [
         (ALLOC, in_first, 0, 64, 8, 16),
         (ALLOC, in_first + 8, 0, 72, 3, 1),
         (FREE, in_first + 8, 0, 72, 3, 0),
@@ -165,6 +173,134 @@ def test_head_and_lines_are_laid_out_as_in_tracefs(tiny: Make) -> None:
     assert int(alloc["cpu"]) < 2
 
 
+def test_times_are_those_of_the_calls(kind: Kind, tmp_path: Path) -> None:
+    with kind() as a:
+        start = time.monotonic_ns()
+        with a.trace_to(tmp_path / "t"):
+            ptr = a.alloc(8)
+            time.sleep(0.01)
+            a.free(ptr)
+        end = time.monotonic_ns()
+    times = Trace.load(tmp_path / "t").times
+    assert times is not None
+    assert times[0] <= times[1] <= end - start
+    assert times[1] - times[0] >= 10_000_000 - 1000  # whole microseconds are printed
+
+
+@pytest.mark.parametrize("n", [255, 256, 257, 600])
+def test_many_records_in_order(kind: Kind, n: int) -> None:
+    """The port takes 256 at a time."""
+    with kind(memory="none") as a:
+        a._record(on=True)
+        ptrs = a.alloc_many([4] * n, 4)
+        records, lost = a._recorded()
+        assert ([record.ptr for record in records], lost) == (ptrs.tolist(), 0)
+        assert list(a._recorded()[0]) == []
+
+
+# Every record said CPU 0, and the tests were content with any CPU.
+def test_records_have_the_cpu_of_the_caller(tiny: Make) -> None:
+    before = os.sched_getaffinity(0)
+    if len(before) < 2:
+        pytest.skip("there is one CPU only")
+    cpus = sorted(before)[:2] * 2
+    try:
+        with tiny() as a:
+            a._record(on=True)
+            for cpu in cpus:
+                os.sched_setaffinity(0, {cpu})
+                a.alloc(8)
+            assert [record.cpu for record in a._recorded()[0]] == cpus
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@pytest.fixture
+def own_name() -> Iterator[Callable[[bytes], object]]:
+    """Set the kernel's name of this process."""
+    comm = Path("/proc/self/comm")
+    before = comm.read_bytes()
+    yield comm.write_bytes
+    comm.write_bytes(before.strip())
+
+
+def test_name_of_the_process_may_be_any_bytes(own_name: Callable[[bytes], object]) -> None:
+    """In ``stat`` it stands between parentheses, before the CPU."""
+    own_name(b"a) (b\xff 1")
+    assert event.own_name() == "a) (b\N{REPLACEMENT CHARACTER} 1"
+    assert event._cpu() in os.sched_getaffinity(0)
+
+
+@pytest.mark.parametrize("stat", [None, b"", b"1 (a) R 2 3", b"1 (a) " + b"R " * 40])
+def test_what_the_kernel_does_not_say(monkeypatch: pytest.MonkeyPatch, stat: bytes | None) -> None:
+    """As where ``/proc`` is not mounted, or is another system's."""
+
+    def read(_path: Path, **_: str) -> Any:
+        if stat is None:
+            raise FileNotFoundError
+        return stat
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    assert event._cpu() == -1
+    if stat is None:
+        monkeypatch.setattr(Path, "read_text", read)
+        assert event.own_name() == "python"
+
+
+def test_records_become_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times count from the start of the trace; the host may have more CPUs than the allocator."""
+    records = [
+        Record(ALLOC, 0, 0x3040, 1, 0x40, 24, 16, 7_000_001_999, 2, 41),
+        Record(FREE, 0, 0x3050, 1, 0x50, 8, 0, 7_123_456_789, 0, 42),
+        Record(ALLOC_FAIL, 12, 0, 0, 0, 5, 32, 19_000_000_000, 3, 1234567),
+        Record(CREATE_CHUNK, 0, 0x4000, 2, 0, 0, 0, 119_000_000_000, 4, 41),
+        Record(DESTROY_CHUNK, 0, 0x5000, 3, 0, 0, 0, 7_000_000_000, -1, 41),
+    ]
+    with Allocator(cpus=3, memory="none") as a:
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "monotonic_ns", lambda: 7_000_000_000)
+            patch.setattr(event, "own_name", lambda: "my prog\n")
+            tracing = a.trace_to(text := io.StringIO())
+            patch.setattr(Allocator, "_recorded", lambda self: (records, 0))
+            tracing.drain()
+        tracing.close()
+    body = [line for line in text.getvalue().splitlines() if not line.startswith("#")]
+    call_site = "call_site=percpu_ffi reserved=0 is_atomic=0"
+    assert body == [
+        "        my prog?-41      [002] .....     0.000001: percpu_alloc_percpu: "
+        f"{call_site} size=24 align=16 base_addr=0000000000003000 off=64 ptr=0000000000003040 "
+        "bytes_alloc=72 gfp_flags=GFP_KERNEL",
+        "        my prog?-42      [000] .....     0.123456: percpu_free_percpu: "
+        "base_addr=0000000000003000 off=80 ptr=0000000000003050",
+        "        my prog?-1234567 [000] .....    12.000000: percpu_alloc_percpu_fail: reserved=0 "
+        "is_atomic=0 size=5 align=32",
+        "        my prog?-41      [001] .....   112.000000: percpu_create_chunk: "
+        "base_addr=0000000000004000",
+        "        my prog?-41      [000] .....     0.000000: percpu_destroy_chunk: "
+        "base_addr=0000000000005000",
+    ]
+
+
+def test_task_is_the_name_that_the_kernel_has(tiny: Make) -> None:
+    text = io.StringIO()
+    with tiny() as a, a.trace_to(text):
+        a.alloc(8)
+    (line,) = events(text.getvalue())
+    assert line["comm"] == Path("/proc/self/comm").read_text().strip()
+
+
+def test_call_site_has_no_characters_that_separate_fields(tiny: Make) -> None:
+    def site() -> None:
+        a.alloc(8)
+
+    # as in code that a program has generated
+    site.__code__ = site.__code__.replace(co_name="a b=c\x1b")
+    text = io.StringIO()
+    with tiny() as a, a.trace_to(text):
+        site()
+    assert fields(events(text.getvalue())[0])["call_site"] == "a?b?c?"
+
+
 def test_a_replay_is_written_too(kind: Kind, tmp_path: Path) -> None:
     trace = Trace.load(FORK)
     done_so_far: list[int] = []
@@ -177,6 +313,31 @@ def test_a_replay_is_written_too(kind: Kind, tmp_path: Path) -> None:
     done = [(op[0], ptr, *op[2:]) for op, ptr in zip(trace, result.pointers, strict=True) if ptr]
     assert list(again) == done
     assert len(done) > 13_000
+
+
+@pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda a: a.alloc(24, 16), "map failed for an area of 24 bytes aligned to 16"),
+        (lambda a: a.alloc_many([24], 16), "map failed for an area of 24 bytes aligned to 16"),
+        (lambda a: a.alloc(1025, 16), "size 1025: "),
+        (lambda a: a.alloc(24, 48), "alignment 48: "),
+        (lambda a: a.free(a.static_ptr), "pointer 0x40 is in the static area"),
+        (lambda a: a.free(7), "pointer 0x7 is in no chunk"),
+        (lambda a: a.free_many([7]), "pointer 0x7 is in no chunk"),
+    ],
+)
+@pytest.mark.parametrize("traced", [True, False])
+def test_errors_are_the_same_while_a_trace_is_written(
+    kind: Kind, call: Callable[[PerCpu], object], words: str, traced: bool
+) -> None:
+    with kind(page_size=64, static_size=64, memory="none") as a:
+        a.inject("map", nth=1)
+        with a.trace_to(io.StringIO()) if traced else contextlib.nullcontext():
+            with pytest.raises(PercpuError) as caught:
+                call(a)
+            assert words in str(caught.value)
 
 
 def test_a_batch_that_is_undone_is_written_as_it_happened(tiny: Make) -> None:
@@ -194,8 +355,11 @@ def test_only_calls_between_start_and_end_are_written(kind: Kind) -> None:
         a.alloc(8)
         with a.trace_to(io.StringIO()) as tracing:
             a.alloc(8)
+            assert repr(tracing) == "<Tracing, 1 event>"
         a.alloc(8)
+        assert list(a._recorded()[0]) == []  # none is kept
     assert tracing.events == 1
+    assert repr(tracing) == "<Tracing, 1 event, closed>"
     assert tracing.closed
 
 
@@ -252,6 +416,32 @@ def test_appended_trace_keeps_the_earlier_text(kind: Kind, tmp_path: Path) -> No
     assert len(lines) == 2
 
 
+def test_lines_are_in_the_file_when_the_call_returns(kind: Kind, tmp_path: Path) -> None:
+    """The head follows at the end, and then the file is the caller's again."""
+    with kind(cpus=2) as a, (tmp_path / "t").open("w") as file:
+        with a.trace_to(file):
+            a.alloc(8)
+            assert len(events((tmp_path / "t").read_text())) == 1
+        assert "entries-written: 1/1" in (tmp_path / "t").read_text()
+        file.write("# after\n")
+    assert (tmp_path / "t").read_text().splitlines()[-1] == "# after"
+
+
+@pytest.mark.parametrize("which", ["trace", "allocator"])
+def test_calls_of_c_are_written_at_the_end(tmp_path: Path, which: str) -> None:
+    """They have no call site, even if their thread has called a method before."""
+    with Allocator(cpus=2) as a:
+        tracing = a.trace_to(tmp_path / "t")
+        a.alloc(8)
+        assert lib.pcpu_alloc(a.handle, 16, 8) > 0
+        if which == "trace":
+            tracing.close()
+    assert tracing.events == 2
+    lines = [fields(line) for line in events((tmp_path / "t").read_text())]
+    own = "test_calls_of_c_are_written_at_the_end"
+    assert [line["call_site"] for line in lines] == [own, "percpu_ffi"]
+
+
 # calls succeed even if the trace cannot be written
 def test_a_full_disk_fails_no_call(kind: Kind) -> None:
     with kind() as a:
@@ -273,6 +463,8 @@ def test_a_trace_is_text(kind: Kind, tmp_path: Path) -> None:
             a.trace_to(file)  # type: ignore[arg-type]
         with pytest.raises(ConfigError, match="without 'b'"):
             a.trace_to(io.BytesIO())  # type: ignore[arg-type]
+        with tempfile.NamedTemporaryFile() as file, pytest.raises(ConfigError, match="without 'b'"):
+            a.trace_to(file)  # type: ignore[arg-type]
         with pytest.raises(FileNotFoundError):
             a.trace_to(tmp_path / "no" / "t")
         a.trace_to(io.StringIO()).close()  # no earlier one has begun
@@ -533,6 +725,39 @@ def test_a_forked_child_writes_nothing(kind: Kind, tmp_path: Path) -> None:
     assert "1/1" in (tmp_path / "t").read_text()
 
 
+# "lost" stood before the events that were kept
+def test_lost_events_come_after_those_that_were_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = Allocator._recorded
+    losses = [0, 7, 0, 2, 0]
+    text = io.StringIO()
+    with Allocator() as a, a.trace_to(text) as tracing:
+        with monkeypatch.context() as patch:
+            patch.setattr(Allocator, "_recorded", lambda self: (taken(self)[0], losses.pop(0)))
+            for size in (8, 16, 24, 32):
+                a.alloc(size)
+        assert (tracing.events, tracing.lost) == (4, 9)
+    lines = text.getvalue().splitlines()
+    assert lines[2].split() == ["#", "entries-in-buffer/entries-written:", "4/13", "#P:4"]
+    lines = [line for line in lines if not line.startswith("#")]
+    kept = [line.partition(" size=")[2].partition(" ")[0] or line for line in lines]
+    assert kept == ["8", "16", "CPU:0 [LOST 7 EVENTS]", "24", "32", "CPU:0 [LOST 2 EVENTS]"]
+
+
+def test_first_of_several_errors_ends_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons = iter(["first", "second", "third"])
+
+    def refuse(_self: Allocator) -> Any:
+        raise RuntimeError(next(reasons))
+
+    with Allocator() as a:
+        tracing = a.trace_to(io.StringIO())
+        with monkeypatch.context() as patch:
+            patch.setattr(Allocator, "_recorded", refuse)
+            a.free(a.alloc(8))
+            with pytest.raises(RuntimeError, match="first"):
+                tracing.close()
+
+
 def test_lost_events_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     taken = Allocator._recorded
     monkeypatch.setattr(Allocator, "_recorded", lambda self: (taken(self)[0], 7))
@@ -540,5 +765,7 @@ def test_lost_events_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         a.alloc(8)
         monkeypatch.undo()
     assert tracing.lost == 7
-    assert "[LOST 7 EVENTS]" in (tmp_path / "t").read_text()
+    lines = (tmp_path / "t").read_text().splitlines()
+    assert "percpu_alloc_percpu:" in lines[-2]  # it was kept, those after it were lost
+    assert lines[-1] == "CPU:0 [LOST 7 EVENTS]"
     assert Trace.load(tmp_path / "t").stats.lost >= 7

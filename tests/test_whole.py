@@ -31,6 +31,26 @@ def test_old_file_is_kept_when_the_new_one_cannot_be_renamed(
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_ctrl_c_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "chart.svg", b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    link, target = tmp_path / "link", tmp_path / "folder" / "file"
+    link.symlink_to("folder/file")
+    for data in (b"created", b"replaced"):
+        write_whole(link, data)
+        assert link.is_symlink()
+        assert target.read_bytes() == data
+
+
 def test_check_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "there").write_bytes(b"old")
     check_writable("--save", tmp_path / "there")

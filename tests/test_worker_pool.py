@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import operator
 import os
+import signal
 import time
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
@@ -36,6 +38,35 @@ def test_results_are_those_of_the_calls_whatever_their_order() -> None:
         assert pool.submit(int, "ff", base=16).result() == 255  # it goes on
 
 
+def test_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, expected in ((5, 5), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        assert WorkerPool()._max_workers == expected
+        assert WorkerPool(3)._max_workers == 3
+
+
+def test_processes_are_not_forked_from_this_one_and_never_receive_an_interrupt() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with WorkerPool(1) as pool:
+        assert pool.submit(os.getppid).result() != os.getpid()
+        assert signal.SIGINT in pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+def test_processes_of_a_pool_that_is_dropped_end(capfd: pytest.CaptureFixture[str]) -> None:
+    """Also while they run a call."""
+    for call in ((abs, -1), (time.sleep, 0.1)):
+        pool = WorkerPool(1)
+        assert pool.submit(abs, -1).result() == 1
+        (worker,) = pool._workers.values()
+        pool.submit(*call)
+        del pool
+        gc.collect()
+        worker.join(10)
+        assert worker.exitcode == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_cancelled_call_is_not_made(tmp_path: Path) -> None:
     with WorkerPool(1) as pool:
         first = pool.submit(time.sleep, 0.05)
@@ -52,6 +83,22 @@ def test_dead_worker_ends_all_calls() -> None:
         for future in (dying, waiting):
             with pytest.raises(BrokenExecutor, match=r"process \d+ ended with status 3"):
                 future.result()
+
+
+def test_pool_goes_on_with_new_workers_after_one_has_died() -> None:
+    """The result of an earlier call was taken for that of the next one."""
+    with WorkerPool(2) as pool:
+        slow, dying = pool.submit(time.sleep, 5), pool.submit(os._exit, 3)
+        waiting = pool.submit(abs, -2)
+        old = processes(pool)
+        for future in (dying, slow, waiting):
+            with pytest.raises(BrokenExecutor, match="ended with status 3"):
+                future.result()
+        assert not any(Path("/proc", str(process)).exists() for process in old)
+        futures = [pool.submit(operator.mul, i, i) for i in range(5)]
+        assert [future.result() for future in futures] == [0, 1, 4, 9, 16]
+        assert len(processes(pool)) == 2
+    assert processes(pool) == []
 
 
 def test_dead_worker_is_reported_with_the_cases() -> None:

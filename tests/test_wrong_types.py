@@ -20,8 +20,9 @@ from percpu_ffi import Allocator, ConfigError, Model, PerCpu, PercpuError, Trace
 from percpu_ffi.analysis.call_sites import who
 from percpu_ffi.analysis.geometries import compare
 from percpu_ffi.analysis.sizes import sizes
+from percpu_ffi.geometry import Geometry
 from percpu_ffi.lockstep import Campaign, Difference, Mix, drive, lockstep, shorten
-from percpu_ffi.stats import Dump, diff, diff_text, figures
+from percpu_ffi.stats import Dump, diff, diff_text, differ, figures
 from percpu_ffi.testing import Watched, oom_sweep
 
 
@@ -96,6 +97,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "Campaign.case": (Campaign(BOTH, **SHORT).case, {"number": 0}),
     "Mix": (Mix, {"sizes": [8], "aligns": [8], "plans": []}),
     "Dump.parse": (Dump.parse, {"text": "", "name": None}),
+    "Dump.parse_all": (Dump.parse_all, {"text": "", "name": None}),
+    "differ": (differ, {"a": Dump(), "b": Dump()}),
+    "Geometry.load": (Geometry.load, {"path": "trace"}),
+    "Geometry.from_text": (Geometry.from_text, {"text": "", "name": None}),
+    "Geometry.from_machine": (Geometry.from_machine, {"machine": {}, "name": None}),
     "diff": (diff, {"a": Dump(), "b": Dump()}),
     "diff_text": (diff_text, {"a": Dump(), "b": Dump()}),
     "figures": (figures, {"allocator": Model(**TINY)}),
@@ -176,8 +182,16 @@ def test_functions(function: str) -> None:
         (lambda: [*compare(TRACE, 5)], "setups"),  # type: ignore[arg-type]
         (lambda: [*compare(TRACE, [TINY, 5])], "setup"),  # type: ignore[list-item]
         (lambda: [*compare(TRACE, [TINY], 5)], "progress"),  # type: ignore[arg-type]
+        (lambda: Dump.parse(5), "text"),  # type: ignore[arg-type]
+        (lambda: Dump.parse("", 5), "name"),  # type: ignore[arg-type]
+        (lambda: diff(Dump(), 5), "dump"),  # type: ignore[arg-type]
+        (lambda: diff_text(5, Dump()), "dump"),  # type: ignore[arg-type]
+        (lambda: figures(5), "allocator"),  # type: ignore[arg-type]
+        (lambda: Model(**TINY).replay(5), "trace"),  # type: ignore[arg-type]
+        (lambda: Model(**TINY).replay(TRACE, 5), "progress"),  # type: ignore[arg-type]
+        (lambda: Model(**TINY).replay(TRACE, stops=5), "stops"),  # type: ignore[arg-type]
     ],
 )
-def test_analysis_names_the_argument(call: Callable[[], object], name: str) -> None:
+def test_functions_name_the_argument(call: Callable[[], object], name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}=5: a.* is needed$"):
         call()

@@ -62,8 +62,7 @@ def files_in(paths: Iterable[str]) -> list[str]:
         for path in map(Path, paths)
         for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])
     ]
-    known = files_in(SOURCES) if paths is not SOURCES else found
-    if strange := sorted(set(found) - set(known)):
+    if strange := [file for file in found if not file.startswith("percpu_ffi/")]:
         raise SystemExit(f"not mutated: {', '.join(strange)}")
     return found
 

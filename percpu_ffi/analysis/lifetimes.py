@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from percpu_ffi.errors import check_type, damaged_trace
 from percpu_ffi.trace import Trace
-from percpu_ffi.trace.operations import FAULT, FREE, NO_TIME, ORPHAN
+from percpu_ffi.trace.operations import BALANCE, FAULT, FREE, LOST, NO_TIME, ORPHAN
 
 # how a life ends: KEPT, not before the end of the trace; FREED, by a recorded free; REALLOCATED, by
 # a free that was not recorded, since the pointer was allocated again
@@ -72,7 +73,7 @@ def _find_lives(trace: Trace) -> Lives:
     # whole columns at once: ten times faster than operations as tuples
     rows = zip(words[2::4].tolist(), words[3::4].tolist(), strict=True)
     for index, (handle, kind) in enumerate(rows):
-        if kind == FAULT or handle == ORPHAN:
+        if handle == ORPHAN or kind in {FAULT, BALANCE}:
             continue
         old = current[handle]
         if old is not None:
@@ -92,18 +93,34 @@ def _find_lives(trace: Trace) -> Lives:
     return Lives(kinds, born, died, fates, peak, peak_bytes)
 
 
+def uncertain(trace: Trace, lives: Lives) -> list[bool]:
+    """Return for each area whether events were lost between its allocation and its recorded free.
+
+    The free that ended it may be among them, and the recorded one be that of a later area.
+    """
+    gaps = sorted(event.before for event in trace.events if event.kind == LOST)
+    if not gaps:
+        return [False] * len(lives.born)
+    return [
+        fate == FREED and bisect_right(gaps, born) < bisect_right(gaps, died)
+        for born, died, fate in zip(lives.born, lives.died, lives.fates, strict=True)
+    ]
+
+
 def lifetimes(trace: Trace, lives: Lives) -> list[int | None]:
     """Return the lifetime of each area whose free was recorded, else None.
 
-    The unit is nanoseconds, or operations if the trace has no times; None also if one of the
-    two times is unknown.  The clocks of two CPUs may disagree: a life that ends before it begins
-    lasts 0 ns.
+    The unit is nanoseconds, or operations if the trace has no times.  None also if the lifetime
+    is :func:`uncertain`, if one of the two times is unknown, or if the free is timed before the
+    allocation: the clocks of two CPUs may disagree.
     """
     times: Sequence[int] = trace.times.tolist() if trace.times else range(len(trace))
     found: list[int | None] = []
-    for born, died, fate in zip(lives.born, lives.died, lives.fates, strict=True):
-        if fate != FREED or NO_TIME in (times[born], times[died]):
+    rows = zip(lives.born, lives.died, lives.fates, uncertain(trace, lives), strict=True)
+    for born, died, fate, gap in rows:
+        if fate != FREED or gap or NO_TIME in (times[born], times[died]):
             found.append(None)
         else:
-            found.append(max(times[died] - times[born], 0))
+            span = times[died] - times[born]
+            found.append(span if span >= 0 else None)
     return found

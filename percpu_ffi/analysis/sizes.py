@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True)
 class SizeRow:
-    """Allocations of one size and alignment; bytes are those of one CPU's copies."""
+    """Allocations of one size and alignment; bytes as in :class:`Distribution`."""
 
     size: int
     """Bytes."""
@@ -71,6 +71,10 @@ class Distribution:
     """All allocations."""
     at_peak: Counter[Request]
     """Areas live at the peak; of several traces, each at its own peak."""
+    bytes: Counter[Request]
+    """Bytes of all allocations, in one CPU's copies or in more."""
+    peak_bytes: Counter[Request]
+    """Bytes of the areas live at the peak, likewise."""
 
     def rows(self) -> list[SizeRow]:
         """Return one row for each size and alignment, the smallest first."""
@@ -105,17 +109,21 @@ class Distribution:
             return {
                 "allocs": allocs,
                 "share": round(allocs / areas, DIGITS),
-                "bytes": sum(self.allocated[request] * request.size for request in requests),
+                "bytes": sum(self.bytes[request] for request in requests),
                 "peak_areas": at_peak,
                 "peak_share": round(at_peak / peak_areas, DIGITS),
-                "peak_bytes": sum(self.at_peak[request] * request.size for request in requests),
+                "peak_bytes": sum(self.peak_bytes[request] for request in requests),
             }
 
         return add_up
 
 
-def sizes(trace: Trace) -> Distribution:
+def sizes(trace: Trace, copies: int = 1) -> Distribution:
     """Count the requests of a trace; a size below 1, which no allocator grants, counts as 0.
+
+    Args:
+        trace: the trace.
+        copies: by how many the bytes of one CPU's copies are multiplied.
 
     Raises:
         TraceError: the trace is damaged.
@@ -125,14 +133,21 @@ def sizes(trace: Trace) -> Distribution:
     lives = lives_of(trace)
     kinds = [Request(max(kind.size, 0), kind.align) for kind in trace.kinds]
     requests = [kinds[kind] for kind in lives.kinds]
-    at_peak = lives.at_peak(range(len(requests)))
-    return Distribution(Counter(requests), Counter(requests[area] for area in at_peak))
+    at_peak = Counter(requests[area] for area in lives.at_peak(range(len(requests))))
+    allocated = Counter(requests)
+    return Distribution(
+        allocated, at_peak, *(_bytes(areas, copies) for areas in (allocated, at_peak))
+    )
 
 
 def total(distributions: Iterable[Distribution]) -> Distribution:
     """Add up distributions."""
-    found = Distribution(Counter(), Counter())
+    found = Distribution(Counter(), Counter(), Counter(), Counter())
     for each in distributions:
-        found.allocated.update(each.allocated)
-        found.at_peak.update(each.at_peak)
+        for field in fields(Distribution):
+            getattr(found, field.name).update(getattr(each, field.name))
     return found
+
+
+def _bytes(areas: Counter[Request], copies: int) -> Counter[Request]:
+    return Counter({request: count * request.size * copies for request, count in areas.items()})

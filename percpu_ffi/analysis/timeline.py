@@ -19,10 +19,11 @@ from itertools import accumulate, compress, cycle, groupby
 from typing import Any, NamedTuple
 
 from percpu_ffi.allocator import Allocator
+from percpu_ffi.analysis.origins import Origin, origins
 from percpu_ffi.replay import STEP, Replay
 from percpu_ffi.state import ChunkState, State
 from percpu_ffi.trace import Kind, Trace
-from percpu_ffi.trace.operations import FAULT, FREE, NO_TIME, OP
+from percpu_ffi.trace.operations import BALANCE, FAULT, FREE, NO_TIME, OP
 
 GEOMETRY = ("cpus", "page_size", "unit_size", "static_size")
 MOMENTS = 400
@@ -138,6 +139,23 @@ class Timeline:
         """Whether the trace has call sites."""
         return any(kind.site for kind in self.trace.kinds)
 
+    @cached_property
+    def origins(self) -> dict[int, Origin]:
+        """Where the areas come from, by the operation that allocated each."""
+        born = [born for _, born, _ in self.areas()]
+        found, numbers = origins(self.trace, born)
+        return {operation: found[number] for operation, number in zip(born, numbers, strict=True)}
+
+    @property
+    def has_stacks(self) -> bool:
+        """Whether the stack of an area is known."""
+        return any(origin.stack for origin in self.origins.values())
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether the task of an area is known."""
+        return any(origin.task for origin in self.origins.values())
+
     def moment_at(self, done: int) -> int:
         """Return the index of the moment after ``done`` operations; it must be one."""
         return [moment.done for moment in self.moments].index(done)
@@ -211,7 +229,7 @@ def _area_events(trace: Trace, result: Replay) -> Iterator[tuple[int, Area | Non
     """Yield for each operation its index, the area that it ended, the one that it allocated."""
     held: dict[int, Area] = {}  # by handle
     for index, (_key, handle, kind) in enumerate(OP.iter_unpack(trace.ops)):
-        if kind == FAULT:
+        if kind in {FAULT, BALANCE}:
             continue
         # an allocation ends the area of its handle, whose free is missing, even if it fails
         gone, new = held.pop(handle, None), None

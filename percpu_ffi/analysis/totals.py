@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The areas of a timeline by call site and by size, and the call sites that pin chunks."""
+"""The areas of a timeline by origin and by size, and the call sites that pin chunks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from percpu_ffi.analysis.origins import Origin
 from percpu_ffi.analysis.timeline import Patch, Timeline
 
 
 @dataclass
 class Row:
-    """Areas of one call site or of one range of sizes; bytes are those of one CPU's copies."""
+    """Areas of one origin or of one range of sizes; bytes are those of one CPU's copies."""
 
     name: str
-    """The call site, empty if the trace has none; or the largest size, bytes."""
+    """The call site, caller or task, empty if it is unknown; or the largest size, bytes."""
     allocs: int = 0
     """Allocations that succeeded."""
     bytes: int = 0
@@ -23,6 +24,8 @@ class Row:
     """Live bytes at the peak."""
     left: int = 0
     """Live bytes at the end."""
+    areas_at_peak: int = 0
+    """Live areas at the peak."""
 
 
 @dataclass
@@ -61,9 +64,24 @@ def chunk_users(timeline: Timeline, patches: Iterable[Patch]) -> list[ChunkUser]
 
 def by_site(timeline: Timeline) -> list[Row]:
     """Return one row for each call site, that with the most bytes at the peak first."""
+    return _by_origin(timeline, lambda origin: origin.kind.site)
+
+
+def by_caller(timeline: Timeline) -> list[Row]:
+    """Return one row for each caller, likewise."""
+    return _by_origin(timeline, lambda origin: origin.caller)
+
+
+def by_task(timeline: Timeline) -> list[Row]:
+    """Return one row for each name of a task, likewise."""
+    return _by_origin(timeline, lambda origin: origin.task)
+
+
+def _by_origin(timeline: Timeline, name_of: Callable[[Origin], str]) -> list[Row]:
     rows: dict[str, Row] = {}
     for kind, born, died in timeline.areas():
-        _add(rows.setdefault(kind.site, Row(kind.site)), timeline, kind.size, born, died)
+        name = name_of(timeline.origins[born])
+        _add(rows.setdefault(name, Row(name)), timeline, kind.size, born, died)
     return sorted(rows.values(), key=lambda row: (-row.at_peak, -row.bytes, row.name))
 
 
@@ -82,3 +100,4 @@ def _add(row: Row, timeline: Timeline, size: int, born: int, died: int) -> None:
     row.bytes += size
     row.left += size * (died == len(timeline.trace))
     row.at_peak += size * (born < timeline.peak <= died)
+    row.areas_at_peak += born < timeline.peak <= died

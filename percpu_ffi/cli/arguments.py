@@ -6,7 +6,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,13 +16,17 @@ from percpu_ffi.cli.files import PLOT, InputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import FIRST_CHUNKS
-from percpu_ffi.reports.recording import skipped_lines
+from percpu_ffi.errors import ConfigError
+from percpu_ffi.geometry import Geometry
+from percpu_ffi.reports.recording import possible_cpus, skipped_lines
 from percpu_ffi.trace import Trace
-from percpu_ffi.trace.source import STDIN
+from percpu_ffi.trace.source import STDIN, Blocks, open_source
 
 TRACE = "a recording by ftrace or perf, or a file of this package; - for standard input"
 DEFAULT_CPUS = 4  # if the trace names none
-SETTINGS = ("cpus", "first_chunk", "static_size", "unit_size", "free_size", "memory")
+SETTINGS = (
+    "cpus", "first_chunk", "static_size", "unit_size", "free_size", "page_size", "memory"
+)  # fmt: skip
 SIZE_LIMIT = 1 << 63
 FACTORS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -51,17 +56,44 @@ def add_json(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
 
 
-def add_formats(parser: argparse.ArgumentParser) -> None:
-    """Add ``--json`` and ``--csv``, for :func:`print_report`."""
+def add_formats(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Add ``--json`` and ``--csv``, for :func:`print_report`; return their group."""
     formats = parser.add_mutually_exclusive_group()
     add_json(formats)
     formats.add_argument("--csv", action="store_true", help="print the rows as CSV instead")
+    return formats
 
 
 def add_plot(parser: argparse.ArgumentParser) -> None:
     """Add ``--plot``."""
     text = "draw a chart, also .png or .pdf; needs the extra 'plot' (matplotlib)"
     parser.add_argument("--plot", type=PLOT, metavar="OUT.svg", help=text)
+
+
+def add_machine(parser: argparse._ActionsContainer) -> None:
+    """Add ``--machine``, for :func:`copies_of`."""
+    text = (
+        "multiply bytes by the possible CPUs of the recorded machine; --json has their number "
+        "instead"
+    )
+    parser.add_argument("--machine", action="store_true", help=text)
+
+
+def copies_of(args: argparse.Namespace, trace: Trace) -> int | None:
+    """Return by how many a report multiplies the bytes of one CPU's copies; None: one.
+
+    Raises:
+        ConfigError: ``--machine`` is given, and the number of CPUs is not known.
+
+    """
+    if not args.machine:
+        return None
+    if not (cpus := possible_cpus(trace)):
+        raise ConfigError(
+            "--machine: the recording does not have the number of CPUs; record it with `percpu-ffi "
+            "record`, keep the head of ftrace's text, or leave --machine out"
+        )
+    return None if args.json else cpus
 
 
 def add_repeatable(
@@ -89,12 +121,24 @@ def print_report(args: argparse.Namespace, report: _Report) -> None:
 
 def load_trace(path: str, what: str = "reading", *, strict: bool = False) -> Trace:
     """Read a trace, show the progress, and report what was not used."""
+    with open_input(path, what) as blocks:
+        trace = Trace.read(blocks, strict=strict)
+    report_skipped(trace)
+    return trace
+
+
+@contextmanager
+def open_input(path: str, what: str = "reading") -> Iterator[Blocks]:
+    """Open a file, plain or compressed, and show the progress of reading it."""
     total = None if path == STDIN else Path(path).stat().st_size
-    with progress_bar(what, total, "B") as progress:
-        trace = Trace.load(path, progress, strict=strict)
+    with progress_bar(what, total, "B") as progress, open_source(path, progress) as blocks:
+        yield blocks
+
+
+def report_skipped(trace: Trace) -> None:
+    """Print what a user of the trace has to know, and what was not used."""
     for line in (*trace.remarks, *skipped_lines(trace.skipped)):
         notify(line)
-    return trace
 
 
 def file_name(path: str) -> str:
@@ -115,10 +159,21 @@ def add_setup(parser: argparse.ArgumentParser, *, lists: bool = False) -> argpar
         ("--static-size", size, "BYTES", "static area (8192)"),
         ("--unit-size", size, "BYTES", "unit of one CPU (0: automatic)"),
         ("--free-size", size, "BYTES", "free bytes after the static area (0: automatic)"),
+        ("--page-size", size, "BYTES", "page (the host's)"),
     ):
         kind = _list_of(parse) if lists else parse
         group.add_argument(option, type=kind, metavar=metavar + ",..." * lists, help=what)
+    add_like(group)
     return group
+
+
+def add_like(group: argparse._ActionsContainer) -> None:
+    """Add ``--like`` to the set-up."""
+    text = (
+        "take the sizes, the page size and the CPUs of the machine with this boot line, dump of "
+        "percpu_stats or recording, with bookkeeping only; other options win"
+    )
+    group.add_argument("--like", type=InputFile(), metavar="FILE", help=text)
 
 
 def add_memory(group: argparse._ArgumentGroup) -> None:
@@ -127,10 +182,20 @@ def add_memory(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--memory", choices=("mapped", "none"), help=text)
 
 
-def default_setup(trace: Trace) -> dict[str, Any]:
-    """Return the arguments of an allocator: those of the trace, else the defaults."""
+def default_setup(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
+    """Return the arguments of an allocator: ``--like``, else the trace, else the defaults."""
     cpus = trace.stats.cpus or DEFAULT_CPUS
-    return {"memory": "mapped", "cpus": cpus, "first_chunk": "4k", **trace.setup}
+    default = {"memory": "mapped", "cpus": cpus, "first_chunk": "4k"}
+    return {**default, **trace.setup, **like_setup(args)}
+
+
+def like_setup(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of an allocator that ``--like`` gives."""
+    if args.like is None:
+        return {}
+    if args.like == STDIN == args.trace:
+        raise ConfigError("standard input can be read only once; give a file for --like")
+    return Geometry.load(args.like).setup()
 
 
 def given_setup(args: argparse.Namespace) -> dict[str, Any]:
@@ -140,8 +205,8 @@ def given_setup(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def setup_of(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
-    """Return the arguments of the allocator: command line, else trace, else defaults."""
-    return {**default_setup(trace), **given_setup(args)}
+    """Return the arguments of the allocator: single options, else :func:`default_setup`."""
+    return {**default_setup(args, trace), **given_setup(args)}
 
 
 def size(text: str) -> int:

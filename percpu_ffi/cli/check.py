@@ -16,7 +16,14 @@ from typing import Any
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.cli.arguments import TRACE, add_repeatable, add_strict, load_trace
+from percpu_ffi.cli.arguments import (
+    TRACE,
+    add_like,
+    add_repeatable,
+    add_strict,
+    like_setup,
+    load_trace,
+)
 from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
@@ -59,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--setup", type=_setup, default={}, metavar="JSON", help=f"set-up, such as {example}"
     )
+    add_like(parser)
     text = "where to save the operations that show a difference (%(default)s)"
     parser.add_argument(
         "--save", type=OutputFile(), metavar="FILE", default="difference.trace", help=text
@@ -109,7 +117,7 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     setup: dict[str, Any] = {"memory": "none"}
     if trace.stats.cpus:
         setup["cpus"] = trace.stats.cpus
-    trace = Trace.from_ops(trace, {**setup, **trace.setup, **args.setup})
+    trace = Trace.from_ops(trace, {**setup, **trace.setup, **like_setup(args), **args.setup})
     for calls in args.calls or ["single"]:
         with progress_bar("checking", len(trace), "op") as progress:
             difference = lockstep(
@@ -130,7 +138,7 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> in
         seed=args.seed,
         length=args.length,
         faults=args.faults,
-        setup=args.setup,
+        setup={**like_setup(args), **args.setup},
         compare=tuple(args.compare),
         calls=tuple(args.calls or CALLS),
         mix=Mix(args.sizes, args.aligns, args.plans),

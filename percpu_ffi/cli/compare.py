@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
     parser.description = (
         "Replay a trace under several geometries, with bookkeeping only: all combinations of the "
-        "given values. Without any: each first chunk, with its automatic unit and with one of 256K."
+        "given values. Without any: that of --like, else each first chunk, with its automatic unit "
+        "and with one of 256K."
     )
     parser.epilog = (
         "The exit status is 0 if at least one geometry is possible, 1 if all are refused, 2 for "
@@ -68,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _setups(args: argparse.Namespace, trace: Trace) -> list[dict[str, Any]]:
     """Return all combinations of the given values, then the single geometries."""
-    default = default_setup(trace)
-    given = given_setup(args) or ({} if args.explicit else DEFAULT_LISTS)
+    default = default_setup(args, trace)
+    given = given_setup(args) or ({} if args.explicit or args.like else DEFAULT_LISTS)
     lists = {name: given[name] for name in GEOMETRY if name in given}  # the last varies first
-    combinations = itertools.product(*lists.values()) if lists else []
+    combinations = itertools.product(*lists.values()) if lists or args.like else []
     setups = [
         {**default, **dict(zip(lists, values, strict=True))}
         for values in itertools.islice(combinations, MOST_GEOMETRIES + 1)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from percpu_ffi._util.atomic_write import is_special
 from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.errors import RecordError
@@ -73,14 +74,14 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _opened(output: str, *, force: bool) -> Iterator[IO[bytes]]:
-    """Open the file; remove it if nothing was recorded.
+    """Open the file; remove it if nothing was recorded.  A pipe or device is not replaced.
 
     Raises:
         RecordError: it exists, or cannot be written.
 
     """
     try:
-        with Path(output).open("wb" if force else "xb") as file:
+        with Path(output).open("wb" if force or is_special(output) else "xb") as file:
             yield file
     except FileExistsError:
         raise RecordError(
@@ -91,7 +92,8 @@ def _opened(output: str, *, force: bool) -> Iterator[IO[bytes]]:
             f"{output}: {error.strerror}; the file holds what was written before"
         ) from error
     except RecordError:
-        Path(output).unlink(missing_ok=True)
+        if not is_special(output):
+            Path(output).unlink(missing_ok=True)
         raise
 
 

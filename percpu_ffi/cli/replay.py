@@ -9,9 +9,11 @@ import json
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.arguments import (
     add_json,
+    add_machine,
     add_memory,
     add_setup,
     add_trace,
+    copies_of,
     file_name,
     load_trace,
     setup_of,
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_trace(parser)
     add_memory(add_setup(parser))
+    add_machine(parser)
     add_json(parser)
 
 
@@ -34,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Read the trace, replay it, print the report."""
     trace = load_trace(args.trace, strict=args.strict)
     setup = setup_of(args, trace)
+    copies = copies_of(args, trace)
     with Allocator(**setup) as allocator:
         with progress_bar("replaying", len(trace), "op") as progress:
             result = allocator.replay(trace, progress)
@@ -44,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
             result=result,
             state=allocator.state(),
             counters=allocator.counters(),
+            copies=copies,
         )
     print(json.dumps(report.to_json(), indent=2) if args.json else report.to_text())
     return 0

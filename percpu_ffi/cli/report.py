@@ -14,6 +14,7 @@ from percpu_ffi.cli.files import OutputFile
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError, TraceError
 from percpu_ffi.reports.page import make_page
+from percpu_ffi.reports.recording import failure_lines
 from percpu_ffi.reports.replay import timeline_figures
 from percpu_ffi.reports.still import make_still
 
@@ -43,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("no output: give -o OUT.html, --png OUT.png or --svg OUT.svg")
     trace = load_trace(args.trace, strict=args.strict)
     if not trace:
-        raise TraceError("the trace has no operations", args.trace)
+        why = "; ".join(["the trace has no operations", *failure_lines(trace)])
+        raise TraceError(why, args.trace)
     with progress_bar("replaying", 2 * len(trace), "op") as progress:
         timeline = collect(trace, setup_of(args, trace), progress)
     figures = timeline_figures(timeline, Path(args.trace).name)

@@ -9,8 +9,10 @@ from percpu_ffi.analysis.sizes import sizes, total
 from percpu_ffi.cli.arguments import (
     TRACE,
     add_formats,
+    add_machine,
     add_plot,
     add_strict,
+    copies_of,
     load_trace,
     print_report,
 )
@@ -29,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("traces", type=InputFile(), metavar="TRACE", nargs="+", help=TRACE)
     add_strict(parser)
+    add_machine(parser)
     add_formats(parser)
     add_plot(parser)
 
@@ -38,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     parts = []
     for path in args.traces:
         trace = load_trace(path, f"reading {path}", strict=args.strict)
-        parts.append(Part(path, sizes(trace), trace.stats))
+        copies = copies_of(args, trace)
+        parts.append(Part(path, sizes(trace, copies or 1), trace, copies))
     if len(parts) > 1:
         parts.append(Part(TOTAL, total(part.distribution for part in parts), None))
     if args.plot:

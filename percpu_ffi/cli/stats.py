@@ -5,25 +5,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from pathlib import Path
 
+from percpu_ffi._util.text import plural, printable
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.arguments import (
-    TRACE,
     add_json,
     add_memory,
     add_setup,
     add_strict,
-    load_trace,
+    open_input,
+    report_skipped,
     setup_of,
 )
 from percpu_ffi.cli.files import InputFile
+from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import StatsError
-from percpu_ffi.stats import Dump, diff, diff_text, figures
+from percpu_ffi.stats import Dump, diff, diff_text, differ, figures
+from percpu_ffi.stats.source import is_dump, read_dumps
+from percpu_ffi.trace import Trace
+from percpu_ffi.trace.source import STDIN
 
-STDIN = "-"
 DIFFERENT = 1  # exit status, as of diff
 
 
@@ -31,41 +33,93 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
     parser.description = (
         "Replay a trace and print the allocator's statistics in the format of "
-        "/sys/kernel/debug/percpu_stats; or compare two files of this format."
+        "/sys/kernel/debug/percpu_stats; or print a dump in this format, or compare two."
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("trace", type=InputFile(), metavar="TRACE", nargs="?", help=TRACE)
-    text = "two files to compare, - for standard input; exit status 1 if they differ"
-    what.add_argument("--diff", type=InputFile(), nargs=2, metavar=("A", "B"), help=text)
+    text = "a trace, or a text with one dump; - for standard input"
+    what.add_argument("trace", type=InputFile(), metavar="TRACE|DUMP", nargs="?", help=text)
+    text = (
+        "two dumps to compare: of two files, or both of one file or recording; - for standard "
+        "input; exit status 1 if they differ"
+    )
+    what.add_argument("--diff", type=InputFile(), nargs="+", metavar=("A", "B"), help=text)
     add_strict(parser)
     add_memory(add_setup(parser))
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the statistics of a replay, or the difference of two files."""
+    """Print the statistics of a replay, a dump, or the difference of two."""
     if args.diff:
-        return _compare(*args.diff, as_json=args.json)
-    trace = load_trace(args.trace, strict=args.strict)
-    with Allocator(**setup_of(args, trace)) as allocator:
-        with progress_bar("replaying", len(trace), "op") as progress:
-            allocator.replay(trace, progress)
-        dump = figures(allocator)
+        return _compare(*_two_dumps(args.diff), as_json=args.json)
+    with open_input(args.trace) as blocks:
+        dumped = is_dump(blocks.head)
+        found = read_dumps(blocks) if dumped else Trace.read(blocks, strict=args.strict)
+    if isinstance(found, Trace):
+        report_skipped(found)
+        dump = _after_replay(args, found)
+    else:
+        dump = _only_one(found, blocks.name)
     print(json.dumps(dump.to_json(), indent=2) if args.json else str(dump))
     return 0
 
 
-def _compare(a: str, b: str, *, as_json: bool) -> int:
-    if a == b == STDIN:
+def _after_replay(args: argparse.Namespace, trace: Trace) -> Dump:
+    with Allocator(**setup_of(args, trace)) as allocator:
+        with progress_bar("replaying", len(trace), "op") as progress:
+            allocator.replay(trace, progress)
+        return figures(allocator)
+
+
+def _compare(a: Dump, b: Dump, *, as_json: bool) -> int:
+    print(json.dumps(diff(a, b), indent=2) if as_json else diff_text(a, b))
+    return DIFFERENT if differ(a, b) else 0
+
+
+def _two_dumps(paths: list[str]) -> list[Dump]:
+    """Read the dumps to compare: one of each of two files, or two of one.
+
+    Raises:
+        StatsError: there are more or fewer.
+
+    """
+    if len(paths) > 2:
+        raise StatsError(f"--diff {' '.join(paths)}: one or two files are compared")
+    if paths.count(STDIN) > 1:
         raise StatsError("standard input can be read only once; give a file for the other one")
-    left, right = _read(a), _read(b)
-    print(json.dumps(diff(left, right), indent=2) if as_json else diff_text(left, right))
-    return DIFFERENT if left != right else 0
+    if len(paths) == 2:
+        return [_only_one(*_read(path)) for path in paths]
+    dumps, name = _read(paths[0])
+    if len(dumps) != 2:
+        raise StatsError(
+            f"{plural(len(dumps), 'dump')} in the file, and --diff of one file compares two: "
+            + ("give the other file, too" if len(dumps) == 1 else "save the two that are meant"),
+            name,
+        )
+    for number, dump in enumerate(dumps, 1):
+        _report_cut(dump, f"{name}, dump {number}")
+    return dumps
 
 
-def _read(name: str) -> Dump:
-    if name == STDIN:
-        if not sys.stdin:
-            raise StatsError("standard input is closed; give a file instead of -")
-        return Dump.parse(sys.stdin.buffer.read().decode(errors="replace"), "standard input")
-    return Dump.parse(Path(name).read_text(encoding="utf-8", errors="replace"), name)
+def _read(path: str) -> tuple[list[Dump], str]:
+    with open_input(path) as blocks:
+        return read_dumps(blocks), blocks.name
+
+
+def _only_one(dumps: list[Dump], name: str) -> Dump:
+    if len(dumps) > 1:
+        raise StatsError(
+            f"{plural(len(dumps), 'dump')} in the file, and one is needed: save it alone"
+            + ("; --diff with this file alone compares the two" if len(dumps) == 2 else ""),
+            name,
+        )
+    _report_cut(dumps[0], name)
+    return dumps[0]
+
+
+def _report_cut(dump: Dump, name: str) -> None:
+    if dump.missing_chunks:
+        notify(
+            f"{printable(name)}: the dump is probably cut (truncated): its totals count "
+            f"{plural(dump.missing_chunks, 'chunk')} more than it has"
+        )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``percpu-ffi who TRACE``: which call sites hold the memory."""
+"""``percpu-ffi who TRACE``: which call sites, callers or tasks hold the memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ import argparse
 from pathlib import Path
 
 from percpu_ffi.analysis.call_sites import CULL, DEFAULT_SORT, FIGURES, who
-from percpu_ffi.cli.arguments import add_formats, add_trace, load_trace, print_report
+from percpu_ffi.analysis.folded import folded
+from percpu_ffi.analysis.origins import Selection
+from percpu_ffi.cli.arguments import (
+    add_formats,
+    add_machine,
+    add_repeatable,
+    add_trace,
+    copies_of,
+    load_trace,
+    print_report,
+)
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.reports.call_sites import CallSiteReport
 
@@ -17,15 +27,18 @@ SORT_OPTIONS = {
     "-s": ("call site", "site"),
     "-t": ("number of allocations", "-times"),
     "-a": ("time of the first allocation", "alloc_ts"),
+    "-p": ("id of the task", "pid"),
+    "-n": ("name of the task", "name"),
 }
+PID_DIGITS = 10  # the kernel's ids have 22 bits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
     parser.description = (
-        "Show which call sites hold the memory: live bytes and areas at the peak and at the end, "
-        "allocations, lifetimes, sizes. Options have the names that the kernel's page_owner_sort "
-        "uses."
+        "Show which call sites, callers or tasks hold the memory: live bytes and areas at the peak "
+        "and at the end, allocations, lifetimes, sizes. Options have the names that the kernel's "
+        "page_owner_sort uses."
     )
     add_trace(parser)
     text = (
@@ -43,18 +56,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(option, dest="sort", action="store_const", const=order, help=text)
     text = "show only these call sites, with or without offset; * and ? match any characters"
     parser.add_argument("--site", type=str, dest="sites", metavar="SITE,...", help=text)
+    text = "show only allocations by the tasks with these ids"
+    parser.add_argument("--pid", type=str, dest="pids", metavar="PID,...", help=text)
+    text = "show only allocations by the tasks with these names; * and ? match any characters"
+    parser.add_argument("--name", type=str, dest="names", metavar="NAME,...", help=text)
+    text = (
+        "a function that allocates for its caller, * and ? match any characters, for --cull caller"
+    )
+    add_repeatable(parser, "--helper", "helpers", "NAME", text)
     parser.add_argument("--limit", type=int, metavar="N", help="print the first N rows only")
-    add_formats(parser)
+    add_machine(parser)
+    text = (
+        "print the bytes live at the peak by stack instead, in the format of flame graphs: "
+        "frame;frame;frame bytes, the outermost frame first; without stacks task;site bytes"
+    )
+    add_formats(parser).add_argument("--folded", action="store_true", help=text)
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the trace, compute the figures, print them."""
     if args.limit is not None and args.limit < 1:
         raise ConfigError(f"--limit {args.limit}: from 1; leave it out for all rows")
+    sites = _words("--site", args.sites, "the names of call sites")
+    names = _words("--name", args.names, "the names of tasks")
+    pids = [_pid(word) for word in _words("--pid", args.pids, "the ids of tasks")]
     trace = load_trace(args.trace, strict=args.strict)
-    sites = [site for site in (args.sites or "").split(",") if site]
-    if args.sites is not None and not sites:
-        raise ConfigError(f"--site {args.sites!r}: give the names of call sites, or leave it out")
-    found = who(trace, args.cull, args.sort, sites)
+    copies = copies_of(args, trace)
+    if args.folded:
+        for line in folded(trace, Selection(sites, pids, names), copies):
+            print(line)
+        return 0
+    found = who(trace, args.cull, args.sort, sites, pids=pids, names=names, helpers=args.helpers,
+                copies=copies)  # fmt: skip
     print_report(args, CallSiteReport(Path(args.trace).name, trace, found, args.limit))
     return 0
+
+
+def _words(option: str, text: str | None, what: str) -> list[str]:
+    """Split a list at its commas."""
+    words = [word for word in (text or "").split(",") if word]
+    if text is not None and not words:
+        raise ConfigError(f"{option} {text!r}: give {what}, or leave it out")
+    return words
+
+
+def _pid(word: str) -> int:
+    if word.isascii() and word.isdigit() and len(word) <= PID_DIGITS:
+        return int(word)
+    raise ConfigError(f"--pid {word}: the id of a task is a whole number, such as 4711")

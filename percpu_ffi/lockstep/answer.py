@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from percpu_ffi._util.text import plural
+from percpu_ffi.lockstep.difference import differ
 from percpu_ffi.replay import Replay
 
 # figures of a replay that are the same in every run
@@ -61,7 +63,7 @@ def first_difference(
         operation.
 
     """
-    if all(answer == answers[0] for answer in answers[1:]):
+    if not differ(answers):
         return None
     errors = [dict(answer.errors) for answer in answers]
     ends = [len(answer.pointers) for answer in answers] + [at + 1 for each in errors for at in each]
@@ -70,21 +72,18 @@ def first_difference(
         raised: list[Any] = [each.get(at) for each in errors]
         if "errors" not in compare:
             raised = [each is not None for each in raised]
-        if any(each != raised[0] for each in raised):
+        if differ(raised):
             return "errors", raised, shown, at
         pointers = [answer.pointers[at : at + 1] for answer in answers]
-        if "pointers" in compare and any(each != pointers[0] for each in pointers):
+        if "pointers" in compare and differ(pointers):
             return "pointers", pointers, shown, at
-    if "errors" in compare and any(each.errors != answers[0].errors for each in answers):
-        all_errors = [answer.errors for answer in answers]  # one twice, or at no operation
-        return "errors", all_errors, [f"{len(each)} errors" for each in all_errors], 0
+    all_errors = [answer.errors for answer in answers]
+    if "errors" in compare and differ(all_errors):  # one twice, or at no operation
+        return "errors", all_errors, [plural(len(each), "error") for each in all_errors], 0
     figures = [answer.figures for answer in answers]
-    if "state" in compare and any(each != figures[0] for each in figures):
-        name, *values = next(
-            (name, *values)
-            for name, *values in zip(FIGURES, *figures, strict=True)
-            if any(value != values[0] for value in values)
-        )
+    if "state" in compare and differ(figures):
+        rows = zip(FIGURES, *figures, strict=True)
+        name, *values = next(row for row in rows if differ(row[1:]))
         return "state", values, [f"{name} {value}" for value in values], 0
     return None
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from percpu_ffi import errors
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.integers import integer
+from percpu_ffi._util.text import plural
 from percpu_ffi.errors import ConfigError, PercpuError, shown
 from percpu_ffi.lockstep.answer import describe_error
 from percpu_ffi.lockstep.driver import ASPECTS, Factory, run
@@ -138,7 +139,7 @@ class Campaign:
         if not 0 <= self.faults <= 1:
             raise errors.wrong_type("faults", self.faults, SHARE)
         if not self.calls or any(way not in CALLS for way in self.calls):
-            raise ConfigError(f"calls={errors.shown(self.calls)}: choose from {', '.join(CALLS)}")
+            raise ConfigError(f"calls={shown(self.calls)}: choose from {', '.join(CALLS)}")
         object.__setattr__(self, "setup", checked_setup(self.setup))
 
     def case(self, number: int) -> Trace:
@@ -239,7 +240,7 @@ class Campaign:
 
     def _run_tasks(self, executor: Executor, tasks: range) -> Generator[Totals]:
         """Run tasks, some of them ahead, and yield their totals in order."""
-        ahead = TASKS_AHEAD * max(getattr(executor, "_max_workers", 1), os.cpu_count() or 1)
+        ahead = TASKS_AHEAD * getattr(executor, "_max_workers", os.cpu_count() or 1)
         waiting = iter(tasks)
         running: deque[Future[Totals]] = deque()
         try:
@@ -286,7 +287,7 @@ class Campaign:
                 setattr(totals, figure, operator.index(kept[figure]))
             totals.reach.update({str(k): operator.index(n) for k, n in kept["reach"].items()})
             if done not in range(len(self._tasks()) + 1) or totals.cases != done * CASES_A_TASK:
-                raise ValueError(f"{totals.cases} cases in {done} tasks")
+                raise ValueError(f"{plural(totals.cases, 'case')} in {plural(done, 'task')}")
         except ConfigError:
             raise
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

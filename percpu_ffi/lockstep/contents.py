@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import Any
 
 PERIOD = 61  # bytes of a pattern; prime, so that it differs from page to page
@@ -21,11 +22,10 @@ class Contents:
     @classmethod
     def of(cls, allocator: Any) -> Contents:
         """Make the contents of a new allocator: it has memory if its static area has."""
-        try:
-            with allocator.view(allocator.static_ptr, 0):
-                return cls(allocator, allocator.cpus)
-        except Exception:
-            return cls(allocator, 0)
+        cpus = 0
+        with suppress(Exception), allocator.view(allocator.static_ptr, 0):
+            cpus = allocator.cpus
+        return cls(allocator, cpus)
 
     def write(self, pointer: int, size: int) -> None:
         """Fill a new area, a different pattern for each CPU.

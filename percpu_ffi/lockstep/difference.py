@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import accumulate, chain, groupby, takewhile, zip_longest
 from typing import TYPE_CHECKING
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.drawing import LEGEND, map_window
-from percpu_ffi.state import ChunkState
-from percpu_ffi.work import WorkByCall
+from percpu_ffi.state import ChunkState, State
+from percpu_ffi.work import Work, WorkByCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from percpu_ffi.state import State
     from percpu_ffi.trace import Trace
 
 AROUND = 256  # bytes of a map to draw before and after the offset
@@ -24,6 +23,7 @@ MAX_LINES = 12  # differing fields to list
 
 # by id chunks are matched, and maps are drawn
 CHUNK_FIELDS = tuple(f.name for f in fields(ChunkState) if f.name not in ("id", "map"))
+WORK_FIELDS = tuple(f.name for f in fields(Work))
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,12 @@ class Difference:
         yield f"the {self.aspect}{who} {verb} after {operation}{how}"
         yield f"set up with {setup or 'defaults'}"
         yield from self._by_name(self.answers)
-        rows = [*self._counter_rows(), *self._state_rows(), *self._work_rows()]
+        rows = list(self._rows())
         yield from rows[:MAX_LINES]
         if len(rows) > MAX_LINES:
-            yield f"and {len(rows) - MAX_LINES} more lines like these"
-        yield from self._maps()
+            yield f"and {plural(len(rows) - MAX_LINES, 'more line')} like these"
+        if _are(State, self.states):
+            yield from self._maps()
 
     def _by_name(self, values: Sequence[str]) -> Iterator[str]:
         """One line for each allocator."""
@@ -88,9 +89,19 @@ class Difference:
         self, what: str, values: Sequence[object], shown: Callable[..., object] = str
     ) -> Iterator[str]:
         """One line with all values, if they differ."""
-        if any(value != values[0] for value in values):
+        if differ(values):
             pairs = zip(self.names, values, strict=True)
             yield f"{what}: " + "; ".join(f"{name} {shown(value)}" for name, value in pairs)
+
+    def _rows(self) -> Iterator[str]:
+        """Lines for each value that differs; results of other types are shown as they are."""
+        kinds: tuple[tuple[str, type, Sequence[object], Callable[[], Iterator[str]]], ...] = (
+            ("counters", dict, self.counters, self._counter_rows),
+            ("state", State, self.states, self._state_rows),
+            ("work", WorkByCall, self.work, self._work_rows),
+        )
+        for what, kind, values, rows in kinds:
+            yield from rows() if _are(kind, values) else self._row(what, values)
 
     def _counter_rows(self) -> Iterator[str]:
         for service in dict.fromkeys(chain(*self.counters)):
@@ -98,13 +109,10 @@ class Difference:
             yield from self._row(f"calls of {service}", calls)
 
     def _work_rows(self) -> Iterator[str]:
-        if not all(isinstance(work, WorkByCall) for work in self.work):
-            yield from self._row("work", self.work)
-            return
         for call in ("alloc", "free"):
-            works = [asdict(getattr(work, call)) for work in self.work]
-            for name in works[0] if works else ():
-                yield from self._row(f"{name} for {call}", [work[name] for work in works])
+            works = [getattr(work, call) for work in self.work]
+            for name in WORK_FIELDS:
+                yield from self._row(f"{name} for {call}", [getattr(work, name) for work in works])
 
     def _state_rows(self) -> Iterator[str]:
         for slot, lists in enumerate(zip_longest(*(state.slots for state in self.states))):
@@ -128,10 +136,10 @@ class Difference:
         """Draw the first maps that differ, around the first offset where they do."""
         for number, chunks in self._chunks():
             maps = [chunk.map if chunk else () for chunk in chunks]
-            others = [entries for entries in maps if entries != maps[0]]
-            if not others:
+            if not differ(maps):
                 continue
-            offset = min(_common_bytes(maps[0], entries) for entries in others)
+            same = takewhile(lambda entries: not differ(entries), zip(*maps, strict=False))
+            offset = sum(abs(entry) for entry, *_ in same)
             start, end = max(offset - AROUND, 0), offset + AROUND
             yield f"chunk {number}, bytes {start} to {end} of a unit; the maps part at {offset}"
             yield LEGEND
@@ -142,6 +150,15 @@ class Difference:
                 ]
             )
             return
+
+
+def _are(kind: type, values: Sequence[object]) -> bool:
+    return all(isinstance(value, kind) for value in values)
+
+
+def differ(values: Sequence[object]) -> bool:
+    """Return whether values are not all the same."""
+    return any(value != values[0] for value in values)
 
 
 def minority(names: Sequence[str], values: Sequence[object]) -> tuple[str, ...]:
@@ -157,12 +174,6 @@ def _pages(populated: tuple[int, ...]) -> str:
     """Format how many CPUs hold each page of a unit, as in ``3 pages 2, 13 pages 0``."""
     runs = [(cpus, len(list(pages))) for cpus, pages in groupby(populated)]
     return ", ".join(f"{plural(n, 'page')} {cpus}" for cpus, n in runs)
-
-
-def _common_bytes(left: tuple[int, ...], right: tuple[int, ...]) -> int:
-    """Return the offset up to which two maps are the same."""
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))
-    return sum(abs(entry) for entry, _ in same)
 
 
 def _between(entries: tuple[int, ...], start: int, end: int) -> str:

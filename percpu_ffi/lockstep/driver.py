@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any, NamedTuple, Protocol
 
 from percpu_ffi import errors
+from percpu_ffi._util.text import plural
 from percpu_ffi.errors import ConfigError, without_warnings
 from percpu_ffi.lockstep.answer import Answer, Raised, describe_error, first_difference
-from percpu_ffi.lockstep.difference import Difference, minority
+from percpu_ffi.lockstep.difference import Difference, differ, minority
 from percpu_ffi.lockstep.party import ANSWERS, CALLS, Party, inspect
 from percpu_ffi.lockstep.reach import Observer, Reach
 from percpu_ffi.trace import Op, Trace
@@ -84,12 +85,10 @@ class Driver:
         self.failures = 0  # operations that failed in all allocators
         self.observer = Observer(self.setup, self.calls)
 
-    def run(
-        self, ops: Iterable[Any], progress: Callable[[int], object] | None
-    ) -> Difference | None:
+    def run(self, trace: Trace, progress: Callable[[int], object] | None) -> Difference | None:
         """Do each operation in every allocator and compare, up to the first difference."""
         with without_warnings():  # counters() has their number
-            for step in self._steps(ops):
+            for step in self._steps(trace):
                 self.done += step.ops
                 if difference := self._compare(step):
                     return difference
@@ -103,13 +102,13 @@ class Driver:
             self.observer.verified(max(party.contents.areas for party in self.parties))
         return None
 
-    def _steps(self, ops: Iterable[Any]) -> Iterator[Step]:
+    def _steps(self, trace: Trace) -> Iterator[Step]:
         """Do the operations when they are requested; set-up and end are steps too."""
         yield self._inspected((), [Answer()] * len(self.parties))
         if self.calls == "replay":
-            yield from self._replay(ops)
+            yield from self._replay(trace)
             return
-        for some in batches(ops) if self.calls == "many" else ([op] for op in ops):
+        for some in batches(trace) if self.calls == "many" else ([op] for op in trace):
             if some[0][0] == "inject":
                 _check_methods(self.allocators, ("inject",))
             if self.calls == "many":
@@ -125,8 +124,7 @@ class Driver:
         }
         return Step(ops, answers, results)
 
-    def _replay(self, ops: Iterable[Any]) -> Iterator[Step]:
-        trace = ops if isinstance(ops, Trace) else Trace.from_ops(ops, self.setup)
+    def _replay(self, trace: Trace) -> Iterator[Step]:
         if not len(trace):
             return
         stretch = max(STRETCH, len(trace) // MOST_LOOKS)
@@ -155,8 +153,8 @@ class Driver:
             if any(isinstance(result, Raised) for result in results):
                 raised = [r if isinstance(r, Raised) else "answered" for r in results]
                 return self._difference(step, "errors", raised, raised)
-            if any(result != results[0] for result in results):
-                answers = [answer.shown(max(len(step.ops) - 1, 0)) for answer in step.answers]
+            if differ(results):
+                answers = [answer.shown(len(step.ops) - 1) for answer in step.answers]
                 return self._difference(step, method, results, answers)
         return None
 
@@ -247,10 +245,8 @@ def drive(
         TraceError: one of ``ops`` is not an operation.
 
     """
-    errors.check_type("ops", ops, Iterable, "an iterable of operations")
     errors.check_progress(progress)
-    checked = ops if isinstance(ops, Trace) else map(_checked_operation, ops)
-    return Driver(allocators, compare, calls).run(checked, progress)
+    return Driver(allocators, compare, calls).run(Trace.from_ops(ops), progress)
 
 
 def lockstep(
@@ -319,20 +315,13 @@ def _check_arguments(named: Mapping[str, object], compare: Collection[str], call
     errors.check_type("compare", compare, Iterable, f"some of {', '.join(ASPECTS)}")
     if len(named) < 2:
         raise ConfigError(
-            f"lockstep of {len(named)} allocators: two or more are needed, such as "
+            f"lockstep of {plural(len(named), 'allocator')}: two or more are needed, such as "
             '{"port": Allocator, "model": Model}'
         )
     if unknown := [aspect for aspect in compare if aspect not in ASPECTS]:
         raise ConfigError(f"compare={errors.shown(unknown)}: choose from {', '.join(ASPECTS)}")
     if calls not in CALLS:
         raise ConfigError(f"calls={errors.shown(calls)}: choose from {', '.join(CALLS)}")
-
-
-def _checked_operation(op: Any) -> Any:
-    match op:
-        case ("alloc", _, _, _) | ("free", _) | ("inject", _, _):
-            return op
-    raise errors.not_an_operation(op)
 
 
 def _check_methods(allocators: Mapping[str, object], compare: Collection[str]) -> None:

@@ -85,7 +85,7 @@ def random_setup(rng: Random, page: int, form: Form) -> dict[str, Any]:
             max(page - 1, 1),
             rng.randint(1, 3 * page),
             rng.randint(1, largest),
-            largest - rng.randint(0, min(5, largest - 1)),
+            largest - rng.randint(0, 5),
             rng.randint(1, 20 * page),
         ]
     )

@@ -92,7 +92,7 @@ class Observer:
         self.calls = calls
         self.page = setup.get("page_size") or mmap.PAGESIZE
         self.plans: dict[str, Mapping[str, Any]] = {}  # faults that are set, by site
-        self.room: dict[int, int] = {}  # entries, by chunk, when a map last grew
+        self.room: dict[int, int] = {}  # entries, by chunk
         self.before: Counts | None = None
 
     def see(self, ops: Sequence[Op], answer: Answer, results: Mapping[str, Any]) -> None:
@@ -111,7 +111,7 @@ class Observer:
         else:
             self._see_operations(ops, dict(answer.errors))
             self._see_chunks(ops, self.before, now)
-            self._see_maps(ops, self.before, now)
+            self._see_maps(ops, now)
             if answer.errors and self.calls != "replay":
                 self._see_failure(ops, answer.errors[0][1], self.before, now)
         self.before = now
@@ -119,11 +119,11 @@ class Observer:
     def _see_set_up(self, state: State) -> None:
         first = state.chunks[0]
         unit = len(first.populated) * self.page
-        self.reach[f"first chunk {self.setup.get('first_chunk', '4k')}"] += 1
-        self.reach[f"pages of {self.page:,} B"] += 1
-        self.reach["several NUMA nodes"] += self.setup.get("nodes", 1) > 1
         rest = unit - self.setup.get("static_size", 8192)
-        self.reach["free size below the rest of the unit"] += first.free_size < rest
+        self.reach[f"first chunk {self.setup.get('first_chunk', '4k')}"] = 1
+        self.reach[f"pages of {self.page:,} B"] = 1
+        self.reach["several NUMA nodes"] = int(self.setup.get("nodes", 1) > 1)
+        self.reach["free size below the rest of the unit"] = int(first.free_size < rest)
 
     def _see_operations(self, ops: Sequence[Op], errors: Mapping[int, str]) -> None:
         """Count requests and failures; a batch is all done, or fails as a whole."""
@@ -172,18 +172,15 @@ class Observer:
         if chunks > 1000:
             self.reach["over 1,000 chunks"] += len(ops)
 
-    def _see_maps(self, ops: Sequence[Op], before: Counts, now: Counts) -> None:
-        if now.work.alloc.map_reallocations > before.work.alloc.map_reallocations:
-            room = {chunk.id: chunk.map_alloc for chunk in now.state.chunks}
-            for chunk, entries in room.items():
-                old = self.room.get(chunk) or DEFAULT_ROOM
-                while old < entries:
-                    old *= 2
-                    self._see_growth(old * ENTRY)
-            self.room = room
-        if any(entries > LARGE_MAP for entries in self.room.values()) and any(
-            len(chunk.map) > LARGE_MAP for chunk in now.state.chunks
-        ):
+    def _see_maps(self, ops: Sequence[Op], now: Counts) -> None:
+        room = {chunk.id: chunk.map_alloc for chunk in now.state.chunks}
+        for chunk, entries in room.items():
+            old = self.room.get(chunk) or DEFAULT_ROOM
+            while old < entries:
+                old *= 2
+                self._see_growth(old * ENTRY)
+        self.room = room
+        if any(len(chunk.map) > LARGE_MAP for chunk in now.state.chunks):
             self.reach["a map of over 8,192 entries"] += len(ops)
 
     def _see_growth(self, size: int) -> None:
@@ -191,7 +188,7 @@ class Observer:
         real = self.page == 4096
         if size <= self.page:
             self.reach["map grows in kmalloc"] += 1
-        elif size // 2 <= self.page:
+        elif size == 2 * self.page:
             self.reach["map moves from kmalloc to vmalloc"] += 1
             self.reach["the same with pages of 4,096 B"] += real
         else:
@@ -224,4 +221,4 @@ class Observer:
 
     def verified(self, areas: int) -> None:
         """Count areas whose contents were verified."""
-        self.reach["contents verified"] += areas
+        self.reach["contents verified"] = areas

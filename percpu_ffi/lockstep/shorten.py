@@ -43,7 +43,7 @@ def shorten(
     check_progress(progress)
     best, pieces = difference, 2
     with suppress(KeyboardInterrupt):
-        while len(best.trace) > 1:
+        while len(best.trace):
             ops = list(best.trace)
             size = -(-len(ops) // pieces)
             for start in range(0, len(ops), size):
@@ -57,7 +57,7 @@ def shorten(
             else:
                 if size == 1:
                     break
-                pieces = min(2 * pieces, len(ops))
+                pieces *= 2
     return best
 
 

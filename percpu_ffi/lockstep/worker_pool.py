@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class WorkerPool(Executor):
-    """A pool of processes, one for each core by default.
+    """A pool of processes, one for each core by default; one that dies ends all calls.
 
     Ctrl-C is for the process that started them; the workers never receive it.  The end of a
     ``with`` block ends them, whatever they do.  They are not forked from that process, since its
@@ -49,11 +49,7 @@ class WorkerPool(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers; calls that have no result yet get none."""
-        for worker in self._workers.values():
-            worker.kill()
-        for worker in self._workers.values():
-            worker.join()
-        self._fail("the pool was shut down")
+        self._end("the pool was shut down")
 
     def wait_for_results(self) -> None:
         """Wait until a worker has finished a call or died."""
@@ -64,7 +60,7 @@ class WorkerPool(Executor):
             except (EOFError, OSError):
                 worker = self._workers[link]
                 worker.join()
-                self._fail(f"process {worker.pid} ended with status {worker.exitcode}")
+                self._end(f"process {worker.pid} ended with status {worker.exitcode}")
                 return
             future = self._running.pop(link)
             if error is None:
@@ -89,7 +85,6 @@ class WorkerPool(Executor):
         context = multiprocessing.get_context("forkserver")
         resource_tracker.ensure_running()  # unblocks the signal
         with _interrupts_blocked():  # inherited by the server, and by all that it forks
-            forkserver.ensure_running()
             link, far_end = context.Pipe()
             worker = context.Process(target=_work, args=(far_end,))
             worker.start()
@@ -97,13 +92,17 @@ class WorkerPool(Executor):
             self._workers[link] = worker
         return link
 
-    def _fail(self, why: str) -> None:
-        """End all calls with an error."""
+    def _end(self, why: str) -> None:
+        """End all workers, and all calls with an error; later calls get new workers."""
+        for worker in self._workers.values():
+            worker.kill()
+        for worker in self._workers.values():
+            worker.join()
         for future in (*self._running.values(), *(future for future, _ in self._waiting)):
             if not future.done():
                 future.set_exception(BrokenExecutor(why))
-        self._running.clear()
-        self._waiting.clear()
+        for kept in (self._workers, self._running, self._waiting):
+            kept.clear()
 
 
 class _Future(Future[Any]):

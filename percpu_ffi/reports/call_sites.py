@@ -8,11 +8,20 @@ from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 from percpu_ffi._util.text import cell, csv_text, duration, plural, printable, table
-from percpu_ffi.analysis.call_sites import FIGURES, CallSites, Figures, Moment
-from percpu_ffi.reports.recording import caveats, missing_events, recorded_on, recording_figures
+from percpu_ffi.analysis.call_sites import FIGURES, CallSites, Figures, Moment, Value
+from percpu_ffi.reports.recording import (
+    caveats,
+    failure_lines,
+    missing_events,
+    possible_cpus,
+    recorded_on,
+    recording_figures,
+    whose_bytes,
+)
 from percpu_ffi.trace import Trace
 
-TITLES = {"site": "call site"}
+TITLES = {"site": "call site", "gfp": "gfp flags"}
+BY_SITE = {"site", "function", "caller"}
 COUNTS = ("peak_bytes", "peak_areas", "end_bytes", "never_freed", "allocs", "frees")
 NO_SITES = (
     "the trace has no call sites (kernels before 5.19 do not print them): all allocations are in "
@@ -37,6 +46,7 @@ class CallSiteReport:
         return {
             "trace": self.name,
             "cpus": self.trace.stats.cpus,
+            "possible_cpus": possible_cpus(self.trace),
             **missing_events(self.trace.stats),
             "sites_told": found.sites_told,
             "times_in": "ns" if found.timed else "operations",
@@ -54,7 +64,10 @@ class CallSiteReport:
 
     def to_csv(self) -> str:
         """Return the rows: their keys, then their figures."""
-        rows = ((*row.key, *astuple(row.figures)) for row in self.found.rows[: self.limit])
+        rows = (
+            (*(_in_a_line(value) for value in row.key), *astuple(row.figures))
+            for row in self.found.rows[: self.limit]
+        )
         return csv_text((*self.found.culled_by, *FIGURES), rows)
 
     def to_text(self) -> str:
@@ -65,27 +78,39 @@ class CallSiteReport:
             f"{plural(stats.allocs, 'allocation')}, {plural(stats.frees, 'free')}",
             f"peak  {self._moment(found.peak)}",
             f"end   {self._moment(found.end)}",
-            "bytes are those of one CPU's copies; "
+            f"bytes are those of {whose_bytes(found.copies)}; "
             + (
                 "lifetimes are in time"
                 if found.timed
                 else "without times, lifetimes are in operations"
             ),
             *caveats(stats),
+            *failure_lines(self.trace),
         ]
-        if not found.sites_told and {"site", "function"} & {*found.culled_by}:
-            lines.append(NO_SITES)
-        lines.append("")
         if found.all is None:
-            return "\n".join([*lines, "  there are no allocations"])
-        lines += table(self._rows(found.all))
+            return "\n".join([*lines, "", "  there are no allocations"])
+        lines += _lifetime_notes(found.all)
+        sites = [i for i, key in enumerate(found.culled_by) if key in BY_SITE]
+        if sites and not found.sites_told and not any(r.key[i] for r in found.rows for i in sites):
+            lines.append(NO_SITES)
+        stacks = self._stacks()
+        lines += ["", *table(self._rows(found.all, stacks))]
         if self._left_out:
             lines.append(f"  {plural(self._left_out, 'row')} not shown, but included in 'all'")
+        for stack, number in stacks.items():
+            lines += ["", f"  {number}", *(f"    {printable(line)}" for line in stack.splitlines())]
         return "\n".join(lines)
 
     @property
     def _left_out(self) -> int:
         return 0 if self.limit is None else len(self.found.rows[self.limit :])
+
+    def _stacks(self) -> dict[str, str]:
+        """Return numbers for the stacks in the rows, which have no room for them."""
+        keys = (zip(self.found.culled_by, row.key, strict=True)
+                for row in self.found.rows[: self.limit])  # fmt: skip
+        stacks = (value for key in keys for name, value in key if name == "stacktrace")
+        return {str(s): f"#{i}" for i, s in enumerate(dict.fromkeys(filter(None, stacks)), 1)}
 
     def _moment(self, moment: Moment) -> str:
         when = f"after operation {moment.operation + 1:,} of {len(self.trace):,}"
@@ -94,21 +119,46 @@ class CallSiteReport:
             when += f", {duration(moment.time - times[0])} after the first"
         return f"{plural(moment.bytes, 'byte')} in {plural(moment.areas, 'area')}, {when}"
 
-    def _rows(self, everything: Figures) -> list[Sequence[str]]:
+    def _rows(self, everything: Figures, stacks: dict[str, str]) -> list[Sequence[str]]:
         found = self.found
+
+        def key_cell(key: str, value: Value) -> str:
+            if isinstance(value, bool):
+                return "yes" if value else "no"
+            if isinstance(value, int):
+                return str(value) if key == "pid" else f"{value:,}"
+            return stacks.get(value or "") or cell(value or "") or "(unknown)"
+
         titles = [TITLES.get(key, key) for key in found.culled_by]
         blank = [""] * len(titles)
         return [
             (*blank, "at peak", "", "at end", "never", "", "", "lifetime", "", ""),
             (*titles, "bytes", "areas", "bytes", "freed", "allocs", "frees", "p50", "p99", "sizes"),
-            *((*map(_key, row.key), *_figures(row.figures, found.timed))
+            *((*map(key_cell, found.culled_by, row.key), *_figures(row.figures, found.timed))
               for row in found.rows[: self.limit]),
             ("all", *blank[1:], *_figures(everything, found.timed)),
         ]  # fmt: skip
 
 
-def _key(value: str | int) -> str:
-    return f"{value:,}" if isinstance(value, int) else cell(value) or "(unknown)"
+def _in_a_line(value: Value) -> Value:
+    """Return a key with semicolons between the frames of a stack."""
+    return value.replace("\n", ";") if isinstance(value, str) else value
+
+
+def _lifetime_notes(figures: Figures) -> list[str]:
+    """Return a sentence for each reason why lifetimes of freed areas are missing."""
+    notes = []
+    if count := figures.life_unknown:
+        notes.append(
+            f"{plural(count, 'lifetime')} unknown: the free is timed before its allocation, or a "
+            "time is missing; not in p50 and p99"
+        )
+    if count := figures.life_uncertain:
+        notes.append(
+            f"{plural(count, 'lifetime')} uncertain: events were lost between allocation and free; "
+            "not in p50 and p99"
+        )
+    return notes
 
 
 def _figures(figures: Figures, timed: bool) -> list[str]:

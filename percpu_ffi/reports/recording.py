@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from percpu_ffi._util.text import plural
+from percpu_ffi.config import MAX_CPUS
 from percpu_ffi.errors import shown
 from percpu_ffi.trace import Skipped, Trace, TraceStats
 from percpu_ffi.trace.operations import FAILED
+
+MOST_REQUESTS = 5  # that failed, in a sentence
 
 
 def recorded_on(stats: TraceStats) -> str:
@@ -17,21 +20,73 @@ def recorded_on(stats: TraceStats) -> str:
     return f", recorded on {plural(stats.cpus, 'CPU')}" if stats.cpus else ""
 
 
+def possible_cpus(trace: Trace) -> int | None:
+    """Return the possible CPUs of the recorded machine, else those of its events; None: unknown.
+
+    The kernel has a unit for each possible CPU, also for those that are offline.
+    """
+    cpus = trace.machine.get("possible_cpus")
+    if isinstance(cpus, int) and 0 < cpus <= MAX_CPUS:
+        return cpus
+    return trace.stats.cpus or None
+
+
+def whose_bytes(copies: int | None) -> str:
+    """Return whose bytes are shown, to follow "bytes are those of"."""
+    if copies is None:
+        return "one CPU's copies"
+    return f"the copies of {plural(copies, 'possible CPU')} (--machine)"
+
+
+class FailedRequest(NamedTuple):
+    """Size and alignment of allocations that failed in the recorded kernel, bytes."""
+
+    size: int
+    align: int
+    atomic: bool
+
+    def __str__(self) -> str:
+        return f"{plural(self.size, 'byte')}, aligned to {self.align:,}" + ", atomic" * self.atomic
+
+
+def failed_requests(trace: Trace) -> Counter[FailedRequest]:
+    """Count the allocations that failed in the recorded kernel."""
+    kinds = (trace.kinds[event.value] for event in trace.events if event.kind == FAILED)
+    return Counter(FailedRequest(kind.size, kind.align, "atomic" in kind.flags) for kind in kinds)
+
+
+def failure_counts(trace: Trace) -> list[tuple[int, str]]:
+    """Return counts and requests of these allocations, the most frequent first."""
+    failed = failed_requests(trace)
+    rows = [(count, str(request)) for request, count in failed.most_common()]
+    others = trace.stats.kernel_failures - failed.total()
+    if others > 0:  # versions before 0.2 saved only their number
+        rows.append((others, "unknown requests"))
+    most = sum(count for count, _ in rows[MOST_REQUESTS:])
+    return rows[:MOST_REQUESTS] + [(most, "other requests")] * (most > 0)
+
+
+def failure_lines(trace: Trace) -> list[str]:
+    """Return a sentence about them; none if there were none."""
+    rows = failure_counts(trace)
+    if not rows:
+        return []
+    requests = "; ".join(f"{count:,} x {request}" for count, request in rows)
+    count = plural(sum(count for count, _ in rows), "allocation")
+    return [f"{count} failed in the recorded kernel, and count in no figure: {requests}"]
+
+
 def recording_figures(trace: Trace) -> dict[str, Any]:
     """Return what ``--json`` says about a recording, under the key ``recording``."""
-    stats, kinds = trace.stats, trace.kinds
-    failed = Counter(
-        (kind.size, kind.align, "atomic" in kind.flags)
-        for kind in (kinds[event.value] for event in trace.events if event.kind == FAILED)
-    )
+    stats = trace.stats
     return {
         "events": stats.events,
         "cpus": stats.cpus or None,
         "lost_events": stats.lost,
         "skipped": {row.kind: row.lines for row in trace.skipped},
         "kernel_failures": [
-            {"size": size, "align": align, "atomic": atomic, "count": count}
-            for (size, align, atomic), count in sorted(failed.items())
+            {**request._asdict(), "count": count}
+            for request, count in sorted(failed_requests(trace).items())
         ],
         "columns": list(trace.columns()),
     }
@@ -82,15 +137,15 @@ def recording_summary(
     return "\n            ".join(lines)
 
 
-# what the reasons to skip a line are called
+# what is skipped for each reason: a noun, and what follows it
 REASONS = {
-    "text": "that are no events",
-    "other_event": "of other events",
-    "damaged": "that are damaged",
-    "masked": "with masked pointers, as kernels print them early at boot",
-    "torn": "in which another event begins",
-    "cut": "at the end, cut",
-    "binary": "of binary data",
+    "text": ("line", " without an event"),
+    "other_event": ("line", " of other events"),
+    "damaged": ("damaged event", ""),
+    "masked": ("event", " with masked pointers, as kernels print them early at boot"),
+    "torn": ("event", " interrupted by another one"),
+    "cut": ("cut line", " at the end"),
+    "binary": ("line", " of binary data"),
 }
 
 
@@ -98,7 +153,11 @@ def skipped_lines(skipped: list[Skipped]) -> list[str]:
     """Return a sentence about the lines that were skipped; none if there were none."""
     if not skipped:
         return []
-    counts = [f"{plural(row.lines, 'line')} {REASONS.get(row.kind, row.kind)}" for row in skipped]
+    counts = [
+        plural(row.lines, noun) + rest
+        for row in skipped
+        for noun, rest in [REASONS.get(row.kind, (row.kind, ""))]
+    ]
     damage = [row for row in skipped if row.kind not in ("text", "other_event")]
     first = f"; line {damage[0].first:,} is the first: {shown(damage[0].text)}" if damage else ""
     return [f"skipped {', '.join(counts)}{first}"]

@@ -13,7 +13,14 @@ from percpu_ffi.allocator import Allocator
 from percpu_ffi.analysis.timeline import Timeline
 from percpu_ffi.drawing import LEGEND, map_bar
 from percpu_ffi.replay import Replay
-from percpu_ffi.reports.recording import missing_events, recorded_on, recording_figures
+from percpu_ffi.reports.recording import (
+    failure_counts,
+    missing_events,
+    possible_cpus,
+    recorded_on,
+    recording_figures,
+    whose_bytes,
+)
 from percpu_ffi.state import State
 from percpu_ffi.trace import Trace
 
@@ -46,6 +53,8 @@ class ReplayReport:
     result: Replay
     state: State
     counters: dict[str, int]
+    copies: int | None = None
+    """By how many the text multiplies the bytes of one CPU's copies; None: one."""
 
     @property
     def utilisation(self) -> float:
@@ -70,6 +79,7 @@ class ReplayReport:
         return {
             "trace": self.name,
             "geometry": self.geometry,
+            "possible_cpus": possible_cpus(self.trace),
             "events": stats.events,
             "allocs": stats.allocs,
             "frees": stats.frees,
@@ -100,19 +110,26 @@ class ReplayReport:
         cpus = plural(geometry["cpus"], "CPU")
         chunks = f"{result.chunks_created:,} created, {result.chunks_destroyed:,} destroyed"
         pages = f"of {geometry['page_size']:,} bytes, on {cpus}; utilisation {self.utilisation:.1%}"
-        kernel = f"{plural(stats.kernel_chunks, 'chunk')}, offsets up to {stats.kernel_extent:,}"
+        recorded = possible_cpus(self.trace)
+        where = f"{plural(recorded, 'CPU')} of the recording" if recorded else "each CPU"
+        kernel = (
+            f"pages touched on {where}, in {plural(stats.kernel_chunks, 'chunk')}, offsets up to "
+            f"{stats.kernel_extent:,}"
+        )
         rows = [
             ("events", stats.events, f"{stats.lost:,} lost by the recorder"),
             ("allocations", stats.allocs, f"{stats.reallocs:,} of pointers still in use"),
             ("frees", stats.frees, f"{stats.orphan_frees:,} of unknown pointers"),
             ("failures", len(result.failures), ""),
             *((f"  {count:,} x", None, reason) for reason, count in _most(self.reasons)),
-            ("peak live bytes", result.peak_live_bytes, "in one CPU's copies"),
+            *self._kernel_failures(),
+            ("peak live bytes", result.peak_live_bytes * (self.copies or 1),
+             f"in {whose_bytes(self.copies)}"),
             ("chunks", result.chunks, f"{chunks}, without the first"),
             ("pages at peak", result.peak_populated_pages, pages),
-            ("kernel's own", stats.kernel_pages * geometry["cpus"], f"pages touched, in {kernel}"),
+            ("kernel's own", stats.kernel_pages * (recorded or 1), kernel),
             ("speed", self.operations_per_second, "operations per second"),
-        ]
+        ]  # fmt: skip
         cells = ((name, "" if n is None else f"{n:,}", note) for name, n, note in rows)
         return [
             f"{self.name}{recorded_on(stats)}",
@@ -121,6 +138,16 @@ class ReplayReport:
             f"units of {geometry['unit_size']:,}, memory {geometry['memory']}",
             "",
             *(f"  {name:<16} {value:>12}   {note}".rstrip() for name, value, note in cells),
+        ]
+
+    def _kernel_failures(self) -> list[tuple[str, int | None, str]]:
+        failed = failure_counts(self.trace)
+        if not failed:
+            return []
+        total = sum(count for count, _ in failed)
+        return [
+            ("kernel failures", total, "while it was recorded; not replayed"),
+            *((f"  {count:,} x", None, request) for count, request in failed),
         ]
 
     def _maps(self) -> list[str]:

@@ -9,14 +9,22 @@ from typing import Any
 
 from percpu_ffi._util.text import csv_text, plural, printable, table
 from percpu_ffi.analysis.sizes import Bucket, Distribution, SizeRow
-from percpu_ffi.reports.recording import caveats, missing_events
-from percpu_ffi.trace import TraceStats
+from percpu_ffi.reports.recording import (
+    caveats,
+    failure_lines,
+    missing_events,
+    possible_cpus,
+    recording_figures,
+    whose_bytes,
+)
+from percpu_ffi.trace import Trace
 
 BAR = 30  # characters of the longest bar
 NOTE = (
-    "bytes are those of one CPU's copies; at peak: live at the peak of the trace; "
-    "to here: share of allocations in this row and those above"
+    "at peak: live at the peak of the trace; to here: share of allocations in this row and those "
+    "above"
 )
+EACH_MACHINE = "the copies of each machine's possible CPUs (--machine)"
 
 
 @dataclass(frozen=True)
@@ -25,8 +33,10 @@ class Part:
 
     name: str
     distribution: Distribution
-    stats: TraceStats | None
+    trace: Trace | None
     """None: all together."""
+    copies: int | None = None
+    """By how many the bytes of one CPU's copies are multiplied; None: one."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +57,20 @@ class SizeReport:
 
     def to_text(self) -> str:
         """Return a table and a histogram for each part."""
-        return "\n".join([NOTE, *(line for part in self.parts for line in ["", *_to_text(part)])])
+        copies = {part.copies for part in self.parts if part.trace is not None}
+        whose = whose_bytes(*copies) if len(copies) == 1 else EACH_MACHINE
+        note = f"bytes are those of {whose}; {NOTE}"
+        return "\n".join([note, *(line for part in self.parts for line in ["", *_to_text(part)])])
 
 
 def _to_json(part: Part) -> dict[str, Any]:
-    found, stats = part.distribution, part.stats
+    found, trace = part.distribution, part.trace
     rows = found.rows()
+    stats = None if trace is None else trace.stats
     return {
         "trace": part.name if stats else None,
         "cpus": stats.cpus if stats else None,
+        "possible_cpus": None if trace is None else possible_cpus(trace),
         "allocs": found.allocated.total(),
         "bytes": sum(row.bytes for row in rows),
         "peak_areas": found.at_peak.total(),
@@ -63,11 +78,12 @@ def _to_json(part: Part) -> dict[str, Any]:
         **missing_events(stats),
         "sizes": [asdict(row) for row in rows],
         "histogram": [asdict(bucket) for bucket in found.histogram()],
+        "recording": None if trace is None else recording_figures(trace),
     }
 
 
 def _to_text(part: Part) -> list[str]:
-    found = part.distribution
+    found, trace = part.distribution, part.trace
     rows = found.rows()
     allocated = sum(row.bytes for row in rows)
     at_peak = sum(row.peak_bytes for row in rows)
@@ -75,9 +91,10 @@ def _to_text(part: Part) -> list[str]:
         f"{printable(part.name)}: "
         f"{plural(found.allocated.total(), 'allocation')} of {plural(allocated, 'byte')}, "
         f"{plural(found.at_peak.total(), 'area')} of {plural(at_peak, 'byte')} at "
-        f"{'peak' if part.stats else 'the peaks'}",
-        *(caveats(part.stats) if part.stats else ()),
+        f"{'the peaks' if trace is None else 'peak'}",
     ]
+    if trace is not None:
+        lines += [*caveats(trace.stats), *failure_lines(trace)]
     if not rows:
         return lines
     return [*lines, "", *_size_table(rows), "", *_histogram(found.histogram())]

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The difference of two dumps of ``percpu_stats``, field by field, chunks in their order."""
+"""The difference of two dumps of ``percpu_stats``, field by field; ``pairs`` matches the chunks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import zip_longest
 from typing import Any
 
 from percpu_ffi.errors import check_type
-from percpu_ffi.stats.dump import ALLOCATION, CHUNKS, TOTALS, Chunk, Dump
+from percpu_ffi.stats.dump import Chunk, Dump
+from percpu_ffi.stats.pairs import paired
+from percpu_ffi.stats.text import ALLOCATION, CHUNKS, TOTALS
 
+NO_MARK = "no mark"
 NOTHING: Mapping[str, int] = {}
 
 
@@ -17,7 +19,8 @@ def diff(a: Dump, b: Dump) -> dict[str, Any]:
     """Return two dumps and their difference as plain values.
 
     Returns: ``allocation``, ``totals`` and each of ``chunks``: for each field its value in the
-        first dump, in the second, and the difference; None where a dump lacks it.
+        first dump, in the second, and the difference; None where a dump lacks it.  ``marks`` has
+        the two of a chunk; None in a dump without it: the chunk is new, or gone.
 
     Raises:
         ConfigError: one of them is not a dump.
@@ -33,9 +36,19 @@ def diff(a: Dump, b: Dump) -> dict[str, Any]:
                 "marks": [left and left.mark, right and right.mark],
                 **_fields(_of(left), _of(right)),
             }
-            for left, right in zip_longest(a.chunks, b.chunks)
+            for left, right in paired(a.chunks, b.chunks)
         ],
     }
+
+
+def differ(a: Dump, b: Dump) -> bool:
+    """Return whether a line differs; the order of chunks and fields does not matter."""
+    found = diff(a, b)
+    marks = [chunk.pop("marks") for chunk in found["chunks"]]
+    sections = (found["allocation"], found["totals"], *found["chunks"])
+    return any(left != right for left, right in marks) or any(
+        change != 0 for fields in sections for _, _, change in fields.values()
+    )
 
 
 def diff_text(a: Dump, b: Dump) -> str:
@@ -76,7 +89,8 @@ def _of(chunk: Chunk | None) -> Mapping[str, int]:
 
 
 def _marks(a: str | None, b: str | None) -> str:
-    if a == b:
-        return f" {a}".rstrip()
-    names = {"": "no mark", None: "not there"}
-    return f" {names.get(a, a)} | {names.get(b, b)}"
+    if a is None:
+        return f" {b} new".replace("  ", " ")
+    if b is None:
+        return f" {a} gone".replace("  ", " ")
+    return f" {a}".rstrip() if a == b else f" {a or NO_MARK} | {b or NO_MARK}"

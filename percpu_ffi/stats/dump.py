@@ -1,29 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A dump of ``percpu_stats``: parsing and writing its text.
-
-Kernels since 4.13 print it with CONFIG_PERCPU_STATS, all in the same layout; some have a
-field more or less.  So any field is read, by name, and the order is kept.
-"""
+"""A dump of ``percpu_stats``: its figures, and the text that a kernel prints."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any
 
-from percpu_ffi.errors import StatsError, check_type, shown
+from percpu_ffi.errors import StatsError, check_type
+from percpu_ffi.stats.text import ALLOCATION, CHUNKS, TITLE, TOTALS, Found, find_dumps
 
-TITLE = "Percpu Memory Statistics"
-ALLOCATION, TOTALS, CHUNKS = "Allocation Info:", "Global Stats:", "Per Chunk Stats:"
 RULE = "-" * 40
 FIRST, OTHER = "Chunk: <- First Chunk", "Chunk:"
-
-FIELD = re.compile(r"(\w+) *: *(-?\d{1,20})")
-CHUNK = re.compile(r"Chunk(:| ?\(\w+\):?)( <- [ -~]*)?")
-
-HINT = "pass the output of `cat /sys/kernel/debug/percpu_stats` or of percpu_stats()"
+RESERVED_MARK = "<- Reserved Chunk"
+OWN_MARKS = (FIRST.removeprefix(OTHER).strip(), RESERVED_MARK)
+"""Marks of which a dump has one each."""
 
 
 @dataclass(frozen=True)
@@ -73,64 +65,57 @@ class Dump:
             "chunks": [{"mark": chunk.mark, **chunk.fields} for chunk in self.chunks],
         }
 
+    @property
+    def missing_chunks(self) -> int:
+        """Chunks that the totals count and the dump lacks: it is cut between two chunks.
+
+        The kernel does not count the reserved chunk, which is a part of the first unit.
+        """
+        counted = sum(chunk.mark != RESERVED_MARK for chunk in self.chunks)
+        return max(self.totals.get("nr_chunks", 0) - counted, 0)
+
     @classmethod
     def parse(cls, text: str, name: str | None = None) -> Dump:
-        """Parse the text of a dump.
+        """Parse a text with one dump.
 
         Args:
-            text: the output of a kernel or of :meth:`percpu_stats`.
+            text: the output of a kernel or of :meth:`percpu_stats`; as :meth:`parse_all` takes it.
             name: of the file, for errors.
 
         Raises:
-            StatsError: it is not a dump, or cut or damaged; with file and line.
+            StatsError: there is none, or another one, or it is cut or damaged; with file and line.
             ConfigError: an argument is of a wrong type.
 
         """
-        check_type("text", text, str, "a str")
-        check_type("name", name, (str, NoneType), "a str, or None,")
-        return _parse(text, name)
+        found = _found(text, name)
+        if len(found) > 1:
+            raise StatsError("a second dump begins here: split them", name, found[1].line)
+        return cls._of(found[0])
+
+    @classmethod
+    def parse_all(cls, text: str, name: str | None = None) -> list[Dump]:
+        """Parse all dumps of a text, in order.
+
+        There may be other text before and after each, and the same before and after each line,
+        except for digits: the quote marks of a mail, the time and the sender of a log.
+
+        Raises:
+            StatsError: there is none, or one is cut or damaged; with file and line.
+            ConfigError: an argument is of a wrong type.
+
+        """
+        return [cls._of(found) for found in _found(text, name)]
+
+    @classmethod
+    def _of(cls, found: Found) -> Dump:
+        return cls(found.allocation, found.totals, tuple(Chunk(*chunk) for chunk in found.chunks))
+
+
+def _found(text: str, name: str | None) -> list[Found]:
+    check_type("text", text, str, "a str")
+    check_type("name", name, (str, NoneType), "a str, or None,")
+    return find_dumps(text, name)
 
 
 def _rows(fields: Mapping[str, int]) -> Iterator[str]:
     return (f"  {name:<20}: {value:>12}" for name, value in fields.items())
-
-
-def _parse(text: str, name: str | None) -> Dump:
-    """Parse line by line; fields belong to the last section or chunk."""
-    lines = text.splitlines()
-    if not any(line.strip() == TITLE for line in lines):
-        what = "the file is empty" if not text.strip() else f"there is no line {TITLE!r}"
-        raise StatsError(f"{what}: no dump of percpu_stats; {HINT}", name)
-    sections: dict[str, dict[str, int]] = {ALLOCATION: {}, TOTALS: {}, CHUNKS: {}}
-    chunks: list[Chunk] = []
-    started, section = False, None
-    fields: dict[str, int] | None = None
-    for number, line in enumerate(map(str.strip, lines), 1):
-        if line == TITLE:
-            if started:
-                raise StatsError("a second dump begins here: split them", name, number)
-            started = True
-        elif not started or not line or line.startswith("---"):
-            continue
-        elif line in sections:
-            section = line
-            fields = None if line == CHUNKS else sections[line]
-        elif section == CHUNKS and CHUNK.fullmatch(line):
-            fields = {}
-            chunks.append(Chunk(line, fields))
-        elif (found := FIELD.fullmatch(line)) and fields is not None:
-            if found[1] in fields:
-                raise StatsError(f"{found[1]} is here twice", name, number)
-            fields[found[1]] = int(found[2])
-        else:
-            raise StatsError(
-                f"{shown(line[:80])} is no line of percpu_stats, which has `name : number`; the "
-                "dump is cut or damaged, copy it again",
-                name,
-                number,
-            )
-    missing = [title for title in (ALLOCATION, TOTALS) if not sections[title]]
-    if missing or section != CHUNKS or any(not chunk.fields for chunk in chunks):
-        what = missing[0] if missing else CHUNKS if section != CHUNKS else "its last chunk"
-        raise StatsError(f"the dump is cut: {what} has no figures; copy it again", name, len(lines))
-    return Dump(sections[ALLOCATION], sections[TOTALS], tuple(chunks))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import operator
 from array import array
 from collections.abc import Iterable
 from typing import Any
@@ -59,12 +58,12 @@ def assemble(ops: Iterable[tuple[Any, ...]]) -> Operations:
 
 def _request(op: tuple[Any, ...], size: Any, align: Any, number: int) -> tuple[int, int]:
     try:
-        request = operator.index(size), operator.index(align)
-    except TypeError:
-        request = 1 << 63, 0  # out of range
-    if not all(-(1 << 63) <= value < 1 << 63 for value in request):
-        raise TraceError(f"{shown(op)}: size and alignment are integers of 64 bits", line=number)
-    return request
+        first, second = array("q", (size, align))
+    except (TypeError, OverflowError):
+        raise TraceError(
+            f"{shown(op)}: size and alignment are integers of 64 bits", line=number
+        ) from None
+    return first, second
 
 
 def _flags(op: tuple[Any, ...], flags: Any, number: int) -> tuple[str, ...]:
@@ -86,7 +85,7 @@ def times_column(times: Iterable[int], n: int) -> array[int]:
     column = array("Q")
     for number, time in enumerate(times, 1):
         try:
-            column.append(operator.index(time))
+            column.append(time)
         except (TypeError, OverflowError):
             raise TraceError(
                 f"time {shown(time)}: an integer of 64 bits is needed, nanoseconds, from 0; "
@@ -146,13 +145,11 @@ class _Assembler:
             number_of = {key: i for i, key in enumerate(dict.fromkeys(self.keys))}
             names = list(number_of)
             numbers = (number_of[key] for key in self.keys)
-        data = bytearray(len(self.rows) * OP.size)
-        for i, (number, row) in enumerate(zip(numbers, self.rows, strict=True)):
-            OP.pack_into(data, i * OP.size, number, *row)
+        rows = zip(numbers, self.rows, strict=True)
         kinds = [kind for _, kind in self.rows]
         frees = kinds.count(FREE)
         return Operations(
-            ops=data,
+            ops=bytearray().join(OP.pack(number, *row) for number, row in rows),
             tables=Tables(kinds=[*self.kinds]),
             faults=self.faults,
             slots=len(self.handle_of) + len(self.free_handles),

@@ -321,7 +321,7 @@ def _columns(data: bytes, rows: int, names: list[Any]) -> dict[str, array[int]]:
         size = column.itemsize
         end = start + rows * size
         if len(data) < end:
-            raise ValueError(f"{rows} operations were saved, fewer are left")
+            raise ValueError(f"fewer than {plural(rows, 'operation', '')}")
         plain = bytearray(rows * size)
         for i in range(size):
             plain[i::size] = data[start + i * rows : start + (i + 1) * rows]

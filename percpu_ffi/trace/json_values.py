@@ -39,9 +39,10 @@ def integer(value: Any, low: int, high: int) -> int:
         TypeError, ValueError: it is not one.
 
     """
-    if not low <= of(int, value) < high:
-        raise ValueError(f"{shown(value)} is out of range")
-    return int(value)
+    number = of(int, value)
+    if not low <= number < high:
+        raise ValueError(f"{shown(number)} is out of range")
+    return number
 
 
 def request(

@@ -24,6 +24,7 @@ from array import array
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.errors import TraceError, shown
 from percpu_ffi.trace.json_values import DAMAGED, MAX_REQUEST, fault, integer, of, request
 from percpu_ffi.trace.operations import (
@@ -80,10 +81,7 @@ def _read_file(blocks: Blocks) -> Operations:
     data = Pieces(blocks.limited(blocks, CONTENTS))
     magic = data.take(len(MAGIC))
     (length,) = LENGTH.unpack(data.take(LENGTH.size))
-    text = data.take(length)
-    if len(text) < length:
-        raise ValueError("its head has no end")
-    operations, n, tick, byteorder = _read_head(text.decode())
+    operations, n, tick, byteorder = _read_head(data.take(length).decode())
     if byteorder != sys.byteorder:
         raise TraceError(
             f"the file was saved on a {byteorder}-endian machine, this one is "
@@ -97,7 +95,7 @@ def _read_file(blocks: Blocks) -> Operations:
         _sums(notes, tick)
         operations.columns = _known(notes)
     if rows.take(1):
-        raise ValueError(f"more than {n} operations")
+        raise ValueError(f"more than {plural(n, 'operation', '')}")
     _check_references(operations)
     return operations
 
@@ -136,7 +134,7 @@ def _columns(rows: Pieces, n: int, size: int) -> bytearray:
     for i in range(size):
         row = rows.take(n)
         if len(row) < n:
-            raise ValueError(f"{n} operations were saved, fewer are left")
+            raise ValueError(f"fewer than {plural(n, 'operation', '')}")
         # now there are n bytes: so many structures are credible
         data = data or bytearray(n * size)
         data[i::size] = row
@@ -186,7 +184,9 @@ def _read_head(text: str) -> tuple[Operations, int, int, str]:
     faults = [fault(*of(list, row)) for row in of(list, head.get("faults", []))]
     n = integer(head["ops"], 0, MAX_REQUEST)
     if n != stats.allocs + stats.frees + len(faults):
-        raise ValueError(f"{n} operations, but {stats.allocs} allocations, {stats.frees} frees")
+        counts = (n, "operation"), (stats.allocs, "allocation"), (stats.frees, "free")
+        total, *parts = (plural(count, noun, "") for count, noun in counts)
+        raise ValueError(f"{total}, but {' and '.join(parts)}")
     names = head["names"]
     if names is not None and not all(isinstance(name, int | str) for name in of(list, names)):
         raise ValueError("a name is neither an integer nor a string")

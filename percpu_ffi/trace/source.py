@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import sys
 import zlib
@@ -94,7 +95,8 @@ class Blocks:
                 raise
             what = "is cut or damaged", "copy it again"
             if "limit" in str(error) or "too much memory" in str(error):
-                what = f"needs more than {MEMORY >> 20} MiB of memory", "compress it with less"
+                less = "xz -9" if isinstance(error, lzma.LZMAError) else "zstd --long=27"
+                what = f"needs more than {MEMORY >> 20} MiB of memory", f"use {less} or less"
             raise TraceError(
                 f"the compressed file {what[0]} ({error}); {what[1]}", self.name
             ) from error
@@ -224,6 +226,8 @@ def open_source(
             raise TraceError("standard input is closed; give a file instead of -")
         else:
             raw = sys.stdin.buffer
-        magic = raw.peek(len(XZ_MAGIC))[: len(XZ_MAGIC)]  # a pipe cannot be rewound
+            if not hasattr(raw, "peek"):  # a program replaced it
+                raw = io.BufferedReader(raw)
+        magic = raw.peek()[: len(XZ_MAGIC)]  # a pipe cannot be rewound
         name = "standard input" if str(path) == STDIN else str(path)
         yield Blocks(name, raw, magic, progress)

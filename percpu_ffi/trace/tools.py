@@ -73,6 +73,9 @@ def printed(blocks: Blocks, tool: Tool) -> Iterator[Iterator[bytes]]:
         ) as process:
             try:
                 yield _output(process)
+            except TraceError:
+                if (process.poll() or 0) <= 0:
+                    raise
             finally:
                 process.kill()
         if process.returncode > 0:

@@ -42,6 +42,13 @@ from percpu_ffi.trace.tools import printed, tool_for
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from percpu_ffi.trace.source import Blocks
+
+
+def is_own_file(head: bytes) -> bool:
+    """Return whether a file that begins so was written by :meth:`Trace.save` or a recorder."""
+    return head.startswith((file.MAGIC, *old_file.MAGICS))
+
 
 class Trace:
     """A sequence of operations: ``("alloc", key, size, align)`` and ``("free", key)``.
@@ -85,16 +92,26 @@ class Trace:
         check_path(path)
         check_progress(progress)
         with open_source(path, progress) as blocks:
-            if blocks.head.startswith(file.MAGIC):
-                return cls(file.read_file(blocks))
-            if blocks.head.startswith(old_file.MAGICS):
-                return cls(old_file.read_file(blocks))
-            from percpu_ffi.trace.text import read_text  # noqa: PLC0415 - needs the compiled core
+            return cls.read(blocks, strict=strict)
 
-            if tool := tool_for(blocks.head):
-                with printed(blocks, tool) as text:
-                    return cls(read_text(text, blocks.name, strict=strict))
-            return cls(read_text(blocks, blocks.name, strict=strict))
+    @classmethod
+    def read(cls, blocks: Blocks, *, strict: bool = False) -> Trace:
+        """Read a trace from an open file, as :meth:`load` does.
+
+        Raises:
+            TraceError: it is not a trace, or damaged; with file and line.
+
+        """
+        if blocks.head.startswith(file.MAGIC):
+            return cls(file.read_file(blocks))
+        if blocks.head.startswith(old_file.MAGICS):
+            return cls(old_file.read_file(blocks))
+        from percpu_ffi.trace.text import read_text  # noqa: PLC0415 - needs the compiled core
+
+        if tool := tool_for(blocks.head):
+            with printed(blocks, tool) as text:
+                return cls(read_text(text, blocks.name, strict=strict))
+        return cls(read_text(blocks, blocks.name, strict=strict))
 
     @classmethod
     def from_ops(
@@ -121,7 +138,8 @@ class Trace:
         check_type("ops", ops, Iterable, "an iterable of operations")
         check_type("times", times, (Iterable, NoneType), "an iterable of integers, or None,")
         data = assemble(ops)
-        data.setup = checked_setup(setup or {})
+        if setup is not None:
+            data.setup = checked_setup(setup)
         if times is not None:
             data.columns = {"times": times_column(times, len(data))}
         return cls(data)

@@ -274,3 +274,24 @@ TEST(each_of_many_pins_keeps_its_own_area)
 		pcpu_unpin(&pins[i]);
 	pcpu_destroy(pcpu);
 }
+
+/* their order by area is not that of their addresses */
+TEST(pins_are_found_by_their_area)
+{
+	static struct pcpu_pin pins[100];
+	struct pcpu *pcpu = mapped(0);
+	int64_t ptrs[100];
+
+	for (int i = 0; i < 100; i++)
+		ptrs[i] = pcpu_alloc(pcpu, 8, 8);
+	for (int i = 0; i < 100; i++)
+		CHECK(!pcpu_pin(pcpu, ptrs[i * 37 % 100], 0,
+				&pins[i * 61 % 100]));
+	for (int i = 0; i < 100; i++)
+		CHECK(pcpu_free(pcpu, ptrs[i]) == -PCPU_E_PINNED);
+	for (int i = 0; i < 100; i++) {
+		pcpu_unpin(&pins[i * 61 % 100]);
+		CHECK(!pcpu_free(pcpu, ptrs[i * 37 % 100]));
+	}
+	pcpu_destroy(pcpu);
+}

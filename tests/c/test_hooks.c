@@ -624,6 +624,18 @@ TEST(areas_that_are_live_at_close_are_reported)
 	CHECK(!creator.log[0]);
 }
 
+TEST(one_byte_is_not_several)
+{
+	struct creator creator = CREATOR(0);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
+	struct pcpu *pcpu = create(&config);
+
+	pcpu_alloc(pcpu, 1, 1);
+	pcpu_destroy(pcpu);
+	CHECK(!strcmp(creator.log,
+		      "1: closed with 1 area of 1 byte still allocated\n"));
+}
+
 TEST(without_live_areas_close_reports_nothing)
 {
 	struct creator creator = CREATOR(.event = creator_event);

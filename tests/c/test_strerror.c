@@ -107,7 +107,15 @@ TEST(out_of_memory_names_the_service)
 
 TEST(too_many_mappings_names_the_limit)
 {
-	CHECK(strstr(pcpu_strerror(-PCPU_E_MAPPINGS), "vm.max_map_count"));
+	CHECK(!strcmp(pcpu_strerror(-PCPU_E_MAPPINGS),
+		      "the process has vm.max_map_count mappings: raise that "
+		      "limit, or use fewer CPUs or no memory"));
+}
+
+TEST(a_pin_in_use_has_to_be_unpinned)
+{
+	CHECK(!strcmp(pcpu_strerror(-PCPU_E_IN_USE),
+		      "the pin is in use: unpin it first"));
 }
 
 TEST(any_other_number_is_unknown)

@@ -129,7 +129,7 @@ def _no_bound(node: cst.Slice) -> Iterator[Replacement]:
 
 def _never_matches(node: cst.MatchCase) -> Iterator[Replacement]:
     if not node.guard:
-        yield node.pattern, f"{_code(node.pattern)} if False"
+        yield node.pattern, "-1j"  # equal to nothing; a guard cannot stand inside parentheses
 
 
 def _other_call(node: cst.Call) -> Iterator[Replacement]:

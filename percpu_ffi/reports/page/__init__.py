@@ -12,12 +12,12 @@ from typing import Any
 from percpu_ffi._util.text import duration, plural, printable
 from percpu_ffi.analysis.explain import explain_worst
 from percpu_ffi.analysis.timeline import Timeline
-from percpu_ffi.analysis.totals import by_site
+from percpu_ffi.analysis.totals import by_caller, by_site, by_task
 from percpu_ffi.reports.colours import AGES, COLOURS, DARK, site_keys
 from percpu_ffi.reports.page.bundle import inline_bokeh
 from percpu_ffi.reports.page.style import Paint, read_asset
-from percpu_ffi.reports.page.tables import curves_table, sizes_table
-from percpu_ffi.reports.recording import caveats
+from percpu_ffi.reports.page.tables import curves_table, origins_table, sizes_table
+from percpu_ffi.reports.recording import caveats, failure_lines
 
 MOST_SITES = 12  # in the table
 
@@ -69,6 +69,12 @@ def make_page(timeline: Timeline, figures: dict[str, Any]) -> str:
         divs=divs,
         figures=figures,
         has_sites=timeline.has_sites,
+        has_stacks=timeline.has_stacks,
+        has_tasks=timeline.has_tasks,
+        origins=[
+            *([origins_table("caller", by_caller(timeline))] if timeline.has_stacks else []),
+            *([origins_table("task", by_task(timeline))] if timeline.has_tasks else []),
+        ],
         last=len(timeline.moments) - 1,
         light=_variables(COLOURS),
         more_sites=max(len(sites) - MOST_SITES, 0),
@@ -133,7 +139,8 @@ def _notes(timeline: Timeline) -> list[str]:
             "The trace has no call sites (kernels before 5.19 do not print them): areas are "
             "coloured by age."
         )
-    notes += [f"{line[0].upper()}{line[1:]}." for line in caveats(timeline.trace.stats)]
+    lines = [*caveats(timeline.trace.stats), *failure_lines(timeline.trace)]
+    notes += [f"{line[0].upper()}{line[1:]}." for line in lines]
     if failures := timeline.result.failures:
         notes.append(
             f"{plural(len(failures), 'operation')} failed in this replay. The first, number "

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 from zlib import compress
 
@@ -25,6 +26,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from percpu_ffi._util.text import printable
+from percpu_ffi.analysis.origins import Origin
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Timeline
 from percpu_ffi.reports.colours import AGES
 from percpu_ffi.reports.page.charts import Charts, columns_at
@@ -58,10 +60,14 @@ class Chunks:
         # page.js must fill all of these columns
         self.units = _source("units", "left right bottom top y chunk used count held pinned_by")
         self.pages = _source("pages", "left right bottom top chunk used count held pinned_by")
-        self.areas = _source("areas", "left right bottom top fill size align site age chunk")
+        self.areas = _source(
+            "areas", "left right bottom top fill size align site caller task age chunk"
+        )
         pixels = max(min(LANE * lanes, SCREEN), min(NAME_PIXELS * lanes, MOST_PIXELS))
-        self.chart = self._chart(timeline.unit_size, lanes, pixels)
+        self.chart = self._chart(timeline, lanes, pixels)
 
+        callers, caller_of = _numbered(timeline, _caller)
+        tasks, task_of = _numbered(timeline, _task)
         moments = ColumnDataSource(_moments(timeline), name="moments")
         patches = ColumnDataSource(name="patches")
         length = timeline.seconds[-1] if timeline.seconds else 0.0
@@ -73,8 +79,8 @@ class Chunks:
                 "trace_seconds": length, "tick": length / TICKS, "lane_of": lane_of,
                 "ages": [f"age{i}" for i in range(len(AGES))], "peak": timeline.peak,
                 "worst": timeline.worst, "named": -(-NAME_PIXELS * lanes // pixels),
-                **_kinds(timeline, site_keys), "FREE_SPACE": FREE_SPACE, "STATIC": STATIC,
-                "PAGES": PAGES,
+                **_kinds(timeline, site_keys), "callers": callers, "tasks": tasks,
+                "FREE_SPACE": FREE_SPACE, "STATIC": STATIC, "PAGES": PAGES,
             },
             code=read_asset("page.js"),
         )  # fmt: skip
@@ -88,13 +94,17 @@ class Chunks:
                 code=read_asset("controls.js"),
             ),
             CustomJS(
-                args={"patches": patches, "packed": _packed(timeline), "show": show},
+                args={
+                    "patches": patches, "packed": _packed(timeline, caller_of, task_of),
+                    "show": show,
+                },
                 code=read_asset("unpack.js"),
             ),
         )  # fmt: skip
         """JavaScript that runs when the page is open."""
 
-    def _chart(self, unit_size: int, lanes: int, pixels: int) -> Any:
+    def _chart(self, timeline: Timeline, lanes: int, pixels: int) -> Any:
+        unit_size = timeline.unit_size
         chart = figure(
             height=pixels + AXIS_PIXELS,
             x_range=Range1d(start=0, end=unit_size, bounds=(0, unit_size)),
@@ -113,7 +123,9 @@ class Chunks:
         above = chart.quad(**BOX, line_color="fill", source=self.areas, fill_color="fill")
         chart.add_tools(
             HoverTool(renderers=[above], attachment="above", tooltips=[
-                ("size", "@size{0,0} bytes@align"), ("call site", "@site"), ("age", "@age"),
+                ("size", "@size{0,0} bytes@align"), ("call site", "@site"),
+                *([("caller", "@caller")] if timeline.has_stacks else []),
+                *([("task", "@task")] if timeline.has_tasks else []), ("age", "@age"),
                 ("at", "chunk @chunk, offset @left{0,0}"),
             ]),
             HoverTool(renderers=[unit, below], attachment="below", tooltips=[
@@ -165,6 +177,29 @@ def _kinds(timeline: Timeline, site_keys: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def _caller(origin: Origin) -> str:
+    return origin.caller
+
+
+def _task(origin: Origin) -> str:
+    return origin.task if origin.pid is None else f"{origin.task} ({origin.pid})"
+
+
+def _numbered(
+    timeline: Timeline, text_of: Callable[[Origin], str]
+) -> tuple[list[str], dict[int, int]]:
+    """Return the texts of all origins, and the number of each area's, by its first operation.
+
+    The first text is that of patches that are no areas.
+    """
+    texts = {"": 0}
+    numbers = {
+        born: texts.setdefault(printable(text_of(origin)) or "unknown", len(texts))
+        for born, origin in timeline.origins.items()
+    }
+    return [*texts], numbers
+
+
 def _moments(timeline: Timeline) -> dict[str, Any]:
     """Return a row for each position of the slider."""
     moments = timeline.moments
@@ -175,8 +210,8 @@ def _moments(timeline: Timeline) -> dict[str, Any]:
     }
 
 
-def _packed(timeline: Timeline) -> str:
-    """Pack all stays of patches as columns of 32-bit integers.
+def _packed(timeline: Timeline, *numbers: dict[int, int]) -> str:
+    """Pack all stays of patches as columns of 32-bit integers; the last are from ``numbers``.
 
     Each integer is replaced by its difference to the one before it; the first bytes of all are
     put together, then the second ones, and so on; the result is compressed and in base64.
@@ -196,6 +231,7 @@ def _packed(timeline: Timeline) -> str:
         [round(seconds[i] / length * TICKS) if seconds and length else 0 for i in born],
         [first for _, first, _ in rows],
         [last - first for _, first, last in rows],
+        *([number.get(patch.born, 0) for patch, _, _ in rows] for number in numbers),
     ]
     packed = b""
     for column in columns:

@@ -30,13 +30,14 @@ const table = document.getElementById("pins")
 const selected = "site" in table.dataset ? Number(table.dataset.site) : null
 const MOST_SITES = 5, MOST_NAMED = 2, MOST_LETTERS = 120
 // a tooltip has no room for more
-const tip_names = site_names.map((name) =>
-    name.length > MOST_LETTERS ? `${name.slice(0, MOST_LETTERS - 1)}…` : name)
+const short = (name) =>
+    name.length > MOST_LETTERS ? `${name.slice(0, MOST_LETTERS - 1)}…` : name
+const tip_names = site_names.map(short)
 
 const columns = (names) => Object.fromEntries(names.split(" ").map((name) => [name, []]))
 const u = columns("left right bottom top y chunk used count held")
 const g = columns("left right bottom top chunk")
-const a = columns("left right bottom top fill size align site age chunk")
+const a = columns("left right bottom top fill size align site caller task age chunk")
 function push(to, row) {
     for (const name in row) to[name].push(row[name])
 }
@@ -73,7 +74,7 @@ for (let i = 0; i < p.first.length; i++) {
     push(a, {left, right, top: top - 0.06, bottom: top - 0.66, chunk})
     if (kind === STATIC) {
         push(a, {fill: static_colour, size: right - left, align: "", site: "static area",
-                 age: "since the start"})
+                 caller: "", task: "", age: "since the start"})
         continue
     }
     u.count[row] += 1
@@ -88,7 +89,8 @@ for (let i = 0; i < p.first.length; i++) {
     const chosen = selected === null || selected === site
     push(a, {fill: !chosen ? faint : byAge ? tint(since) : site_colours[site],
              size: kind_size[kind], align: `, aligned to ${number(kind_align[kind])}`,
-             site: tip_names[site], age: timed ? clock(since) : `${number(since)} operations`})
+             site: tip_names[site], caller: short(callers[p.caller[i]]),
+             task: short(tasks[p.task[i]]), age: timed ? clock(since) : `${number(since)} operations`})
 }
 u.pinned_by = u.chunk.map((chunk) => {
     const sites = [...sites_of.get(chunk)].sort((one, other) => other[1] - one[1])

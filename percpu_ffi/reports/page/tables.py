@@ -3,21 +3,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from percpu_ffi._util.text import duration, plural
+from percpu_ffi._util.text import duration, plural, printable
 from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.timeline import Timeline
-from percpu_ffi.analysis.totals import by_size
+from percpu_ffi.analysis.totals import Row, by_size
 
 BUCKETS = 12  # of a table of curves; each has a few rows
+MOST_ORIGINS = 12
 
 
 class Table(NamedTuple):
     """A chart in words."""
 
     label: str
-    """A sentence that stands for the chart."""
+    """A sentence that stands for the chart, or that follows the table."""
     caption: str
     """What the rows are."""
     heads: tuple[str, ...]
@@ -79,5 +81,19 @@ def sizes_table(timeline: Timeline) -> Table:
                 *(f"{row.at_peak:,}", f"{row.at_peak / at_peak:.1%}"),
             )
             for row in rows
+        ],
+    )
+
+
+def origins_table(what: str, rows: Sequence[Row]) -> Table:
+    """Return the callers or the tasks with the most bytes at the peak."""
+    left_out = len(rows) - MOST_ORIGINS
+    return Table(
+        f"and {left_out:,} more." if left_out > 0 else "",
+        f"The {what}s with the most bytes at the peak",
+        (what, "bytes at peak", "areas"),
+        [
+            (printable(row.name) or "unknown", f"{row.at_peak:,}", f"{row.areas_at_peak:,}")
+            for row in rows[:MOST_ORIGINS]
         ],
     )

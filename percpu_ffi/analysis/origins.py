@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where allocations come from: the request, the task, the stack, the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from percpu_ffi.analysis.callers import Callers, function
+from percpu_ffi.errors import ConfigError, check_type
+from percpu_ffi.trace import Kind, Trace
+from percpu_ffi.trace.columns import NO_CODE
+from percpu_ffi.trace.operations import NO_INDEX
+
+COLUMNS = ("task", "pid", "stack")  # of Trace.columns()
+
+
+class Origin(NamedTuple):
+    """Where some allocations come from."""
+
+    kind: Kind
+    """Size, alignment, call site and flags."""
+    task: str
+    """The name of the task, empty: unknown."""
+    pid: int | None
+    """Its id, None: unknown."""
+    stack: str
+    """Frames, a line for each, the innermost first; empty: unknown."""
+    caller: str
+    """As :class:`Callers` finds it."""
+
+
+def origins(
+    trace: Trace,
+    operations: Sequence[int],
+    helpers: Iterable[str] = (),
+    columns: Collection[str] = COLUMNS,
+) -> tuple[list[Origin], list[int]]:
+    """Return the distinct origins of some allocations, and for each allocation its origin's index.
+
+    Args:
+        trace: the trace.
+        operations: indices of operations that allocate.
+        helpers: more helpers, see :class:`Callers`.
+        columns: those of ``COLUMNS`` to read; what the others have is unknown.
+
+    """
+    recorded = trace.columns()
+    known = {*recorded} & {*columns}
+    callers = Callers(helpers)
+
+    def column(name: str, unknown: int) -> list[int]:
+        return recorded[name].tolist() if name in known else [unknown] * len(trace)
+
+    kinds = trace.ops.cast("I")[3::4].tolist()
+    rows = list(zip(kinds, column("task", NO_CODE), column("pid", NO_INDEX),
+                    column("stack", NO_CODE), strict=True))  # fmt: skip
+    names = recorded.texts("task") if "task" in known else []
+    numbers: dict[tuple[int, int, int, int], int] = {}
+    found = [numbers.setdefault(rows[i], len(numbers)) for i in operations]
+
+    def origin(kind: int, name: int, pid: int, stack: int) -> Origin:
+        request = trace.kinds[kind]
+        frames = trace.stacks[stack] if 0 <= stack < len(trace.stacks) else ""
+        return Origin(
+            request,
+            "" if name == NO_CODE else names[name],
+            None if pid == NO_INDEX else pid,
+            frames,
+            callers.of(frames, request.site),
+        )
+
+    return [origin(*row) for row in numbers], found
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which allocations are included; an empty sequence includes all."""
+
+    sites: Sequence[str] = ()
+    """Call sites, with or without offset; ``*`` and ``?`` match any characters."""
+    pids: Sequence[int] = ()
+    """Ids of tasks."""
+    names: Sequence[str] = ()
+    """Names of tasks, likewise."""
+
+    def check(self) -> None:
+        """Check the types.
+
+        Raises:
+            ConfigError: one is wrong.
+
+        """
+        for name, values, kind in (
+            ("site", self.sites, str), ("pid", self.pids, int), ("name", self.names, str)
+        ):  # fmt: skip
+            check_type(f"{name}s", values, Iterable, f"a sequence of {kind.__name__}")
+            for value in values:
+                check_type(name, value, kind, f"{'an' if kind is int else 'a'} {kind.__name__}")
+
+    def includes(self, origin: Origin) -> bool:
+        """Whether allocations of an origin are included."""
+        return (
+            _matches((origin.kind.site, function(origin.kind.site)), self.sites)
+            and (not self.pids or origin.pid in self.pids)
+            and _matches((origin.task,), self.names)
+        )
+
+    def nothing(self, trace: Trace) -> ConfigError:
+        """Return the error for a trace in which no allocation is included."""
+        options = (("--site", self.sites), ("--pid", self.pids), ("--name", self.names))
+        given = " ".join(f"{name} {','.join(map(str, values))}" for name, values in options
+                         if values)  # fmt: skip
+        known = {*trace.columns()}
+        for column, values, what in (
+            ("site", self.sites, "call sites"), ("task", (*self.pids, *self.names), "tasks")
+        ):  # fmt: skip
+            if values and column not in known:
+                return ConfigError(f"{given}: the trace has no {what}")
+        what = "task" if self.pids or self.names else "call site"
+        return ConfigError(
+            f"{given}: no {what} matches an allocation"
+            + "; a recorded name has at most 15 bytes" * bool(self.names)
+        )
+
+
+def _matches(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    return not patterns or any(
+        name == pattern or fnmatchcase(name, pattern) for pattern in patterns for name in names
+    )
