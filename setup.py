@@ -3,7 +3,7 @@
 
 ::
 
-    csrc/ --tools/amalgamate.py--> percpu.h, percpu.c --> libpercpu.so.0.1 <-- _core
+    csrc/ --tools/amalgamate.py--> percpu.h, percpu.c --> libpercpu.so.0.2 <-- _core
 
 All except ``_core`` go to ``percpu_ffi/embed/``, where other extensions find them.
 """

@@ -51,7 +51,7 @@ extern "C" {
  * "pcpu", marks the number as a version.
  */
 #define PCPU_VERSION_MAJOR	0
-#define PCPU_VERSION_MINOR	1
+#define PCPU_VERSION_MINOR	2
 #define PCPU_VERSION_PATCH	0
 #define PCPU_VERSION		(0x7063707500000000 | PCPU_VERSION_MAJOR << 16 | \
 				 PCPU_VERSION_MINOR << 8 | PCPU_VERSION_PATCH)
@@ -59,7 +59,7 @@ extern "C" {
 /**
  * pcpu_version - return the version of the library
  *
- * Return: a constant string, as in "0.1.0".
+ * Return: a constant string, as in "0.2.0".
  */
 const char *pcpu_version(void);
 

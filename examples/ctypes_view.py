@@ -10,7 +10,7 @@ from ctypes import c_int, c_int64, c_size_t, c_uint, c_uint64, c_void_p
 
 import percpu_ffi
 
-MAJOR, MINOR, PATCH = 0, 1, 0
+MAJOR, MINOR, PATCH = 0, 2, 0
 VERSION = int.from_bytes(b"pcpu", "big") << 32 | MAJOR << 16 | MINOR << 8 | PATCH
 
 

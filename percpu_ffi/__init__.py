@@ -16,7 +16,7 @@ pure Python, to be read.  ``Trace`` reads what kernels print of their own per-CP
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The public names, and the module of each, loaded at first use: only the allocator needs the
 # compiled core, and pytest, which loads our plugin in every project, needs almost nothing.

@@ -17,7 +17,7 @@ from percpu_ffi.config import SERVICES, Config, FaultPlan
 from percpu_ffi.errors import warn
 from percpu_ffi.replay import Failure, Replay, parts
 from percpu_ffi.state import ChunkState, Location, Peaks, State
-from percpu_ffi.trace.operations import FAULT, FREE, OP
+from percpu_ffi.trace.operations import OP, SPECIAL
 from percpu_ffi.tracing.event import RECORD, Record
 from percpu_ffi.work import Work, WorkByCall
 
@@ -290,7 +290,7 @@ class Allocator(BaseAllocator):
                     Failure(index, op, self._error(ptr, ptr=held.get(handle, 0), **details))
                 )
                 pointers[index] = 0
-            elif kind not in (FREE, FAULT):
+            elif kind < SPECIAL:
                 held[handle] = ptr
         return tuple(found)
 

@@ -7,6 +7,7 @@ A file of 937 KB, a valid head and zeroes in xz, took 21.7 GB; one whose head cl
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 import lzma
@@ -61,8 +62,8 @@ def zlib_zeroes(mib: int) -> bytes:
     return b"\x78\x01" + block * mib + b"\x03\0" + struct.pack(">I", adler)
 
 
-def own_file(rows: bytes, ops: int = 1, **changes: Any) -> bytes:
-    """Return a file of this package whose head is consistent with so many allocations."""
+def old_file(rows: bytes, ops: int = 1, **changes: Any) -> bytes:
+    """Return a file of version 1 whose head is consistent with so many allocations."""
     head = {
         "byteorder": sys.byteorder,
         "ops": ops,
@@ -74,6 +75,56 @@ def own_file(rows: bytes, ops: int = 1, **changes: Any) -> bytes:
     }
     text = json.dumps(head).encode()
     return b"PCPUTRC1" + struct.pack("<I", len(text)) + text + rows
+
+
+def zlib_text(start: bytes, part: bytes, times: int) -> bytes:
+    """Return a zlib stream of a start and a part that is repeated."""
+    packer = zlib.compressobj(9)
+    return b"".join([packer.compress(start), *map(packer.compress, [part] * times), packer.flush()])
+
+
+def block(tag: bytes, data: bytes, claimed: int | None = None) -> bytes:
+    """Return a block of version 3 that claims to have so many bytes."""
+    head = struct.pack("<4sII", tag, len(data) if claimed is None else claimed, zlib.crc32(data))
+    return head + struct.pack("<I", zlib.crc32(head)) + data
+
+
+def rows_block(rows: int, columns: bytes = b"", /, **changes: Any) -> bytes:
+    """Return a block with as many allocations of one request."""
+    tables: dict[str, Any] = {"names": [], "tasks": [], "stacks": [], "bases": []}
+    head = {
+        "rows": rows,
+        "columns": ["keys", "handles", "kinds"],
+        "tick": 1,
+        "tables": {"kinds": [[8, 8, ""]], **tables},
+        "events": [],
+        "stacks_of": [],
+        "stats": {},
+        "slots": 1,
+        "flags_known": False,
+        **changes,
+    }
+    text = json.dumps(head).encode()
+    columns = columns or bytes(16 * rows)
+    return block(b"ROWS", zlib.compress(struct.pack("<I", len(text)) + text + columns, 9))
+
+
+def end(**stats: int) -> bytes:
+    """Return the last block."""
+    text = json.dumps({"stats": stats}).encode()
+    return block(b"TAIL", zlib.compress(struct.pack("<I", len(text)) + text))
+
+
+def new_file(*blocks: bytes) -> bytes:
+    """Return a file of version 3 with these blocks after an empty head."""
+    return b"PCPUTRC3" + block(b"HEAD", zlib.compress(b"\2\0\0\0{}")) + b"".join(blocks)
+
+
+def with_json(tag: bytes, start: bytes, part: bytes, mib: int) -> bytes:
+    """Return a block with about so many MiB of JSON."""
+    times = (mib << 20) // (len(part) * 1000)
+    length = struct.pack("<I", len(start) + times * len(part) * 1000)
+    return block(tag, zlib_text(length + start, part * 1000, times))
 
 
 def large_head(text: str) -> bytes:
@@ -98,37 +149,37 @@ ALLOC = "x-1 [0] 1.0: percpu_alloc_percpu: size=8 align=8 base_addr={0:x} off=67
 # how each file is made, its exit status and words of the message
 BOMBS: dict[str, tuple[Callable[[], bytes], int, str]] = {
     "zeroes after a head": (
-        lambda: lzma.compress(own_file(b""), preset=0) + xz_repeated(bytes(1 << 20), 2048),
+        lambda: lzma.compress(old_file(b""), preset=0) + xz_repeated(bytes(1 << 20), 2048),
         2,
         "cut or damaged",
     ),
     "more operations than claimed": (
-        lambda: own_file(zlib_zeroes(1024)),
+        lambda: old_file(zlib_zeroes(1024)),
         2,
         "more than 1 operation)",
     ),
     "other operations than counted": (
-        lambda: own_file(zlib_zeroes(2800), MANY, stats={"allocs": 1}),
+        lambda: old_file(zlib_zeroes(2800), MANY, stats={"allocs": 1}),
         2,
         "180000000 operations, but 1 allocation and 0 frees",
     ),
     "operations that are not there": (
-        lambda: own_file(zlib_zeroes(1), MANY),
+        lambda: old_file(zlib_zeroes(1), MANY),
         2,
         "fewer than 180000000 operations",
     ),
-    "honest operations without end": (lambda: own_file(zlib_zeroes(2800), MANY), 2, ""),
+    "honest operations without end": (lambda: old_file(zlib_zeroes(2800), MANY), 2, ""),
     "operations compressed twice": (
-        lambda: lzma.compress(own_file(zlib_zeroes(2800), MANY), preset=0),
+        lambda: lzma.compress(old_file(zlib_zeroes(2800), MANY), preset=0),
         2,
         "expands to far more",
     ),
     "a head of blanks": (lambda: large_head(" "), 2, "expands to far more"),
     "a head of small objects": (lambda: large_head("{},"), 2, "expands to far more"),
-    "an endless line": (lambda: xz_repeated(b"x" * (1 << 20), 2048), 2, "binary data"),
-    "an endless line in gzip": (lambda: gzip_repeated(b"x" * (1 << 20), 2048), 2, "binary data"),
-    "zero bytes": (lambda: xz_repeated(bytes(1 << 20), 2048), 2, "binary data"),
-    "an endless comment": (lambda: xz_repeated(b"#" * (1 << 20), 2048), 2, "binary data"),
+    "an endless line": (lambda: xz_repeated(b"x" * (1 << 20), 256), 2, "binary data"),
+    "an endless line in gzip": (lambda: gzip_repeated(b"x" * (1 << 20), 256), 2, "binary data"),
+    "zero bytes": (lambda: xz_repeated(bytes(1 << 20), 256), 2, "binary data"),
+    "an endless comment": (lambda: xz_repeated(b"#" * (1 << 20), 256), 2, "binary data"),
     "long comments": (
         lambda: xz_repeated((b"#" * 60000 + b"\n") * 16, 100),
         2,
@@ -138,6 +189,79 @@ BOMBS: dict[str, tuple[Callable[[], bytes], int, str]] = {
         lambda: with_dictionary(37),
         2,
         "needs more than 128 MiB of memory",
+    ),
+    "an endless line in bzip2": (lambda: bz2.compress(b"x" * (1 << 20)) * 256, 2, "binary data"),
+    "blocks: JSON of small objects": (
+        lambda: new_file(with_json(b"ROWS", b"{", b'"x":{},', 64)),
+        2,
+        "expands to far more",
+    ),
+    "blocks: a head of small lists": (
+        lambda: b"PCPUTRC3" + with_json(b"HEAD", b'{"names":[', b"[],", 64),
+        2,
+        "expands to far more",
+    ),
+    "blocks: small objects in many": (
+        lambda: new_file(*[rows_block(0, slots=0, more=[{}] * 100_000)] * 200),
+        2,
+        "expands to far more",
+    ),
+    "blocks: JSON that is not there": (
+        lambda: new_file(block(b"ROWS", zlib.compress(b"\xff\xff\xff\x7f{}"))),
+        2,
+        "expands to far more",
+    ),
+    "blocks: zeroes instead of JSON": (
+        lambda: new_file(block(b"ROWS", zlib_zeroes(1024))),
+        2,
+        "damaged",
+    ),
+    "blocks: zeroes after the columns": (
+        lambda: new_file(
+            block(
+                b"ROWS",
+                zlib_text(struct.pack("<I", 23) + b'{"rows":0,"columns":[]}', bytes(1 << 20), 128),
+            )
+        ),
+        2,
+        "too long",
+    ),
+    "blocks: operations that are not there": (
+        lambda: new_file(rows_block(1 << 20, b"x")),
+        2,
+        "fewer than 1048576 operations",
+    ),
+    "blocks: more operations than any": (
+        lambda: new_file(rows_block(MANY, b"x")),
+        2,
+        "180000000 is out of range",
+    ),
+    "blocks: honest operations without end": (
+        lambda: new_file(*[rows_block(1 << 18)] * 200),
+        2,
+        "",
+    ),
+    "blocks: a block of 4 GiB, in xz": (
+        lambda: (
+            lzma.compress(new_file(block(b"ROWS", b"", 2**32 - 1)), preset=0)
+            + xz_repeated(bytes(1 << 20), 2048)
+        ),
+        2,
+        "expands to far more",
+    ),
+    "blocks: zeroes at the end, in xz": (
+        lambda: (
+            lzma.compress(new_file(rows_block(1)), preset=0) + xz_repeated(bytes(1 << 20), 2048)
+        ),
+        2,
+        "expands to far more",
+    ),
+    "blocks: an unknown one, which is skipped": (
+        lambda: new_file(
+            rows_block(1), block(b"MORE", zlib_zeroes(2048)), rows_block(1), end(allocs=2)
+        ),
+        0,
+        "",
     ),
     # no bomb: many chunks, each with an area at its end
     "many chunks": (lambda: "".join(map(ALLOC.format, range(100_000))).encode(), 0, ""),

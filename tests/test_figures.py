@@ -84,6 +84,7 @@ class Slow:
         self.dead: list[tuple[Area, int]] = []  # with the operation that ended it
         self.failed: list[int] = []
         held: dict[Any, Area] = {}
+        op: Any
         with Allocator(**setup, memory="none") as a:
             self.see(a, held)
             for index, op in enumerate(trace):
@@ -96,7 +97,7 @@ class Slow:
                     a.free(area.ptr)
                     self.dead.append((area, index))
                 if op[0] == "alloc":
-                    _, key, size, align = op
+                    _, key, size, align = op[:4]
                     try:
                         ptr = a.alloc(size, align)
                     except PercpuError:
@@ -245,11 +246,12 @@ def test_who_and_sizes_agree_with_the_trace(trace: Trace) -> None:
     held: dict[Any, Area] = {}
     ended: list[tuple[Area, int, str]] = []
     live: list[int] = []
+    op: Any
     for index, op in enumerate(trace):
         if op[0] != "inject" and op[1] in held:
             ended.append((held.pop(op[1]), index, op[0]))
         if op[0] == "alloc":
-            _, key, size, align = op
+            _, key, size, align = op[:4]
             held[key] = Area(index, size, align, site_of(trace, size, align), 0, None)
         live.append(sum(area.size for area in held.values()))
     everyone = [*ended, *((area, len(trace), "") for area in held.values())]

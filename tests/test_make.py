@@ -135,7 +135,7 @@ class TestMissing:
 class TestEnvironment:
     """The package is installed again if ``.made`` is newer than the last time."""
 
-    COMPILED = ("_core.abi3.so", "embed/libpercpu.so.0.1", "embed/percpu.c", "embed/percpu.h")
+    COMPILED = ("_core.abi3.so", "embed/libpercpu.so.0.2", "embed/percpu.c", "embed/percpu.h")
 
     @pytest.fixture
     def folder(self, programs: Path, tmp_path: Path) -> Path:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -213,35 +212,3 @@ def test_stacks(name: str, stacks: int) -> None:
     frames = [frame.partition("+")[0] for frame in trace.stacks[column[1]].split("\n")]
     at = frames.index("pcpu_alloc_noprof")
     assert frames[at + 1 : at + 3] == INIT
-
-
-class TestTools:
-    """Binary recordings are printed by the tool that wrote them."""
-
-    def test_perf(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A program with the name of perf gets the decompressed file, and prints a recording."""
-        fake(tmp_path / "perf", f'head -c 8 "$7" | grep -q PERFILE2 && cat {CASES / "plain.txt"}')
-        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-        assert list(load("perf.data.xz")) == PAIR
-
-    def test_trace_cmd(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        fake(tmp_path / "trace-cmd", f"cat {CASES / 'tabs.txt'}")
-        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-        (tmp_path / "trace.dat").write_bytes(b"\x17\x08\x44tracing" + bytes(100))
-        assert list(Trace.load(tmp_path / "trace.dat")) == PAIR
-
-    def test_that_is_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("PATH", str(tmp_path))
-        with pytest.raises(TraceError, match="own file, and perf is not installed: install"):
-            load("perf.data.xz")
-
-    def test_that_fails(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        fake(tmp_path / "perf", "echo incompatible file format >&2; exit 7")
-        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-        with pytest.raises(TraceError, match="perf cannot read it: incompatible file format"):
-            load("perf.data.xz")
-
-
-def fake(program: Path, script: str) -> None:
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)

@@ -8,6 +8,7 @@ import dataclasses
 import signal
 import threading
 import time
+from typing import Any
 
 import pytest
 from conftest import NETNS, RECORDINGS, SAMPLES, Kind, Make
@@ -55,6 +56,7 @@ def test_replay_does_what_single_calls_do(tiny: Make) -> None:
         result = a.replay(trace)
         pointers = []
         live: dict[object, int] = {}
+        op: Any
         for op in trace:
             if op[0] == "alloc":
                 if op[1] in live:

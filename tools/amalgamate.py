@@ -149,7 +149,7 @@ def library(public: set[Path]) -> str:
 
 
 def version() -> str:
-    """Return the version in percpu.h, such as "0.1.0"."""
+    """Return the version in percpu.h, such as "0.2.0"."""
     numbers = re.findall(r"#define PCPU_VERSION_(?:MAJOR|MINOR|PATCH)\s+(\d+)", body(PUBLIC))
     return ".".join(numbers)
 

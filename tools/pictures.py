@@ -58,8 +58,9 @@ def two_moments(timeline: Timeline, path: Path) -> None:
 def pages_held(trace: Trace, path: Path) -> None:
     """Draw the pages held: as in 2009, with empty pages released, and with lifetimes apart."""
     stays: set[object] = set()
-    for verb, key, *_ in trace:
-        (stays.add if verb == "alloc" else stays.discard)(key)
+    op: Any
+    for op in trace:
+        (stays.add if op[0] == "alloc" else stays.discard)(op[1])
     held, used = _pages(trace, lambda _: True)
     long, short = (
         _pages(trace, takes)[0] for takes in (stays.__contains__, lambda key: key not in stays)
@@ -89,10 +90,12 @@ def _pages(trace: Trace, takes: Callable[[object], bool]) -> tuple[list[int], li
     stops, held, used = set(_stops(trace)), [], []
     areas: dict[object, int] = {}
     with Allocator(**SETUP) as allocator:
-        for done, (verb, key, *request) in enumerate(trace, 1):
+        op: Any
+        for done, op in enumerate(trace, 1):
+            verb, key, *request = op
             if takes(key):
                 if verb == "alloc":
-                    areas[key] = allocator.alloc(*request)
+                    areas[key] = allocator.alloc(*request[:2])
                 else:
                     allocator.free(areas.pop(key))
             if done in stops:

@@ -32,7 +32,7 @@ from percpu_ffi.errors import (
 )
 from percpu_ffi.interface import PerCpu
 from percpu_ffi.trace import Trace
-from percpu_ffi.trace.operations import BALANCE, FAULT, FREE, NO_PLACE, OP
+from percpu_ffi.trace.operations import NO_PLACE, OP, SPECIAL
 from percpu_ffi.work import Work, WorkByCall
 
 GEOMETRY = ("first_chunk", "unit_size", "cpus", "static_size", "free_size", "page_size")
@@ -220,7 +220,7 @@ def _kernel_offsets(trace: Trace) -> tuple[array[int], array[int]]:
     if trace.places is not None:
         rows = zip(trace.places.offsets, OP.iter_unpack(trace.ops), strict=True)
         for number, (offset, (_key, _handle, kind)) in enumerate(rows):
-            if offset != NO_PLACE and kind not in (FREE, FAULT, BALANCE):
+            if offset != NO_PLACE and kind < SPECIAL:
                 numbers.append(number)
                 offsets.append(offset)
     return numbers, offsets

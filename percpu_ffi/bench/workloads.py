@@ -29,6 +29,7 @@ from percpu_ffi.bench.workload import (
 from percpu_ffi.bench.worst_cases import WORST_CASES
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.trace import Trace
+from percpu_ffi.trace.operations import BALANCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,6 +121,8 @@ def recording(name: str, path: Path, options: Options) -> Workload:
     trace = Trace.load(path)
     if trace.faults:
         raise ConfigError(f"{path}: a trace that sets faults cannot be measured")
+    if BALANCE in trace.ops.cast("I")[3::4].tolist():  # of the kernel, not of its callers
+        trace = Trace.from_ops(op for op in trace if op[0] != "balance")
     if not len(trace):
         raise ConfigError(f"{path}: a trace without operations cannot be measured")
     for kind in trace.kinds:

@@ -20,7 +20,8 @@ from percpu_ffi.errors import ConfigError
 from percpu_ffi.geometry import Geometry
 from percpu_ffi.reports.recording import possible_cpus, skipped_lines
 from percpu_ffi.trace import Trace
-from percpu_ffi.trace.source import STDIN, Blocks, open_source
+from percpu_ffi.trace.operations import LATER
+from percpu_ffi.trace.source import STDIN, Blocks, open_source, source_name
 
 TRACE = "a recording by ftrace or perf, or a file of this package; - for standard input"
 DEFAULT_CPUS = 4  # if the trace names none
@@ -141,10 +142,15 @@ def report_skipped(trace: Trace) -> None:
         notify(line)
 
 
+def short_name(path: str) -> str:
+    """Return the name of a file without its folders."""
+    return source_name(path) if path == STDIN else Path(path).name
+
+
 def file_name(path: str) -> str:
     """Return the name of a file in characters that standard output can encode."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return printable(Path(path).name).encode(encoding, "replace").decode(encoding)
+    return printable(short_name(path)).encode(encoding, "replace").decode(encoding)
 
 
 def add_setup(parser: argparse.ArgumentParser, *, lists: bool = False) -> argparse._ArgumentGroup:
@@ -182,11 +188,26 @@ def add_memory(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--memory", choices=("mapped", "none"), help=text)
 
 
+def supported(setup: dict[str, Any]) -> dict[str, Any]:
+    """Return a set-up that allocators of this version take.
+
+    Raises:
+        ConfigError: it has settings of later versions.
+
+    """
+    if later := sorted(LATER & setup.keys()):
+        raise ConfigError(
+            f"the set-up has {', '.join(later)}, which allocators of this version do not have; "
+            "use a later version of percpu_ffi"
+        )
+    return setup
+
+
 def default_setup(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
     """Return the arguments of an allocator: ``--like``, else the trace, else the defaults."""
     cpus = trace.stats.cpus or DEFAULT_CPUS
     default = {"memory": "mapped", "cpus": cpus, "first_chunk": "4k"}
-    return {**default, **trace.setup, **like_setup(args)}
+    return {**default, **supported(trace.setup), **like_setup(args)}
 
 
 def like_setup(args: argparse.Namespace) -> dict[str, Any]:

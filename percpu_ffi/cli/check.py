@@ -23,6 +23,7 @@ from percpu_ffi.cli.arguments import (
     add_strict,
     like_setup,
     load_trace,
+    supported,
 )
 from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
@@ -117,7 +118,8 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     setup: dict[str, Any] = {"memory": "none"}
     if trace.stats.cpus:
         setup["cpus"] = trace.stats.cpus
-    trace = Trace.from_ops(trace, {**setup, **trace.setup, **like_setup(args), **args.setup})
+    given = {**setup, **trace.setup, **like_setup(args), **args.setup}
+    trace = Trace.from_ops(trace, supported(given))
     for calls in args.calls or ["single"]:
         with progress_bar("checking", len(trace), "op") as progress:
             difference = lockstep(
@@ -138,7 +140,7 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> in
         seed=args.seed,
         length=args.length,
         faults=args.faults,
-        setup={**like_setup(args), **args.setup},
+        setup=supported({**like_setup(args), **args.setup}),
         compare=tuple(args.compare),
         calls=tuple(args.calls or CALLS),
         mix=Mix(args.sizes, args.aligns, args.plans),

@@ -19,6 +19,7 @@ from pathlib import Path
 from percpu_ffi._util.atomic_write import is_special
 from percpu_ffi._util.optional import PLOT_FORMATS, missing_extra
 from percpu_ffi.errors import ConfigError
+from percpu_ffi.trace.source import STDIN
 
 ROOM = bytes(4096)  # must fit on the disk
 STDOUT = "standard output"
@@ -93,7 +94,12 @@ def check_files(
         if not path:
             raise ConfigError(f"{name}: the name is empty; give that of a file")
     inputs = [(name, path) for name, kind, path in files if isinstance(kind, InputFile)]
-    owners = {_identity(path): f"the file of {name}" for name, path in (*inputs, *other_inputs)}
+    if sum(path == STDIN for _, path in inputs) > 1:
+        raise ConfigError("standard input can be read only once; give files for the others")
+    owners = {
+        _identity("/dev/stdin" if path == STDIN else path): f"the file of {name}"
+        for name, path in (*inputs, *other_inputs)
+    }
     printed = _identity("/dev/stdout")
     if printed in owners:
         raise ConfigError(f"{STDOUT} is also {owners[printed]}; redirect it to another file")
@@ -154,11 +160,14 @@ def _files(
 def _identity(path: str) -> object:
     """Return a value that is the same for all names of a file, also of one that does not exist.
 
-    A terminal and ``/dev/null`` hold nothing that can be overwritten: theirs is never the same.
+    A terminal, a socket and ``/dev/null`` hold nothing that can be overwritten: theirs is never
+    the same.
     """
     with suppress(OSError):
         found = os.stat(path)
-        return object() if stat.S_ISCHR(found.st_mode) else (found.st_dev, found.st_ino)
+        if stat.S_ISCHR(found.st_mode) or stat.S_ISSOCK(found.st_mode):
+            return object()
+        return found.st_dev, found.st_ino
     target = os.path.realpath(path)
     with suppress(OSError):
         folder = os.stat(os.path.dirname(target))

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.text import printable
 from percpu_ffi.analysis.timeline import collect
-from percpu_ffi.cli.arguments import add_setup, add_trace, load_trace, setup_of
+from percpu_ffi.cli.arguments import add_setup, add_trace, load_trace, setup_of, short_name
 from percpu_ffi.cli.files import OutputFile
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError, TraceError
@@ -17,6 +16,7 @@ from percpu_ffi.reports.page import make_page
 from percpu_ffi.reports.recording import failure_lines
 from percpu_ffi.reports.replay import timeline_figures
 from percpu_ffi.reports.still import make_still
+from percpu_ffi.trace.source import source_name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,10 +45,10 @@ def run(args: argparse.Namespace) -> int:
     trace = load_trace(args.trace, strict=args.strict)
     if not trace:
         why = "; ".join(["the trace has no operations", *failure_lines(trace)])
-        raise TraceError(why, args.trace)
+        raise TraceError(why, source_name(args.trace))
     with progress_bar("replaying", 2 * len(trace), "op") as progress:
         timeline = collect(trace, setup_of(args, trace), progress)
-    figures = timeline_figures(timeline, Path(args.trace).name)
+    figures = timeline_figures(timeline, short_name(args.trace))
     written = []
     for option, path in outputs.items():
         if option == "-o":

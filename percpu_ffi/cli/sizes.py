@@ -19,6 +19,7 @@ from percpu_ffi.cli.arguments import (
 from percpu_ffi.cli.files import InputFile
 from percpu_ffi.reports.size_chart import plot_sizes
 from percpu_ffi.reports.sizes import Part, SizeReport
+from percpu_ffi.trace.source import source_name
 
 TOTAL = "total"
 
@@ -40,9 +41,10 @@ def run(args: argparse.Namespace) -> int:
     """Read the traces, count, draw, print."""
     parts = []
     for path in args.traces:
-        trace = load_trace(path, f"reading {path}", strict=args.strict)
+        name = source_name(path)
+        trace = load_trace(path, f"reading {name}", strict=args.strict)
         copies = copies_of(args, trace)
-        parts.append(Part(path, sizes(trace, copies or 1), trace, copies))
+        parts.append(Part(name, sizes(trace, copies or 1), trace, copies))
     if len(parts) > 1:
         parts.append(Part(TOTAL, total(part.distribution for part in parts), None))
     if args.plot:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from percpu_ffi.analysis.call_sites import CULL, DEFAULT_SORT, FIGURES, who
 from percpu_ffi.analysis.folded import folded
@@ -17,6 +16,7 @@ from percpu_ffi.cli.arguments import (
     copies_of,
     load_trace,
     print_report,
+    short_name,
 )
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.reports.call_sites import CallSiteReport
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     found = who(trace, args.cull, args.sort, sites, pids=pids, names=names, helpers=args.helpers,
                 copies=copies)  # fmt: skip
-    print_report(args, CallSiteReport(Path(args.trace).name, trace, found, args.limit))
+    print_report(args, CallSiteReport(short_name(args.trace), trace, found, args.limit))
     return 0
 
 

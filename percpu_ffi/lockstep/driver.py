@@ -203,11 +203,11 @@ def batches(ops: Iterable[Any]) -> Iterator[list[Any]]:
     keys: set[Any] = set()
     for op in ops:
         fits = batch and (op[0], op[3:]) == (batch[0][0], batch[0][3:])
-        if batch and (not fits or op[0] == "inject" or op[1] in keys):
+        if batch and (not fits or op[0] not in ("alloc", "free") or op[1] in keys):
             yield batch
             batch, keys = [], set()
         batch.append(op)
-        keys.add(op[1])
+        keys.update(op[1:2])
     if batch:
         yield batch
 

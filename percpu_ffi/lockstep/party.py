@@ -33,7 +33,7 @@ class Party:
         pointer = 0
         try:
             match op:
-                case ("alloc", key, size, align):
+                case ("alloc", key, size, align, *_):
                     self._free(key)  # the trace may have no free of it
                     pointer = self.live[key] = self.allocator.alloc(size, align)
                     self.contents.write(pointer, size)
@@ -48,7 +48,7 @@ class Party:
     def many(self, ops: Sequence[Any]) -> Answer:
         """Do operations of one kind in one call."""
         kind, nothing = ops[0][0], (0,) * len(ops)
-        if kind == "inject":
+        if kind not in ("alloc", "free"):
             return self.single(ops[0])
         try:
             freed = [self.live.pop(op[1]) for op in ops if op[1] in self.live]

@@ -131,7 +131,7 @@ class Observer:
         if self.calls == "replay":
             reach["replay"] += len(ops)
             reach["replay with failures"] += len(errors)
-        elif self.calls == "many" and ops[0][0] != "inject":
+        elif self.calls == "many" and ops[0][0] in ("alloc", "free"):
             reach[f"{ops[0][0]}_many"] += len(ops)
             large = ops[0][0] == "alloc" and len(ops) > MANY
             reach["alloc_many of over 1,000 areas"] += len(ops) if large else 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from percpu_ffi import errors
 from percpu_ffi.config import FaultPlan
 from percpu_ffi.replay import Failure, Replay, parts
-from percpu_ffi.trace.operations import FAULT, FREE, OP, ORPHAN
+from percpu_ffi.trace.operations import BALANCE, FAULT, FREE, OP, ORPHAN, SPECIAL
 
 if TYPE_CHECKING:
     from percpu_ffi.model.model import Model
@@ -58,6 +58,8 @@ class Run:
                 fits = handle == ORPHAN or handle < trace.slots
             elif kind == FAULT:
                 fits = handle < len(self.faults)
+            elif kind == BALANCE:
+                fits = True
             else:
                 fits = kind < len(trace.kinds) and handle < trace.slots
             if not fits:
@@ -77,7 +79,7 @@ class Run:
                 self.model._arm(*self.faults[handle])
             elif kind == FREE:
                 ptr = self.free(handle)
-            else:
+            elif kind < SPECIAL:
                 self.free(handle)  # an area whose free was lost
                 ptr = self.alloc(handle, *self.trace.kinds[kind][:2])
         except (errors.PercpuError, BufferError) as error:

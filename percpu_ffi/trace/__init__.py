@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Traces: sequences of operations, and readers for what kernels print.
 
-``operations`` has the data of a trace, ``text`` and ``file`` read and write it, ``source``
-opens files, ``trace`` has the public class.
+``operations`` has the data of a trace; ``text``, ``file_reader`` and ``old_file`` read it, ``file``
+writes it; ``source`` opens files, ``trace`` has the public class.
 """
 
 from percpu_ffi.trace.columns import Columns

@@ -9,6 +9,7 @@ from typing import Any
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.errors import ConfigError, TraceError, not_an_operation, shown
+from percpu_ffi.trace.figures import counted
 from percpu_ffi.trace.operations import (
     BALANCE,
     FAULT,
@@ -21,7 +22,6 @@ from percpu_ffi.trace.operations import (
     Kind,
     Operations,
     Tables,
-    TraceStats,
     checked_fault,
 )
 
@@ -68,7 +68,8 @@ def _request(op: tuple[Any, ...], size: Any, align: Any, number: int) -> tuple[i
 
 def _flags(op: tuple[Any, ...], flags: Any, number: int) -> tuple[str, ...]:
     """Return flags in their own order, each once."""
-    if not isinstance(flags, tuple | list | set | frozenset) or not flags or {*flags} - {*FLAGS}:
+    some = isinstance(flags, tuple | list | set | frozenset) and len(flags) > 0
+    if not some or any(flag not in FLAGS for flag in flags):
         raise TraceError(
             f"{shown(op)}: flags are a tuple of {', '.join(FLAGS)}, or left out", line=number
         )
@@ -107,18 +108,13 @@ class _Assembler:
         self.free_handles: list[int] = []
         self.kinds: dict[Kind, int] = {}
         self.faults: list[tuple[str, dict[str, Any]]] = []
-        self.reallocs = 0
         self.rows: list[tuple[int, int]] = []
 
     def alloc(self, key: Key, size: int, align: int, flags: tuple[str, ...] = ()) -> None:
         handle = self.handle_of.get(key)
-        if handle is not None:
-            self.reallocs += 1
-        elif self.free_handles:
-            handle = self.free_handles.pop()
-        else:
-            handle = len(self.handle_of)
-        self.handle_of[key] = handle
+        if handle is None:
+            handle = self.free_handles.pop() if self.free_handles else len(self.handle_of)
+            self.handle_of[key] = handle
         self.keys.append(key)
         kind = Kind(size, align, flags=flags)
         self.rows.append((handle, self.kinds.setdefault(kind, len(self.kinds))))
@@ -145,21 +141,15 @@ class _Assembler:
             number_of = {key: i for i, key in enumerate(dict.fromkeys(self.keys))}
             names = list(number_of)
             numbers = (number_of[key] for key in self.keys)
-        rows = zip(numbers, self.rows, strict=True)
-        kinds = [kind for _, kind in self.rows]
-        frees = kinds.count(FREE)
-        return Operations(
-            ops=bytearray().join(OP.pack(number, *row) for number, row in rows),
+        found = Operations(
+            ops=bytearray().join(
+                OP.pack(number, *row) for number, row in zip(numbers, self.rows, strict=True)
+            ),
             tables=Tables(kinds=[*self.kinds]),
             faults=self.faults,
             slots=len(self.handle_of) + len(self.free_handles),
             names=names,
             flags_known=True,
-            stats=TraceStats(
-                events=len(self.rows),
-                allocs=len(self.rows) - frees - len(self.faults) - kinds.count(BALANCE),
-                frees=frees,
-                orphan_frees=self.rows.count((ORPHAN, FREE)),
-                reallocs=self.reallocs,
-            ),
         )
+        found.stats = counted(found)
+        return found

@@ -46,7 +46,7 @@ def integer(value: Any, low: int, high: int) -> int:
 
 
 def request(
-    size: Any, align: Any, site: Any, flags: Any = (), gfp: Any = "", bytes_alloc: Any = 0
+    size: Any, align: Any, site: Any, flags: Any = None, gfp: Any = "", bytes_alloc: Any = 0
 ) -> Kind:
     """Return the request of an allocation.
 
@@ -55,10 +55,12 @@ def request(
 
     """
     size, align = (integer(n, -MAX_REQUEST, MAX_REQUEST) for n in (size, align))
-    if not set(flags) <= {*FLAGS}:
+    flags = of(list, [] if flags is None else flags)
+    known = tuple(flag for flag in FLAGS if flag in flags)
+    if len(known) != len(flags):
         raise ValueError(f"flags {shown(flags)}")
     bytes_alloc = integer(bytes_alloc, 0, MAX_REQUEST)
-    return Kind(size, align, of(str, site), tuple(flags), of(str, gfp), bytes_alloc)
+    return Kind(size, align, of(str, site), known, of(str, gfp), bytes_alloc)
 
 
 def fault(site: Any, plan: Any) -> tuple[str, dict[str, Any]]:

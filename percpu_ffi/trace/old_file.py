@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import struct
 import sys
-import zlib
 from array import array
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -38,11 +37,9 @@ from percpu_ffi.trace.operations import (
     TraceStats,
     checked_setup,
 )
-from percpu_ffi.trace.source import BLOCK, Limit, Pieces
+from percpu_ffi.trace.source import Limit, Pieces, inflate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from percpu_ffi.trace.source import Blocks
 
 MAGIC = b"PCPUTRC1"
@@ -88,7 +85,7 @@ def _read_file(blocks: Blocks) -> Operations:
             f"{sys.byteorder}-endian; load the kernel's text and save it here",
             blocks.name,
         )
-    rows = Pieces(blocks.limited(_inflate(data), ROWS))
+    rows = Pieces(blocks.limited(inflate(data, "operations"), ROWS))
     operations.ops = _columns(rows, n, OP.size)
     if magic == NOTED:
         notes = _columns(rows, n, NOTE.size)
@@ -98,20 +95,6 @@ def _read_file(blocks: Blocks) -> Operations:
         raise ValueError(f"more than {plural(n, 'operation', '')}")
     _check_references(operations)
     return operations
-
-
-def _inflate(data: Iterable[bytes]) -> Iterator[bytes]:
-    """Decompress in blocks; the compressed stream is all there is."""
-    inflater = zlib.decompressobj()
-    for piece in data:
-        block = inflater.decompress(piece, BLOCK)
-        while block:
-            yield block
-            block = inflater.decompress(inflater.unconsumed_tail, BLOCK)
-        if inflater.unused_data:
-            raise ValueError("something follows the operations")
-    if not inflater.eof:
-        raise ValueError("the operations have no end")
 
 
 def _check_references(operations: Operations) -> None:
@@ -129,7 +112,7 @@ def _check_references(operations: Operations) -> None:
 
 
 def _columns(rows: Pieces, n: int, size: int) -> bytearray:
-    """Undo :func:`_rows` for ``n`` structures: put each row in its place."""
+    """Return ``n`` structures: put each row in its place."""
     data = bytearray()
     for i in range(size):
         row = rows.take(n)
@@ -142,7 +125,7 @@ def _columns(rows: Pieces, n: int, size: int) -> bytearray:
 
 
 def _sums(notes: bytearray, tick: int) -> None:
-    """Undo :func:`_differences` in place; OverflowError where a time has more than 64 bits."""
+    """Turn differences into times, in place; OverflowError where one has more than 64 bits."""
     times = _times(notes)
     times[:] = memoryview(array("Q", (ticks % WORDS * tick for ticks in accumulate(times))))
 
@@ -170,8 +153,7 @@ def _read_head(text: str) -> tuple[Operations, int, int, str]:
     """Return the operations without their data, their number, a tick, and the byte order.
 
     Raises:
-        ValueError, TypeError, LookupError, RecursionError: it is not as :func:`write_file` writes
-            it.
+        ValueError, TypeError, LookupError, RecursionError: it is damaged.
 
     """
     head = of(dict, json.loads(text))

@@ -66,6 +66,9 @@ SETTINGS: dict[str, tuple[type, ...]] = {
     "unit_size": (int,),
 }
 
+# those that allocators of this version do not have
+LATER = frozenset({"balance", "dyn_size", "fixes", "policy", "reserved_size"})
+
 
 class Kind(NamedTuple):
     """The request of an allocation."""
@@ -246,6 +249,9 @@ class Batch:
     flags_known: bool = False
     """Whether allocations so far say if they are atomic."""
 
+    def __len__(self) -> int:
+        return len(self.ops) // OP.size
+
 
 @dataclass
 class Operations:
@@ -285,7 +291,7 @@ class Operations:
 
     def extend(self, batch: Batch) -> None:
         """Append a batch."""
-        before, n = len(self), len(batch.ops) // OP.size
+        before, n = len(self), len(batch)
         self.ops += batch.ops
         for name in {**self.columns, **batch.columns}:
             part = batch.columns.get(name)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from percpu_ffi._util.text import plural
-from percpu_ffi.trace.operations import Operations, Skipped
+from percpu_ffi.trace.operations import NO_TIME, Operations, Skipped
 
 HINT = "docs/traces.md explains how to record one"
 
@@ -60,13 +60,14 @@ def nothing_found(lines: int, skipped: list[Skipped], head: bytes) -> str:
 def add_remarks(found: Operations) -> None:
     """Add a remark for each thing that makes figures uncertain; drop times that are differences."""
     stats, times = found.stats, found.columns.get("times")
-    if stats.backwards and times and times[0] == 0 and stats.backwards > SMALLER * len(found):
+    if times and times[0] == 0 and stats.backwards > SMALLER * len(found):
         del found.columns["times"]
+        found.events = [event._replace(time=NO_TIME) for event in found.events]
         found.remarks.append(
             "the times are differences, as `perf script --deltatime` prints them, and are ignored: "
             "print the recording without this option"
         )
-    elif stats.backwards:
+    elif times and stats.backwards:
         found.remarks.append(
             f"the time runs backwards at {plural(stats.backwards, 'operation')}: lifetimes that "
             "would be negative are unknown"

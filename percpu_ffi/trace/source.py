@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import io
 import lzma
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from percpu_ffi.errors import TraceError
 
@@ -48,15 +48,21 @@ class Blocks:
     """
 
     def __init__(
-        self, name: str, raw: IO[bytes], magic: bytes, progress: Callable[[int], object] | None
+        self, name: str, raw: _Readable, progress: Callable[[int], object] | None = None
     ) -> None:
-        """Read from ``raw``, which starts with ``magic``."""
+        """Read from ``raw``, which may be a pipe."""
         self.name = name
         self.taken = 0
         self._raw = raw
         self._progress = progress
-        self._stream, self._damage = _decoder(name, magic, self)
+        self._magic = raw.read(len(XZ_MAGIC))
+        self._stream, self._damage = _decoder(name, self._magic, self)
         self.head = self._next()
+
+    @property
+    def plain(self) -> bool:
+        """Whether the file is not compressed."""
+        return self._stream is self
 
     def __iter__(self) -> Iterator[bytes]:
         """Return ``head``, then the other blocks."""
@@ -67,11 +73,23 @@ class Blocks:
 
     def read(self, size: int) -> bytes:
         """Read bytes of the file itself."""
-        data = self._raw.read(size)
+        data, self._magic = self._magic[:size], self._magic[size:]
+        if len(data) < size:
+            data += self._raw.read(size - len(data))
         self.taken += len(data)
         if self._progress:
             self._progress(len(data))
         return data
+
+    def check(self, total: int, limit: Limit) -> None:
+        """Check that so many bytes may come out of what was read so far.
+
+        Raises:
+            ValueError: they are more than the limit.
+
+        """
+        if total > limit.floor + limit.factor * self.taken:
+            raise ValueError("it expands to far more than a trace does")
 
     def limited(self, parts: Iterable[bytes], limit: Limit) -> Iterator[bytes]:
         """Return what was decompressed, up to the limit.
@@ -83,8 +101,7 @@ class Blocks:
         total = 0
         for part in parts:
             total += len(part)
-            if total > limit.floor + limit.factor * self.taken:
-                raise ValueError("it expands to far more than a trace does")
+            self.check(total, limit)
             yield part
 
     def _next(self) -> bytes:
@@ -109,13 +126,15 @@ def _decoder(
     if magic.startswith(GZIP_MAGIC):
         return gzip.GzipFile(fileobj=raw), (EOFError, OSError, zlib.error)  # type: ignore[call-overload]
     if magic == XZ_MAGIC:
-        return _XzFile(raw), (EOFError, lzma.LZMAError)
+        new = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, MEMORY)
+        return _Streams(raw, new), (EOFError, lzma.LZMAError)
     if magic.startswith(BZIP2_MAGIC):
-        return bz2.BZ2File(raw), (EOFError, OSError)  # type: ignore[call-overload]
+        return _Streams(raw, bz2.BZ2Decompressor), (EOFError, OSError)
     if magic.startswith(ZSTD_MAGIC):
         zstd = _zstd(name)
         window = {zstd.DecompressionParameter.window_log_max: MEMORY.bit_length() - 1}
-        return zstd.ZstdFile(raw, options=window), (EOFError, zstd.ZstdError)
+        new = partial(zstd.ZstdDecompressor, options=window)
+        return _Streams(raw, new), (EOFError, zstd.ZstdError)
     return raw, ()
 
 
@@ -123,18 +142,18 @@ class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-class _XzFile:
-    """An xz file as a stream.
+class _Streams:
+    """Compressed streams, one after the other, with or without zeroes between them.
 
-    Unlike :class:`lzma.LZMAFile` it limits the decoder's memory, which a header may set to
-    4 GiB, and does not ignore what follows a stream: another one, with or without padding, or
-    garbage.
+    Unlike :class:`lzma.LZMAFile` and others it limits the decoder's memory, which a header may
+    set to 4 GiB, and does not ignore what follows a stream.
     """
 
-    def __init__(self, raw: _Readable) -> None:
+    def __init__(self, raw: _Readable, new_decoder: Callable[[], Any]) -> None:
         self._raw = raw
         self._input = b""
-        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, MEMORY)
+        self._new_decoder = new_decoder
+        self._decoder = new_decoder()
 
     def read(self, size: int) -> bytes:
         """Return up to ``size`` bytes, none at the end of the file."""
@@ -157,7 +176,7 @@ class _XzFile:
             if not rest:
                 return False
         self._input = stream
-        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, MEMORY)
+        self._decoder = self._new_decoder()
         return True
 
 
@@ -187,6 +206,30 @@ class Pieces:
         yield from self._blocks
 
 
+def inflate(parts: Iterable[bytes | memoryview], what: str) -> Iterator[bytes]:
+    """Decompress a stream of zlib in blocks.
+
+    Args:
+        parts: the stream, and nothing else.
+        what: a plural, for error messages.
+
+    Raises:
+        ValueError: there is more, or less.
+        zlib.error: it is damaged.
+
+    """
+    inflater = zlib.decompressobj()
+    for part in parts:
+        block = inflater.decompress(part, BLOCK)
+        while block:
+            yield block
+            block = inflater.decompress(inflater.unconsumed_tail, BLOCK)
+        if inflater.unused_data:
+            raise ValueError(f"something follows the {what}")
+    if not inflater.eof:
+        raise ValueError(f"the {what} have no end")
+
+
 def _zstd(name: str) -> Any:
     """Return the module for zstd, part of Python since 3.14.
 
@@ -211,7 +254,7 @@ def open_source(
     """Open a file that is plain or compressed according to its first bytes.
 
     Args:
-        path: the file; ``-`` is standard input.
+        path: the file; the string ``-`` is standard input.
         progress: called with the number of bytes of the file read since its last call.
 
     Raises:
@@ -219,15 +262,16 @@ def open_source(
         TraceError: a compressed file is cut or damaged, or needs too much memory.
 
     """
-    with ExitStack() as stack:
-        if str(path) != STDIN:
-            raw: Any = stack.enter_context(Path(path).open("rb"))
-        elif sys.stdin is None:
-            raise TraceError("standard input is closed; give a file instead of -")
-        else:
-            raw = sys.stdin.buffer
-            if not hasattr(raw, "peek"):  # a program replaced it
-                raw = io.BufferedReader(raw)
-        magic = raw.peek()[: len(XZ_MAGIC)]  # a pipe cannot be rewound
-        name = "standard input" if str(path) == STDIN else str(path)
-        yield Blocks(name, raw, magic, progress)
+    if path != STDIN:
+        with Path(path).open("rb") as file:
+            yield Blocks(str(path), file, progress)
+        return
+    stdin = getattr(sys.stdin, "buffer", None)
+    if stdin is None or stdin.closed:
+        raise TraceError("standard input is closed; give a file instead of -")
+    yield Blocks(source_name(path), stdin, progress)
+
+
+def source_name(path: str | Path) -> str:
+    """Return the name of a file for messages."""
+    return "standard input" if path == STDIN else str(path)

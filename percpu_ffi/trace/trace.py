@@ -17,7 +17,7 @@ from percpu_ffi.errors import (
     damaged_trace,
     wrong_type,
 )
-from percpu_ffi.trace import file, old_file
+from percpu_ffi.trace import file, file_reader, old_file
 from percpu_ffi.trace.assemble import assemble, times_column
 from percpu_ffi.trace.columns import Columns
 from percpu_ffi.trace.operations import (
@@ -103,7 +103,7 @@ class Trace:
 
         """
         if blocks.head.startswith(file.MAGIC):
-            return cls(file.read_file(blocks))
+            return cls(file_reader.read_file(blocks))
         if blocks.head.startswith(old_file.MAGICS):
             return cls(old_file.read_file(blocks))
         from percpu_ffi.trace.text import read_text  # noqa: PLC0415 - needs the compiled core

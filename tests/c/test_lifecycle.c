@@ -57,7 +57,7 @@ TEST(a_missing_version_is_refused_without_a_message)
 	CHECK(!last_text[0]);
 }
 
-/* 0.1.0 and 0.1.7 have the same structures */
+/* 0.2.0 and 0.2.7 have the same structures */
 TEST(a_header_of_another_patch_version_is_accepted)
 {
 	struct pcpu_config config = small_config(2);
