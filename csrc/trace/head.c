@@ -74,7 +74,7 @@ static bool ends_name(char c)
 }
 
 /* TASK-PID, TASK/PID or TASK PID; before a name may be the prefix of a log */
-static void parse_task(struct span s, struct trace_head *head)
+static __cold void parse_task(struct span s, struct trace_head *head)
 {
 	struct span pid;
 	uint64_t number, process_id;
@@ -102,7 +102,7 @@ static void parse_task(struct span s, struct trace_head *head)
 }
 
 /* CPU.FLAGS, with the CPU's number directly before the flags */
-static void parse_latency(struct span s, struct trace_head *head)
+static __cold void parse_latency(struct span s, struct trace_head *head)
 {
 	uint64_t cpu;
 
@@ -113,7 +113,7 @@ static void parse_latency(struct span s, struct trace_head *head)
 }
 
 /* ... CPU FLAGS PREEMPT INDEX [HEX] 1.234ms (+0.002ms): */
-static void parse_verbose(struct span s, struct trace_head *head)
+static __cold void parse_verbose(struct span s, struct trace_head *head)
 {
 	uint64_t time, cpu;
 	struct span word;
@@ -133,7 +133,7 @@ static void parse_verbose(struct span s, struct trace_head *head)
 }
 
 /* perf trace: the time is the first word */
-static void parse_perf_trace(struct span s, struct trace_head *head)
+static __cold void parse_perf_trace(struct span s, struct trace_head *head)
 {
 	const char *at;
 
@@ -145,7 +145,7 @@ static void parse_perf_trace(struct span s, struct trace_head *head)
 }
 
 /* without (TGID), which may have blanks inside */
-static struct span without_tgid(struct span s)
+static __cold struct span without_tgid(struct span s)
 {
 	const char *open;
 
@@ -155,7 +155,7 @@ static struct span without_tgid(struct span s)
 }
 
 /* TASK-PID (TGID) [CPU] FLAGS, without those that a recorder leaves out */
-static void parse_prefix(struct span s, struct trace_head *head)
+static __cold void parse_prefix(struct span s, struct trace_head *head)
 {
 	struct span rest = s, word = span_cut_last(&rest);
 	uint64_t pid;

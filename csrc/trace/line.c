@@ -311,14 +311,14 @@ static bool find_event(struct span s, struct found *found)
 /**
  * trace_has_event - whether a text has the name of one of our events
  */
-bool trace_has_event(struct span s)
+__cold bool trace_has_event(struct span s)
 {
 	struct found found;
 
 	return find_event(s, &found);
 }
 
-static int require(struct trace_line *line, unsigned int need)
+static __cold int require(struct trace_line *line, unsigned int need)
 {
 	size_t i;
 
@@ -332,7 +332,7 @@ static int require(struct trace_line *line, unsigned int need)
 }
 
 /* perf trace does not print arguments that are 0 */
-static void add_zeros(struct trace_line *line)
+static __cold void add_zeros(struct trace_line *line)
 {
 	line->has |= TRACE_HAS_OFFSET;
 	if (line->type != TRACE_FREE)
@@ -365,7 +365,7 @@ static int read_event(struct trace_prefix *prefix, struct span s,
  * How many CPUs there are, or how many of the events that were written the
  * buffer still holds.
  */
-static enum trace_line_type read_comment(struct span s, struct trace_line *line)
+static __cold enum trace_line_type read_comment(struct span s, struct trace_line *line)
 {
 	uint64_t cpus = 0, held, written;
 	const char *at;
@@ -384,7 +384,7 @@ static enum trace_line_type read_comment(struct span s, struct trace_line *line)
 }
 
 /* a line without a head that reports lost events, or how many is unknown */
-static bool read_lost(struct span s, struct trace_line *line)
+static __cold bool read_lost(struct span s, struct trace_line *line)
 {
 	if (span_number_after(s, "[LOST ", &line->lost))	/* ftrace */
 		return true;
@@ -422,7 +422,7 @@ static enum trace_line_type read_other_event(struct span name,
  *		ffffffff8135580f mm_init+0x2bf (DSO)	perf script
  *				mm_init (DSO)		perf trace
  */
-static bool read_frame(struct span s, struct trace_line *line)
+static __cold bool read_frame(struct span s, struct trace_line *line)
 {
 	struct span name = span_trim(s);
 	bool arrow = span_starts(name, "=>");
@@ -447,7 +447,7 @@ static bool read_frame(struct span s, struct trace_line *line)
 }
 
 /* whether a head ends at @end */
-static bool read_head(struct trace_prefix *prefix, struct span s,
+static __cold bool read_head(struct trace_prefix *prefix, struct span s,
 		      const char *end, struct trace_line *line)
 {
 	trace_head_parse((struct span){ s.at, end }, prefix, &line->head);
@@ -455,7 +455,7 @@ static bool read_head(struct trace_prefix *prefix, struct span s,
 	       line->head.cpu != PCPU_NO_CPU;
 }
 
-static enum trace_line_type read_other_line(struct trace_prefix *prefix,
+static __cold enum trace_line_type read_other_line(struct trace_prefix *prefix,
 					    struct span s,
 					    struct trace_line *line)
 {

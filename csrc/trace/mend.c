@@ -82,7 +82,7 @@ bool mend_continues(struct span line, struct span next)
  *
  * Return: false when the host has no memory.
  */
-bool mend_join(struct vec *line, struct span next)
+__cold bool mend_join(struct vec *line, struct span next)
 {
 	char *text = line->data, *room;
 	size_t blank = 0;
@@ -165,7 +165,7 @@ static bool find_value(struct span *s)
  * Return: the string that has the line, in @room, without escapes; if no key
  * says which one that is, the whole object, with blanks for quotes.
  */
-struct span mend_json(struct span line, char *room)
+__cold struct span mend_json(struct span line, char *room)
 {
 	bool is_value = find_value(&line);
 	char *to = room;
@@ -187,13 +187,13 @@ struct span mend_json(struct span line, char *room)
 /**
  * mend_is_quoted_printable - whether a line has an escaped equals sign
  */
-bool mend_is_quoted_printable(struct span line)
+__cold bool mend_is_quoted_printable(struct span line)
 {
 	return memmem(line.at, span_len(line), "=3D", 3);
 }
 
 /* the byte of 2 hexadecimal digits, which are upper case */
-static bool quoted(struct span s, char *c)
+static __cold bool quoted(struct span s, char *c)
 {
 	static const char digits[] = "0123456789ABCDEF";
 	const char *high, *low;
@@ -215,7 +215,7 @@ static bool quoted(struct span s, char *c)
  *
  * Return: the text, in @room.
  */
-struct span mend_quoted_printable(struct span line, char *room)
+__cold struct span mend_quoted_printable(struct span line, char *room)
 {
 	char *to = room;
 

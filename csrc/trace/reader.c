@@ -73,7 +73,7 @@ static int stop_at(struct pcpu_trace_reader *reader, int error, uint64_t number,
 }
 
 /* count a line, and keep the start of the first one */
-static void count_skip(struct pcpu_trace_reader *reader,
+static __cold void count_skip(struct pcpu_trace_reader *reader,
 		       enum pcpu_trace_skip_kind kind, struct span text,
 		       uint64_t number, const char *field)
 {
@@ -89,7 +89,7 @@ static void count_skip(struct pcpu_trace_reader *reader,
 }
 
 /* skip damage, or stop a strict reader with an error */
-static int skip_damage(struct pcpu_trace_reader *reader,
+static __cold int skip_damage(struct pcpu_trace_reader *reader,
 		       enum pcpu_trace_skip_kind kind, struct span text,
 		       uint64_t number, int error, const char *field)
 {
@@ -127,7 +127,7 @@ static int mend_line(struct pcpu_trace_reader *reader, struct span *line)
 }
 
 /* whether a mailer escaped the text: in "size=3D8", the 3 or the D is damage */
-static bool is_escaped(struct pcpu_trace_reader *reader, struct span rest)
+static __cold bool is_escaped(struct pcpu_trace_reader *reader, struct span rest)
 {
 	if (reader->quoted_printable)
 		return false;
@@ -138,7 +138,7 @@ static bool is_escaped(struct pcpu_trace_reader *reader, struct span rest)
 }
 
 /* whether a line without a line feed was cut in the middle of an event */
-static bool is_cut(const struct pcpu_trace_reader *reader,
+static __cold bool is_cut(const struct pcpu_trace_reader *reader,
 		   const struct trace_line *line, int error)
 {
 	if (error)

@@ -27,7 +27,7 @@
 /* --- chunks */
 
 /* begin the life of a chunk at an address */
-static int new_chunk(struct recording *recording, uint64_t base,
+static __cold int new_chunk(struct recording *recording, uint64_t base,
 		     uint32_t *chunk)
 {
 	uint32_t *known = table_find(&recording->chunk_index, base);
@@ -101,7 +101,7 @@ static int count_place(struct recording *recording,
 
 /* --- tasks and requests */
 
-static int add_task(struct recording *recording, uint64_t key, uint32_t *task)
+static __cold int add_task(struct recording *recording, uint64_t key, uint32_t *task)
 {
 	struct pcpu_trace_task *new;
 
@@ -200,7 +200,7 @@ static int find_request(struct recording *recording,
 /* --- rows */
 
 /* a column with more room, or as it was: then @ok is set to false */
-static void *grow_column(void *column, size_t bytes, bool *ok)
+static __cold void *grow_column(void *column, size_t bytes, bool *ok)
 {
 	void *data = realloc(column, bytes);
 
@@ -208,7 +208,7 @@ static void *grow_column(void *column, size_t bytes, bool *ok)
 	return data ? data : column;
 }
 
-static bool make_room(struct rows *rows)
+static __cold bool make_room(struct rows *rows)
 {
 	size_t n = rows->room ? 2 * rows->room : 64;
 	bool ok = true;
@@ -263,7 +263,7 @@ static int add_op(struct recording *recording, const struct trace_line *line,
 	return 0;
 }
 
-static int add_event(struct recording *recording, const struct trace_line *line,
+static __cold int add_event(struct recording *recording, const struct trace_line *line,
 		     enum pcpu_trace_event_kind kind, uint64_t value)
 {
 	struct pcpu_trace_event *event;
@@ -360,7 +360,7 @@ static int on_free(struct recording *recording, const struct trace_line *line)
 	return err;
 }
 
-static int on_fail(struct recording *recording, const struct trace_line *line)
+static __cold int on_fail(struct recording *recording, const struct trace_line *line)
 {
 	uint32_t kind;
 	int err = find_request(recording, line, &kind);
@@ -371,7 +371,7 @@ static int on_fail(struct recording *recording, const struct trace_line *line)
 	return add_event(recording, line, PCPU_TRACE_FAILED, kind);
 }
 
-static int on_create(struct recording *recording, const struct trace_line *line)
+static __cold int on_create(struct recording *recording, const struct trace_line *line)
 {
 	uint32_t chunk;
 	int err = new_chunk(recording, line->base, &chunk);
@@ -382,7 +382,7 @@ static int on_create(struct recording *recording, const struct trace_line *line)
 	return add_event(recording, line, PCPU_TRACE_CREATED, chunk);
 }
 
-static int on_destroy(struct recording *recording,
+static __cold int on_destroy(struct recording *recording,
 		      const struct trace_line *line)
 {
 	uint32_t chunk;
@@ -418,7 +418,7 @@ static int on_event(struct recording *recording, const struct trace_line *line)
 }
 
 /* at least one if the recorder does not know how many */
-static int on_lost(struct recording *recording, const struct trace_line *line)
+static __cold int on_lost(struct recording *recording, const struct trace_line *line)
 {
 	struct pcpu_trace_stats *stats = &recording->stats;
 	uint64_t lost = line->lost ? line->lost : 1;
@@ -471,7 +471,7 @@ int recording_add(struct recording *recording, const struct trace_line *line)
 /**
  * recording_take - discard the rows
  */
-void recording_take(struct recording *recording)
+__cold void recording_take(struct recording *recording)
 {
 	recording->rows.used = 0;
 	recording->events.used = 0;
@@ -481,7 +481,7 @@ void recording_take(struct recording *recording)
 /**
  * recording_free - free all memory
  */
-void recording_free(struct recording *recording)
+__cold void recording_free(struct recording *recording)
 {
 	free(recording->rows.ops);
 	free(recording->rows.times);

@@ -14,7 +14,7 @@
  *
  * Return: the first place after it, or NULL.
  */
-const char *span_after(struct span s, const char *text)
+__cold const char *span_after(struct span s, const char *text)
 {
 	size_t n = strlen(text);
 	const char *at = memmem(s.at, span_len(s), text, n);
@@ -114,7 +114,7 @@ bool span_hex(struct span s, uint64_t *value)
  *
  * Return: the place after it, or NULL.
  */
-const char *span_number_after(struct span s, const char *before,
+__cold const char *span_number_after(struct span s, const char *before,
 			      uint64_t *value)
 {
 	const char *at = span_after(s, before);

@@ -10,6 +10,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* a function for few lines of a recording: small rather than fast */
+#define __cold		__attribute__((cold))
+
 /* a part of a text; it is not terminated */
 struct span {
 	const char *at;		/* first byte */
