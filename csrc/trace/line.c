@@ -397,7 +397,7 @@ static __cold bool read_lost(struct span s, struct trace_line *line)
 }
 
 /* an event of another kind; @name begins with its name */
-static enum trace_line_type read_other_event(struct span name,
+static __cold enum trace_line_type read_other_event(struct span name,
 					     struct trace_line *line)
 {
 	name = span_trim(name);

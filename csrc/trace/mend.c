@@ -107,7 +107,7 @@ __cold bool mend_join(struct vec *line, struct span next)
  *
  * Return: the line without them, and without one blank after each.
  */
-struct span mend_unquote(struct span line)
+__cold struct span mend_unquote(struct span line)
 {
 	while (line.at < line.end && *line.at == '>') {
 		line.at++;
@@ -118,13 +118,13 @@ struct span mend_unquote(struct span line)
 }
 
 /* a control character, such as the end of a line, becomes a blank */
-static char printable(uint64_t code)
+static __cold char printable(uint64_t code)
 {
 	return code < ' ' ? ' ' : (char)code;
 }
 
 /* the character after a backslash; @s is set to what follows it */
-static char unescaped(struct span *s)
+static __cold char unescaped(struct span *s)
 {
 	uint64_t code;
 	char c = *s->at++;
@@ -143,7 +143,7 @@ static const char *const keys[] = {
 };
 
 /* the text after the first quote of the line's value */
-static bool find_value(struct span *s)
+static __cold bool find_value(struct span *s)
 {
 	const char *at = NULL;
 	size_t i;

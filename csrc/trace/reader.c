@@ -100,7 +100,7 @@ static __cold int skip_damage(struct pcpu_trace_reader *reader,
 /* --- lines */
 
 /* replace a line by what @how makes of it; it may be mended already */
-static int mend(struct pcpu_trace_reader *reader, struct span *line,
+static __cold int mend(struct pcpu_trace_reader *reader, struct span *line,
 		struct span (*how)(struct span line, char *room))
 {
 	char *room;
@@ -151,7 +151,7 @@ static __cold bool is_cut(const struct pcpu_trace_reader *reader,
 }
 
 /* why an event that cannot be read is skipped; @rest: the line after it */
-static enum pcpu_trace_skip_kind damage_of(int error, struct span rest)
+static __cold enum pcpu_trace_skip_kind damage_of(int error, struct span rest)
 {
 	if (error == PCPU_T_POINTER)
 		return PCPU_SKIP_MASKED;
@@ -342,7 +342,7 @@ int pcpu_trace_feed(struct pcpu_trace_reader *reader, const char *text,
 	return err ? err : keep_start(reader, s);
 }
 
-int pcpu_trace_finish(struct pcpu_trace_reader *reader)
+__cold int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 {
 	bool cut;
 	int err;

@@ -16,7 +16,7 @@
 #define MAX_STACK	16384
 
 /* the last row of a CPU; NULL if the CPU is unknown */
-static int last_row_of(struct stacks *stacks, uint64_t cpu,
+static __cold int last_row_of(struct stacks *stacks, uint64_t cpu,
 		       struct stack_row **row)
 {
 	struct vec *rows = &stacks->rows;
@@ -63,7 +63,7 @@ int stacks_add_row(struct stacks *stacks, struct stack_row row)
  *
  * Return: 0, or -PCPU_T_HOST.
  */
-int stacks_add_other(struct stacks *stacks, uint64_t cpu)
+__cold int stacks_add_other(struct stacks *stacks, uint64_t cpu)
 {
 	return set_last_row(stacks, (struct stack_row){ .cpu = cpu });
 }
@@ -71,7 +71,7 @@ int stacks_add_other(struct stacks *stacks, uint64_t cpu)
 /**
  * stacks_add_gap - note lost events: the next stack may be that of one
  */
-void stacks_add_gap(struct stacks *stacks)
+__cold void stacks_add_gap(struct stacks *stacks)
 {
 	stacks->gaps++;
 }
@@ -82,7 +82,7 @@ void stacks_add_gap(struct stacks *stacks)
  *
  * Return: 0, or -PCPU_T_HOST.
  */
-int stacks_begin(struct stacks *stacks, uint64_t cpu)
+__cold int stacks_begin(struct stacks *stacks, uint64_t cpu)
 {
 	struct stack_row *row;
 	int err = last_row_of(stacks, cpu, &row);
@@ -97,7 +97,7 @@ int stacks_begin(struct stacks *stacks, uint64_t cpu)
  *
  * Return: 0, or -PCPU_T_HOST.
  */
-int stacks_add_frame(struct stacks *stacks, struct span frame)
+__cold int stacks_add_frame(struct stacks *stacks, struct span frame)
 {
 	struct vec *frames = &stacks->frames;
 	size_t n = span_len(frame) + (frames->used > 0);
@@ -122,7 +122,7 @@ int stacks_add_frame(struct stacks *stacks, struct span frame)
  *
  * Return: 0, or a negative enum pcpu_trace_error.
  */
-int stacks_end(struct stacks *stacks)
+__cold int stacks_end(struct stacks *stacks)
 {
 	struct vec *frames = &stacks->frames;
 	const char *text = frames->data;
