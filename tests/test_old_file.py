@@ -95,6 +95,11 @@ class TestFile:
         assert trace.times is None
         assert trace.places is None
 
+    def test_names_and_faults(self, tmp_path: Path) -> None:
+        ops: list[Any] = [("alloc", "a", 8, 8), ("inject", "map", {"nth": 1}), ("free", "a")]
+        save_old(Trace.from_ops(ops), tmp_path / "saved")
+        assert list(Trace.load(tmp_path / "saved")) == ops
+
     def test_compressed_once_more(self, tmp_path: Path) -> None:
         trace = Trace.from_ops(OPS)
         save_old(trace, tmp_path / "saved")

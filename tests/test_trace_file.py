@@ -28,6 +28,7 @@ from test_trace import OPS
 from percpu_ffi import Trace, TraceError, TraceStats
 from percpu_ffi.cli import main
 from percpu_ffi.trace import file as trace_file
+from percpu_ffi.trace import file_reader
 from percpu_ffi.trace.file import TraceWriter
 from percpu_ffi.trace.file_reader import read_file
 from percpu_ffi.trace.operations import (
@@ -48,7 +49,7 @@ from percpu_ffi.trace.operations import (
     StackOf,
     Tables,
 )
-from percpu_ffi.trace.source import Blocks
+from percpu_ffi.trace.source import Blocks, Limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -216,6 +217,15 @@ class TestRoundTrip:
         assert again.times.tolist() == times
         assert again.places is None
 
+    def test_byte_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Files are little-endian: another host swaps the bytes."""
+        column = array("H", [1, 0x0203])
+        monkeypatch.setattr("sys.byteorder", "little")
+        assert trace_file.little_endian(column) is column
+        monkeypatch.setattr("sys.byteorder", "big")
+        assert trace_file.little_endian(column) == array("H", [0x0100, 0x0302])
+        assert column == array("H", [1, 0x0203])
+
     def test_times_are_stored_in_ticks(self) -> None:
         data = saved(Trace.from_ops(OPS, times=range(3000, 24000, 3000)))
         (_, rows, _) = taken_apart(data)[1]
@@ -374,8 +384,11 @@ class TestDamage:
         rows, tail = data.index(b"ROWS"), data.index(b"TAIL")
         for length in range(8, len(data)):
             if length < tail:
-                with pytest.raises(TraceError, match="cut before its first operation; copy it"):
+                with pytest.raises(TraceError) as caught:
                     load(data[:length])
+                assert str(caught.value) == (
+                    "saved: the file is cut before its first operation; copy it again"
+                )
             else:
                 trace = load(data[:length])
                 assert trace == whole
@@ -390,15 +403,18 @@ class TestDamage:
             ):
                 load(data[:i] + bytes([data[i] ^ DAMAGE]) + data[i + 1 :])
 
-    def test_zeroes_at_the_end(self, name: str) -> None:
-        """A file system may leave them after a crash, from any place on."""
+    @pytest.mark.parametrize("zeroes", [1, 12, 16, 100, 10_000])
+    def test_zeroes_at_the_end(self, name: str, zeroes: int) -> None:
+        """A file system may leave them after a crash."""
+        data = SMALL[name]
+        assert load(data + bytes(zeroes)) == load(data)
+        trace = load(data[: data.index(b"TAIL")] + bytes(zeroes))
+        assert trace == load(data)
+        assert len(trace.remarks) == 1
+
+    def test_zeroes_from_any_place_on(self, name: str) -> None:
         data = SMALL[name]
         tail = data.index(b"TAIL")
-        for zeroes in 1, 12, 16, 100, 10_000:
-            assert load(data + bytes(zeroes)) == load(data)
-            trace = load(data[:tail] + bytes(zeroes))
-            assert trace == load(data)
-            assert len(trace.remarks) == 1
         for keep in range(tail, len(data)):
             assert load(data[:keep] + bytes(4096)) == load(data)
 
@@ -606,6 +622,7 @@ class TestValues:
         ("place", "value", "reason"),
         [
             ("rows", 3, "fewer than 3 operations"),
+            ("rows", 5000, "fewer than 5000 operations"),
             ("rows", 1, "the contents of a block 'ROWS' are too long"),
             ("rows", 0, "the contents of a block 'ROWS' are too long"),
             ("rows", 2**20 + 1, f"{2**20 + 1} is out of range"),
@@ -648,7 +665,7 @@ class TestValues:
         ("place", "value", "reason"),
         [
             ("names", {}, "list is needed, not {}"),
-            ("names", [1.5], "a name is neither an integer nor a string"),
+            ("names", ["a", 1.5], "a name is neither an integer nor a string"),
             ("setup", [], "dict is needed, not []"),
             ("setup", {"cpus": "2"}, "set-up {'cpus': '2'}: a mapping of arguments"),
             ("faults", [["x", {}]], "site 'x': the services that can fail are "),
@@ -687,6 +704,41 @@ class TestValues:
             )
             assert load(data).machine["y"] == 1
             assert "x" not in load(data).machine
+
+    def test_column_that_lacks_a_byte(self) -> None:
+        parts = [
+            block(tag, value, columns[:-1])
+            for tag, value, columns in taken_apart(SMALL["recorded"])
+        ]
+        with pytest.raises(TraceError, match="fewer than 2 operations"):
+            load(b"PCPUTRC3" + b"".join(parts))
+
+    def test_most_operations_of_a_block(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(file_reader, "MOST_ROWS", 2)
+        assert len(load(SMALL["recorded"])) == 2
+        monkeypatch.setattr(file_reader, "MOST_ROWS", 1)
+        with pytest.raises(TraceError, match="2 is out of range"):
+            load(SMALL["recorded"])
+
+    def test_json_has_a_limit_for_all_blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        data = SMALL["recorded"]
+        texts = [len(json.dumps(value)) for _, value, _ in taken_apart(edited(data, b"", id))]
+        for limit, fits in ((sum(texts), True), (sum(texts) - 1, False)):
+            monkeypatch.setattr(file_reader, "JSON", Limit(limit, 0))
+            if fits:
+                assert len(load(edited(data, b"", id))) == 2
+            else:
+                with pytest.raises(TraceError, match="expands to far more"):
+                    load(edited(data, b"", id))
+
+    def test_skipped_lines(self) -> None:
+        skipped = [["x", 0, 0, ""], ["y", 2**64 - 1, 1, "z"]]
+        data = edited(SMALL["recorded"], b"TAIL", lambda tail: put(tail, "skipped", skipped))
+        assert [[*row] for row in load(data).skipped] == skipped
+        for row in ["x", -1, 0, ""], ["x", 0, 2**64, ""], ["x", 0, 0], [1, 0, 0, ""]:
+            data = edited(SMALL["recorded"], b"TAIL", lambda tail: put(tail, "skipped", [row]))  # noqa: B023
+            with pytest.raises(TraceError, match="damaged"):
+                load(data)
 
     @pytest.mark.parametrize("rest", [b"x", b"1234567"])
     def test_contents_that_are_too_long(self, rest: bytes) -> None:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -322,6 +323,65 @@ class TestStandardInput:
             assert run.returncode == 2, command
             assert "the file of TRACE" in run.stderr, command
             assert file.read_bytes() == TEXT
+
+
+class TestInflate:
+    """A stream of zlib, in blocks."""
+
+    def test_blocks_are_small(self) -> None:
+        for data in CONTENTS, bytes(20 * BLOCK + 1), b"":
+            packed = zlib.compress(data)
+            for parts in (
+                [packed],
+                [packed[:9], packed[9:]],
+                [packed[i : i + 1] for i in range(len(packed))],
+            ):
+                found = list(source.inflate(parts, "contents"))
+                assert b"".join(found) == data
+                assert all(0 < len(block) <= BLOCK for block in found)
+
+    @pytest.mark.parametrize(
+        ("parts", "message"),
+        [
+            ([zlib.compress(b"x")[:-1]], "the contents have no end"),
+            ([], "the contents have no end"),
+            ([zlib.compress(b"x") + b"y"], "something follows the contents"),
+        ],
+    )
+    def test_damage(self, parts: list[bytes], message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            list(source.inflate(parts, "contents"))
+
+
+class TestPath:
+    """A file that a tool can read itself."""
+
+    def test_of_a_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("-file").write_bytes(b"contents")
+        with open_source("-file") as found:
+            assert found.path == str(tmp_path / "-file")
+
+    @pytest.mark.parametrize("how", COMPRESSED)
+    def test_compressed_file_has_none(self, tmp_path: Path, how: str) -> None:
+        (tmp_path / "file").write_bytes(PACKED[how](b"contents"))
+        with open_source(tmp_path / "file") as found:
+            assert found.path is None
+
+    def test_standard_input_has_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Also where a file has this name."""
+        monkeypatch.chdir(tmp_path)
+        Path("standard input").write_bytes(b"another file")
+        Path("file").write_bytes(b"contents")
+        with Path("file").open() as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            with open_source("-") as found:
+                assert found.path is None
+
+    def test_other_streams_have_none(self, tmp_path: Path) -> None:
+        (tmp_path / "a name").write_bytes(b"x")
+        assert blocks(b"contents").path is None
+        assert Blocks(str(tmp_path / "a name"), Raw(b"x")).path is None
 
 
 class TestLimit:

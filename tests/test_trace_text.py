@@ -295,6 +295,14 @@ class TestBadText:
         batch = reader.take()
         assert (len(batch), batch.stats.frees, batch.slots) == (3, 1, 2)
 
+    def test_lines_so_far(self) -> None:
+        reader = TextReader()
+        assert reader.lines == 0
+        reader.feed(b"one\ntwo\nthr")
+        assert reader.lines == 2
+        reader.finish()
+        assert reader.lines == 3
+
     def test_no_memory_for_the_reader(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class NoReader(Library):
             def pcpu_trace_reader_new(self, flags: int) -> Any:

@@ -6,6 +6,8 @@ Programs with the names of perf and trace-cmd take the place of the tools.
 
 from __future__ import annotations
 
+import errno
+import gzip
 import os
 import signal
 import threading
@@ -135,6 +137,7 @@ def test_tool_that_is_missing(
         ("echo incompatible file format >&2; exit 7", "perf cannot read it: incompatible file"),
         (f"cat {PLAIN}; echo; echo it is cut >&2; exit 1", "perf cannot read it: it is cut"),
         ("printf '\\033[1mred\\n' >&2; exit 1", "perf cannot read it: ?[1mred"),
+        ("printf '\\377red\\n' >&2; exit 1", "perf cannot read it: \N{REPLACEMENT CHARACTER}red"),
         ("exit 1", "perf cannot read it: exit status 1\n"),
         ("exit 0", "its tool prints nothing: the recording has no events"),
         ("echo a warning >&2", "its tool prints nothing: the recording has no events"),
@@ -162,6 +165,44 @@ def test_tool_whose_error_has_no_end(fake: Callable[[str, str], None], recording
     fake("perf", f"yes a warning | head -c 3000000 >&2; cat {PLAIN}; exit 3")
     with pytest.raises(TraceError, match=r"perf cannot read it: a warning$"):
         Trace.load(recording)
+
+
+def test_error_that_comes_late(
+    fake: Callable[[str, str], None], recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for."""
+
+    def listen(pipe: Any, said: list[bytes]) -> None:
+        time.sleep(0.05)
+        said.append(pipe.read())
+
+    fake("perf", "echo wrong >&2; exit 1")
+    monkeypatch.setattr("percpu_ffi.trace.tools._listen", listen)
+    with pytest.raises(TraceError, match="perf cannot read it: wrong"):
+        Trace.load(recording)
+
+
+def test_output_of_many_blocks(
+    fake: Callable[[str, str], None], recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("percpu_ffi.trace.tools.BLOCK", 10)
+    fake("perf", f"cat {PLAIN}")
+    assert list(Trace.load(recording)) == PAIR
+
+
+def test_standard_input_is_not_for_the_tool(
+    fake: Callable[[str, str], None], recording: Path
+) -> None:
+    fake("perf", f"read line && exit 9; cat {PLAIN}")
+    kept, (end, other) = os.dup(0), os.pipe()
+    os.write(other, b"a line\n")
+    os.dup2(end, 0)
+    try:
+        assert list(Trace.load(recording)) == PAIR
+    finally:
+        os.dup2(kept, 0)
+        for number in kept, end, other:
+            os.close(number)
 
 
 def test_tool_that_prints_forever(fake: Callable[[str, str], None], recording: Path) -> None:
@@ -209,12 +250,16 @@ def test_no_room_for_the_copy(
     fake("perf", f"cat {PLAIN}")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("percpu_ffi.trace.tools.open", full, raising=False)
-    assert main(["who", str(CASES / "perf.data.xz")]) == 2
+    (tmp_path / "small.gz").write_bytes(gzip.compress(b"PERFILE2"))
+    with pytest.raises(OSError, match="No space left") as caught:
+        Trace.load(tmp_path / "small.gz")
+    assert caught.value.errno == errno.ENOSPC
+    assert main(["who", str(tmp_path / "small.gz")]) == 2
     assert capsys.readouterr().err == (
         f"percpu-ffi: {tmp_path}: No space left on device; set TMPDIR to a folder with room for "
         "the decompressed recording\n"
     )
-    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+    assert {path.name for path in tmp_path.iterdir()} == {"bin", "small.gz"}
 
 
 def test_damaged_file_is_not_printed(fake: Callable[[str, str], None], tmp_path: Path) -> None:

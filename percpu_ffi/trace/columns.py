@@ -132,7 +132,7 @@ class Columns(Mapping[str, memoryview]):
         """Return values by the indices of a column; unknown ones have all bits set."""
         unknown = (1 << 8 * array(code).itemsize) - 1
         found = {**dict(enumerate(values)), NO_INDEX: unknown}
-        return array(code, (found.get(index, unknown) for index in self._operations.columns[name]))
+        return array(code, map(found.__getitem__, self._operations.columns[name]))
 
 
 def _has(flag: str, kind: Kind) -> bool:

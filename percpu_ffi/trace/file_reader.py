@@ -60,9 +60,9 @@ from percpu_ffi.trace.source import BLOCK, Limit, Pieces, inflate
 if TYPE_CHECKING:
     from percpu_ffi.trace.source import Blocks
 
-# of the JSON of a file, and of a file that was compressed once more: JSON of consecutive numbers
-# shrinks to 1/70
+# of a file that was compressed once more: JSON of consecutive numbers shrinks to 1/70
 CONTENTS = Limit(4 << 20, 100)
+JSON = Limit(4 << 20, 100)
 
 
 def read_file(blocks: Blocks) -> Operations:
@@ -84,7 +84,7 @@ def _read_file(blocks: Blocks) -> Operations:
     pieces = Pieces(blocks.limited(blocks, CONTENTS))
     pieces.take(len(MAGIC))
     objects = _Objects(blocks)
-    found, batches, ended = Operations(), 0, False
+    found, begun, ended = Operations(), False, False
     for number, (tag, data) in enumerate(read_blocks(pieces)):
         if (tag == HEAD) != (number == 0):
             raise ValueError(f"a block {tag.decode('latin-1')!r} is not in its place")
@@ -99,14 +99,14 @@ def _read_file(blocks: Blocks) -> Operations:
             _read_head(found, values)
         elif tag == ROWS:
             found.extend(_decode(values, columns, found))
-            batches += 1
+            begun = True
         else:
             _read_tail(found, values)
             ended = True
             break
     if ended and not only_zeroes(pieces):
         raise ValueError("something follows the end")
-    if not batches:
+    if not begun:
         raise TraceError("the file is cut before its first operation; copy it again", blocks.name)
     if not ended:
         found.stats = counted(found)
@@ -137,7 +137,7 @@ class _Objects:
         """Return the object that contents begin with."""
         (length,) = LENGTH.unpack(contents.take(LENGTH.size))
         self._total += length
-        self._blocks.check(self._total, CONTENTS)
+        self._blocks.check(self._total, JSON)
         return of(dict, json.loads(contents.take(length)))
 
 

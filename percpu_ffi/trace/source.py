@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple, Protocol
 from percpu_ffi.errors import TraceError
 
 BLOCK = 1 << 20
-MEMORY = 128 << 20  # bytes of a decoder; files of `xz -9` need half of them
+MEMORY = 128 << 20  # bytes of a decoder, as in zstd; files of `xz -9` need half of them
 
 STDIN = "-"
 GZIP_MAGIC = b"\x1f\x8b"
@@ -48,7 +49,7 @@ class Blocks:
     """
 
     def __init__(
-        self, name: str, raw: _Readable, progress: Callable[[int], object] | None = None
+        self, name: str, raw: _Raw, progress: Callable[[int], object] | None = None
     ) -> None:
         """Read from ``raw``, which may be a pipe."""
         self.name = name
@@ -60,9 +61,13 @@ class Blocks:
         self.head = self._next()
 
     @property
-    def plain(self) -> bool:
-        """Whether the file is not compressed."""
-        return self._stream is self
+    def path(self) -> str | None:
+        """The path of the file itself, None if it is compressed, or is a pipe."""
+        if self._stream is self and os.path.isfile(self.name):
+            with suppress(OSError):  # the raw stream is no file
+                if os.path.samestat(os.stat(self.name), os.fstat(self._raw.fileno())):
+                    return os.path.abspath(self.name)
+        return None
 
     def __iter__(self) -> Iterator[bytes]:
         """Return ``head``, then the other blocks."""
@@ -132,14 +137,16 @@ def _decoder(
         return _Streams(raw, bz2.BZ2Decompressor), (EOFError, OSError)
     if magic.startswith(ZSTD_MAGIC):
         zstd = _zstd(name)
-        window = {zstd.DecompressionParameter.window_log_max: MEMORY.bit_length() - 1}
-        new = partial(zstd.ZstdDecompressor, options=window)
-        return _Streams(raw, new), (EOFError, zstd.ZstdError)
+        return _Streams(raw, zstd.ZstdDecompressor), (EOFError, zstd.ZstdError)
     return raw, ()
 
 
 class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
+
+
+class _Raw(_Readable, Protocol):
+    def fileno(self) -> int: ...
 
 
 class _Streams:

@@ -104,10 +104,10 @@ def printed(blocks: Blocks, tool: Tool) -> Iterator[Iterator[bytes]]:
 @contextmanager
 def _on_disk(blocks: Blocks) -> Iterator[str]:
     """Yield the path of a file, or of a decompressed copy that is then removed."""
-    if blocks.plain and os.path.isfile(blocks.name):
-        yield os.path.abspath(blocks.name)
+    if blocks.path:
+        yield blocks.path
         return
-    with tempfile.TemporaryDirectory(prefix="percpu-") as folder:
+    with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "recording")
         with open(path, "wb", buffering=0) as copy:
             for block in blocks:

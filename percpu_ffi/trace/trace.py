@@ -216,7 +216,7 @@ class Trace:
     @property
     def machine(self) -> dict[str, Any]:
         """What the recorder knows about its machine, such as ``kernel`` and ``boot_line``."""
-        return copy.deepcopy(self._data.machine)
+        return dict(self._data.machine)
 
     @property
     def skipped(self) -> list[Skipped]:
