@@ -154,7 +154,7 @@ $(BUILD)/sanitized.a: $(CSRC:%.c=$(BUILD)/sanitized/%.o)
 
 # calls to the host that tests/c/host_faults.h replaces
 HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise
-%/test_host %/test_host_calls: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
+%/test_host %/test_host_calls %/test_reader_calls: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
 %/test_host_limit: WRAP := -Wl,--wrap=open,--wrap=read,--wrap=close,--wrap=clock_gettime
 %/test_this_cpu: WRAP := -Wl,--wrap=sched_getcpu
 

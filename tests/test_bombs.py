@@ -18,10 +18,13 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import SANITIZED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+pytestmark = pytest.mark.skipif(SANITIZED, reason="AddressSanitizer takes 20 TiB of addresses")
 
 LIMIT = 100 << 20  # bytes of memory for reading a file
 MANY = 180_000_000  # operations

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLES
+from conftest import SAMPLES, TINY, in_child
 
 from percpu_ffi import Allocator, Model, Trace
 from percpu_ffi.config import Config
@@ -111,3 +111,10 @@ def test_model_replays_a_recording_as_the_port_does() -> None:
         assert dataclasses.replace(ours, elapsed_ns=0) == dataclasses.replace(theirs, elapsed_ns=0)
         assert port.state() == model.state()
         assert port.counters() == model.counters()
+
+
+def test_child_of_a_fork_uses_models() -> None:
+    """Their lock is held during the fork: no other thread is inside a model."""
+    model = Model(**TINY)
+    assert in_child(lambda: model.alloc(8), seconds=2) == 0
+    assert model.alloc(8)

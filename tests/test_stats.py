@@ -369,7 +369,7 @@ Chunk 2: new
     assert titles == [
         "Chunk 0: <- First Chunk",
         "Chunk 1: (sidelined) | no mark",
-        "Chunk 2: no mark | not there",
+        "Chunk 2: gone",
     ]
 
 

@@ -190,6 +190,8 @@ def test_functions(function: str) -> None:
         (lambda: Model(**TINY).replay(5), "trace"),  # type: ignore[arg-type]
         (lambda: Model(**TINY).replay(TRACE, 5), "progress"),  # type: ignore[arg-type]
         (lambda: Model(**TINY).replay(TRACE, stops=5), "stops"),  # type: ignore[arg-type]
+        (lambda: oom_sweep(5), "workload"),  # type: ignore[arg-type]
+        (lambda: Watched(5), "allocator"),
     ],
 )
 def test_functions_name_the_argument(call: Callable[[], object], name: str) -> None:

@@ -32,24 +32,28 @@
  */
 static bool parse_time(struct span s, uint64_t unit, uint64_t *time)
 {
-	static const uint64_t powers[] = {
-		1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000,
-		1000000000,
-	};
-	const char *point = memchr(s.at, '.', span_len(s));
-	uint64_t whole, fraction;
-	size_t digits;
+	uint64_t whole;
+	const char *at = span_digits(s, &whole);
 
-	if (!point)
+	if (!at || s.end - at < 2 || *at != '.' || whole > MAX_SECONDS)
 		return false;
-	digits = (size_t)(s.end - point) - 1;
-	if (digits >= sizeof(powers) / sizeof(powers[0]) ||
-	    powers[digits] > unit ||
-	    !span_decimal((struct span){ s.at, point }, &whole) ||
-	    !span_decimal((struct span){ point + 1, s.end }, &fraction) ||
-	    whole > MAX_SECONDS)
+	whole *= unit;
+	for (at++; at < s.end; at++) {
+		if (!is_digit(*at) || unit == 1)
+			return false;
+		unit /= 10;
+		whole += unit * (uint64_t)(*at - '0');
+	}
+	*time = whole;
+	return true;
+}
+
+static bool cut_brackets(struct span *s)
+{
+	if (!span_starts(*s, "[") || !span_ends(*s, "]"))
 		return false;
-	*time = whole * unit + fraction * (unit / powers[digits]);
+	s->at++;
+	s->end--;
 	return true;
 }
 
@@ -58,34 +62,36 @@ static bool parse_cpu(struct span s, struct trace_head *head)
 {
 	uint64_t cpu;
 
-	if (span_len(s) < 3 || *s.at != '[' || s.end[-1] != ']' ||
-	    !span_decimal((struct span){ s.at + 1, s.end - 1 }, &cpu) ||
-	    cpu >= PCPU_NO_CPU)
+	if (!cut_brackets(&s) || !span_decimal(s, &cpu) || cpu >= PCPU_NO_CPU)
 		return false;
 	head->cpu = cpu;
 	return true;
 }
 
-/* TASK-PID, TASK/PID or TASK PID; longer than a name are those of logs */
-static void parse_task(struct span s, struct trace_head *head)
+static bool ends_name(char c)
 {
-	struct span pid = s;
+	return c == '-' || c == '/' || is_blank(c);
+}
+
+/* TASK-PID, TASK/PID or TASK PID; before a name may be the prefix of a log */
+static __cold void parse_task(struct span s, struct trace_head *head)
+{
+	struct span pid;
 	uint64_t number, process_id;
 
-	while (pid.end > pid.at && is_blank(pid.end[-1]))
-		pid.end--;
-	s.end = pid.end;
+	s = pid = span_trim_end(s);
 	while (s.end > s.at && is_digit(s.end[-1]))
 		s.end--;
 	pid.at = s.end;
-	if (s.end == s.at || !strchr("-/ ", s.end[-1]) ||
+	if (s.end == s.at || !ends_name(s.end[-1]) ||
 	    !span_decimal(pid, &number) || number > UINT32_MAX)
 		return;
 	s.end--;
 	if (*s.end == '/') {	/* perf may print PID/TID */
 		struct span name = s, process = span_cut_last(&name);
 
-		if (span_decimal(process, &process_id) && span_trim(name).at < name.end)
+		name = span_trim(name);
+		if (span_decimal(process, &process_id) && name.at < name.end)
 			s = name;
 	}
 	s = span_trim(s);
@@ -96,23 +102,18 @@ static void parse_task(struct span s, struct trace_head *head)
 }
 
 /* CPU.FLAGS, with the CPU's number directly before the flags */
-static void parse_latency(struct span s, struct trace_head *head)
+static __cold void parse_latency(struct span s, struct trace_head *head)
 {
-	struct span word = span_cut_last(&s);
-	const char *at = word.at;
 	uint64_t cpu;
 
-	while (at < word.end && is_digit(*at))
-		at++;
-	if (!span_decimal((struct span){ word.at, at }, &cpu) ||
-	    cpu >= PCPU_NO_CPU)
+	if (!span_digits(span_cut_last(&s), &cpu) || cpu >= PCPU_NO_CPU)
 		return;
 	head->cpu = cpu;
 	parse_task(s, head);
 }
 
 /* ... CPU FLAGS PREEMPT INDEX [HEX] 1.234ms (+0.002ms): */
-static void parse_verbose(struct span s, struct trace_head *head)
+static __cold void parse_verbose(struct span s, struct trace_head *head)
 {
 	uint64_t time, cpu;
 	struct span word;
@@ -120,9 +121,8 @@ static void parse_verbose(struct span s, struct trace_head *head)
 
 	span_cut_last(&s);
 	word = span_cut_last(&s);
-	if (span_len(word) > 2 && *word.at == '[' &&
-	    span_hex((struct span){ word.at + 1, word.end - 1 }, &time) &&
-	    time <= UINT64_MAX / MICROSECOND - 1)
+	if (cut_brackets(&word) && span_hex(word, &time) &&
+	    time < UINT64_MAX / MICROSECOND)
 		head->time = time * MICROSECOND;
 	for (i = 0; i < 3; i++)
 		span_cut_last(&s);
@@ -133,20 +133,19 @@ static void parse_verbose(struct span s, struct trace_head *head)
 }
 
 /* perf trace: the time is the first word */
-static void parse_perf_trace(struct span s, struct trace_head *head)
+static __cold void parse_perf_trace(struct span s, struct trace_head *head)
 {
 	const char *at;
 
 	s = span_trim(s);
 	for (at = s.at; at < s.end && !is_blank(*at); at++)
 		;
-	if (at < s.end && parse_time((struct span){ s.at, at }, MILLISECOND,
-				     &head->time))
+	if (parse_time((struct span){ s.at, at }, MILLISECOND, &head->time))
 		parse_task((struct span){ at, s.end }, head);
 }
 
 /* without (TGID), which may have blanks inside */
-static struct span without_tgid(struct span s)
+static __cold struct span without_tgid(struct span s)
 {
 	const char *open;
 
@@ -156,7 +155,7 @@ static struct span without_tgid(struct span s)
 }
 
 /* TASK-PID (TGID) [CPU] FLAGS, without those that a recorder leaves out */
-static void parse_prefix(struct span s, struct trace_head *head)
+static __cold void parse_prefix(struct span s, struct trace_head *head)
 {
 	struct span rest = s, word = span_cut_last(&rest);
 	uint64_t pid;
@@ -195,33 +194,49 @@ static void read_prefix(struct span s, struct trace_prefix *prefix,
 	head->time = time;
 }
 
-/* the words before SECONDS: or one of its variants */
-static void read_before_colon(struct span s, struct trace_prefix *prefix,
-			      struct trace_head *head)
+/* CPU.FLAGS MICROSECONDSus:, with a mark or a blank before the colon */
+static void parse_microseconds(struct span s, struct trace_head *head)
 {
 	struct span word = span_cut_last(&s);
 	uint64_t ticks;
 
-	word.end--;
-	if (parse_time(word, SECOND, &head->time) || span_decimal(word, &ticks)) {
-		read_prefix(s, prefix, head);
-		return;
-	}
-	if (word.at == word.end)	/* 12us : */
-		word = span_cut_last(&s);
-	if (span_ends(word, "ms)")) {
-		parse_verbose(s, head);
-		return;
-	}
-	/* a mark says how long the delay before was */
+	/* the mark says how long the delay before was */
 	if (word.at < word.end && strchr("+!#*@$", word.end[-1]))
 		word.end--;
 	if (!span_ends(word, "us"))
 		return;
-	word.end -= 2;
+	word.end -= strlen("us");
 	if (span_decimal(word, &ticks) && ticks < UINT64_MAX / MICROSECOND)
 		head->time = ticks * MICROSECOND;
 	parse_latency(s, head);
+}
+
+/* the words before a colon, the last of which is the time */
+static void read_before_colon(struct span s, struct trace_prefix *prefix,
+			      struct trace_head *head)
+{
+	struct span rest = s, word = span_cut_last(&rest);
+	uint64_t ticks;
+
+	if (parse_time(word, SECOND, &head->time) ||
+	    span_decimal(word, &ticks))
+		read_prefix(rest, prefix, head);
+	else if (span_ends(word, "ms)"))
+		parse_verbose(rest, head);
+	else
+		parse_microseconds(s, head);
+}
+
+/* perf script -F +period prints a number before the event's name */
+static struct span without_period(struct span s)
+{
+	struct span rest = s;
+	uint64_t period;
+
+	if (!span_decimal(span_cut_last(&rest), &period))
+		return s;
+	rest = span_trim_end(rest);
+	return span_ends(rest, ":") ? rest : s;
 }
 
 /**
@@ -237,10 +252,12 @@ void trace_head_parse(struct span s, struct trace_prefix *prefix,
 		.cpu = PCPU_NO_CPU,
 		.time = PCPU_NO_TIME,
 	};
-	while (s.at < s.end && is_blank(s.end[-1]))
-		s.end--;
-	if (s.at < s.end && s.end[-1] == ':')
-		read_before_colon(s, prefix, head);
+	s = span_trim_end(s);
+	if (s.at < s.end && is_digit(s.end[-1]))
+		s = without_period(s);
+	if (span_ends(s, ":"))
+		read_before_colon((struct span){ s.at, s.end - 1 }, prefix,
+				  head);
 	else
 		parse_perf_trace(s, head);
 }

@@ -18,13 +18,15 @@
 
 enum field_type {
 	FIELD_DECIMAL,		/* a number */
-	FIELD_POINTER,		/* hexadecimal, but for trace-cmd without plugins */
+	FIELD_POINTER,		/* hexadecimal, except where trace-cmd fails */
 	FIELD_FLAG,		/* 0 or 1, or false and true */
 	FIELD_TEXT		/* a struct span */
 };
 
-#define FIELD(text, member, bit, type) \
-	{ text, sizeof(text) - 1, offsetof(struct trace_line, member), bit, type }
+#define FIELD(text, member, bit, type) {				\
+	text, sizeof(text) - 1, offsetof(struct trace_line, member),	\
+	bit, type,							\
+}
 
 /* in the order of the kernel */
 static const struct field {
@@ -51,16 +53,19 @@ static const struct field {
 struct cursor {
 	struct span s;		/* what is left */
 	size_t next;		/* the field that the kernel prints next */
-	bool colons;		/* perf trace: NAME: VALUE, as well as NAME=VALUE */
+	bool colons;		/* perf trace: also NAME: VALUE */
 	bool decimal;		/* pointers are printed in decimal */
 };
 
-static bool field_matches(const struct cursor *cursor, const struct field *field)
+static bool field_matches(const struct cursor *cursor,
+			  const struct field *field)
 {
+	const char *at = cursor->s.at;
+
 	return span_len(cursor->s) > field->n &&
-	       (cursor->s.at[field->n] == '=' ||
-		(cursor->colons && cursor->s.at[field->n] == ':')) &&
-	       !memcmp(cursor->s.at, field->name, field->n);
+	       (at[field->n] == '=' ||
+		(cursor->colons && at[field->n] == ':')) &&
+	       !memcmp(at, field->name, field->n);
 }
 
 /* the field at the cursor, most often the next one; or NULL */
@@ -79,7 +84,7 @@ static const struct field *find_field(struct cursor *cursor)
 	return NULL;
 }
 
-static int read_pointer(struct cursor *cursor, uint64_t *value, int *digits)
+static bool read_pointer(struct cursor *cursor, uint64_t *value, int *digits)
 {
 	bool prefix = span_starts(cursor->s, "0x");
 	const char *begin = cursor->s.at, *at;
@@ -91,13 +96,13 @@ static int read_pointer(struct cursor *cursor, uint64_t *value, int *digits)
 		cursor->decimal = at != NULL;
 	}
 	if (!at)
-		return -PCPU_T_NUMBER;
+		return false;
 	*digits = (int)(at - begin) - 2 * prefix;
 	cursor->s.at = at;
-	return 0;
+	return true;
 }
 
-static int read_flag(struct cursor *cursor, uint64_t *value)
+static bool read_flag(struct cursor *cursor, uint64_t *value)
 {
 	const char *at = span_number(cursor->s, false, value);
 
@@ -109,25 +114,35 @@ static int read_flag(struct cursor *cursor, uint64_t *value)
 		at = cursor->s.at + strlen("true");
 	}
 	if (!at || *value > 1)
-		return -PCPU_T_NUMBER;
+		return false;
 	cursor->s.at = at;
-	return 0;
+	return true;
+}
+
+static bool read_decimal(struct cursor *cursor, uint64_t *value)
+{
+	const char *at = span_number(cursor->s, false, value);
+
+	if (!at || *value > INT64_MAX)
+		return false;
+	cursor->s.at = at;
+	return true;
 }
 
 /* up to a blank; a function in a module is followed by the module's name */
-static struct span read_text(struct cursor *cursor)
+static struct span read_string(struct cursor *cursor)
 {
-	struct span value = cursor->s, after;
-	const char *close;
+	struct span *s = &cursor->s, value = *s, module;
 
-	while (cursor->s.at < cursor->s.end && !ends_value(*cursor->s.at))
-		cursor->s.at++;
-	value.end = cursor->s.at;
-	after = span_trim(cursor->s);
-	if (after.at > value.end && span_starts(after, "[")) {
-		close = memchr(after.at, ']', span_len(after));
-		if (close)
-			value.end = cursor->s.at = close + 1;
+	while (s->at < s->end && !ends_value(*s->at))
+		s->at++;
+	value.end = s->at;
+	if (span_starts(*s, " [")) {
+		module = (struct span){ s->at + 1, s->end };
+		while (module.at < s->end && !ends_value(*module.at))
+			module.at++;
+		if (module.at[-1] == ']')
+			value.end = s->at = module.at;
 	}
 	return value;
 }
@@ -137,33 +152,31 @@ static int read_value(struct cursor *cursor, const struct field *field,
 		      struct trace_line *line)
 {
 	void *member = (char *)line + field->at;
-	int digits, err = 0;
-	const char *at;
+	struct span *s = &cursor->s;
+	int digits = 0;
+	bool ok;
 
 	line->field = field->name;
 	if (field->type == FIELD_TEXT) {
-		*(struct span *)member = read_text(cursor);
+		*(struct span *)member = read_string(cursor);
 		return 0;
 	}
 	/* ftrace's option "fields" prints some numbers in parentheses */
-	if (span_starts(cursor->s, "(") && field->type != FIELD_POINTER)
-		cursor->s.at++;
-	if (field->type == FIELD_DECIMAL) {
-		at = span_number(cursor->s, false, member);
-		if (!at || *(uint64_t *)member > INT64_MAX)
-			return -PCPU_T_NUMBER;
-		cursor->s.at = at;
-	} else if (field->type == FIELD_FLAG) {
-		err = read_flag(cursor, member);
-	} else if (span_starts(cursor->s, "(")) {
-		return -PCPU_T_POINTER;
-	} else {
-		err = read_pointer(cursor, member, &digits);
-		if (!err && field->bit == TRACE_HAS_PTR)
-			line->ptr_digits = digits;
+	if (span_starts(*s, "(")) {
+		if (field->type == FIELD_POINTER)
+			return -PCPU_T_POINTER;
+		s->at++;
 	}
-	if (err || (cursor->s.at < cursor->s.end && !ends_value(*cursor->s.at)))
+	if (field->type == FIELD_POINTER)
+		ok = read_pointer(cursor, member, &digits);
+	else if (field->type == FIELD_FLAG)
+		ok = read_flag(cursor, member);
+	else
+		ok = read_decimal(cursor, member);
+	if (!ok || (s->at < s->end && !ends_value(*s->at)))
 		return -PCPU_T_NUMBER;
+	if (field->bit == TRACE_HAS_PTR)
+		line->ptr_digits = digits;
 	line->has |= field->bit;
 	return 0;
 }
@@ -174,13 +187,19 @@ static void skip_blanks(struct span *s)
 		s->at++;
 }
 
+static void skip_word(struct span *s)
+{
+	while (s->at < s->end && !is_blank(*s->at) && *s->at++ != ':')
+		;
+}
+
 /* whether a word is the name of one of our events: this one was interrupted */
 static bool is_event_name(struct span word)
 {
 	return span_starts(word, "percpu") && word.end[-1] == ':';
 }
 
-/* read fields up to the end of the event; unknown words are skipped */
+/* read fields up to the end of the event, skip unknown words */
 static int read_fields(struct cursor *cursor, struct trace_line *line)
 {
 	struct span *s = &cursor->s;
@@ -197,12 +216,11 @@ static int read_fields(struct cursor *cursor, struct trace_line *line)
 				skip_blanks(s);
 			err = read_value(cursor, field, line);
 			line->rest = s->at;
-			continue;
+		} else {
+			skip_word(s);
+			if (is_event_name((struct span){ word, s->at }))
+				return 0;
 		}
-		while (s->at < s->end && !is_blank(*s->at))
-			s->at++;
-		if (is_event_name((struct span){ word, s->at }))
-			return 0;
 	}
 	return err;
 }
@@ -216,7 +234,7 @@ static const struct {
 	size_t n;		/* bytes of it */
 	enum trace_line_type type; /* what it is */
 	unsigned int need;	/* set of enum trace_field */
-} events[] = {
+} tracepoints[] = {
 	EVENT("percpu_alloc_percpu", TRACE_ALLOC,
 	      TRACE_HAS_SIZE | TRACE_HAS_ALIGN | TRACE_HAS_PTR),
 	EVENT("percpu_free_percpu", TRACE_FREE, TRACE_HAS_PTR),
@@ -225,51 +243,65 @@ static const struct {
 	EVENT("percpu_create_chunk", TRACE_CREATE, TRACE_HAS_BASE),
 	EVENT("percpu_destroy_chunk", TRACE_DESTROY, TRACE_HAS_BASE),
 };
-#define NR_EVENTS	(sizeof(events) / sizeof(events[0]))
+#define NR_TRACEPOINTS	(sizeof(tracepoints) / sizeof(tracepoints[0]))
 
 /* where an event's name is */
 struct found {
-	size_t event;		/* index of events */
-	const char *name;	/* first byte of the name */
-	const char *begin;	/* the same, or that of its group */
+	size_t event;		/* index of tracepoints */
+	const char *begin;	/* first byte of the name, or of its group's */
 	const char *after;	/* after the colon or the parenthesis */
 };
 
-/* the event whose name begins at @at, up to a colon or a parenthesis */
-static bool event_at(struct span s, const char *at, struct found *found)
+static bool begins_word(struct span s, const char *at)
 {
-	size_t left = (size_t)(s.end - at), i;
+	return at == s.at || is_blank(at[-1]);
+}
 
-	for (i = 0; i < NR_EVENTS; i++) {
-		size_t n = events[i].n;
+/* ftrace: NAME, up to the colon at @colon */
+static bool name_before(struct span s, const char *colon, struct found *found)
+{
+	size_t i, n, room = (size_t)(colon - s.at);
 
-		if (left > n && (at[n] == ':' || at[n] == '(') &&
-		    !memcmp(at, events[i].name, n)) {
-			*found = (struct found){ i, at, at, at + n + 1 };
+	for (i = 0; i < NR_TRACEPOINTS; i++) {
+		n = tracepoints[i].n;
+		if (room >= n && colon[-1] == tracepoints[i].name[n - 1] &&
+		    !memcmp(colon - n, tracepoints[i].name, n) &&
+		    begins_word(s, colon - n)) {
+			*found = (struct found){ i, colon - n, colon + 1 };
 			return true;
 		}
 	}
 	return false;
 }
 
-/* the name of an event, whose group perf prints before it */
-static bool name_at(struct span s, const char *at, struct found *found)
+/* perf script: percpu:NAME:; perf trace: percpu:NAME( */
+static bool name_after(struct span s, const char *colon, struct found *found)
 {
-	if (!event_at(s, at, found))
+	struct span group = { s.at, colon }, name = { colon + 1, s.end };
+	size_t i, n;
+
+	if (!span_ends(group, "percpu"))
 		return false;
-	while (found->begin > s.at && !is_blank(found->begin[-1]))
-		found->begin--;
-	return found->begin == at ||
-	       span_is((struct span){ found->begin, at }, "percpu:");
+	group.at = colon - strlen("percpu");
+	for (i = 0; begins_word(s, group.at) && i < NR_TRACEPOINTS; i++) {
+		n = tracepoints[i].n;
+		if (span_len(name) > n &&
+		    (name.at[n] == ':' || name.at[n] == '(') &&
+		    !memcmp(name.at, tracepoints[i].name, n)) {
+			*found = (struct found){ i, group.at, name.at + n + 1 };
+			return true;
+		}
+	}
+	return false;
 }
 
-/* a task may have a name like an event's: the search goes on after it */
+/* the first event of a text; each colon may be the one of its name */
 static bool find_event(struct span s, struct found *found)
 {
 	const char *at = s.at;
 
-	while ((at = memmem(at, (size_t)(s.end - at), "percpu_", 7))) {
-		if (name_at(s, at, found))
+	while ((at = memchr(at, ':', (size_t)(s.end - at)))) {
+		if (name_before(s, at, found) || name_after(s, at, found))
 			return true;
 		at++;
 	}
@@ -279,14 +311,14 @@ static bool find_event(struct span s, struct found *found)
 /**
  * trace_has_event - whether a text has the name of one of our events
  */
-bool trace_has_event(struct span s)
+__cold bool trace_has_event(struct span s)
 {
 	struct found found;
 
-	return s.at < s.end && find_event(s, &found);
+	return find_event(s, &found);
 }
 
-static int require(struct trace_line *line, unsigned int need)
+static __cold int require(struct trace_line *line, unsigned int need)
 {
 	size_t i;
 
@@ -300,14 +332,14 @@ static int require(struct trace_line *line, unsigned int need)
 }
 
 /* perf trace does not print arguments that are 0 */
-static void add_zeros(struct trace_line *line)
+static __cold void add_zeros(struct trace_line *line)
 {
 	line->has |= TRACE_HAS_OFFSET;
 	if (line->type != TRACE_FREE)
 		line->has |= TRACE_HAS_ATOMIC;
 }
 
-static int read_event(struct trace_lines *before, struct span s,
+static int read_event(struct trace_prefix *prefix, struct span s,
 		      const struct found *found, struct trace_line *line)
 {
 	struct cursor cursor = {
@@ -316,112 +348,93 @@ static int read_event(struct trace_lines *before, struct span s,
 	};
 	int err;
 
-	line->type = events[found->event].type;
-	trace_head_parse((struct span){ s.at, found->begin }, &before->prefix,
+	line->type = tracepoints[found->event].type;
+	trace_head_parse((struct span){ s.at, found->begin }, prefix,
 			 &line->head);
 	skip_blanks(&cursor.s);
 	cursor.decimal = span_starts(cursor.s, "[FAILED TO PARSE]");
 	err = read_fields(&cursor, line);
 	if (cursor.colons)
 		add_zeros(line);
-	return err ? err : require(line, events[found->event].need);
+	return err ? err : require(line, tracepoints[found->event].need);
 }
 
 /* --- other lines */
 
-/* ftrace, perf script --header, trace-cmd */
-static const char *const cpu_counts[] = { "#P:", "# nrcpus avail : ", "cpus=" };
-
-/* what recorders write above the events */
-static void read_comment(struct span s, struct trace_line *line)
+/*
+ * How many CPUs there are, or how many of the events that were written the
+ * buffer still holds.
+ */
+static __cold enum trace_line_type read_comment(struct span s, struct trace_line *line)
 {
-	uint64_t held, written;
+	uint64_t cpus = 0, held, written;
 	const char *at;
-	size_t i;
 
-	for (i = 0; i < sizeof(cpu_counts) / sizeof(cpu_counts[0]); i++) {
-		if (span_number_after(s, cpu_counts[i], &line->cpus))
-			return;
-	}
-	/* how much of the ring was overwritten */
+	if (*s.at == 'c')	/* trace-cmd */
+		span_number_after(s, "cpus=", &cpus);
+	else if (!span_number_after(s, "#P:", &cpus))	/* ftrace; perf */
+		span_number_after(s, "# nrcpus avail : ", &cpus);
+	line->cpus = cpus < PCPU_NO_CPU ? cpus : 0;
 	at = span_number_after(s, "entries-written: ", &held);
-	if (at && span_number_after((struct span){ at, s.end }, "/", &written) &&
-	    written > held) {
-		line->type = TRACE_LOST;
-		line->lost = written - held;
-	}
+	if (!at || !span_number_after((struct span){ at, s.end }, "/",
+				      &written) || written <= held)
+		return TRACE_BLANK;
+	line->lost = written - held;
+	return TRACE_LOST;
 }
 
-/* recorders write between the events how many they lost */
-static bool read_lost(struct span s, struct trace_line *line)
+/* a line without a head that reports lost events, or how many is unknown */
+static __cold bool read_lost(struct span s, struct trace_line *line)
 {
-	/* trace-cmd; and ftrace if it does not know how many */
-	if (span_after(s, "EVENTS DROPPED]") || span_after(s, "[LOST EVENTS]")) {
-		if (!span_number_after(s, " [", &line->lost))
-			line->lost = 0;
+	if (span_number_after(s, "[LOST ", &line->lost))	/* ftrace */
 		return true;
-	}
-	/* ftrace; perf script --show-lost-events */
-	return span_number_after(s, "[LOST ", &line->lost) ||
-	       span_number_after(s, "PERF_RECORD_LOST lost ", &line->lost) ||
-	       span_number_after(s, "PERF_RECORD_LOST_SAMPLES lost ",
-				 &line->lost);
-}
-
-/* the head of an event whose name begins at @name */
-static bool read_head(struct trace_lines *before, struct span s,
-		      const char *name, struct trace_line *line)
-{
-	trace_head_parse((struct span){ s.at, name }, &before->prefix,
-			 &line->head);
-	return line->head.time != PCPU_NO_TIME ||
-	       line->head.cpu != PCPU_NO_CPU;
-}
-
-static bool read_stack(struct trace_lines *before, struct span s,
-		      struct trace_line *line)
-{
-	const char *after = span_after(s, "<stack trace");
-	const char *name = span_after(s, "kernel_stack:");
-
-	if (!after)
+	if (!span_after(s, "[LOST EVENTS]") &&
+	    !span_after(s, "EVENTS DROPPED]"))			/* trace-cmd */
 		return false;
-	name = name ? name - strlen("kernel_stack:") : after - strlen("<stack trace");
-	return read_head(before, s, name, line);
+	if (!span_number_after(s, " [", &line->lost))
+		line->lost = 0;
+	return true;
 }
 
-static bool read_work(struct trace_lines *before, struct span s,
-		     struct trace_line *line)
+/* an event of another kind; @name begins with its name */
+static __cold enum trace_line_type read_other_event(struct span name,
+					     struct trace_line *line)
 {
-	const char *name = span_after(s, "workqueue_execute_");
-
-	if (!name || !span_after(s, "function pcpu_balance_workfn"))
-		return false;
-	line->type = span_starts((struct span){ name, s.end }, "start:") ?
-		     TRACE_WORK_START : TRACE_WORK_END;
-	return read_head(before, s, name - strlen("workqueue_execute_"), line);
+	name = span_trim(name);
+	if (span_number_after(name, "PERF_RECORD_LOST lost ", &line->lost) ||
+	    span_number_after(name, "PERF_RECORD_LOST_SAMPLES lost ",
+			      &line->lost))
+		return TRACE_LOST;
+	if (span_starts(name, "<stack trace") ||
+	    span_starts(name, "kernel_stack:"))
+		return TRACE_STACK;
+	if (!span_after(name, "function pcpu_balance_workfn"))
+		return TRACE_OTHER;
+	if (span_after(name, "workqueue_execute_start:"))
+		return TRACE_WORK_START;
+	return span_after(name, "workqueue_execute_end:") ? TRACE_WORK_END :
+							     TRACE_OTHER;
 }
 
 /*
- *	 => mm_init+0x2bf/0x4d0				ftrace
+ *	=> mm_init+0x2bf/0x4d0				ftrace
  *	=> mm_init (ffffffff8135580f)			trace-cmd
  *		ffffffff8135580f mm_init+0x2bf (DSO)	perf script
  *				mm_init (DSO)		perf trace
  */
-static bool read_frame(struct span s, struct trace_line *line)
+static __cold bool read_frame(struct span s, struct trace_line *line)
 {
 	struct span name = span_trim(s);
 	bool arrow = span_starts(name, "=>");
-	const char *open, *at;
+	const char *open = NULL, *at;
 	uint64_t address;
 
-	if (!arrow && (name.at == s.at || !span_ends(name, ")")))
-		return false;
+	if (span_ends(name, ")"))
+		open = memrchr(name.at, '(', span_len(name));
 	if (arrow)
-		name.at += 2;
-	open = span_ends(name, ")") ? memrchr(name.at, '(', span_len(name)) :
-				      NULL;
-	if (!arrow && (!open || open == name.at || !is_blank(open[-1])))
+		name.at += strlen("=>");
+	else if (name.at == s.at || !open || open == name.at ||
+		 !is_blank(open[-1]))
 		return false;
 	if (open)
 		name.end = open;
@@ -433,69 +446,58 @@ static bool read_frame(struct span s, struct trace_line *line)
 	return line->site.at < line->site.end;
 }
 
-/* an event of another kind: TASK-PID [CPU] SECONDS: NAME: ... */
-static bool read_other(struct trace_lines *before, struct span s,
-		     struct trace_line *line)
+/* whether a head ends at @end */
+static __cold bool read_head(struct trace_prefix *prefix, struct span s,
+		      const char *end, struct trace_line *line)
 {
-	const char *after = span_after(s, ": ");
-
-	return after && read_head(before, s, after - 1, line);
+	trace_head_parse((struct span){ s.at, end }, prefix, &line->head);
+	return line->head.time != PCPU_NO_TIME ||
+	       line->head.cpu != PCPU_NO_CPU;
 }
 
-static enum trace_line_type read_other_line(struct trace_lines *before,
+static __cold enum trace_line_type read_other_line(struct trace_prefix *prefix,
 					    struct span s,
 					    struct trace_line *line)
 {
-	line->type = TRACE_BLANK;
-	if (span_starts(s, "#") || span_starts(s, "cpus=")) {
-		read_comment(s, line);
-		return line->type;
-	}
-	if (span_trim(s).at == span_trim(s).end)
+	struct span words = span_trim(s);
+	const char *after = span_after(s, ": "), *open;
+
+	if (words.at == words.end)
 		return TRACE_BLANK;
-	if (read_lost(s, line))
-		return TRACE_LOST;
-	if (read_stack(before, s, line))
-		return TRACE_STACK;
-	if (read_work(before, s, line))
-		return line->type;
+	if (*s.at == '#' || span_starts(s, "cpus="))
+		return read_comment(s, line);
+	if (after && read_head(prefix, s, after - 1, line))
+		return read_other_event((struct span){ after, s.end }, line);
+	/* perf trace: MILLISECONDS TASK/PID NAME(...) */
+	open = memchr(s.at, '(', span_len(s));
+	if (open && read_head(prefix, s, open, line))
+		return TRACE_OTHER;
 	if (read_frame(s, line))
 		return TRACE_FRAME;
-	return read_other(before, s, line) ? TRACE_OTHER : TRACE_TEXT;
-}
-
-/* where the name was in the line before, or anywhere */
-static bool find_event_again(struct trace_lines *before, struct span s,
-			     struct found *found)
-{
-	if (span_len(s) > before->name_at &&
-	    name_at(s, s.at + before->name_at, found))
-		return true;
-	if (!find_event(s, found))
-		return false;
-	before->name_at = (size_t)(found->name - s.at);
-	return true;
+	return read_lost(s, line) ? TRACE_LOST : TRACE_TEXT;
 }
 
 /**
  * trace_line_parse - read one line
- * @before: what the lines before say about it; zero at the start
+ * @prefix: what the lines before say about its head; zero at the start
  * @s: the line without its line feed, or what is left of it
  * @line: set to what it says
  *
  * Return: 0, or a negative enum pcpu_trace_error: the event is incomplete.
  */
-int trace_line_parse(struct trace_lines *before, struct span s,
+int trace_line_parse(struct trace_prefix *prefix, struct span s,
 		     struct trace_line *line)
 {
 	struct found found;
 
 	*line = (struct trace_line){
 		.head = { .cpu = PCPU_NO_CPU, .time = PCPU_NO_TIME },
+		.site = { s.at, s.at },
+		.gfp = { s.at, s.at },
 		.rest = s.end,
 	};
-	if (find_event_again(before, s, &found))
-		return read_event(before, s, &found, line);
-	line->type = read_other_line(before, s, line);
+	if (find_event(s, &found))
+		return read_event(prefix, s, &found, line);
+	line->type = read_other_line(prefix, s, line);
 	return 0;
 }

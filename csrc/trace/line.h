@@ -12,7 +12,7 @@ enum trace_line_type {
 	TRACE_TEXT,		/* no event */
 	TRACE_OTHER,		/* an event of another kind */
 	TRACE_LOST,		/* the recorder lost .lost events */
-	TRACE_STACK,		/* the frames of a kernel's stack follow */
+	TRACE_STACK,		/* frames of the kernel's stack follow */
 	TRACE_FRAME,		/* a frame, in .site */
 	TRACE_WORK_START,	/* the allocator's background work begins */
 	TRACE_WORK_END,		/* and ends */
@@ -46,21 +46,15 @@ struct trace_line {
 	uint64_t bytes_alloc;	/* bytes_alloc=, of all CPUs; 0: not printed */
 	uint64_t reserved;	/* reserved= */
 	uint64_t atomic;	/* is_atomic= */
-	struct span site;	/* call_site=, empty: not printed; or the frame */
-	struct span gfp;	/* gfp_flags=, empty: not printed */
+	struct span site;	/* call_site=, or empty; or the frame */
+	struct span gfp;	/* gfp_flags=, or empty */
 	unsigned int has;	/* set of enum trace_field */
 	int ptr_digits;		/* digits that ptr= was printed with */
 	const char *field;	/* on error: which one */
-	const char *rest;	/* after the event: text that may hold another */
+	const char *rest;	/* after the event, where another may be */
 };
 
-/* what lines have in common with those before */
-struct trace_lines {
-	struct trace_prefix prefix; /* the text before the time */
-	size_t name_at;		/* where the event's name was */
-};
-
-int trace_line_parse(struct trace_lines *before, struct span s,
+int trace_line_parse(struct trace_prefix *prefix, struct span s,
 		     struct trace_line *line);
 
 bool trace_has_event(struct span s);

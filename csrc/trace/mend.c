@@ -13,21 +13,39 @@
 #define _GNU_SOURCE 1	/* memmem */
 #include "mend.h"
 
-/* more blanks than a mailer indents the rest of a line with, and ftrace most lines */
+/* more blanks than a mailer indents with; ftrace begins most lines so */
 static const char indent[8] = { ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ' };
 
-/* names of fields that a line of a wrapped event begins with */
+/* fields that the rest of a broken event begins with */
 static const char *const names[] = {
-	"call_site=", "reserved=", "is_atomic=", "size=", "align=",
-	"base_addr=", "off=", "ptr=", "bytes_alloc=", "gfp_flags=",
+	"call_site", "reserved", "is_atomic", "size", "align", "base_addr",
+	"off", "ptr", "bytes_alloc", "gfp_flags",
 };
 
-/* without the marks of a quoted mail, and blanks */
-static struct span unquoted(struct span s)
+/* what a mail may quote has marks and blanks before it */
+static struct span without_marks(struct span s)
 {
 	while (s.at < s.end && (is_blank(*s.at) || *s.at == '>'))
 		s.at++;
 	return s;
+}
+
+/* whether a text begins with NAME= or NAME: of a field */
+static bool begins_with_field(struct span s)
+{
+	struct span word = s;
+	size_t i;
+
+	while (s.at < s.end && ((*s.at >= 'a' && *s.at <= 'z') || *s.at == '_'))
+		s.at++;
+	if (s.at == s.end || (*s.at != '=' && *s.at != ':'))
+		return false;
+	word.end = s.at;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (span_is(word, names[i]))
+			return true;
+	}
+	return false;
 }
 
 static bool is_soft_break(struct span line, struct span next)
@@ -46,21 +64,15 @@ static bool is_soft_break(struct span line, struct span next)
  */
 bool mend_continues(struct span line, struct span next)
 {
-	size_t i;
-
 	if (is_soft_break(line, next))
 		return true;
-	if (span_len(next) > sizeof(indent) &&
+	if (span_len(next) >= sizeof(indent) &&
 	    !memcmp(next.at, indent, sizeof(indent)))
 		return false;
-	next = unquoted(next);
-	if (next.at == next.end || *next.at < 'a' || *next.at > 's')
-		return false;
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (span_starts(next, names[i]))
-			return true;
-	}
-	return false;
+	next = without_marks(next);
+	return begins_with_field(next) ||
+	       (span_starts(next, "percpu") &&
+		span_ends(span_trim_end(line), ":"));
 }
 
 /**
@@ -70,64 +82,104 @@ bool mend_continues(struct span line, struct span next)
  *
  * Return: false when the host has no memory.
  */
-bool mend_join(struct vec *line, struct span next)
+__cold bool mend_join(struct vec *line, struct span next)
 {
 	char *text = line->data, *room;
+	size_t blank = 0;
 
 	if (is_soft_break((struct span){ text, text + line->used }, next)) {
 		line->used--;
 	} else {
-		next = unquoted(next);
-		room = vec_add(line, 1, 1);
-		if (!room)
-			return false;
-		*room = ' ';
+		next = without_marks(next);
+		blank = 1;
 	}
-	room = vec_add(line, span_len(next), 1);
-	if (room)
-		memcpy(room, next.at, span_len(next));
-	return room;
+	room = vec_add(line, blank + span_len(next), 1);
+	if (!room)
+		return false;
+	memset(room, ' ', blank);
+	memcpy(room + blank, next.at, span_len(next));
+	return true;
 }
 
 /**
- * mend_is_json - whether a line is an object of JSON
+ * mend_unquote - cut off the marks of a quoted mail
+ * @line: the line
+ *
+ * Return: the line without them, and without one blank after each.
  */
-bool mend_is_json(struct span line)
+__cold struct span mend_unquote(struct span line)
 {
-	return line.at < line.end && *line.at == '{';
+	while (line.at < line.end && *line.at == '>') {
+		line.at++;
+		if (line.at < line.end && *line.at == ' ')
+			line.at++;
+	}
+	return line;
 }
 
-/* the character of 4 hexadecimal digits; others than ASCII do not matter */
-static char unicode(struct span digits)
+/* a control character, such as the end of a line, becomes a blank */
+static __cold char printable(uint64_t code)
+{
+	return code < ' ' ? ' ' : (char)code;
+}
+
+/* the character after a backslash; @s is set to what follows it */
+static __cold char unescaped(struct span *s)
 {
 	uint64_t code;
+	char c = *s->at++;
 
-	return span_hex(digits, &code) && code < 0x80 ? (char)code : '?';
+	if (c == 'u' && span_len(*s) >= 4 &&
+	    span_hex((struct span){ s->at, s->at + 4 }, &code)) {
+		s->at += 4;
+		return code < 0x80 ? printable(code) : '?';
+	}
+	return c == '"' || c == '\\' || c == '/' ? c : ' ';
+}
+
+/* where logs have the line */
+static const char *const keys[] = {
+	"\"log\":", "\"MESSAGE\":", "\"message\":", "\"msg\":",
+};
+
+/* the text after the first quote of the line's value */
+static __cold bool find_value(struct span *s)
+{
+	const char *at = NULL;
+	size_t i;
+
+	for (i = 0; !at && i < sizeof(keys) / sizeof(keys[0]); i++)
+		at = span_after(*s, keys[i]);
+	if (at)
+		at = memchr(at, '"', (size_t)(s->end - at));
+	if (at)
+		s->at = at + 1;
+	return at;
 }
 
 /**
- * mend_json - replace the escapes of JSON's strings, a line feed by a blank
- * @line: the line
+ * mend_json - take the line out of a log's JSON
+ * @line: an object of JSON
  * @room: as many bytes
  *
- * Return: the text, in @room.
+ * Return: the string that has the line, in @room, without escapes; if no key
+ * says which one that is, the whole object, with blanks for quotes.
  */
-struct span mend_json(struct span line, char *room)
+__cold struct span mend_json(struct span line, char *room)
 {
+	bool is_value = find_value(&line);
 	char *to = room;
 
 	while (line.at < line.end) {
-		if (*line.at != '\\' || line.at + 1 == line.end) {
-			*to++ = *line.at++;
-			continue;
-		}
-		if (line.at[1] == 'u' && line.end - line.at >= 6) {
-			*to++ = unicode((struct span){ line.at + 2, line.at + 6 });
-			line.at += 6;
-			continue;
-		}
-		*to++ = strchr("ntr", line.at[1]) ? ' ' : line.at[1];
-		line.at += 2;
+		char c = *line.at++;
+
+		if (c == '"' && is_value)
+			break;
+		if (c == '"')
+			c = ' ';
+		else if (c == '\\' && line.at < line.end)
+			c = unescaped(&line);
+		*to++ = c;
 	}
 	return (struct span){ room, to };
 }
@@ -135,13 +187,13 @@ struct span mend_json(struct span line, char *room)
 /**
  * mend_is_quoted_printable - whether a line has an escaped equals sign
  */
-bool mend_is_quoted_printable(struct span line)
+__cold bool mend_is_quoted_printable(struct span line)
 {
 	return memmem(line.at, span_len(line), "=3D", 3);
 }
 
 /* the byte of 2 hexadecimal digits, which are upper case */
-static bool quoted(struct span s, char *c)
+static __cold bool quoted(struct span s, char *c)
 {
 	static const char digits[] = "0123456789ABCDEF";
 	const char *high, *low;
@@ -152,7 +204,7 @@ static bool quoted(struct span s, char *c)
 	low = memchr(digits, s.at[2], 16);
 	if (!high || !low)
 		return false;
-	*c = (char)((high - digits) * 16 + (low - digits));
+	*c = printable((uint64_t)((high - digits) * 16 + (low - digits)));
 	return true;
 }
 
@@ -163,7 +215,7 @@ static bool quoted(struct span s, char *c)
  *
  * Return: the text, in @room.
  */
-struct span mend_quoted_printable(struct span line, char *room)
+__cold struct span mend_quoted_printable(struct span line, char *room)
 {
 	char *to = room;
 

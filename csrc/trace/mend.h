@@ -12,9 +12,9 @@ bool mend_continues(struct span line, struct span next);
 
 bool mend_join(struct vec *line, struct span next);
 
-bool mend_is_json(struct span line);
-
 struct span mend_json(struct span line, char *room);
+
+struct span mend_unquote(struct span line);
 
 bool mend_is_quoted_printable(struct span line);
 

@@ -9,8 +9,8 @@
  * taken: operations, and events that are no operations.  It must not be shared
  * between threads.  Its memory comes from malloc().
  *
- * Rows refer to tables, which grow while text is fed: requests, tasks, stacks,
- * chunks, call sites.  pcpu_trace_stats says how long they are.
+ * Rows refer to tables, which grow while text is fed: requests, tasks and their
+ * names, stacks, chunks.  pcpu_trace_stats says how long they are.
  *
  * If the reader or an output is NULL, a function returns -PCPU_T_NULL, or NULL,
  * or does nothing.  Feeding costs about 200 ns per line; all else is cheap.
@@ -21,7 +21,7 @@
 struct pcpu_trace_reader;
 
 /* flags of pcpu_trace_reader_new() */
-#define PCPU_TRACE_STRICT	1u	/* a line that cannot be read is an error */
+#define PCPU_TRACE_STRICT	1u	/* a damaged event is an error */
 
 /* why an event cannot be read, or reading ended */
 enum pcpu_trace_error {
@@ -30,7 +30,7 @@ enum pcpu_trace_error {
 	PCPU_T_POINTER,		/* a pointer is printed in parentheses */
 	PCPU_T_CUT,		/* the last line has no end */
 	PCPU_T_BINARY,		/* a zero byte, or a line without end */
-	PCPU_T_TOO_MANY,	/* more than 2^32 - 2 live pointers or requests */
+	PCPU_T_TOO_MANY,	/* about 2^32 live pointers, or in a table */
 	PCPU_T_HOST,		/* the host has no memory */
 	PCPU_T_NULL		/* a required pointer is NULL */
 };
@@ -52,7 +52,7 @@ enum pcpu_trace_skip_kind {
 #define PCPU_NO_TASK	0xffffffffu	/* the line has no task */
 #define PCPU_NO_CPU	0xffffu		/* the line has no CPU */
 
-/* the operations since the last pcpu_trace_take(), a column for each property */
+/* operations since the last pcpu_trace_take(), a column for each property */
 struct pcpu_trace_rows {
 	const struct pcpu_op *ops; /* for pcpu_replay() */
 	const uint64_t *times;	/* ns since the trace clock's zero */
@@ -77,7 +77,7 @@ enum pcpu_trace_event_kind {
 struct pcpu_trace_event {
 	uint64_t before;	/* the number of operations before it */
 	uint64_t time;		/* ns since the trace clock's zero */
-	uint64_t value;		/* its request; its chunk; how many, 0: unknown */
+	uint64_t value;		/* request; chunk; how many lost, 0: unknown */
 	uint32_t task;		/* the task that made the call */
 	uint16_t cpu;		/* where it ran */
 	uint16_t kind;		/* enum pcpu_trace_event_kind */
@@ -130,7 +130,7 @@ struct pcpu_trace_stats {
 	uint64_t orphan_frees;	/* of unknown pointers */
 	uint64_t reallocs;	/* of pointers that were still live */
 	uint64_t lost;		/* events that the recorder reports as lost */
-	uint64_t cpus;		/* CPUs that the recording names, or 0 */
+	uint64_t cpus;		/* CPUs that the recording names; 0: none */
 	uint64_t kernel_failures; /* percpu_alloc_percpu_fail */
 	uint64_t kernel_created; /* percpu_create_chunk */
 	uint64_t kernel_destroyed; /* percpu_destroy_chunk */
@@ -273,7 +273,8 @@ const char *pcpu_trace_stack(const struct pcpu_trace_reader *reader,
  * @reader: the reader
  * @chunk: below pcpu_trace_stats.chunks
  *
- * Return: base_addr=, as printed: a hash in most recordings of ftrace.
+ * Return: base_addr=, as printed: a hash in most recordings of ftrace; 0 if
+ * there is no such chunk.
  */
 uint64_t pcpu_trace_chunk(const struct pcpu_trace_reader *reader, size_t chunk);
 

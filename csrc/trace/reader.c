@@ -13,7 +13,10 @@
 #include "recording.h"
 
 #define MAX_LINE	65536	/* bytes; kernels stay far below */
-#define MAX_SHOWN	160	/* bytes of the first skipped line that are kept */
+#define MAX_WRAPPED	4096	/* bytes of a line that a mailer may break */
+#define MAX_SHOWN	160	/* bytes that are kept of a skipped line */
+
+#define BYTE_ORDER_MARK	"\xef\xbb\xbf"	/* some editors begin a text so */
 
 /* lines that were skipped for one reason */
 struct skip {
@@ -32,11 +35,11 @@ struct pcpu_trace_reader {
 	struct pcpu_trace_stop stop; /* where reading stopped */
 	struct skip skips[PCPU_NR_SKIPS]; /* lines that were skipped */
 	uint64_t lines;		/* so far, the held one included */
-	struct vec held;	/* char: a line that the next one may continue */
+	struct vec held;	/* char: a line that the next may continue */
 	uint64_t held_number;	/* its number */
 	struct vec rest;	/* char: a line that has no end yet */
 	struct vec mended;	/* char: a line without escapes */
-	struct trace_lines before; /* what lines have in common */
+	struct trace_prefix prefix; /* what heads of lines have in common */
 	int ptr_digits;		/* of the last ptr= seen */
 };
 
@@ -70,7 +73,7 @@ static int stop_at(struct pcpu_trace_reader *reader, int error, uint64_t number,
 }
 
 /* count a line, and keep the start of the first one */
-static void count_skip(struct pcpu_trace_reader *reader,
+static __cold void count_skip(struct pcpu_trace_reader *reader,
 		       enum pcpu_trace_skip_kind kind, struct span text,
 		       uint64_t number, const char *field)
 {
@@ -85,106 +88,135 @@ static void count_skip(struct pcpu_trace_reader *reader,
 	memcpy(skip->text, text.at, skip->length);
 }
 
-static const int errors[PCPU_NR_SKIPS] = {
-	[PCPU_SKIP_MASKED] = PCPU_T_POINTER,
-	[PCPU_SKIP_CUT] = PCPU_T_CUT,
-	[PCPU_SKIP_BINARY] = PCPU_T_BINARY,
-};
-
-/* skip damage, or stop a strict reader; @error is the default of its kind */
-static int skip_damage(struct pcpu_trace_reader *reader,
+/* skip damage, or stop a strict reader with an error */
+static __cold int skip_damage(struct pcpu_trace_reader *reader,
 		       enum pcpu_trace_skip_kind kind, struct span text,
 		       uint64_t number, int error, const char *field)
 {
 	count_skip(reader, kind, text, number, field);
-	if (!reader->strict)
-		return 0;
-	return stop_at(reader, errors[kind] ? errors[kind] : error, number,
-		       field);
+	return reader->strict ? stop_at(reader, error, number, field) : 0;
 }
 
 /* --- lines */
 
+/* replace a line by what @how makes of it; it may be mended already */
+static __cold int mend(struct pcpu_trace_reader *reader, struct span *line,
+		struct span (*how)(struct span line, char *room))
+{
+	char *room;
+
+	reader->mended.used = 0;
+	room = vec_add(&reader->mended, span_len(*line), 1);
+	if (!room)
+		return stop_at(reader, PCPU_T_HOST, reader->lines, NULL);
+	*line = how(*line, room);
+	return 0;
+}
+
+/* undo what mail and logs did to a line */
+static int mend_line(struct pcpu_trace_reader *reader, struct span *line)
+{
+	if (span_starts(*line, BYTE_ORDER_MARK))
+		line->at += strlen(BYTE_ORDER_MARK);
+	*line = mend_unquote(*line);
+	if (span_starts(*line, "{"))
+		return mend(reader, line, mend_json);
+	if (reader->quoted_printable && mend_is_quoted_printable(*line))
+		return mend(reader, line, mend_quoted_printable);
+	return 0;
+}
+
+/* whether a mailer escaped the text: in "size=3D8", the 3 or the D is damage */
+static __cold bool is_escaped(struct pcpu_trace_reader *reader, struct span rest)
+{
+	if (reader->quoted_printable)
+		return false;
+	reader->quoted_printable =
+		span_starts((struct span){ rest.at - 1, rest.end }, "=3D") ||
+		span_starts((struct span){ rest.at - 2, rest.end }, "=3D");
+	return reader->quoted_printable;
+}
+
 /* whether a line without a line feed was cut in the middle of an event */
-static bool is_cut(const struct pcpu_trace_reader *reader,
+static __cold bool is_cut(const struct pcpu_trace_reader *reader,
 		   const struct trace_line *line, int error)
 {
 	if (error)
 		return error != PCPU_T_POINTER;
 	if (line->type == TRACE_TEXT || line->type == TRACE_OTHER)
 		return reader->recording.stats.events > 0;
-	/* in the last number, which then has fewer digits than those before */
-	return line->has & TRACE_HAS_PTR && line->ptr_digits < reader->ptr_digits;
+	/* in the last number: it has fewer digits than the one before */
+	return line->has & TRACE_HAS_PTR &&
+	       line->ptr_digits < reader->ptr_digits;
 }
 
-/* the line without escapes; without memory it stays as it is */
-static struct span mended(struct pcpu_trace_reader *reader, struct span line,
-			  struct span (*mend)(struct span line, char *room))
+/* why an event that cannot be read is skipped; @rest: the line after it */
+static __cold enum pcpu_trace_skip_kind damage_of(int error, struct span rest)
 {
-	char *room;
-
-	reader->mended.used = 0;
-	room = vec_add(&reader->mended, span_len(line), 1);
-	return room ? mend(line, room) : line;
+	if (error == PCPU_T_POINTER)
+		return PCPU_SKIP_MASKED;
+	return trace_has_event(rest) ? PCPU_SKIP_TORN : PCPU_SKIP_DAMAGED;
 }
 
-/* whether a mailer escaped the line, as it does with all of a text or none */
-static bool is_escaped(struct pcpu_trace_reader *reader, struct span text)
+static int add_line(struct pcpu_trace_reader *reader,
+		    const struct trace_line *line, uint64_t number)
 {
-	if (reader->quoted_printable || !mend_is_quoted_printable(text))
-		return false;
-	reader->quoted_printable = true;
-	return true;
+	int err = recording_add(&reader->recording, line);
+
+	return err ? stop_at(reader, -err, number, NULL) : 0;
 }
 
 /* add what one event, or a line without one, says; @s is what is left */
 static int read_part(struct pcpu_trace_reader *reader, struct span *s,
 		     uint64_t number, bool last)
 {
-	struct trace_line line;
 	struct span text = *s;
-	int error = -trace_line_parse(&reader->before, *s, &line), err;
+	struct trace_line line;
+	int error = -trace_line_parse(&reader->prefix, text, &line), err;
 
-	if (error && is_escaped(reader, text)) {
-		*s = mended(reader, text, mend_quoted_printable);
-		return read_part(reader, s, number, last);
-	}
 	s->at = line.rest;
+	if (error && is_escaped(reader, *s)) {
+		*s = text;	/* it is read again */
+		return mend(reader, s, mend_quoted_printable);
+	}
 	if (last && is_cut(reader, &line, error))
-		return skip_damage(reader, PCPU_SKIP_CUT, text, number, error,
-				   line.field);
-	if (error)
-		return skip_damage(reader, error == PCPU_T_POINTER ?
-				   PCPU_SKIP_MASKED : trace_has_event(*s) ?
-				   PCPU_SKIP_TORN : PCPU_SKIP_DAMAGED,
-				   text, number, error, line.field);
-	if (line.type == TRACE_TEXT)
+		return skip_damage(reader, PCPU_SKIP_CUT, text, number,
+				   PCPU_T_CUT, line.field);
+	if (error) {
+		err = skip_damage(reader, damage_of(error, *s), text, number,
+				  error, line.field);
+		if (err)
+			return err;
+		line.type = TRACE_OTHER;
+	} else if (line.type == TRACE_TEXT) {
 		count_skip(reader, PCPU_SKIP_TEXT, text, number, NULL);
-	else if (line.type == TRACE_OTHER)
+	} else if (line.type == TRACE_OTHER) {
 		count_skip(reader, PCPU_SKIP_OTHER, text, number, NULL);
+	}
 	if (line.ptr_digits)
 		reader->ptr_digits = line.ptr_digits;
-	err = recording_add(&reader->recording, &line);
-	return err ? stop_at(reader, -err, number, NULL) : 0;
+	return add_line(reader, &line, number);
 }
 
 /* read a line, which may be made of several, from number @number on */
 static int read_line(struct pcpu_trace_reader *reader, struct span line,
 		     uint64_t number, bool last)
 {
+	const struct trace_line nothing = { .head.cpu = PCPU_NO_CPU };
 	int err;
 
 	if (span_len(line) > MAX_LINE ||
-	    (reader->zeros && memchr(line.at, 0, span_len(line))))
-		return skip_damage(reader, PCPU_SKIP_BINARY, line, number, 0,
-				   NULL);
-	if (mend_is_json(line))
-		line = mended(reader, line, mend_json);
-	else if (reader->quoted_printable)
-		line = mended(reader, line, mend_quoted_printable);
+	    (reader->zeros && memchr(line.at, 0, span_len(line)))) {
+		err = skip_damage(reader, PCPU_SKIP_BINARY, line, number,
+				  PCPU_T_BINARY, NULL);
+		return err ? err : add_line(reader, &nothing, number);
+	}
+	err = mend_line(reader, &line);
+	if (err)
+		return err;
 	do
 		err = read_part(reader, &line, number, last);
-	while (!err && line.at < line.end && trace_has_event(line));
+	while (!err && trace_has_event(line));
 	return err;
 }
 
@@ -208,8 +240,15 @@ static struct span kept(const struct vec *vec)
 	return (struct span){ text, text + vec->used };
 }
 
+/* whether a mailer broke a line here; those of kernels are short */
+static bool is_continued(struct span line, struct span next)
+{
+	return span_len(line) <= MAX_WRAPPED && span_len(next) <= MAX_WRAPPED &&
+	       mend_continues(line, next);
+}
+
 /* read the held line: the next one does not continue it */
-static int release(struct pcpu_trace_reader *reader, bool last)
+static int release_held(struct pcpu_trace_reader *reader, bool last)
 {
 	int err = 0;
 
@@ -220,7 +259,7 @@ static int release(struct pcpu_trace_reader *reader, bool last)
 	return err;
 }
 
-/* a whole line; @next is the start of the one after it, or NULL: unknown */
+/* a whole line; @next is the one after it, or NULL: unknown */
 static int take_line(struct pcpu_trace_reader *reader, struct span line,
 		     const struct span *next)
 {
@@ -228,17 +267,17 @@ static int take_line(struct pcpu_trace_reader *reader, struct span line,
 
 	reader->lines++;
 	if (reader->held.used) {
-		if (reader->held.used <= MAX_LINE &&
-		    mend_continues(kept(&reader->held), line)) {
+		if (is_continued(kept(&reader->held), line)) {
 			if (mend_join(&reader->held, line))
 				return 0;
-			return stop_at(reader, PCPU_T_HOST, reader->lines, NULL);
+			return stop_at(reader, PCPU_T_HOST, reader->lines,
+				       NULL);
 		}
-		err = release(reader, false);
+		err = release_held(reader, false);
 		if (err)
 			return err;
 	}
-	if (next && !mend_continues(line, *next))
+	if (line.at == line.end || (next && !is_continued(line, *next)))
 		return read_line(reader, line, reader->lines, false);
 	reader->held_number = reader->lines;
 	return keep(reader, &reader->held, line);
@@ -247,14 +286,16 @@ static int take_line(struct pcpu_trace_reader *reader, struct span line,
 /* the first line feed, or NULL */
 static const char *find_feed(struct span s)
 {
-	return s.at < s.end ? memchr(s.at, '\n', span_len(s)) : NULL;
+	return memchr(s.at, '\n', span_len(s));
 }
 
 /* keep the start of a line until its end comes; too long ones are dropped */
 static int keep_start(struct pcpu_trace_reader *reader, struct span start)
 {
-	if (reader->rest.used > MAX_LINE)
-		return 0;
+	size_t room = MAX_LINE + 1 - reader->rest.used;
+
+	if (span_len(start) > room)
+		start.end = start.at + room;
 	return keep(reader, &reader->rest, start);
 }
 
@@ -272,15 +313,18 @@ static int end_line(struct pcpu_trace_reader *reader, struct span end)
 int pcpu_trace_feed(struct pcpu_trace_reader *reader, const char *text,
 		    size_t n)
 {
-	struct span s = { text, text + n };
 	const char *feed;
+	struct span s;
 	int err;
 
 	if (!reader || (n && !text))
 		return -PCPU_T_NULL;
 	err = -reader->stop.error;
-	if (n && memchr(text, 0, n))
+	if (!n)
+		return err;
+	if (memchr(text, 0, n))
 		reader->zeros = true;
+	s = (struct span){ text, text + n };
 	feed = find_feed(s);
 	if (!err && feed && reader->rest.used) {
 		err = end_line(reader, (struct span){ s.at, feed });
@@ -295,10 +339,10 @@ int pcpu_trace_feed(struct pcpu_trace_reader *reader, const char *text,
 		next = (struct span){ s.at, feed };
 		err = take_line(reader, line, feed ? &next : NULL);
 	}
-	return err || s.at == s.end ? err : keep_start(reader, s);
+	return err ? err : keep_start(reader, s);
 }
 
-int pcpu_trace_finish(struct pcpu_trace_reader *reader)
+__cold int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 {
 	bool cut;
 	int err;
@@ -311,8 +355,8 @@ int pcpu_trace_finish(struct pcpu_trace_reader *reader)
 		err = take_line(reader, kept(&reader->rest), NULL);
 	reader->rest.used = 0;
 	if (!err)
-		err = release(reader, cut);
-	if (!err && recording_end(&reader->recording))
+		err = release_held(reader, cut);
+	if (!err && stacks_end(&reader->recording.stacks))
 		err = stop_at(reader, PCPU_T_HOST, reader->lines, NULL);
 	return err;
 }
@@ -353,8 +397,8 @@ const struct pcpu_trace_stack_of *pcpu_trace_stacks(
 	const struct pcpu_trace_reader *reader, size_t *n)
 {
 	if (n)
-		*n = reader ? reader->recording.stacks_of.used : 0;
-	return n && reader ? reader->recording.stacks_of.data : NULL;
+		*n = reader ? reader->recording.stacks.of.used : 0;
+	return n && reader ? reader->recording.stacks.of.data : NULL;
 }
 
 void pcpu_trace_take(struct pcpu_trace_reader *reader)
@@ -415,8 +459,8 @@ const char *pcpu_trace_name(const struct pcpu_trace_reader *reader,
 const char *pcpu_trace_stack(const struct pcpu_trace_reader *reader,
 			     size_t stack, size_t *length)
 {
-	return reader ? text_of(&reader->recording.stacks, stack, length) :
-			NULL;
+	return reader ? text_of(&reader->recording.stacks.texts, stack,
+				length) : NULL;
 }
 
 uint64_t pcpu_trace_chunk(const struct pcpu_trace_reader *reader, size_t chunk)
@@ -463,7 +507,7 @@ void pcpu_trace_stats(const struct pcpu_trace_reader *reader,
 	stats->kinds = reader->recording.requests.used;
 	stats->tasks = reader->recording.tasks.used;
 	stats->names = reader->recording.names.ends.used;
-	stats->stacks = reader->recording.stacks.ends.used;
+	stats->stacks = reader->recording.stacks.texts.ends.used;
 	stats->chunks = reader->recording.chunks.used;
 }
 

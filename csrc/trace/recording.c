@@ -24,13 +24,10 @@
 /* pages that a value of the table of pages stands for, a bit each */
 #define TABLE_PAGES	16
 
-/* bytes of a stack that are kept; the kernel's have up to 127 frames */
-#define MAX_STACK	16384
-
 /* --- chunks */
 
 /* begin the life of a chunk at an address */
-static int new_chunk(struct recording *recording, uint64_t base,
+static __cold int new_chunk(struct recording *recording, uint64_t base,
 		     uint32_t *chunk)
 {
 	uint32_t *known = table_find(&recording->chunk_index, base);
@@ -104,17 +101,7 @@ static int count_place(struct recording *recording,
 
 /* --- tasks and requests */
 
-static int add_string(struct strings *strings, struct span text,
-		      uint32_t *index)
-{
-	*index = strings_add(strings, text);
-	if (*index != TABLE_NONE)
-		return 0;
-	return strings->ends.used >= TABLE_NONE ? -PCPU_T_TOO_MANY :
-						  -PCPU_T_HOST;
-}
-
-static int add_task(struct recording *recording, uint64_t key, uint32_t *task)
+static __cold int add_task(struct recording *recording, uint64_t key, uint32_t *task)
 {
 	struct pcpu_trace_task *new;
 
@@ -141,7 +128,7 @@ static int find_task(struct recording *recording, const struct trace_head *head,
 	*task = PCPU_NO_TASK;
 	if (head->task.at == head->task.end)
 		return 0;
-	err = add_string(&recording->names, head->task, &name);
+	err = strings_add(&recording->names, head->task, &name);
 	if (err)
 		return err;
 	key = head->pid << 32 | name;
@@ -149,7 +136,7 @@ static int find_task(struct recording *recording, const struct trace_head *head,
 	if (*task == TABLE_NONE)
 		err = add_task(recording, key, task);
 	recording->last_task = *task;
-	recording->last_prefix = err ? 0 : head->prefix;
+	recording->last_prefix = head->prefix;
 	return err;
 }
 
@@ -158,7 +145,8 @@ static uint64_t hash_request(const struct request *request)
 	uint64_t hash = table_hash((uint64_t)request->kind.size ^
 				   (uint64_t)request->kind.align << 40);
 
-	hash = table_hash(hash ^ ((uint64_t)request->site << 32 | request->gfp));
+	hash = table_hash(hash ^ ((uint64_t)request->site << 32 |
+				  request->gfp));
 	return table_hash(hash ^ (uint64_t)request->bytes_alloc ^
 			  (uint64_t)request->kind.flags << 60);
 }
@@ -186,9 +174,9 @@ static int find_request(struct recording *recording,
 	uint64_t key;
 	int err;
 
-	err = add_string(&recording->sites, line->site, &request.site);
+	err = strings_add(&recording->sites, line->site, &request.site);
 	if (!err)
-		err = add_string(&recording->gfps, line->gfp, &request.gfp);
+		err = strings_add(&recording->gfps, line->gfp, &request.gfp);
 	if (err)
 		return err;
 	for (key = hash_request(&request);; key++) {
@@ -209,136 +197,34 @@ static int find_request(struct recording *recording,
 	return 0;
 }
 
-/* --- stacks */
-
-/* the last row of a CPU, or NULL: unknown CPU, or no memory */
-static struct last_row *last_row_of(struct recording *recording, uint64_t cpu)
-{
-	struct vec *rows = &recording->last_rows;
-	struct last_row *row;
-
-	if (cpu >= PCPU_NO_CPU)
-		return NULL;
-	while (rows->used <= cpu) {
-		row = vec_add(rows, 1, sizeof(*row));
-		if (!row)
-			return NULL;
-		row->valid = false;
-	}
-	return (struct last_row *)rows->data + cpu;
-}
-
-/* a row was added: the next stack of this CPU is its own */
-static void set_last_row(struct recording *recording,
-			 const struct trace_line *line, bool of_event)
-{
-	struct last_row *row = last_row_of(recording, line->head.cpu);
-	uint64_t n = of_event ? recording->nr_events : recording->nr_ops;
-
-	recording->owner = (struct last_row){ n - 1, of_event, true };
-	if (row)
-		*row = recording->owner;
-}
-
-/* an event that has no row may have a stack too */
-static void clear_last_row(struct recording *recording,
-			   const struct trace_line *line)
-{
-	struct last_row *row = last_row_of(recording, line->head.cpu);
-
-	recording->owner.valid = false;
-	if (row)
-		row->valid = false;
-}
-
-/* ftrace and trace-cmd: the frames follow, perhaps after events of other CPUs */
-static void begin_stack(struct recording *recording,
-			const struct trace_line *line)
-{
-	struct last_row *row = last_row_of(recording, line->head.cpu);
-
-	recording->owner.valid = false;
-	if (!row)
-		return;
-	recording->owner = *row;
-	row->valid = false;
-}
-
-static int add_frame(struct recording *recording, struct span frame)
-{
-	struct vec *frames = &recording->frames;
-	size_t n = span_len(frame) + (frames->used > 0);
-	char *room;
-
-	if (!recording->owner.valid || frames->used + n > MAX_STACK)
-		return 0;
-	room = vec_add(frames, n, 1);
-	if (!room)
-		return -PCPU_T_HOST;
-	if (n > span_len(frame))
-		*room++ = '\n';
-	memcpy(room, frame.at, span_len(frame));
-	return 0;
-}
-
-/**
- * recording_end - the line that comes is no frame: end the stack
- *
- * Return: 0, or a negative enum pcpu_trace_error.
- */
-int recording_end(struct recording *recording)
-{
-	struct vec *frames = &recording->frames;
-	struct pcpu_trace_stack_of *of;
-	uint32_t stack;
-	int err;
-
-	if (!frames->used)
-		return 0;
-	err = add_string(&recording->stacks, (struct span){
-		frames->data, (char *)frames->data + frames->used,
-	}, &stack);
-	frames->used = 0;
-	if (err)
-		return err;
-	of = vec_add(&recording->stacks_of, 1, sizeof(*of));
-	if (!of)
-		return -PCPU_T_HOST;
-	*of = (struct pcpu_trace_stack_of){
-		.row = recording->owner.row,
-		.stack = stack,
-		.of_event = recording->owner.of_event,
-	};
-	recording->owner.valid = false;
-	return 0;
-}
-
 /* --- rows */
 
 /* a column with more room, or as it was: then @ok is set to false */
-static void *grow_column(void *column, size_t room, size_t size, bool *ok)
+static __cold void *grow_column(void *column, size_t bytes, bool *ok)
 {
-	void *data = realloc(column, room * size);
+	void *data = realloc(column, bytes);
 
 	*ok = *ok && data;
 	return data ? data : column;
 }
 
-static bool make_room(struct rows *rows)
+static __cold bool make_room(struct rows *rows)
 {
-	size_t room = rows->room ? 2 * rows->room : 64;
+	size_t n = rows->room ? 2 * rows->room : 64;
 	bool ok = true;
 
 	if (rows->used < rows->room)
 		return true;
-	rows->ops = grow_column(rows->ops, room, sizeof(*rows->ops), &ok);
-	rows->times = grow_column(rows->times, room, sizeof(*rows->times), &ok);
-	rows->chunks = grow_column(rows->chunks, room, sizeof(*rows->chunks), &ok);
-	rows->offsets = grow_column(rows->offsets, room, sizeof(*rows->offsets), &ok);
-	rows->tasks = grow_column(rows->tasks, room, sizeof(*rows->tasks), &ok);
-	rows->cpus = grow_column(rows->cpus, room, sizeof(*rows->cpus), &ok);
+	rows->ops = grow_column(rows->ops, n * sizeof(*rows->ops), &ok);
+	rows->times = grow_column(rows->times, n * sizeof(*rows->times), &ok);
+	rows->chunks = grow_column(rows->chunks, n * sizeof(*rows->chunks),
+				   &ok);
+	rows->offsets = grow_column(rows->offsets, n * sizeof(*rows->offsets),
+				    &ok);
+	rows->tasks = grow_column(rows->tasks, n * sizeof(*rows->tasks), &ok);
+	rows->cpus = grow_column(rows->cpus, n * sizeof(*rows->cpus), &ok);
 	if (ok)
-		rows->room = room;
+		rows->room = n;
 	return ok;
 }
 
@@ -351,6 +237,11 @@ static int add_op(struct recording *recording, const struct trace_line *line,
 	uint32_t task;
 	int err = find_task(recording, &line->head, &task);
 
+	if (!err)
+		err = stacks_add_row(&recording->stacks, (struct stack_row){
+			.number = recording->nr_ops,
+			.cpu = line->head.cpu,
+		});
 	if (err)
 		return err;
 	if (!make_room(rows))
@@ -369,17 +260,22 @@ static int add_op(struct recording *recording, const struct trace_line *line,
 		recording->stats.backwards += time < recording->last_time;
 		recording->last_time = time;
 	}
-	set_last_row(recording, line, false);
 	return 0;
 }
 
-static int add_event(struct recording *recording, const struct trace_line *line,
+static __cold int add_event(struct recording *recording, const struct trace_line *line,
 		     enum pcpu_trace_event_kind kind, uint64_t value)
 {
 	struct pcpu_trace_event *event;
 	uint32_t task;
 	int err = find_task(recording, &line->head, &task);
 
+	if (!err)
+		err = stacks_add_row(&recording->stacks, (struct stack_row){
+			.number = recording->nr_events,
+			.cpu = line->head.cpu,
+			.is_event = true,
+		});
 	if (err)
 		return err;
 	event = vec_add(&recording->events, 1, sizeof(*event));
@@ -394,7 +290,6 @@ static int add_event(struct recording *recording, const struct trace_line *line,
 		.kind = (uint16_t)kind,
 	};
 	recording->nr_events++;
-	set_last_row(recording, line, true);
 	return 0;
 }
 
@@ -465,25 +360,29 @@ static int on_free(struct recording *recording, const struct trace_line *line)
 	return err;
 }
 
-static int on_fail(struct recording *recording, const struct trace_line *line)
+static __cold int on_fail(struct recording *recording, const struct trace_line *line)
 {
 	uint32_t kind;
 	int err = find_request(recording, line, &kind);
 
-	recording->stats.kernel_failures += !err;
-	return err ? err : add_event(recording, line, PCPU_TRACE_FAILED, kind);
+	if (err)
+		return err;
+	recording->stats.kernel_failures++;
+	return add_event(recording, line, PCPU_TRACE_FAILED, kind);
 }
 
-static int on_create(struct recording *recording, const struct trace_line *line)
+static __cold int on_create(struct recording *recording, const struct trace_line *line)
 {
 	uint32_t chunk;
 	int err = new_chunk(recording, line->base, &chunk);
 
-	recording->stats.kernel_created += !err;
-	return err ? err : add_event(recording, line, PCPU_TRACE_CREATED, chunk);
+	if (err)
+		return err;
+	recording->stats.kernel_created++;
+	return add_event(recording, line, PCPU_TRACE_CREATED, chunk);
 }
 
-static int on_destroy(struct recording *recording,
+static __cold int on_destroy(struct recording *recording,
 		      const struct trace_line *line)
 {
 	uint32_t chunk;
@@ -518,21 +417,17 @@ static int on_event(struct recording *recording, const struct trace_line *line)
 	}
 }
 
-/* the head of the recording may name fewer CPUs than its events, if it is wrong */
-static void on_comment(struct recording *recording,
-		       const struct trace_line *line)
+/* at least one if the recorder does not know how many */
+static __cold int on_lost(struct recording *recording, const struct trace_line *line)
 {
-	if (!line->cpus)
-		return;
-	recording->cpus_known = true;
-	recording->stats.cpus = line->cpus;
-}
+	struct pcpu_trace_stats *stats = &recording->stats;
+	uint64_t lost = line->lost ? line->lost : 1;
+	int err = add_event(recording, line, PCPU_TRACE_LOST, line->lost);
 
-static int on_lost(struct recording *recording, const struct trace_line *line)
-{
-	/* at least one if the recorder does not know how many */
-	recording->stats.lost += line->lost ? line->lost : 1;
-	return add_event(recording, line, PCPU_TRACE_LOST, line->lost);
+	stats->lost += lost < UINT64_MAX - stats->lost ?
+		       lost : UINT64_MAX - stats->lost;
+	stacks_add_gap(&recording->stacks);
+	return err;
 }
 
 /**
@@ -545,28 +440,23 @@ int recording_add(struct recording *recording, const struct trace_line *line)
 {
 	int err;
 
-	switch (line->type) {
-	case TRACE_TEXT:	/* perf prints source lines between frames */
+	if (line->type == TRACE_TEXT)	/* perf: a source line of a frame */
 		return 0;
-	case TRACE_FRAME:
-		return add_frame(recording, line->site);
-	default:
-		break;
-	}
-	err = recording_end(recording);
+	if (line->type == TRACE_FRAME)
+		return stacks_add_frame(&recording->stacks, line->site);
+	err = stacks_end(&recording->stacks);
 	if (err)
 		return err;
+	if (line->cpus) {
+		recording->cpus_known = true;
+		recording->stats.cpus = line->cpus;
+	}
 	switch (line->type) {
 	case TRACE_BLANK:
-		recording->owner.valid = false;
-		on_comment(recording, line);
-		return 0;
 	case TRACE_OTHER:
-		clear_last_row(recording, line);
-		return 0;
+		return stacks_add_other(&recording->stacks, line->head.cpu);
 	case TRACE_STACK:
-		begin_stack(recording, line);
-		return 0;
+		return stacks_begin(&recording->stacks, line->head.cpu);
 	case TRACE_LOST:
 		return on_lost(recording, line);
 	case TRACE_WORK_START:
@@ -581,17 +471,17 @@ int recording_add(struct recording *recording, const struct trace_line *line)
 /**
  * recording_take - discard the rows
  */
-void recording_take(struct recording *recording)
+__cold void recording_take(struct recording *recording)
 {
 	recording->rows.used = 0;
 	recording->events.used = 0;
-	recording->stacks_of.used = 0;
+	recording->stacks.of.used = 0;
 }
 
 /**
  * recording_free - free all memory
  */
-void recording_free(struct recording *recording)
+__cold void recording_free(struct recording *recording)
 {
 	free(recording->rows.ops);
 	free(recording->rows.times);
@@ -600,20 +490,17 @@ void recording_free(struct recording *recording)
 	free(recording->rows.tasks);
 	free(recording->rows.cpus);
 	free(recording->events.data);
-	free(recording->stacks_of.data);
 	free(recording->requests.data);
 	free(recording->tasks.data);
 	free(recording->chunks.data);
 	strings_free(&recording->sites);
 	strings_free(&recording->gfps);
 	strings_free(&recording->names);
-	strings_free(&recording->stacks);
+	stacks_free(&recording->stacks);
 	free(recording->free_handles.data);
 	free(recording->live.cells);
 	free(recording->request_index.cells);
 	free(recording->task_index.cells);
 	free(recording->chunk_index.cells);
 	free(recording->pages.cells);
-	free(recording->last_rows.data);
-	free(recording->frames.data);
 }

@@ -8,6 +8,7 @@
 
 #include "../percpu.h"
 #include "line.h"
+#include "stacks.h"
 #include "strings.h"
 
 /* the columns of struct pcpu_trace_rows, all of the same length */
@@ -36,18 +37,10 @@ struct chunk_life {
 	bool used;		/* whether it had an area */
 };
 
-/* the row that the next stack may belong to */
-struct last_row {
-	uint64_t row;		/* number of the operation or event */
-	bool of_event;		/* which of these */
-	bool valid;		/* whether there is one */
-};
-
 struct recording {
 	struct pcpu_trace_stats stats; /* figures so far */
 	struct rows rows;	/* operations not yet taken */
 	struct vec events;	/* struct pcpu_trace_event: likewise */
-	struct vec stacks_of;	/* struct pcpu_trace_stack_of: likewise */
 	uint64_t nr_ops;	/* operations ever */
 	uint64_t nr_events;	/* events ever */
 	struct vec requests;	/* struct request */
@@ -56,7 +49,7 @@ struct recording {
 	struct strings sites;	/* call sites */
 	struct strings gfps;	/* gfp flags */
 	struct strings names;	/* of tasks */
-	struct strings stacks;	/* their frames, a line each */
+	struct stacks stacks;	/* of operations and events */
 	struct vec free_handles; /* uint32_t: handles to use again */
 	struct table live;	/* pointer -> handle */
 	struct table request_index; /* hash -> request; see find_request() */
@@ -65,16 +58,11 @@ struct recording {
 	uint32_t last_task;	/* the task found last */
 	struct table chunk_index; /* base_addr -> chunk that lives there */
 	struct table pages;	/* chunk and some pages -> those touched */
-	struct vec last_rows;	/* struct last_row: by CPU */
-	struct last_row owner;	/* of the stack that is being read */
-	struct vec frames;	/* char: this stack so far */
 	uint64_t last_time;	/* of the previous operation */
-	bool cpus_known;	/* whether a comment named their number */
+	bool cpus_known;	/* whether a comment says how many there are */
 };
 
 int recording_add(struct recording *recording, const struct trace_line *line);
-
-int recording_end(struct recording *recording);
 
 void recording_take(struct recording *recording);
 

@@ -6,7 +6,6 @@
 #include "span.h"
 
 #define HEX_DIGITS	16	/* of 64 bits */
-#define SAFE_DIGITS	18	/* decimal ones, which always fit */
 
 /**
  * span_after - find a text
@@ -15,7 +14,7 @@
  *
  * Return: the first place after it, or NULL.
  */
-const char *span_after(struct span s, const char *text)
+__cold const char *span_after(struct span s, const char *text)
 {
 	size_t n = strlen(text);
 	const char *at = memmem(s.at, span_len(s), text, n);
@@ -30,52 +29,57 @@ static const unsigned char digits[256] = {
 	['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
 };
 
-static const char *read_hex(const char *at, const char *end, uint64_t *value)
+static const char *read_hex(struct span s, uint64_t *value)
 {
-	const char *begin = at;
+	const char *at = s.at;
 	uint64_t number = 0;
 	unsigned int digit;
 
-	for (; at < end && (digit = digits[(unsigned char)*at]); at++)
+	/* most pointers of ftrace are hashes of 32 bits */
+	if (span_starts(s, "00000000"))
+		at += strlen("00000000");
+	for (; at < s.end && (digit = digits[(unsigned char)*at]); at++)
 		number = number << 4 | (digit - 1);
 	*value = number;
-	return at > begin && at - begin <= HEX_DIGITS ? at : NULL;
+	return at > s.at && at - s.at <= HEX_DIGITS ? at : NULL;
 }
 
-static const char *read_decimal(const char *at, const char *end,
-				uint64_t *value)
+/**
+ * span_digits - read the decimal number that a span begins with
+ * @s: the span
+ * @value: set to the number, or to any if there is none
+ *
+ * Return: the place after it, or NULL: there is none, or it has over 64 bits.
+ */
+const char *span_digits(struct span s, uint64_t *value)
 {
-	const char *begin = at, *safe;
+	const char *at = s.at;
 	uint64_t number = 0;
+	bool fits = true;
 
-	safe = end - at > SAFE_DIGITS ? at + SAFE_DIGITS : end;
-	for (; at < safe && is_digit(*at); at++)
-		number = number * 10 + (uint64_t)(*at - '0');
-	for (; at < end && is_digit(*at); at++) {
+	for (; fits && at < s.end && is_digit(*at); at++) {
 		uint64_t digit = (uint64_t)(*at - '0');
 
-		if (number > (UINT64_MAX - digit) / 10)
-			return NULL;
-		number = number * 10 + digit;
+		fits = !__builtin_mul_overflow(number, 10, &number) &&
+		       !__builtin_add_overflow(number, digit, &number);
 	}
 	*value = number;
-	return at > begin ? at : NULL;
+	return fits && at > s.at ? at : NULL;
 }
 
 /**
  * span_number - read the number that a span begins with
  * @s: the span
  * @hex: whether the digits are hexadecimal; those after 0x always are
- * @value: set to the number
+ * @value: set to the number, or to any if there is none
  *
  * Return: the place after it, or NULL: there is none, or it has over 64 bits.
  */
 const char *span_number(struct span s, bool hex, uint64_t *value)
 {
-	if (span_len(s) > 2 && s.at[0] == '0' && s.at[1] == 'x')
-		return read_hex(s.at + 2, s.end, value);
-	return hex ? read_hex(s.at, s.end, value) :
-		     read_decimal(s.at, s.end, value);
+	if (span_starts(s, "0x"))
+		return read_hex((struct span){ s.at + 2, s.end }, value);
+	return hex ? read_hex(s, value) : span_digits(s, value);
 }
 
 /**
@@ -87,7 +91,7 @@ const char *span_number(struct span s, bool hex, uint64_t *value)
  */
 bool span_decimal(struct span s, uint64_t *value)
 {
-	return read_decimal(s.at, s.end, value) == s.end;
+	return span_digits(s, value) == s.end;
 }
 
 /**
@@ -99,7 +103,7 @@ bool span_decimal(struct span s, uint64_t *value)
  */
 bool span_hex(struct span s, uint64_t *value)
 {
-	return read_hex(s.at, s.end, value) == s.end;
+	return read_hex(s, value) == s.end;
 }
 
 /**
@@ -110,10 +114,10 @@ bool span_hex(struct span s, uint64_t *value)
  *
  * Return: the place after it, or NULL.
  */
-const char *span_number_after(struct span s, const char *before,
+__cold const char *span_number_after(struct span s, const char *before,
 			      uint64_t *value)
 {
 	const char *at = span_after(s, before);
 
-	return at ? read_decimal(at, s.end, value) : NULL;
+	return at ? span_digits((struct span){ at, s.end }, value) : NULL;
 }

@@ -10,6 +10,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* a function for few lines of a recording: small rather than fast */
+#define __cold		__attribute__((cold))
+
 /* a part of a text; it is not terminated */
 struct span {
 	const char *at;		/* first byte */
@@ -31,10 +34,9 @@ static inline bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* bytes that end a value; the last two are JSON's */
+/* bytes that end a value */
 static const bool span_ends_value[256] = {
 	[' '] = true, ['\t'] = true, ['\r'] = true, [','] = true, [')'] = true,
-	['\\'] = true, ['"'] = true,
 };
 
 static inline bool ends_value(char c)
@@ -42,13 +44,18 @@ static inline bool ends_value(char c)
 	return span_ends_value[(unsigned char)c];
 }
 
+static inline struct span span_trim_end(struct span s)
+{
+	while (s.at < s.end && is_blank(s.end[-1]))
+		s.end--;
+	return s;
+}
+
 static inline struct span span_trim(struct span s)
 {
 	while (s.at < s.end && is_blank(*s.at))
 		s.at++;
-	while (s.at < s.end && is_blank(s.end[-1]))
-		s.end--;
-	return s;
+	return span_trim_end(s);
 }
 
 static inline bool span_starts(struct span s, const char *text)
@@ -78,11 +85,9 @@ static inline bool span_is(struct span s, const char *text)
  */
 static inline struct span span_cut_last(struct span *s)
 {
-	struct span word;
+	struct span word = span_trim_end(*s);
 
-	while (s->at < s->end && is_blank(s->end[-1]))
-		s->end--;
-	word = *s;
+	s->end = word.end;
 	while (s->at < s->end && !is_blank(s->end[-1]))
 		s->end--;
 	word.at = s->end;
@@ -90,6 +95,8 @@ static inline struct span span_cut_last(struct span *s)
 }
 
 const char *span_after(struct span s, const char *text);
+
+const char *span_digits(struct span s, uint64_t *value);
 
 bool span_decimal(struct span s, uint64_t *value);
 

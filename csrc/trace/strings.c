@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#include "../percpu.h"
+
 static uint64_t hash_text(struct span text)
 {
 	uint64_t hash = span_len(text), word;
@@ -41,38 +43,38 @@ struct span strings_get(const struct strings *strings, size_t index)
 /**
  * strings_add - find a text, or keep it
  * @text: the text
+ * @index: set to its number
  *
- * Return: its number, or TABLE_NONE: no memory, or too many texts.
+ * Return: 0, or a negative enum pcpu_trace_error.
  */
-uint32_t strings_add(struct strings *strings, struct span text)
+int strings_add(struct strings *strings, struct span text, uint32_t *index)
 {
 	uint64_t key = hash_text(text);
 	size_t n = span_len(text), *end;
-	uint32_t index;
 	char *bytes;
 
 	for (;; key++) {
 		struct span found;
 
-		index = table_get(&strings->index, key);
-		if (index == TABLE_NONE)
+		*index = table_get(&strings->index, key);
+		if (*index == TABLE_NONE)
 			break;
-		found = strings_get(strings, index);
+		found = strings_get(strings, *index);
 		if (span_len(found) == n && !memcmp(found.at, text.at, n))
-			return index;
+			return 0;
 	}
 	if (strings->ends.used >= TABLE_NONE)
-		return TABLE_NONE;
-	index = (uint32_t)strings->ends.used;
+		return -PCPU_T_TOO_MANY;
+	*index = (uint32_t)strings->ends.used;
 	bytes = vec_add(&strings->bytes, n, 1);
 	if (!bytes)
-		return TABLE_NONE;
+		return -PCPU_T_HOST;
 	memcpy(bytes, text.at, n);
 	end = vec_add(&strings->ends, 1, sizeof(*end));
 	if (!end)
-		return TABLE_NONE;
+		return -PCPU_T_HOST;
 	*end = strings->bytes.used;
-	return table_put(&strings->index, key, index) ? index : TABLE_NONE;
+	return table_put(&strings->index, key, *index) ? 0 : -PCPU_T_HOST;
 }
 
 /**

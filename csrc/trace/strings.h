@@ -15,7 +15,7 @@ struct strings {
 	struct table index;	/* hash -> number; see strings_add() */
 };
 
-uint32_t strings_add(struct strings *strings, struct span text);
+int strings_add(struct strings *strings, struct span text, uint32_t *index);
 
 struct span strings_get(const struct strings *strings, size_t index);
 

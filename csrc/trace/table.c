@@ -109,10 +109,10 @@ void table_del(struct table *table, uint64_t key)
 
 	for (i = (gap + 1) & mask; table->cells[i].value != TABLE_NONE;
 	     i = (i + 1) & mask) {
-		size_t from_home = (i - home(table, table->cells[i].key)) & mask;
+		size_t start = home(table, table->cells[i].key);
 
 		/* a cell may move back as far as its home */
-		if (from_home >= ((i - gap) & mask)) {
+		if (((i - start) & mask) >= ((i - gap) & mask)) {
 			table->cells[gap] = table->cells[i];
 			gap = i;
 		}

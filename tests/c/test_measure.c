@@ -36,7 +36,7 @@ static int scribe_free(struct pcpu *handle, int64_t ptr)
 	return ptr == 13 ? -PCPU_E_PINNED : 0;
 }
 
-static const struct pcpu_kind kinds[] = { { 8, 4 }, { 64, 32 } };
+static const struct pcpu_kind kinds[] = { { 8, 4, 0 }, { 64, 32, 0 } };
 static int64_t ptrs[HANDLES];
 static struct scribe scribe;
 

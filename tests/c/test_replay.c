@@ -10,10 +10,13 @@
 #define HANDLES		8
 
 static const struct pcpu_kind kinds[] = {
-	{ 8, 8 }, { 100, 4 }, { UNIT, 8 }, { 0, 8 },
+	{ 8, 8, 0 }, { 100, 4, 0 }, { UNIT, 8, 0 }, { 0, 8, 0 },
+	{ 8, 8, PCPU_ATOMIC }, { 8, 8, PCPU_ATOMIC | PCPU_RESERVED },
+	{ 8, 8, UINT32_MAX },
 };
 
-enum { EIGHT, HUNDRED, WHOLE, BAD };	/* indices of kinds */
+/* indices of kinds */
+enum { EIGHT, HUNDRED, WHOLE, BAD, ATOMIC, RESERVED, ALL_FLAGS };
 
 static struct pcpu_replay_handle handles[HANDLES];
 static int64_t pointers[16];
@@ -72,6 +75,45 @@ TEST(a_replay_may_run_without_storing_pointers)
 	replay.pointers = NULL;
 	CHECK(!pcpu_replay(pcpu, &replay, 0, 1));
 	CHECK(handles[0].ptr == BASE + STATIC);
+	pcpu_destroy(pcpu);
+}
+
+/* this policy has no background work; the handle has no meaning */
+TEST(background_work_does_nothing)
+{
+	const struct pcpu_op ops[] = {
+		{ 0, 0, PCPU_OP_BALANCE },
+		{ 0xa, 0, EIGHT },
+		{ 0, UINT32_MAX, PCPU_OP_BALANCE },
+		{ 0xa, 0, PCPU_OP_BALANCE },
+	};
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	CHECK(!pcpu_replay_check(&replay, COUNT(ops)));
+	CHECK(!pcpu_replay(pcpu, &replay, 0, COUNT(ops)));
+	CHECK(pointers[0] == 0 && pointers[2] == 0 && pointers[3] == 0);
+	CHECK(handles[0].ptr == pointers[1]);
+	CHECK(replay.failures == 0 && replay.live_bytes == 8);
+	CHECK_MAP(pcpu, 0, "-128 -8 888 (free 888 hint 888)");
+	pcpu_destroy(pcpu);
+}
+
+/* this policy has no reserved chunk, and treats all callers alike */
+TEST(flags_of_requests_are_ignored)
+{
+	const struct pcpu_op ops[] = {
+		{ 0xa, 0, EIGHT }, { 0xb, 1, ATOMIC }, { 0xc, 2, RESERVED },
+		{ 0xd, 3, ALL_FLAGS }, { 0xb, 1, PCPU_OP_FREE },
+	};
+	struct pcpu *pcpu = small(2);
+
+	start(ops);
+	CHECK(!pcpu_replay_check(&replay, COUNT(ops)));
+	CHECK(!pcpu_replay(pcpu, &replay, 0, COUNT(ops)));
+	CHECK(pointers[1] == pointers[0] + 8 && pointers[2] == pointers[1] + 8);
+	CHECK(replay.failures == 0 && replay.live_bytes == 24);
+	CHECK_MAP(pcpu, 0, "-128 -8 8 -8 -8 864 (free 872 hint 864)");
 	pcpu_destroy(pcpu);
 }
 
@@ -335,7 +377,7 @@ TEST(an_invalid_operation_is_refused_before_any_runs)
 		{ 0xa, PCPU_OP_ORPHAN, EIGHT },	/* a handle is needed */
 		{ 0xa, 0, COUNT(kinds) },	/* no such kind */
 		{ 0xa, 0, PCPU_OP_FAULT },	/* no such fault */
-		{ 0xa, 0, PCPU_OP_FAULT - 1 },
+		{ 0xa, 0, PCPU_OP_FIRST - 1 },
 	};
 
 	for (size_t i = 0; i < COUNT(bad); i++) {

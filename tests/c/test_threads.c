@@ -314,7 +314,7 @@ static void do_pin(struct worker *w)
 
 static void do_replay(struct worker *w)
 {
-	static const struct pcpu_kind kinds[] = { { 8, 8 }, { 100, 4 } };
+	static const struct pcpu_kind kinds[] = { { 8, 8, 0 }, { 100, 4, 0 } };
 	struct pcpu_op ops[BATCH];
 	int64_t pointers[BATCH];
 	struct pcpu_replay replay = {

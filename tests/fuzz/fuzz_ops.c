@@ -866,7 +866,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	for (int i = 0; i < NR_KINDS; i++)
 		run.kinds[i] = (struct pcpu_kind){ pick_size(&run),
-						   pick_align(&run) };
+						   pick_align(&run), 0 };
 	run.replay.kinds = run.kinds;
 	run.replay.nr_kinds = NR_KINDS;
 	run.replay.handles = run.handles;
