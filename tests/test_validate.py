@@ -114,6 +114,8 @@ class TestLiveAreas:
         ptr = small.alloc(8)
         with pytest.raises(InvariantError, match="has 8 bytes in the map, 16 were requested"):
             small.validate({ptr: 16})
+        with pytest.raises(InvariantError, match="has 8 bytes in the map, 1 was requested"):
+            small.validate({ptr: 1})
 
     @pytest.mark.parametrize("more", [-1, 0, 6, 7, 16])
     def test_area_may_have_up_to_6_bytes_more(self, small: PerCpu, more: int) -> None:
