@@ -96,9 +96,8 @@ check-embedding: lib
 
 # --- the C tests on percpu.c: it is one unit with the test, which sees what is static.
 # A test that replaces calls to the host is linked instead: within a unit, the
-# compiler assumes what malloc() does.
-
-# check-c uses CC, so this is with another compiler if there is one.
+# compiler assumes what malloc() does.  check-c uses CC, so this is with another
+# compiler if there is one.
 
 AMALGAMATED := $(LIB_TESTS:$(BUILD)/tests/%=$(BUILD)/amalgamated/%)
 AMALGAMATED_CC := $(if $(shell command -v $(CLANG)),$(CLANG),$(CC))

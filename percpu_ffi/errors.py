@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from percpu_ffi._util.text import plural
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -228,8 +230,8 @@ def not_a_pointer(pointer: Any) -> InvalidPointer:
 
 def out_of_memory(service: str, size: int, align: int) -> PercpuMemoryError:
     """A kernel service failed while an area was allocated, or the first chunk set up (size 0)."""
-    number, unit = operator.index(size), "byte" if size == 1 else "bytes"
-    area = f"an area of {number} {unit} aligned to {operator.index(align)}"
+    number = operator.index(size)
+    area = f"an area of {plural(number, 'byte', '')} aligned to {operator.index(align)}"
     what = area if number else "the first chunk"
     return PercpuMemoryError(
         f"out of memory: {service} failed for {what}; free areas, or raise the limit or clear the "

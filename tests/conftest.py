@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from percpu_ffi import Allocator, Model, PerCpu
+from percpu_ffi.trace import TraceStats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,23 @@ SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 RECORDINGS = ("fork_storm.perf.xz", "netns_churn.ftrace.xz", "pinned_cgroups.trace")
 NETNS = str(SAMPLES / "netns_churn.ftrace.xz")
 FORK = str(SAMPLES / "fork_storm.perf.xz")
+
+# figures of a recording, which all differ
+STATS = TraceStats(
+    events=4605,
+    allocs=2305,
+    frees=2300,
+    orphan_frees=21,
+    reallocs=22,
+    lost=23,
+    cpus=8,
+    kernel_failures=31,
+    kernel_created=32,
+    kernel_destroyed=33,
+    kernel_chunks=34,
+    kernel_pages=1100,
+    kernel_extent=230_976,
+)
 
 Kind = type[PerCpu]
 Make = Callable[..., PerCpu]

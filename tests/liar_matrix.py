@@ -3,9 +3,9 @@
 
     make liars
 
-Each lie is told to each entry point by the first, the second and the third of three parties.
-It has to be found before the next call, and reported with its aspect and the liar's name.  The
-status is 1 if one is not found.
+Each entry point compares three parties, of which the first, the second or the third reports a wrong
+value.  It has to find that before the next call, and to report the aspect and the liar's name.  The
+status is 1 if it misses one.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def in_this_process() -> Iterator[None]:
 
 
 def cell(lie: Lie, entry: str, place: int, others: tuple[Any, Any] = (Allocator, Allocator)) -> str:
-    """Tell a lie among others; return what is wrong with the way it was found, or nothing."""
+    """Compare a liar with others; return what is wrong with the way it was found, or nothing."""
     if lie.method == "close" and entry == "drive":
         return "not applicable"  # it does not close the allocators
     party = type("Party", (Liar,), {"lie": lie})

@@ -48,7 +48,7 @@ Tell = Callable[[Any, "Liar"], Any]
 
 @dataclass(frozen=True)
 class Lie:
-    """A wrong value, and when it is told."""
+    """A wrong value, and when it is reported."""
 
     name: str
     """The row of the matrix."""

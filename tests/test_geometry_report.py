@@ -8,25 +8,12 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+from conftest import STATS
 
 from percpu_ffi.analysis.geometries import Outcome, Refusal
 from percpu_ffi.reports.geometries import GeometryReport
-from percpu_ffi.trace import TraceStats
 from percpu_ffi.work import Work, WorkByCall
 
-STATS = TraceStats(
-    events=4605,
-    allocs=2305,
-    frees=2300,
-    lost=23,
-    cpus=8,
-    kernel_failures=31,
-    kernel_created=32,
-    kernel_destroyed=33,
-    kernel_chunks=34,
-    kernel_pages=1100,
-    kernel_extent=230_976,
-)
 SMALL: dict[str, Any] = {
     "first_chunk": "4k",
     "unit_size": 65_536,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from conftest import STATS
 
 from percpu_ffi import ChunkState, State
 from percpu_ffi.replay import Failure, Replay
@@ -26,21 +27,6 @@ from percpu_ffi.reports.replay import ReplayReport
 from percpu_ffi.trace import Event, Kind, Skipped, TraceStats
 from percpu_ffi.trace.operations import FAILED, LOST
 
-STATS = TraceStats(
-    events=4605,
-    allocs=2305,
-    frees=2300,
-    orphan_frees=21,
-    reallocs=22,
-    lost=23,
-    cpus=8,
-    kernel_failures=31,
-    kernel_created=32,
-    kernel_destroyed=33,
-    kernel_chunks=34,
-    kernel_pages=1100,
-    kernel_extent=230_976,
-)
 GEOMETRY = {
     "cpus": 2,
     "first_chunk": "embed",

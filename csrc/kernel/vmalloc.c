@@ -58,8 +58,8 @@ static bool reserve(struct fake_kernel *kernel, const struct fake_space *space)
  * @kernel: the kernel, its host ready
  * @space: its properties
  *
- * Return: 0, or -PCPU_E_HOST or -PCPU_E_MAPPINGS: the host refuses; then too,
- * fake_vmalloc_exit() is due.
+ * Return: 0, -PCPU_E_HOST or -PCPU_E_MAPPINGS.  Call fake_vmalloc_exit() in any
+ * case.
  */
 int fake_vmalloc_init(struct fake_kernel *kernel,
 		      const struct fake_space *space)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Ctrl-C as the end of a process: at any moment, and without a word of Python's."""
+"""Ctrl-C as the end of a process: at any moment, without a traceback."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class WorkerPool(Executor):
         self._start_calls()
 
     def _start_calls(self) -> None:
-        """Give a call to each free worker; start workers while there are too few."""
+        """Send waiting calls to free workers; start workers while there are too few."""
         while self._waiting and len(self._running) < self._max_workers:
             future, call = self._waiting.popleft()
             if future.set_running_or_notify_cancel():

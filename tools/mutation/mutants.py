@@ -9,7 +9,7 @@ Not mutated, since no test should depend on it:
 
 - text for people: a string with a blank in it, unless it is raw, and the argument that it is;
   what an f-string computes is mutated.  Of other strings one variant counts, not three;
-- types: annotations, aliases, what cast() is told, ``if TYPE_CHECKING``;
+- types: annotations, aliases, the first argument of cast(), ``if TYPE_CHECKING``;
 - imports, ``__all__`` and its like, and the arguments of decorators, as in mutmut;
 - what only raises TypeError: the arguments of len() and isinstance(), a positional argument left
   out before the last one, except for functions that take any number;

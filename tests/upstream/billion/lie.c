@@ -317,7 +317,7 @@ void lie_tell_whole(struct lie *lie, const struct pcpu_snapshot *snapshot,
 		lie->told = true;
 }
 
-/* run cases until the lie is told; return whether it was noticed at once */
+/* run cases until the wrong figure is reported; return whether it was noticed at once */
 static bool noticed(struct lie *lie, uint64_t *number, uint64_t *operations)
 {
 	for (*number = 0; *number < 100; ++*number) {
