@@ -7,7 +7,7 @@
 
 #include "area_map/area_map.h"
 
-int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
+__cold int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
 {
 	int err = info ? pcpu_lock(pcpu) : -PCPU_E_NULL;
 
@@ -37,7 +37,7 @@ int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
 	return 0;
 }
 
-int pcpu_counters(struct pcpu *pcpu, uint64_t *calls)
+__cold int pcpu_counters(struct pcpu *pcpu, uint64_t *calls)
 {
 	int err = calls ? pcpu_lock(pcpu) : -PCPU_E_NULL;
 
@@ -49,7 +49,7 @@ int pcpu_counters(struct pcpu *pcpu, uint64_t *calls)
 	return 0;
 }
 
-int pcpu_work(struct pcpu *pcpu, struct pcpu_work *alloc,
+__cold int pcpu_work(struct pcpu *pcpu, struct pcpu_work *alloc,
 	      struct pcpu_work *free)
 {
 	int err = alloc && free ? pcpu_lock(pcpu) : -PCPU_E_NULL;
@@ -64,7 +64,7 @@ int pcpu_work(struct pcpu *pcpu, struct pcpu_work *alloc,
 	return 0;
 }
 
-int pcpu_inject(struct pcpu *pcpu, int site, const struct pcpu_fault *fault)
+__cold int pcpu_inject(struct pcpu *pcpu, int site, const struct pcpu_fault *fault)
 {
 	int err = pcpu_lock(pcpu);
 

@@ -24,7 +24,7 @@
 #define MAX_FIRST_PTR	((int64_t)1 << 61)
 
 /* the part of the geometry that does not depend on the first chunk */
-static int page_geometry(const struct pcpu_config *config,
+static __cold int page_geometry(const struct pcpu_config *config,
 			 struct pcpu_geometry *geo)
 {
 	int64_t host = sysconf(_SC_PAGESIZE);
@@ -44,7 +44,7 @@ static int page_geometry(const struct pcpu_config *config,
 	return 0;
 }
 
-static int check_config(const struct pcpu_config *config,
+static __cold int check_config(const struct pcpu_config *config,
 			const struct pcpu_geometry *geo)
 {
 	if (config->first_ptr < 0 || config->first_ptr > MAX_FIRST_PTR ||
@@ -61,7 +61,7 @@ static int check_config(const struct pcpu_config *config,
 	return 0;
 }
 
-static void copy_static_image(struct pcpu *pcpu,
+static __cold void copy_static_image(struct pcpu *pcpu,
 			      const struct pcpu_config *config)
 {
 	int cpu;
@@ -87,7 +87,7 @@ static bool has_room(const struct fake_space *space)
 	return !space->limit || space->limit >= least;
 }
 
-static int build(struct pcpu *pcpu, const struct pcpu_config *config)
+static __cold int build(struct pcpu *pcpu, const struct pcpu_config *config)
 {
 	struct fake_kernel *kernel = &pcpu->kernel;
 	struct pcpu_geometry *geo = &pcpu->geo;
@@ -146,7 +146,7 @@ static void drop_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 }
 
 /* free all that build() and later calls took, also if build() failed */
-static void tear_down(struct pcpu *pcpu)
+static __cold void tear_down(struct pcpu *pcpu)
 {
 	struct pcpu_chunk *first = pcpu->first_chunk;
 
@@ -182,7 +182,7 @@ const char *pcpu_version(void)
  * A caller that was built with another header may have other structures: then
  * only the first three fields are read.
  */
-static int check_creator(const struct pcpu_config *config)
+static __cold int check_creator(const struct pcpu_config *config)
 {
 	uint64_t theirs = config->version;
 	const char *missing = NULL;
@@ -214,7 +214,7 @@ static int check_creator(const struct pcpu_config *config)
 	return err;
 }
 
-struct pcpu *pcpu_create(const struct pcpu_config *config, int *error)
+__cold struct pcpu *pcpu_create(const struct pcpu_config *config, int *error)
 {
 	struct host host = { .arg = NULL };
 	struct pcpu *pcpu;
@@ -255,7 +255,7 @@ struct leaks {
 };
 
 /* report each live area, except the static one, as an event */
-static struct leaks emit_leaks(struct pcpu *pcpu)
+static __cold struct leaks emit_leaks(struct pcpu *pcpu)
 {
 	struct leaks leaks = { 0, 0 };
 	struct rb_node *node;
@@ -279,7 +279,7 @@ static struct leaks emit_leaks(struct pcpu *pcpu)
 }
 
 /* close and log the leaks; releases the lock */
-static void close_locked(struct pcpu *pcpu)
+static __cold void close_locked(struct pcpu *pcpu)
 {
 	struct leaks leaks = emit_leaks(pcpu);
 	char text[128];

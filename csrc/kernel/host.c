@@ -95,7 +95,7 @@ void host_free(const struct host *host, void *ptr)
 }
 
 /* the most mappings of a process, or INT64_MAX if the system does not say */
-static int64_t most_mappings(void)
+static __cold int64_t most_mappings(void)
 {
 	char text[32] = "";
 	int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
@@ -109,7 +109,7 @@ static int64_t most_mappings(void)
 }
 
 /* count the mappings of this process; nothing is allocated meanwhile */
-static int64_t mappings(void)
+static __cold int64_t mappings(void)
 {
 	char text[4096];
 	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
@@ -133,7 +133,7 @@ static int64_t mappings(void)
  * answer holds for a second.  Its time and the answer, in the lowest bit, are one
  * value, since other threads use it too.
  */
-static bool has_mappings_left(void)
+static __cold bool has_mappings_left(void)
 {
 	static uint64_t counted;
 	uint64_t last = __atomic_load_n(&counted, __ATOMIC_RELAXED);

@@ -14,27 +14,11 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "../compiler.h"
 #include "../percpu.h"
 #include "list.h"
 
 struct fake_kernel;
-
-/* --- the compiler, by the kernel's names
- *
- * An allocation that finds its place at once touches little: its path is
- * compiled as one function (flatten), and rare work stays out of it (noinline).
- */
-
-#define likely(x)	__builtin_expect(!!(x), 1)
-#define unlikely(x)	__builtin_expect(!!(x), 0)
-
-/* keep the order of memory accesses before and after, as the thread sees it */
-#define barrier()	__asm__ __volatile__("" : : : "memory")
-
-#define noinline	__attribute__((__noinline__))
-#define always_inline	inline __attribute__((__always_inline__))
-#define flatten		__attribute__((__flatten__))
-#define __maybe_unused	__attribute__((__unused__))
 
 /* nanoseconds of the monotonic clock; the includer defines _GNU_SOURCE */
 static inline uint64_t ktime_get_ns(void)

@@ -15,36 +15,39 @@
 #define _GNU_SOURCE 1	/* memrchr */
 #include "head.h"
 
-#include "../percpu.h"
 
-#define SECOND		1000000000u	/* ns */
-#define MILLISECOND	1000000u	/* ns */
 #define MICROSECOND	1000u		/* ns */
 
+/* digits of a fraction, down to 1 ns */
+enum { OF_MILLISECOND = 6, OF_SECOND = 9 };
+
+/* by the number of digits that a fraction may still have */
+static const uint64_t powers[] = {
+	1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000,
+	1000000000,
+};
+
 /* 2^64 ns are 584 years; what is longer is not a time */
-#define MAX_SECONDS	(UINT64_MAX / SECOND - 1)
+#define MAX_SECONDS	(UINT64_MAX / 1000000000u - 1)
 
 #define MAX_NAME	15	/* bytes: TASK_COMM_LEN without its zero */
 
 /*
- * Units, a point, digits of a fraction, down to 1 ns.  A whole number is not a
- * time: it counts ticks of unknown length.
+ * Seconds or milliseconds, a point, a fraction of 1 to @digits digits.  A whole
+ * number is not a time: it counts ticks of unknown length.
  */
-static bool parse_time(struct span s, uint64_t unit, uint64_t *time)
+static bool parse_time(struct span s, int digits, uint64_t *time)
 {
-	uint64_t whole;
+	uint64_t whole, fraction;
 	const char *at = span_digits(s, &whole);
 
-	if (!at || s.end - at < 2 || *at != '.' || whole > MAX_SECONDS)
+	if (!at || at == s.end || *at != '.' || whole > MAX_SECONDS)
 		return false;
-	whole *= unit;
-	for (at++; at < s.end; at++) {
-		if (!is_digit(*at) || unit == 1)
-			return false;
-		unit /= 10;
-		whole += unit * (uint64_t)(*at - '0');
-	}
-	*time = whole;
+	s.at = at + 1;
+	if (s.end - s.at > digits || !span_decimal(s, &fraction))
+		return false;
+	*time = whole * powers[digits] +
+		fraction * powers[digits - (s.end - s.at)];
 	return true;
 }
 
@@ -74,7 +77,7 @@ static bool ends_name(char c)
 }
 
 /* TASK-PID, TASK/PID or TASK PID; before a name may be the prefix of a log */
-static __cold void parse_task(struct span s, struct trace_head *head)
+static void parse_task(struct span s, struct trace_head *head)
 {
 	struct span pid;
 	uint64_t number, process_id;
@@ -140,12 +143,12 @@ static __cold void parse_perf_trace(struct span s, struct trace_head *head)
 	s = span_trim(s);
 	for (at = s.at; at < s.end && !is_blank(*at); at++)
 		;
-	if (parse_time((struct span){ s.at, at }, MILLISECOND, &head->time))
+	if (parse_time((struct span){ s.at, at }, OF_MILLISECOND, &head->time))
 		parse_task((struct span){ at, s.end }, head);
 }
 
 /* without (TGID), which may have blanks inside */
-static __cold struct span without_tgid(struct span s)
+static struct span without_tgid(struct span s)
 {
 	const char *open;
 
@@ -155,7 +158,7 @@ static __cold struct span without_tgid(struct span s)
 }
 
 /* TASK-PID (TGID) [CPU] FLAGS, without those that a recorder leaves out */
-static __cold void parse_prefix(struct span s, struct trace_head *head)
+static void parse_prefix(struct span s, struct trace_head *head)
 {
 	struct span rest = s, word = span_cut_last(&rest);
 	uint64_t pid;
@@ -218,7 +221,7 @@ static void read_before_colon(struct span s, struct trace_prefix *prefix,
 	struct span rest = s, word = span_cut_last(&rest);
 	uint64_t ticks;
 
-	if (parse_time(word, SECOND, &head->time) ||
+	if (parse_time(word, OF_SECOND, &head->time) ||
 	    span_decimal(word, &ticks))
 		read_prefix(rest, prefix, head);
 	else if (span_ends(word, "ms)"))
@@ -248,10 +251,7 @@ static struct span without_period(struct span s)
 void trace_head_parse(struct span s, struct trace_prefix *prefix,
 		      struct trace_head *head)
 {
-	*head = (struct trace_head){
-		.cpu = PCPU_NO_CPU,
-		.time = PCPU_NO_TIME,
-	};
+	trace_head_clear(head);
 	s = span_trim_end(s);
 	if (s.at < s.end && is_digit(s.end[-1]))
 		s = without_period(s);

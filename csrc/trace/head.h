@@ -5,6 +5,7 @@
 #ifndef PCPU_TRACE_HEAD_H
 #define PCPU_TRACE_HEAD_H
 
+#include "../percpu.h"
 #include "span.h"
 
 #define MAX_PREFIX	128	/* bytes; longer ones are those of logs */
@@ -23,6 +24,15 @@ struct trace_prefix {
 	size_t n;		/* bytes of .text */
 	char text[MAX_PREFIX];	/* the text */
 };
+
+/* nothing is known */
+static inline void trace_head_clear(struct trace_head *head)
+{
+	*head = (struct trace_head){
+		.cpu = PCPU_NO_CPU,
+		.time = PCPU_NO_TIME,
+	};
+}
 
 void trace_head_parse(struct span s, struct trace_prefix *prefix,
 		      struct trace_head *head);

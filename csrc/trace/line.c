@@ -229,7 +229,7 @@ static int read_fields(struct cursor *cursor, struct trace_line *line)
 
 #define EVENT(text, type, need) { text, sizeof(text) - 1, type, need }
 
-static const struct {
+static const struct tracepoint {
 	const char *name;	/* as printed */
 	size_t n;		/* bytes of it */
 	enum trace_line_type type; /* what it is */
@@ -247,52 +247,47 @@ static const struct {
 
 /* where an event's name is */
 struct found {
-	size_t event;		/* index of tracepoints */
+	const struct tracepoint *event; /* which event */
 	const char *begin;	/* first byte of the name, or of its group's */
 	const char *after;	/* after the colon or the parenthesis */
 };
 
-static bool begins_word(struct span s, const char *at)
+/* the event whose name a text ends with, or NULL */
+static noinline const struct tracepoint *find_tracepoint(struct span s)
 {
-	return at == s.at || is_blank(at[-1]);
-}
+	const struct tracepoint *event = tracepoints;
+	size_t n = span_len(s);
 
-/* ftrace: NAME, up to the colon at @colon */
-static bool name_before(struct span s, const char *colon, struct found *found)
-{
-	size_t i, n, room = (size_t)(colon - s.at);
-
-	for (i = 0; i < NR_TRACEPOINTS; i++) {
-		n = tracepoints[i].n;
-		if (room >= n && colon[-1] == tracepoints[i].name[n - 1] &&
-		    !memcmp(colon - n, tracepoints[i].name, n) &&
-		    begins_word(s, colon - n)) {
-			*found = (struct found){ i, colon - n, colon + 1 };
-			return true;
-		}
+	for (; event < tracepoints + NR_TRACEPOINTS; event++) {
+		if (n >= event->n && s.end[-1] == event->name[event->n - 1] &&
+		    !memcmp(s.end - event->n, event->name, event->n))
+			return event;
 	}
-	return false;
+	return NULL;
 }
 
-/* perf script: percpu:NAME:; perf trace: percpu:NAME( */
-static bool name_after(struct span s, const char *colon, struct found *found)
+/* NAME:, percpu:NAME: or percpu:NAME(, with the first colon at @colon */
+static bool find_name(struct span s, const char *colon, struct found *found)
 {
-	struct span group = { s.at, colon }, name = { colon + 1, s.end };
-	size_t i, n;
+	struct span name = { s.at, colon };
 
-	if (!span_ends(group, "percpu"))
+	found->event = find_tracepoint(name);
+	if (found->event) {
+		found->begin = colon - found->event->n;
+	} else if (span_ends(name, "percpu")) {
+		found->begin = colon - strlen("percpu");
+		name.at = name.end = colon + 1;
+		while (name.end < s.end && *name.end != ':' && *name.end != '(')
+			name.end++;
+		if (name.end < s.end)
+			found->event = find_tracepoint(name);
+		if (!found->event || span_len(name) != found->event->n)
+			return false;
+	} else {
 		return false;
-	group.at = colon - strlen("percpu");
-	for (i = 0; begins_word(s, group.at) && i < NR_TRACEPOINTS; i++) {
-		n = tracepoints[i].n;
-		if (span_len(name) > n &&
-		    (name.at[n] == ':' || name.at[n] == '(') &&
-		    !memcmp(name.at, tracepoints[i].name, n)) {
-			*found = (struct found){ i, group.at, name.at + n + 1 };
-			return true;
-		}
 	}
-	return false;
+	found->after = name.end + 1;
+	return found->begin == s.at || is_blank(found->begin[-1]);
 }
 
 /* the first event of a text; each colon may be the one of its name */
@@ -301,7 +296,7 @@ static bool find_event(struct span s, struct found *found)
 	const char *at = s.at;
 
 	while ((at = memchr(at, ':', (size_t)(s.end - at)))) {
-		if (name_before(s, at, found) || name_after(s, at, found))
+		if (find_name(s, at, found))
 			return true;
 		at++;
 	}
@@ -318,17 +313,15 @@ __cold bool trace_has_event(struct span s)
 	return find_event(s, &found);
 }
 
-static __cold int require(struct trace_line *line, unsigned int need)
+/* name the first field that the event needs and does not have */
+static __cold int missing(struct trace_line *line, unsigned int need)
 {
-	size_t i;
+	const struct field *field = fields;
 
-	for (i = 0; i < NR_FIELDS; i++) {
-		if (need & ~line->has & fields[i].bit) {
-			line->field = fields[i].name;
-			return -PCPU_T_MISSING;
-		}
-	}
-	return 0;
+	while (!(need & ~line->has & field->bit))
+		field++;
+	line->field = field->name;
+	return -PCPU_T_MISSING;
 }
 
 /* perf trace does not print arguments that are 0 */
@@ -348,7 +341,7 @@ static int read_event(struct trace_prefix *prefix, struct span s,
 	};
 	int err;
 
-	line->type = tracepoints[found->event].type;
+	line->type = found->event->type;
 	trace_head_parse((struct span){ s.at, found->begin }, prefix,
 			 &line->head);
 	skip_blanks(&cursor.s);
@@ -356,7 +349,9 @@ static int read_event(struct trace_prefix *prefix, struct span s,
 	err = read_fields(&cursor, line);
 	if (cursor.colons)
 		add_zeros(line);
-	return err ? err : require(line, tracepoints[found->event].need);
+	if (!err && found->event->need & ~line->has)
+		err = missing(line, found->event->need);
+	return err;
 }
 
 /* --- other lines */
@@ -490,12 +485,14 @@ int trace_line_parse(struct trace_prefix *prefix, struct span s,
 {
 	struct found found;
 
-	*line = (struct trace_line){
-		.head = { .cpu = PCPU_NO_CPU, .time = PCPU_NO_TIME },
-		.site = { s.at, s.at },
-		.gfp = { s.at, s.at },
-		.rest = s.end,
-	};
+	trace_head_clear(&line->head);
+	line->lost = line->cpus = line->offset = 0;
+	line->bytes_alloc = line->reserved = line->atomic = 0;
+	line->site = line->gfp = (struct span){ s.at, s.at };
+	line->has = 0;
+	line->ptr_digits = 0;
+	line->field = NULL;
+	line->rest = s.end;
 	if (find_event(s, &found))
 		return read_event(prefix, s, &found, line);
 	line->type = read_other_line(prefix, s, line);

@@ -107,7 +107,7 @@ __cold bool mend_join(struct vec *line, struct span next)
  *
  * Return: the line without them, and without one blank after each.
  */
-__cold struct span mend_unquote(struct span line)
+struct span mend_unquote(struct span line)
 {
 	while (line.at < line.end && *line.at == '>') {
 		line.at++;

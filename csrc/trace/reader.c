@@ -202,7 +202,7 @@ static int read_part(struct pcpu_trace_reader *reader, struct span *s,
 static int read_line(struct pcpu_trace_reader *reader, struct span line,
 		     uint64_t number, bool last)
 {
-	const struct trace_line nothing = { .head.cpu = PCPU_NO_CPU };
+	static const struct trace_line nothing = { .head.cpu = PCPU_NO_CPU };
 	int err;
 
 	if (span_len(line) > MAX_LINE ||
@@ -216,7 +216,7 @@ static int read_line(struct pcpu_trace_reader *reader, struct span line,
 		return err;
 	do
 		err = read_part(reader, &line, number, last);
-	while (!err && trace_has_event(line));
+	while (!err && line.at < line.end && trace_has_event(line));
 	return err;
 }
 
@@ -300,7 +300,7 @@ static int keep_start(struct pcpu_trace_reader *reader, struct span start)
 }
 
 /* the end of the line that an earlier text began */
-static int end_line(struct pcpu_trace_reader *reader, struct span end)
+static __cold int end_line(struct pcpu_trace_reader *reader, struct span end)
 {
 	int err = keep_start(reader, end);
 

@@ -208,13 +208,11 @@ static __cold void *grow_column(void *column, size_t bytes, bool *ok)
 	return data ? data : column;
 }
 
-static __cold bool make_room(struct rows *rows)
+static __cold bool grow_columns(struct rows *rows)
 {
 	size_t n = rows->room ? 2 * rows->room : 64;
 	bool ok = true;
 
-	if (rows->used < rows->room)
-		return true;
 	rows->ops = grow_column(rows->ops, n * sizeof(*rows->ops), &ok);
 	rows->times = grow_column(rows->times, n * sizeof(*rows->times), &ok);
 	rows->chunks = grow_column(rows->chunks, n * sizeof(*rows->chunks),
@@ -244,7 +242,7 @@ static int add_op(struct recording *recording, const struct trace_line *line,
 		});
 	if (err)
 		return err;
-	if (!make_room(rows))
+	if (rows->used == rows->room && !grow_columns(rows))
 		return -PCPU_T_HOST;
 	rows->ops[i] = (struct pcpu_op){ line->ptr, handle, kind };
 	rows->times[i] = time;

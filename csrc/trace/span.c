@@ -6,6 +6,7 @@
 #include "span.h"
 
 #define HEX_DIGITS	16	/* of 64 bits */
+#define SAFE_DIGITS	19	/* so many decimal ones have at most 64 bits */
 
 /**
  * span_after - find a text
@@ -44,6 +45,23 @@ static const char *read_hex(struct span s, uint64_t *value)
 	return at > s.at && at - s.at <= HEX_DIGITS ? at : NULL;
 }
 
+/* the same as span_digits(), of a number that may have over 64 bits */
+static __cold const char *read_long(struct span s, uint64_t *value)
+{
+	const char *at = s.at;
+	uint64_t number = 0;
+
+	for (; at < s.end && is_digit(*at); at++) {
+		uint64_t digit = (uint64_t)(*at - '0');
+
+		if (__builtin_mul_overflow(number, 10, &number) ||
+		    __builtin_add_overflow(number, digit, &number))
+			return NULL;
+	}
+	*value = number;
+	return at;
+}
+
 /**
  * span_digits - read the decimal number that a span begins with
  * @s: the span
@@ -55,16 +73,13 @@ const char *span_digits(struct span s, uint64_t *value)
 {
 	const char *at = s.at;
 	uint64_t number = 0;
-	bool fits = true;
 
-	for (; fits && at < s.end && is_digit(*at); at++) {
-		uint64_t digit = (uint64_t)(*at - '0');
-
-		fits = !__builtin_mul_overflow(number, 10, &number) &&
-		       !__builtin_add_overflow(number, digit, &number);
-	}
+	for (; at < s.end && is_digit(*at); at++)
+		number = number * 10 + (uint64_t)(*at - '0');
 	*value = number;
-	return fits && at > s.at ? at : NULL;
+	if (at - s.at > SAFE_DIGITS)
+		return read_long(s, value);
+	return at > s.at ? at : NULL;
 }
 
 /**

@@ -10,8 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* a function for few lines of a recording: small rather than fast */
-#define __cold		__attribute__((cold))
+#include "../compiler.h"
 
 /* a part of a text; it is not terminated */
 struct span {

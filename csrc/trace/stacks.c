@@ -16,7 +16,7 @@
 #define MAX_STACK	16384
 
 /* the last row of a CPU; NULL if the CPU is unknown */
-static __cold int last_row_of(struct stacks *stacks, uint64_t cpu,
+static int last_row_of(struct stacks *stacks, uint64_t cpu,
 		       struct stack_row **row)
 {
 	struct vec *rows = &stacks->rows;
@@ -122,7 +122,7 @@ __cold int stacks_add_frame(struct stacks *stacks, struct span frame)
  *
  * Return: 0, or a negative enum pcpu_trace_error.
  */
-__cold int stacks_end(struct stacks *stacks)
+int stacks_end(struct stacks *stacks)
 {
 	struct vec *frames = &stacks->frames;
 	const char *text = frames->data;

@@ -19,8 +19,8 @@ static uint64_t hash_text(struct span text)
 		memcpy(&word, text.at, sizeof(word));
 		hash = table_hash(hash ^ word);
 	}
-	word = 0;
-	memcpy(&word, text.at, span_len(text));
+	for (word = 0; text.at < text.end; text.at++)
+		word = word << 8 | (unsigned char)*text.at;
 	return table_hash(hash ^ word);
 }
 

@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#include "../compiler.h"
+
 static size_t home(const struct table *table, uint64_t key)
 {
 	return (size_t)table_hash(key) & (table->size - 1);
@@ -54,7 +56,7 @@ uint32_t table_get(const struct table *table, uint64_t key)
 	return value ? *value : TABLE_NONE;
 }
 
-static bool grow(struct table *table)
+static __cold bool grow(struct table *table)
 {
 	struct table new = {
 		.size = table->size ? table->size * 2 : 64,

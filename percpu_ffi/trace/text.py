@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from struct import Struct
 
 HEAD = 1 << 16  # bytes that show what a text without events may be
+BLOCKS_OF_BATCH = 8  # many small batches would move the growing columns often
 
 MESSAGES = {
     lib.PCPU_T_MISSING: "the event has no `{field}=`; the line is damaged, or no kernel's",
@@ -171,7 +172,8 @@ def _column(name: str, data: Any, n: int) -> array[int]:
     """Return a column; an empty one where all is unknown."""
     code, nothing = COLUMNS[name]
     column = array(code)
-    column.frombytes(_bytes(data, n * column.itemsize))
+    if n:
+        column.frombytes(ffi.buffer(data, n * column.itemsize))
     if n and column[0] == nothing and column.count(nothing) == n:
         return array(code)
     return column
@@ -200,11 +202,12 @@ def read_text(blocks: Iterable[bytes], name: str, *, strict: bool = False) -> Op
     """
     reader = TextReader(strict=strict)
     found, head = Operations(), b""
-    for block in blocks:
+    for number, block in enumerate(blocks, 1):
         head = head or block[:HEAD]
         if not reader.feed(block):
             break
-        found.extend(reader.take())
+        if not number % BLOCKS_OF_BATCH:
+            found.extend(reader.take())
     if not reader.finish():
         raise reader.error(name)
     found.extend(reader.take())
