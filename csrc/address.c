@@ -7,16 +7,56 @@
  * pins its area, and a pinned area is not freed.  The caller provides the
  * memory of a pin, so to add or remove one never runs out of memory.
  */
-#include "area_map/area_map.h"
+#include "policy.h"
 
-/**
- * pcpu_find_locked - look up a pointer
- * @ptr: the pointer
- * @found: set to its area
- *
- * Return: 0, or the errors of pcpu_locate().
+/* the chunk that serves an offset of the first units, and the static area */
+static struct pcpu_chunk *chunk_of_first(const struct pcpu *pcpu, int64_t offset)
+{
+	int64_t end = pcpu_granules_up(pcpu->geo.static_size) +
+		      pcpu->geo.reserved_size;
+
+	return pcpu->reserved_chunk && offset < end ? pcpu->reserved_chunk :
+						      pcpu->first_chunk;
+}
+
+/*
+ * pcpu_find_locked() with bitmaps.  The first units have the static area and
+ * up to two chunks, whose offsets count from their first page; the static area
+ * is before offset 0 of the first chunk.
  */
-int pcpu_find_locked(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found)
+static noinline int find_bitmap(struct pcpu *pcpu, int64_t ptr,
+				struct pcpu_found *found)
+{
+	const struct pcpu_geometry *geo = &pcpu->geo;
+	uint64_t in_first = (uint64_t)ptr - pcpu->first_vm.addr;
+	int64_t offset;
+
+	if (in_first < (uint64_t)geo->chunk_size) {
+		offset = (int64_t)in_first;
+		found->tree_steps = 0;
+		found->is_static = offset < geo->static_size;
+		found->chunk = found->is_static ? pcpu->first_chunk :
+						  chunk_of_first(pcpu, offset);
+	} else {
+		found->is_static = false;
+		found->chunk = pcpu_chunk_addr_search(pcpu, (uint64_t)ptr,
+						      &found->tree_steps);
+		if (!found->chunk)
+			return -PCPU_E_WILD;
+		offset = ptr - (int64_t)found->chunk->addr;
+	}
+	if (offset >= geo->unit_size)
+		return -PCPU_E_OTHER_UNIT;
+	found->offset = (int)(ptr - (int64_t)found->chunk->addr);
+	if (!found->is_static)
+		return bitmap_find(found->chunk, found->offset, &found->size);
+	found->size = geo->static_size;
+	return offset ? -PCPU_E_STATIC : 0;
+}
+
+/* pcpu_find_locked() with area maps */
+static inline int find_area(struct pcpu *pcpu, int64_t ptr,
+			    struct pcpu_found *found)
 {
 	const struct pcpu_geometry *geo = &pcpu->geo;
 	struct pcpu_chunk *chunk;
@@ -45,6 +85,19 @@ int pcpu_find_locked(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found)
 	found->index = index;
 	found->is_static = false;
 	return 0;
+}
+
+/**
+ * pcpu_find_locked - look up a pointer
+ * @ptr: the pointer
+ * @found: set to its area
+ *
+ * Return: 0, or the errors of pcpu_locate().
+ */
+int pcpu_find_locked(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found)
+{
+	return pcpu->geo.bitmap ? find_bitmap(pcpu, ptr, found) :
+				  find_area(pcpu, ptr, found);
 }
 
 /* --- pins: a tree, by pointer and then by the pin's own address */
@@ -110,6 +163,16 @@ static bool is_pinned(const struct pcpu *pcpu, int64_t ptr)
 	return false;
 }
 
+static inline int check_freeable(const struct pcpu *pcpu, int64_t ptr,
+				 const struct pcpu_found *found)
+{
+	if (unlikely(found->is_static))
+		return -PCPU_E_STATIC;
+	if (unlikely(pcpu->nr_pins) && is_pinned(pcpu, ptr))
+		return -PCPU_E_PINNED;
+	return 0;
+}
+
 /**
  * pcpu_find_freeable - look up an area that will be freed
  * @ptr: the pointer
@@ -121,13 +184,16 @@ int pcpu_find_freeable(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found)
 {
 	int err = pcpu_find_locked(pcpu, ptr, found);
 
-	if (unlikely(err))
-		return err;
-	if (unlikely(found->is_static))
-		return -PCPU_E_STATIC;
-	if (unlikely(pcpu->nr_pins) && is_pinned(pcpu, ptr))
-		return -PCPU_E_PINNED;
-	return 0;
+	return err ? err : check_freeable(pcpu, ptr, found);
+}
+
+/* the same with area maps; inlined, @found is in registers */
+int pcpu_find_freeable_area(struct pcpu *pcpu, int64_t ptr,
+			    struct pcpu_found *found)
+{
+	int err = find_area(pcpu, ptr, found);
+
+	return unlikely(err) ? err : check_freeable(pcpu, ptr, found);
 }
 
 /* --- the public functions */
@@ -157,6 +223,8 @@ static int64_t populated_bytes(const struct pcpu *pcpu,
 	int64_t end = (int64_t)found->offset + found->size;
 	int page = pcpu_pfn_down(geo, found->offset);
 
+	if (found->offset < 0)	/* the static area, with bitmaps */
+		return found->size;
 	while (page < pcpu_pfn_up(geo, end) &&
 	       pcpu_chunk_page_occupied(found->chunk, page))
 		page++;

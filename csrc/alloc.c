@@ -5,17 +5,10 @@
  * The outermost functions take the allocator's lock.  What the 2009 file
  * asserts about its callers is checked before anything changes.
  */
-#include "area_map/area_map.h"
+#include "policy.h"
 
-/**
- * pcpu_check_request - check that a size and an alignment can be served
- * @size: bytes
- * @align: bytes
- *
- * Warns where the 2009 file does.
- * Return: 0, -PCPU_E_SIZE or -PCPU_E_ALIGN.
- */
-int pcpu_check_request(struct pcpu *pcpu, int64_t size, int64_t align)
+/* whether a size and an alignment can be served; warns where a kernel does */
+static inline int check_request(struct pcpu *pcpu, int64_t size, int64_t align)
 {
 	int max_size = pcpu->geo.min_unit_size;
 	int page = pcpu->geo.page_size;
@@ -29,6 +22,30 @@ int pcpu_check_request(struct pcpu *pcpu, int64_t size, int64_t align)
 		fake_warn(&pcpu->kernel,
 			  "illegal size or align for percpu allocation");
 	return size < 1 || size > max_size ? -PCPU_E_SIZE : -PCPU_E_ALIGN;
+}
+
+/* with bitmaps, to whole granules */
+static void round_request(int64_t *size, int64_t *align)
+{
+	if (*size < INT64_MAX - PCPU_MIN_ALLOC_SIZE)
+		*size = pcpu_granules_up(*size);
+	if (*align >= 0 && *align < PCPU_MIN_ALLOC_SIZE)
+		*align = PCPU_MIN_ALLOC_SIZE;
+}
+
+/**
+ * pcpu_check_request - check that a size and an alignment can be served
+ * @size: bytes
+ * @align: bytes
+ *
+ * Warns where a kernel does.
+ * Return: 0, -PCPU_E_SIZE or -PCPU_E_ALIGN.
+ */
+int pcpu_check_request(struct pcpu *pcpu, int64_t size, int64_t align)
+{
+	if (pcpu->geo.bitmap)
+		round_request(&size, &align);
+	return check_request(pcpu, size, align);
 }
 
 /* allocate an area in a chunk that has a place, or in a new one */
@@ -61,14 +78,53 @@ static inline void count_area(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 	}
 }
 
-/* pcpu_alloc() with the lock held: __alloc_percpu() of the 2009 file */
+/* the background work runs now, if it was requested */
+static void balance_if_requested(struct pcpu *pcpu)
+{
+	if (pcpu->balance_requested && !pcpu->balance_manual)
+		bitmap_balance(pcpu);
+}
+
+/* pcpu_alloc_gfp() with bitmaps and the lock held; @follow may be NULL */
+static noinline int64_t alloc_bitmap(struct pcpu *pcpu, int64_t size,
+				     int64_t align, unsigned int flags,
+				     struct pcpu_follow *follow)
+{
+	struct pcpu_chunk *chunk;
+	int64_t ptr;
+	int offset, error;
+
+	round_request(&size, &align);
+	error = check_request(pcpu, size, align);
+	if (error)
+		return error;
+	pcpu->work = &pcpu->alloc_work;
+	pcpu_count(&pcpu->work->operations, 1);
+	chunk = bitmap_alloc(pcpu, (int)size, (int)align, flags, follow,
+			     &offset, &error);
+	if (chunk) {
+		ptr = (int64_t)chunk->addr + offset;
+		pcpu_clear_area(pcpu, chunk, offset, (int)size);
+		count_area(pcpu, chunk, size);
+		pcpu_emit_event(pcpu, PCPU_EVENT_ALLOC, chunk, offset, size,
+				align, flags);
+	} else {
+		ptr = pcpu_emit_failure(pcpu, size, align, flags, error);
+	}
+	balance_if_requested(pcpu);
+	return ptr;
+}
+
+/* pcpu_alloc_gfp() with the lock held: __alloc_percpu() of the 2009 file */
 flatten int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size,
-				  int64_t align)
+				  int64_t align, unsigned int flags)
 {
 	struct pcpu_chunk *chunk;
 	int offset, error;
 
-	error = pcpu_check_request(pcpu, size, align);
+	if (unlikely(pcpu->geo.bitmap))
+		return alloc_bitmap(pcpu, size, align, flags, NULL);
+	error = check_request(pcpu, size, align);
 	if (unlikely(error))
 		return error;
 
@@ -76,18 +132,45 @@ flatten int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size,
 	pcpu_count(&pcpu->work->operations, 1);
 	chunk = alloc_area(pcpu, (int)size, (int)align, &offset, &error);
 	if (unlikely(!chunk))
-		return pcpu_emit_failure(pcpu, size, align, error);
+		return pcpu_emit_failure(pcpu, size, align, 0, error);
 	error = pcpu_populate_chunk(pcpu, chunk, offset, (int)size);
 	if (unlikely(error)) {
 		int map_size;
 
 		pcpu_free_area(pcpu, chunk,
 			       area_map_find(chunk, offset, &map_size));
-		return pcpu_emit_failure(pcpu, size, align, error);
+		return pcpu_emit_failure(pcpu, size, align, 0, error);
 	}
 	count_area(pcpu, chunk, size);
-	pcpu_emit_event(pcpu, PCPU_EVENT_ALLOC, chunk, offset, size, align);
+	pcpu_emit_event(pcpu, PCPU_EVENT_ALLOC, chunk, offset, size, align, 0);
 	return (int64_t)chunk->addr + offset;
+}
+
+/* count a free */
+static inline void count_free(struct pcpu *pcpu, const struct pcpu_found *found)
+{
+	pcpu->work = &pcpu->free_work;
+	pcpu_count(&pcpu->work->operations, 1);
+	pcpu_count(&pcpu->work->tree_steps, found->tree_steps);
+	if (pcpu->nr_areas > pcpu->max_areas)
+		pcpu->max_areas = pcpu->nr_areas;
+	pcpu->nr_areas--;
+	pcpu_emit_event(pcpu, PCPU_EVENT_FREE, found->chunk, found->offset,
+			found->size, 0, 0);
+}
+
+/* pcpu_free() of a pointer that is not 0, with bitmaps and the lock held */
+static noinline int free_bitmap(struct pcpu *pcpu, int64_t ptr)
+{
+	struct pcpu_found found;
+	int err = pcpu_find_freeable(pcpu, ptr, &found);
+
+	if (err)
+		return err;
+	count_free(pcpu, &found);
+	bitmap_free(pcpu, found.chunk, found.offset);
+	balance_if_requested(pcpu);
+	return 0;
 }
 
 /* pcpu_free() with the lock held: free_percpu() of the 2009 file */
@@ -99,18 +182,13 @@ flatten int pcpu_free_locked(struct pcpu *pcpu, int64_t ptr)
 
 	if (!ptr)
 		return 0;
-	err = pcpu_find_freeable(pcpu, ptr, &found);
+	if (unlikely(pcpu->geo.bitmap))
+		return free_bitmap(pcpu, ptr);
+	err = pcpu_find_freeable_area(pcpu, ptr, &found);
 	if (unlikely(err))
 		return err;
 
-	pcpu->work = &pcpu->free_work;
-	pcpu_count(&pcpu->work->operations, 1);
-	pcpu_count(&pcpu->work->tree_steps, found.tree_steps);
-	if (pcpu->nr_areas > pcpu->max_areas)
-		pcpu->max_areas = pcpu->nr_areas;
-	pcpu->nr_areas--;
-	pcpu_emit_event(pcpu, PCPU_EVENT_FREE, found.chunk, found.offset,
-			found.size, 0);
+	count_free(pcpu, &found);
 	pcpu_free_area(pcpu, found.chunk, found.index);
 	spare = area_map_spare(pcpu, found.chunk);
 	if (unlikely(spare))
@@ -124,9 +202,96 @@ int64_t pcpu_alloc(struct pcpu *pcpu, int64_t size, int64_t align)
 
 	if (unlikely(ptr))
 		return ptr;
-	ptr = pcpu_alloc_locked(pcpu, size, align);
+	ptr = pcpu_alloc_locked(pcpu, size, align, 0);
 	pcpu_unlock(pcpu);
 	return ptr;
+}
+
+int64_t pcpu_alloc_gfp(struct pcpu *pcpu, int64_t size, int64_t align,
+		       unsigned int flags)
+{
+	int64_t ptr = pcpu_lock(pcpu);
+
+	if (ptr)
+		return ptr;
+	if (flags & ~(PCPU_ATOMIC | PCPU_RESERVED) ||
+	    (flags && !pcpu->geo.bitmap))
+		ptr = -PCPU_E_FLAGS;
+	else
+		ptr = pcpu_alloc_locked(pcpu, size, align, flags);
+	pcpu_unlock(pcpu);
+	return ptr;
+}
+
+static struct pcpu_chunk *chunk_by_id(struct pcpu *pcpu, int64_t id)
+{
+	struct rb_node *node = fake_rb_first(&pcpu->chunks);
+
+	while (node && pcpu_rb_chunk(node)->id != id)
+		node = fake_rb_next(node);
+	return node ? pcpu_rb_chunk(node) : NULL;
+}
+
+int64_t pcpu_follow(struct pcpu *pcpu, int64_t size, int64_t align,
+		    unsigned int flags, const struct pcpu_location *kernel,
+		    struct pcpu_location *chosen)
+{
+	struct pcpu_follow follow = { .err = 0 };
+	int64_t ptr;
+
+	if (!kernel || !chosen)
+		return -PCPU_E_NULL;
+	ptr = pcpu_lock(pcpu);
+	if (ptr)
+		return ptr;
+	follow.chunk = chunk_by_id(pcpu, kernel->chunk);
+	if (!pcpu->geo.bitmap) {
+		ptr = -PCPU_E_FLAGS;
+	} else if (!follow.chunk || kernel->offset < 0 ||
+		   kernel->offset >= pcpu->geo.unit_size) {
+		ptr = -PCPU_E_WILD;
+	} else {
+		follow.offset = (int)kernel->offset;
+		ptr = alloc_bitmap(pcpu, size, align, flags, &follow);
+		*chosen = (struct pcpu_location){
+			.chunk = follow.chosen ? follow.chosen->id : 0,
+			.offset = follow.chosen ? follow.chosen_offset :
+						  follow.err,
+		};
+	}
+	pcpu_unlock(pcpu);
+	return ptr;
+}
+
+int64_t pcpu_follow_create(struct pcpu *pcpu)
+{
+	struct pcpu_chunk *chunk;
+	int64_t id = pcpu_lock(pcpu);
+	int error;
+
+	if (id)
+		return id;
+	chunk = pcpu_create_chunk(pcpu, &error);
+	id = chunk ? chunk->id : error;
+	pcpu_unlock(pcpu);
+	return id;
+}
+
+void pcpu_balance_locked(struct pcpu *pcpu)
+{
+	if (pcpu->geo.bitmap)
+		bitmap_balance(pcpu);
+}
+
+int pcpu_balance(struct pcpu *pcpu)
+{
+	int err = pcpu_lock(pcpu);
+
+	if (err)
+		return err;
+	pcpu_balance_locked(pcpu);
+	pcpu_unlock(pcpu);
+	return 0;
 }
 
 int pcpu_free(struct pcpu *pcpu, int64_t ptr)

@@ -57,7 +57,8 @@ int pcpu_alloc_many(struct pcpu *pcpu, const void *sizes, int width, size_t n,
 		err = pcpu_check_request(pcpu, nth(sizes, width, i), align);
 	}
 	for (i = 0; i < n && !err; i++) {
-		ptrs[i] = pcpu_alloc_locked(pcpu, nth(sizes, width, i), align);
+		ptrs[i] = pcpu_alloc_locked(pcpu, nth(sizes, width, i), align,
+					    0);
 		if (ptrs[i] < 0) {
 			err = (int)ptrs[i];
 			*at = i;

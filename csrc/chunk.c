@@ -2,14 +2,13 @@
 /*
  * chunk.c - a chunk's life; the tree of chunks by address.
  */
-#include "area_map/area_map.h"
+#include "policy.h"
 
 /* prepare a chunk whose struct is zeroed, of pcpu_geometry.chunk_struct_size */
 void pcpu_init_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
 	list_init(&chunk->list);
-	chunk->populated = (uint32_t *)(void *)((char *)chunk +
-						pcpu->geo.policy_size);
+	chunk->populated = pcpu_unit_populated(pcpu, chunk);
 }
 
 /**
@@ -67,7 +66,7 @@ void pcpu_free_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
 	if (chunk->vm)
 		fake_free_vm_area(&pcpu->kernel, chunk->vm);
-	area_map_chunk_exit(pcpu, chunk);
+	policy_chunk_exit(pcpu, chunk);
 	fake_kfree(&pcpu->kernel, chunk);
 }
 
@@ -88,7 +87,7 @@ noinline struct pcpu_chunk *pcpu_create_chunk(struct pcpu *pcpu, int *error)
 		return NULL;
 	}
 	pcpu_init_chunk(pcpu, chunk);
-	*error = area_map_chunk_init(pcpu, chunk, 0, pcpu->geo.unit_size);
+	*error = policy_chunk_init(pcpu, chunk);
 	if (*error)
 		goto err;
 	chunk->vm = fake_get_vm_area(&pcpu->kernel,
@@ -104,7 +103,7 @@ noinline struct pcpu_chunk *pcpu_create_chunk(struct pcpu *pcpu, int *error)
 	if (pcpu->nr_chunks > pcpu->max_chunks)
 		pcpu->max_chunks = pcpu->nr_chunks;
 	pcpu_chunk_addr_insert(pcpu, chunk);
-	pcpu_emit_event(pcpu, PCPU_EVENT_CREATE_CHUNK, chunk, 0, 0, 0);
+	pcpu_emit_event(pcpu, PCPU_EVENT_CREATE_CHUNK, chunk, 0, 0, 0, 0);
 	return chunk;
 err:
 	pcpu_free_chunk(pcpu, chunk);
@@ -116,7 +115,7 @@ noinline void pcpu_kill_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
 	fake_warn_on(&pcpu->kernel, chunk->immutable,
 		     "an immutable chunk is killed");
-	pcpu_emit_event(pcpu, PCPU_EVENT_DESTROY_CHUNK, chunk, 0, 0, 0);
+	pcpu_emit_event(pcpu, PCPU_EVENT_DESTROY_CHUNK, chunk, 0, 0, 0, 0);
 	pcpu_depopulate_chunk(pcpu, chunk, 0, pcpu->geo.unit_pages, false);
 	fake_rb_erase(&pcpu->chunks, &chunk->rb_node);
 	pcpu_free_chunk(pcpu, chunk);

@@ -24,32 +24,36 @@ static void send_event(struct pcpu *pcpu, const struct pcpu_event *event)
  * @offset: bytes from the start of a unit
  * @size: bytes
  * @align: bytes
+ * @flags: PCPU_ATOMIC, PCPU_RESERVED
  */
 noinline void pcpu_send_event(struct pcpu *pcpu, int kind,
 			      const struct pcpu_chunk *chunk, int offset,
-			      int64_t size, int64_t align)
+			      int64_t size, int64_t align, unsigned int flags)
 {
 	struct pcpu_event event = {
-		.kind = kind,
+		.kind = (uint16_t)kind,
 		.ptr = (int64_t)chunk->addr + offset,
 		.chunk = chunk->id,
 		.offset = offset,
 		.size = size,
 		.align = align,
+		.flags = (uint16_t)flags,
 	};
 
 	send_event(pcpu, &event);
 }
 
 /* report a failed allocation, if there is a listener; return @error */
-__cold noinline int pcpu_emit_failure(struct pcpu *pcpu, int64_t size, int64_t align,
-			       int error)
+__cold noinline int pcpu_emit_failure(struct pcpu *pcpu, int64_t size,
+				      int64_t align, unsigned int flags,
+				      int error)
 {
 	struct pcpu_event event = {
 		.kind = PCPU_EVENT_ALLOC_FAIL,
 		.error = error,
 		.size = size,
 		.align = align,
+		.flags = (uint16_t)flags,
 	};
 
 	if (pcpu->has_listener)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * first_chunk.c - set up the first chunk: 4k, embed, remap.
+ * first_chunk.c - set up the first chunk: 4k, embed, remap; bitmap.
  *
  * The first chunk starts with the static area, exists before kmalloc works,
  * and is never destroyed.  Three callers of x86 set it up differently:
@@ -8,17 +8,19 @@
  *	4k	|static pages|  populated on demand         |
  *	embed	|static|  every page present                |	immutable
  *	remap	|static| present up to free|  not used      |	immutable
+ *
+ * With bitmaps the static area is in no chunk, and a chunk of its own may be
+ * reserved for modules:
+ *
+ *	bitmap	|static|reserved|first chunk|  not used     |	immutable
  */
-#include "area_map/area_map.h"
+#include "policy.h"
 
 /* x86: reserved for modules and early users, in addition to the static area */
 #define DYNAMIC_RESERVE		(24 << 10)
 
 /* x86: remap takes one large page for each CPU */
 #define LARGE_PAGE		(2 << 20)
-
-/* offsets are ints, and an alignment and a request are added to them */
-#define MAX_UNIT_SIZE		((int64_t)1 << 30)
 
 /**
  * pcpu_first_chunk_plan - the arguments of one of the three x86 set-ups
@@ -37,12 +39,16 @@ int pcpu_first_chunk_plan(const struct pcpu_config *config,
 	int64_t pages;	/* bytes of static area and reserve, whole pages */
 
 	/* keeps the sums below in range; other checks come later */
-	if (config->static_size < 0 || config->static_size > MAX_UNIT_SIZE ||
-	    config->unit_size < 0 || config->free_size > MAX_UNIT_SIZE)
+	if (config->static_size < 0 || config->static_size > PCPU_MAX_UNIT_SIZE ||
+	    config->unit_size < 0 || config->free_size > PCPU_MAX_UNIT_SIZE)
 		return -PCPU_E_CONFIG;
 
-	setup->static_size = config->static_size;
-	setup->unit_size = config->unit_size;
+	*setup = (struct pcpu_setup){
+		.static_size = config->static_size,
+		.unit_size = config->unit_size,
+	};
+	if (geo->bitmap)
+		return bitmap_plan(config, geo, setup);
 	setup->free_size = config->free_size;
 	setup->has_block = config->first_chunk != PCPU_FIRST_4K;
 	setup->populate_pte = config->first_chunk == PCPU_FIRST_4K;
@@ -83,7 +89,8 @@ int pcpu_first_chunk_plan(const struct pcpu_config *config,
 int pcpu_first_chunk_geometry(const struct pcpu_setup *setup,
 			      struct pcpu_geometry *geo)
 {
-	int64_t need = setup->static_size + setup->free_size;
+	int64_t need = setup->static_size + setup->reserved_size +
+		       setup->free_size;
 	int64_t unit_size = setup->unit_size;
 
 	if (!setup->static_size || setup->free_size < 0 ||
@@ -99,16 +106,17 @@ int pcpu_first_chunk_geometry(const struct pcpu_setup *setup,
 		if (unit_size < geo->min_unit_size)
 			unit_size = geo->min_unit_size;
 	}
-	if (unit_size < geo->min_unit_size || unit_size > MAX_UNIT_SIZE)
+	if (unit_size < geo->min_unit_size || unit_size > PCPU_MAX_UNIT_SIZE)
 		return -PCPU_E_CONFIG;
 
 	geo->static_size = (int)setup->static_size;
+	geo->reserved_size = (int)setup->reserved_size;
 	geo->free_size = (int)(setup->free_size ? setup->free_size :
 			       unit_size - setup->static_size);
 	geo->unit_size = (int)unit_size;
 	geo->unit_pages = (int)(unit_size >> geo->page_shift);
 	geo->chunk_size = unit_size * geo->cpus;
-	area_map_geometry(geo);
+	policy_geometry(geo);
 	geo->chunk_struct_size = geo->policy_size +
 		(size_t)geo->unit_pages * sizeof(uint32_t);
 	return 0;
@@ -189,6 +197,8 @@ int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 	err = provide_pages(pcpu, chunk, setup);
 	if (err)
 		return err;
+	if (geo->bitmap)
+		return bitmap_set_up_first(pcpu);
 	pcpu_chunk_addr_insert(pcpu, chunk);
 	return area_map_chunk_init(pcpu, chunk, geo->static_size,
 				   geo->free_size);

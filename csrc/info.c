@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "area_map/area_map.h"
+#include "policy.h"
 
 __cold int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
 {
@@ -18,6 +18,7 @@ __cold int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
 		.page_size = pcpu->geo.page_size,
 		.unit_size = pcpu->geo.unit_size,
 		.static_size = pcpu->geo.static_size,
+		.reserved_size = pcpu->geo.reserved_size,
 		.free_size = pcpu->geo.free_size,
 		.static_ptr = (int64_t)pcpu->first_vm.addr,
 		.max_size = pcpu->geo.min_unit_size,
@@ -32,6 +33,8 @@ __cold int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
 		.max_chunks = pcpu->max_chunks,
 		.min_size = pcpu->max_size ? pcpu->min_size : 0,
 		.max_size_seen = pcpu->max_size,
+		.empty_pages = pcpu->nr_empty_pop_pages,
+		.balance_runs = pcpu->nr_balance_runs,
 	};
 	pcpu_unlock(pcpu);
 	return 0;
@@ -81,28 +84,37 @@ struct block {
 	struct pcpu_snapshot head;	/* what the caller sees */
 	struct host host;		/* allocated the block */
 	struct pcpu_chunk_info chunks[]; /* by id; then slot_len, slot_ids, and
-					   for all chunks populated and map */
+					   for all chunks populated, map and
+					   blocks */
 };
+
+/* chunks in the tree */
+static size_t nr_described(const struct pcpu *pcpu)
+{
+	return (size_t)pcpu->nr_chunks + (pcpu->reserved_chunk != NULL);
+}
 
 static struct block *block_alloc(struct pcpu *pcpu)
 {
-	size_t nr_chunks = (size_t)pcpu->nr_chunks;
+	size_t nr_chunks = nr_described(pcpu);
 	size_t nr_slots = (size_t)pcpu->geo.nr_slots;
 	size_t nr_pages = nr_chunks * (size_t)pcpu->geo.unit_pages;
-	size_t nr_entries = 0;
-	struct pcpu_chunk_info info;
+	size_t nr_entries = 0, nr_blocks = 0;
+	struct pcpu_chunk_info info = { .nr_blocks = 0 };
 	struct rb_node *node;
 
 	for (node = fake_rb_first(&pcpu->chunks); node;
 	     node = fake_rb_next(node)) {
-		area_map_describe(pcpu_rb_chunk(node), &info, NULL);
+		policy_describe(pcpu, pcpu_rb_chunk(node), &info, NULL);
 		nr_entries += (size_t)info.map_used;
+		nr_blocks += (size_t)info.nr_blocks;
 	}
 	return host_alloc(&pcpu->kernel.host, sizeof(struct block) +
 			  nr_chunks * sizeof(struct pcpu_chunk_info) +
 			  (nr_slots + nr_chunks) * sizeof(int64_t) +
 			  nr_pages * sizeof(uint32_t) +
-			  nr_entries * sizeof(int));
+			  nr_entries * sizeof(int) +
+			  nr_blocks * sizeof(struct pcpu_block_md));
 }
 
 static void copy_slots(struct pcpu *pcpu, int64_t *slot_len, int64_t *id)
@@ -126,10 +138,39 @@ static int by_id(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
+/* with bitmaps a chunk may have fewer pages than a unit */
+static void copy_populated(const struct pcpu *pcpu,
+			   const struct pcpu_chunk_info *info,
+			   const struct pcpu_chunk *chunk, uint32_t *populated)
+{
+	size_t unit_pages = (size_t)pcpu->geo.unit_pages;
+	size_t pages = pcpu->geo.bitmap ? (size_t)info->nr_blocks : unit_pages;
+
+	memset(populated, 0, unit_pages * sizeof(*populated));
+	memcpy(populated, chunk->populated, pages * sizeof(*populated));
+}
+
+/* the blocks of all chunks */
+static void copy_blocks(struct pcpu_chunk_info *chunks, size_t n, void *room)
+{
+	struct pcpu_block_md *blocks = room;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		size_t nr_blocks = (size_t)chunks[i].nr_blocks;
+
+		if (!nr_blocks)
+			continue;
+		memcpy(blocks, chunks[i].blocks, nr_blocks * sizeof(*blocks));
+		chunks[i].blocks = blocks;
+		blocks += nr_blocks;
+	}
+}
+
 static void copy_chunks(struct pcpu *pcpu, struct pcpu_chunk_info *info,
 			uint32_t *populated)
 {
-	size_t nr_chunks = (size_t)pcpu->nr_chunks;
+	size_t nr_chunks = nr_described(pcpu);
 	size_t unit_pages = (size_t)pcpu->geo.unit_pages;
 	int *map = (int *)(void *)(populated + nr_chunks * unit_pages);
 	struct pcpu_chunk_info *first = info;
@@ -139,17 +180,18 @@ static void copy_chunks(struct pcpu *pcpu, struct pcpu_chunk_info *info,
 	     node = fake_rb_next(node), info++) {
 		const struct pcpu_chunk *chunk = pcpu_rb_chunk(node);
 
-		area_map_describe(chunk, info, map);
+		*info = (struct pcpu_chunk_info){ .nr_blocks = 0 };
+		policy_describe(pcpu, chunk, info, map);
 		info->id = chunk->id;
 		info->ptr = (int64_t)chunk->addr;
 		info->max_size = chunk->max_size;
 		info->populated = populated;
 		info->immutable = chunk->immutable;
-		memcpy(populated, chunk->populated,
-		       unit_pages * sizeof(*populated));
+		copy_populated(pcpu, info, chunk, populated);
 		map += info->map_used;
 		populated += unit_pages;
 	}
+	copy_blocks(first, nr_chunks, map);
 	qsort(first, nr_chunks, sizeof(*first), by_id);
 }
 
@@ -165,21 +207,25 @@ struct pcpu_snapshot *pcpu_snapshot_take(struct pcpu *pcpu, int *error)
 		return NULL;
 	block = block_alloc(pcpu);
 	if (block) {
-		void *arrays = block->chunks + pcpu->nr_chunks;
+		size_t nr_chunks = nr_described(pcpu);
+		void *arrays = block->chunks + nr_chunks;
 		int64_t *slot_len = arrays;
 		int64_t *slot_ids = slot_len + pcpu->geo.nr_slots;
 
 		copy_slots(pcpu, slot_len, slot_ids);
-		arrays = slot_ids + pcpu->nr_chunks;
+		arrays = slot_ids + nr_chunks;
 		copy_chunks(pcpu, block->chunks, arrays);
 		block->host = pcpu->kernel.host;
 		block->head = (struct pcpu_snapshot){
 			.nr_slots = pcpu->geo.nr_slots,
-			.nr_chunks = pcpu->nr_chunks,
+			.nr_chunks = (int64_t)nr_chunks,
 			.unit_pages = pcpu->geo.unit_pages,
 			.slot_len = slot_len,
 			.slot_ids = slot_ids,
 			.chunks = block->chunks,
+			.empty_pages = pcpu->nr_empty_pop_pages,
+			.balance_requested = pcpu->balance_requested,
+			.atomic_failed = pcpu->atomic_alloc_failed,
 		};
 	} else {
 		*error = -PCPU_E_HOST;

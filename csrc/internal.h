@@ -32,9 +32,12 @@ struct pcpu_geometry {
 	int page_shift;		/* its logarithm */
 	int unit_pages;		/* pages of a unit */
 	int unit_size;		/* bytes of a unit */
-	int min_unit_size;	/* 16 pages in bytes, the largest request */
+	bool bitmap;		/* PCPU_POLICY_BITMAP */
+	int min_unit_size;	/* bytes, also the largest request: 16 pages;
+				   with bitmaps 8 */
 	int static_size;	/* bytes of the static area */
-	int free_size;		/* bytes after it in the first chunk, at setup */
+	int reserved_size;	/* bytes after it that are reserved */
+	int free_size;		/* bytes after both in the first chunk, at setup */
 	int nr_slots;		/* lists of chunks */
 	int64_t chunk_size;	/* bytes of a chunk, all units */
 	size_t policy_size;	/* bytes of the policy's struct for a chunk */
@@ -50,7 +53,7 @@ struct pcpu_chunk {
 	int64_t id;		/* ordinal of creation */
 	int64_t max_size;	/* largest request that it served */
 	bool immutable;		/* mapped by the caller, pages stay */
-	uint32_t *populated;	/* for each page of a unit: CPUs that hold it */
+	uint32_t *populated;	/* for each page from addr on: CPUs that hold it */
 };
 
 struct pcpu {
@@ -58,17 +61,25 @@ struct pcpu {
 	bool closed;		/* memory is freed, only the struct is left */
 	void (*last_unpin)(struct pcpu *pcpu); /* called after it, or NULL */
 	unsigned int quirks;	/* set of enum pcpu_quirk */
+	unsigned int fixes;	/* set of enum pcpu_fix */
 	struct pcpu_geometry geo; /* sizes and counts */
 	struct list_head *slots; /* chunks, sorted by the policy */
 	uint32_t slot_mask;	/* slots that may have chunks; others have none */
 	struct rb_root chunks;	/* chunks by address */
-	struct pcpu_chunk *first_chunk;	/* starts with the static area */
-	struct fake_vm_area first_vm;	/* its address space */
+	struct pcpu_chunk *first_chunk;	/* starts with the static area; with
+					   bitmaps, after it */
+	struct pcpu_chunk *reserved_chunk; /* between both, or NULL */
+	struct fake_vm_area first_vm;	/* the address space of the three */
 	int64_t nr_chunks;	/* chunks now */
 	int64_t nr_created;	/* chunks ever, the first not counted */
 	int64_t nr_destroyed;	/* chunks destroyed */
 	int64_t nr_pages;	/* page frames that the chunks hold */
 	int64_t nr_partial_failures; /* see pcpu_info.partial_failures */
+	int64_t nr_empty_pop_pages; /* populated pages that are all free */
+	int64_t nr_balance_runs; /* of the background work */
+	bool balance_requested;	/* background work is to run */
+	bool balance_manual;	/* it runs when the user says so */
+	bool atomic_alloc_failed; /* it populates more pages */
 	int64_t nr_areas;	/* live areas, the static one not counted */
 	int64_t max_areas;	/* most live areas, as of the last free */
 	int64_t max_chunks;	/* most chunks at one time */
@@ -101,6 +112,16 @@ static inline void pcpu_count(uint64_t *counter, int64_t n)
 static inline struct pcpu_chunk *pcpu_rb_chunk(struct rb_node *node)
 {
 	return container_of(node, struct pcpu_chunk, rb_node);
+}
+
+/*
+ * For each page of a unit: CPUs that hold it.  With bitmaps the first chunk and
+ * the reserved one start within the unit, and this is where the unit starts.
+ */
+static inline uint32_t *pcpu_unit_populated(const struct pcpu *pcpu,
+					    struct pcpu_chunk *chunk)
+{
+	return (uint32_t *)(void *)((char *)chunk + pcpu->geo.policy_size);
 }
 
 /* the address of a page in one CPU's unit */
@@ -144,7 +165,9 @@ static inline int pcpu_fls(unsigned int n)
 /* --- alloc.c */
 
 int pcpu_check_request(struct pcpu *pcpu, int64_t size, int64_t align);
-int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size, int64_t align);
+int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size, int64_t align,
+			  unsigned int flags);
+void pcpu_balance_locked(struct pcpu *pcpu);
 int pcpu_free_locked(struct pcpu *pcpu, int64_t ptr);
 
 /* --- address.c */
@@ -152,7 +175,8 @@ int pcpu_free_locked(struct pcpu *pcpu, int64_t ptr);
 /* an area that was looked up by its pointer */
 struct pcpu_found {
 	struct pcpu_chunk *chunk; /* its chunk */
-	int offset;		/* bytes from the start of a unit */
+	int offset;		/* bytes from the start of a unit; with bitmaps
+				   of the chunk, and may be negative */
 	int index;		/* from area_map_find() */
 	int size;		/* bytes, as in the map */
 	int tree_steps;		/* chunks that its address was compared with */
@@ -162,14 +186,20 @@ struct pcpu_found {
 int pcpu_find_locked(struct pcpu *pcpu, int64_t ptr, struct pcpu_found *found);
 int pcpu_find_freeable(struct pcpu *pcpu, int64_t ptr,
 		       struct pcpu_found *found);
+int pcpu_find_freeable_area(struct pcpu *pcpu, int64_t ptr,
+			    struct pcpu_found *found);
 
 /* --- first_chunk.c */
+
+/* offsets are ints, and an alignment and a request are added to them */
+#define PCPU_MAX_UNIT_SIZE	((int64_t)1 << 30)
 
 /* how the first chunk is set up: arguments of pcpu_setup_first_chunk() */
 struct pcpu_setup {
 	int64_t static_size;	/* bytes, above 0 */
+	int64_t reserved_size;	/* bytes after it, with bitmaps */
 	int64_t unit_size;	/* bytes, 0 for auto */
-	int64_t free_size;	/* bytes after the static area, 0 for auto */
+	int64_t free_size;	/* bytes after both, 0 for auto */
 	bool has_block;		/* the caller mapped a block of its own */
 	bool populate_pte;	/* the pages are to be mapped */
 	int64_t present;	/* bytes of each unit whose pages are present */
@@ -195,6 +225,10 @@ void pcpu_chunk_addr_insert(struct pcpu *pcpu, struct pcpu_chunk *new);
 /* --- populate.c */
 
 int pcpu_map(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start, int end);
+int pcpu_populate_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
+			int end);
+void pcpu_clear_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int offset,
+		     int size);
 int pcpu_populate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 			int offset, int size);
 void pcpu_depopulate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
@@ -204,17 +238,18 @@ void pcpu_depopulate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 
 void pcpu_send_event(struct pcpu *pcpu, int kind,
 		     const struct pcpu_chunk *chunk, int offset, int64_t size,
-		     int64_t align);
+		     int64_t align, unsigned int flags);
 int pcpu_emit_failure(struct pcpu *pcpu, int64_t size, int64_t align,
-		      int error);
+		      unsigned int flags, int error);
 
 /* report an event, if there is a listener */
 static inline void pcpu_emit_event(struct pcpu *pcpu, int kind,
 				   const struct pcpu_chunk *chunk, int offset,
-				   int64_t size, int64_t align)
+				   int64_t size, int64_t align,
+				   unsigned int flags)
 {
 	if (unlikely(pcpu->has_listener))
-		pcpu_send_event(pcpu, kind, chunk, offset, size, align);
+		pcpu_send_event(pcpu, kind, chunk, offset, size, align, flags);
 }
 
 /* --- event_buffer.c */

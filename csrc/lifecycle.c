@@ -8,14 +8,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "area_map/area_map.h"
+#include "policy.h"
 
-#define PCPU_MIN_UNIT_PAGES	16	/* also the largest request */
+/* also the largest request */
+#define AREA_MAP_MIN_UNIT_PAGES	16
+#define BITMAP_MIN_UNIT_PAGES	8
 
 #define VERSION_TEXT(...)	VERSION_TEXT_(__VA_ARGS__)
 #define VERSION_TEXT_(major, minor, patch)	#major "." #minor "." #patch
 
 #define MAX_CPUS	65536
+
+/* bytes; a page has at least 16 granules */
+#define MIN_BITMAP_PAGE		64
 
 /* 16 of them are a unit, and a unit is at most 1 GiB */
 #define MAX_PAGE_SIZE	((int64_t)64 << 20)
@@ -40,8 +45,25 @@ static __cold int page_geometry(const struct pcpu_config *config,
 	geo->cpus = (int)config->cpus;
 	geo->page_size = (int)page;
 	geo->page_shift = pcpu_fls((unsigned int)page) - 1;
-	geo->min_unit_size = PCPU_MIN_UNIT_PAGES << geo->page_shift;
+	geo->bitmap = config->policy == PCPU_POLICY_BITMAP;
+	geo->min_unit_size = (geo->bitmap ? BITMAP_MIN_UNIT_PAGES :
+			      AREA_MAP_MIN_UNIT_PAGES) << geo->page_shift;
 	return 0;
+}
+
+/* what only the other policy has is refused */
+static __cold bool fits_area_map(const struct pcpu_config *config)
+{
+	return !(config->quirks & ~(unsigned int)PCPU_QUIRK_ROLLBACK) &&
+	       !config->fixes && !config->reserved_size && !config->dyn_size &&
+	       !config->manual_balance;
+}
+
+static __cold bool fits_bitmap(const struct pcpu_config *config)
+{
+	return !(config->fixes & ~(unsigned int)PCPU_FIX_CHUNK_HINT) &&
+	       !config->quirks && !config->first_chunk && !config->free_size &&
+	       (!config->page_size || config->page_size >= MIN_BITMAP_PAGE);
 }
 
 static __cold int check_config(const struct pcpu_config *config,
@@ -54,7 +76,9 @@ static __cold int check_config(const struct pcpu_config *config,
 	    config->page_limit < 0 ||
 	    (config->memory != PCPU_MEMORY_MAPPED &&
 	     config->memory != PCPU_MEMORY_NONE) ||
-	    config->quirks & ~(unsigned int)PCPU_QUIRK_ROLLBACK ||
+	    (config->policy != PCPU_POLICY_AREA_MAP &&
+	     config->policy != PCPU_POLICY_BITMAP) ||
+	    (geo->bitmap ? !fits_bitmap(config) : !fits_area_map(config)) ||
 	    config->static_image_size > (uint64_t)config->static_size ||
 	    (config->static_image_size && !config->static_image))
 		return -PCPU_E_CONFIG;
@@ -69,8 +93,8 @@ static __cold void copy_static_image(struct pcpu *pcpu,
 	if (!pcpu->kernel.vmalloc.host || !config->static_image_size)
 		return;
 	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
-		uint64_t addr = pcpu_chunk_addr(pcpu, pcpu->first_chunk, cpu,
-						0);
+		uint64_t addr = pcpu->first_vm.addr +
+				(uint64_t)cpu * (uint64_t)pcpu->geo.unit_size;
 
 		memcpy(fake_host(&pcpu->kernel.vmalloc, addr),
 		       config->static_image, config->static_image_size);
@@ -106,6 +130,8 @@ static __cold int build(struct pcpu *pcpu, const struct pcpu_config *config)
 		return err;
 
 	pcpu->quirks = config->quirks;
+	pcpu->fixes = config->fixes;
+	pcpu->balance_manual = config->manual_balance;
 	pcpu->work = &pcpu->alloc_work;	/* creation itself takes none */
 	fake_fault_ask(&kernel->faults, kernel->host.hooks.should_fail,
 		       config->arg);
@@ -138,10 +164,11 @@ static __cold int build(struct pcpu *pcpu, const struct pcpu_config *config)
 /* free a chunk that is in no tree, and its frames, which are not counted */
 static void drop_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
+	const uint32_t *held = pcpu_unit_populated(pcpu, chunk);
 	int page;
 
 	for (page = 0; page < pcpu->geo.unit_pages; page++)
-		fake_drop_pages(&pcpu->kernel, (int)chunk->populated[page]);
+		fake_drop_pages(&pcpu->kernel, (int)held[page]);
 	pcpu_free_chunk(pcpu, chunk);
 }
 
@@ -154,15 +181,18 @@ static __cold void tear_down(struct pcpu *pcpu)
 		struct pcpu_chunk *chunk = pcpu_rb_chunk(pcpu->chunks.node);
 
 		fake_rb_erase(&pcpu->chunks, &chunk->rb_node);
-		if (chunk != first)
+		if (chunk != first && chunk != pcpu->reserved_chunk)
 			drop_chunk(pcpu, chunk);
 	}
+	if (pcpu->reserved_chunk)
+		pcpu_free_chunk(pcpu, pcpu->reserved_chunk);
 	/* perhaps it was never in the tree */
 	if (first) {
 		first->vm = NULL;	/* part of struct pcpu */
 		drop_chunk(pcpu, first);
 	}
 	pcpu->first_chunk = NULL;
+	pcpu->reserved_chunk = NULL;
 	host_free(&pcpu->kernel.host, pcpu->slots);
 	pcpu->slots = NULL;
 	pcpu_event_buffer_free(pcpu);
@@ -263,15 +293,16 @@ static __cold struct leaks emit_leaks(struct pcpu *pcpu)
 	for (node = fake_rb_first(&pcpu->chunks); node;
 	     node = fake_rb_next(node)) {
 		struct pcpu_chunk *chunk = pcpu_rb_chunk(node);
-		bool first = chunk == pcpu->first_chunk;
-		int at = first ? pcpu->geo.static_size : 0;
+		bool has_static = !pcpu->geo.bitmap &&
+				  chunk == pcpu->first_chunk;
+		int at = has_static ? pcpu->geo.static_size : 0;
 		int size = 0;
 
-		while ((at = area_map_next(chunk, at, &size)) >= 0) {
+		while ((at = policy_next(pcpu, chunk, at, &size)) >= 0) {
 			leaks.areas++;
 			leaks.bytes += size;
 			pcpu_emit_event(pcpu, PCPU_EVENT_LEAK, chunk, at, size,
-					0);
+					0, 0);
 			at += size;
 		}
 	}

@@ -120,8 +120,17 @@ enum pcpu_error {
 	PCPU_E_BUSY,		/* called by a hook or signal handler inside a call */
 	PCPU_E_HOOKS,		/* some hooks of a group are missing */
 	PCPU_E_IN_USE,		/* the struct pcpu_pin is in use already */
+	PCPU_E_FLAGS,		/* no such flag, or not with this policy */
+	PCPU_E_NO_PLACE,	/* no chunk has a place for an atomic or reserved
+				   request, which makes none */
 	PCPU_E_NOMEM = 32,	/* + enum pcpu_service */
 	PCPU_E_MAPPINGS = PCPU_E_NOMEM + PCPU_NR_SERVICES /* vm.max_map_count */
+};
+
+/* which kernel's decisions are taken */
+enum pcpu_policy {
+	PCPU_POLICY_AREA_MAP,	/* those of the 2009 file */
+	PCPU_POLICY_BITMAP	/* those of Linux 5.14 to 6.x */
 };
 
 /* how the first chunk is set up; see pcpu_create() */
@@ -138,6 +147,11 @@ enum pcpu_memory {
 
 enum pcpu_quirk {
 	PCPU_QUIRK_ROLLBACK = 1	/* a failed populate frees its whole range */
+};
+
+enum pcpu_fix {
+	PCPU_FIX_CHUNK_HINT = 1	/* a free within a page raises the chunk's hint,
+				   as in no kernel up to 6.18 */
 };
 
 /* what a text in the log is about */
@@ -171,9 +185,18 @@ struct pcpu_config {
 	int64_t first_ptr;		/* lowest pointer, whole pages; 0: one page */
 	int64_t address_space;		/* most bytes to reserve, with real memory;
 					   0: 1 TiB */
-	int first_chunk;		/* enum pcpu_first_chunk */
+	int policy;			/* enum pcpu_policy */
 	int memory;			/* enum pcpu_memory */
+	/* only with PCPU_POLICY_AREA_MAP, as free_size */
+	int first_chunk;		/* enum pcpu_first_chunk */
 	unsigned int quirks;		/* set of enum pcpu_quirk */
+	/* only with PCPU_POLICY_BITMAP */
+	int64_t reserved_size;		/* bytes after static; 0: none */
+	int64_t dyn_size;		/* bytes of the first chunk; 0: the rule */
+	unsigned int fixes;		/* set of enum pcpu_fix */
+	int manual_balance;		/* 1: background work runs only in
+					   pcpu_balance() */
+	/* with both */
 	const void *static_image;	/* first bytes of each static area, or NULL */
 	size_t static_image_size;	/* how many */
 	const struct pcpu_hooks *hooks;	/* replacements of services, or NULL */
@@ -190,6 +213,12 @@ struct pcpu_config {
  *	4k	16 pages, or more for static	unit - static
  *	embed	max(pages(static + 24 KiB), 16 pages)	unit - static
  *	remap	2 MiB				pages(static + 24 KiB) - static
+ *
+ * With PCPU_POLICY_BITMAP the set-up is that of x86 today.  Sizes are multiples
+ * of 4, a page has 64 bytes at least.  dyn_size is what pages(static + reserved
+ * + 28 KiB) leave.  unit_size is 2 MiB divided by a power of two: of those that
+ * hold the three parts and 8 pages, and waste at most a third of the CPUs, the
+ * one with the fewest large pages, then the largest.
  *
  * The log names the versions of header and library if they differ, and a hook
  * that is missing.  If version is not a version, the place of the log is
@@ -242,6 +271,31 @@ void pcpu_destroy(struct pcpu *pcpu);
 int64_t pcpu_alloc(struct pcpu *pcpu, int64_t size, int64_t align);
 
 /**
+ * pcpu_alloc_gfp - the same, for a caller that may not sleep, or for a module
+ * @pcpu: the allocator
+ * @size: bytes, 1 to 16 pages; with bitmaps to 8 pages
+ * @align: a power of two, up to a page; with bitmaps also 0 to 3, taken for 4
+ * @flags: set of PCPU_ATOMIC and PCPU_RESERVED
+ *
+ * An atomic request is served from populated pages.  A reserved one is served
+ * from the reserved chunk, if there is one.  Cost: as pcpu_alloc().
+ * Return: as pcpu_alloc(), or -PCPU_E_NO_PLACE, or -PCPU_E_FLAGS.
+ */
+int64_t pcpu_alloc_gfp(struct pcpu *pcpu, int64_t size, int64_t align,
+		       unsigned int flags);
+
+/**
+ * pcpu_balance - run the background work once, with bitmaps
+ * @pcpu: the allocator
+ *
+ * It destroys free chunks and depopulates pages that are too many, and populates
+ * pages for atomic requests.  Cost: grows with the chunks and pages that it
+ * looks at; rarely mapping pages or destroying a chunk.
+ * Return: 0.
+ */
+int pcpu_balance(struct pcpu *pcpu);
+
+/**
  * pcpu_free - free a per-CPU area
  * @pcpu: the allocator
  * @ptr: from pcpu_alloc(), or 0, which does nothing
@@ -256,7 +310,9 @@ int pcpu_free(struct pcpu *pcpu, int64_t ptr);
 /* the place of an area */
 struct pcpu_location {
 	int64_t chunk;		/* ordinal of creation, 0 is the first chunk */
-	int64_t offset;		/* bytes from the start of a unit */
+	int64_t offset;		/* bytes from the start of a unit; with bitmaps
+				   from the chunk's start: the static area is
+				   before that of the first chunk */
 	int64_t size;		/* bytes of the area, as in the map */
 };
 
@@ -271,6 +327,33 @@ struct pcpu_location {
  * only after the start of the static area.
  */
 int pcpu_locate(struct pcpu *pcpu, int64_t ptr, struct pcpu_location *location);
+
+/**
+ * pcpu_follow - allocate where a kernel did, and tell what the policy chooses
+ * @pcpu: the allocator, with bitmaps
+ * @size: bytes, as in pcpu_alloc_gfp()
+ * @align: bytes, as in pcpu_alloc_gfp()
+ * @flags: as in pcpu_alloc_gfp()
+ * @kernel: where the kernel placed the area: chunk and offset
+ * @chosen: set to the chunk and offset that the policy chooses; without a
+ *	place, the offset is a negative enum pcpu_error
+ *
+ * The policy searches first, and may create a chunk for that.  Cost: as
+ * pcpu_alloc(), plus the number of chunks.
+ * Return: as pcpu_alloc_gfp(), -PCPU_E_NO_PLACE: the place is not free, or
+ * -PCPU_E_WILD: there is no such chunk or offset.
+ */
+int64_t pcpu_follow(struct pcpu *pcpu, int64_t size, int64_t align,
+		    unsigned int flags, const struct pcpu_location *kernel,
+		    struct pcpu_location *chosen);
+
+/**
+ * pcpu_follow_create - create a chunk, as a kernel did
+ * @pcpu: the allocator
+ *
+ * Return: its id, -PCPU_E_MAPPINGS, or -(PCPU_E_NOMEM + service).
+ */
+int64_t pcpu_follow_create(struct pcpu *pcpu);
 
 /**
  * pcpu_address - return the real address of one CPU's copy
@@ -391,7 +474,7 @@ struct pcpu_replay_fault {
 struct pcpu_kind {
 	int64_t size;		/* bytes */
 	int64_t align;		/* bytes */
-	uint32_t flags;		/* PCPU_ATOMIC, PCPU_RESERVED; not yet used */
+	uint32_t flags;		/* set of PCPU_ATOMIC and PCPU_RESERVED */
 };
 
 /* the live area of a handle */
@@ -414,6 +497,7 @@ struct pcpu_replay {
 
 	uint64_t elapsed_ns;		/* time in the loop */
 	uint64_t failures;		/* operations that failed */
+	uint64_t ignored_flags;		/* requests whose flags had no effect */
 	int64_t live_bytes;		/* bytes requested, of live areas, one copy */
 	int64_t peak_live_bytes;	/* the maximum of live_bytes */
 	int64_t pages_at_peak;		/* page frames held at that time */
@@ -450,9 +534,23 @@ int pcpu_replay_check(const struct pcpu_replay *replay, size_t n);
 int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 		size_t to);
 
+#define PCPU_RESERVED_CHUNK	(-1)	/* as a chunk's id */
+
+/* what a chunk or one of its pages knows of its free runs, in units of 4 bytes */
+struct pcpu_block_md {
+	int scan_hint;		/* length of a run before the next, or 0 */
+	int scan_hint_start;	/* where it starts */
+	int contig_hint;	/* length of the largest run known */
+	int contig_hint_start;	/* where it starts */
+	int left_free;		/* length of the run at the start */
+	int right_free;		/* length of the run at the end */
+	int first_free;		/* nothing before it is free */
+	int nr_bits;		/* length of the whole */
+};
+
 /* one chunk in a snapshot */
 struct pcpu_chunk_info {
-	int64_t id;		/* ordinal of creation */
+	int64_t id;		/* ordinal of creation, PCPU_RESERVED_CHUNK */
 	int64_t ptr;		/* per-CPU pointer of offset 0 */
 	int64_t free_size;	/* free bytes in a unit */
 	int64_t contig_hint;	/* no free range is larger */
@@ -462,6 +560,12 @@ struct pcpu_chunk_info {
 	const int *map;		/* signed sizes, > 0 free, < 0 in use */
 	const uint32_t *populated; /* for each page of a unit: CPUs that hold it */
 	int immutable;		/* the caller mapped it, pages stay */
+	/* with bitmaps; else zero */
+	int isolated;		/* its empty pages are to be depopulated */
+	int64_t empty_pages;	/* populated pages that are all free */
+	int64_t nr_blocks;	/* pages of the chunk */
+	struct pcpu_block_md hints; /* of the chunk */
+	const struct pcpu_block_md *blocks; /* of each page */
 };
 
 /* the state of an allocator; one block of memory */
@@ -472,6 +576,11 @@ struct pcpu_snapshot {
 	const int64_t *slot_len; /* how many chunks each list has */
 	const int64_t *slot_ids; /* their ids, slot 0 first, in list order */
 	const struct pcpu_chunk_info *chunks; /* by id */
+	/* with bitmaps; else zero */
+	int64_t empty_pages;	/* of chunks that are neither isolated nor
+				   reserved */
+	int balance_requested;	/* background work is to run */
+	int atomic_failed;	/* it populates more pages */
 };
 
 /**
@@ -499,7 +608,8 @@ struct pcpu_info {
 	int64_t page_size;	/* bytes */
 	int64_t unit_size;	/* bytes */
 	int64_t static_size;	/* bytes */
-	int64_t free_size;	/* bytes after it in the first chunk, at creation */
+	int64_t reserved_size;	/* bytes after it, for modules */
+	int64_t free_size;	/* bytes after both in the first chunk, at creation */
 	int64_t static_ptr;	/* per-CPU pointer of the static area */
 	int64_t max_size;	/* largest request, bytes */
 	int64_t chunks;		/* chunks now, the first included */
@@ -512,6 +622,8 @@ struct pcpu_info {
 	int64_t max_chunks;	/* most chunks at one time, the first included */
 	int64_t min_size;	/* smallest request served so far; 0: none */
 	int64_t max_size_seen;	/* largest request served so far; 0: none */
+	int64_t empty_pages;	/* see struct pcpu_snapshot */
+	int64_t balance_runs;	/* of the background work */
 };
 
 /**

@@ -33,7 +33,8 @@ enum pcpu_event_kind {
 
 /* one event; what does not apply is 0 */
 struct pcpu_event {
-	int kind;		/* enum pcpu_event_kind */
+	uint16_t kind;		/* enum pcpu_event_kind */
+	uint16_t flags;		/* PCPU_ATOMIC, PCPU_RESERVED */
 	int error;		/* why it failed: a negative enum pcpu_error */
 	int64_t ptr;		/* per-CPU pointer of the area, or the chunk */
 	int64_t chunk;		/* ordinal of creation, 0 is the first chunk */

@@ -156,9 +156,17 @@ static void rollback(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
 	}
 }
 
-static noinline int populate_or_undo(struct pcpu *pcpu,
-				     struct pcpu_chunk *chunk, int start,
-				     int end)
+/**
+ * pcpu_populate_pages - populate and map what is missing in a range
+ * @start: first page
+ * @end: after the last one; a range of up to 32 pages
+ *
+ * On failure the pages that this call added are freed, or with the quirk
+ * "rollback" every page in the range, even under live neighbours.
+ * Return: 0 or -(PCPU_E_NOMEM + service).
+ */
+noinline int pcpu_populate_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
+				 int start, int end)
 {
 	uint32_t added = 0;	/* an area of 16 pages touches 17 at most */
 	int err = populate_range(pcpu, chunk, start, end, &added);
@@ -177,8 +185,9 @@ static bool is_populated(const struct pcpu_chunk *chunk, int start, int end)
 	return true;
 }
 
-static noinline void clear_area(struct pcpu *pcpu, struct pcpu_chunk *chunk,
-				int offset, int size)
+/* clear an area on every CPU, with real memory */
+noinline void pcpu_clear_area(struct pcpu *pcpu, struct pcpu_chunk *chunk,
+			      int offset, int size)
 {
 	uint64_t addr = chunk->addr + (uint64_t)offset;
 	char *copy;
@@ -194,9 +203,7 @@ static noinline void clear_area(struct pcpu *pcpu, struct pcpu_chunk *chunk,
  * @offset: of the area, bytes
  * @size: of the area, bytes, up to 16 pages
  *
- * On failure the pages that this call added are freed, or with the quirk
- * "rollback" every page in the range, even under live neighbours.
- * Return: 0 or -(PCPU_E_NOMEM + service).
+ * Return: 0, or the errors of pcpu_populate_pages(), which undoes the rest.
  */
 int pcpu_populate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 			int offset, int size)
@@ -206,11 +213,11 @@ int pcpu_populate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 	int err;
 
 	if (unlikely(!is_populated(chunk, start, end))) {
-		err = populate_or_undo(pcpu, chunk, start, end);
+		err = pcpu_populate_pages(pcpu, chunk, start, end);
 		if (err)
 			return err;
 	}
 	if (pcpu->kernel.vmalloc.host)
-		clear_area(pcpu, chunk, offset, size);
+		pcpu_clear_area(pcpu, chunk, offset, size);
 	return 0;
 }

@@ -61,7 +61,8 @@ static int64_t take(struct pcpu *pcpu, struct pcpu_replay *replay,
 		if (ptr < 0)
 			return ptr;
 	}
-	ptr = pcpu_alloc_locked(pcpu, kind->size, kind->align);
+	replay->ignored_flags += kind->flags && !pcpu->geo.bitmap;
+	ptr = pcpu_alloc_locked(pcpu, kind->size, kind->align, kind->flags);
 	if (pcpu->nr_chunks > replay->peak_chunks)
 		replay->peak_chunks = pcpu->nr_chunks;
 	if (unlikely(ptr < 0)) {
@@ -143,6 +144,8 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 				   &replay->kinds[op.kind]);
 		else if (op.kind == PCPU_OP_FREE && op.handle != PCPU_OP_ORPHAN)
 			ptr = drop(pcpu, replay, &replay->handles[op.handle]);
+		else if (op.kind == PCPU_OP_BALANCE)
+			pcpu_balance_locked(pcpu);
 		if (replay->pointers)
 			replay->pointers[i] = ptr;
 	}

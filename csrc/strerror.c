@@ -25,7 +25,7 @@ static const char *const service_names[PCPU_NR_SERVICES] = {
 
 static const char *const meanings[] = {
 	[0] = "success",
-	[PCPU_E_SIZE] = "size is 0, negative or above 16 pages",
+	[PCPU_E_SIZE] = "size is 0, negative or too large",
 	[PCPU_E_ALIGN] = "alignment is not a power of two up to a page",
 	[PCPU_E_WILD] = "no chunk covers the pointer",
 	[PCPU_E_OTHER_UNIT] = "the pointer is to another CPU's copy",
@@ -47,6 +47,8 @@ static const char *const meanings[] = {
 	[PCPU_E_BUSY] = "called inside a call, by a hook or a signal handler",
 	[PCPU_E_HOOKS] = "some hooks of a group are missing",
 	[PCPU_E_IN_USE] = "the pin is in use: unpin it first",
+	[PCPU_E_FLAGS] = "no such flag, or not with this policy",
+	[PCPU_E_NO_PLACE] = "no place for an atomic or reserved request",
 	[PCPU_E_NOMEM + PCPU_KMALLOC] = "out of memory: kmalloc failed",
 	[PCPU_E_NOMEM + PCPU_VMALLOC] = "out of memory: vmalloc failed",
 	[PCPU_E_NOMEM + PCPU_GET_VM_AREA] = "out of memory: get_vm_area failed",

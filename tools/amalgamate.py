@@ -18,7 +18,7 @@ from pathlib import Path
 
 CSRC = Path(__file__).resolve().parent.parent / "csrc"
 PUBLIC = CSRC / "percpu.h"
-FOLDERS = (".", "area_map", "kernel", "rseq", "trace")
+FOLDERS = (".", "area_map", "bitmap", "kernel", "rseq", "trace")
 
 INCLUDE = re.compile(r'\s*#\s*include\s+(?:"([^"]+)"|(<[^>]+>))')
 FEATURE_MACRO = re.compile(r"#define _GNU_SOURCE\b")

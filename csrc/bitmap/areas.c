@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * areas.c - search, take and free the areas of one chunk.
+ *
+ * A search reads hints: those of the chunk say whether it may succeed, and
+ * where to start; those of the blocks, where a run is large enough.  Only then
+ * are the bits themselves read.  So an area is placed where the hints lead to,
+ * and what they do not know is not used.
+ *
+ * Source: the policy of mm/percpu.c by Dennis Zhou, Linux 5.14 to 6.x.  The
+ * functions have the kernel's names.
+ */
+#include "areas.h"
+
+/* a place in a block */
+struct place {
+	int block;		/* its index */
+	int bit;		/* granules from the block's start */
+};
+
+static int block_bits(const struct pcpu_areas *areas)
+{
+	return 1 << areas->block_shift;
+}
+
+static int block_start(const struct pcpu_areas *areas, int block)
+{
+	return block << areas->block_shift;
+}
+
+static struct place place_of(const struct pcpu_areas *areas, int bit)
+{
+	return (struct place){
+		bit >> areas->block_shift, bit & (block_bits(areas) - 1),
+	};
+}
+
+/* the last granule of an area: its block, and the granule after it there */
+static struct place end_of(const struct pcpu_areas *areas, int end)
+{
+	struct place place = place_of(areas, end - 1);
+
+	place.bit++;
+	return place;
+}
+
+/* all granules are free; the maps are zeroed, the sizes and .fixed are set */
+void pcpu_areas_init(struct pcpu_areas *areas)
+{
+	int i, n = pcpu_areas_bits(areas);
+
+	areas->free_bits = n;
+	bits_set_one(areas->bound_map, 0);
+	bits_set_one(areas->bound_map, n);
+	pcpu_init_md_block(&areas->chunk_md, n);
+	for (i = 0; i < areas->nr_blocks; i++)
+		pcpu_init_md_block(&areas->blocks[i], block_bits(areas));
+}
+
+/* the granule after the area that starts at @start */
+int pcpu_areas_end(const struct pcpu_areas *areas, int start)
+{
+	return bits_next(areas->bound_map, start + 1,
+			 pcpu_areas_bits(areas) + 1, true);
+}
+
+/* --- search */
+
+/* a run that hints tell of: in one block, or from one into the following */
+struct run {
+	int start;		/* granules from the chunk's start; -1: none */
+	int bits;		/* granules */
+};
+
+/* an answer of the hints of block @i: an area there, and what is before it */
+static struct run fit_in_block(const struct pcpu_areas *areas, int i, int bits,
+			       int align)
+{
+	const struct pcpu_block_md *block = &areas->blocks[i];
+	int from = pcpu_next_hint(block, bits);
+	int at = pcpu_bits_up(block->contig_hint_start, align);
+
+	return (struct run){ block_start(areas, i) + from, at + bits - from };
+}
+
+/* the first answer from @start on that the blocks' hints give */
+static struct run pcpu_next_fit_region(const struct pcpu_areas *areas,
+				       int start, int bits, int align)
+{
+	struct place place = place_of(areas, start);
+	int n = block_bits(areas);
+	struct run run = { -1, 0 };	/* from a block's end into the next */
+	int i;
+
+	for (i = place.block; i < areas->nr_blocks; i++, place.bit = 0) {
+		const struct pcpu_block_md *block = &areas->blocks[i];
+		int right;
+
+		if (run.bits) {
+			run.bits += block->left_free;
+			if (run.bits >= bits)
+				return run;
+			if (block->left_free == n)
+				continue;
+		}
+		if (block->contig_hint &&
+		    block->contig_hint_start >= place.bit &&
+		    pcpu_check_block_hint(block, bits, align))
+			return fit_in_block(areas, i, bits, align);
+		right = pcpu_bits_up(n - block->right_free, align);
+		run = (struct run){ block_start(areas, i) + right, n - right };
+		if (run.bits >= bits)
+			return run;
+	}
+	return (struct run){ -1, 0 };
+}
+
+/* where pages that are not populated end, if there are any in a run; or -1 */
+static int unpopulated_end(const struct pcpu_areas *areas, struct run run)
+{
+	int page = place_of(areas, run.start).block;
+	int end = place_of(areas, run.start + run.bits +
+				  block_bits(areas) - 1).block;
+
+	while (page < end && areas->populated[page])
+		page++;
+	if (page == end)
+		return -1;
+	while (page < end && !areas->populated[page])
+		page++;
+	return block_start(areas, page);
+}
+
+/**
+ * pcpu_find_block_fit - find by the hints where an area may be
+ * @bits: granules
+ * @align: in granules, a power of two
+ * @pop_only: the pages must be populated
+ *
+ * Return: where to search the map, or -1.
+ */
+int pcpu_find_block_fit(const struct pcpu_areas *areas, int bits, int align,
+			bool pop_only)
+{
+	int at = pcpu_next_hint(&areas->chunk_md, bits);
+
+	if (!pcpu_check_block_hint(&areas->chunk_md, bits, align))
+		return -1;
+	while (at >= 0 && at < pcpu_areas_bits(areas)) {
+		struct run run = pcpu_next_fit_region(areas, at, bits, align);
+
+		if (run.start < 0)
+			return -1;
+		at = pop_only ? unpopulated_end(areas, run) : -1;
+		if (at < 0)
+			return run.start;
+	}
+	return -1;
+}
+
+/* remember the longest skipped run; of equal ones, the best aligned */
+static void remember(struct pcpu_skipped *skipped, int start, int bits)
+{
+	if (bits > skipped->bits ||
+	    (bits == skipped->bits && skipped->start &&
+	     (!start || __builtin_ctz((unsigned int)start) >
+			__builtin_ctz((unsigned int)skipped->start))))
+		*skipped = (struct pcpu_skipped){ start, bits };
+}
+
+/**
+ * pcpu_find_zero_area - find an aligned free place in the map
+ * @start: from pcpu_find_block_fit()
+ * @bits: granules
+ * @align: in granules, a power of two
+ * @skipped: set to the longest run that was too small
+ *
+ * Return: the first granule, or -1: there is no place in about a block.
+ */
+int pcpu_find_zero_area(const struct pcpu_areas *areas, int start, int bits,
+			int align, struct pcpu_skipped *skipped)
+{
+	int limit = start + bits + block_bits(areas);
+
+	if (limit > pcpu_areas_bits(areas))
+		limit = pcpu_areas_bits(areas);
+	*skipped = (struct pcpu_skipped){ 0, 0 };
+	for (;;) {
+		int used;
+
+		start = bits_next(areas->alloc_map, start, limit, false);
+		start = pcpu_bits_up(start, align);
+		if (start + bits > limit)
+			return -1;
+		used = bits_next(areas->alloc_map, start, start + bits, true);
+		if (used == start + bits)
+			return start;
+		if (used > start)
+			remember(skipped, start, used - start);
+		start = used + 1;
+	}
+}
+
+/* --- hints after a change */
+
+/* the first free granule of a block at or after @bit, or its end */
+static int next_free(const struct pcpu_areas *areas, struct place place)
+{
+	int from = block_start(areas, place.block);
+
+	return bits_next(areas->alloc_map, from + place.bit,
+			 from + block_bits(areas), false) - from;
+}
+
+/* the granule after the last used one before @place in its block */
+static int free_from(const struct pcpu_areas *areas, struct place place)
+{
+	int from = block_start(areas, place.block);
+
+	return bits_last_set(areas->alloc_map, from, from + place.bit) + 1 -
+	       from;
+}
+
+static int next_used(const struct pcpu_areas *areas, struct place place)
+{
+	int from = block_start(areas, place.block);
+
+	return bits_next(areas->alloc_map, from + place.bit,
+			 from + block_bits(areas), true) - from;
+}
+
+/*
+ * The contig hint of a block is lost.  left_free is not learnt anew, and
+ * right_free is 0 if the promoted scan hint touches the block's end: as in the
+ * kernel.
+ */
+static void pcpu_block_refresh_hint(struct pcpu_areas *areas, int i)
+{
+	struct pcpu_block_md *block = &areas->blocks[i];
+	struct place place = { i, block->first_free };
+
+	if (block->scan_hint)
+		place.bit = pcpu_block_promote(block);
+	else
+		block->contig_hint = 0;
+	block->right_free = 0;
+	for (;;) {
+		int start = place.bit = next_free(areas, place);
+
+		if (start == block_bits(areas))
+			return;
+		place.bit = next_used(areas, place);
+		pcpu_block_update(block, start, place.bit, areas->fixed);
+	}
+}
+
+/* the next run from @start on that blocks' hints tell of; .bits 0: none */
+static struct run pcpu_next_md_free_region(const struct pcpu_areas *areas,
+					   int start)
+{
+	struct place place = place_of(areas, start);
+	int n = block_bits(areas);
+	struct run run = { -1, 0 };
+	int i;
+
+	for (i = place.block; i < areas->nr_blocks; i++, place.bit = 0) {
+		const struct pcpu_block_md *block = &areas->blocks[i];
+
+		if (run.bits) {
+			run.bits += block->left_free;
+			if (block->left_free == n)
+				continue;
+			return run;
+		}
+		if (block->contig_hint &&
+		    block->contig_hint_start >= place.bit &&
+		    block->contig_hint_start + block->contig_hint < n)
+			return (struct run){
+				block_start(areas, i) +
+				block->contig_hint_start,
+				block->contig_hint,
+			};
+		run = (struct run){
+			block_start(areas, i + 1) - block->right_free,
+			block->right_free,
+		};
+	}
+	return run;
+}
+
+/* learn the chunk's hints from those of the blocks */
+static void pcpu_chunk_refresh_hint(struct pcpu_areas *areas, bool full_scan)
+{
+	struct pcpu_block_md *md = &areas->chunk_md;
+	int at = md->first_free;
+
+	if (!full_scan && md->scan_hint)
+		at = pcpu_block_promote(md);
+	else
+		md->contig_hint = 0;	/* the scan hint stays */
+	while (at < pcpu_areas_bits(areas)) {
+		struct run run = pcpu_next_md_free_region(areas, at);
+
+		if (!run.bits)
+			return;
+		pcpu_block_update(md, run.start, run.start + run.bits,
+				  areas->fixed);
+		/* the granule after a run is in use */
+		at = run.start + run.bits + 1;
+	}
+}
+
+/* --- take */
+
+static bool loses_contig_hint(const struct pcpu_block_md *block, int start,
+			      int end)
+{
+	return pcpu_region_overlap(start, end, block->contig_hint_start,
+				   block->contig_hint);
+}
+
+static void forget_scan_hint(struct pcpu_block_md *block, int start, int end)
+{
+	if (pcpu_region_overlap(start, end, block->scan_hint_start,
+				block->scan_hint))
+		block->scan_hint = 0;
+}
+
+static int lower(int a, int b)
+{
+	return a < b ? a : b;
+}
+
+/* the block where an area starts; @end: where it ends there */
+static void take_first_block(struct pcpu_areas *areas, struct place start,
+			     int end, bool goes_on)
+{
+	struct pcpu_block_md *block = &areas->blocks[start.block];
+
+	if (block->first_free == start.bit)
+		block->first_free = next_free(areas, (struct place){
+			start.block, end });
+	forget_scan_hint(block, start.bit, end);
+	if (loses_contig_hint(block, start.bit, end)) {
+		if (!start.bit)
+			block->left_free = 0;
+		pcpu_block_refresh_hint(areas, start.block);
+		return;
+	}
+	block->left_free = lower(block->left_free, start.bit);
+	block->right_free = goes_on ? 0 : lower(block->right_free,
+					      block_bits(areas) - end);
+}
+
+/* the block where an area ends, if that is not where it starts */
+static void take_last_block(struct pcpu_areas *areas, struct place end)
+{
+	struct pcpu_block_md *block = &areas->blocks[end.block];
+
+	block->first_free = next_free(areas, end);
+	if (end.bit == block_bits(areas)) {
+		pcpu_fill_md_block(block);
+		return;
+	}
+	if (end.bit > block->scan_hint_start)
+		block->scan_hint = 0;
+	block->left_free = 0;
+	if (end.bit > block->contig_hint_start)
+		pcpu_block_refresh_hint(areas, end.block);
+	else
+		block->right_free = lower(block->right_free,
+					block_bits(areas) - end.bit);
+}
+
+static bool block_is_free(const struct pcpu_areas *areas, int block)
+{
+	return areas->blocks[block].contig_hint == block_bits(areas);
+}
+
+/*
+ * Update the hints after [start, end) was taken.
+ * Return: how many blocks are not all free any more.
+ */
+static int pcpu_block_update_hint_alloc(struct pcpu_areas *areas, int start,
+					int end)
+{
+	struct place first = place_of(areas, start), last = end_of(areas, end);
+	struct pcpu_block_md *md = &areas->chunk_md;
+	int less = block_is_free(areas, first.block);
+	int i;
+
+	if (md->first_free == start)
+		md->first_free = bits_next(areas->alloc_map, end,
+					   pcpu_areas_bits(areas), false);
+	if (first.block == last.block) {
+		take_first_block(areas, first, last.bit, false);
+	} else {
+		less += block_is_free(areas, last.block);
+		take_first_block(areas, first, block_bits(areas), true);
+		take_last_block(areas, last);
+		for (i = first.block + 1; i < last.block; i++) {
+			less++;
+			pcpu_fill_md_block(&areas->blocks[i]);
+		}
+	}
+	forget_scan_hint(md, start, end);
+	if (loses_contig_hint(md, start, end))
+		pcpu_chunk_refresh_hint(areas, false);
+	return less;
+}
+
+/* a run that a search skipped is learnt, if it is in one block */
+static void pcpu_block_update_scan(struct pcpu_areas *areas,
+				   const struct pcpu_skipped *skipped)
+{
+	struct place place = place_of(areas, skipped->start);
+	int end = place.bit + skipped->bits;
+
+	if (end <= block_bits(areas))
+		pcpu_block_update(&areas->blocks[place.block],
+				  free_from(areas, place), end, areas->fixed);
+}
+
+/**
+ * pcpu_areas_take - take free granules for an area
+ * @start: the first one
+ * @bits: how many
+ * @skipped: from the search, or NULL
+ *
+ * Return: how many blocks are not all free any more.
+ */
+int pcpu_areas_take(struct pcpu_areas *areas, int start, int bits,
+		    const struct pcpu_skipped *skipped)
+{
+	int end = start + bits;
+
+	if (skipped && skipped->bits)
+		pcpu_block_update_scan(areas, skipped);
+	bits_fill(areas->alloc_map, start, end, true);
+	bits_fill(areas->bound_map, start + 1, end, false);
+	bits_set_one(areas->bound_map, start);
+	bits_set_one(areas->bound_map, end);
+	areas->free_bits -= bits;
+	return pcpu_block_update_hint_alloc(areas, start, end);
+}
+
+/* --- free */
+
+/*
+ * Update the hints after [start, end) was freed.
+ *
+ * The kernel's chunk learns of a run inside one block with the block's end for
+ * the chunk's.  Except in the first block the run then has a negative length,
+ * and is not learnt: PCPU_FIX_CHUNK_HINT.
+ * Return: how many blocks are all free now, and were not.
+ */
+static int pcpu_block_update_hint_free(struct pcpu_areas *areas, int start,
+				       int end)
+{
+	struct place first = place_of(areas, start), last = end_of(areas, end);
+	struct pcpu_block_md *block = &areas->blocks[first.block];
+	struct pcpu_block_md *end_block = &areas->blocks[last.block];
+	int n = block_bits(areas), base = block_start(areas, first.block);
+	bool crosses = first.block != last.block;
+	int i, from, to, first_end, more;
+
+	if (start < areas->chunk_md.first_free)
+		areas->chunk_md.first_free = start;
+	if (block->contig_hint &&
+	    block->contig_hint_start + block->contig_hint == first.bit)
+		from = block->contig_hint_start;
+	else
+		from = free_from(areas, first);
+	if (end_block->contig_hint && end_block->contig_hint_start == last.bit)
+		to = last.bit + end_block->contig_hint;
+	else
+		to = next_used(areas, last);
+
+	first_end = crosses ? n : to;
+	pcpu_block_update(block, from, first_end, areas->fixed);
+	more = !from && first_end == n;
+	if (crosses) {
+		pcpu_block_update(end_block, 0, to, areas->fixed);
+		more += to == n;
+		for (i = first.block + 1; i < last.block; i++, more++)
+			pcpu_init_md_block(&areas->blocks[i], n);
+	}
+	if (crosses || to - from == n)
+		pcpu_chunk_refresh_hint(areas, true);
+	else
+		pcpu_block_update(&areas->chunk_md, base + from,
+				  areas->fixed ? base + to : to, areas->fixed);
+	return more;
+}
+
+/**
+ * pcpu_areas_release - free the granules of an area
+ * @start: the first one
+ * @bits: how many, as pcpu_areas_end() says
+ *
+ * Return: how many blocks are all free now, and were not.
+ */
+int pcpu_areas_release(struct pcpu_areas *areas, int start, int bits)
+{
+	bits_fill(areas->alloc_map, start, start + bits, false);
+	areas->free_bits += bits;
+	return pcpu_block_update_hint_free(areas, start, start + bits);
+}

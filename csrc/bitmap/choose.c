@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * choose.c - which chunk serves a request, and where; take it, and free it.
+ *
+ * Source: pcpu_alloc() and free_percpu() of mm/percpu.c, Linux 5.14 to 6.x, by
+ * Tejun Heo, Dennis Zhou and Roman Gushchin.
+ */
+#include "bitmap.h"
+
+#include "slots.h"
+
+/* chunks in lower slots that fail a fit move to slot 0 */
+#define PCPU_SLOT_FAIL_THRESHOLD	3
+
+struct bitmap_request {
+	int bits;		/* granules */
+	int align;		/* in granules */
+	bool atomic;		/* only in populated pages */
+};
+
+/* a place for an area */
+struct choice {
+	struct bitmap_chunk *chunk; /* its chunk */
+	int start;		/* its first granule */
+	struct pcpu_skipped skipped; /* what the search learnt */
+};
+
+/* look for a place in one chunk; a chunk of a low slot that fails is moved */
+static bool choose_in(struct pcpu *pcpu, struct bitmap_chunk *chunk, int slot,
+		      const struct bitmap_request *request, struct choice *choice)
+{
+	int at = pcpu_find_block_fit(&chunk->areas, request->bits,
+				     request->align, request->atomic);
+
+	if (at < 0) {
+		if (slot < PCPU_SLOT_FAIL_THRESHOLD)
+			bitmap_move(pcpu, chunk, 0, true);
+		return false;
+	}
+	choice->chunk = chunk;
+	choice->start = pcpu_find_zero_area(&chunk->areas, at, request->bits,
+					    request->align, &choice->skipped);
+	return choice->start >= 0;
+}
+
+/* the first chunk with a place, from the request's slot upwards */
+static bool walk_slots(struct pcpu *pcpu, const struct bitmap_request *request,
+		 struct choice *choice)
+{
+	int slot = bitmap_size_to_slot(pcpu, request->bits *
+					     PCPU_MIN_ALLOC_SIZE);
+	struct list_head *pos, *next;
+
+	for (; slot <= pcpu_free_slot(pcpu); slot++) {
+		list_for_each_safe(pos, next, &pcpu->slots[slot]) {
+			struct pcpu_chunk *chunk =
+				list_entry(pos, struct pcpu_chunk, list);
+
+			if (choose_in(pcpu, to_bitmap(chunk), slot, request,
+				      choice))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* a place in a chunk, perhaps in a new one; or an error */
+static int choose(struct pcpu *pcpu, const struct bitmap_request *request,
+		  bool reserved, struct choice *choice)
+{
+	int error;
+
+	if (reserved && pcpu->reserved_chunk)
+		return choose_in(pcpu, to_bitmap(pcpu->reserved_chunk),
+				 PCPU_SLOT_FAIL_THRESHOLD, request, choice) ?
+		       0 : -PCPU_E_NO_PLACE;
+	while (!walk_slots(pcpu, request, choice)) {
+		if (request->atomic)
+			return -PCPU_E_NO_PLACE;
+		if (!pcpu_create_chunk(pcpu, &error))
+			return error;
+	}
+	return 0;
+}
+
+/* take a place; the chunk is in use again, if it was isolated */
+static void take_place(struct pcpu *pcpu, const struct choice *choice, int bits)
+{
+	struct bitmap_chunk *chunk = choice->chunk;
+	int slot = bitmap_chunk_slot(pcpu, chunk);
+	int less = pcpu_areas_take(&chunk->areas, choice->start, bits,
+				   &choice->skipped);
+
+	pcpu_update_empty_pages(pcpu, chunk, -less);
+	bitmap_relocate(pcpu, chunk, slot);
+	pcpu_reintegrate_chunk(pcpu, chunk);
+}
+
+/* populate what is missing under an area, run by run; earlier runs stay */
+static int populate_area(struct pcpu *pcpu, struct bitmap_chunk *chunk, int offset,
+		    int size)
+{
+	int page = pcpu_pfn_down(&pcpu->geo, offset);
+	int end = pcpu_pfn_up(&pcpu->geo, (int64_t)offset + size);
+	const uint32_t *populated = chunk->chunk.populated;
+
+	while (page < end) {
+		int start = page, err;
+
+		while (page < end && !populated[page])
+			page++;
+		if (page == start) {
+			page++;
+			continue;
+		}
+		err = pcpu_populate_pages(pcpu, &chunk->chunk, start, page);
+		if (err)
+			return err;
+		pcpu_update_empty_pages(pcpu, chunk, page - start);
+	}
+	return 0;
+}
+
+/* free the granules of an area */
+static void release_area(struct pcpu *pcpu, struct bitmap_chunk *chunk, int start)
+{
+	int bits = pcpu_areas_end(&chunk->areas, start) - start;
+	int slot = bitmap_chunk_slot(pcpu, chunk);
+
+	pcpu_update_empty_pages(pcpu, chunk,
+				pcpu_areas_release(&chunk->areas, start, bits));
+	bitmap_relocate(pcpu, chunk, slot);
+}
+
+/* take a place, with its pages; or return an error */
+static int commit(struct pcpu *pcpu, const struct bitmap_request *request,
+		  const struct choice *choice)
+{
+	int offset = choice->start * PCPU_MIN_ALLOC_SIZE;
+	int err = 0;
+
+	take_place(pcpu, choice, request->bits);
+	if (!request->atomic)
+		err = populate_area(pcpu, choice->chunk, offset,
+			       request->bits * PCPU_MIN_ALLOC_SIZE);
+	if (err)
+		release_area(pcpu, choice->chunk, choice->start);
+	else
+		bitmap_check_low(pcpu);
+	return err;
+}
+
+static bool place_is_free(const struct bitmap_chunk *chunk, int start, int bits)
+{
+	return start >= chunk->start && start + bits <= chunk->end &&
+	       bits_next(chunk->areas.alloc_map, start, start + bits, true) ==
+		       start + bits;
+}
+
+/* note the choice, and put the place of a kernel in its stead */
+static int follow_kernel(struct pcpu_follow *follow, int err, int bits,
+			 struct choice *choice)
+{
+	struct bitmap_chunk *chunk = to_bitmap(follow->chunk);
+	int start = follow->offset / PCPU_MIN_ALLOC_SIZE;
+
+	follow->err = err;
+	if (!err) {
+		follow->chosen = &choice->chunk->chunk;
+		follow->chosen_offset = choice->start * PCPU_MIN_ALLOC_SIZE;
+	}
+	if (follow->offset % PCPU_MIN_ALLOC_SIZE || !place_is_free(chunk, start, bits))
+		return -PCPU_E_NO_PLACE;
+	if (err || choice->chunk != chunk)
+		choice->skipped.bits = 0;
+	choice->chunk = chunk;
+	choice->start = start;
+	return 0;
+}
+
+/**
+ * bitmap_alloc - allocate an area, with its pages
+ * @size: bytes, whole granules
+ * @align: bytes, whole granules, a power of two
+ * @flags: PCPU_ATOMIC, PCPU_RESERVED
+ * @follow: the place that a kernel chose; or NULL
+ * @offset: set to its offset in the chunk
+ * @error: set to the reason if NULL is returned
+ *
+ * Return: the chunk, or NULL with -PCPU_E_NO_PLACE for a request that is not
+ * allowed to make one, or if the kernel's place is not free; -PCPU_E_MAPPINGS,
+ * or -(PCPU_E_NOMEM + service).
+ */
+struct pcpu_chunk *bitmap_alloc(struct pcpu *pcpu, int size, int align,
+				unsigned int flags, struct pcpu_follow *follow,
+				int *offset, int *error)
+{
+	struct bitmap_request request = {
+		.bits = size / PCPU_MIN_ALLOC_SIZE,
+		.align = align / PCPU_MIN_ALLOC_SIZE,
+		.atomic = flags & PCPU_ATOMIC,
+	};
+	struct choice choice;
+	int err;
+
+	err = choose(pcpu, &request, flags & PCPU_RESERVED, &choice);
+	if (follow)
+		err = follow_kernel(follow, err, request.bits, &choice);
+	if (!err)
+		err = commit(pcpu, &request, &choice);
+	if (!err) {
+		*offset = choice.start * PCPU_MIN_ALLOC_SIZE;
+		return &choice.chunk->chunk;
+	}
+	if (request.atomic && !follow) {
+		pcpu->atomic_alloc_failed = true;
+		pcpu_schedule_balance_work(pcpu);
+	}
+	*error = err;
+	return NULL;
+}
+
+/**
+ * bitmap_free - free the area that starts at an offset
+ * @offset: for which bitmap_find() returns 0
+ */
+void bitmap_free(struct pcpu *pcpu, struct pcpu_chunk *chunk, int offset)
+{
+	struct bitmap_chunk *self = to_bitmap(chunk);
+
+	release_area(pcpu, self, offset / PCPU_MIN_ALLOC_SIZE);
+	bitmap_check_high(pcpu, self);
+}
