@@ -104,7 +104,8 @@ static noinline int64_t alloc_bitmap(struct pcpu *pcpu, int64_t size,
 			     &offset, &error);
 	if (chunk) {
 		ptr = (int64_t)chunk->addr + offset;
-		pcpu_clear_area(pcpu, chunk, offset, (int)size);
+		if (pcpu->kernel.vmalloc.host)
+			pcpu_clear_area(pcpu, chunk, offset, (int)size);
 		count_area(pcpu, chunk, size);
 		pcpu_emit_event(pcpu, PCPU_EVENT_ALLOC, chunk, offset, size,
 				align, flags);

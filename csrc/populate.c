@@ -185,7 +185,7 @@ static bool is_populated(const struct pcpu_chunk *chunk, int start, int end)
 	return true;
 }
 
-/* clear an area on every CPU, with real memory */
+/* clear an area on every CPU; the memory is real */
 noinline void pcpu_clear_area(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 			      int offset, int size)
 {
