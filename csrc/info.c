@@ -223,6 +223,8 @@ struct pcpu_snapshot *pcpu_snapshot_take(struct pcpu *pcpu, int *error)
 			.slot_len = slot_len,
 			.slot_ids = slot_ids,
 			.chunks = block->chunks,
+			.populated_pages = pcpu->geo.bitmap ?
+				pcpu->nr_pages / pcpu->geo.cpus : 0,
 			.empty_pages = pcpu->nr_empty_pop_pages,
 			.balance_requested = pcpu->balance_requested,
 			.atomic_failed = pcpu->atomic_alloc_failed,

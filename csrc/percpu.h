@@ -577,6 +577,7 @@ struct pcpu_snapshot {
 	const int64_t *slot_ids; /* their ids, slot 0 first, in list order */
 	const struct pcpu_chunk_info *chunks; /* by id */
 	/* with bitmaps; else zero */
+	int64_t populated_pages; /* of one CPU, static ones included */
 	int64_t empty_pages;	/* of chunks that are neither isolated nor
 				   reserved */
 	int balance_requested;	/* background work is to run */

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from itertools import islice
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi import errors
@@ -16,7 +17,7 @@ from percpu_ffi.base import BaseAllocator, pointer
 from percpu_ffi.config import SERVICES, Config, FaultPlan
 from percpu_ffi.errors import warn
 from percpu_ffi.replay import Failure, Replay, parts
-from percpu_ffi.state import ChunkState, Location, Peaks, State
+from percpu_ffi.state import Block, ChunkState, Location, Peaks, State, slot_kinds
 from percpu_ffi.trace.operations import OP, SPECIAL
 from percpu_ffi.tracing.event import RECORD, Record
 from percpu_ffi.work import Work, WorkByCall
@@ -29,9 +30,11 @@ _FIRST_CHUNKS = {
     "embed": lib.PCPU_FIRST_EMBED,
     "remap": lib.PCPU_FIRST_REMAP,
 }
+_POLICIES = {"area-map": lib.PCPU_POLICY_AREA_MAP, "bitmap": lib.PCPU_POLICY_BITMAP}
 _MEMORIES = {"mapped": lib.PCPU_MEMORY_MAPPED, "none": lib.PCPU_MEMORY_NONE}
 
 _RECORDS = 256  # events taken from C at a time
+_BLOCK = Struct("8i")  # struct pcpu_block_md
 _COUNTS = len(fields(Work))  # numbers in a struct pcpu_work
 
 # errors whose message needs only the pointer
@@ -92,12 +95,15 @@ class Allocator(BaseAllocator):
         request = ffi.new(
             "struct pcpu_config *",
             {
-                **vars(config),
+                **{name: value for name, value in vars(config).items() if name != "balance"},
                 "version": lib.PCPU_VERSION,
                 "log": lib.percpu_ffi_log,
                 "first_chunk": _FIRST_CHUNKS[config.first_chunk],
                 "memory": _MEMORIES[config.memory],
                 "quirks": lib.PCPU_QUIRK_ROLLBACK if "rollback" in config.quirks else 0,
+                "policy": _POLICIES[config.policy],
+                "fixes": lib.PCPU_FIX_CHUNK_HINT if "chunk-hint" in config.fixes else 0,
+                "manual_balance": config.balance == "manual",
                 "static_image": image,
                 "static_image_size": len(config.static_image),
             },
@@ -155,6 +161,43 @@ class Allocator(BaseAllocator):
             return _alloc(self._pcpu, size, align)
         except LookupError as refused:
             raise self._refused(refused, size=size, align=align) from None
+
+    def _alloc_gfp(self, size: int, align: int, atomic: bool, reserved: bool) -> int:
+        try:
+            return int(lib.pcpu_alloc_gfp(self._pcpu, size, align, _flags(atomic, reserved)))
+        except LookupError as refused:
+            raise self._refused(refused, size=size, align=align) from None
+
+    def _balance(self) -> None:
+        self._check(lib.pcpu_balance(self._pcpu))
+
+    def follow(
+        self,
+        size: int,
+        align: int,
+        chunk: int,
+        offset: int,
+        *,
+        atomic: bool = False,
+        reserved: bool = False,
+    ) -> tuple[int, Location | None]:
+        kernel = ffi.new("struct pcpu_location *", {"chunk": chunk, "offset": offset})
+        chosen = ffi.new("struct pcpu_location *")
+        flags = _flags(atomic, reserved)
+        with self._traced():
+            try:
+                ptr = lib.pcpu_follow(self._pcpu, size, align, flags, kernel, chosen)
+            except LookupError as refused:
+                raise self._refused(refused, size=size, align=align, ptr=offset) from None
+        found = chosen.offset >= 0
+        return ptr, Location(chosen.chunk, chosen.offset) if found else None
+
+    def create_chunk(self) -> int:
+        with self._traced():
+            try:
+                return int(lib.pcpu_follow_create(self._pcpu))
+            except LookupError as refused:
+                raise self._refused(refused) from None
 
     def _free(self, ptr: int) -> None:
         try:
@@ -351,6 +394,10 @@ class Allocator(BaseAllocator):
             return _PLAIN_ERRORS[code]()
         if code in _POINTER_ERRORS:
             return _POINTER_ERRORS[code](ptr)
+        if code == lib.PCPU_E_FLAGS:
+            return errors.no_flags(True, False)
+        if code == lib.PCPU_E_NO_PLACE:
+            return errors.no_place(size, align)
         if code >= lib.PCPU_E_NOMEM:
             return errors.out_of_memory(SERVICES[code - lib.PCPU_E_NOMEM], size, align)
         if code in (lib.PCPU_E_SIZE, lib.PCPU_E_ALIGN):
@@ -365,15 +412,24 @@ def _c_fault(site: str, plan: FaultPlan | None) -> dict[str, Any]:
     return {"site": SERVICES.index(site), "fault": vars(plan)}
 
 
+def _flags(atomic: bool, reserved: bool) -> int:
+    """Return the flags of a request."""
+    return (lib.PCPU_ATOMIC if atomic else 0) | (lib.PCPU_RESERVED if reserved else 0)
+
+
 def _item(data: Any, width: int, at: int) -> int:
     """Return one of the integers of :func:`_c_integers`."""
     ctype = f"{'' if width < 0 else 'u'}int{8 * abs(width)}_t *"
     return int(ffi.cast(ctype, data)[at])
 
 
+def _blocks(blocks: Any, n: int) -> tuple[Block, ...]:
+    return tuple(map(Block._make, _BLOCK.iter_unpack(ffi.buffer(blocks, n * _BLOCK.size))))
+
+
 def _read_state(snapshot: Any) -> State:
     lengths = ffi.unpack(snapshot.slot_len, snapshot.nr_slots)
-    ids = iter(ffi.unpack(snapshot.slot_ids, snapshot.nr_chunks))
+    ids = iter(ffi.unpack(snapshot.slot_ids, sum(lengths)))
     chunks = (snapshot.chunks[i] for i in range(snapshot.nr_chunks))
     return State(
         slots=tuple(tuple(islice(ids, n)) for n in lengths),
@@ -386,7 +442,16 @@ def _read_state(snapshot: Any) -> State:
                 map_alloc=chunk.map_alloc,
                 immutable=bool(chunk.immutable),
                 populated=tuple(ffi.unpack(chunk.populated, snapshot.unit_pages)),
+                hints=_blocks(ffi.addressof(chunk.hints), 1)[0] if chunk.nr_blocks else None,
+                blocks=_blocks(chunk.blocks, chunk.nr_blocks) if chunk.nr_blocks else (),
+                empty_pages=chunk.empty_pages,
+                isolated=bool(chunk.isolated),
             )
             for chunk in chunks
         ),
+        kinds=slot_kinds(snapshot.nr_slots) if snapshot.populated_pages else (),
+        populated_pages=snapshot.populated_pages,
+        empty_pages=snapshot.empty_pages,
+        balance_requested=bool(snapshot.balance_requested),
+        atomic_failed=bool(snapshot.atomic_failed),
     )

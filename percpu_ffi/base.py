@@ -14,6 +14,7 @@ from percpu_ffi import errors
 from percpu_ffi._util.integers import integer, integer_buffer
 from percpu_ffi._util.text import plural
 from percpu_ffi.area import Area
+from percpu_ffi.config import AREA_MAP
 from percpu_ffi.drawing import picture
 from percpu_ffi.interface import PerCpu
 from percpu_ffi.invariants import violations
@@ -56,12 +57,13 @@ class BaseAllocator(PerCpu):
 
     def __repr__(self) -> str:
         name, config = type(self).__name__, self._config
+        kind = config.first_chunk if config.policy == AREA_MAP else config.policy
         try:
             chunks, pages = self.chunks, self.pages
         except errors.ClosedError:
             return f"<{name}, closed>"
         return (
-            f"<{name} {config.first_chunk}, {plural(config.cpus, 'CPU')} x {self.unit_size:,} "
+            f"<{name} {kind}, {plural(config.cpus, 'CPU')} x {self.unit_size:,} "
             f"bytes, {plural(chunks, 'chunk')}, {plural(pages, 'page')}>"
         )
 
@@ -81,6 +83,24 @@ class BaseAllocator(PerCpu):
                 return self._alloc(size_, align_)
         except errors.InvalidRequest:
             raise self._bad_request(size, align) from None  # with the arguments as given
+
+    def alloc_gfp(
+        self, size: int, align: int = 8, *, atomic: bool = False, reserved: bool = False
+    ) -> int:
+        size_, align_ = integer(size), integer(align)
+        if size_ is None or align_ is None:
+            raise self._bad_request(size, align)
+        if (atomic or reserved) and self.policy == AREA_MAP:
+            raise errors.no_flags(atomic, reserved)
+        try:
+            with self._traced():
+                return self._alloc_gfp(size_, align_, bool(atomic), bool(reserved))
+        except errors.InvalidRequest:
+            raise self._bad_request(size, align) from None  # with the arguments as given
+
+    def balance(self) -> None:
+        with self._traced():
+            self._balance()
 
     def free(self, ptr: int) -> None:
         checked = pointer(ptr)
@@ -154,6 +174,14 @@ class BaseAllocator(PerCpu):
     @abstractmethod
     def _alloc(self, size: int, align: int) -> int:
         """Allocate an area; both are integers of 64 bits."""
+
+    @abstractmethod
+    def _alloc_gfp(self, size: int, align: int, atomic: bool, reserved: bool) -> int:
+        """Allocate an area, with flags."""
+
+    @abstractmethod
+    def _balance(self) -> None:
+        """Run the background work once."""
 
     @abstractmethod
     def _free(self, ptr: int) -> None:

@@ -10,15 +10,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from percpu_ffi._util.text import plural
-from percpu_ffi.errors import ConfigError, bad_first_chunk, shown
+from percpu_ffi.errors import ConfigError, bad_bitmap_unit, bad_first_chunk, shown
 
+Policy = Literal["area-map", "bitmap"]
+Balance = Literal["auto", "manual"]
 FirstChunk = Literal["4k", "embed", "remap"]
 Memory = Literal["mapped", "none"]
 Buffer = bytes | bytearray | memoryview
 
+AREA_MAP, BITMAP = POLICIES = ("area-map", "bitmap")
+BALANCES = ("auto", "manual")
 FIRST_CHUNKS = ("4k", "embed", "remap")
 MEMORIES = ("mapped", "none")
 QUIRKS = ("rollback",)
+FIXES = ("chunk-hint",)
 SERVICES = (
     "kmalloc",
     "kfree",
@@ -40,7 +45,10 @@ FAULT_SITES = ("kmalloc", "vmalloc", "get_vm_area", "alloc_page", "map")
 MAX_CPUS = 65536
 MAX_PAGE_SIZE = 64 << 20
 MAX_UNIT_SIZE = 1 << 30
-MIN_UNIT_PAGES = 16  # PCPU_MIN_UNIT_SIZE of 2009, also the largest request
+# PCPU_MIN_UNIT_SIZE in pages, also the largest request: of 2009, and of today
+MIN_UNIT_PAGES = {AREA_MAP: 16, BITMAP: 8}
+GRANULE = 4  # PCPU_MIN_ALLOC_SIZE of today, bytes
+MIN_BITMAP_PAGE = 64  # bytes
 AUTO = "0 leaves it to the first chunk's set-up"
 
 
@@ -77,7 +85,7 @@ class Config:
         self,
         cpus: int = 4,
         static_size: int = 8192,
-        first_chunk: str = "4k",
+        first_chunk: str | None = None,
         unit_size: int = 0,
         free_size: int = 0,
         static_image: Buffer | None = None,
@@ -86,8 +94,21 @@ class Config:
         memory: str = "mapped",
         page_limit: int | None = None,
         quirks: Collection[str] = (),
+        policy: str = AREA_MAP,
+        reserved_size: int = 0,
+        dyn_size: int = 0,
+        fixes: Collection[str] = (),
+        balance: str = "auto",
     ) -> None:
-        self.first_chunk = _choice("first_chunk", first_chunk, FIRST_CHUNKS)
+        self.policy = _choice("policy", policy, POLICIES)
+        if self.policy == BITMAP:
+            others = {"first_chunk": first_chunk, "free_size": free_size, "quirks": quirks}
+        else:
+            others = {"reserved_size": reserved_size, "dyn_size": dyn_size, "fixes": fixes}
+            if balance != "auto":
+                others["balance"] = balance
+        _refuse(self.policy, others)
+        self.first_chunk = _choice("first_chunk", first_chunk or "4k", FIRST_CHUNKS)
         self.memory = _choice("memory", memory, MEMORIES)
         self.cpus = _integer("cpus", cpus, 1, MAX_CPUS, "give the number of possible CPUs")
         self.nodes = _integer("nodes", nodes, 1, self.cpus, "every NUMA node needs a CPU")
@@ -106,15 +127,32 @@ class Config:
         if page_limit is not None:
             self.page_limit = _integer("page_limit", page_limit, 1, 1 << 62, "None means no limit")
         self.static_image = _image(static_image, self.static_size)
-        self.quirks = _quirks(quirks)
+        self.quirks = _names("quirks", quirks, QUIRKS)
+        self.reserved_size = _granules("reserved_size", reserved_size, "0 reserves nothing")
+        self.dyn_size = _granules("dyn_size", dyn_size, AUTO)
+        self.fixes = _names("fixes", fixes, FIXES)
+        self.balance = _choice("balance", balance, BALANCES)
+        if self.policy == BITMAP and self.page_size < MIN_BITMAP_PAGE:
+            raise ConfigError(
+                f"page_size={page_size}: policy='bitmap' needs pages of {MIN_BITMAP_PAGE} bytes "
+                "or more"
+            )
 
     @property
     def max_size(self) -> int:
-        """The largest request in bytes: 16 pages."""
-        return MIN_UNIT_PAGES * self.page_size
+        """The largest request in bytes: 16 pages; with bitmaps 8."""
+        return MIN_UNIT_PAGES[self.policy] * self.page_size
 
     def misfit(self) -> ConfigError:
         """Return the error for sizes that do not fit together."""
+        if self.policy == BITMAP:
+            return bad_bitmap_unit(
+                self.static_size,
+                self.reserved_size,
+                self.dyn_size,
+                self.unit_size,
+                self.page_size,
+            )
         return bad_first_chunk(
             self.first_chunk, self.static_size, self.unit_size, self.free_size, self.page_size
         )
@@ -152,15 +190,33 @@ def _image(image: Buffer | None, static_size: int) -> bytes:
     return data
 
 
-def _quirks(quirks: Collection[str]) -> frozenset[str]:
+def _names(argument: str, values: Collection[str], allowed: tuple[str, ...]) -> frozenset[str]:
     names: tuple[Any, ...]
     try:
-        names = (quirks,) if isinstance(quirks, str) else tuple(quirks)
+        names = (values,) if isinstance(values, str) else tuple(values)
     except TypeError:
-        names = (quirks,)
+        names = (values,)
     for name in names:
-        _choice("quirks", name, QUIRKS)
+        _choice(argument, name, allowed)
     return frozenset(names)
+
+
+def _granules(name: str, value: Any, hint: str) -> int:
+    size = _integer(name, value, 0, MAX_UNIT_SIZE, hint)
+    if size % GRANULE:
+        raise ConfigError(f"{name}={value}: a multiple of {GRANULE} is needed; {hint}")
+    return size
+
+
+def _refuse(policy: str, others: dict[str, Any]) -> None:
+    """Refuse arguments that only the other policy has."""
+    other = BITMAP if policy == AREA_MAP else AREA_MAP
+    for name, value in others.items():
+        if value:
+            raise ConfigError(
+                f"{name}={shown(value)}: policy={policy!r} has no {name}; leave it out, or choose "
+                f"policy={other!r}"
+            )
 
 
 @dataclass(frozen=True)

@@ -209,17 +209,49 @@ def bad_first_chunk(
     )
 
 
+def bad_bitmap_unit(
+    static_size: int, reserved_size: int, dyn_size: int, unit_size: int, page_size: int
+) -> ConfigError:
+    """The same with bitmaps."""
+    return ConfigError(
+        f"static_size={static_size}, reserved_size={reserved_size}, dyn_size={dyn_size}, "
+        f"unit_size={unit_size} with policy='bitmap': a unit has from 8 pages ({8 * page_size} "
+        f"bytes) to 1 GiB, in whole pages of {page_size}, and holds these three parts (dyn_size=0 "
+        "is what remains of whole pages with 28 KiB added; unit_size=0 is 2 MiB at most); change "
+        "one of them, or leave it at 0"
+    )
+
+
 def bad_request(size: Any, align: Any, max_size: int, page_size: int) -> InvalidRequest:
     """Size is not from 1 to ``max_size`` bytes, or alignment not a power of two up to a page."""
     number = _index(size)
     if number is None or not 1 <= number <= max_size:
         return InvalidRequest(
-            f"size {shown(size)}: an area has from 1 to {max_size} bytes (16 pages), as an "
-            "integer; split a larger one into several areas"
+            f"size {shown(size)}: an area has from 1 to {max_size} bytes "
+            f"({max_size // page_size} pages), as an integer; split a larger one into several areas"
         )
     return InvalidRequest(
         f"alignment {shown(align)}: a power of two from 1 to {page_size} (a page) is needed, as "
         "an integer; take the next power of two, or a page at most"
+    )
+
+
+def no_flags(atomic: bool, reserved: bool) -> InvalidRequest:
+    """The area map has no atomic and no reserved requests."""
+    names = [name for name, flag in (("atomic", atomic), ("reserved", reserved)) if flag]
+    return InvalidRequest(
+        f"{' and '.join(f'{name}=True' for name in names)}: the kernel of 2009 has no such "
+        "requests; leave it out, or create the allocator with policy='bitmap'"
+    )
+
+
+def no_place(size: int, align: int) -> PercpuMemoryError:
+    """No chunk has a place for a request that is not allowed to make one."""
+    return PercpuMemoryError(
+        f"no populated page has a place for {plural(operator.index(size), 'byte', '')} aligned to "
+        f"{operator.index(align)}, and an atomic or reserved request makes no chunk; free areas, "
+        "run balance(), or request it without these flags",
+        "place",
     )
 
 

@@ -11,7 +11,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
-from percpu_ffi.config import FAULT_SITES, Buffer, Config, FaultPlan, FirstChunk, Memory
+from percpu_ffi.config import (
+    FAULT_SITES,
+    Balance,
+    Buffer,
+    Config,
+    FaultPlan,
+    FirstChunk,
+    Memory,
+    Policy,
+)
 from percpu_ffi.errors import bad_site
 
 if TYPE_CHECKING:
@@ -40,15 +49,25 @@ class PerCpu(ABC):
     Args:
         cpus: possible CPUs, 1 to 65,536.
         static_size: bytes of the static area at the start of the first chunk.
-        first_chunk: how the first chunk is set up: ``"4k"``, ``"embed"`` or ``"remap"``.
+        first_chunk: how the first chunk is set up: ``"4k"``, ``"embed"`` or ``"remap"``; None:
+            ``"4k"``.  Not with bitmaps.
         unit_size: bytes of each CPU's unit; 0 leaves it to the set-up.
-        free_size: free bytes after the static area in the first chunk; 0 likewise.
+        free_size: free bytes after the static area in the first chunk; 0 likewise.  Not with
+            bitmaps.
         static_image: first bytes of every CPU's static area.
         nodes: NUMA nodes; the CPUs are spread over them in even blocks.
         page_size: bytes; None takes the host's.  Any power of two with ``memory="none"``.
         memory: ``"mapped"`` for real memory, ``"none"`` for bookkeeping only.
         page_limit: page frames that a node has for dynamic areas; None: no limit.
-        quirks: ``"rollback"`` keeps one defect of 2009; see docs/errata.md.
+        quirks: ``"rollback"`` keeps one defect of 2009; see docs/errata.md.  Not with bitmaps.
+        policy: whose decisions: ``"area-map"``, the 2009 file's, or ``"bitmap"``, those of Linux
+            5.14 to 6.x; see docs/bitmap.md.
+        reserved_size: bytes of the chunk that is reserved for modules; 0: none.  Only with
+            bitmaps, as all that follow.
+        dyn_size: bytes of the first chunk; 0: what whole pages leave with 28 KiB added.
+        fixes: ``"chunk-hint"`` mends a defect that all measured kernels have.
+        balance: ``"auto"``: background work runs at the end of the operation that requests it;
+            ``"manual"``: when :meth:`balance` is called.
 
     Raises:
         ConfigError: an argument is out of range, or they do not fit together.
@@ -65,7 +84,7 @@ class PerCpu(ABC):
         self,
         cpus: int = 4,
         static_size: int = 8192,
-        first_chunk: FirstChunk = "4k",
+        first_chunk: FirstChunk | None = None,
         *,
         unit_size: int = 0,
         free_size: int = 0,
@@ -75,6 +94,11 @@ class PerCpu(ABC):
         memory: Memory = "mapped",
         page_limit: int | None = None,
         quirks: Collection[str] = (),
+        policy: Policy = "area-map",
+        reserved_size: int = 0,
+        dyn_size: int = 0,
+        fixes: Collection[str] = (),
+        balance: Balance = "auto",
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name != "self"}
         self._create(Config(**arguments))
@@ -106,13 +130,18 @@ class PerCpu(ABC):
 
     @property
     def max_size(self) -> int:
-        """Bytes of the largest request: 16 pages."""
+        """Bytes of the largest request: 16 pages; with bitmaps 8."""
         return self._config.max_size
 
     @property
     def static_size(self) -> int:
         """Bytes of the static area."""
         return self._config.static_size
+
+    @property
+    def policy(self) -> str:
+        """Whose decisions it takes: ``"area-map"`` or ``"bitmap"``."""
+        return self._config.policy
 
     @property
     def static_ptr(self) -> int:
@@ -141,6 +170,80 @@ class PerCpu(ABC):
             PercpuMemoryError: a kernel service failed.
 
         Source: ``__alloc_percpu`` of the 2009 file.
+
+        """
+
+    @abstractmethod
+    def alloc_gfp(
+        self, size: int, align: int = 8, *, atomic: bool = False, reserved: bool = False
+    ) -> int:
+        """Allocate as :meth:`alloc`, for a caller that may not sleep, or for a module.
+
+        Args:
+            size: bytes.
+            align: a power of two, bytes; with bitmaps 0 to 3 are taken for 4.
+            atomic: serve it from populated pages only.
+            reserved: serve it from the reserved chunk, if there is one.
+
+        Returns: its per-CPU pointer.
+
+        Raises:
+            InvalidRequest: as :meth:`alloc`; or a flag is set with ``policy="area-map"``.
+            PercpuMemoryError: a kernel service failed; or (``service`` is ``"place"``) there is
+                no place for a request with a flag.
+
+        Source: ``pcpu_alloc`` of Linux 5.14 to 6.x.
+
+        """
+
+    @abstractmethod
+    def balance(self) -> None:
+        """Run the background work once; with ``policy="area-map"`` there is none.
+
+        It destroys free chunks and empty pages that are too many, and populates pages for
+        atomic requests.
+
+        Source: ``pcpu_balance_workfn`` of Linux 5.14 to 6.x.
+        """
+
+    @abstractmethod
+    def follow(
+        self,
+        size: int,
+        align: int,
+        chunk: int,
+        offset: int,
+        *,
+        atomic: bool = False,
+        reserved: bool = False,
+    ) -> tuple[int, Location | None]:
+        """Allocate where a kernel did, and return what the policy chooses; only with bitmaps.
+
+        Args:
+            size: bytes.
+            align: bytes.
+            chunk: id of the chunk where the kernel placed the area.
+            offset: bytes from the chunk's start.
+            atomic: as in :meth:`alloc_gfp`.
+            reserved: as in :meth:`alloc_gfp`.
+
+        Returns: the pointer of the area; where the policy would have placed it, or None: it finds
+            no place.
+
+        Raises:
+            InvalidRequest: as :meth:`alloc_gfp`; or the policy is the area map's.
+            WildPointer: there is no such chunk or offset.
+            PercpuMemoryError: the place is not free (``service`` is ``"place"``); or a kernel
+                service failed.
+
+        """
+
+    @abstractmethod
+    def create_chunk(self) -> int:
+        """Create a chunk, as a kernel did that is followed; return its id.
+
+        Raises:
+            PercpuMemoryError: a kernel service failed.
 
         """
 

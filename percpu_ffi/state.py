@@ -22,7 +22,34 @@ class Location(NamedTuple):
     chunk: int
     """Ordinal of the chunk's creation; 0 is the first chunk."""
     offset: int
-    """Bytes from the start of a unit."""
+    """Bytes from the start of a unit; with bitmaps from the start of the chunk.
+
+    There the static area is before offset 0 of the first chunk.
+    """
+
+
+class Block(NamedTuple):
+    """What a chunk, or one of its pages, knows of its free runs; all in granules of 4 bytes.
+
+    The kernel's ``struct pcpu_block_md``.
+    """
+
+    scan_hint: int
+    """Length of a run before the next one, or 0."""
+    scan_hint_start: int
+    """Where it starts."""
+    contig_hint: int
+    """Length of the largest known run."""
+    contig_hint_start: int
+    """Where it starts."""
+    left_free: int
+    """Length of the run at the start."""
+    right_free: int
+    """Length of the run at the end."""
+    first_free: int
+    """No granule before it is free."""
+    nr_bits: int
+    """Length of the whole."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +57,27 @@ class ChunkState:
     """One chunk."""
 
     id: int
-    """Ordinal of creation; 0 is the first chunk."""
+    """Ordinal of creation; 0 is the first chunk, -1 the reserved one."""
     free_size: int
     """Free bytes in a unit."""
     contig_hint: int
-    """Bytes; no free range is larger."""
+    """Bytes; no free range is larger.  With bitmaps: the largest known free run."""
     map: tuple[int, ...]
     """Signed sizes in bytes from offset 0: positive free, negative in use."""
     map_alloc: int
-    """Room of the map in entries; 0 while there is no map."""
+    """Room of the map in entries; 0 while there is no map, and with bitmaps."""
     immutable: bool
     """Mapped by the caller of the set-up: its pages never change."""
     populated: tuple[int, ...]
     """For each page of a unit, how many CPUs hold it."""
+    hints: Block | None = None
+    """With bitmaps: what the chunk knows of its free runs."""
+    blocks: tuple[Block, ...] = ()
+    """With bitmaps: the same for each page."""
+    empty_pages: int = 0
+    """With bitmaps: populated pages that are all free."""
+    isolated: bool = False
+    """With bitmaps: the empty pages are to be depopulated."""
 
     def bar(self, width: int = 64, unit_size: int | None = None) -> str:
         """Draw the map as a line of text.
@@ -72,12 +107,13 @@ class ChunkState:
         self, unit_size: int | None = None, static_size: int | None = None
     ) -> tuple[int, int]:
         """Return bytes of a unit and of the static area, by default those of the map."""
-        static = -self.map[0] if self.id == 0 and self.map else 0
+        has_static = self.id == 0 and self.map and not self.blocks
+        static = -self.map[0] if has_static else 0
         return unit_size or sum(map(abs, self.map)), static_size or static
 
     def summary(self) -> str:
         """Describe the chunk in one line."""
-        areas = sum(size < 0 for size in self.map) - (self.id == 0 and bool(self.map))
+        areas = sum(size < 0 for size in self.map) - (self.extent()[1] > 0)
         held = sum(1 for cpus in self.populated if cpus)
         fixed = ", immutable" if self.immutable else ""
         return (
@@ -92,7 +128,8 @@ class ChunkState:
             f"ChunkState(id={self.id!r}, free_size={self.free_size!r}, "
             f"contig_hint={self.contig_hint!r}, map={_entries(self.map)}, "
             f"map_alloc={self.map_alloc!r}, immutable={self.immutable!r}, "
-            f"populated={_runs(self.populated)})"
+            f"populated={_runs(self.populated)}"
+            + (f", blocks=({len(self.blocks):,} of them))" if self.blocks else ")")
         )
 
     def _repr_html_(self) -> str:
@@ -107,6 +144,16 @@ class State:
     """Chunk ids on each slot list, slot 0 first, in list order."""
     chunks: tuple[ChunkState, ...]
     """All chunks, by id."""
+    kinds: tuple[str, ...] = ()
+    """With bitmaps: what each slot is for: "full", "size", "sidelined", "free", "depopulate"."""
+    populated_pages: int = 0
+    """With bitmaps: populated pages of one CPU, those of the static area included."""
+    empty_pages: int = 0
+    """With bitmaps: those that are all free, without isolated chunks and the reserved one."""
+    balance_requested: bool = False
+    """With bitmaps: background work is to run."""
+    atomic_failed: bool = False
+    """With bitmaps: an atomic request failed, so it populates more pages."""
 
     def __repr__(self) -> str:
         most = max((sum(map(abs, chunk.map)) for chunk in self.chunks), default=0)
@@ -123,6 +170,11 @@ class State:
     def _title(self) -> str:
         used = sum(1 for ids in self.slots if ids)
         return f"{plural(len(self.chunks), 'chunk')} in {used} of {len(self.slots)} slots"
+
+
+def slot_kinds(slots: int) -> tuple[str, ...]:
+    """Return what each slot is for, with bitmaps."""
+    return ("full", *("size",) * (slots - 4), "sidelined", "free", "depopulate")
 
 
 class Peaks(NamedTuple):
