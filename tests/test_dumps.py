@@ -9,6 +9,7 @@ import itertools
 import json
 import lzma
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,8 @@ def each_line(change: Callable[[int, str], str], text: str = KERNEL) -> str:
             f"On that day somebody wrote:\nnr_alloc : 3\n\n{KERNEL}\nBye\nnr_alloc : 3\n-- \nme\n",
             id="mail",
         ),
+        pytest.param(f"{KERNEL}\nprocessor\t: 0\nvendor_id\t: me\n", id="/proc/cpuinfo"),
+        pytest.param(f"{KERNEL}processor\t: 0\nvendor_id\t: me\n", id="/proc/cpuinfo at once"),
         pytest.param(f"My Percpu Memory Statistics:\n\n{KERNEL}", id="the title in a sentence"),
         pytest.param(KERNEL.replace("Percpu", "\x1b[?2004lPercpu", 1), id="codes before the title"),
     ],
@@ -149,6 +152,12 @@ def test_unknown_fields_are_kept(count: int) -> None:
     row = "  cur_min_alloc"
     text = KERNEL.replace(row, f"  age                 :            7\n{row}", count)
     assert Dump.parse(text).chunks[0].fields["age"] == 7
+
+
+def test_unknown_fields_after_a_blank_line_are_kept() -> None:
+    """They are no text after the dump if the first chunk has them, too."""
+    found = Dump.parse(re.sub(r"(cur_max_alloc .*\n+)", r"\1  age : 7\n", KERNEL))
+    assert [chunk.fields["age"] for chunk in found.chunks] == [7, 7]
 
 
 def test_fields_of_old_kernels() -> None:

@@ -84,6 +84,9 @@ def _parse(lines: list[str], before: int, name: str | None) -> Found:
             fields = {}
             chunks.append((line, fields))
         elif (found := FIELD.fullmatch(line)) and fields is not None:
+            ended = LAST in fields and number > last_heading and not bare[number - 1]
+            if ended and found[1] not in (*KNOWN, *chunks[0][1]):
+                break  # such a line of the text after the dump
             if found[1] in fields:
                 raise StatsError(f"{found[1]} is here twice", name, before + number + 1)
             fields[found[1]] = int(found[2])
