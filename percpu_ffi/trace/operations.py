@@ -86,6 +86,11 @@ class Kind(NamedTuple):
     bytes_alloc: int = 0
     """Bytes on all CPUs, as printed; 0: not printed."""
 
+    @property
+    def flag_bits(self) -> int:
+        """The flags as a number, as in ``struct pcpu_kind``."""
+        return sum(1 << bit for bit, flag in enumerate(FLAGS) if flag in self.flags)
+
 
 class Task(NamedTuple):
     """A task of the recording kernel."""
