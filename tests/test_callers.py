@@ -228,7 +228,7 @@ class TestCull:
 
 @pytest.mark.parametrize("tool", ["ftrace", "perf_script", "perf_trace", "trace_cmd"])
 def test_stacks_of_real_tools(tool: str) -> None:
-    """The same kernel, recorded by each tool; perf trace prints call sites as numbers, shown as addresses."""
+    """The same kernel, recorded by each tool; perf trace prints addresses as call sites."""
     trace = Trace.load(CASES / f"{tool}_stacks.txt.xz")
     (site,) = {
         row.key[0] for row in who(trace, "site,caller").rows if row.key[1] == "ip6_route_net_init"
