@@ -80,6 +80,7 @@ def each_line(change: Callable[[int, str], str], text: str = KERNEL) -> str:
             f"On that day somebody wrote:\nnr_alloc : 3\n\n{KERNEL}\nBye\nnr_alloc : 3\n-- \nme\n",
             id="mail",
         ),
+        pytest.param(json.dumps({"stats": KERNEL, "time": 7}), id="a string in JSON"),
         pytest.param(f"{KERNEL}\nprocessor\t: 0\nvendor_id\t: me\n", id="/proc/cpuinfo"),
         pytest.param(f"{KERNEL}processor\t: 0\nvendor_id\t: me\n", id="/proc/cpuinfo at once"),
         pytest.param(f"My Percpu Memory Statistics:\n\n{KERNEL}", id="the title in a sentence"),

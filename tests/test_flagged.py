@@ -64,9 +64,9 @@ def traces(**setup: Any) -> tuple[Trace, Trace]:
 
 
 def test_flags_reach_the_c_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = []
+    given: list[int] = []
 
-    def check(run: Any, n: int) -> int:
+    def check(run: Any, n: int) -> Any:
         given.extend(run.kinds[i].flags for i in range(run.nr_kinds))
         return lib.pcpu_replay_check(run, n)
 

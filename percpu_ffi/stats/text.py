@@ -51,6 +51,8 @@ def find_dumps(text: str, name: str | None) -> list[Found]:
         StatsError: there is none, or one is cut or damaged; with file and line.
 
     """
+    if f"{TITLE}\\n{ALLOCATION}" in text:  # a string in JSON
+        text = text.replace("\\n", "\n")
     # files that were joined have a BOM each; pages of HTML have no-break spaces
     lines = text.replace("\ufeff", "").replace("\xa0", " ").split("\n")
     starts = [number for number, line in enumerate(lines) if TITLE in line]
