@@ -161,6 +161,14 @@ def test_unknown_fields_after_a_blank_line_are_kept() -> None:
     assert [chunk.fields["age"] for chunk in found.chunks] == [7, 7]
 
 
+def test_unknown_fields_between_blank_lines_are_kept() -> None:
+    text = KERNEL.replace("\n", "\n\n").replace("  cur_min_alloc", "  age : 7\n\n  cur_min_alloc")
+    only = text[: text.index("Chunk:\n")]
+    assert [chunk.fields["age"] for chunk in Dump.parse(only).chunks] == [7]
+    last = text.replace("  age : 7\n\n", "", 1)
+    assert [chunk.fields.get("age") for chunk in Dump.parse(last).chunks] == [None, 7]
+
+
 def test_fields_of_old_kernels() -> None:
     """memcg_aware was in Linux 5.9 to 5.13; 4.13 had neither first_bit nor empty_pop_pages."""
     gone = ("first_bit", "empty_pop_pages")
