@@ -161,6 +161,11 @@ def test_unknown_fields_after_a_blank_line_are_kept() -> None:
     assert [chunk.fields["age"] for chunk in found.chunks] == [7, 7]
 
 
+def test_unknown_field_at_the_end_of_the_only_chunk_is_kept() -> None:
+    text = KERNEL[: KERNEL.index("\nChunk:\n")] + "  age                 :            7\n\n"
+    assert [chunk.fields["age"] for chunk in Dump.parse(text).chunks] == [7]
+
+
 def test_unknown_fields_between_blank_lines_are_kept() -> None:
     text = KERNEL.replace("\n", "\n\n").replace("  cur_min_alloc", "  age : 7\n\n  cur_min_alloc")
     only = text[: text.index("Chunk:\n")]

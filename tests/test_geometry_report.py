@@ -135,8 +135,11 @@ def test_free_size_is_shown_where_it_does_not_follow_from_the_others() -> None:
 
 
 def kernel_row(**recorded: int) -> list[str]:
+    """Return the kernel's row of the first table; that of the second has the same CPUs."""
     lines = report(OUTCOME, **recorded).to_text().splitlines()
-    return next(line.split() for line in lines if line.startswith("kernel"))
+    memory, chunks = (line.split() for line in lines if line.startswith("kernel "))
+    assert memory[:3] == chunks[:3]
+    return memory
 
 
 def test_pages_of_the_kernel_are_those_of_all_possible_cpus() -> None:
