@@ -33,19 +33,8 @@ CALLER_UNKNOWN = " (caller unknown)"
 # what a recorder prints for a frame without a symbol
 UNRESOLVED = re.compile(r"\[.*|\?+|-?\d+|0x[0-9a-f]+|[0-9a-f]{8,}")
 
-
-# of a call site that a tool prints without its name
-NUMBER = re.compile(r"-?[0-9]{1,20}")
+# a call site that a tool prints without its name
 ADDRESS = re.compile(r"0x[0-9a-f]+")
-ADDRESS_MASK = (1 << 64) - 1
-
-
-def readable(site: str) -> str:
-    """Return a call site; a number as the address that it is, in hexadecimal.
-
-    `perf trace` prints the lower 32 bits with a sign: on x86-64 its extension is the address.
-    """
-    return f"{int(site) & ADDRESS_MASK:#x}" if NUMBER.fullmatch(site) else site
 
 
 def function(frame: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from percpu_ffi.analysis.callers import Callers, function, readable
+from percpu_ffi.analysis.callers import Callers, function
 from percpu_ffi.errors import ConfigError, check_type
 from percpu_ffi.trace import Kind, Trace
 from percpu_ffi.trace.columns import NO_CODE
@@ -21,7 +21,7 @@ class Origin(NamedTuple):
     """Where some allocations come from."""
 
     kind: Kind
-    """Size, alignment, call site (see :func:`readable`) and flags."""
+    """Size, alignment, call site and flags."""
     task: str
     """The name of the task, empty: unknown."""
     pid: int | None
@@ -63,7 +63,6 @@ def origins(
 
     def origin(kind: int, name: int, pid: int, stack: int) -> Origin:
         request = trace.kinds[kind]
-        request = request._replace(site=readable(request.site))
         frames = trace.stacks[stack] if 0 <= stack < len(trace.stacks) else ""
         return Origin(
             request,

@@ -78,7 +78,8 @@ class Kind(NamedTuple):
     align: int
     """Bytes."""
     site: str = ""
-    """The calling kernel function, as printed; empty where the kernel does not print it."""
+    """The calling kernel function, as printed, or its address, hexadecimal with ``0x``; empty where
+    the kernel does not print it."""
     flags: tuple[str, ...] = ()
     """Of ``FLAGS``."""
     gfp: str = ""
