@@ -283,15 +283,15 @@ class Allocator(BaseAllocator):
         ops = ffi.from_buffer("struct pcpu_op[]", trace.ops.obj)
         n, handles = len(ops), trace.slots
         pointers = array("q", [0]) * n
-        sizes_and_aligns = [(kind.size, kind.align) for kind in trace.kinds]
+        kinds = [(kind.size, kind.align, kind.flag_bits) for kind in trace.kinds]
         faults = [_c_fault(site, FaultPlan.check(**plan)) for site, plan in trace.faults]
         inputs = {  # kept alive until the end of the run
             "ops": ops,
-            "kinds": ffi.new("struct pcpu_kind[]", sizes_and_aligns),
+            "kinds": ffi.new("struct pcpu_kind[]", kinds),
             "faults": ffi.new("struct pcpu_replay_fault[]", faults),
             "handles": ffi.new("struct pcpu_replay_handle[]", handles),
             "pointers": ffi.from_buffer("int64_t[]", pointers),
-            "nr_kinds": len(sizes_and_aligns),
+            "nr_kinds": len(kinds),
             "nr_faults": len(faults),
             "nr_handles": handles,
         }

@@ -39,11 +39,12 @@ GAP = r"[\s>]+"
 SIZES = GAP.join(["", r"s(?P<s>\d{1,19})", r"r(?P<r>\d{1,19})", r"d(?P<d>\d{1,19})"])
 UNIT = rf"{GAP}u(?P<u>\d{{1,19}})"
 ADDRESS = rf"(?:{GAP}@ *\S+)?"  # before Linux 5.2
+PAGES = rf"(?P<pages>\d{{1,9}}){GAP}"
 LINES = (
-    rf"Embedded (?P<pages>\d{{1,9}}) pages/cpu{ADDRESS}{SIZES}{UNIT}",
-    rf"(?P<pages>\d{{1,9}}) (?P<kib>\d{{1,6}})K pages/cpu{ADDRESS}{SIZES}",
-    rf"pcpu-alloc:{SIZES}{UNIT}",  # the same for debugging
+    rf"Embedded{GAP}{PAGES}pages/cpu{ADDRESS}{SIZES}{UNIT}",
+    rf"{PAGES}(?P<kib>\d{{1,6}})K{GAP}pages/cpu{ADDRESS}{SIZES}",
 )
+DEBUGGING = rf"pcpu-alloc:{SIZES}{UNIT}"  # the same, without the pages
 CPU_IDS = re.compile(r"nr_cpu_ids[:=](\d{1,6})\b")
 UNITS = re.compile(r"pcpu-alloc: ((?:\[\d+\]|\d{1,6}|[-| ])+)")
 
@@ -98,9 +99,10 @@ class Geometry:
         """
         check_type("text", text, str, "a str")
         check_type("name", name, (str, NoneType), "a str, or None,")
-        for pattern in LINES:
-            if found := [*re.finditer(pattern, text)]:
-                return _of_line(found[-1].groupdict(), text)
+        for patterns in (LINES, (DEBUGGING,)):
+            if found := [line for pattern in patterns for line in re.finditer(pattern, text)]:
+                last = max(found, key=re.Match.start)
+                return _of_line(last.groupdict(), text)
         if TITLE in text:
             return _of_dump(Dump.parse_all(text, name)[-1], name)
         raise StatsError(f"there is no geometry of a machine; {RECOGNISED}", name)

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -437,6 +439,19 @@ class TestCommand:
         assert bench("churn", "--plot", str(chart)) == 0
         assert "<svg" in chart.read_text()
         assert "<title>Nanoseconds per operation of " in chart.read_text()
+
+    def test_recording_on_standard_input(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A file named ``-`` is not meant."""
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "-").write_text("no recording")
+        text = io.BytesIO(b"percpu_alloc_percpu: reserved=0 is_atomic=0 size=16 align=8 "
+                          b"base_addr=0 off=0 ptr=1\n")  # fmt: skip
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(text))
+        numbers = "--objects 1 --repeat 1 --seconds 0 --contender port"
+        assert bench("--trace", "-", *numbers.split()) == 0
+        assert "\nstdin: 1 operation of a real kernel, 1 time over" in capsys.readouterr().out
 
     def test_chart_needs_an_extra(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

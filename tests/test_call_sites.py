@@ -755,7 +755,7 @@ def test_long_site_is_cut_in_the_table_only(
     [
         ("=cmd|'/C'!A0", "'=cmd|'/C'!A0"),
         ("+1", "'+1"),
-        ("-1", "'-1"),
+        ("-f", "'-f"),
         ("@SUM+A1", "'@SUM+A1"),
         ("mm\x1b[2J", "mm?[2J"),
         ("mm_init+0x10", "mm_init+0x10"),

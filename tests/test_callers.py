@@ -228,12 +228,16 @@ class TestCull:
 
 @pytest.mark.parametrize("tool", ["ftrace", "perf_script", "perf_trace", "trace_cmd"])
 def test_stacks_of_real_tools(tool: str) -> None:
-    """The same kernel, recorded by each tool; perf trace prints call sites as numbers."""
+    """The same kernel, recorded by each tool; perf trace prints addresses as call sites."""
     trace = Trace.load(CASES / f"{tool}_stacks.txt.xz")
     (site,) = {
         row.key[0] for row in who(trace, "site,caller").rows if row.key[1] == "ip6_route_net_init"
     }
-    assert site == "-2117877449" if tool == "perf_trace" else str(site).startswith(f"{MANY}+0x27")
+    assert (
+        site == "0xffffffff81c3c137"
+        if tool == "perf_trace"
+        else str(site).startswith(f"{MANY}+0x27")
+    )
     many = {str(row.key[0]) for row in who(trace, "caller", sites=[str(site)]).rows}
     assert many == {"mm_init", "ip6_route_net_init", "xfrm4_net_init", "xfrm6_net_init"}
     every = {str(row.key[0]) for row in who(trace, "caller").rows}
@@ -339,6 +343,34 @@ class TestText:
             "mm_init", "sh", 102, "GFP_KERNEL", False,
             f"pcpu_alloc_noprof\n{MANY}\nmm_init\ncopy_process",
         ]  # fmt: skip
+
+    @pytest.mark.parametrize("key", ["site", "function", "caller"])
+    @pytest.mark.parametrize(
+        "site", ["-2127210481", "18446744071582341135", "0xffffffff8135580f"]
+    )  # of perf trace, of a recording with [FAILED TO PARSE], of a kernel without kallsyms
+    def test_addresses(
+        self, key: str, site: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "t").write_text(alloc(1, "sh-1", 8, site))
+        options = ["--cull", key, "--site", "0xffffffff8135*"]
+        assert main(["who", str(tmp_path / "t"), *options]) == 0
+        out = capsys.readouterr().out
+        assert "\n  0xffffffff8135580f " in out
+        assert "that begin with 0x are addresses, not names" in out
+        assert main(["who", str(tmp_path / "t"), "--folded"]) == 0
+        assert capsys.readouterr().out == "sh;0xffffffff8135580f 8\n"
+
+    @pytest.mark.parametrize(
+        ("cull", "site"), [("site", "f0x1+0x1f"), ("task", "-1"), ("site", "1-2")]
+    )
+    def test_names_are_no_addresses(
+        self, cull: str, site: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "t").write_text(alloc(1, "sh-1", 8, site))
+        assert main(["who", str(tmp_path / "t"), "--cull", cull]) == 0
+        out = capsys.readouterr().out
+        assert "addresses" not in out
+        assert (f"\n  {site} " in out) == (cull == "site")
 
     def test_stacks_of_a_kernel_without_call_sites(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]

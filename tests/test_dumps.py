@@ -9,6 +9,7 @@ import itertools
 import json
 import lzma
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,9 @@ def each_line(change: Callable[[int, str], str], text: str = KERNEL) -> str:
             f"On that day somebody wrote:\nnr_alloc : 3\n\n{KERNEL}\nBye\nnr_alloc : 3\n-- \nme\n",
             id="mail",
         ),
+        pytest.param(json.dumps({"stats": KERNEL, "time": 7}), id="a string in JSON"),
+        pytest.param(f"{KERNEL}\nprocessor\t: 0\nvendor_id\t: me\n", id="/proc/cpuinfo"),
+        pytest.param(f"{KERNEL}processor\t: 0\nvendor_id\t: me\n", id="/proc/cpuinfo at once"),
         pytest.param(f"My Percpu Memory Statistics:\n\n{KERNEL}", id="the title in a sentence"),
         pytest.param(KERNEL.replace("Percpu", "\x1b[?2004lPercpu", 1), id="codes before the title"),
     ],
@@ -149,6 +153,25 @@ def test_unknown_fields_are_kept(count: int) -> None:
     row = "  cur_min_alloc"
     text = KERNEL.replace(row, f"  age                 :            7\n{row}", count)
     assert Dump.parse(text).chunks[0].fields["age"] == 7
+
+
+def test_unknown_fields_after_a_blank_line_are_kept() -> None:
+    """They are no text after the dump if the first chunk has them, too."""
+    found = Dump.parse(re.sub(r"(cur_max_alloc .*\n+)", r"\1  age : 7\n", KERNEL))
+    assert [chunk.fields["age"] for chunk in found.chunks] == [7, 7]
+
+
+def test_unknown_field_at_the_end_of_the_only_chunk_is_kept() -> None:
+    text = KERNEL[: KERNEL.index("\nChunk:\n")] + "  age                 :            7\n\n"
+    assert [chunk.fields["age"] for chunk in Dump.parse(text).chunks] == [7]
+
+
+def test_unknown_fields_between_blank_lines_are_kept() -> None:
+    text = KERNEL.replace("\n", "\n\n").replace("  cur_min_alloc", "  age : 7\n\n  cur_min_alloc")
+    only = text[: text.index("Chunk:\n")]
+    assert [chunk.fields["age"] for chunk in Dump.parse(only).chunks] == [7]
+    last = text.replace("  age : 7\n\n", "", 1)
+    assert [chunk.fields.get("age") for chunk in Dump.parse(last).chunks] == [None, 7]
 
 
 def test_fields_of_old_kernels() -> None:

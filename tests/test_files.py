@@ -208,6 +208,15 @@ def test_empty_name_of_a_file(command: str, capsys: pytest.CaptureFixture[str]) 
         assert "the name is empty" in refused(capsys, *naming(command, (action, "")))
 
 
+@commands
+def test_output_to_a_dash(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As an input it is standard input; as an output it was a file of this name."""
+    for action in actions(command, OutputFile):
+        error = refused(capsys, *naming(command, (action, "-")))
+        assert f"{action.option_strings[0]} -: a file is needed; /dev/stdout is" in error
+    assert not Path("-").exists()
+
+
 @pytest.mark.parametrize(("command", "args"), OTHER_TEXTS)
 def test_other_names_that_are_empty(
     command: str, args: list[str], capsys: pytest.CaptureFixture[str]

@@ -16,6 +16,7 @@ import pytest
 from conftest import TINY
 
 from percpu_ffi import Allocator, ConfigError, Model, Trace, TraceError
+from percpu_ffi._core import lib
 from percpu_ffi.analysis.geometries import Outcome, compare
 from percpu_ffi.analysis.lifetimes import lifetimes, lives_of
 from percpu_ffi.analysis.sizes import sizes
@@ -26,6 +27,17 @@ from percpu_ffi.cli import main
 from percpu_ffi.lockstep import drive, lockstep, shorten
 from percpu_ffi.lockstep.driver import batches
 from percpu_ffi.lockstep.party import CALLS
+
+
+class WithCheck:
+    """The compiled library with another check of replays."""
+
+    def __init__(self, check: Any) -> None:
+        self.pcpu_replay_check = check
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(lib, name)
+
 
 BOTH = {"port": Allocator, "model": Model}
 
@@ -49,6 +61,20 @@ INDEX = [i for i, op in enumerate(FLAGGED) if op != ("balance",)]
 
 def traces(**setup: Any) -> tuple[Trace, Trace]:
     return Trace.from_ops(FLAGGED, setup or TINY), Trace.from_ops(PLAIN, setup or TINY)
+
+
+def test_flags_reach_the_c_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+
+    def check(run: Any, n: int) -> Any:
+        given.extend(run.kinds[i].flags for i in range(run.nr_kinds))
+        return lib.pcpu_replay_check(run, n)
+
+    monkeypatch.setattr("percpu_ffi.allocator.lib", WithCheck(check))
+    trace = traces()[0]
+    with Allocator(**trace.setup) as a:
+        a.replay(trace)
+    assert given == [1, 0, 3, 2]
 
 
 class TestLockstep:

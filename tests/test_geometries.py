@@ -419,7 +419,14 @@ class TestTrouble:
 
     def test_no_operations(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(saved(tmp_path, [])) == 2
-        assert "t: the trace has no operations" in capsys.readouterr().err
+        assert "t: the trace has no operations\n" in capsys.readouterr().err
+
+    def test_only_failures(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        fail = "percpu_alloc_percpu_fail: reserved=0 is_atomic=1 size=16 align=8"
+        (tmp_path / "t").write_text(f" nft-900 [000] ..... 10.0: {fail}\n")
+        assert run(str(tmp_path / "t")) == 2
+        error = capsys.readouterr().err
+        assert f"{tmp_path}/t: the trace has no operations; 1 allocation failed" in error
 
     @pytest.mark.parametrize(
         ("options", "words"),

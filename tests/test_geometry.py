@@ -46,6 +46,8 @@ DMESG_GEOMETRY = Geometry(212992, 8192, 28672, 262144, 4096, 16)
         (f"Jan  2 10:00:00 host kernel: {LINE}\r\n", (*SIZES, 4096)),
         # a mailer quoted and wrapped it
         (f"> > {LINE.replace(' u2', chr(10) + '> > u2')}", (*SIZES, 4096)),
+        (f"> {LINE.replace(' ', chr(10) + '> ')}", (*SIZES, 4096)),
+        ("> percpu: 32 4K\n> pages/cpu s54616 r8192 d68264", (54616, 8192, 68264, 131072, 4096)),
         # addresses, hashed since 4.15 and left out since 5.2
         ("percpu: Embedded 38 pages/cpu @(____ptrval____) s118784 r8192 d28672 u1048576",
          (118784, 8192, 28672, 1048576, 4096)),
@@ -80,6 +82,9 @@ def test_log_of_the_boot() -> None:
 def test_last_boot_of_a_log_counts() -> None:
     log = f"nr_cpu_ids:4 nr_node_ids:1\n{LINE}\n{DMESG}"
     assert Geometry.from_text(log) == DMESG_GEOMETRY
+    paged = "percpu: 32 4K pages/cpu s54616 r8192 d68264"  # percpu_alloc=page
+    assert Geometry.from_text(f"{LINE}\n{paged}").static_size == 54616
+    assert Geometry.from_text(f"{paged}\n{LINE}").static_size == 233472
 
 
 @pytest.mark.parametrize(

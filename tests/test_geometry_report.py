@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -67,10 +68,12 @@ class Recorded(list[None]):
     """A trace."""
 
     stats = STATS
+    machine: Mapping[str, int] = {}
 
 
-def report(*rows: Outcome | Refusal, **stats: int) -> GeometryReport:
+def report(*rows: Outcome | Refusal, possible: int = 0, **stats: int) -> GeometryReport:
     trace: Any = Recorded()
+    trace.machine = {"possible_cpus": possible}
     trace.stats = replace(STATS, **stats)
     return GeometryReport("t", trace, rows)
 
@@ -129,6 +132,25 @@ def test_free_size_is_shown_where_it_does_not_follow_from_the_others() -> None:
         ["4k", "64K", "2", "57,000", "3"],
         ["4k", "64K", "2", "auto", "refused:"],
     ]
+
+
+def kernel_row(**recorded: int) -> list[str]:
+    """Return the kernel's row of the first table; that of the second has the same CPUs."""
+    lines = report(OUTCOME, **recorded).to_text().splitlines()
+    memory, chunks = (line.split() for line in lines if line.startswith("kernel "))
+    assert memory[:3] == chunks[:3]
+    return memory
+
+
+def test_pages_of_the_kernel_are_those_of_all_possible_cpus() -> None:
+    """8 CPUs recorded events; a kernel has pages also for those that are offline."""
+    assert kernel_row() == ["kernel", "-", "8", "31", *"----", "8,800", *"--"]
+    assert kernel_row(possible=64) == ["kernel", "-", "64", "31", *"----", "70,400", *"--"]
+    assert kernel_row(cpus=0, possible=64)[2] == "64"
+
+
+def test_pages_of_the_kernel_on_an_unknown_number_of_cpus() -> None:
+    assert kernel_row(cpus=0) == ["kernel", "-", "-", "31", *"----", "-", *"--"]
 
 
 def test_recorded_areas_without_places() -> None:

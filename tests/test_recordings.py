@@ -70,7 +70,7 @@ def test_perf_trace() -> None:
     assert trace.times is not None
     assert trace.times.tolist() == [0, 653_000]
     assert trace.tasks == [Task("sh", 2450)]
-    assert trace.kinds[0][2:] == ("-2127210481", (), "3264", 64)
+    assert trace.kinds[0][2:] == ("0xffffffff8135580f", (), "3264", 64)
     assert "atomic" in trace.columns()  # perf trace does not print what is 0
 
 

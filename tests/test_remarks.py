@@ -150,6 +150,12 @@ def test_text_without_a_recording(lines: int, skipped: dict[str, int], what: str
     [
         (b"# tracer: nop\n#\n# entries-in-buffer/entries-written: 0/0   #P:2\n", "tracing was off"),
         (b"\nPercpu Memory Statistics\nAllocation Info:\n", "give it to `percpu-ffi stats`"),
+        (
+            b"5996 0 37152233059346 type: 645\n",
+            "ftrace's option raw was on.*`echo 0 > options/raw`",
+        ),
+        (b"#\n0000176c 00000001 000021ca3d9e68f1 type: 645\r\n\r\n", "ftrace's option hex was on"),
+        (b"\x6c\x17\0\0\x01\0\0\0\xf1\x68\x9e\x3d\xca\x21\0\0type: 645\n", "ftrace's option bin"),
         (b"Attaching 1 probe...\n\n@[mm_init]: 7\n", "the output of bpftrace"),
         (b"@: 7\n", "the output of bpftrace"),
         (b"@bytes[sh]: 7\n", "the output of bpftrace"),
@@ -175,6 +181,9 @@ def test_other_files(tmp_path: Path, head: bytes, what: str) -> None:
     [
         b"# entries-in-buffer/entries-written: 0/350   #P:2\n",
         b"a PK\x03\x04",
+        b"type: 645\n",
+        b"a 5996 0 37152233059346 type: 645\n",
+        b"5996 0 37152233059346 type: 645 of 7\n",
         b"me@host: hello\n",
         b" @x: 1\n",
         b"a \x7fELF",

@@ -33,6 +33,9 @@ CALLER_UNKNOWN = " (caller unknown)"
 # what a recorder prints for a frame without a symbol
 UNRESOLVED = re.compile(r"\[.*|\?+|-?\d+|0x[0-9a-f]+|[0-9a-f]{8,}")
 
+# a call site that a tool prints without its name
+ADDRESS = re.compile(r"0x[0-9a-f]+")
+
 
 def function(frame: str) -> str:
     """Return a call site or a frame without its offset and its module."""

@@ -30,6 +30,7 @@ from percpu_ffi.bench.worst_cases import WORST_CASES
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import BALANCE
+from percpu_ffi.trace.source import STDIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,8 +111,8 @@ def churn(options: Options) -> Workload:
     )
 
 
-def recording(name: str, path: Path, options: Options) -> Workload:
-    """Replay a recording again and again.
+def recording(name: str, path: str | Path, options: Options) -> Workload:
+    """Replay a recording again and again; ``-`` is standard input.
 
     Raises:
         OSError, TraceError: the file cannot be read.
@@ -172,8 +173,12 @@ WORKLOADS: dict[str, Callable[[Options], Workload]] = {
 }
 
 
+def _name(path: str | Path) -> str:
+    return "stdin" if path == STDIN else Path(path).name.partition(".")[0]
+
+
 def make_workloads(
-    names: Sequence[str], traces: Sequence[Path], options: Options
+    names: Sequence[str], traces: Sequence[str | Path], options: Options
 ) -> list[Callable[[], Workload]]:
     """Find workloads by name, and recordings; without any: all workloads that are available.
 
@@ -191,7 +196,7 @@ def make_workloads(
             _sample(name, options)  # raises
     names = list(dict.fromkeys(names))
     # read now, so that a bad one is reported before anything is measured
-    recorded = [recording(path.name.partition(".")[0], path, options) for path in traces]
+    recorded = [recording(_name(path), path, options) for path in traces]
     for i, made in enumerate(recorded):
         if made.name in [*names, *(other.name for other in recorded[:i])]:
             raise ConfigError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 from percpu_ffi.bench.contenders import CONTENDERS, choose_contenders
 from percpu_ffi.bench.results import WorkloadResult, load, save
@@ -43,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list workloads and contenders")
     text = "a contender (default: those of the workload)"
     add_repeatable(parser, "--contender", "contenders", "NAME", text)
-    text = "a recording as one more workload"
+    text = "a recording as one more workload, - for standard input"
     add_repeatable(parser, "--trace", "traces", "FILE", text, InputFile())
     defaults = Options()
     for option, metavar, default, what in (
@@ -116,7 +115,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     options = _options(args)
     some = bool(args.workloads or args.traces or args.contenders)
     return Plan(
-        make_workloads(args.workloads, [*map(Path, args.traces)], options),
+        make_workloads(args.workloads, args.traces, options),
         list(choose_contenders(args.contenders)),
         options,
         args.repeat,

@@ -24,7 +24,9 @@ from percpu_ffi.cli.arguments import (
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError, TraceError
 from percpu_ffi.reports.geometries import GeometryReport
+from percpu_ffi.reports.recording import failure_lines
 from percpu_ffi.trace import Trace
+from percpu_ffi.trace.source import source_name
 
 REFUSED = 1  # exit status: every geometry
 MOST_GEOMETRIES = 1000
@@ -59,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     trace = load_trace(args.trace, strict=args.strict)
     name = file_name(args.trace)
     if not len(trace):
-        raise TraceError("the trace has no operations", name)
+        why = "; ".join(["the trace has no operations", *failure_lines(trace)])
+        raise TraceError(why, source_name(args.trace))
     setups = _setups(args, trace)
     with progress_bar("replaying", len(trace) * len(setups), "op") as progress:
         rows = list(compare(trace, setups, progress))

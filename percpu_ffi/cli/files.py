@@ -107,6 +107,10 @@ def check_files(
     for name, kind, path in files:
         if not isinstance(kind, OutputFile):
             continue
+        if path == STDIN:
+            raise ConfigError(
+                f"{name} -: a file is needed; /dev/stdout is standard output, ./- a file called -"
+            )
         kind.check(name, path)
         check_writable(name, path)
         identity = _identity(path)

@@ -9,6 +9,7 @@ from typing import Any
 
 from percpu_ffi._util.text import cell, csv_text, duration, plural, printable, table
 from percpu_ffi.analysis.call_sites import FIGURES, CallSites, Figures, Moment, Value
+from percpu_ffi.analysis.callers import ADDRESS
 from percpu_ffi.reports.recording import (
     caveats,
     failure_lines,
@@ -26,6 +27,10 @@ COUNTS = ("peak_bytes", "peak_areas", "end_bytes", "never_freed", "allocs", "fre
 NO_SITES = (
     "the trace has no call sites (kernels before 5.19 do not print them): all allocations are in "
     "one row"
+)
+ADDRESSES = (
+    "call sites that begin with 0x are addresses, not names: `perf trace` prints no names; use "
+    "`perf record` and `perf script`, or look them up in /proc/kallsyms of the same boot"
 )
 
 
@@ -93,6 +98,8 @@ class CallSiteReport:
         sites = [i for i, key in enumerate(found.culled_by) if key in BY_SITE]
         if sites and not found.sites_told and not any(r.key[i] for r in found.rows for i in sites):
             lines.append(NO_SITES)
+        if any(ADDRESS.fullmatch(str(row.key[i])) for row in found.rows for i in sites):
+            lines.append(ADDRESSES)
         stacks = self._stacks()
         lines += ["", *table(self._rows(found.all, stacks))]
         if self._left_out:

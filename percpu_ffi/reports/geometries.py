@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from percpu_ffi._util.text import csv_text, plural, table
 from percpu_ffi.analysis.geometries import GEOMETRY, Outcome, Refusal, steps
 from percpu_ffi.config import FIRST_CHUNKS
-from percpu_ffi.reports.recording import recorded_on
+from percpu_ffi.reports.recording import possible_cpus, recorded_on
 from percpu_ffi.trace import Trace, TraceStats
 from percpu_ffi.work import Work
 
@@ -123,12 +123,13 @@ class GeometryReport:
     def to_text(self) -> str:
         """Return the tables and their notes; a table that is too wide becomes two."""
         stats, rows = self.trace.stats, self.rows
+        machine = replace(stats, cpus=possible_cpus(self.trace) or 0)  # each has its pages
         counts = f"{plural(stats.allocs, 'allocation')}, {plural(stats.frees, 'free')}"
         title = f"{self.name}: {counts}{recorded_on(stats)}"
-        lines = [*_wrapped(title), "", *_table(stats, rows, MEMORY, reasons=True)]
+        lines = [*_wrapped(title), "", *_table(machine, rows, MEMORY, reasons=True)]
         possible = [row for row in rows if isinstance(row, Outcome)]
         if possible:
-            lines += ["", *_table(stats, rows, CHUNKS, reasons=False), ""]
+            lines += ["", *_table(machine, rows, CHUNKS, reasons=False), ""]
             notes = _notes(stats, possible[0].offsets_known)
             lines += [line for note in notes for line in _wrapped(note, 2)]
         return "\n".join(lines)

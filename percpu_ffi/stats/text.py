@@ -51,6 +51,8 @@ def find_dumps(text: str, name: str | None) -> list[Found]:
         StatsError: there is none, or one is cut or damaged; with file and line.
 
     """
+    if f"{TITLE}\\n{ALLOCATION}" in text:  # a string in JSON
+        text = text.replace("\\n", "\n")
     # files that were joined have a BOM each; pages of HTML have no-break spaces
     lines = text.replace("\ufeff", "").replace("\xa0", " ").split("\n")
     starts = [number for number, line in enumerate(lines) if TITLE in line]
@@ -84,6 +86,9 @@ def _parse(lines: list[str], before: int, name: str | None) -> Found:
             fields = {}
             chunks.append((line, fields))
         elif (found := FIELD.fullmatch(line)) and fields is not None:
+            ended = LAST in fields and number > last_heading and not bare[number - 1]
+            if ended and found[1] not in (*KNOWN, *chunks[0][1]):
+                break  # such a line of the text after the dump
             if found[1] in fields:
                 raise StatsError(f"{found[1]} is here twice", name, before + number + 1)
             fields[found[1]] = int(found[2])

@@ -78,13 +78,19 @@ class Kind(NamedTuple):
     align: int
     """Bytes."""
     site: str = ""
-    """The calling kernel function, as printed; empty where the kernel does not print it."""
+    """The calling kernel function, as printed, or its address, hexadecimal with ``0x``; empty where
+    the kernel does not print it."""
     flags: tuple[str, ...] = ()
     """Of ``FLAGS``."""
     gfp: str = ""
     """Flags of the page allocator, as printed; likewise."""
     bytes_alloc: int = 0
     """Bytes on all CPUs, as printed; 0: not printed."""
+
+    @property
+    def flag_bits(self) -> int:
+        """The flags as a number, as in ``struct pcpu_kind``."""
+        return sum(1 << bit for bit, flag in enumerate(FLAGS) if flag in self.flags)
 
 
 class Task(NamedTuple):

@@ -17,11 +17,19 @@ MOST_REALLOCS = 3
 # `perf script --deltatime` prints 0 and then differences: about half of them are smaller
 SMALLER = 0.2
 
+NO_NAMES = (
+    "ftrace's option {} was on, and the lines have no names of events: `echo 0 > options/{}`, "
+    "record again"
+)
+
 # how other files begin or what they contain, and what they are
 OTHERS = (
     (rb"entries-in-buffer/entries-written: 0/0", "ftrace's buffer is empty: tracing was off, as "
      "trace-cmd leaves it, or no event of percpu was enabled; `echo 1 > tracing_on`, record again"),
     (rb"Percpu Memory Statistics", "this is a dump of percpu_stats: give it to `percpu-ffi stats`"),
+    (rb"(?m)^\d+ \d+ \d+ type: \d+\r?$", NO_NAMES.format("raw", "raw")),
+    (rb"(?m)^[\da-f]{8} [\da-f]{8} [\da-f]{16} type: \d+\r?$", NO_NAMES.format("hex", "hex")),
+    (rb"\0type: \d+\n", NO_NAMES.format("bin", "bin")),
     (rb"(?m)^@\w*(\[|:)", "this is the output of bpftrace: sums, no events; record the events with "
      "`percpu-ffi record`"),
     (rb"\APK\x03\x04", "this is a zip archive: unpack it and read the file inside"),

@@ -7,6 +7,7 @@ errors.
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ from percpu_ffi.trace.remarks import HINT, add_remarks, nothing_found
 if TYPE_CHECKING:
     from struct import Struct
 
+NUMBER = re.compile(r"-?[0-9]{1,20}")  # a call site without a name
+ADDRESS_MASK = (1 << 64) - 1
 HEAD = 1 << 16  # bytes that show what a text without events may be
 BLOCKS_OF_BATCH = 8  # many small batches would move the growing columns often
 
@@ -153,7 +156,7 @@ class TextReader:
         return Kind(
             request.kind.size,
             request.kind.align,
-            _text(request.site, request.site_length),
+            _site(_text(request.site, request.site_length)),
             tuple(name for bit, name in enumerate(FLAGS) if request.kind.flags >> bit & 1),
             _text(request.gfp, request.gfp_length),
             request.bytes_alloc,
@@ -185,6 +188,14 @@ def _bytes(data: Any, size: int) -> bytes:
 
 def _text(data: Any, length: int) -> str:
     return _bytes(data, length).decode(errors="replace")
+
+
+def _site(text: str) -> str:
+    """Return a call site; a number as the address that it is, in hexadecimal.
+
+    `perf trace` prints the lower 32 bits with a sign: on x86-64 its extension is the address.
+    """
+    return f"{int(text) & ADDRESS_MASK:#x}" if NUMBER.fullmatch(text) else text
 
 
 def read_text(blocks: Iterable[bytes], name: str, *, strict: bool = False) -> Operations:
