@@ -228,12 +228,16 @@ int64_t pcpu_follow(struct pcpu *pcpu, int64_t size, int64_t align,
 		    unsigned int flags, const struct pcpu_location *kernel,
 		    struct pcpu_choice *chosen)
 {
-	struct pcpu_follow follow = { kernel, chosen };
+	struct pcpu_follow follow = { kernel, flags & PCPU_LEARN, chosen };
 	int64_t ptr = chosen ? pcpu_lock(pcpu) : -PCPU_E_NULL;
 
 	if (ptr)
 		return ptr;
-	*chosen = (struct pcpu_choice){ 0, -PCPU_E_NO_PLACE, -PCPU_E_NO_PLACE };
+	flags &= ~PCPU_LEARN;
+	*chosen = (struct pcpu_choice){
+		.offset = -PCPU_E_NO_PLACE,
+		.offset_there = -PCPU_E_NO_PLACE,
+	};
 	if (!pcpu->geo.bitmap || flags & ~(PCPU_ATOMIC | PCPU_RESERVED))
 		ptr = -PCPU_E_FLAGS;
 	else if (kernel && (kernel->offset < 0 ||

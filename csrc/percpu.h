@@ -333,14 +333,21 @@ struct pcpu_choice {
 	int64_t chunk;		/* its chunk */
 	int64_t offset;		/* bytes from the chunk's start */
 	int64_t offset_there;	/* the same in the chunk that a kernel chose */
+	int learnt;		/* whether its chunk was sidelined, see PCPU_LEARN */
 };
+
+/*
+ * A flag of pcpu_follow() for a kernel that was running before: a chunk that the
+ * policy chooses and the kernel passes over is taken to be sidelined there.
+ */
+#define PCPU_LEARN	4u
 
 /**
  * pcpu_follow - allocate where a kernel did, and return what the policy chooses
  * @pcpu: the allocator, with bitmaps
  * @size: bytes, as in pcpu_alloc_gfp()
  * @align: bytes, as in pcpu_alloc_gfp()
- * @flags: as in pcpu_alloc_gfp()
+ * @flags: as in pcpu_alloc_gfp(), and PCPU_LEARN
  * @kernel: chunk and offset where the kernel placed the area; the chunk after
  *	the last one is created; NULL: the kernel found no place
  * @chosen: set to the policy's choice, also on errors

@@ -179,15 +179,15 @@ class Allocator(BaseAllocator):
         *,
         atomic: bool = False,
         reserved: bool = False,
+        learn: bool = False,
     ) -> Choice:
         place = ffi.NULL if kernel is None else ffi.new("struct pcpu_location *", [*kernel])
         chosen = ffi.new("struct pcpu_choice *")
         ptr = 0
         with self._traced():
             try:
-                ptr = lib.pcpu_follow(
-                    self._pcpu, size, align, _flags(atomic, reserved), place, chosen
-                )
+                flags = _flags(atomic, reserved) | (lib.PCPU_LEARN if learn else 0)
+                ptr = lib.pcpu_follow(self._pcpu, size, align, flags, place, chosen)
             except LookupError as refused:
                 if kernel is not None or refused.args != (-lib.PCPU_E_NO_PLACE,):
                     raise self._refused(refused, size=size, align=align) from None
@@ -195,6 +195,7 @@ class Allocator(BaseAllocator):
             ptr,
             Location(chosen.chunk, chosen.offset) if chosen.offset >= 0 else None,
             chosen.offset_there if chosen.offset_there >= 0 else None,
+            bool(chosen.learnt),
         )
 
     def _free(self, ptr: int) -> None:

@@ -215,6 +215,7 @@ class PerCpu(ABC):
         *,
         atomic: bool = False,
         reserved: bool = False,
+        learn: bool = False,
     ) -> Choice:
         """Allocate where a kernel did, and return what the policy chooses; only with bitmaps.
 
@@ -225,6 +226,8 @@ class PerCpu(ABC):
                 one is created.  None: the kernel found no place.
             atomic: as in :meth:`alloc_gfp`.
             reserved: as in :meth:`alloc_gfp`.
+            learn: a chunk that the policy chooses and the kernel passes over is taken to be
+                sidelined, for a kernel whose state at the start is not known.
 
         Raises:
             InvalidRequest: as :meth:`alloc_gfp`; or the policy is the area map's.

@@ -37,6 +37,8 @@ class Choice(NamedTuple):
     """The policy's choice; None: it finds no place."""
     offset: int | None
     """Its choice in the chunk that the kernel chose, in bytes; None likewise."""
+    learnt: bool = False
+    """Whether the chunk that it chose is taken to be sidelined from now on."""
 
 
 class Block(NamedTuple):

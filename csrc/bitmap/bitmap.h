@@ -32,6 +32,7 @@ void bitmap_first_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 /* an allocation that follows a kernel */
 struct pcpu_follow {
 	const struct pcpu_location *kernel; /* where; NULL: no place found */
+	bool learn;		/* PCPU_LEARN */
 	struct pcpu_choice *chosen; /* set to what the policy chooses */
 };
 

@@ -200,6 +200,14 @@ static int follow_kernel(struct pcpu *pcpu, const struct bitmap_request *request
 	err = find_or_create(pcpu, follow->kernel->chunk, &chunk);
 	if (err)
 		return err;
+	chosen->learnt = follow->learn && chosen->offset >= 0 &&
+			 choice->chunk != chunk && choice->chunk->chunk.id &&
+			 !choice->chunk->isolated;
+	if (chosen->learnt) {
+		pcpu_isolate_chunk(pcpu, choice->chunk);
+		bitmap_move(pcpu, choice->chunk, pcpu_sidelined_slot(pcpu),
+			    false);
+	}
 	/* what the search in the kernel's chunk finds and learns */
 	if (choice->chunk != chunk || chosen->offset < 0) {
 		choice->skipped.bits = 0;

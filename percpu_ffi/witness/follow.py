@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from percpu_ffi.errors import PercpuMemoryError, TraceError, WildPointer
 from percpu_ffi.state import Location, State
-from percpu_ffi.trace.operations import ORPHAN
+from percpu_ffi.trace.operations import FLAGS, ORPHAN
 from percpu_ffi.witness.steps import (
     Alloc,
     Created,
@@ -18,11 +18,12 @@ from percpu_ffi.witness.steps import (
     Free,
     Step,
     Work,
-    flags_of,
 )
 
 if TYPE_CHECKING:
     from percpu_ffi.interface import PerCpu
+    from percpu_ffi.state import Choice
+    from percpu_ffi.trace.operations import Kind
     from percpu_ffi.witness.start import Start
 
 LARGEST = 1 << 15  # bytes: a larger early area is taken in pieces
@@ -88,6 +89,8 @@ class Figures:
     """Runs of the background work."""
     failed: Foretold = field(default_factory=Foretold)
     """Atomic and reserved requests that found no place."""
+    learnt: int = 0
+    """Chunks that the kernel passed over, and that are taken to be sidelined since then."""
     orphans: int = 0
     """Frees of areas that are not known, which are skipped."""
     misses: list[int] = field(default_factory=list)
@@ -113,6 +116,7 @@ class Follower:
         self._has_work = any(isinstance(step, Work) for step in steps)
         if not self._has_work:
             self.figures.runs.seen = None
+        self._learns = start.name != "boot"
         self._ids = {chunk: number for number, chunk in enumerate(start.chunks) if chunk >= 0}
         self._born: set[int] = set()  # chunks of the kernel created during the recording
         self._dead: list[int] = []  # ours that stand for chunks which the kernel destroyed
@@ -174,14 +178,14 @@ class Follower:
             self.allocator.free(self._held.pop(step.handle))
         kind, chunk = step.kind, self._ids.get(step.place.chunk)
         if chunk is None:
-            chunk = self._unnamed.pop(0) if self._unnamed else self._last + 1
-            self._ids[step.place.chunk] = chunk
+            chunk = self._substitute(step.place.chunk, self._unnamed)
         kernel = Location(chunk, step.place.offset)
         try:
-            choice = self.allocator.follow(kind.size, kind.align, kernel, **flags_of(kind))
+            choice = self._follow(kind, kernel)
         except WildPointer:  # we destroyed another one of two free chunks
-            kernel = Location(self._substitute(step.place.chunk), step.place.offset)
-            choice = self.allocator.follow(kind.size, kind.align, kernel, **flags_of(kind))
+            number = self._substitute(step.place.chunk, self._dead)
+            kernel = Location(number, step.place.offset)
+            choice = self._follow(kind, kernel)
         except PercpuMemoryError as error:
             raise TraceError(
                 f"operation {step.number}: the kernel places {kind.size} bytes at offset "
@@ -213,7 +217,7 @@ class Follower:
     def _fail(self, step: Failed) -> None:
         if not step.kind.flags:
             return  # a kernel service failed
-        choice = self.allocator.follow(step.kind.size, step.kind.align, None, **flags_of(step.kind))
+        choice = self._follow(step.kind, None)
         failed = self.figures.failed
         failed.seen = (failed.seen or 0) + 1
         failed.foretold += choice.chosen is None
@@ -224,6 +228,14 @@ class Follower:
         runs.foretold += self._requested
         self.allocator.balance()
         self._count_lives()
+
+    def _follow(self, kind: Kind, kernel: Location | None) -> Choice:
+        flags = {flag: flag in kind.flags for flag in FLAGS}
+        choice = self.allocator.follow(
+            kind.size, kind.align, kernel, learn=self._learns, **flags
+        )
+        self.figures.learnt += choice.learnt
+        return choice
 
     # --- chunks
 
@@ -239,13 +251,12 @@ class Follower:
     def _take(self, size: int, align: int, place: Location) -> int:
         return self.allocator.follow(size, align, place).ptr
 
-    def _substitute(self, chunk: int) -> int:
-        """Return one of our chunks for one of the kernel that we destroyed."""
-        alive = {chunk.id for chunk in self.allocator.state().chunks}
-        spare = [number for number in self._dead if number in alive]
-        self._ids[chunk] = spare[-1] if spare else self._last + 1
+    def _substitute(self, chunk: int, spare: list[int]) -> int:
+        """Return the first spare chunk of ours that lives, or the next one, for a kernel's."""
         if spare:
-            self._dead.remove(spare[-1])
+            alive = {chunk.id for chunk in self.allocator.state().chunks}
+            spare[:] = [number for number in spare if number in alive]
+        self._ids[chunk] = spare.pop(0) if spare else self._last + 1
         return self._ids[chunk]
 
     def _count_lives(self, *, forced: bool = False) -> None:

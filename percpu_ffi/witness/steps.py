@@ -13,7 +13,6 @@ from percpu_ffi.trace.operations import (
     CREATED,
     DESTROYED,
     FAILED,
-    FLAGS,
     FREE,
     NO_PLACE,
     OP,
@@ -128,8 +127,3 @@ def _event(trace: Trace, kind: int, value: int) -> Iterator[Step]:
         yield Destroyed(value)
     elif kind == WORK_STARTED:
         yield Work()
-
-
-def flags_of(kind: Kind) -> dict[str, bool]:
-    """Return the flags of a request, as arguments."""
-    return {flag: flag in kind.flags for flag in FLAGS}
