@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from percpu_ffi.config import Buffer, Config
     from percpu_ffi.replay import Replay
+    from percpu_ffi.state import Choice, Location
 
 
 class BaseAllocator(PerCpu):
@@ -176,14 +177,6 @@ class BaseAllocator(PerCpu):
         """Allocate an area; both are integers of 64 bits."""
 
     @abstractmethod
-    def _alloc_gfp(self, size: int, align: int, atomic: bool, reserved: bool) -> int:
-        """Allocate an area, with flags."""
-
-    @abstractmethod
-    def _balance(self) -> None:
-        """Run the background work once."""
-
-    @abstractmethod
     def _free(self, ptr: int) -> None:
         """Free an area; the pointer is an integer of 64 bits."""
 
@@ -200,6 +193,33 @@ class BaseAllocator(PerCpu):
         self, trace: Trace, part_done: Callable[[int], object], stops: Iterable[int]
     ) -> Replay:
         """Run a trace; ``part_done`` is called with the number of operations of each part."""
+
+    # --- what an allocator without bitmaps need not add
+
+    def _alloc_gfp(self, size: int, align: int, atomic: bool, reserved: bool) -> int:
+        """Allocate an area, with flags."""
+        return self._alloc(size, align)
+
+    def _balance(self) -> None:
+        """Run the background work once."""
+
+    def follow(
+        self,
+        size: int,
+        align: int,
+        kernel: Location | None,
+        *,
+        atomic: bool = False,
+        reserved: bool = False,
+        learn: bool = False,
+    ) -> Choice:
+        raise errors.no_flags(atomic, reserved)
+
+    def _lives(self) -> tuple[int, int]:
+        raise NotImplementedError
+
+    def _balance_requested(self) -> bool:
+        return False
 
     # --- tracing
 

@@ -42,6 +42,12 @@ SERVICES = (
 )
 FAULT_SITES = ("kmalloc", "vmalloc", "get_vm_area", "alloc_page", "map")
 
+# arguments that only one policy has
+ONLY = {
+    AREA_MAP: frozenset({"first_chunk", "free_size", "quirks"}),
+    BITMAP: frozenset({"policy", "reserved_size", "dyn_size", "fixes", "balance"}),
+}
+
 MAX_CPUS = 65536
 MAX_PAGE_SIZE = 64 << 20
 MAX_UNIT_SIZE = 1 << 30

@@ -69,8 +69,8 @@ class Miss:
     """What the policy chooses; None: it finds no place."""
     there: int | None
     """Its offset in the kernel's chunk; None likewise."""
-    state: State
-    """After the kernel's choice."""
+    chosen_chunk: int | None
+    """The recording's number of the chunk that the policy chooses; None: it has none."""
 
 
 @dataclass
@@ -93,10 +93,10 @@ class Figures:
     """Chunks that the kernel passed over, and that are taken to be sidelined since then."""
     orphans: int = 0
     """Frees of areas that are not known, which are skipped."""
-    misses: list[int] = field(default_factory=list)
-    """Numbers of the operations that were not predicted."""
-    first_miss: Miss | None = None
-    """The first of them."""
+    misses: list[Miss] = field(default_factory=list)
+    """The choices that were not predicted."""
+    after_first_miss: State | None = None
+    """The policy's state after the first of them, with the kernel's choice."""
 
 
 class Follower:
@@ -201,10 +201,10 @@ class Follower:
         if step.place.chunk in self._born:
             figures.new.add(both=both, offset=there)
         if not both:
-            figures.misses.append(step.number)
-            if not figures.first_miss:
-                state = self.allocator.state()
-                figures.first_miss = Miss(step, kernel, choice.chosen, choice.offset, state)
+            name = choice.chosen and self._name_of(choice.chosen.chunk)
+            figures.misses.append(Miss(step, kernel, choice.chosen, choice.offset, name))
+            if not figures.after_first_miss:
+                figures.after_first_miss = self.allocator.state()
         return both
 
     def _free(self, step: Free) -> None:
@@ -231,9 +231,7 @@ class Follower:
 
     def _follow(self, kind: Kind, kernel: Location | None) -> Choice:
         flags = {flag: flag in kind.flags for flag in FLAGS}
-        choice = self.allocator.follow(
-            kind.size, kind.align, kernel, learn=self._learns, **flags
-        )
+        choice = self.allocator.follow(kind.size, kind.align, kernel, learn=self._learns, **flags)
         self.figures.learnt += choice.learnt
         return choice
 
@@ -247,6 +245,10 @@ class Follower:
     @property
     def _requested(self) -> bool:
         return self.allocator._balance_requested()
+
+    def _name_of(self, number: int) -> int | None:
+        """Return the recording's number of one of our chunks."""
+        return next((name for name, ours in self._ids.items() if ours == number), None)
 
     def _take(self, size: int, align: int, place: Location) -> int:
         return self.allocator.follow(size, align, place).ptr

@@ -108,7 +108,9 @@ def _add_free(
     taken for the one of which most is allocated later.
     """
     firsts = [chunk for chunk in dump.chunks if "First" in chunk.mark]
-    others = [chunk for chunk in dump.chunks if chunk not in firsts and "Reserved" not in chunk.mark]
+    others = [
+        chunk for chunk in dump.chunks if chunk not in firsts and "Reserved" not in chunk.mark
+    ]
     free = sorted((chunk.fields.get("free_bytes", 0) for chunk in others), reverse=True)
     known = {
         number: sizes.unit - sum(end - start for start, end in runs)

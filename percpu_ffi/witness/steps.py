@@ -108,7 +108,9 @@ def _steps(trace: Trace) -> Iterator[Step]:
             continue
         place = Location(chunks[number], offsets[number])
         if NO_PLACE in place:
-            raise TraceError(f"operation {number}, {trace[number]}: its line has no place", line=None)
+            raise TraceError(
+                f"operation {number}, {trace[number]}: its line has no place", line=None
+            )
         if kind == FREE:
             yield Free(number, handle, place, tasks[number])
         else:
