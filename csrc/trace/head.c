@@ -197,12 +197,21 @@ static void read_prefix(struct span s, struct trace_prefix *prefix,
 	head->time = time;
 }
 
-/* CPU.FLAGS MICROSECONDSus:, with a mark or a blank before the colon */
+/*
+ * CPU.FLAGS MICROSECONDSus:, with a mark or a blank before the colon; or
+ * [CPU]TICKS:
+ */
 static void parse_microseconds(struct span s, struct trace_head *head)
 {
-	struct span word = span_cut_last(&s);
+	struct span rest = s, word = span_cut_last(&rest);
+	const char *at = memrchr(word.at, ']', span_len(word));
 	uint64_t ticks;
 
+	/* trace-cmd prints no blank between the CPU and a long number */
+	if (at && span_decimal((struct span){ at + 1, word.end }, &ticks)) {
+		parse_prefix((struct span){ s.at, at + 1 }, head);
+		return;
+	}
 	/* the mark says how long the delay before was */
 	if (word.at < word.end && strchr("+!#*@$", word.end[-1]))
 		word.end--;
@@ -211,7 +220,7 @@ static void parse_microseconds(struct span s, struct trace_head *head)
 	word.end -= strlen("us");
 	if (span_decimal(word, &ticks) && ticks < UINT64_MAX / MICROSECOND)
 		head->time = ticks * MICROSECOND;
-	parse_latency(s, head);
+	parse_latency(rest, head);
 }
 
 /* the words before a colon, the last of which is the time */
@@ -230,13 +239,18 @@ static void read_before_colon(struct span s, struct trace_prefix *prefix,
 		parse_microseconds(s, head);
 }
 
-/* perf script -F +period prints a number before the event's name */
-static struct span without_period(struct span s)
+/*
+ * perf script -F +period prints a number before the event's name; trace-cmd
+ * report --ts-diff (+NUMBER), the time since the event before.
+ */
+static struct span without_number(struct span s)
 {
-	struct span rest = s;
-	uint64_t period;
+	struct span rest = s, word = span_cut_last(&rest);
+	uint64_t number;
 
-	if (!span_decimal(span_cut_last(&rest), &period))
+	if (span_starts(word, "(+") && span_ends(word, ")"))
+		word = (struct span){ word.at + 2, word.end - 1 };
+	if (!span_decimal(word, &number))
 		return s;
 	rest = span_trim_end(rest);
 	return span_ends(rest, ":") ? rest : s;
@@ -253,8 +267,8 @@ void trace_head_parse(struct span s, struct trace_prefix *prefix,
 {
 	trace_head_clear(head);
 	s = span_trim_end(s);
-	if (s.at < s.end && is_digit(s.end[-1]))
-		s = without_period(s);
+	if (s.at < s.end && s.end[-1] != ':')
+		s = without_number(s);
 	if (span_ends(s, ":"))
 		read_before_colon((struct span){ s.at, s.end - 1 }, prefix,
 				  head);

@@ -287,7 +287,8 @@ static bool find_name(struct span s, const char *colon, struct found *found)
 		return false;
 	}
 	found->after = name.end + 1;
-	return found->begin == s.at || is_blank(found->begin[-1]);
+	return found->begin == s.at || is_blank(found->begin[-1]) ||
+	       found->begin[-1] == ';';		/* netconsole */
 }
 
 /* the first event of a text; each colon may be the one of its name */
@@ -356,6 +357,8 @@ static int read_event(struct trace_prefix *prefix, struct span s,
 
 /* --- other lines */
 
+#define MIN_ADDRESS	8	/* digits of a frame's address, of 32 bits */
+
 /*
  * How many CPUs there are, or how many of the events that were written the
  * buffer still holds.
@@ -381,8 +384,11 @@ static __cold enum trace_line_type read_comment(struct span s, struct trace_line
 /* a line without a head that reports lost events, or how many is unknown */
 static __cold bool read_lost(struct span s, struct trace_line *line)
 {
-	if (span_number_after(s, "[LOST ", &line->lost))	/* ftrace */
-		return true;
+	const char *at = span_number_after(s, "LOST ", &line->lost);
+
+	if (at && (span_starts((struct span){ at, s.end }, " EVENTS]") ||
+		   span_starts((struct span){ at, s.end }, " events!")))
+		return true;				/* ftrace; perf trace */
 	if (!span_after(s, "[LOST EVENTS]") &&
 	    !span_after(s, "EVENTS DROPPED]"))			/* trace-cmd */
 		return false;
@@ -395,7 +401,12 @@ static __cold bool read_lost(struct span s, struct trace_line *line)
 static __cold enum trace_line_type read_other_event(struct span name,
 					     struct trace_line *line)
 {
+	const char *after;
+
 	name = span_trim(name);
+	after = span_starts(name, "(+") ? span_after(name, ") ") : NULL;
+	if (after)	/* trace-cmd report --ts-diff */
+		name = span_trim((struct span){ after, name.end });
 	if (span_number_after(name, "PERF_RECORD_LOST lost ", &line->lost) ||
 	    span_number_after(name, "PERF_RECORD_LOST_SAMPLES lost ",
 			      &line->lost))
@@ -415,6 +426,7 @@ static __cold enum trace_line_type read_other_event(struct span name,
  *	=> mm_init+0x2bf/0x4d0				ftrace
  *	=> mm_init (ffffffff8135580f)			trace-cmd
  *		ffffffff8135580f mm_init+0x2bf (DSO)	perf script
+ *		ffffffff8135580f mm_init		the same, -F ip,sym
  *				mm_init (DSO)		perf trace
  */
 static __cold bool read_frame(struct span s, struct trace_line *line)
@@ -428,14 +440,18 @@ static __cold bool read_frame(struct span s, struct trace_line *line)
 		open = memrchr(name.at, '(', span_len(name));
 	if (arrow)
 		name.at += strlen("=>");
-	else if (name.at == s.at || !open || open == name.at ||
-		 !is_blank(open[-1]))
+	else if (name.at == s.at)
 		return false;
 	if (open)
 		name.end = open;
 	name = span_trim(name);
 	at = memchr(name.at, ' ', span_len(name));
-	if (at && span_hex((struct span){ name.at, at }, &address))
+	if (!at || !span_hex((struct span){ name.at, at }, &address))
+		at = NULL;
+	if (!arrow && !(open && is_blank(open[-1])) &&
+	    !(at && at - name.at >= MIN_ADDRESS))
+		return false;
+	if (at)
 		name.at = at;
 	line->site = span_trim(name);
 	return line->site.at < line->site.end;

@@ -36,6 +36,9 @@ static inline bool is_digit(char c)
 /* bytes that end a value */
 static const bool span_ends_value[256] = {
 	[' '] = true, ['\t'] = true, ['\r'] = true, [','] = true, [')'] = true,
+	/* logs, shells and pages have the line in quotes, colours and tags */
+	['"'] = true, ['\''] = true, ['`'] = true, [';'] = true,
+	['<'] = true, ['\\'] = true, ['\033'] = true,
 };
 
 static inline bool ends_value(char c)

@@ -24,6 +24,22 @@ OTHERS = (
     (rb"Percpu Memory Statistics", "this is a dump of percpu_stats: give it to `percpu-ffi stats`"),
     (rb"(?m)^@\w*(\[|:)", "this is the output of bpftrace: sums, no events; record the events with "
      "`percpu-ffi record`"),
+    (rb"\AAttaching \d+ probe|\A{\"type\": \"(attached_probes|map)\"", "this is the output of "
+     "bpftrace, not the events as the kernel prints them; record them with `percpu-ffi record`"),
+    (rb"(?m)^[\da-f]+ [\da-f]+ [\da-f]+ type: \d+\s*$|\A# tracer: [^\0]*\0", "ftrace printed this "
+     "with its option raw, hex or bin: `echo noraw > trace_options`, and so on; print it again"),
+    (rb"(?m)^(?!.*percpu_\w+[:(]).*\bbase_addr=\w+ off=\d+ ptr=", "the events have no names: print "
+     "them with `perf script` without -F, or add the field `event`"),
+    (rb"(?m)\bpercpu_(alloc|free)_percpu:\s*$", "the events have no fields: print them with `perf "
+     "script` without -F, or add the field `trace`"),
+    (rb"# To display the perf.data header info", "this is the output of `perf report`: sums, no "
+     "events; give perf.data itself"),
+    (rb"(?mi)^Content-Transfer-Encoding: *base64", "this is a mail in base64: save its text, or "
+     "what is attached, and read that"),
+    (rb"\A(\x1f\x8b|\xfd7zXZ|BZh|\x28\xb5\x2f\xfd)", "the file is compressed twice: decompress it "
+     "once and read the result"),
+    (rb"\A\x5d\0\0", "this is compressed by lzma: run `unlzma` and read the result"),
+    (rb"(?s)\A.{257}ustar", "this is a tar archive: unpack it and read the file inside"),
     (rb"\APK\x03\x04", "this is a zip archive: unpack it and read the file inside"),
     (rb"\A7z\xbc\xaf", "this is a 7z archive: unpack it and read the file inside"),
     (rb"\A\x04\x22\x4d\x18", "this is compressed by lz4: run `unlz4` and read the result"),
@@ -50,10 +66,15 @@ def nothing_found(lines: int, skipped: list[Skipped], head: bytes) -> str:
     if "binary" in found and len(found) == 1:
         return f"this is binary data, not the text of a trace; {HINT}"
     what = f"no percpu event in {plural(lines, 'line', '')}" if lines else "the file is empty"
-    if others := found.get("other_event"):
-        what += f", but {plural(others, 'event')} of other kinds: enable those of percpu, too"
-    elif damaged := sum(found.get(kind, 0) for kind in ("damaged", "masked", "torn", "cut")):
+    if damaged := sum(found.get(kind, 0) for kind in ("damaged", "masked", "torn", "cut")):
         what += f" that can be read; {plural(damaged, 'event')} cannot"
+        if masked := found.get("masked"):
+            return (
+                f"{what}, {masked:,} of them because their pointers are masked, as kernels do "
+                "early at boot: record later, or boot with no_hash_pointers"
+            )
+    elif others := found.get("other_event"):
+        what += f", but {plural(others, 'event')} of other kinds: enable those of percpu, too"
     return f"{what}: not a trace of the percpu allocator; {HINT}"
 
 
@@ -75,5 +96,6 @@ def add_remarks(found: Operations) -> None:
     if not stats.lost and stats.reallocs > max(MOST_REALLOCS, REALLOCS * stats.allocs):
         found.remarks.append(
             f"{plural(stats.reallocs, 'allocation')} of pointers still in use, but no lost events "
-            "are reported: many were probably lost; print with `perf script --show-lost-events`"
+            "are reported: many were probably lost; if perf recorded them, print them with `perf "
+            "script --show-lost-events`"
         )

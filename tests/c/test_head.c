@@ -66,6 +66,11 @@ TEST(perf_script_prints_task_and_pid_as_words)
 	CHECK(same(head("x 1 [000] 5.5:    1x "), "/0 cpu -1 at -1"));
 	CHECK(same(head("x 1 [000] 5.5:    x1 "), "/0 cpu -1 at -1"));
 	CHECK(same(head("x 1 [000] 5.5    1 "), "/0 cpu -1 at -1"));
+	/* trace-cmd report --ts-diff */
+	CHECK(same(head("x-1 [000] 5.5: (+17)  "), "x/1 cpu 0 at 5500000000"));
+	CHECK(same(head("x-1 [000] 5.5: (+)  "), "/0 cpu -1 at -1"));
+	CHECK(same(head("x-1 [000] 5.5: (17)  "), "/0 cpu -1 at -1"));
+	CHECK(same(head("x-1 [000] 5.5: (+17  "), "/0 cpu -1 at -1"));
 	/* -F without time */
 	CHECK(same(head("x 1 [000] "), "/0 cpu -1 at -1"));
 }
@@ -250,6 +255,10 @@ TEST(a_time_has_up_to_nine_digits_after_its_point)
 TEST(ticks_of_unknown_length_are_no_time)
 {
 	CHECK(same(head("x-1 [002] d..1 123456789: "), "x/1 cpu 2 at -1"));
+	/* trace-cmd */
+	CHECK(same(head("bash-7 [002]96012954085269: "), "bash/7 cpu 2 at -1"));
+	CHECK(same(head("bash-7 [002]96012954085269x: "), "/0 cpu -1 at -1"));
+	CHECK(same(head("bash-7 [002]: "), "/0 cpu -1 at -1"));
 }
 
 /* the parts before the time are often those of the line before */
