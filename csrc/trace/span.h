@@ -33,17 +33,27 @@ static inline bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* bytes that end a value */
-static const bool span_ends_value[256] = {
-	[' '] = true, ['\t'] = true, ['\r'] = true, [','] = true, [')'] = true,
-	/* logs, shells and pages have the line in quotes, colours and tags */
-	['"'] = true, ['\''] = true, ['`'] = true, [';'] = true,
-	['<'] = true, ['\\'] = true, ['\033'] = true,
+/* what a byte ends */
+enum { ENDS_TEXT = 1, ENDS_WORD = 2, ENDS_BOTH = 3 };
+
+/* logs, shells and pages have lines in quotes, colours and tags */
+static const unsigned char span_ends_value[256] = {
+	[' '] = ENDS_BOTH, ['\t'] = ENDS_BOTH, ['\r'] = ENDS_BOTH,
+	[','] = ENDS_BOTH, [')'] = ENDS_BOTH,
+	['"'] = ENDS_WORD, ['\''] = ENDS_WORD, ['`'] = ENDS_WORD,
+	[';'] = ENDS_WORD, ['<'] = ENDS_WORD, ['\\'] = ENDS_WORD,
+	['\033'] = ENDS_WORD,
 };
 
-static inline bool ends_value(char c)
+/* the name of a function may have any characters, other values do not */
+static inline bool ends_text(char c)
 {
-	return span_ends_value[(unsigned char)c];
+	return span_ends_value[(unsigned char)c] & ENDS_TEXT;
+}
+
+static inline bool ends_word(char c)
+{
+	return span_ends_value[(unsigned char)c] & ENDS_WORD;
 }
 
 static inline struct span span_trim_end(struct span s)

@@ -30,8 +30,8 @@ OTHERS = (
      "with its option raw, hex or bin: `echo noraw > trace_options`, and so on; print it again"),
     (rb"(?m)^(?!.*percpu_\w+[:(]).*\bbase_addr=\w+ off=\d+ ptr=", "the events have no names: print "
      "them with `perf script` without -F, or add the field `event`"),
-    (rb"(?m)\bpercpu_(alloc|free)_percpu:\s*$", "the events have no fields: print them with `perf "
-     "script` without -F, or add the field `trace`"),
+    (rb"(?ms)\A(?!.*ptr[=:]).*\bpercpu_(alloc|free)_percpu:\s*$", "the events have no fields: "
+     "print them with `perf script` without -F, or add the field `trace`"),
     (rb"# To display the perf.data header info", "this is the output of `perf report`: sums, no "
      "events; give perf.data itself"),
     (rb"(?mi)^Content-Transfer-Encoding: *base64", "this is a mail in base64: save its text, or "

@@ -198,6 +198,9 @@ TEST(other_marks_may_end_a_value)
 			       *mark, *mark), TRACE_ALLOC));
 		CHECK(same(numbers(), "8 4 - - 1 - 0 0"));
 		CHECK(same(shown(line.gfp), "G|H"));
+		CHECK(is(print(ALLOC "call_site=f%cg size=8 align=4 ptr=1",
+			       *mark), TRACE_ALLOC));
+		CHECK(same(shown(line.site), print("f%cg", *mark)));
 	}
 }
 
@@ -395,6 +398,9 @@ TEST(comments_say_how_many_cpus_there_are)
 	CHECK(cpus_of("cpus=65534") == 65534);
 	CHECK(cpus_of("cpus=65535") == 0);
 	CHECK(cpus_of("cpus=x") == 0);
+	CHECK(cpus_of("cpus=4\r") == 4);
+	/* quoted-printable */
+	CHECK(cpus_of("cpus=3D2") == 0);
 	CHECK(cpus_of("# cmdline : perf record --cpus=5") == 0);
 	CHECK(is(" cpus=5", TRACE_TEXT) && is("cpu=5", TRACE_TEXT));
 }
@@ -414,6 +420,11 @@ TEST(recorders_report_lost_events)
 	CHECK(cpus_of("# entries-in-buffer/entries-written: 90/90 #P:2") == 2);
 	CHECK(cpus_of("# entries-in-buffer/entries-written: 9/8 #P:2") == 2);
 	CHECK(cpus_of("# entries-in-buffer/entries-written: 9 #P:2") == 2);
+	/* in a log */
+	CHECK(lost_in("Nov 27 10:00:00 host app[7]: "
+		      "# entries-in-buffer/entries-written: 56/214   #P:2") ==
+	      158);
+	CHECK(line.cpus == 2);
 	CHECK(lost_in("CPU:0 [LOST 5 EVENTS]") == 5);
 	CHECK(lost_in("CPU:0 [LOST 5 EVENTS] [LOST EVENTS]") == 5);
 	CHECK(lost_in("CPU:0 [LOST EVENTS]") == 0);
@@ -443,6 +454,7 @@ TEST(frames_of_stacks)
 		{ "\t d4ad7 operator new(int) (libc++)", "operator new(int)" },
 		{ "\tffffffff8135580f mm_init", "mm_init" },
 		{ "\tc135580f mm_init", "mm_init" },
+		{ "ffffffff8135580f mm_init ([kernel.kallsyms])", "mm_init" },
 		{ "\t add (x)", "add" },
 		{ "\t add add (x)", "add" },
 		{ " => g (x", "g (x" },
@@ -461,6 +473,7 @@ TEST(other_texts_are_no_frames)
 		"\tmm_init(x)", "\t(x)", "\tx)", "=>", " => ", "=> (x)", ">= x",
 		" = f", "no event at all", "{}", "\tc13558f mm_init",
 		"\tffffffff8135580f", "ffffffff8135580f mm_init",
+		"(x)", "ffffffff8135580f mm_init(x)", "d4ad7 mm_init (x)",
 	};
 
 	for (size_t i = 0; i < COUNT(texts); i++)
