@@ -130,22 +130,12 @@ static bool read_decimal(struct cursor *cursor, uint64_t *value)
 	return true;
 }
 
-static struct span read_word(struct cursor *cursor)
-{
-	struct span *s = &cursor->s, value = *s;
-
-	while (s->at < s->end && !ends_word(*s->at))
-		s->at++;
-	value.end = s->at;
-	return value;
-}
-
-/* up to a blank; a function in a module is followed by the module's name */
-static struct span read_function(struct cursor *cursor)
+/* up to a byte of @ends; a function in a module is followed by its name */
+static struct span read_string(struct cursor *cursor, const bool *ends)
 {
 	struct span *s = &cursor->s, value = *s, module;
 
-	while (s->at < s->end && !ends_text(*s->at))
+	while (s->at < s->end && !ends[(unsigned char)*s->at])
 		s->at++;
 	value.end = s->at;
 	if (span_starts(*s, " [")) {
@@ -169,8 +159,9 @@ static int read_value(struct cursor *cursor, const struct field *field,
 
 	line->field = field->name;
 	if (field->type >= FIELD_WORD) {
-		*(struct span *)member = field->type == FIELD_WORD ?
-			read_word(cursor) : read_function(cursor);
+		*(struct span *)member = read_string(
+			cursor, field->type == FIELD_WORD ? span_ends_word :
+							    span_ends_text);
 		return 0;
 	}
 	/* ftrace's option "fields" prints some numbers in parentheses */

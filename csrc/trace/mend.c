@@ -49,7 +49,7 @@ static bool begins_with_field(struct span s)
 }
 
 /* ftrace: "size=0x10 (16)" with its option fields, or a delay, "(+0.002ms):" */
-static bool begins_with_number(struct span s)
+static __cold bool begins_with_number(struct span s)
 {
 	if (!span_starts(s, "(") || span_len(s) < 3)
 		return false;
@@ -61,7 +61,7 @@ static bool begins_with_number(struct span s)
 #define MIN_BROKEN	70
 
 /* @line: without blanks at its end */
-static bool is_soft_break(struct span line, struct span next)
+static __cold bool is_soft_break(struct span line, struct span next)
 {
 	return span_ends(line, "=") &&
 	       (span_len(line) >= MIN_BROKEN ||
@@ -69,19 +69,31 @@ static bool is_soft_break(struct span line, struct span next)
 		mend_is_quoted_printable(next));
 }
 
-/* perf trace: a blank is before each value, and before the event's name */
-static __cold bool is_broken_perf_trace(struct span line, struct span next)
+/*
+ * Whether a line was broken in front of what is no field, at a blank that perf
+ * trace has after the name of each field, and after the task.
+ */
+static __cold bool is_broken(struct span line, struct span next)
 {
 	struct span word = span_cut_last(&(struct span){ line.at, line.end });
 	const char *open = memrchr(word.at, '(', span_len(word));
 
+	if (begins_with_number(next))
+		return true;
 	if (span_ends(line, ":"))
-		return begins_with_field((struct span){
-			open ? open + 1 : word.at, word.end });
+		return span_starts(next, "percpu") ||
+		       begins_with_field((struct span){
+				open ? open + 1 : word.at, word.end });
 	line = without_marks(line);
 	return span_starts(next, "percpu:") && line.at < line.end &&
 	       is_digit(*line.at) && is_digit(line.end[-1]) &&
 	       !memmem(line.at, span_len(line), "percpu", strlen("percpu"));
+}
+
+/* the last byte; 0: there is none */
+static inline char last_of(struct span s)
+{
+	return s.at < s.end ? s.end[-1] : 0;
 }
 
 /**
@@ -93,18 +105,20 @@ static __cold bool is_broken_perf_trace(struct span line, struct span next)
  */
 bool mend_continues(struct span line, struct span next)
 {
-	line = span_trim_end(line);
-	if (is_soft_break(line, next))
+	char last = last_of(line);
+
+	if ((last == '=' || is_blank(last)) &&
+	    is_soft_break(span_trim_end(line), next))
 		return true;
 	if (span_len(next) >= sizeof(indent) &&
 	    !memcmp(next.at, indent, sizeof(indent)))
 		return false;
 	next = without_marks(next);
-	if (begins_with_field(next) || begins_with_number(next))
+	if (begins_with_field(next))
 		return true;
-	if (span_starts(next, "percpu"))
-		return span_ends(line, ":") || is_broken_perf_trace(line, next);
-	return span_ends(line, ":") && is_broken_perf_trace(line, next);
+	return next.at < next.end &&
+	       (last == ':' || is_blank(last) || *next.at == '(' ||
+		*next.at == 'p') && is_broken(span_trim_end(line), next);
 }
 
 /**

@@ -33,27 +33,26 @@ static inline bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* what a byte ends */
-enum { ENDS_TEXT = 1, ENDS_WORD = 2, ENDS_BOTH = 3 };
+#define BLANKS								\
+	[' '] = true, ['\t'] = true, ['\r'] = true, [','] = true, [')'] = true
 
-/* logs, shells and pages have lines in quotes, colours and tags */
-static const unsigned char span_ends_value[256] = {
-	[' '] = ENDS_BOTH, ['\t'] = ENDS_BOTH, ['\r'] = ENDS_BOTH,
-	[','] = ENDS_BOTH, [')'] = ENDS_BOTH,
-	['"'] = ENDS_WORD, ['\''] = ENDS_WORD, ['`'] = ENDS_WORD,
-	[';'] = ENDS_WORD, ['<'] = ENDS_WORD, ['\\'] = ENDS_WORD,
-	['\033'] = ENDS_WORD,
+/* bytes that end the name of a function */
+static const bool span_ends_text[256] = { BLANKS };
+
+/* and other values: logs, shells and pages have lines in quotes and tags */
+static const bool span_ends_word[256] = {
+	BLANKS, ['"'] = true, ['\''] = true, ['`'] = true, [';'] = true,
+	['<'] = true, ['\\'] = true, ['\033'] = true,
 };
 
-/* the name of a function may have any characters, other values do not */
 static inline bool ends_text(char c)
 {
-	return span_ends_value[(unsigned char)c] & ENDS_TEXT;
+	return span_ends_text[(unsigned char)c];
 }
 
 static inline bool ends_word(char c)
 {
-	return span_ends_value[(unsigned char)c] & ENDS_WORD;
+	return span_ends_word[(unsigned char)c];
 }
 
 static inline struct span span_trim_end(struct span s)
