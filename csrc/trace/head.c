@@ -135,16 +135,27 @@ static __cold void parse_verbose(struct span s, struct trace_head *head)
 	parse_task(s, head);
 }
 
-/* perf trace: the time is the first word */
+/*
+ * perf trace: the time is the first word; next to system calls it prints their
+ * duration, "( 0.004 ms): ".  What is before /PID is the name.
+ */
 static __cold void parse_perf_trace(struct span s, struct trace_head *head)
 {
-	const char *at;
+	const char *at, *after, *slash;
 
 	s = span_trim(s);
 	for (at = s.at; at < s.end && !is_blank(*at); at++)
 		;
-	if (parse_time((struct span){ s.at, at }, OF_MILLISECOND, &head->time))
-		parse_task((struct span){ at, s.end }, head);
+	if (!parse_time((struct span){ s.at, at }, OF_MILLISECOND, &head->time))
+		return;
+	s = span_trim((struct span){ at, s.end });
+	after = span_starts(s, "(") ? span_after(s, "): ") : NULL;
+	if (after)
+		s = span_trim((struct span){ after, s.end });
+	parse_task(s, head);
+	slash = memrchr(s.at, '/', span_len(s));
+	if (slash && slash - s.at <= MAX_NAME && span_len(head->task))
+		head->task = (struct span){ s.at, slash };
 }
 
 /* without (TGID), which may have blanks inside */

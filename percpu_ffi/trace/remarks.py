@@ -17,6 +17,10 @@ MOST_REALLOCS = 3
 # `perf script --deltatime` prints 0 and then differences: about half of them are smaller
 SMALLER = 0.2
 
+# of a text whose start is missing, unless it is too short to tell
+SOME = 3
+DOUBT = "; if `perf script --deltatime` printed this, all are wrong: leave the option out"
+
 # how other files begin or what they contain, and what they are
 OTHERS = (
     (rb"entries-in-buffer/entries-written: 0/0", "ftrace's buffer is empty: tracing was off, as "
@@ -81,7 +85,8 @@ def nothing_found(lines: int, skipped: list[Skipped], head: bytes) -> str:
 def add_remarks(found: Operations) -> None:
     """Add a remark for each thing that makes figures uncertain; drop times that are differences."""
     stats, times = found.stats, found.columns.get("times")
-    if times and times[0] == 0 and stats.backwards > SMALLER * len(found):
+    many = stats.backwards > SMALLER * len(found)
+    if times and times[0] == 0 and many:
         del found.columns["times"]
         found.events = [event._replace(time=NO_TIME) for event in found.events]
         found.remarks.append(
@@ -91,7 +96,7 @@ def add_remarks(found: Operations) -> None:
     elif times and stats.backwards:
         found.remarks.append(
             f"the time runs backwards at {plural(stats.backwards, 'operation')}: lifetimes that "
-            "would be negative are unknown"
+            f"would be negative are unknown{DOUBT * (many and stats.backwards >= SOME)}"
         )
     if not stats.lost and stats.reallocs > max(MOST_REALLOCS, REALLOCS * stats.allocs):
         found.remarks.append(

@@ -82,6 +82,14 @@ TEST(perf_trace_prints_milliseconds_first)
 	CHECK(same(head("12345.678 kworker/0:1/23 "),
 		   "kworker/0:1/23 cpu -1 at 12345678000"));
 	CHECK(same(head("1.123456 a b/7 "), "a b/7 cpu -1 at 1123456"));
+	CHECK(same(head("0.5 CPU 1/7 "), "CPU 1/7 cpu -1 at 500000"));
+	CHECK(same(head("0.5 x/7x "), "/0 cpu -1 at 500000"));
+	CHECK(same(head("0.5 a name of sixteen bytes/7 "),
+		   "bytes/7 cpu -1 at 500000"));
+	/* with system calls */
+	CHECK(same(head("  0.040 (         ): sh/7 "), "sh/7 cpu -1 at 40000"));
+	CHECK(same(head("0.040 ( 0.004 ms): sh/7 "), "sh/7 cpu -1 at 40000"));
+	CHECK(same(head("0.040 (sd-pam)/7 "), "(sd-pam)/7 cpu -1 at 40000"));
 	CHECK(same(head("1.5"), "/0 cpu -1 at 1500000"));
 	CHECK(same(head("0.5 a 7 "), "a/7 cpu -1 at 500000"));
 	/* no more than nanoseconds, no whole numbers */
