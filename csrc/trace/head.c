@@ -142,6 +142,7 @@ static __cold void parse_verbose(struct span s, struct trace_head *head)
 static __cold void parse_perf_trace(struct span s, struct trace_head *head)
 {
 	const char *at, *after, *slash;
+	uint64_t pid;
 
 	s = span_trim(s);
 	for (at = s.at; at < s.end && !is_blank(*at); at++)
@@ -152,10 +153,15 @@ static __cold void parse_perf_trace(struct span s, struct trace_head *head)
 	after = span_starts(s, "(") ? span_after(s, "): ") : NULL;
 	if (after)
 		s = span_trim((struct span){ after, s.end });
-	parse_task(s, head);
 	slash = memrchr(s.at, '/', span_len(s));
-	if (slash && slash - s.at <= MAX_NAME && span_len(head->task))
+	if (slash && slash - s.at <= MAX_NAME &&
+	    span_decimal((struct span){ slash + 1, s.end }, &pid) &&
+	    pid <= UINT32_MAX) {
 		head->task = (struct span){ s.at, slash };
+		head->pid = pid;
+	} else {
+		parse_task(s, head);
+	}
 }
 
 /* without (TGID), which may have blanks inside */
