@@ -90,11 +90,10 @@ static void parse_task(struct span s, struct trace_head *head)
 	    !span_decimal(pid, &number) || number > UINT32_MAX)
 		return;
 	s.end--;
-	if (*s.end == '/') {	/* perf may print PID/TID */
+	if (*s.end == '/') {	/* perf script may print PID/TID */
 		struct span name = s, process = span_cut_last(&name);
 
-		name = span_trim(name);
-		if (span_decimal(process, &process_id) && name.at < name.end)
+		if (span_decimal(process, &process_id))
 			s = name;
 	}
 	s = span_trim(s);

@@ -84,6 +84,7 @@ TEST(perf_trace_prints_milliseconds_first)
 	CHECK(same(head("1.123456 a b/7 "), "a b/7 cpu -1 at 1123456"));
 	CHECK(same(head("0.5 CPU 1/7 "), "CPU 1/7 cpu -1 at 500000"));
 	CHECK(same(head("0.5 x/7x "), "/0 cpu -1 at 500000"));
+	CHECK(same(head("0.5 x/4294967296 "), "/0 cpu -1 at 500000"));
 	CHECK(same(head("0.5 a name of sixteen bytes/7 "),
 		   "bytes/7 cpu -1 at 500000"));
 	/* with system calls */
@@ -102,7 +103,9 @@ TEST(perf_prints_process_and_thread)
 {
 	CHECK(same(head("sh 2450/2451 [001] 1.5: "),
 		   "sh/2451 cpu 1 at 1500000000"));
-	/* a name of digits only is a name */
+	/* -F pid,tid has no names */
+	CHECK(same(head("2450/2451 [001] 1.5: "), "/2451 cpu 1 at 1500000000"));
+	/* in perf trace a name of digits only is a name */
 	CHECK(same(head("0.5 2450/2451 "), "2450/2451 cpu -1 at 500000"));
 	CHECK(same(head("0.5 sh2450/2451 "), "sh2450/2451 cpu -1 at 500000"));
 }
