@@ -63,10 +63,15 @@ static __cold bool begins_with_number(struct span s)
 /* @line: without blanks at its end */
 static __cold bool is_soft_break(struct span line, struct span next)
 {
-	return span_ends(line, "=") &&
-	       (span_len(line) >= MIN_BROKEN ||
-		mend_is_quoted_printable(line) ||
-		mend_is_quoted_printable(next));
+	struct span word = span_cut_last(&(struct span){ line.at, line.end });
+
+	if (!span_ends(line, "="))
+		return false;
+	if (mend_is_quoted_printable(line) || mend_is_quoted_printable(next))
+		return true;
+	/* "size=" is cut, except where perf trace has "size: " */
+	return span_len(line) >= MIN_BROKEN &&
+	       (!begins_with_field(word) || span_starts(next, ":"));
 }
 
 /*

@@ -134,6 +134,8 @@ TEST(an_equals_sign_at_the_end_is_a_soft_break_of_quoted_printable)
 	CHECK(continues(print("%70s", "="), "x"));
 	CHECK(continues(print("%200s\r", "="), "x"));	/* of several */
 	CHECK(!continues(print("%76s", ";"), "x"));
+	CHECK(!continues(print("%76s", "call_site="), "f+0x1/0x2 size=8"));
+	CHECK(continues(print("%76s", "size="), ": 8, align: 8"));
 }
 
 /* perf trace has a blank before each value, and after the task */
