@@ -30,6 +30,7 @@ from percpu_ffi.trace.operations import (
     Tables,
     TraceStats,
 )
+from percpu_ffi.trace.plain import plain_text
 from percpu_ffi.trace.remarks import HINT, add_remarks, nothing_found
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def read_text(blocks: Iterable[bytes], name: str, *, strict: bool = False) -> Op
     """
     reader = TextReader(strict=strict)
     found, head = Operations(), b""
-    for number, block in enumerate(blocks, 1):
+    for number, block in enumerate(plain_text(blocks, HEAD), 1):
         head = head or block[:HEAD]
         if not reader.feed(block):
             break
