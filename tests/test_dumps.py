@@ -9,7 +9,7 @@ import itertools
 import json
 import lzma
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from conftest import NETNS, SAMPLES
 
 from percpu_ffi import StatsError, Trace, TraceError
 from percpu_ffi.cli import main
-from percpu_ffi.stats import Chunk, Dump, diff, diff_text, differ
+from percpu_ffi.stats import Chunk, Dump, diff, diff_text, differ, pairs
 from percpu_ffi.stats import source as stats_source
 from percpu_ffi.stats.pairs import MOST, closest, distance, paired
 from percpu_ffi.trace.operations import Operations
@@ -151,11 +151,14 @@ def test_unknown_fields_are_kept(count: int) -> None:
     assert Dump.parse(text).chunks[0].fields["age"] == 7
 
 
-def test_fields_of_old_kernels() -> None:
-    """memcg_aware was in Linux 5.9 to 5.13; 4.13 had neither first_bit nor empty_pop_pages."""
-    gone = ("first_bit", "empty_pop_pages")
-    lines = [line for line in KERNEL.splitlines() if line.split(" : ")[0].strip() not in gone]
-    assert "first_bit" not in Dump.parse("\n".join(lines)).chunks[1].fields
+@pytest.mark.parametrize(
+    "gone", [("first_bit", "empty_pop_pages"), *[[name] for name in PARSED.chunks[0].fields]]
+)
+def test_field_that_all_chunks_lack_is_not_of_this_kernel(gone: Sequence[str]) -> None:
+    """Linux 4.13 had neither first_bit nor empty_pop_pages."""
+    lines = [line for line in KERNEL.splitlines() if line.split(":")[0].strip() not in gone]
+    for chunk, whole in zip(Dump.parse("\n".join(lines)).chunks, PARSED.chunks, strict=True):
+        assert chunk.fields.keys() == whole.fields.keys() - {*gone}
 
 
 # --- a dump that is cut
@@ -164,6 +167,11 @@ def test_fields_of_old_kernels() -> None:
 def test_title_alone_is_a_dump_that_is_cut() -> None:
     with pytest.raises(StatsError, match=r"^f:3: the dump is cut .*: Allocation Info: has no fig"):
         Dump.parse("Look at\nPercpu Memory Statistics\n", "f")
+
+
+def test_error_without_any_whole_dump_is_that_of_the_last_title() -> None:
+    with pytest.raises(StatsError, match=r"^f:5: the dump is cut"):
+        Dump.parse_all("Percpu Memory Statistics\n\n" * 2, "f")
 
 
 @pytest.mark.parametrize("text", [KERNEL, REAL], ids=["two chunks", "three chunks"])
@@ -418,6 +426,11 @@ def test_marked_chunks_are_pairs_whatever_their_figures() -> None:
     ]  # fmt: skip
 
 
+def test_repeated_marks_are_pairs_in_order() -> None:
+    a, b = (chunks(*sizes, mark=" <- First Chunk") for sizes in ((9, 2), (3, 8)))
+    assert paired(a, b) == [(a[0], b[0]), (a[1], b[1])]
+
+
 def test_other_marks_are_those_of_many_chunks() -> None:
     a, b = chunks(9, 200, mark=" <- x"), chunks(201, 8, mark=" <- x")
     assert paired(a, b) == [(a[0], b[1]), (a[1], b[0])]
@@ -502,6 +515,23 @@ def test_many_changed_chunks_are_compared_in_parts() -> None:
     assert {right.fields["nr_alloc"] for _, right in found if right} == set(range(101, 302))
     same = [left and right and left.fields == right.fields for left, right in found]
     assert same.count(True) == 2 * MOST - 2
+
+
+@pytest.mark.parametrize("rank", range(3))
+def test_parts_are_ranked_by_what_changes_little(
+    rank: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What changes more has another order in the second dump."""
+    monkeypatch.setattr(pairs, "MOST", 3)
+    names = ["max_alloc_size", "nr_alloc", "free_bytes", "sum_frag"]
+
+    def chunk(size: int, later: int) -> Chunk:
+        figures = [64] * rank + [size] + [later] * (3 - rank)
+        return Chunk("Chunk:", dict(zip(names, figures, strict=True)))
+
+    a = [chunk(size, 1000 + size) for size in range(10, 22)]
+    b = [chunk(size, 2000 - size) for size in range(10, 22)]
+    assert paired(a, b) == [*zip(a, b, strict=True)]
 
 
 MOVED = Chunk("Chunk (sidelined):", PARSED.chunks[1].fields)

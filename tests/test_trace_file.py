@@ -49,7 +49,7 @@ from percpu_ffi.trace.operations import (
     StackOf,
     Tables,
 )
-from percpu_ffi.trace.source import Blocks, Limit
+from percpu_ffi.trace.source import BLOCK, Blocks, Limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -428,7 +428,11 @@ class TestDamage:
             with pytest.raises(TraceError, match="checksum of a block's head is wrong"):
                 load(data[:tail] + bytes(zeroes) + data[tail:])
 
-    @pytest.mark.parametrize("rest", [b"x", bytes(100) + b"x", b"PCPUTRC3", None])
+    @pytest.mark.parametrize(
+        "rest",
+        [b"x", b"X", bytes(100) + b"x", bytes(BLOCK) + b"x", b"PCPUTRC3", None],
+        ids=lambda rest: rest and f"{len(rest)} bytes, {rest[-1:]}",
+    )
     def test_something_after_the_end(self, name: str, rest: bytes | None) -> None:
         """Such as a second file: only one of them would be read."""
         with pytest.raises(TraceError, match="something follows the end"):
