@@ -90,6 +90,7 @@ def test_last_boot_of_a_log_counts() -> None:
         (["pcpu-alloc: [0] 0 1 2 3 | 4 5 6 7"], 8),
         (["[    0.0] pcpu-alloc: [00] 00 02 ", "[    0.0] pcpu-alloc: [01] 01 03 "], 4),
         (["pcpu-alloc: [0] 0 1", "RCU restricting CPUs from NR_CPUS=8192 to nr_cpu_ids=2."], 2),
+        (["pcpu-alloc: [0] 0 2 [0] 4 6"], 4),
         (["nr_cpu_ids:8", "pcpu-alloc: [0] 0 1"], 8),
         ([], None),
     ],
