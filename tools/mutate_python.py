@@ -38,6 +38,9 @@ SOURCES = [
     "percpu_ffi/bench",
     "percpu_ffi/testing",
     "percpu_ffi/trace",
+    "percpu_ffi/stats",
+    "percpu_ffi/record",
+    "percpu_ffi/geometry.py",
     "percpu_ffi/invariants.py",
 ]
 # tests of other parts, or of the project as a whole; slow, and few import what is mutated
