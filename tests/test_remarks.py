@@ -193,7 +193,7 @@ def test_a_recording_may_contain_other_text(tmp_path: Path) -> None:
 
 
 def test_beginning_of_a_text_identifies_it() -> None:
-    with pytest.raises(TraceError, match="^many: this is a program"):
+    with pytest.raises(TraceError, match=r"^many: this is a program"):
         read_text([b"\x7fELF\n", b"more\n"], "many")
-    with pytest.raises(TraceError, match="^many: no percpu event in 2 lines"):
+    with pytest.raises(TraceError, match=r"^many: no percpu event in 2 lines"):
         read_text([b"more\n", b"\x7fELF\n"], "many")
