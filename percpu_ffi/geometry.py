@@ -156,11 +156,16 @@ def _of_line(found: Mapping[str, str | None], text: str) -> Geometry:
         page = number["kib"] << 10
         unit = pages * page
     else:
+        page = _page_size(sum(sizes), pages)
         unit = number["u"]
-        page, rest = divmod(sum(sizes), pages) if pages else (0, 0)
-        if rest or page & (page - 1):
-            page = 0
     return Geometry(*sizes, unit, page or None, _possible_cpus(text))
+
+
+def _page_size(total: int, pages: int) -> int:
+    """Return the size of so many pages that have a total of bytes; 0: it is no power of two."""
+    if pages and total % pages == 0 and (total // pages).bit_count() == 1:
+        return total // pages
+    return 0
 
 
 def _possible_cpus(text: str) -> int | None:

@@ -371,6 +371,9 @@ def test_recordings_without_two_dumps(
 
 def test_text_may_not_be_endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stats_source, "LARGEST", 1 << 20)
+    (tmp_path / "most").write_text(KERNEL + " " * ((1 << 20) - len(KERNEL)))
+    with open_source(tmp_path / "most") as blocks:
+        assert stats_source.read_dumps(blocks) == [parsed()]
     (tmp_path / "zeroes.gz").write_bytes(gzip.compress(bytes((1 << 20) + 1)))
     words = r"zeroes.gz: the text has more than 1 MiB"
     with open_source(tmp_path / "zeroes.gz") as blocks, pytest.raises(StatsError, match=words):
@@ -486,6 +489,8 @@ def test_distance_of_two_chunks() -> None:
     assert apart({"x": 4}, {"x": 8}) == apart({"x": 8}, {"x": 4}) == 0.75
     assert apart({"x": 0}, {"x": 8}) == apart({}, {"x": 8}) == apart({"x": 8}, {}) == 1
     assert apart({"x": -4}, {"x": 8}) == 1  # a damaged text
+    assert apart({"x": -4}, {"x": -8}) == apart({"x": -8}, {"x": -4}) == 0.75
+    assert apart({"x": 4, "y": 1}, {}) == 2
     assert apart({"x": 4, "y": 1}, {"x": 8, "y": 0}) == 1.75
     assert apart({"max_alloc_size": 4}, {"max_alloc_size": 8}) == 3
     assert apart({"max_alloc_size": 4}, {}) == 4
@@ -508,6 +513,15 @@ def test_closest_is_the_best_of_all_assignments(seed: int) -> None:
                 for order in itertools.permutations(range(rows), columns)]  # fmt: skip
     total = sum(d[row][column] for row, column in found.items())
     assert total == pytest.approx(min(sums, default=0))
+
+
+@pytest.mark.parametrize("n", range(9))
+def test_closest_is_not_greedy(n: int) -> None:
+    """The smallest sum of these products is that of 1 * n, 2 * (n - 1), and so on."""
+    products = [[row * column for column in range(1, n + 1)] for row in range(1, n + 1)]
+    assert closest(products) == {row: n - 1 - row for row in range(n)}
+    assert closest(products[::-1]) == {row: row for row in range(n)}
+    assert closest([row[::-1] for row in products]) == {row: row for row in range(n)}
 
 
 def test_many_changed_chunks_are_compared_in_parts() -> None:
@@ -533,9 +547,36 @@ def test_parts_are_ranked_by_what_changes_little(
         figures = [64] * rank + [size] + [later] * (3 - rank)
         return Chunk("Chunk:", dict(zip(names, figures, strict=True)))
 
-    a = [chunk(size, 1000 + size) for size in range(10, 22)]
-    b = [chunk(size, 2000 - size) for size in range(10, 22)]
+    order = [17, 12, 20, 15, 10, 21, 13, 18, 16, 11, 19, 14]
+    a = [chunk(size, 1000 + size) for size in order]
+    b = [chunk(size, 2000 - size) for size in sorted(order)]
+    assert paired(a, b) == [(left, b[size - 10]) for left, size in zip(a, order, strict=True)]
+
+
+@pytest.mark.parametrize("one", [[10, 20], [11, 12], [19, 21]])
+@pytest.mark.parametrize("other", [[10, 20], [11, 12], [19, 21]])
+def test_partners_are_of_the_same_part(
+    one: list[int], other: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairs, "MOST", 1)
+    a, b = chunks(*one), chunks(*other, mark=" <- x")
     assert paired(a, b) == [*zip(a, b, strict=True)]
+    assert paired(a[:1], b) == [(a[0], b[0]), (None, b[1])]
+    assert paired(a, b[:1]) == [(a[0], b[0]), (a[1], None)]
+
+
+def test_figure_that_ranks_may_be_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts as 0."""
+    monkeypatch.setattr(pairs, "MOST", 1)
+    none, some = Chunk("Chunk:", {"x": 1}), Chunk("Chunk:", {"nr_alloc": 1, "free_bytes": 0})
+    other = chunks(0, mark=" <- x")[0]
+    assert paired([some, none], [other]) == [(some, None), (none, other)]
+
+
+def test_chunks_that_did_not_change_are_in_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "MOST", 1)
+    a = chunks(10, 20, 30)
+    assert paired(a, a[1:]) == [(a[0], None), (a[1], a[1]), (a[2], a[2])]
 
 
 @pytest.mark.parametrize(
