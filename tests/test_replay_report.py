@@ -22,6 +22,7 @@ from percpu_ffi.reports.recording import (
     failure_lines,
     missing_events,
     recording_summary,
+    skipped_lines,
 )
 from percpu_ffi.reports.replay import ReplayReport
 from percpu_ffi.trace import Event, Kind, Skipped, TraceStats
@@ -237,6 +238,26 @@ def test_end_of_a_recording() -> None:
     assert advice == "events were lost: give a larger --buffer-kb"
     assert skipped.startswith("skipped 2 cut lines at the end; line 7 is the first: ")
     assert "--buffer-kb" not in recording_summary("a.trace", replace(STATS, lost=0), [], 1.234)
+
+
+def test_skipped_lines() -> None:
+    """In the order of their kinds; the first damaged line is shown."""
+    assert skipped_lines([]) == []
+    whole = [Skipped("text", 1, 1, "a"), Skipped("other_event", 2, 3, "b")]
+    assert skipped_lines(whole) == ["skipped 1 line without an event, 2 lines of other events"]
+    damage = [
+        Skipped("damaged", 3, 1007, "c"),
+        Skipped("masked", 1, 1005, "d\x1b"),
+        Skipped("torn", 2, 1006, "e"),
+        Skipped("binary", 4, 1009, "f"),
+        Skipped("later", 5, 1010, "g"),
+    ]
+    (line,) = skipped_lines([*whole, *damage])
+    assert line == (
+        "skipped 1 line without an event, 2 lines of other events, 3 damaged events, 1 event with "
+        "masked pointers, as kernels print them early at boot, 2 events interrupted by another "
+        "one, 4 lines of binary data, 5 laters; line 1,005 is the first: 'd\\x1b'"
+    )
 
 
 def test_what_a_recording_misses() -> None:
