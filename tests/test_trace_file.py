@@ -187,10 +187,11 @@ class TestRoundTrip:
             ),
             lambda: Trace.from_ops(OPS, times=[2**64 - 1, 2**64 - 2, 0, 2**63, 9, 8, 7]),
             lambda: Trace.from_ops([]),
+            lambda: Trace.from_ops([("balance",)]),
             lambda: Trace.load(SAMPLES / "fork_storm.perf.xz"),
             lambda: Trace.load(SAMPLES / "netns_churn.ftrace.xz"),
         ],
-        ids=["recorded", "by hand", "times", "empty", "perf", "ftrace"],
+        ids=["recorded", "by hand", "times", "empty", "work", "perf", "ftrace"],
     )
     def test_of_everything(self, make: Callable[[], Trace]) -> None:
         trace = make()
