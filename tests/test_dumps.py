@@ -67,6 +67,9 @@ def each_line(change: Callable[[int, str], str], text: str = KERNEL) -> str:
             each_line(lambda n, line: f"Jan  2 10:00:{n} host stats[{n * 40}]: {line}"), id="a log"
         ),
         pytest.param(
+            each_line(lambda n, line: f"Jan {n:2} 10:00:00 host: {line}"), id="a log of weeks"
+        ),
+        pytest.param(
             each_line(lambda n, line: f"2024-01-02T10:00:00.{n}Z {line}"), id="times of a log"
         ),
         pytest.param(
@@ -99,6 +102,12 @@ def test_comments_between_quoted_lines_are_left_out() -> None:
     assert Dump.parse("\n".join(lines)) == parsed()
 
 
+def test_comments_between_lines_with_an_end_of_their_own_are_left_out() -> None:
+    lines = each_line(lambda _, line: f"{line} |").splitlines()
+    lines[14:14] = ["nr_alloc : 9", "so many!"]
+    assert Dump.parse("\n".join(lines)) == parsed()
+
+
 def test_other_line_between_two_chunks_is_refused() -> None:
     """Only after the last chunk it is the text around the dump."""
     with pytest.raises(StatsError, match=r"^f:38: 'so many!' is no line of percpu_stats"):
@@ -111,6 +120,24 @@ def test_line_that_is_too_long_for_a_prefix() -> None:
     assert Dump.parse(text) == parsed()
     with pytest.raises(StatsError, match="the dump is cut"):
         Dump.parse(each_line(lambda _, line: f"{'x' * 1000} {line}"))
+
+
+@pytest.mark.parametrize("name", ["a", "a" * 30])
+def test_longest_line(name: str) -> None:
+    """First it is that of the title, then that of a field; rules may be too long."""
+    longest = max(len("Percpu Memory Statistics"), len(f"{name} : 1"))
+
+    def quoted(length: int) -> str:
+        prefix = "x" * (length - longest - 1)
+        text = KERNEL.replace("  cur_min_alloc", f"  {name} : 1\n  cur_min_alloc")
+        return each_line(lambda _, line: f"{prefix} {' '.join(line.split())}", text)
+
+    assert Dump.parse(quoted(1000)).chunks[1].fields[name] == 1
+    if name == "a":
+        with pytest.raises(StatsError, match="the dump is cut"):
+            Dump.parse(quoted(1001))
+    else:
+        assert name not in Dump.parse(quoted(1001)).chunks[1].fields
 
 
 @pytest.mark.parametrize(
@@ -210,6 +237,16 @@ def test_short_last_number_is_whole_where_numbers_have_no_column() -> None:
     text = KERNEL.replace("2288\n\n", "2288\n  memcg_aware : 0")
     text = each_line(lambda _, line: " ".join(line.split()), text).rstrip()
     assert Dump.parse(text.replace("cur_max_alloc : 4096", "cur_max_alloc : 4096\nmemcg_aware : 0"))
+
+
+def test_last_number_may_be_short_after_a_shorter_one() -> None:
+    text = (
+        "Percpu Memory Statistics\nAllocation Info:\nunit_size : 65536\nGlobal Stats:\n"
+        "nr_cur_alloc : 5\nPer Chunk Stats:\nChunk:\ncur_max_alloc : 5\nx : 1\ny : 123"
+    )
+    assert Dump.parse(text).chunks[0].fields == {"cur_max_alloc": 5, "x": 1, "y": 123}
+    with pytest.raises(StatsError, match="its last number has lost digits"):
+        Dump.parse(text.replace("x : 1", "x : 123456"))
 
 
 def test_cut_in_the_only_chunk() -> None:
