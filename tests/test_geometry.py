@@ -63,6 +63,7 @@ DMESG_GEOMETRY = Geometry(212992, 8192, 28672, 262144, 4096, 16)
         # for debugging, where the other one is not in the log
         ("pcpu-alloc: s212992 r8192 d28672 u262144 alloc=1*2097152",
          (212992, 8192, 28672, 262144, None)),
+        ("pcpu-alloc: s4096 r0 d4096 u65536", (4096, 0, 4096, 65536, None)),
         # the pages are not the sum of the sizes, or no power of two
         (LINE.replace("66", "67"), (*SIZES, None)),
         (LINE.replace("66", "22"), (*SIZES, None)),

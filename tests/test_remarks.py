@@ -197,3 +197,5 @@ def test_beginning_of_a_text_identifies_it() -> None:
         read_text([b"\x7fELF\n", b"more\n"], "many")
     with pytest.raises(TraceError, match=r"^many: no percpu event in 2 lines"):
         read_text([b"more\n", b"\x7fELF\n"], "many")
+    with pytest.raises(TraceError, match=r"^many: no percpu event"):
+        read_text([b"more\n" * (1 << 14) + b"Percpu Memory Statistics\n"], "many")

@@ -36,8 +36,7 @@ UNRESOLVED = re.compile(r"\[.*|\?+|-?\d+|0x[0-9a-f]+|[0-9a-f]{8,}")
 
 def function(frame: str) -> str:
     """Return a call site or a frame without its offset and its module."""
-    name, offset, _ = frame.rpartition("+0x")
-    return (name if offset else frame).partition(" [")[0]
+    return frame.partition("+0x")[0].partition(" [")[0]
 
 
 class Callers:
