@@ -21,6 +21,7 @@ from percpu_ffi.reports.recording import (
     failure_counts,
     failure_lines,
     missing_events,
+    recorded_on,
     recording_summary,
     skipped_lines,
 )
@@ -238,6 +239,12 @@ def test_end_of_a_recording() -> None:
     assert advice == "events were lost: give a larger --buffer-kb"
     assert skipped.startswith("skipped 2 cut lines at the end; line 7 is the first: ")
     assert "--buffer-kb" not in recording_summary("a.trace", replace(STATS, lost=0), [], 1.234)
+
+
+def test_where_it_was_recorded() -> None:
+    assert recorded_on(TraceStats(cpus=1)) == ", recorded on 1 CPU"
+    assert recorded_on(TraceStats(cpus=2)) == ", recorded on 2 CPUs"
+    assert recorded_on(TraceStats()) == ""
 
 
 def test_skipped_lines() -> None:
