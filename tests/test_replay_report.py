@@ -165,14 +165,15 @@ class TestKernelFailures:
             "1 x 16 bytes, aligned to 8; 7 x unknown requests"
         )
 
-    def test_rare_requests_are_added_up(self, trace: Any) -> None:
+    @pytest.mark.parametrize("unknown", [0, 1, 2])
+    def test_rare_requests_are_added_up(self, trace: Any, unknown: int) -> None:
         trace.kinds = [Kind(1 << i, 1) for i in range(8)]
         trace.events = [Event(0, 0, i, 0, 0, FAILED) for i in range(8) for _ in range(8 - i)]
-        trace.stats = replace(STATS, kernel_failures=36)
+        trace.stats = replace(STATS, kernel_failures=36 + unknown)
         assert failure_counts(trace) == [
             (8, "1 byte, aligned to 1"), (7, "2 bytes, aligned to 1"),
             (6, "4 bytes, aligned to 1"), (5, "8 bytes, aligned to 1"),
-            (4, "16 bytes, aligned to 1"), (6, "other requests"),
+            (4, "16 bytes, aligned to 1"), (6 + unknown, "other requests"),
         ]  # fmt: skip
 
     def test_none(self, trace: Any) -> None:
