@@ -170,7 +170,7 @@ def test_without_memory_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
     period: Any = SimpleNamespace(start=lambda: None, over=lambda: not texts)
     monkeypatch.setattr(recorder, "TextReader", Reader)
     monkeypatch.setattr(Reader, "finish", lambda _: False)
-    monkeypatch.setattr(Reader, "error", lambda *_: MemoryError("none"))
-    with pytest.raises(MemoryError, match="none"):
+    monkeypatch.setattr(Reader, "error", lambda _, name: MemoryError(name))
+    with pytest.raises(MemoryError, match=r"^trace_pipe$"):
         recorder.record(instance, period, file)
     assert rows(file.getvalue()) == [2, 0]

@@ -176,6 +176,12 @@ class TestKernelFailures:
             (4, "16 bytes, aligned to 1"), (6 + unknown, "other requests"),
         ]  # fmt: skip
 
+    def test_one_rare_request(self, trace: Any) -> None:
+        trace.kinds = [Kind(1 << i, 1) for i in range(6)]
+        trace.events = [Event(0, 0, i, 0, 0, FAILED) for i in range(6) for _ in range(6 - i)]
+        trace.stats = replace(STATS, kernel_failures=21)
+        assert failure_counts(trace)[4:] == [(2, "16 bytes, aligned to 1"), (1, "other requests")]
+
     def test_none(self, trace: Any) -> None:
         trace.events, trace.stats = [], TraceStats()
         assert failure_lines(trace) == []
