@@ -39,7 +39,8 @@ SOURCES = [
     "percpu_ffi/testing",
     "percpu_ffi/trace",
     "percpu_ffi/stats",
-    "percpu_ffi/record",
+    "percpu_ffi/record/machine.py",
+    "percpu_ffi/record/recorder.py",
     "percpu_ffi/geometry.py",
     "percpu_ffi/invariants.py",
 ]
