@@ -216,7 +216,7 @@ static int read_line(struct pcpu_trace_reader *reader, struct span line,
 		return err;
 	do
 		err = read_part(reader, &line, number, last);
-	while (!err && trace_has_event(line));
+	while (!err && line.at < line.end && trace_has_event(line));
 	return err;
 }
 
