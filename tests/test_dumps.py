@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from conftest import NETNS, SAMPLES
 
-from percpu_ffi import StatsError, Trace, TraceError
+from percpu_ffi import ConfigError, StatsError, Trace, TraceError
 from percpu_ffi.cli import main
-from percpu_ffi.stats import Chunk, Dump, diff, diff_text, differ, pairs
+from percpu_ffi.stats import Chunk, Dump, diff, diff_text, differ, figures, pairs
 from percpu_ffi.stats import source as stats_source
 from percpu_ffi.stats.pairs import MOST, closest, distance, paired
 from percpu_ffi.stats.text import KNOWN
@@ -284,6 +284,20 @@ def test_command_reports_a_cut_dump(tmp_path: Path, capsys: pytest.CaptureFixtur
         f"percpu-ffi: {cut}: the dump is probably cut (truncated): its totals count 1 chunk more "
         "than it has\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Dump.parse(7), "text=7: a str is needed"),  # type: ignore[arg-type]
+        (lambda: Dump.parse_all(KERNEL, 7), "name=7: a str, or None,"),  # type: ignore[arg-type]
+        (lambda: diff(parsed(), 7), "dump=7: a Dump is needed"),  # type: ignore[arg-type]
+        (lambda: figures(7), "allocator=7: an allocator"),  # type: ignore[arg-type]
+    ],
+)
+def test_arguments_of_a_wrong_type(call: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{words}"):
+        call()
 
 
 # --- several dumps in one text

@@ -15,7 +15,7 @@ import pytest
 from conftest import FORK, NETNS, SAMPLES
 from test_dumps import recording
 
-from percpu_ffi import Allocator, StatsError, TraceError
+from percpu_ffi import Allocator, ConfigError, StatsError, TraceError
 from percpu_ffi.cli import main
 from percpu_ffi.geometry import Geometry
 
@@ -154,6 +154,21 @@ def test_wrong_notes_of_a_recorder_are_left_out() -> None:
 def test_text_without_a_geometry_is_refused(text: str, words: str) -> None:
     with pytest.raises(StatsError, match=f"^boot.txt:.*{words}"):
         Geometry.from_text(text, "boot.txt")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Geometry.load(7), "path=7: "),  # type: ignore[arg-type]
+        (lambda: Geometry.from_text(7), "text=7: a str is needed"),  # type: ignore[arg-type]
+        (lambda: Geometry.from_text(LINE, 7), "name=7: a str, or None,"),  # type: ignore[arg-type]
+        (lambda: Geometry.from_machine(7), "machine=7: a mapping"),  # type: ignore[arg-type]
+        (lambda: Geometry.from_machine({"boot_line": LINE}, 7), "name=7: a"),  # type: ignore[arg-type]
+    ],
+)
+def test_arguments_of_a_wrong_type(call: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{words}"):
+        call()
 
 
 def test_setup_of_2009() -> None:
