@@ -15,6 +15,7 @@ import pytest
 from percpu_ffi import Trace, TraceError, TraceStats
 from percpu_ffi.trace.operations import NO_TIME, Event, Operations, Skipped
 from percpu_ffi.trace.remarks import add_remarks, nothing_found
+from percpu_ffi.trace.text import read_text
 
 HINT = "docs/traces.md explains how to record one"
 MANY = " are reported: many were probably lost; if perf recorded them, "
@@ -226,3 +227,12 @@ def test_a_recording_may_contain_other_text(tmp_path: Path) -> None:
     line: Any = TestSaved.LINE.format(1)
     (tmp_path / "text").write_text(f"Percpu Memory Statistics\n@x: 1\n{line}")
     assert len(Trace.load(tmp_path / "text")) == 1
+
+
+def test_beginning_of_a_text_identifies_it() -> None:
+    with pytest.raises(TraceError, match=r"^many: this is a program"):
+        read_text([b"\x7fELF\n", b"more\n"], "many")
+    with pytest.raises(TraceError, match=r"^many: no percpu event in 2 lines"):
+        read_text([b"more\n", b"\x7fELF\n"], "many")
+    with pytest.raises(TraceError, match=r"^many: no percpu event"):
+        read_text([b"more\n" * (1 << 14) + b"Percpu Memory Statistics\n"], "many")

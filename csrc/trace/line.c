@@ -518,7 +518,6 @@ int trace_line_parse(struct trace_prefix *prefix, struct span s,
 	line->bytes_alloc = line->reserved = line->atomic = 0;
 	line->site = line->gfp = (struct span){ s.at, s.at };
 	line->has = 0;
-	line->ptr_digits = 0;
 	line->field = NULL;
 	line->rest = s.end;
 	if (find_event(s, &found))

@@ -149,7 +149,7 @@ class TextReader:
     def _new_tasks(self) -> list[tuple[int, ...]]:
         new = self._new("tasks")
         tasks = lib.pcpu_trace_tasks(self._reader, self._length)
-        return [*TASK.iter_unpack(_bytes(tasks + new.start, len(new) * TASK.size))] if new else []
+        return [*TASK.iter_unpack(_bytes(tasks + new.start, len(new) * TASK.size))]
 
     def _kind(self, index: int) -> Kind:
         request = self._request
@@ -184,7 +184,7 @@ def _column(name: str, data: Any, n: int) -> array[int]:
 
 
 def _bytes(data: Any, size: int) -> bytes:
-    return bytes(ffi.buffer(data, size)) if size else b""
+    return bytes(ffi.buffer(data, size))
 
 
 def _text(data: Any, length: int) -> str:

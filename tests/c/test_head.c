@@ -252,8 +252,12 @@ TEST(a_time_has_up_to_nine_digits_after_its_point)
 	CHECK(time_of("5.123456789") == 5123456789);
 	CHECK(time_of("5.1234567890") == -1);
 	CHECK(time_of("0.0") == 0);
+	for (long long time = 100000000, digits = 1; time; time /= 10, digits++)
+		CHECK(time_of(print("5.%0*d", (int)digits, 1)) ==
+		      5000000000 + time);
 	CHECK(time_of("5.") == -1 && time_of(".5") == -1);
 	CHECK(time_of("x5.5") == -1 && time_of("5.5x") == -1);
+	CHECK(time_of("5,5") == -1);
 	CHECK(time_of("5.x") == -1 && time_of("5./") == -1);
 	CHECK(time_of("[000]5.5") == -1);
 	CHECK((uint64_t)time_of("18446744072.999999999") ==
