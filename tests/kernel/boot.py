@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Record kernels of Debian from their boot on, under QEMU, and check what they chose.
 
-    PYTHONPATH=tests python -m kernel.boot 6.1 6.12 --maps build/kernel/bpf_maps
+PYTHONPATH=tests python -m kernel.boot 6.1 6.12 --maps build/kernel/bpf_maps
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import re
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from kernel.initramfs import initramfs
 from kernel.judge import BOOT_OF_MORE_CPUS, BOOT_OF_ONE_CPU, judge
+from kernel.outcome import Failure, report
 from kernel.packages import find_image, unpack
 from kernel.qemu import boot, find_qemu
 from kernel.serial import BadData, lost_events, read_section
-from kernel.skip import Failure, report
 
 EVENT = b": percpu_"
 REORDER = "600"  # lines, within which two CPUs may print in another order than they decided
@@ -36,7 +37,7 @@ def main() -> int:
     parser.add_argument("--cpus", default="1", help="2, or 1,maxcpus=16: QEMU's -smp (%(default)s)")
     args = parser.parse_args()
     failed = [
-        report(f"check-kernel {version}", lambda version=version: _check(version, args))
+        report(f"check-kernel {version}", partial(_check, version, args))
         for version in args.kernels
     ]
     return max(failed)

@@ -14,6 +14,9 @@ work=$(mktemp -d)
 cgroups=$(awk '$3 == "cgroup2" { two = $2 } $3 == "cgroup" && $4 ~ /memory/ { one = $2 }
 	END { print one ? one : two }' /proc/mounts)/percpu-churn-$$
 mkdir "$cgroups"
+for controller in memory pids cpu io; do
+	echo "+$controller" >"$cgroups/cgroup.subtree_control" # version 2 only
+done 2>/dev/null
 
 clean_up() {
 	umount "$work"/*

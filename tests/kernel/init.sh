@@ -16,7 +16,7 @@ mount -t tmpfs tmpfs /tmp
 mount -t tracefs tracefs /sys/kernel/tracing
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
-for controller in cpu memory pids io; do
+for controller in memory pids cpu io; do
 	echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
 done
 cd /sys/kernel/tracing || exit

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from kernel.skip import Failure
+from kernel.outcome import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,13 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kernel.skip import Skip
+from kernel.outcome import Skip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 IMAGE = r"linux-image-{version}\.[\w.+-]+-cloud-amd64"
-VERSION = re.compile(r"\d+\.\d+")
 
 
 def newest_image(listed: str, version: str) -> str | None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kernel.outcome import Failure, Skip
 from kernel.packages import unpack, with_dependencies
-from kernel.skip import Failure, Skip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,10 +71,7 @@ def unpacked_qemu(folder: Path) -> Qemu:
     return Qemu(
         str(folder / "usr/bin" / PROGRAM),
         [option for path in data for option in ("-L", str(path))],
-        {
-            "LD_LIBRARY_PATH": ":".join(libraries),
-            "QEMU_MODULE_DIR": next((path for path in libraries if path.endswith("/qemu")), ""),
-        },
+        {"LD_LIBRARY_PATH": ":".join(libraries)},
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Record the kernel of this machine during a workload, and check what it chose.
 
-    PYTHONPATH=tests python -m kernel.running --maps build/kernel/bpf_maps
+PYTHONPATH=tests python -m kernel.running --maps build/kernel/bpf_maps
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from kernel.judge import RUNNING, judge
-from kernel.skip import Failure, Skip, report
+from kernel.outcome import Failure, Skip, report
 from percpu_ffi.errors import RecordError
 from percpu_ffi.record import find_tracefs
 

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What ``init.sh`` sends through a serial port: named texts, each compressed and encoded.
 
-    begin trace
-    H4sIAAAAAAAAA...        gzip, as base64
-    end trace
+begin trace
+H4sIAAAAAAAAA...        gzip, as base64
+end trace
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import gzip
 import re
 import zlib
 
 SECTION = re.compile(rb"^begin (\w+)\n(.*?)^end \1\n", re.MULTILINE | re.DOTALL)
+GZIP = 16 + zlib.MAX_WBITS  # the format, for zlib
 LOST = re.compile(r"^(overrun|commit overrun|dropped events): ([1-9]\d*)$", re.MULTILINE)
 
 
@@ -35,8 +35,8 @@ def read_section(data: bytes, name: str) -> bytes:
         raise BadData(f"{len(data):,} bytes came, without a complete section '{name}'")
     try:
         packed = base64.b64decode(b"".join(sections[name].split()), validate=True)
-        return gzip.decompress(packed)
-    except (binascii.Error, OSError, EOFError, zlib.error) as error:
+        return zlib.decompress(packed, GZIP)
+    except (binascii.Error, zlib.error) as error:
         raise BadData(f"section '{name}' is damaged: {error}") from error
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What ends a check that this machine cannot run: a reason, and not a failure."""
+"""How a check ends: well, skipped because this machine cannot run it, or with a failure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Skip(Exception):
-    """This machine lacks something; the message states what, and what to do."""
+    """The machine lacks something; the message states what, and what to do."""
 
 
 class Failure(Exception):
