@@ -3,7 +3,7 @@
 # shellcheck shell=dash
 #
 # init.sh - the first process of a kernel that is recorded from its boot: run random
-# steps, switch the events off, send the recording through the second serial port.
+# steps, end the recording, and send it through the second serial port.
 # STEPS and SEED come from the kernel's command line.
 PATH=/bin
 export PATH
@@ -30,7 +30,8 @@ done 2>/dev/null
 
 churn "$STEPS" "$SEED" /bin/bpf_maps
 
-echo 0 >events/enable
+# events/enable would change code, at which two emulated CPUs may hang
+echo 0 >tracing_on
 exec 3>/dev/ttyS1
 stty raw <&3
 

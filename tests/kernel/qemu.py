@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROGRAM = "qemu-system-x86_64"
 PACKAGE = "qemu-system-x86"
 MEMORY = "1500M"
-LIMIT = 600  # seconds
+LIMIT = 300  # seconds
 LAST_LINES = 15  # of the console, in an error
 
 # what a recording needs: the events from the start in buffers that hold all of them, one clock
