@@ -12,8 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MAPS		24	/* open at a time */
-#define ARRAY_KEYS	128	/* at most */
+#define MAPS		48	/* open at a time, at most */
+#define ARRAY_KEYS	64	/* at most */
 #define HASH_KEYS	16	/* at most: the kernel may refuse atomic requests */
 #define HASH_VALUE	512	/* bytes, at most */
 #define CPUS		8192	/* that a kernel for x86 supports */
@@ -72,7 +72,7 @@ static int make_hash(void)
 
 static int make_array(void)
 {
-	unsigned int value = 8u << below(12);	/* small ones as often as large */
+	unsigned int value = 8u << below(13);	/* up to 32 KiB */
 
 	return make_map(BPF_MAP_TYPE_PERCPU_ARRAY, value - below(value / 2),
 			1 + below(ARRAY_KEYS));

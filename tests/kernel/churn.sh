@@ -48,7 +48,7 @@ while [ $step -lt "$steps" ]; do
 	4) mkdir "$work/$some" && mount -t tmpfs none "$work/$some" ;;
 	5) umount "$work/$some" && rmdir "$work/$some" ;;
 	6) echo $step | cat | cat | wc -c ;;
-	7) [ ! -x "$maps" ] || "$maps" $((4 * some)) "$random" ;;
+	7) [ ! -x "$maps" ] || "$maps" $((8 * some)) "$random" ;;
 	esac
 	step=$((step + 1))
 done >/dev/null 2>&1
