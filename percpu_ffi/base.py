@@ -14,7 +14,7 @@ from percpu_ffi import errors
 from percpu_ffi._util.integers import integer, integer_buffer
 from percpu_ffi._util.text import plural
 from percpu_ffi.area import Area
-from percpu_ffi.config import AREA_MAP
+from percpu_ffi.config import AREA_MAP, BALANCE_STEPS
 from percpu_ffi.drawing import picture
 from percpu_ffi.interface import PerCpu
 from percpu_ffi.invariants import violations
@@ -99,9 +99,15 @@ class BaseAllocator(PerCpu):
         except errors.InvalidRequest:
             raise self._bad_request(size, align) from None  # with the arguments as given
 
-    def balance(self) -> None:
+    def balance(self, first: int = 1, last: int = BALANCE_STEPS) -> None:
+        first_, last_ = integer(first), integer(last)
+        if first_ is None or last_ is None or not 1 <= first_ <= last_ <= BALANCE_STEPS:
+            raise errors.ConfigError(
+                f"balance({errors.shown(first)}, {errors.shown(last)}): the steps are 1 to "
+                f"{BALANCE_STEPS}, as integers; give the first and the last one"
+            )
         with self._traced():
-            self._balance()
+            self._balance(first_, last_)
 
     def free(self, ptr: int) -> None:
         checked = pointer(ptr)
@@ -200,8 +206,8 @@ class BaseAllocator(PerCpu):
         """Allocate an area, with flags."""
         return self._alloc(size, align)
 
-    def _balance(self) -> None:
-        """Run the background work once."""
+    def _balance(self, first: int, last: int) -> None:
+        """Run steps of the background work."""
 
     def follow(
         self,

@@ -116,6 +116,7 @@ class Follower:
         self._has_work = any(isinstance(step, Work) for step in steps)
         if not self._has_work:
             self.figures.runs.seen = None
+        self._works = False  # background work has begun
         self._learns = start.name != "boot"
         self._ids = {chunk: number for number, chunk in enumerate(start.chunks) if chunk >= 0}
         self._born: set[int] = set()  # chunks of the kernel created during the recording
@@ -157,14 +158,17 @@ class Follower:
         elif isinstance(step, Failed):
             self._fail(step)
         elif isinstance(step, Created):
+            self._do_work()
             self._born.add(step.chunk)
             self._pair("made", self.figures.made, kernel=1)
         elif isinstance(step, Destroyed):
             self._pair("destroyed", self.figures.destroyed, kernel=1)
             if step.chunk in self._ids:
                 self._dead.append(self._ids.pop(step.chunk))
+        elif step.begins:
+            self._begin_work()
         else:
-            self._work()
+            self._do_work()
         if not self._has_work and self._requested:
             self.allocator.balance()
             self.figures.runs.foretold += 1
@@ -222,12 +226,25 @@ class Follower:
         failed.seen = (failed.seen or 0) + 1
         failed.foretold += choice.chosen is None
 
-    def _work(self) -> None:
+    def _begin_work(self) -> None:
+        self._do_work()  # the end of the run before is missing
         runs = self.figures.runs
         runs.seen = (runs.seen or 0) + 1
         runs.foretold += self._requested
-        self.allocator.balance()
+        self.allocator.balance(1, 1)
         self._count_lives()
+        self._works = True
+
+    def _do_work(self) -> None:
+        """Go on with the work that has begun, from its second step on.
+
+        The first one decides at once.  The others may wait and sleep while other tasks go on: they
+        take effect where a chunk is created, or at the end.
+        """
+        if self._works:
+            self._works = False
+            self.allocator.balance(2)
+            self._count_lives()
 
     def _follow(self, kind: Kind, kernel: Location | None) -> Choice:
         flags = {flag: flag in kind.flags for flag in FLAGS}
