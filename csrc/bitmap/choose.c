@@ -204,15 +204,17 @@ struct pcpu_chunk *bitmap_alloc(struct pcpu *pcpu, int size, int align,
 	int err;
 
 	err = choose(pcpu, &request, flags & PCPU_RESERVED, &choice);
-	if (follow)
+	if (follow) {
 		err = follow_kernel(follow, err, request.bits, &choice);
+		request.atomic = false;	/* the kernel had the pages: so shall we */
+	}
 	if (!err)
 		err = commit(pcpu, &request, &choice);
 	if (!err) {
 		*offset = choice.start * PCPU_MIN_ALLOC_SIZE;
 		return &choice.chunk->chunk;
 	}
-	if (request.atomic && !follow) {
+	if (request.atomic) {
 		pcpu->atomic_alloc_failed = true;
 		pcpu_schedule_balance_work(pcpu);
 	}
