@@ -38,7 +38,7 @@ SOURCES = [
     "percpu_ffi/bench",
     "percpu_ffi/testing",
     "percpu_ffi/trace",
-    "percpu_ffi/invariants.py",
+    "percpu_ffi/invariants",
 ]
 # tests of other parts, or of the project as a whole; slow, and few import what is mutated
 NOT_RUN = ["amalgamation", "docs", "embed", "interface", "make", "notebook", "package"]

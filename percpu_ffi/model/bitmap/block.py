@@ -148,7 +148,7 @@ class Hints:
 
     def next_hint(self, bits: int) -> int:
         """Return where a search starts: what is too small is skipped (``pcpu_next_hint``)."""
-        is_before = 0 < self.scan_hint and self.scan_hint_start < self.contig_hint_start
+        is_before = self.scan_hint > 0 and self.scan_hint_start < self.contig_hint_start
         if not is_before or bits <= self.scan_hint:
             return self.first_free
         self.rules["search skips the scan hint"] += 1
