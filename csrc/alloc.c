@@ -224,58 +224,29 @@ int64_t pcpu_alloc_gfp(struct pcpu *pcpu, int64_t size, int64_t align,
 	return ptr;
 }
 
-static struct pcpu_chunk *chunk_by_id(struct pcpu *pcpu, int64_t id)
-{
-	struct rb_node *node = fake_rb_first(&pcpu->chunks);
-
-	while (node && pcpu_rb_chunk(node)->id != id)
-		node = fake_rb_next(node);
-	return node ? pcpu_rb_chunk(node) : NULL;
-}
-
 int64_t pcpu_follow(struct pcpu *pcpu, int64_t size, int64_t align,
 		    unsigned int flags, const struct pcpu_location *kernel,
-		    struct pcpu_location *chosen)
+		    struct pcpu_choice *chosen)
 {
-	struct pcpu_follow follow = { .err = 0 };
-	int64_t ptr;
+	struct pcpu_follow follow = { kernel, flags & PCPU_LEARN, chosen };
+	int64_t ptr = chosen ? pcpu_lock(pcpu) : -PCPU_E_NULL;
 
-	if (!kernel || !chosen)
-		return -PCPU_E_NULL;
-	ptr = pcpu_lock(pcpu);
 	if (ptr)
 		return ptr;
-	follow.chunk = chunk_by_id(pcpu, kernel->chunk);
-	if (!pcpu->geo.bitmap) {
+	flags &= ~PCPU_LEARN;
+	*chosen = (struct pcpu_choice){
+		.offset = -PCPU_E_NO_PLACE,
+		.offset_there = -PCPU_E_NO_PLACE,
+	};
+	if (!pcpu->geo.bitmap || flags & ~(PCPU_ATOMIC | PCPU_RESERVED))
 		ptr = -PCPU_E_FLAGS;
-	} else if (!follow.chunk || kernel->offset < 0 ||
-		   kernel->offset >= pcpu->geo.unit_size) {
+	else if (kernel && (kernel->offset < 0 ||
+			    kernel->offset >= pcpu->geo.unit_size))
 		ptr = -PCPU_E_WILD;
-	} else {
-		follow.offset = (int)kernel->offset;
+	else
 		ptr = alloc_bitmap(pcpu, size, align, flags, &follow);
-		*chosen = (struct pcpu_location){
-			.chunk = follow.chosen ? follow.chosen->id : 0,
-			.offset = follow.chosen ? follow.chosen_offset :
-						  follow.err,
-		};
-	}
 	pcpu_unlock(pcpu);
 	return ptr;
-}
-
-int64_t pcpu_follow_create(struct pcpu *pcpu)
-{
-	struct pcpu_chunk *chunk;
-	int64_t id = pcpu_lock(pcpu);
-	int error;
-
-	if (id)
-		return id;
-	chunk = pcpu_create_chunk(pcpu, &error);
-	id = chunk ? chunk->id : error;
-	pcpu_unlock(pcpu);
-	return id;
 }
 
 void pcpu_balance_locked(struct pcpu *pcpu)

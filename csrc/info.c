@@ -35,6 +35,7 @@ __cold int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
 		.max_size_seen = pcpu->max_size,
 		.empty_pages = pcpu->nr_empty_pop_pages,
 		.balance_runs = pcpu->nr_balance_runs,
+		.balance_requested = pcpu->balance_requested,
 	};
 	pcpu_unlock(pcpu);
 	return 0;

@@ -328,32 +328,38 @@ struct pcpu_location {
  */
 int pcpu_locate(struct pcpu *pcpu, int64_t ptr, struct pcpu_location *location);
 
+/* what the policy chooses; a negative offset is an enum pcpu_error */
+struct pcpu_choice {
+	int64_t chunk;		/* its chunk */
+	int64_t offset;		/* bytes from the chunk's start */
+	int64_t offset_there;	/* the same in the chunk that a kernel chose */
+	int learnt;		/* whether its chunk was sidelined, see PCPU_LEARN */
+};
+
+/*
+ * A flag of pcpu_follow() for a kernel that was running before: a chunk that the
+ * policy chooses and the kernel passes over is taken to be sidelined there.
+ */
+#define PCPU_LEARN	4u
+
 /**
- * pcpu_follow - allocate where a kernel did, and tell what the policy chooses
+ * pcpu_follow - allocate where a kernel did, and return what the policy chooses
  * @pcpu: the allocator, with bitmaps
  * @size: bytes, as in pcpu_alloc_gfp()
  * @align: bytes, as in pcpu_alloc_gfp()
- * @flags: as in pcpu_alloc_gfp()
- * @kernel: where the kernel placed the area: chunk and offset
- * @chosen: set to the chunk and offset that the policy chooses; without a
- *	place, the offset is a negative enum pcpu_error
+ * @flags: as in pcpu_alloc_gfp(), and PCPU_LEARN
+ * @kernel: chunk and offset where the kernel placed the area; the chunk after
+ *	the last one is created; NULL: the kernel found no place
+ * @chosen: set to the policy's choice, also on errors
  *
  * The policy searches first, and may create a chunk for that.  Cost: as
  * pcpu_alloc(), plus the number of chunks.
- * Return: as pcpu_alloc_gfp(), -PCPU_E_NO_PLACE: the place is not free, or
- * -PCPU_E_WILD: there is no such chunk or offset.
+ * Return: as pcpu_alloc_gfp(); -PCPU_E_NO_PLACE also if the kernel's place is
+ * not free; -PCPU_E_WILD: there is no such chunk or offset.
  */
 int64_t pcpu_follow(struct pcpu *pcpu, int64_t size, int64_t align,
 		    unsigned int flags, const struct pcpu_location *kernel,
-		    struct pcpu_location *chosen);
-
-/**
- * pcpu_follow_create - create a chunk, as a kernel did
- * @pcpu: the allocator
- *
- * Return: its id, -PCPU_E_MAPPINGS, or -(PCPU_E_NOMEM + service).
- */
-int64_t pcpu_follow_create(struct pcpu *pcpu);
+		    struct pcpu_choice *chosen);
 
 /**
  * pcpu_address - return the real address of one CPU's copy
@@ -625,6 +631,7 @@ struct pcpu_info {
 	int64_t max_size_seen;	/* largest request served so far; 0: none */
 	int64_t empty_pages;	/* see struct pcpu_snapshot */
 	int64_t balance_runs;	/* of the background work */
+	int balance_requested;	/* it is to run */
 };
 
 /**

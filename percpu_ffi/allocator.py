@@ -17,7 +17,7 @@ from percpu_ffi.base import BaseAllocator, pointer
 from percpu_ffi.config import SERVICES, Config, FaultPlan
 from percpu_ffi.errors import warn
 from percpu_ffi.replay import Failure, Replay, parts
-from percpu_ffi.state import Block, ChunkState, Location, Peaks, State, slot_kinds
+from percpu_ffi.state import Block, ChunkState, Choice, Location, Peaks, State, slot_kinds
 from percpu_ffi.trace.operations import OP, SPECIAL
 from percpu_ffi.tracing.event import RECORD, Record
 from percpu_ffi.work import Work, WorkByCall
@@ -175,29 +175,28 @@ class Allocator(BaseAllocator):
         self,
         size: int,
         align: int,
-        chunk: int,
-        offset: int,
+        kernel: Location | None,
         *,
         atomic: bool = False,
         reserved: bool = False,
-    ) -> tuple[int, Location | None]:
-        kernel = ffi.new("struct pcpu_location *", {"chunk": chunk, "offset": offset})
-        chosen = ffi.new("struct pcpu_location *")
-        flags = _flags(atomic, reserved)
+        learn: bool = False,
+    ) -> Choice:
+        place = ffi.NULL if kernel is None else ffi.new("struct pcpu_location *", [*kernel])
+        chosen = ffi.new("struct pcpu_choice *")
+        ptr = 0
         with self._traced():
             try:
-                ptr = lib.pcpu_follow(self._pcpu, size, align, flags, kernel, chosen)
+                flags = _flags(atomic, reserved) | (lib.PCPU_LEARN if learn else 0)
+                ptr = lib.pcpu_follow(self._pcpu, size, align, flags, place, chosen)
             except LookupError as refused:
-                raise self._refused(refused, size=size, align=align, ptr=offset) from None
-        found = chosen.offset >= 0
-        return ptr, Location(chosen.chunk, chosen.offset) if found else None
-
-    def create_chunk(self) -> int:
-        with self._traced():
-            try:
-                return int(lib.pcpu_follow_create(self._pcpu))
-            except LookupError as refused:
-                raise self._refused(refused) from None
+                if kernel is not None or refused.args != (-lib.PCPU_E_NO_PLACE,):
+                    raise self._refused(refused, size=size, align=align) from None
+        return Choice(
+            ptr,
+            Location(chosen.chunk, chosen.offset) if chosen.offset >= 0 else None,
+            chosen.offset_there if chosen.offset_there >= 0 else None,
+            bool(chosen.learnt),
+        )
 
     def _free(self, ptr: int) -> None:
         try:
@@ -350,6 +349,13 @@ class Allocator(BaseAllocator):
 
     def _partial_failure_count(self) -> int:
         return int(self._info().partial_failures)
+
+    def _lives(self) -> tuple[int, int]:
+        info = self._info()
+        return int(info.chunks_created), int(info.chunks_destroyed)
+
+    def _balance_requested(self) -> bool:
+        return bool(self._info().balance_requested)
 
     def _peaks(self) -> Peaks:
         info = self._info()

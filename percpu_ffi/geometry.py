@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from percpu_ffi.config import AREA_MAP
 from percpu_ffi.errors import StatsError, check_path, check_type
 from percpu_ffi.stats.dump import Dump
 from percpu_ffi.stats.source import read_text
@@ -134,19 +135,30 @@ class Geometry:
         }
         return replace(cls.from_text(text, name), **noted)
 
-    def setup(self) -> dict[str, Any]:
-        """Return the arguments of an allocator of 2009 that has it, with bookkeeping only.
+    def setup(self, policy: str = AREA_MAP) -> dict[str, Any]:
+        """Return the arguments of an allocator that has it, with bookkeeping only.
 
         There was no reserved area in 2009, so it is a part of the static area.
         """
         known = {"page_size": self.page_size, "cpus": self.cpus}
-        return {
-            "first_chunk": "remap",
-            "static_size": self.static_size + self.reserved_size,
-            "free_size": self.dyn_size,
+        setup = {
             "unit_size": self.unit_size,
             "memory": "none",
             **{name: value for name, value in known.items() if value is not None},
+        }
+        if policy == AREA_MAP:
+            return {
+                "first_chunk": "remap",
+                "static_size": self.static_size + self.reserved_size,
+                "free_size": self.dyn_size,
+                **setup,
+            }
+        return {
+            "policy": policy,
+            "static_size": self.static_size,
+            "reserved_size": self.reserved_size,
+            "dyn_size": self.dyn_size,
+            **setup,
         }
 
 

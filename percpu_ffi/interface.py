@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from percpu_ffi.area import Area
     from percpu_ffi.replay import Replay
-    from percpu_ffi.state import Location, Peaks, State
+    from percpu_ffi.state import Choice, Location, Peaks, State
     from percpu_ffi.trace import Trace
     from percpu_ffi.tracing.event import Record
     from percpu_ffi.tracing.ftrace import Tracing
@@ -211,39 +211,29 @@ class PerCpu(ABC):
         self,
         size: int,
         align: int,
-        chunk: int,
-        offset: int,
+        kernel: Location | None,
         *,
         atomic: bool = False,
         reserved: bool = False,
-    ) -> tuple[int, Location | None]:
+        learn: bool = False,
+    ) -> Choice:
         """Allocate where a kernel did, and return what the policy chooses; only with bitmaps.
 
         Args:
             size: bytes.
             align: bytes.
-            chunk: id of the chunk where the kernel placed the area.
-            offset: bytes from the chunk's start.
+            kernel: chunk and offset where the kernel placed the area; the chunk after the last
+                one is created.  None: the kernel found no place.
             atomic: as in :meth:`alloc_gfp`.
             reserved: as in :meth:`alloc_gfp`.
-
-        Returns: the pointer of the area; where the policy would have placed it, or None: it finds
-            no place.
+            learn: a chunk that the policy chooses and the kernel passes over is taken to be
+                sidelined, for a kernel whose state at the start is not known.
 
         Raises:
             InvalidRequest: as :meth:`alloc_gfp`; or the policy is the area map's.
             WildPointer: there is no such chunk or offset.
             PercpuMemoryError: the place is not free (``service`` is ``"place"``); or a kernel
                 service failed.
-
-        """
-
-    @abstractmethod
-    def create_chunk(self) -> int:
-        """Create a chunk, as a kernel did that is followed; return its id.
-
-        Raises:
-            PercpuMemoryError: a kernel service failed.
 
         """
 
@@ -492,6 +482,14 @@ class PerCpu(ABC):
 
         Their chunk may be in a higher slot than its free size says: see docs/errata.md.
         """
+
+    @abstractmethod
+    def _lives(self) -> tuple[int, int]:
+        """Return how many chunks were created, the first not counted, and destroyed."""
+
+    @abstractmethod
+    def _balance_requested(self) -> bool:
+        """Return whether background work is to run."""
 
     @abstractmethod
     def _peaks(self) -> Peaks:

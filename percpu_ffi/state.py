@@ -28,6 +28,19 @@ class Location(NamedTuple):
     """
 
 
+class Choice(NamedTuple):
+    """What the policy chooses for a request that a kernel has served."""
+
+    ptr: int
+    """The pointer of the area where the kernel placed it; 0: the kernel found no place."""
+    chosen: Location | None
+    """The policy's choice; None: it finds no place."""
+    offset: int | None
+    """Its choice in the chunk that the kernel chose, in bytes; None likewise."""
+    learnt: bool = False
+    """Whether the chunk that it chose is taken to be sidelined from now on."""
+
+
 class Block(NamedTuple):
     """What a chunk, or one of its pages, knows of its free runs; all in granules of 4 bytes.
 

@@ -31,11 +31,9 @@ void bitmap_first_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 
 /* an allocation that follows a kernel */
 struct pcpu_follow {
-	struct pcpu_chunk *chunk; /* where the kernel placed the area */
-	int offset;		/* bytes from the chunk's start */
-	int err;		/* 0, or why the policy finds no place */
-	struct pcpu_chunk *chosen; /* where the policy would place it */
-	int chosen_offset;	/* bytes from the chunk's start */
+	const struct pcpu_location *kernel; /* where; NULL: no place found */
+	bool learn;		/* PCPU_LEARN */
+	struct pcpu_choice *chosen; /* set to what the policy chooses */
 };
 
 /* areas */

@@ -157,25 +157,75 @@ static bool place_is_free(const struct bitmap_chunk *chunk, int start, int bits)
 		       start + bits;
 }
 
-/* note the choice, and put the place of a kernel in its stead */
-static int follow_kernel(struct pcpu_follow *follow, int err, int bits,
+static struct bitmap_chunk *chunk_by_id(struct pcpu *pcpu, int64_t id)
+{
+	struct rb_node *node = fake_rb_first(&pcpu->chunks);
+
+	while (node && pcpu_rb_chunk(node)->id != id)
+		node = fake_rb_next(node);
+	return node ? to_bitmap(pcpu_rb_chunk(node)) : NULL;
+}
+
+/* the chunk that a kernel chose; the next one is made if need be */
+static int find_or_create(struct pcpu *pcpu, int64_t id,
+			  struct bitmap_chunk **chunk)
+{
+	int err = 0;
+
+	*chunk = chunk_by_id(pcpu, id);
+	if (!*chunk && id == pcpu->nr_created + 1) {
+		if (!pcpu_create_chunk(pcpu, &err))
+			return err;
+		*chunk = chunk_by_id(pcpu, id);
+	}
+	return *chunk ? 0 : -PCPU_E_WILD;
+}
+
+/* note the policy's choice, and put the kernel's in its stead */
+static int follow_kernel(struct pcpu *pcpu, const struct bitmap_request *request,
+			 struct pcpu_follow *follow, int err,
 			 struct choice *choice)
 {
-	struct bitmap_chunk *chunk = to_bitmap(follow->chunk);
-	int start = follow->offset / PCPU_MIN_ALLOC_SIZE;
+	struct pcpu_choice *chosen = follow->chosen;
+	struct bitmap_chunk *chunk;
+	int start;
 
-	follow->err = err;
-	if (!err) {
-		follow->chosen = &choice->chunk->chunk;
-		follow->chosen_offset = choice->start * PCPU_MIN_ALLOC_SIZE;
-	}
-	if (follow->offset % PCPU_MIN_ALLOC_SIZE || !place_is_free(chunk, start, bits))
+	*chosen = (struct pcpu_choice){
+		.chunk = err ? 0 : choice->chunk->chunk.id,
+		.offset = err ? err : choice->start * PCPU_MIN_ALLOC_SIZE,
+		.offset_there = -PCPU_E_NO_PLACE,
+	};
+	if (!follow->kernel)
 		return -PCPU_E_NO_PLACE;
-	if (err || choice->chunk != chunk)
+	err = find_or_create(pcpu, follow->kernel->chunk, &chunk);
+	if (err)
+		return err;
+	chosen->learnt = follow->learn && chosen->offset >= 0 &&
+			 choice->chunk != chunk && choice->chunk->chunk.id > 0 &&
+			 !choice->chunk->isolated;
+	if (chosen->learnt) {
+		pcpu_isolate_chunk(pcpu, choice->chunk);
+		bitmap_move(pcpu, choice->chunk, pcpu_sidelined_slot(pcpu),
+			    false);
+	}
+	/* what the search in the kernel's chunk finds and learns */
+	if (choice->chunk != chunk || chosen->offset < 0) {
 		choice->skipped.bits = 0;
+		choice->start = -1;
+		choose_in(pcpu, chunk, PCPU_SLOT_FAIL_THRESHOLD, request,
+			  choice);
+	}
+	chosen->offset_there = choice->start < 0 ? -PCPU_E_NO_PLACE :
+			       choice->start * PCPU_MIN_ALLOC_SIZE;
+	start = (int)(follow->kernel->offset / PCPU_MIN_ALLOC_SIZE);
+	if (follow->kernel->offset % PCPU_MIN_ALLOC_SIZE ||
+	    !place_is_free(chunk, start, request->bits))
+		return -PCPU_E_NO_PLACE;
 	choice->chunk = chunk;
 	choice->start = start;
-	return 0;
+	/* where a kernel places it, the pages are populated */
+	return populate_area(pcpu, chunk, (int)follow->kernel->offset,
+			     request->bits * PCPU_MIN_ALLOC_SIZE);
 }
 
 /**
@@ -183,7 +233,7 @@ static int follow_kernel(struct pcpu_follow *follow, int err, int bits,
  * @size: bytes, whole granules
  * @align: bytes, whole granules, a power of two
  * @flags: PCPU_ATOMIC, PCPU_RESERVED
- * @follow: the place that a kernel chose; or NULL
+ * @follow: what a kernel chose; or NULL
  * @offset: set to its offset in the chunk
  * @error: set to the reason if NULL is returned
  *
@@ -200,14 +250,12 @@ struct pcpu_chunk *bitmap_alloc(struct pcpu *pcpu, int size, int align,
 		.align = align / PCPU_MIN_ALLOC_SIZE,
 		.atomic = flags & PCPU_ATOMIC,
 	};
-	struct choice choice;
+	struct choice choice = { .chunk = NULL };
 	int err;
 
 	err = choose(pcpu, &request, flags & PCPU_RESERVED, &choice);
-	if (follow) {
-		err = follow_kernel(follow, err, request.bits, &choice);
-		request.atomic = false;	/* the kernel had the pages: so shall we */
-	}
+	if (follow)
+		err = follow_kernel(pcpu, &request, follow, err, &choice);
 	if (!err)
 		err = commit(pcpu, &request, &choice);
 	if (!err) {

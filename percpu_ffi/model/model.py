@@ -18,13 +18,14 @@ from percpu_ffi.base import BaseAllocator, pointer
 from percpu_ffi.config import AREA_MAP, BITMAP
 from percpu_ffi.model.area_map import AreaMap
 from percpu_ffi.model.bitmap import Bitmap
+from percpu_ffi.model.bitmap.follow import Follower
 from percpu_ffi.model.entry import Entry
 from percpu_ffi.model.kernel import Fault, ServiceFailed
 from percpu_ffi.model.pages import pages_of
 from percpu_ffi.model.policy import Found, Policy, Request
 from percpu_ffi.model.replay import replay_in_model
 from percpu_ffi.model.tally import Tally
-from percpu_ffi.state import Location, Peaks, State
+from percpu_ffi.state import Choice, Location, Peaks, State
 from percpu_ffi.tracing.event import ALLOC, ALLOC_FAIL, ATOMIC, FREE, RESERVED, Record
 from percpu_ffi.work import WorkByCall
 
@@ -110,9 +111,11 @@ class Model(BaseAllocator):
             self._count_area(chunk, request.size)
             self._emit(ALLOC, chunk, offset, request)
             chunk.memory.clear(chunk.base + offset, request.size)
-        except ServiceFailed as failure:
+        except (ServiceFailed, errors.WildPointer) as failure:
             self._emit(ALLOC_FAIL, request=request)
-            raise failure.error(size, align) from None
+            if isinstance(failure, ServiceFailed):
+                raise failure.error(size, align) from None
+            raise
         finally:
             self._policy.settle()
         return int(chunk.addr + offset)
@@ -121,27 +124,25 @@ class Model(BaseAllocator):
         self,
         size: int,
         align: int,
-        chunk: int,
-        offset: int,
+        kernel: Location | None,
         *,
         atomic: bool = False,
         reserved: bool = False,
-    ) -> tuple[int, Location | None]:
+        learn: bool = False,
+    ) -> Choice:
         with self._traced(), self._entry:
             if not isinstance(self._policy, Bitmap):
                 raise errors.no_flags(atomic=True, reserved=False)
-            kernel = self._policy.follower(chunk, offset)
-            ptr = self._alloc_percpu(
-                size, align, atomic=atomic, reserved=reserved, alloc=kernel.alloc
-            )
-            return ptr, kernel.chosen
-
-    def create_chunk(self) -> int:
-        with self._traced(), self._entry:
+            follower = Follower(self._policy, kernel, learn=learn)
             try:
-                return int(self._policy.create_chunk().id)
-            except ServiceFailed as failure:
-                raise failure.error(0, 0) from None
+                ptr = self._alloc_percpu(
+                    size, align, atomic=atomic, reserved=reserved, alloc=follower.alloc
+                )
+            except errors.PercpuMemoryError as error:
+                if kernel is not None or error.service != "place":
+                    raise
+                ptr = 0
+            return follower.choice(ptr)
 
     def _count_area(self, chunk: Chunk, size: int) -> None:
         """Update the figures of :class:`Peaks`."""
@@ -251,6 +252,14 @@ class Model(BaseAllocator):
 
     def _partial_failure_count(self) -> int:
         return self._policy.partial_failures
+
+    def _lives(self) -> tuple[int, int]:
+        with self._entry:
+            return self._policy.created, self._policy.destroyed
+
+    def _balance_requested(self) -> bool:
+        with self._entry:
+            return self._policy.balance_requested
 
     def _peaks(self) -> Peaks:
         with self._entry:

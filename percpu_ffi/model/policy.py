@@ -90,6 +90,7 @@ class Policy(ABC, Generic[C]):
         self.slots: list[list[C]] = [[] for _ in range(self._nr_slots())]
         self.created = self.destroyed = 0
         self.most_chunks = 1
+        self.balance_requested = False  # background work is to run
         self.partial_failures = 0  # see PerCpu._partial_failure_count()
         self.rules: Counter[str] = Counter()  # how often each rule applied, for campaigns
 

@@ -164,13 +164,13 @@ class BitmapChunk(Chunk):
                 return page * n
         return pages.stop * n if missing else None
 
-    def find_place(self, start: int, bits: int, align: int) -> tuple[int, Run] | None:
+    def find_place(self, start: int, bits: int, align: int) -> tuple[int | None, Run]:
         """Find an aligned place in the map (``pcpu_find_zero_area``).
 
         It ends at most a block after the place that the hints promised.
 
-        Returns: its first granule, and the longest run on the way that was too small, to be
-            learnt when the place is taken; None: there is no place.
+        Returns: its first granule, or None; and the longest run on the way that was too small,
+            to be learnt when the place is taken.
 
         """
         used, skipped = self.used, NOTHING
@@ -179,7 +179,7 @@ class BitmapChunk(Chunk):
             start = up(used.next_clear(start, limit), align)
             if start + bits > limit:
                 self.rules["map has no place, the hints had"] += 1
-                return None
+                return None, skipped
             blocker = used.next_set(start, start + bits)
             if blocker == start + bits:
                 return start, skipped

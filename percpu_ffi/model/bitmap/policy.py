@@ -22,7 +22,6 @@ from percpu_ffi.model.bitmap.slots import Slots
 from percpu_ffi.model.kernel import NoPlace, ServiceFailed
 from percpu_ffi.model.pages import pages_of, populate, runs
 from percpu_ffi.model.policy import Found, Request
-from percpu_ffi.state import Location
 
 FAIL_SLOTS = range(1, 3)  # below PCPU_SLOT_FAIL_THRESHOLD
 
@@ -100,8 +99,8 @@ class Bitmap(Slots):
                 self.rules["chunk moved to slot 0"] += 1
                 self.move(chunk, 0, head=True)
             return None
-        found = chunk.find_place(at, bits, align)
-        return Place(chunk, *found) if found else None
+        start, skipped = chunk.find_place(at, bits, align)
+        return None if start is None else Place(chunk, start, skipped)
 
     def take(self, request: Request, place: Place) -> tuple[BitmapChunk, int]:
         """Take a place, and populate its pages unless the request is atomic.
@@ -120,7 +119,7 @@ class Bitmap(Slots):
             self.reintegrate(chunk)
         if not request.atomic:
             try:
-                self._populate(chunk, pages_of(offset, request.size, self.page_size))
+                self.populate_area(chunk, offset, request.size)
             except ServiceFailed:
                 self._free_area(chunk, start)
                 raise
@@ -193,48 +192,16 @@ class Bitmap(Slots):
 
     # --- a kernel that is followed
 
-    def follower(self, number: int, offset: int) -> Follower:
-        """Return what serves a request at a place that a kernel chose.
+    def learn_sidelined(self, chunk: BitmapChunk) -> None:
+        """Note that a kernel has a chunk sidelined: it passes it over."""
+        self.isolate(chunk)
+        self.move(chunk, self.sidelined, head=False)
+
+    def populate_area(self, chunk: BitmapChunk, offset: int, size: int) -> None:
+        """Populate the pages under a range of bytes, as a kernel has done.
 
         Raises:
-            WildPointer: there is no such chunk or offset.
+            ServiceFailed: some runs of pages may be populated.
 
         """
-        for chunk in self.chunks:
-            if chunk.id == number and 0 <= offset < self.unit_size:
-                return Follower(self, chunk, offset)
-        raise errors.WildPointer.of(offset)
-
-
-class Follower:
-    """Notes what the policy chooses, and takes what a kernel chose."""
-
-    def __init__(self, policy: Bitmap, chunk: BitmapChunk, offset: int) -> None:
-        self.policy, self.chunk, self.offset = policy, chunk, offset
-        self.chosen: Location | None = None
-
-    def alloc(self, request: Request) -> tuple[BitmapChunk, int]:
-        """Serve a request at the kernel's place.
-
-        Raises:
-            NoPlace: it is not free.
-            ServiceFailed: it could not be populated.
-
-        """
-        skipped = NOTHING
-        try:
-            place = self.policy.choose(request)
-        except ServiceFailed:
-            pass  # that the kernel did better is the caller's finding
-        else:
-            self.chosen = Location(place.chunk.id, place.start * GRANULE)
-            if place.chunk is self.chunk:
-                skipped = place.skipped
-        start, inside = divmod(self.offset, GRANULE)
-        end = start + request.size // GRANULE
-        served = self.chunk.served
-        is_inside = served.start <= start and end <= served.stop
-        if inside or not is_inside or self.chunk.used.next_set(start, end) < end:
-            raise NoPlace
-        had_pages = request._replace(atomic=False)  # so populate what is missing
-        return self.policy.take(had_pages, Place(self.chunk, start, skipped))
+        self._populate(chunk, pages_of(offset, size, self.page_size))

@@ -52,7 +52,7 @@ class Slots(Policy[BitmapChunk]):
             boot_pages=-(-unit.end // config.page_size),
         )
         self.empty_pages = 0  # of all chunks, except isolated ones and the reserved one
-        self.balance_requested = self.atomic_failed = False
+        self.atomic_failed = False  # the background work populates more pages
         self.first_addr = config.page_size  # a block that the caller of the set-up mapped
         memory = self.new_memory(config.static_image)
         self.reserved: BitmapChunk | None = None

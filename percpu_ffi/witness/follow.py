@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Ask the policy for each choice of a recording, and follow the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from percpu_ffi.errors import PercpuMemoryError, TraceError, WildPointer
+from percpu_ffi.state import Location, State
+from percpu_ffi.trace.operations import FLAGS, ORPHAN
+from percpu_ffi.witness.steps import (
+    Alloc,
+    Created,
+    Destroyed,
+    Failed,
+    Free,
+    Step,
+    Work,
+)
+
+if TYPE_CHECKING:
+    from percpu_ffi.interface import PerCpu
+    from percpu_ffi.state import Choice
+    from percpu_ffi.trace.operations import Kind
+    from percpu_ffi.witness.start import Start
+
+LARGEST = 1 << 15  # bytes: a larger early area is taken in pieces
+
+
+@dataclass
+class Choices:
+    """How many choices the policy predicts."""
+
+    choices: int = 0
+    """Allocations."""
+    chunk_and_offset: int = 0
+    """Those whose chunk and offset it predicts."""
+    offset_given_chunk: int = 0
+    """Those whose offset it predicts in the chunk that the kernel chose."""
+
+    def add(self, *, both: bool, offset: bool) -> None:
+        """Count a choice."""
+        self.choices += 1
+        self.chunk_and_offset += both
+        self.offset_given_chunk += offset
+
+
+@dataclass
+class Foretold:
+    """How many things that happened were predicted."""
+
+    seen: int | None = 0
+    """In the recording; None: it does not say."""
+    foretold: int = 0
+    """By the policy at the same time."""
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A choice that was not predicted."""
+
+    step: Alloc
+    """What the kernel did."""
+    kernel: Location
+    """Its place, with the policy's number of the chunk."""
+    chosen: Location | None
+    """What the policy chooses; None: it finds no place."""
+    there: int | None
+    """Its offset in the kernel's chunk; None likewise."""
+    state: State
+    """After the kernel's choice."""
+
+
+@dataclass
+class Figures:
+    """What following a recording shows."""
+
+    all: Choices = field(default_factory=Choices)
+    """All choices."""
+    new: Choices = field(default_factory=Choices)
+    """Those of chunks that were created during the recording."""
+    made: Foretold = field(default_factory=Foretold)
+    """Chunks created."""
+    destroyed: Foretold = field(default_factory=Foretold)
+    """Chunks destroyed."""
+    runs: Foretold = field(default_factory=Foretold)
+    """Runs of the background work."""
+    failed: Foretold = field(default_factory=Foretold)
+    """Atomic and reserved requests that found no place."""
+    learnt: int = 0
+    """Chunks that the kernel passed over, and that are taken to be sidelined since then."""
+    orphans: int = 0
+    """Frees of areas that are not known, which are skipped."""
+    misses: list[int] = field(default_factory=list)
+    """Numbers of the operations that were not predicted."""
+    first_miss: Miss | None = None
+    """The first of them."""
+
+
+class Follower:
+    """An allocator that follows a recording."""
+
+    def __init__(self, allocator: PerCpu, start: Start, steps: Sequence[Step]) -> None:
+        """Take what is in use at the start.
+
+        Args:
+            allocator: of the policy, new, with ``balance="manual"``.
+            start: the start.
+            steps: of the recording; only whether background work is among them is read.
+
+        """
+        self.allocator = allocator
+        self.figures = Figures()
+        self._has_work = any(isinstance(step, Work) for step in steps)
+        if not self._has_work:
+            self.figures.runs.seen = None
+        self._learns = start.name != "boot"
+        self._ids = {chunk: number for number, chunk in enumerate(start.chunks) if chunk >= 0}
+        self._born: set[int] = set()  # chunks of the kernel created during the recording
+        self._dead: list[int] = []  # ours that stand for chunks which the kernel destroyed
+        self._unnamed: list[int] = []  # ours that stand for none so far
+        self._held: dict[int, int] = {}  # pointers by handle
+        self._old: dict[Location, int] = {}  # pointers of areas at the start, by our place
+        self._unpaired = {"made": [0, 0], "destroyed": [0, 0]}  # kernel's, ours
+        for chunk, first, end in start.used:
+            for at in range(first, end, LARGEST):
+                size = min(end - at, LARGEST)
+                self._old[Location(chunk, at)] = self._take(size, 4, Location(chunk, at))
+        while self._last < len(start.chunks) - 1:  # one without an area in use
+            place = Location(self._last + 1, 0)
+            allocator.free(self._take(4, 4, place))
+        if self._requested:
+            allocator.balance()
+        self._made, self._gone = allocator._lives()
+
+    def run(self, steps: Iterable[Step], progress: Callable[[int], object] | None = None) -> None:
+        """Follow steps.
+
+        Raises:
+            TraceError: an area is placed where another one is: the recording is incomplete.
+
+        """
+        for number, step in enumerate(steps, 1):
+            self.step(step)
+            if progress and not number % 4096:
+                progress(4096)
+
+    def step(self, step: Step) -> bool:
+        """Follow one step; False: it is a choice that was not predicted."""
+        predicted = True
+        if isinstance(step, Alloc):
+            predicted = self._alloc(step)
+        elif isinstance(step, Free):
+            self._free(step)
+        elif isinstance(step, Failed):
+            self._fail(step)
+        elif isinstance(step, Created):
+            self._born.add(step.chunk)
+            self._pair("made", self.figures.made, kernel=1)
+        elif isinstance(step, Destroyed):
+            self._pair("destroyed", self.figures.destroyed, kernel=1)
+            if step.chunk in self._ids:
+                self._dead.append(self._ids.pop(step.chunk))
+        else:
+            self._work()
+        if not self._has_work and self._requested:
+            self.allocator.balance()
+            self.figures.runs.foretold += 1
+            self._count_lives()
+        return predicted
+
+    # --- steps
+
+    def _alloc(self, step: Alloc) -> bool:
+        if step.handle in self._held:  # its free was lost
+            self.allocator.free(self._held.pop(step.handle))
+        kind, chunk = step.kind, self._ids.get(step.place.chunk)
+        if chunk is None:
+            chunk = self._substitute(step.place.chunk, self._unnamed)
+        kernel = Location(chunk, step.place.offset)
+        try:
+            choice = self._follow(kind, kernel)
+        except WildPointer:  # we destroyed another one of two free chunks
+            number = self._substitute(step.place.chunk, self._dead)
+            kernel = Location(number, step.place.offset)
+            choice = self._follow(kind, kernel)
+        except PercpuMemoryError as error:
+            raise TraceError(
+                f"operation {step.number}: the kernel places {kind.size} bytes at offset "
+                f"{step.place.offset} of chunk {step.place.chunk}, where an area is: events were "
+                "lost, or the start is wrong; give --start, or a recording from boot on"
+            ) from error
+        self._held[step.handle] = choice.ptr
+        forced = choice.chosen is None or choice.chosen.chunk != kernel.chunk
+        self._count_lives(forced=forced and kernel.chunk > self._made)
+        both, there = choice.chosen == kernel, choice.offset == kernel.offset
+        figures = self.figures
+        figures.all.add(both=both, offset=there)
+        if step.place.chunk in self._born:
+            figures.new.add(both=both, offset=there)
+        if not both:
+            figures.misses.append(step.number)
+            if not figures.first_miss:
+                state = self.allocator.state()
+                figures.first_miss = Miss(step, kernel, choice.chosen, choice.offset, state)
+        return both
+
+    def _free(self, step: Free) -> None:
+        ptr = self._held.pop(step.handle, 0)
+        if not ptr and step.handle == ORPHAN and step.place.chunk in self._ids:
+            ptr = self._old.pop(Location(self._ids[step.place.chunk], step.place.offset), 0)
+        self.figures.orphans += not ptr
+        self.allocator.free(ptr)
+
+    def _fail(self, step: Failed) -> None:
+        if not step.kind.flags:
+            return  # a kernel service failed
+        choice = self._follow(step.kind, None)
+        failed = self.figures.failed
+        failed.seen = (failed.seen or 0) + 1
+        failed.foretold += choice.chosen is None
+
+    def _work(self) -> None:
+        runs = self.figures.runs
+        runs.seen = (runs.seen or 0) + 1
+        runs.foretold += self._requested
+        self.allocator.balance()
+        self._count_lives()
+
+    def _follow(self, kind: Kind, kernel: Location | None) -> Choice:
+        flags = {flag: flag in kind.flags for flag in FLAGS}
+        choice = self.allocator.follow(kind.size, kind.align, kernel, learn=self._learns, **flags)
+        self.figures.learnt += choice.learnt
+        return choice
+
+    # --- chunks
+
+    @property
+    def _last(self) -> int:
+        """Number of our last chunk."""
+        return self.allocator._lives()[0]
+
+    @property
+    def _requested(self) -> bool:
+        return self.allocator._balance_requested()
+
+    def _take(self, size: int, align: int, place: Location) -> int:
+        return self.allocator.follow(size, align, place).ptr
+
+    def _substitute(self, chunk: int, spare: list[int]) -> int:
+        """Return the first spare chunk of ours that lives, or the next one, for a kernel's."""
+        if spare:
+            alive = {chunk.id for chunk in self.allocator.state().chunks}
+            spare[:] = [number for number in spare if number in alive]
+        self._ids[chunk] = spare.pop(0) if spare else self._last + 1
+        return self._ids[chunk]
+
+    def _count_lives(self, *, forced: bool = False) -> None:
+        """Count chunks that the policy created and destroyed since the last time."""
+        made, gone = self.allocator._lives()
+        named = self._ids.values()
+        self._unnamed += [n for n in range(self._made + 1, made + 1) if n not in named]
+        self._pair("made", self.figures.made, ours=made - self._made - forced)
+        self._pair("destroyed", self.figures.destroyed, ours=gone - self._gone)
+        self._made, self._gone = made, gone
+
+    def _pair(self, what: str, foretold: Foretold, *, kernel: int = 0, ours: int = 0) -> None:
+        """Pair what the kernel did with what the policy did, in either order."""
+        foretold.seen = (foretold.seen or 0) + kernel
+        waiting = self._unpaired[what]
+        waiting[0] += kernel
+        waiting[1] += ours
+        pairs = min(waiting)
+        foretold.foretold += pairs
+        waiting[0] -= pairs
+        waiting[1] -= pairs

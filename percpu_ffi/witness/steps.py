@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The steps of a recording: its operations and its events in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from percpu_ffi.errors import TraceError
+from percpu_ffi.state import Location
+from percpu_ffi.trace import Trace
+from percpu_ffi.trace.operations import (
+    CREATED,
+    DESTROYED,
+    FAILED,
+    FREE,
+    NO_PLACE,
+    OP,
+    SPECIAL,
+    WORK_STARTED,
+    Kind,
+)
+
+
+class Alloc(NamedTuple):
+    """An allocation."""
+
+    number: int
+    """Index of the operation."""
+    handle: int
+    """Stands for the area while it is live."""
+    kind: Kind
+    """The request."""
+    place: Location
+    """The kernel's chunk, by its number in the recording, and the offset."""
+    task: int
+    """The task that made the call."""
+
+
+class Free(NamedTuple):
+    """A free."""
+
+    number: int
+    """Index of the operation."""
+    handle: int
+    """The area; ``ORPHAN``: one that the recording did not allocate."""
+    place: Location
+    """Where it is."""
+    task: int
+    """The task that made the call."""
+
+
+class Failed(NamedTuple):
+    """An allocation that found no place."""
+
+    kind: Kind
+    """The request."""
+
+
+class Created(NamedTuple):
+    """A chunk was created."""
+
+    chunk: int
+    """Its number in the recording."""
+
+
+class Destroyed(NamedTuple):
+    """A chunk was destroyed."""
+
+    chunk: int
+    """Its number in the recording."""
+
+
+class Work(NamedTuple):
+    """A run of the background work begins."""
+
+
+Step = Alloc | Free | Failed | Created | Destroyed | Work
+
+
+def steps_of(trace: Trace) -> list[Step]:
+    """Return the steps of a recording.
+
+    Raises:
+        TraceError: it does not say where areas are, or whether requests are atomic.
+
+    """
+    if trace.places is None or not trace._data.flags_known:
+        raise TraceError(
+            "the recording does not say where the kernel placed its areas (base_addr= and off=), "
+            "or whether a request was atomic (is_atomic=); record it with `percpu-ffi record`"
+        )
+    return list(_steps(trace))
+
+
+def _steps(trace: Trace) -> Iterator[Step]:
+    places = trace.places
+    assert places
+    chunks, offsets = places
+    tasks = trace._column("tasks") or trace._unknown("tasks")
+    events = iter(trace.events)
+    event = next(events, None)
+    for number, (_key, handle, kind) in enumerate(OP.iter_unpack(trace.ops)):
+        while event and event.before <= number:
+            yield from _event(trace, event.kind, event.value)
+            event = next(events, None)
+        if kind >= SPECIAL and kind != FREE:
+            continue
+        place = Location(chunks[number], offsets[number])
+        if NO_PLACE in place:
+            raise TraceError(
+                f"operation {number}, {trace[number]}: its line has no place", line=None
+            )
+        if kind == FREE:
+            yield Free(number, handle, place, tasks[number])
+        else:
+            yield Alloc(number, handle, trace.kinds[kind], place, tasks[number])
+    while event:
+        yield from _event(trace, event.kind, event.value)
+        event = next(events, None)
+
+
+def _event(trace: Trace, kind: int, value: int) -> Iterator[Step]:
+    if kind == FAILED:
+        yield Failed(trace.kinds[value])
+    elif kind == CREATED:
+        yield Created(value)
+    elif kind == DESTROYED:
+        yield Destroyed(value)
+    elif kind == WORK_STARTED:
+        yield Work()
