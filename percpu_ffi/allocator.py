@@ -17,7 +17,7 @@ from percpu_ffi.base import BaseAllocator, pointer
 from percpu_ffi.config import SERVICES, Config, FaultPlan
 from percpu_ffi.errors import warn
 from percpu_ffi.replay import Failure, Replay, parts
-from percpu_ffi.state import Block, ChunkState, Choice, Location, Peaks, State, slot_kinds
+from percpu_ffi.state import Block, Choice, ChunkState, Location, Peaks, State, slot_kinds
 from percpu_ffi.trace.operations import OP, SPECIAL
 from percpu_ffi.tracing.event import RECORD, Record
 from percpu_ffi.work import Work, WorkByCall

@@ -28,6 +28,7 @@ from percpu_ffi.cli.arguments import (
 from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
+from percpu_ffi.config import AREA_MAP, BITMAP, POLICIES
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, Difference, Factory, Mix, lockstep, shorten
 from percpu_ffi.lockstep.answer import describe_error
@@ -81,6 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--jobs", int, None, "processes (one for each core)"),
     ):
         campaign.add_argument(option, type=kind, default=default, metavar="N", help=what)
+    text = "policy of the set-ups (%(default)s)"
+    campaign.add_argument("--policy", choices=POLICIES, default=AREA_MAP, help=text)
     for option, what in (("--sizes", "sizes to choose from"), ("--aligns", "alignments likewise")):
         campaign.add_argument(option, type=int, nargs="+", default=[], metavar="BYTES", help=what)
     add_repeatable(
@@ -134,13 +137,16 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
 def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     if args.jobs is not None and not 1 <= args.jobs <= MOST_JOBS:
         raise ConfigError(f"--jobs {args.jobs}: from 1 to {MOST_JOBS} processes")
+    setup = supported({**like_setup(args), **args.setup})
+    if args.policy == BITMAP:
+        setup["policy"] = args.policy
     campaign = Campaign(
         makers,
         operations=args.operations,
         seed=args.seed,
         length=args.length,
         faults=args.faults,
-        setup=supported({**like_setup(args), **args.setup}),
+        setup=setup,
         compare=tuple(args.compare),
         calls=tuple(args.calls or CALLS),
         mix=Mix(args.sizes, args.aligns, args.plans),
@@ -155,7 +161,7 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> in
         hint = f"; the same command goes on from {args.resume}" if args.resume else ""
         notify(f"stopped{hint}")
         raise
-    print(campaign_text(list(makers), args.seed, totals))
+    print(campaign_text(list(makers), args.seed, totals, args.policy))
     return _show(args, makers, totals.difference) if totals.difference else 0
 
 
