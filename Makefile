@@ -180,6 +180,7 @@ include csrc/lib.mk
 include tests/sanitize.mk
 include tests/instructions/instructions.mk
 include tests/upstream/billion/billion.mk
+include tests/kernel/kernel.mk
 
 # --- what the C tests detect: branches that they take, mutants that they kill
 

@@ -82,7 +82,7 @@ static inline void count_area(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 static void balance_if_requested(struct pcpu *pcpu)
 {
 	if (pcpu->balance_requested && !pcpu->balance_manual)
-		bitmap_balance(pcpu);
+		bitmap_balance(pcpu, 1, PCPU_BALANCE_STEPS);
 }
 
 /* pcpu_alloc_gfp() with bitmaps and the lock held; @follow may be NULL */
@@ -249,21 +249,24 @@ int64_t pcpu_follow(struct pcpu *pcpu, int64_t size, int64_t align,
 	return ptr;
 }
 
-void pcpu_balance_locked(struct pcpu *pcpu)
+void pcpu_balance_locked(struct pcpu *pcpu, int first, int last)
 {
 	if (pcpu->geo.bitmap)
-		bitmap_balance(pcpu);
+		bitmap_balance(pcpu, first, last);
 }
 
-int pcpu_balance(struct pcpu *pcpu)
+int pcpu_balance(struct pcpu *pcpu, int first, int last)
 {
 	int err = pcpu_lock(pcpu);
 
 	if (err)
 		return err;
-	pcpu_balance_locked(pcpu);
+	if (first >= 1 && first <= last && last <= PCPU_BALANCE_STEPS)
+		pcpu_balance_locked(pcpu, first, last);
+	else
+		err = -PCPU_E_CONFIG;
 	pcpu_unlock(pcpu);
-	return 0;
+	return err;
 }
 
 int pcpu_free(struct pcpu *pcpu, int64_t ptr)

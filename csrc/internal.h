@@ -167,7 +167,7 @@ static inline int pcpu_fls(unsigned int n)
 int pcpu_check_request(struct pcpu *pcpu, int64_t size, int64_t align);
 int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size, int64_t align,
 			  unsigned int flags);
-void pcpu_balance_locked(struct pcpu *pcpu);
+void pcpu_balance_locked(struct pcpu *pcpu, int first, int last);
 int pcpu_free_locked(struct pcpu *pcpu, int64_t ptr);
 
 /* --- address.c */

@@ -284,16 +284,21 @@ int64_t pcpu_alloc(struct pcpu *pcpu, int64_t size, int64_t align);
 int64_t pcpu_alloc_gfp(struct pcpu *pcpu, int64_t size, int64_t align,
 		       unsigned int flags);
 
+#define PCPU_BALANCE_STEPS	4
+
 /**
- * pcpu_balance - run the background work once, with bitmaps
+ * pcpu_balance - run the background work, with bitmaps
  * @pcpu: the allocator
+ * @first: the first step, 1: a run begins
+ * @last: the last one, PCPU_BALANCE_STEPS: it ends
  *
- * It destroys free chunks and depopulates pages that are too many, and populates
- * pages for atomic requests.  Cost: grows with the chunks and pages that it
- * looks at; rarely mapping pages or destroying a chunk.
- * Return: 0.
+ * 1 destroys free chunks but one, 2 depopulates empty pages of isolated chunks,
+ * 3 populates pages for atomic requests, 4 destroys free chunks without pages.
+ * Cost: grows with the chunks and pages that it looks at; rarely mapping pages
+ * or destroying a chunk.
+ * Return: 0, also without bitmaps, or -PCPU_E_CONFIG: no such steps.
  */
-int pcpu_balance(struct pcpu *pcpu);
+int pcpu_balance(struct pcpu *pcpu, int first, int last);
 
 /**
  * pcpu_free - free a per-CPU area

@@ -145,7 +145,7 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 		else if (op.kind == PCPU_OP_FREE && op.handle != PCPU_OP_ORPHAN)
 			ptr = drop(pcpu, replay, &replay->handles[op.handle]);
 		else if (op.kind == PCPU_OP_BALANCE)
-			pcpu_balance_locked(pcpu);
+			pcpu_balance_locked(pcpu, 1, PCPU_BALANCE_STEPS);
 		if (replay->pointers)
 			replay->pointers[i] = ptr;
 	}

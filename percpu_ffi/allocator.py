@@ -168,8 +168,8 @@ class Allocator(BaseAllocator):
         except LookupError as refused:
             raise self._refused(refused, size=size, align=align) from None
 
-    def _balance(self) -> None:
-        self._check(lib.pcpu_balance(self._pcpu))
+    def _balance(self, first: int, last: int) -> None:
+        self._check(lib.pcpu_balance(self._pcpu, first, last))
 
     def follow(
         self,

@@ -14,7 +14,7 @@ from percpu_ffi import errors
 from percpu_ffi._util.integers import integer, integer_buffer
 from percpu_ffi._util.text import plural
 from percpu_ffi.area import Area
-from percpu_ffi.config import AREA_MAP
+from percpu_ffi.config import AREA_MAP, BALANCE_STEPS
 from percpu_ffi.drawing import picture
 from percpu_ffi.interface import PerCpu
 from percpu_ffi.invariants import violations
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from percpu_ffi.config import Buffer, Config
     from percpu_ffi.replay import Replay
+    from percpu_ffi.state import Choice, Location
 
 
 class BaseAllocator(PerCpu):
@@ -98,9 +99,15 @@ class BaseAllocator(PerCpu):
         except errors.InvalidRequest:
             raise self._bad_request(size, align) from None  # with the arguments as given
 
-    def balance(self) -> None:
+    def balance(self, first: int = 1, last: int = BALANCE_STEPS) -> None:
+        first_, last_ = integer(first), integer(last)
+        if first_ is None or last_ is None or not 1 <= first_ <= last_ <= BALANCE_STEPS:
+            raise errors.ConfigError(
+                f"balance({errors.shown(first)}, {errors.shown(last)}): the steps are 1 to "
+                f"{BALANCE_STEPS}, as integers; give the first and the last one"
+            )
         with self._traced():
-            self._balance()
+            self._balance(first_, last_)
 
     def free(self, ptr: int) -> None:
         checked = pointer(ptr)
@@ -176,14 +183,6 @@ class BaseAllocator(PerCpu):
         """Allocate an area; both are integers of 64 bits."""
 
     @abstractmethod
-    def _alloc_gfp(self, size: int, align: int, atomic: bool, reserved: bool) -> int:
-        """Allocate an area, with flags."""
-
-    @abstractmethod
-    def _balance(self) -> None:
-        """Run the background work once."""
-
-    @abstractmethod
     def _free(self, ptr: int) -> None:
         """Free an area; the pointer is an integer of 64 bits."""
 
@@ -200,6 +199,33 @@ class BaseAllocator(PerCpu):
         self, trace: Trace, part_done: Callable[[int], object], stops: Iterable[int]
     ) -> Replay:
         """Run a trace; ``part_done`` is called with the number of operations of each part."""
+
+    # --- what an allocator without bitmaps need not add
+
+    def _alloc_gfp(self, size: int, align: int, atomic: bool, reserved: bool) -> int:
+        """Allocate an area, with flags."""
+        return self._alloc(size, align)
+
+    def _balance(self, first: int, last: int) -> None:
+        """Run steps of the background work."""
+
+    def follow(
+        self,
+        size: int,
+        align: int,
+        kernel: Location | None,
+        *,
+        atomic: bool = False,
+        reserved: bool = False,
+        learn: bool = False,
+    ) -> Choice:
+        raise errors.no_flags(atomic, reserved)
+
+    def _lives(self) -> tuple[int, int]:
+        raise NotImplementedError
+
+    def _balance_requested(self) -> bool:
+        return False
 
     # --- tracing
 

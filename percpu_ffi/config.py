@@ -42,11 +42,18 @@ SERVICES = (
 )
 FAULT_SITES = ("kmalloc", "vmalloc", "get_vm_area", "alloc_page", "map")
 
+# arguments that only one policy has
+ONLY = {
+    AREA_MAP: frozenset({"first_chunk", "free_size", "quirks"}),
+    BITMAP: frozenset({"policy", "reserved_size", "dyn_size", "fixes", "balance"}),
+}
+
 MAX_CPUS = 65536
 MAX_PAGE_SIZE = 64 << 20
 MAX_UNIT_SIZE = 1 << 30
 # PCPU_MIN_UNIT_SIZE in pages, also the largest request: of 2009, and of today
 MIN_UNIT_PAGES = {AREA_MAP: 16, BITMAP: 8}
+BALANCE_STEPS = 4  # of the background work of today
 GRANULE = 4  # PCPU_MIN_ALLOC_SIZE of today, bytes
 MIN_BITMAP_PAGE = 64  # bytes
 AUTO = "0 leaves it to the first chunk's set-up"

@@ -239,9 +239,10 @@ def bad_request(size: Any, align: Any, max_size: int, page_size: int) -> Invalid
 def no_flags(atomic: bool, reserved: bool) -> InvalidRequest:
     """The area map has no atomic and no reserved requests."""
     names = [name for name, flag in (("atomic", atomic), ("reserved", reserved)) if flag]
+    what = " and ".join(f"{name}=True" for name in names) or "follow()"
     return InvalidRequest(
-        f"{' and '.join(f'{name}=True' for name in names)}: the kernel of 2009 has no such "
-        "requests; leave it out, or create the allocator with policy='bitmap'"
+        f"{what}: the kernel of 2009 has no such requests; leave it out, or create the allocator "
+        "with policy='bitmap'"
     )
 
 

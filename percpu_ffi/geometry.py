@@ -166,15 +166,18 @@ def _of_line(found: Mapping[str, str | None], text: str) -> Geometry:
     number = {name: int(value) for name, value in found.items() if value is not None}
     sizes = number["s"], number["r"], number["d"]
     pages = number.get("pages", 0)
-    if "kib" in number:
-        page = number["kib"] << 10
-        unit = pages * page
-    else:
-        unit = number["u"]
-        page, rest = divmod(sum(sizes), pages) if pages else (0, 0)
-        if rest or page & (page - 1):
-            page = 0
-    return Geometry(*sizes, unit, page or None, _possible_cpus(text))
+    if "kib" not in number:
+        page = _page_size(sum(sizes), pages)
+        return Geometry(*sizes, number["u"], page, _possible_cpus(text))
+    page = number["kib"] << 10
+    return Geometry(*sizes, pages * page, page or None, _possible_cpus(text))
+
+
+def _page_size(total: int, pages: int) -> int | None:
+    """Return the size of so many pages that have a total of bytes; None: it is no power of two."""
+    if pages and total % pages == 0 and (total // pages).bit_count() == 1:
+        return total // pages
+    return None
 
 
 def _possible_cpus(text: str) -> int | None:

@@ -197,11 +197,18 @@ class PerCpu(ABC):
         """
 
     @abstractmethod
-    def balance(self) -> None:
+    def balance(self, first: int = 1, last: int = 4) -> None:
         """Run the background work once; with ``policy="area-map"`` there is none.
 
-        It destroys free chunks and empty pages that are too many, and populates pages for
-        atomic requests.
+        Its steps: 1 destroys all free chunks but one; 2 depopulates empty pages of isolated
+        chunks; 3 populates pages for atomic requests; 4 destroys free chunks without pages.
+
+        Args:
+            first: the first step to run; 1 begins a run.
+            last: the last one.
+
+        Raises:
+            ConfigError: there are no such steps.
 
         Source: ``pcpu_balance_workfn`` of Linux 5.14 to 6.x.
         """

@@ -51,7 +51,11 @@ def hint(name: str, value: int, block: int | None = None) -> Callable[[Model], N
 
 
 def both(*damages: Callable[[Model], None]) -> Callable[[Model], None]:
-    return lambda model: [damage(model) for damage in damages] and None
+    def change(model: Model) -> None:
+        for damage in damages:
+            damage(model)
+
+    return change
 
 
 def move(number: int, slot: int, *, isolated: bool = False) -> Callable[[Model], None]:
@@ -107,7 +111,6 @@ def test_what_is_drawn(model: Model) -> None:
         (move(1, 0), r"is in slot 0 \(full\) instead of in slot 6"),
         (move(1, 6, isolated=True), "slot 6 .size. instead of sidelined or to be depopulated"),
         (move(1, 8), r"slot 8 \(sidelined\) instead of in slot 6"),
-        (move(1, 10, isolated=True), r"the chunks \(1,\) are to be depopulated, but no work"),
         (set_("isolated", True, 0), "chunk 0: it is isolated, which only later chunks are"),
         (lambda m: m._policy.slots[6].clear(), r"lists hold the chunks \[0\], .* \[0, 1\]"),
         (lambda m: m._policy.slots[6].append(chunk(m)), r"the lists hold the chunks \[0, 1, 1\]"),
@@ -119,6 +122,13 @@ def test_damage_is_found(model: Model, damage: Any, words: str) -> None:
     damage(model)
     with pytest.raises(InvariantError, match=words):
         model.validate()
+
+
+@pytest.mark.parametrize("slot", [8, 10])
+def test_isolated_chunk_is_sidelined_or_to_be_depopulated(model: Model, slot: int) -> None:
+    model._policy.isolate(chunk(model))
+    move(1, slot, isolated=True)(model)
+    model.validate()
 
 
 def test_hints_may_forget(model: Model) -> None:

@@ -147,6 +147,11 @@ class TestCaller:
         assert Callers().of("pcpu_alloc", "") == ""
         assert Callers().of("", "") == ""
 
+    def test_each_stack_and_each_call_site_has_its_caller(self) -> None:
+        callers = Callers()
+        for stack, site in ("f", "a"), ("g", "a"), ("", "a"), ("", "b"), ("f", "a"):
+            assert callers.of(stack, site) == (stack or site)
+
     def test_list_of_helpers_is_extended(self) -> None:
         stack = "pcpu_alloc\ngro_cells_init.isra.0+0x4\nip_tunnel_init\nregister_netdevice"
         assert Callers().of(stack, "") == "gro_cells_init.isra.0"
@@ -395,8 +400,8 @@ class TestFolded:
         )
 
     def test_bytes_are_those_at_the_peak(self) -> None:
-        ops = [("alloc", "a", 8, 8), ("free", "a"), ("alloc", "b", 16, 8), ("alloc", "c", 4, 4),
-               ("alloc", "d", -1, 4)]  # fmt: skip
+        ops = [("alloc", "a", 8, 8), ("free", "a"), ("alloc", "b", 16, 8), ("alloc", "d", -1, 4),
+               ("alloc", "c", 4, 4)]  # fmt: skip
         trace = Trace.from_ops(ops)
         trace.kinds[:] = [kind._replace(site=f"f{kind.size}") for kind in trace.kinds]
         assert folded(trace) == ["(unknown);f16 16", "(unknown);f4 4"]

@@ -159,6 +159,21 @@ def test_chunks_without_addresses() -> None:
     assert "base" not in Trace(data).columns()
 
 
+def test_address_without_a_chunk_of_any_operation(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text(
+        "percpu_create_chunk: base_addr=ffff\npercpu_free_percpu: ptr=30\n"
+    )
+    trace = Trace.load(tmp_path / "text")
+    assert trace.bases == [0xFFFF]
+    assert {"base", "chunk"}.isdisjoint(trace.columns())
+
+
+def test_one_of_two_addresses(tmp_path: Path) -> None:
+    line = "percpu_free_percpu: base_addr={} off=0 ptr=30\n"
+    (tmp_path / "text").write_text(line.format("0") + line.format("ffff"))
+    assert Trace.load(tmp_path / "text").columns()["base"].tolist() == [0, 0xFFFF]
+
+
 def test_empty() -> None:
     columns = Trace.from_ops([]).columns()
     assert {name: len(column) for name, column in columns.items()} == {

@@ -10,26 +10,32 @@ import json
 import lzma
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import NETNS, SAMPLES
 
-from percpu_ffi import StatsError, Trace, TraceError
+from percpu_ffi import ConfigError, StatsError, Trace, TraceError
 from percpu_ffi.cli import main
-from percpu_ffi.stats import Chunk, Dump, diff, diff_text, differ
+from percpu_ffi.stats import Chunk, Dump, diff, diff_text, differ, figures, pairs
 from percpu_ffi.stats import source as stats_source
 from percpu_ffi.stats.pairs import MOST, closest, distance, paired
+from percpu_ffi.stats.text import KNOWN
 from percpu_ffi.trace.operations import Operations
 from percpu_ffi.trace.source import open_source
 
 CASES = Path(__file__).parent / "cases"
 KERNEL = (SAMPLES / "percpu_stats.txt").read_text()  # of Linux 6.18, 2 CPUs, two chunks
-PARSED = Dump.parse(KERNEL)
 REAL = (CASES / "st_real.txt").read_text()  # the same machine, three chunks
 LATER = KERNEL.replace("nr_alloc            :      1563711", "nr_alloc            :      1563712")
+
+
+@cache
+def parsed() -> Dump:
+    return Dump.parse(KERNEL)
 
 
 def each_line(change: Callable[[int, str], str], text: str = KERNEL) -> str:
@@ -62,6 +68,9 @@ def each_line(change: Callable[[int, str], str], text: str = KERNEL) -> str:
             each_line(lambda n, line: f"Jan  2 10:00:{n} host stats[{n * 40}]: {line}"), id="a log"
         ),
         pytest.param(
+            each_line(lambda n, line: f"Jan {n:2} 10:00:00 host: {line}"), id="a log of weeks"
+        ),
+        pytest.param(
             each_line(lambda n, line: f"2024-01-02T10:00:00.{n}Z {line}"), id="times of a log"
         ),
         pytest.param(
@@ -88,13 +97,19 @@ def each_line(change: Callable[[int, str], str], text: str = KERNEL) -> str:
     ],
 )
 def test_text_around_a_dump_is_left_out(text: str) -> None:
-    assert Dump.parse(text) == PARSED
+    assert Dump.parse(text) == parsed()
 
 
 def test_comments_between_quoted_lines_are_left_out() -> None:
     lines = each_line(lambda _, line: f"> > {line}".rstrip()).splitlines()
     lines[14:14] = ["", "nr_alloc : 9", "> so many!", ""]
-    assert Dump.parse("\n".join(lines)) == PARSED
+    assert Dump.parse("\n".join(lines)) == parsed()
+
+
+def test_comments_between_lines_with_an_end_of_their_own_are_left_out() -> None:
+    lines = each_line(lambda _, line: f"{line} |").splitlines()
+    lines[14:14] = ["nr_alloc : 9", "so many!"]
+    assert Dump.parse("\n".join(lines)) == parsed()
 
 
 def test_other_line_between_two_chunks_is_refused() -> None:
@@ -106,9 +121,27 @@ def test_other_line_between_two_chunks_is_refused() -> None:
 def test_line_that_is_too_long_for_a_prefix() -> None:
     """What is before the title is a pattern for the other lines, unless it is no prefix at all."""
     text = each_line(lambda _, line: f"{'x' * 900} {line}")
-    assert Dump.parse(text) == PARSED
+    assert Dump.parse(text) == parsed()
     with pytest.raises(StatsError, match="the dump is cut"):
         Dump.parse(each_line(lambda _, line: f"{'x' * 1000} {line}"))
+
+
+@pytest.mark.parametrize("name", ["a", "a" * 30])
+def test_longest_line(name: str) -> None:
+    """First it is that of the title, then that of a field; rules may be too long."""
+    longest = max(len("Percpu Memory Statistics"), len(f"{name} : 1"))
+
+    def quoted(length: int) -> str:
+        prefix = "x" * (length - longest - 1)
+        text = KERNEL.replace("  cur_min_alloc", f"  {name} : 1\n  cur_min_alloc")
+        return each_line(lambda _, line: f"{prefix} {' '.join(line.split())}", text)
+
+    assert Dump.parse(quoted(1000)).chunks[1].fields[name] == 1
+    if name == "a":
+        with pytest.raises(StatsError, match="the dump is cut"):
+            Dump.parse(quoted(1001))
+    else:
+        assert name not in Dump.parse(quoted(1001)).chunks[1].fields
 
 
 @pytest.mark.parametrize(
@@ -174,11 +207,12 @@ def test_unknown_fields_between_blank_lines_are_kept() -> None:
     assert [chunk.fields.get("age") for chunk in Dump.parse(last).chunks] == [None, 7]
 
 
-def test_fields_of_old_kernels() -> None:
-    """memcg_aware was in Linux 5.9 to 5.13; 4.13 had neither first_bit nor empty_pop_pages."""
-    gone = ("first_bit", "empty_pop_pages")
-    lines = [line for line in KERNEL.splitlines() if line.split(" : ")[0].strip() not in gone]
-    assert "first_bit" not in Dump.parse("\n".join(lines)).chunks[1].fields
+@pytest.mark.parametrize("gone", [("first_bit", "empty_pop_pages"), *[[name] for name in KNOWN]])
+def test_field_that_all_chunks_lack_is_not_of_this_kernel(gone: Sequence[str]) -> None:
+    """Linux 4.13 had neither first_bit nor empty_pop_pages."""
+    lines = [line for line in KERNEL.splitlines() if line.split(":")[0].strip() not in gone]
+    for chunk, whole in zip(Dump.parse("\n".join(lines)).chunks, parsed().chunks, strict=True):
+        assert chunk.fields.keys() == whole.fields.keys() - {*gone}
 
 
 # --- a dump that is cut
@@ -187,6 +221,11 @@ def test_fields_of_old_kernels() -> None:
 def test_title_alone_is_a_dump_that_is_cut() -> None:
     with pytest.raises(StatsError, match=r"^f:3: the dump is cut .*: Allocation Info: has no fig"):
         Dump.parse("Look at\nPercpu Memory Statistics\n", "f")
+
+
+def test_error_without_any_whole_dump_is_that_of_the_last_title() -> None:
+    with pytest.raises(StatsError, match=r"^f:5: the dump is cut"):
+        Dump.parse_all("Percpu Memory Statistics\n\n" * 2, "f")
 
 
 @pytest.mark.parametrize("text", [KERNEL, REAL], ids=["two chunks", "three chunks"])
@@ -223,6 +262,16 @@ def test_short_last_number_is_whole_where_numbers_have_no_column() -> None:
     assert Dump.parse(text.replace("cur_max_alloc : 4096", "cur_max_alloc : 4096\nmemcg_aware : 0"))
 
 
+def test_last_number_may_be_short_after_a_shorter_one() -> None:
+    text = (
+        "Percpu Memory Statistics\nAllocation Info:\nunit_size : 65536\nGlobal Stats:\n"
+        "nr_cur_alloc : 5\nPer Chunk Stats:\nChunk:\ncur_max_alloc : 5\nx : 1\ny : 123"
+    )
+    assert Dump.parse(text).chunks[0].fields == {"cur_max_alloc": 5, "x": 1, "y": 123}
+    with pytest.raises(StatsError, match="its last number has lost digits"):
+        Dump.parse(text.replace("x : 1", "x : 123456"))
+
+
 def test_cut_in_the_only_chunk() -> None:
     text = KERNEL[: KERNEL.index("  cur_max_alloc")]
     with pytest.raises(StatsError, match="its last chunk has no cur_max_alloc"):
@@ -237,11 +286,11 @@ def test_chunk_in_the_middle_that_lacks_a_figure() -> None:
 
 def test_chunks_that_the_totals_count_may_be_lacking() -> None:
     """The kernel does not count the reserved chunk, which is a part of the first unit."""
-    assert PARSED.missing_chunks == 0
+    assert parsed().missing_chunks == 0
     assert Dump.parse(KERNEL[: KERNEL.index("Chunk:\n")]).missing_chunks == 1
     reserved = KERNEL.replace("Chunk:\n", "Chunk: <- Reserved Chunk\n")
     assert Dump.parse(reserved).missing_chunks == 1
-    assert Dump({}, {"nr_chunks": 1}, PARSED.chunks).missing_chunks == 0
+    assert Dump({}, {"nr_chunks": 1}, parsed().chunks).missing_chunks == 0
     assert Dump().missing_chunks == 0
 
 
@@ -260,6 +309,20 @@ def test_command_reports_a_cut_dump(tmp_path: Path, capsys: pytest.CaptureFixtur
     )
 
 
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Dump.parse(7), "text=7: a str is needed"),  # type: ignore[arg-type]
+        (lambda: Dump.parse_all(KERNEL, 7), "name=7: a str, or None,"),  # type: ignore[arg-type]
+        (lambda: diff(parsed(), 7), "dump=7: a Dump is needed"),  # type: ignore[arg-type]
+        (lambda: figures(7), "allocator=7: an allocator"),  # type: ignore[arg-type]
+    ],
+)
+def test_arguments_of_a_wrong_type(call: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{words}"):
+        call()
+
+
 # --- several dumps in one text
 
 
@@ -269,8 +332,8 @@ def test_all_dumps_of_a_text() -> None:
     assert (before.totals["nr_alloc"], after.totals["nr_alloc"]) == (9000, 9500)
     assert before.chunks == after.chunks
     quoted = each_line(lambda _, line: f"> {line}")
-    assert Dump.parse_all(KERNEL + quoted + LATER) == [PARSED, PARSED, Dump.parse(LATER)]
-    assert Dump.parse_all("\ufeff" + KERNEL + "\ufeff" + KERNEL) == [PARSED, PARSED]
+    assert Dump.parse_all(KERNEL + quoted + LATER) == [parsed(), parsed(), Dump.parse(LATER)]
+    assert Dump.parse_all("\ufeff" + KERNEL + "\ufeff" + KERNEL) == [parsed(), parsed()]
     with pytest.raises(StatsError, match="f:99: a second dump begins here"):
         Dump.parse("\n" * (98 - KERNEL.count("\n")) + KERNEL + KERNEL, "f")
 
@@ -341,7 +404,7 @@ def test_command_prints_one_dump(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stats", str(SAMPLES / "percpu_stats.txt")]) == 0
     assert capsys.readouterr() == (KERNEL, "")
     assert main(["stats", str(SAMPLES / "percpu_stats.txt"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == PARSED.to_json()
+    assert json.loads(capsys.readouterr().out) == parsed().to_json()
 
 
 def test_recording_with_a_dump_in_it_is_replayed(
@@ -382,6 +445,9 @@ def test_recordings_without_two_dumps(
 
 def test_text_may_not_be_endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stats_source, "LARGEST", 1 << 20)
+    (tmp_path / "most").write_text(KERNEL + " " * ((1 << 20) - len(KERNEL)))
+    with open_source(tmp_path / "most") as blocks:
+        assert stats_source.read_dumps(blocks) == [parsed()]
     (tmp_path / "zeroes.gz").write_bytes(gzip.compress(bytes((1 << 20) + 1)))
     words = r"zeroes.gz: the text has more than 1 MiB"
     with open_source(tmp_path / "zeroes.gz") as blocks, pytest.raises(StatsError, match=words):
@@ -441,6 +507,11 @@ def test_marked_chunks_are_pairs_whatever_their_figures() -> None:
     ]  # fmt: skip
 
 
+def test_repeated_marks_are_pairs_in_order() -> None:
+    a, b = (chunks(*sizes, mark=" <- First Chunk") for sizes in ((9, 2), (3, 8)))
+    assert paired(a, b) == [(a[0], b[0]), (a[1], b[1])]
+
+
 def test_other_marks_are_those_of_many_chunks() -> None:
     a, b = chunks(9, 200, mark=" <- x"), chunks(201, 8, mark=" <- x")
     assert paired(a, b) == [(a[0], b[1]), (a[1], b[0])]
@@ -492,6 +563,8 @@ def test_distance_of_two_chunks() -> None:
     assert apart({"x": 4}, {"x": 8}) == apart({"x": 8}, {"x": 4}) == 0.75
     assert apart({"x": 0}, {"x": 8}) == apart({}, {"x": 8}) == apart({"x": 8}, {}) == 1
     assert apart({"x": -4}, {"x": 8}) == 1  # a damaged text
+    assert apart({"x": -4}, {"x": -8}) == apart({"x": -8}, {"x": -4}) == 0.75
+    assert apart({"x": 4, "y": 1}, {}) == 2
     assert apart({"x": 4, "y": 1}, {"x": 8, "y": 0}) == 1.75
     assert apart({"max_alloc_size": 4}, {"max_alloc_size": 8}) == 3
     assert apart({"max_alloc_size": 4}, {}) == 4
@@ -516,6 +589,15 @@ def test_closest_is_the_best_of_all_assignments(seed: int) -> None:
     assert total == pytest.approx(min(sums, default=0))
 
 
+@pytest.mark.parametrize("n", range(9))
+def test_closest_is_not_greedy(n: int) -> None:
+    """The smallest sum of these products is that of 1 * n, 2 * (n - 1), and so on."""
+    products = [[row * column for column in range(1, n + 1)] for row in range(1, n + 1)]
+    assert closest(products) == {row: n - 1 - row for row in range(n)}
+    assert closest(products[::-1]) == {row: row for row in range(n)}
+    assert closest([row[::-1] for row in products]) == {row: row for row in range(n)}
+
+
 def test_many_changed_chunks_are_compared_in_parts() -> None:
     """By their rank, so nearly all find their partner."""
     a = chunks(*range(100, 100 + 2 * MOST))
@@ -527,7 +609,48 @@ def test_many_changed_chunks_are_compared_in_parts() -> None:
     assert same.count(True) == 2 * MOST - 2
 
 
-MOVED = Chunk("Chunk (sidelined):", PARSED.chunks[1].fields)
+@pytest.mark.parametrize("rank", range(3))
+def test_parts_are_ranked_by_what_changes_little(
+    rank: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What changes more has another order in the second dump."""
+    monkeypatch.setattr(pairs, "MOST", 3)
+    names = ["max_alloc_size", "nr_alloc", "free_bytes", "sum_frag"]
+
+    def chunk(size: int, later: int) -> Chunk:
+        figures = [64] * rank + [size] + [later] * (3 - rank)
+        return Chunk("Chunk:", dict(zip(names, figures, strict=True)))
+
+    order = [17, 12, 20, 15, 10, 21, 13, 18, 16, 11, 19, 14]
+    a = [chunk(size, 1000 + size) for size in order]
+    b = [chunk(size, 2000 - size) for size in sorted(order)]
+    assert paired(a, b) == [(left, b[size - 10]) for left, size in zip(a, order, strict=True)]
+
+
+@pytest.mark.parametrize("one", [[10, 20], [11, 12], [19, 21]])
+@pytest.mark.parametrize("other", [[10, 20], [11, 12], [19, 21]])
+def test_partners_are_of_the_same_part(
+    one: list[int], other: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairs, "MOST", 1)
+    a, b = chunks(*one), chunks(*other, mark=" <- x")
+    assert paired(a, b) == [*zip(a, b, strict=True)]
+    assert paired(a[:1], b) == [(a[0], b[0]), (None, b[1])]
+    assert paired(a, b[:1]) == [(a[0], b[0]), (a[1], None)]
+
+
+def test_figure_that_ranks_may_be_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts as 0."""
+    monkeypatch.setattr(pairs, "MOST", 1)
+    none, some = Chunk("Chunk:", {"x": 1}), Chunk("Chunk:", {"nr_alloc": 1, "free_bytes": 0})
+    other = chunks(0, mark=" <- x")[0]
+    assert paired([some, none], [other]) == [(some, None), (none, other)]
+
+
+def test_chunks_that_did_not_change_are_in_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "MOST", 1)
+    a = chunks(10, 20, 30)
+    assert paired(a, a[1:]) == [(a[0], None), (a[1], a[1]), (a[2], a[2])]
 
 
 @pytest.mark.parametrize(
@@ -538,19 +661,21 @@ MOVED = Chunk("Chunk (sidelined):", PARSED.chunks[1].fields)
         lambda d: Dump(d.allocation, {}, d.chunks),
         lambda d: Dump(d.allocation, d.totals, d.chunks[:1]),
         lambda d: Dump(d.allocation, d.totals, (*d.chunks, Chunk("Chunk:", {}))),
-        lambda d: Dump(d.allocation, d.totals, (d.chunks[0], MOVED)),
+        lambda d: Dump(
+            d.allocation, d.totals, (d.chunks[0], Chunk("Chunk (to_free):", d.chunks[1].fields))
+        ),
         lambda d: Dump(d.allocation, d.totals, (d.chunks[0], Chunk("Chunk:", {}))),
     ],
 )  # fmt: skip
 def test_every_line_counts(change: Callable[[Dump], Dump]) -> None:
-    assert differ(PARSED, change(PARSED))
-    assert differ(change(PARSED), PARSED)
-    assert not differ(change(PARSED), change(PARSED))
+    assert differ(parsed(), change(parsed()))
+    assert differ(change(parsed()), parsed())
+    assert not differ(change(parsed()), change(parsed()))
 
 
 def test_order_of_fields_does_not_count() -> None:
-    other = Dump(PARSED.allocation, dict([*PARSED.totals.items()][::-1]), PARSED.chunks)
-    assert not differ(PARSED, other)
+    other = Dump(parsed().allocation, dict([*parsed().totals.items()][::-1]), parsed().chunks)
+    assert not differ(parsed(), other)
 
 
 def test_trace_that_is_no_dump_is_still_refused_by_its_own_name(

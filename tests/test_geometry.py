@@ -15,7 +15,7 @@ import pytest
 from conftest import FORK, NETNS, SAMPLES
 from test_dumps import recording
 
-from percpu_ffi import Allocator, StatsError, TraceError
+from percpu_ffi import Allocator, ConfigError, StatsError, TraceError
 from percpu_ffi.cli import main
 from percpu_ffi.geometry import Geometry
 
@@ -65,6 +65,7 @@ DMESG_GEOMETRY = Geometry(212992, 8192, 28672, 262144, 4096, 16)
         # for debugging, where the other one is not in the log
         ("pcpu-alloc: s212992 r8192 d28672 u262144 alloc=1*2097152",
          (212992, 8192, 28672, 262144, None)),
+        ("pcpu-alloc: s4096 r0 d4096 u65536", (4096, 0, 4096, 65536, None)),
         # the pages are not the sum of the sizes, or no power of two
         (LINE.replace("66", "67"), (*SIZES, None)),
         (LINE.replace("66", "22"), (*SIZES, None)),
@@ -95,6 +96,7 @@ def test_last_boot_of_a_log_counts() -> None:
         (["pcpu-alloc: [0] 0 1 2 3 | 4 5 6 7"], 8),
         (["[    0.0] pcpu-alloc: [00] 00 02 ", "[    0.0] pcpu-alloc: [01] 01 03 "], 4),
         (["pcpu-alloc: [0] 0 1", "RCU restricting CPUs from NR_CPUS=8192 to nr_cpu_ids=2."], 2),
+        (["pcpu-alloc: [0] 0 2 [0] 4 6"], 4),
         (["nr_cpu_ids:8", "pcpu-alloc: [0] 0 1"], 8),
         ([], None),
     ],
@@ -157,6 +159,21 @@ def test_wrong_notes_of_a_recorder_are_left_out() -> None:
 def test_text_without_a_geometry_is_refused(text: str, words: str) -> None:
     with pytest.raises(StatsError, match=f"^boot.txt:.*{words}"):
         Geometry.from_text(text, "boot.txt")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Geometry.load(7), "path=7: "),  # type: ignore[arg-type]
+        (lambda: Geometry.from_text(7), "text=7: a str is needed"),  # type: ignore[arg-type]
+        (lambda: Geometry.from_text(LINE, 7), "name=7: a str, or None,"),  # type: ignore[arg-type]
+        (lambda: Geometry.from_machine(7), "machine=7: a mapping"),  # type: ignore[arg-type]
+        (lambda: Geometry.from_machine({"boot_line": LINE}, 7), "name=7: a"),  # type: ignore[arg-type]
+    ],
+)
+def test_arguments_of_a_wrong_type(call: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{words}"):
+        call()
 
 
 def test_setup_of_2009() -> None:

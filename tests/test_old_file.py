@@ -25,7 +25,9 @@ from test_trace import OPS
 
 from percpu_ffi import Trace, TraceError, TraceStats
 from percpu_ffi.cli import main
+from percpu_ffi.trace.json_values import request
 from percpu_ffi.trace.old_file import read_file
+from percpu_ffi.trace.operations import Kind
 from percpu_ffi.trace.source import Blocks
 
 if TYPE_CHECKING:
@@ -495,3 +497,8 @@ class TestDamagedHead:
             for command in self.COMMANDS[:-1]:
                 assert main([*command, str(saved)]) in (0, 1, 2), what
             saved.write_bytes(before)
+
+
+def test_requests_of_old_files_have_less() -> None:
+    assert request(8, 4, "f") == Kind(8, 4, "f")
+    assert request(8, 4, "f", ["atomic"]) == Kind(8, 4, "f", ("atomic",), "", 0)

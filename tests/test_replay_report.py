@@ -21,7 +21,9 @@ from percpu_ffi.reports.recording import (
     failure_counts,
     failure_lines,
     missing_events,
+    recorded_on,
     recording_summary,
+    skipped_lines,
 )
 from percpu_ffi.reports.replay import ReplayReport
 from percpu_ffi.trace import Event, Kind, Skipped, TraceStats
@@ -163,15 +165,22 @@ class TestKernelFailures:
             "1 x 16 bytes, aligned to 8; 7 x unknown requests"
         )
 
-    def test_rare_requests_are_added_up(self, trace: Any) -> None:
+    @pytest.mark.parametrize("unknown", [0, 1, 2])
+    def test_rare_requests_are_added_up(self, trace: Any, unknown: int) -> None:
         trace.kinds = [Kind(1 << i, 1) for i in range(8)]
         trace.events = [Event(0, 0, i, 0, 0, FAILED) for i in range(8) for _ in range(8 - i)]
-        trace.stats = replace(STATS, kernel_failures=36)
+        trace.stats = replace(STATS, kernel_failures=36 + unknown)
         assert failure_counts(trace) == [
             (8, "1 byte, aligned to 1"), (7, "2 bytes, aligned to 1"),
             (6, "4 bytes, aligned to 1"), (5, "8 bytes, aligned to 1"),
-            (4, "16 bytes, aligned to 1"), (6, "other requests"),
+            (4, "16 bytes, aligned to 1"), (6 + unknown, "other requests"),
         ]  # fmt: skip
+
+    def test_one_rare_request(self, trace: Any) -> None:
+        trace.kinds = [Kind(1 << i, 1) for i in range(6)]
+        trace.events = [Event(0, 0, i, 0, 0, FAILED) for i in range(6) for _ in range(6 - i)]
+        trace.stats = replace(STATS, kernel_failures=21)
+        assert failure_counts(trace)[4:] == [(2, "16 bytes, aligned to 1"), (1, "other requests")]
 
     def test_none(self, trace: Any) -> None:
         trace.events, trace.stats = [], TraceStats()
@@ -237,6 +246,32 @@ def test_end_of_a_recording() -> None:
     assert advice == "events were lost: give a larger --buffer-kb"
     assert skipped.startswith("skipped 2 cut lines at the end; line 7 is the first: ")
     assert "--buffer-kb" not in recording_summary("a.trace", replace(STATS, lost=0), [], 1.234)
+
+
+def test_where_it_was_recorded() -> None:
+    assert recorded_on(TraceStats(cpus=1)) == ", recorded on 1 CPU"
+    assert recorded_on(TraceStats(cpus=2)) == ", recorded on 2 CPUs"
+    assert recorded_on(TraceStats()) == ""
+
+
+def test_skipped_lines() -> None:
+    """In the order of their kinds; the first damaged line is shown."""
+    assert skipped_lines([]) == []
+    whole = [Skipped("text", 1, 1, "a"), Skipped("other_event", 2, 3, "b")]
+    assert skipped_lines(whole) == ["skipped 1 line without an event, 2 lines of other events"]
+    damage = [
+        Skipped("damaged", 3, 1007, "c"),
+        Skipped("masked", 1, 1005, "d\x1b"),
+        Skipped("torn", 2, 1006, "e"),
+        Skipped("binary", 4, 1009, "f"),
+        Skipped("later", 5, 1010, "g"),
+    ]
+    (line,) = skipped_lines([*whole, *damage])
+    assert line == (
+        "skipped 1 line without an event, 2 lines of other events, 3 damaged events, 1 event with "
+        "masked pointers, as kernels print them early at boot, 2 events interrupted by another "
+        "one, 4 lines of binary data, 5 laters; line 1,005 is the first: 'd\\x1b'"
+    )
 
 
 def test_what_a_recording_misses() -> None:

@@ -16,7 +16,7 @@ import tracemalloc
 import zlib
 from array import array
 from dataclasses import replace
-from types import MappingProxyType
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,7 +49,7 @@ from percpu_ffi.trace.operations import (
     StackOf,
     Tables,
 )
-from percpu_ffi.trace.source import Blocks, Limit
+from percpu_ffi.trace.source import BLOCK, Blocks, Limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,18 +179,22 @@ class TestRoundTrip:
     """What is saved is read again."""
 
     @pytest.mark.parametrize(
-        "trace",
+        "make",
         [
-            Trace(RECORDED),
-            Trace.from_ops(BY_HAND, {"cpus": 2, "policy": "area-map", "quirks": ["rollback"]}),
-            Trace.from_ops(OPS, times=[2**64 - 1, 2**64 - 2, 0, 2**63, 9, 8, 7]),
-            Trace.from_ops([]),
-            Trace.load(SAMPLES / "fork_storm.perf.xz"),
-            Trace.load(SAMPLES / "netns_churn.ftrace.xz"),
+            lambda: Trace(RECORDED),
+            lambda: Trace.from_ops(
+                BY_HAND, {"cpus": 2, "policy": "area-map", "quirks": ["rollback"]}
+            ),
+            lambda: Trace.from_ops(OPS, times=[2**64 - 1, 2**64 - 2, 0, 2**63, 9, 8, 7]),
+            lambda: Trace.from_ops([]),
+            lambda: Trace.from_ops([("balance",)]),
+            lambda: Trace.load(SAMPLES / "fork_storm.perf.xz"),
+            lambda: Trace.load(SAMPLES / "netns_churn.ftrace.xz"),
         ],
-        ids=["recorded", "by hand", "times", "empty", "perf", "ftrace"],
+        ids=["recorded", "by hand", "times", "empty", "work", "perf", "ftrace"],
     )
-    def test_of_everything(self, trace: Trace) -> None:
+    def test_of_everything(self, make: Callable[[], Trace]) -> None:
+        trace = make()
         again = load(saved(trace))
         assert everything(again) == everything(trace)
         assert again == trace
@@ -372,17 +376,18 @@ class TestWriter:
         )
 
 
-SMALL = MappingProxyType(
-    {"recorded": saved(Trace(RECORDED)), "by hand": saved(Trace.from_ops(BY_HAND, {"cpus": 2}))}
-)
+@cache
+def small(name: str) -> bytes:
+    """Return a small file."""
+    return saved(Trace(RECORDED) if name == "recorded" else Trace.from_ops(BY_HAND, {"cpus": 2}))
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", ["recorded", "by hand"])
 class TestDamage:
     """Files that are cut, or damaged in a single byte."""
 
     def test_every_cut_leaves_a_prefix_or_is_found(self, name: str) -> None:
-        data = SMALL[name]
+        data = small(name)
         whole = load(data)
         rows, tail = data.index(b"ROWS"), data.index(b"TAIL")
         for length in range(8, len(data)):
@@ -399,7 +404,7 @@ class TestDamage:
         assert 8 < rows < tail
 
     def test_every_damaged_byte_is_found(self, name: str) -> None:
-        data = SMALL[name]
+        data = small(name)
         for i in range(8, len(data)):
             with pytest.raises(
                 TraceError, match=r"^saved: the file is damaged \(.*; copy it again"
@@ -409,40 +414,44 @@ class TestDamage:
     @pytest.mark.parametrize("zeroes", [1, 12, 16, 100, 10_000])
     def test_zeroes_at_the_end(self, name: str, zeroes: int) -> None:
         """A file system may leave them after a crash."""
-        data = SMALL[name]
+        data = small(name)
         assert load(data + bytes(zeroes)) == load(data)
         trace = load(data[: data.index(b"TAIL")] + bytes(zeroes))
         assert trace == load(data)
         assert len(trace.remarks) == 1
 
     def test_zeroes_from_any_place_on(self, name: str) -> None:
-        data = SMALL[name]
+        data = small(name)
         tail = data.index(b"TAIL")
         for keep in range(tail, len(data)):
             assert load(data[:keep] + bytes(4096)) == load(data)
 
     def test_zeroes_in_the_middle(self, name: str) -> None:
-        data = SMALL[name]
+        data = small(name)
         tail = data.index(b"TAIL")
         for zeroes in 16, 100:
             with pytest.raises(TraceError, match="checksum of a block's head is wrong"):
                 load(data[:tail] + bytes(zeroes) + data[tail:])
 
-    @pytest.mark.parametrize("rest", [b"x", bytes(100) + b"x", b"PCPUTRC3", None])
+    @pytest.mark.parametrize(
+        "rest",
+        [b"x", b"X", bytes(100) + b"x", bytes(BLOCK) + b"x", b"PCPUTRC3", None],
+        ids=lambda rest: rest and f"{len(rest)} bytes, {rest[-1:]}",
+    )
     def test_something_after_the_end(self, name: str, rest: bytes | None) -> None:
         """Such as a second file: only one of them would be read."""
         with pytest.raises(TraceError, match="something follows the end"):
-            load(SMALL[name] + (SMALL[name] if rest is None else rest))
+            load(small(name) + (small(name) if rest is None else rest))
 
     def test_unknown_blocks_are_skipped(self, name: str) -> None:
         """Later versions may add some."""
-        data = SMALL[name]
+        data = small(name)
         for at in data.index(b"ROWS"), data.index(b"TAIL"):
             for more in framed(b"MORE", b"no zlib"), framed(b"\xff\0\n\x1b", b""):
                 assert load(data[:at] + more + data[at:]) == load(data)
 
     def test_blocks_that_are_not_in_their_place(self, name: str) -> None:
-        head, rows, tail = re.split(rb"(?=ROWS|TAIL)", SMALL[name])
+        head, rows, tail = re.split(rb"(?=ROWS|TAIL)", small(name))
         magic, head = head[:8], head[8:]
         for wrong in (
             rows + tail,
@@ -464,11 +473,11 @@ class TestDamage:
                 load(magic + wrong)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", ["recorded", "by hand"])
 @pytest.mark.parametrize("tag", [b"HEAD", b"ROWS", b"TAIL"])
 def test_json_damaged_in_every_place(name: str, tag: bytes) -> None:
     """Each value at any depth replaced, removed, doubled: found, or harmless."""
-    data = SMALL[name]
+    data = small(name)
     whole = load(data)
     blocks = [(found, value, columns) for found, value, columns in taken_apart(data)]
     (original,) = (value for found, value, _ in blocks if found == tag)
@@ -530,7 +539,7 @@ class TestIndices:
         ],
     )
     def test_in_json(self, place: str, value: int, what: str) -> None:
-        data = SMALL["recorded"]
+        data = small("recorded")
         if value < 2**32 - 1:
             load(edited(data, b"ROWS", lambda rows: put(rows, place, value - 1)))
         data = edited(data, b"ROWS", lambda rows: put(rows, place, value))
@@ -546,7 +555,7 @@ class TestIndices:
             rows["stacks_of"] = [[0, 0, 1], [0, 0, 0]]
             put(rows, place, row)
 
-        data = edited(SMALL["recorded"], b"ROWS", edit)
+        data = edited(small("recorded"), b"ROWS", edit)
         if (place, row) == ("stacks_of.0.0", 2):
             assert load(data)._data.event_stacks == {2: 0}
         else:
@@ -659,7 +668,7 @@ class TestValues:
         ],
     )
     def test_of_a_batch(self, place: str, value: Any, reason: str) -> None:
-        data = edited(SMALL["recorded"], b"ROWS", lambda rows: put(rows, place, value))
+        data = edited(small("recorded"), b"ROWS", lambda rows: put(rows, place, value))
         with pytest.raises(TraceError) as caught:
             load(data)
         assert str(caught.value).startswith(f"saved: the file is damaged ({reason}")
@@ -678,7 +687,7 @@ class TestValues:
         ],
     )
     def test_of_the_head(self, place: str, value: Any, reason: str) -> None:
-        data = edited(SMALL["by hand"], b"HEAD", lambda head: put(head, place, value))
+        data = edited(small("by hand"), b"HEAD", lambda head: put(head, place, value))
         with pytest.raises(TraceError) as caught:
             load(data)
         assert str(caught.value).startswith(f"saved: the file is damaged ({reason}")
@@ -686,12 +695,12 @@ class TestValues:
     def test_figures_that_are_not_those_of_the_operations(self) -> None:
         for name in "allocs", "frees":
             stats = {**vars(RECORDED.stats), name: 2}
-            data = edited(SMALL["recorded"], b"TAIL", lambda tail: put(tail, "stats", stats))  # noqa: B023
+            data = edited(small("recorded"), b"TAIL", lambda tail: put(tail, "stats", stats))  # noqa: B023
             with pytest.raises(TraceError, match=r"are claimed, there are \(1, 1\)"):
                 load(data)
 
     def test_what_later_versions_may_add(self) -> None:
-        data = SMALL["recorded"]
+        data = small("recorded")
         for tag, place in (
             (b"HEAD", "more"), (b"ROWS", "more"), (b"TAIL", "more"), (b"ROWS", "tables.more"),
             (b"ROWS", "stats.more"), (b"TAIL", "stats.more"),
@@ -704,7 +713,7 @@ class TestValues:
         deep = json.loads("[" * 900 + "]" * 900)
         for tag in b"HEAD", b"TAIL":
             data = edited(
-                SMALL["recorded"], tag, lambda value: put(value, "machine", {"x": deep, "y": 1})
+                small("recorded"), tag, lambda value: put(value, "machine", {"x": deep, "y": 1})
             )
             assert load(data).machine["y"] == 1
             assert "x" not in load(data).machine
@@ -712,20 +721,20 @@ class TestValues:
     def test_column_that_lacks_a_byte(self) -> None:
         parts = [
             block(tag, value, columns[:-1])
-            for tag, value, columns in taken_apart(SMALL["recorded"])
+            for tag, value, columns in taken_apart(small("recorded"))
         ]
         with pytest.raises(TraceError, match="fewer than 2 operations"):
             load(b"PCPUTRC3" + b"".join(parts))
 
     def test_most_operations_of_a_block(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(file_reader, "MOST_ROWS", 2)
-        assert len(load(SMALL["recorded"])) == 2
+        assert len(load(small("recorded"))) == 2
         monkeypatch.setattr(file_reader, "MOST_ROWS", 1)
         with pytest.raises(TraceError, match="2 is out of range"):
-            load(SMALL["recorded"])
+            load(small("recorded"))
 
     def test_json_has_a_limit_for_all_blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        data = SMALL["recorded"]
+        data = small("recorded")
         texts = [len(json.dumps(value)) for _, value, _ in taken_apart(edited(data, b"", id))]
         for limit, fits in ((sum(texts), True), (sum(texts) - 1, False)):
             monkeypatch.setattr(file_reader, "JSON", Limit(limit, 0))
@@ -737,10 +746,10 @@ class TestValues:
 
     def test_skipped_lines(self) -> None:
         skipped = [["x", 0, 0, ""], ["y", 2**64 - 1, 1, "z"]]
-        data = edited(SMALL["recorded"], b"TAIL", lambda tail: put(tail, "skipped", skipped))
+        data = edited(small("recorded"), b"TAIL", lambda tail: put(tail, "skipped", skipped))
         assert [[*row] for row in load(data).skipped] == skipped
         for row in ["x", -1, 0, ""], ["x", 0, 2**64, ""], ["x", 0, 0], [1, 0, 0, ""]:
-            data = edited(SMALL["recorded"], b"TAIL", lambda tail: put(tail, "skipped", [row]))  # noqa: B023
+            data = edited(small("recorded"), b"TAIL", lambda tail: put(tail, "skipped", [row]))  # noqa: B023
             with pytest.raises(TraceError, match="damaged"):
                 load(data)
 
@@ -749,7 +758,7 @@ class TestValues:
         for tag in b"HEAD", b"TAIL":
             parts = [
                 block(each, value, columns + rest * (each == tag))
-                for each, value, columns in taken_apart(SMALL["recorded"])
+                for each, value, columns in taken_apart(small("recorded"))
             ]
             with pytest.raises(TraceError, match=f"block '{tag.decode()}' are too long"):
                 load(b"PCPUTRC3" + b"".join(parts))
@@ -777,7 +786,7 @@ class TestValues:
 
     def test_values_in_range_are_accepted(self) -> None:
         most = {"kernel_extent": 2**64 - 1, "cpus": 2**64 - 1, "lost": 0}
-        data = edited(SMALL["recorded"], b"TAIL", lambda tail: tail["stats"].update(most))
+        data = edited(small("recorded"), b"TAIL", lambda tail: tail["stats"].update(most))
         stats = load(data).stats
         assert (stats.kernel_extent, stats.cpus, stats.lost) == (2**64 - 1, 2**64 - 1, 0)
 
@@ -843,7 +852,7 @@ class TestCommands:
     def test_refuse_it(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], tag: bytes
     ) -> None:
-        data = edited(SMALL["by hand"], tag, lambda _: ["no object"])
+        data = edited(small("by hand"), tag, lambda _: ["no object"])
         (tmp_path / "saved").write_bytes(data)
         assert main([*command, "saved"]) == 2
         assert capsys.readouterr().err == (
@@ -852,13 +861,13 @@ class TestCommands:
         )
 
     def test_report_refuses_it(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        (tmp_path / "saved").write_bytes(SMALL["by hand"][:-1] + b"\0")
+        (tmp_path / "saved").write_bytes(small("by hand")[:-1] + b"\0")
         assert main(["report", "saved", "-o", "page.html"]) == 2
         assert "the checksum of a block 'TAIL' is wrong" in capsys.readouterr().err
         assert not (tmp_path / "page.html").exists()
 
     def test_take_strange_values(self, tmp_path: Path) -> None:
-        recorded = SMALL["recorded"]
+        recorded = small("recorded")
         setup = {"cpus": 2, "page_size": 64, "memory": "none"}
         recorded = edited(recorded, b"HEAD", lambda head: put(head, "setup", setup))
         for what, tag, place, value in (
@@ -882,7 +891,7 @@ class TestCommands:
     def test_say_that_the_end_is_missing(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        data = SMALL["recorded"]
+        data = small("recorded")
         (tmp_path / "saved").write_bytes(data[: data.index(b"TAIL")])
         for command in "replay", "who":
             assert main([command, "--json", "saved"]) == 0

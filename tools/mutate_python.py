@@ -38,6 +38,10 @@ SOURCES = [
     "percpu_ffi/bench",
     "percpu_ffi/testing",
     "percpu_ffi/trace",
+    "percpu_ffi/stats",
+    "percpu_ffi/record/machine.py",
+    "percpu_ffi/record/recorder.py",
+    "percpu_ffi/geometry.py",
     "percpu_ffi/invariants",
 ]
 # tests of other parts, or of the project as a whole; slow, and few import what is mutated

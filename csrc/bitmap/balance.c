@@ -161,14 +161,21 @@ static void pcpu_balance_populated(struct pcpu *pcpu)
 }
 
 /**
- * bitmap_balance - one run of the background work
+ * bitmap_balance - steps of the background work
+ * @first: the first step, 1 begins a run
+ * @last: the last step, up to 4
  */
-void bitmap_balance(struct pcpu *pcpu)
+void bitmap_balance(struct pcpu *pcpu, int first, int last)
 {
-	pcpu->balance_requested = false;
-	pcpu->nr_balance_runs++;
-	pcpu_balance_free(pcpu, false);
-	pcpu_reclaim_populated(pcpu);
-	pcpu_balance_populated(pcpu);
-	pcpu_balance_free(pcpu, true);
+	if (first == 1) {
+		pcpu->balance_requested = false;
+		pcpu->nr_balance_runs++;
+		pcpu_balance_free(pcpu, false);
+	}
+	if (first <= 2 && last >= 2)
+		pcpu_reclaim_populated(pcpu);
+	if (first <= 3 && last >= 3)
+		pcpu_balance_populated(pcpu);
+	if (last == PCPU_BALANCE_STEPS)
+		pcpu_balance_free(pcpu, true);
 }

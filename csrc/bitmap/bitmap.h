@@ -44,7 +44,7 @@ int bitmap_find(const struct pcpu_chunk *chunk, int offset, int *size);
 void bitmap_free(struct pcpu *pcpu, struct pcpu_chunk *chunk, int offset);
 
 /* background work */
-void bitmap_balance(struct pcpu *pcpu);
+void bitmap_balance(struct pcpu *pcpu, int first, int last);
 
 /* what is in a chunk */
 int bitmap_next(const struct pcpu_chunk *chunk, int offset, int *size);

@@ -90,11 +90,10 @@ static void parse_task(struct span s, struct trace_head *head)
 	    !span_decimal(pid, &number) || number > UINT32_MAX)
 		return;
 	s.end--;
-	if (*s.end == '/') {	/* perf may print PID/TID */
+	if (*s.end == '/') {	/* perf script may print PID/TID */
 		struct span name = s, process = span_cut_last(&name);
 
-		name = span_trim(name);
-		if (span_decimal(process, &process_id) && name.at < name.end)
+		if (span_decimal(process, &process_id))
 			s = name;
 	}
 	s = span_trim(s);
@@ -135,16 +134,33 @@ static __cold void parse_verbose(struct span s, struct trace_head *head)
 	parse_task(s, head);
 }
 
-/* perf trace: the time is the first word */
+/*
+ * perf trace: the time is the first word; next to system calls it prints their
+ * duration, "( 0.004 ms): ".  What is before /PID is the name.
+ */
 static __cold void parse_perf_trace(struct span s, struct trace_head *head)
 {
-	const char *at;
+	const char *at, *after, *slash;
+	uint64_t pid;
 
 	s = span_trim(s);
 	for (at = s.at; at < s.end && !is_blank(*at); at++)
 		;
-	if (parse_time((struct span){ s.at, at }, OF_MILLISECOND, &head->time))
-		parse_task((struct span){ at, s.end }, head);
+	if (!parse_time((struct span){ s.at, at }, OF_MILLISECOND, &head->time))
+		return;
+	s = span_trim((struct span){ at, s.end });
+	after = span_starts(s, "(") ? span_after(s, "): ") : NULL;
+	if (after)
+		s = span_trim((struct span){ after, s.end });
+	slash = memrchr(s.at, '/', span_len(s));
+	if (slash && slash - s.at <= MAX_NAME &&
+	    span_decimal((struct span){ slash + 1, s.end }, &pid) &&
+	    pid <= UINT32_MAX) {
+		head->task = (struct span){ s.at, slash };
+		head->pid = pid;
+	} else {
+		parse_task(s, head);
+	}
 }
 
 /* without (TGID), which may have blanks inside */
@@ -197,12 +213,21 @@ static void read_prefix(struct span s, struct trace_prefix *prefix,
 	head->time = time;
 }
 
-/* CPU.FLAGS MICROSECONDSus:, with a mark or a blank before the colon */
+/*
+ * CPU.FLAGS MICROSECONDSus:, with a mark or a blank before the colon; or
+ * [CPU]TICKS:
+ */
 static void parse_microseconds(struct span s, struct trace_head *head)
 {
-	struct span word = span_cut_last(&s);
+	struct span rest = s, word = span_cut_last(&rest);
+	const char *at = memrchr(word.at, ']', span_len(word));
 	uint64_t ticks;
 
+	/* trace-cmd prints no blank between the CPU and a long number */
+	if (at && span_decimal((struct span){ at + 1, word.end }, &ticks)) {
+		parse_prefix((struct span){ s.at, at + 1 }, head);
+		return;
+	}
 	/* the mark says how long the delay before was */
 	if (word.at < word.end && strchr("+!#*@$", word.end[-1]))
 		word.end--;
@@ -211,7 +236,7 @@ static void parse_microseconds(struct span s, struct trace_head *head)
 	word.end -= strlen("us");
 	if (span_decimal(word, &ticks) && ticks < UINT64_MAX / MICROSECOND)
 		head->time = ticks * MICROSECOND;
-	parse_latency(s, head);
+	parse_latency(rest, head);
 }
 
 /* the words before a colon, the last of which is the time */
@@ -230,13 +255,18 @@ static void read_before_colon(struct span s, struct trace_prefix *prefix,
 		parse_microseconds(s, head);
 }
 
-/* perf script -F +period prints a number before the event's name */
-static struct span without_period(struct span s)
+/*
+ * perf script -F +period prints a number before the event's name; trace-cmd
+ * report --ts-diff (+NUMBER), the time since the event before.
+ */
+static struct span without_number(struct span s)
 {
-	struct span rest = s;
-	uint64_t period;
+	struct span rest = s, word = span_cut_last(&rest);
+	uint64_t number;
 
-	if (!span_decimal(span_cut_last(&rest), &period))
+	if (span_starts(word, "(+") && span_ends(word, ")"))
+		word = (struct span){ word.at + 2, word.end - 1 };
+	if (!span_decimal(word, &number))
 		return s;
 	rest = span_trim_end(rest);
 	return span_ends(rest, ":") ? rest : s;
@@ -253,8 +283,8 @@ void trace_head_parse(struct span s, struct trace_prefix *prefix,
 {
 	trace_head_clear(head);
 	s = span_trim_end(s);
-	if (s.at < s.end && is_digit(s.end[-1]))
-		s = without_period(s);
+	if (s.at < s.end && s.end[-1] != ':')
+		s = without_number(s);
 	if (span_ends(s, ":"))
 		read_before_colon((struct span){ s.at, s.end - 1 }, prefix,
 				  head);

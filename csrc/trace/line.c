@@ -20,7 +20,8 @@ enum field_type {
 	FIELD_DECIMAL,		/* a number */
 	FIELD_POINTER,		/* hexadecimal, except where trace-cmd fails */
 	FIELD_FLAG,		/* 0 or 1, or false and true */
-	FIELD_TEXT		/* a struct span */
+	FIELD_WORD,		/* a struct span */
+	FIELD_FUNCTION		/* a struct span, where any character may be */
 };
 
 #define FIELD(text, member, bit, type) {				\
@@ -36,7 +37,7 @@ static const struct field {
 	unsigned int bit;	/* in trace_line.has, or 0 */
 	enum field_type type;	/* what it is */
 } fields[] = {
-	FIELD("call_site", site, 0, FIELD_TEXT),
+	FIELD("call_site", site, 0, FIELD_FUNCTION),
 	FIELD("reserved", reserved, 0, FIELD_FLAG),
 	FIELD("is_atomic", atomic, TRACE_HAS_ATOMIC, FIELD_FLAG),
 	FIELD("size", size, TRACE_HAS_SIZE, FIELD_DECIMAL),
@@ -45,7 +46,7 @@ static const struct field {
 	FIELD("off", offset, TRACE_HAS_OFFSET, FIELD_DECIMAL),
 	FIELD("ptr", ptr, TRACE_HAS_PTR, FIELD_POINTER),
 	FIELD("bytes_alloc", bytes_alloc, 0, FIELD_DECIMAL),
-	FIELD("gfp_flags", gfp, 0, FIELD_TEXT),
+	FIELD("gfp_flags", gfp, 0, FIELD_WORD),
 };
 #define NR_FIELDS	(sizeof(fields) / sizeof(fields[0]))
 
@@ -129,17 +130,17 @@ static bool read_decimal(struct cursor *cursor, uint64_t *value)
 	return true;
 }
 
-/* up to a blank; a function in a module is followed by the module's name */
-static struct span read_string(struct cursor *cursor)
+/* up to a byte of @ends; a function in a module is followed by its name */
+static struct span read_string(struct cursor *cursor, const bool *ends)
 {
 	struct span *s = &cursor->s, value = *s, module;
 
-	while (s->at < s->end && !ends_value(*s->at))
+	while (s->at < s->end && !ends[(unsigned char)*s->at])
 		s->at++;
 	value.end = s->at;
 	if (span_starts(*s, " [")) {
 		module = (struct span){ s->at + 1, s->end };
-		while (module.at < s->end && !ends_value(*module.at))
+		while (module.at < s->end && !ends_text(*module.at))
 			module.at++;
 		if (module.at[-1] == ']')
 			value.end = s->at = module.at;
@@ -157,8 +158,10 @@ static int read_value(struct cursor *cursor, const struct field *field,
 	bool ok;
 
 	line->field = field->name;
-	if (field->type == FIELD_TEXT) {
-		*(struct span *)member = read_string(cursor);
+	if (field->type >= FIELD_WORD) {
+		*(struct span *)member = read_string(
+			cursor, field->type == FIELD_WORD ? span_ends_word :
+							    span_ends_text);
 		return 0;
 	}
 	/* ftrace's option "fields" prints some numbers in parentheses */
@@ -173,7 +176,7 @@ static int read_value(struct cursor *cursor, const struct field *field,
 		ok = read_flag(cursor, member);
 	else
 		ok = read_decimal(cursor, member);
-	if (!ok || (s->at < s->end && !ends_value(*s->at)))
+	if (!ok || (s->at < s->end && !ends_word(*s->at)))
 		return -PCPU_T_NUMBER;
 	if (field->bit == TRACE_HAS_PTR)
 		line->ptr_digits = digits;
@@ -287,7 +290,8 @@ static bool find_name(struct span s, const char *colon, struct found *found)
 		return false;
 	}
 	found->after = name.end + 1;
-	return found->begin == s.at || is_blank(found->begin[-1]);
+	return found->begin == s.at || is_blank(found->begin[-1]) ||
+	       found->begin[-1] == ';';		/* netconsole */
 }
 
 /* the first event of a text; each colon may be the one of its name */
@@ -356,6 +360,8 @@ static int read_event(struct trace_prefix *prefix, struct span s,
 
 /* --- other lines */
 
+#define MIN_ADDRESS	8	/* digits of a frame's address, of 32 bits */
+
 /*
  * How many CPUs there are, or how many of the events that were written the
  * buffer still holds.
@@ -365,10 +371,13 @@ static __cold enum trace_line_type read_comment(struct span s, struct trace_line
 	uint64_t cpus = 0, held, written;
 	const char *at;
 
-	if (*s.at == 'c')	/* trace-cmd */
-		span_number_after(s, "cpus=", &cpus);
-	else if (!span_number_after(s, "#P:", &cpus))	/* ftrace; perf */
+	if (*s.at == 'c') {	/* trace-cmd; in mail "cpus=3D2" */
+		at = span_number_after(s, "cpus=", &cpus);
+		if (at && at < span_trim_end(s).end)
+			cpus = 0;
+	} else if (!span_number_after(s, "#P:", &cpus)) {	/* ftrace; perf */
 		span_number_after(s, "# nrcpus avail : ", &cpus);
+	}
 	line->cpus = cpus < PCPU_NO_CPU ? cpus : 0;
 	at = span_number_after(s, "entries-written: ", &held);
 	if (!at || !span_number_after((struct span){ at, s.end }, "/",
@@ -381,8 +390,11 @@ static __cold enum trace_line_type read_comment(struct span s, struct trace_line
 /* a line without a head that reports lost events, or how many is unknown */
 static __cold bool read_lost(struct span s, struct trace_line *line)
 {
-	if (span_number_after(s, "[LOST ", &line->lost))	/* ftrace */
-		return true;
+	const char *at = span_number_after(s, "LOST ", &line->lost);
+
+	if (at && (span_starts((struct span){ at, s.end }, " EVENTS]") ||
+		   span_starts((struct span){ at, s.end }, " events!")))
+		return true;				/* ftrace; perf trace */
 	if (!span_after(s, "[LOST EVENTS]") &&
 	    !span_after(s, "EVENTS DROPPED]"))			/* trace-cmd */
 		return false;
@@ -395,7 +407,12 @@ static __cold bool read_lost(struct span s, struct trace_line *line)
 static __cold enum trace_line_type read_other_event(struct span name,
 					     struct trace_line *line)
 {
+	const char *after;
+
 	name = span_trim(name);
+	after = span_starts(name, "(+") ? span_after(name, ")") : NULL;
+	if (after)	/* trace-cmd report --ts-diff */
+		name = span_trim((struct span){ after, name.end });
 	if (span_number_after(name, "PERF_RECORD_LOST lost ", &line->lost) ||
 	    span_number_after(name, "PERF_RECORD_LOST_SAMPLES lost ",
 			      &line->lost))
@@ -415,27 +432,34 @@ static __cold enum trace_line_type read_other_event(struct span name,
  *	=> mm_init+0x2bf/0x4d0				ftrace
  *	=> mm_init (ffffffff8135580f)			trace-cmd
  *		ffffffff8135580f mm_init+0x2bf (DSO)	perf script
+ *		ffffffff8135580f mm_init		the same, -F ip,sym
  *				mm_init (DSO)		perf trace
+ *
+ * Two of blanks, address and DSO are enough: mail and logs strip lines.
  */
 static __cold bool read_frame(struct span s, struct trace_line *line)
 {
 	struct span name = span_trim(s);
-	bool arrow = span_starts(name, "=>");
+	bool arrow = span_starts(name, "=>"), is_indented = name.at > s.at;
+	bool has_address, has_dso;
 	const char *open = NULL, *at;
 	uint64_t address;
 
 	if (span_ends(name, ")"))
 		open = memrchr(name.at, '(', span_len(name));
+	has_dso = open && open > s.at && is_blank(open[-1]);
 	if (arrow)
 		name.at += strlen("=>");
-	else if (name.at == s.at || !open || open == name.at ||
-		 !is_blank(open[-1]))
-		return false;
 	if (open)
 		name.end = open;
 	name = span_trim(name);
 	at = memchr(name.at, ' ', span_len(name));
-	if (at && span_hex((struct span){ name.at, at }, &address))
+	if (!at || !span_hex((struct span){ name.at, at }, &address))
+		at = NULL;
+	has_address = at && at - name.at >= MIN_ADDRESS;
+	if (!arrow && is_indented + has_address + has_dso < 2)
+		return false;
+	if (at)
 		name.at = at;
 	line->site = span_trim(name);
 	return line->site.at < line->site.end;
@@ -469,7 +493,11 @@ static __cold enum trace_line_type read_other_line(struct trace_prefix *prefix,
 		return TRACE_OTHER;
 	if (read_frame(s, line))
 		return TRACE_FRAME;
-	return read_lost(s, line) ? TRACE_LOST : TRACE_TEXT;
+	if (read_lost(s, line))
+		return TRACE_LOST;
+	/* after the prefix of a log */
+	return span_after(s, "# entries-in-buffer/") ? read_comment(s, line) :
+						       TRACE_TEXT;
 }
 
 /**
@@ -490,7 +518,6 @@ int trace_line_parse(struct trace_prefix *prefix, struct span s,
 	line->bytes_alloc = line->reserved = line->atomic = 0;
 	line->site = line->gfp = (struct span){ s.at, s.at };
 	line->has = 0;
-	line->ptr_digits = 0;
 	line->field = NULL;
 	line->rest = s.end;
 	if (find_event(s, &found))

@@ -50,7 +50,7 @@ struct trace_line {
 	struct span site;	/* call_site=, or empty; or the frame */
 	struct span gfp;	/* gfp_flags=, or empty */
 	unsigned int has;	/* set of enum trace_field */
-	int ptr_digits;		/* digits that ptr= was printed with */
+	int ptr_digits;		/* of ptr=, if there is one */
 	const char *field;	/* on error: which one */
 	const char *rest;	/* after the event, where another may be */
 };

@@ -48,11 +48,57 @@ static bool begins_with_field(struct span s)
 	return false;
 }
 
-static bool is_soft_break(struct span line, struct span next)
+/* ftrace: "size=0x10 (16)" with its option fields, or a delay, "(+0.002ms):" */
+static __cold bool begins_with_number(struct span s)
 {
-	return line.at < line.end && line.end[-1] == '=' &&
-	       (mend_is_quoted_printable(line) ||
-		mend_is_quoted_printable(next));
+	if (!span_starts(s, "(") || span_len(s) < 3)
+		return false;
+	s.at += 1 + (s.at[1] == '-' || s.at[1] == '+');
+	return is_digit(*s.at);
+}
+
+/* lines of quoted-printable have up to 76 bytes, and most breaks are near */
+#define MIN_BROKEN	70
+
+/* @line: without blanks at its end */
+static __cold bool is_soft_break(struct span line, struct span next)
+{
+	struct span word = span_cut_last(&(struct span){ line.at, line.end });
+
+	if (!span_ends(line, "="))
+		return false;
+	if (mend_is_quoted_printable(line) || mend_is_quoted_printable(next))
+		return true;
+	/* "size=" is cut, except where perf trace has "size: " */
+	return span_len(line) >= MIN_BROKEN &&
+	       (!begins_with_field(word) || span_starts(next, ":"));
+}
+
+/*
+ * Whether a line was broken in front of what is no field, at a blank that perf
+ * trace has after the name of each field, and after the task.
+ */
+static __cold bool is_broken(struct span line, struct span next)
+{
+	struct span word = span_cut_last(&(struct span){ line.at, line.end });
+	const char *open = memrchr(word.at, '(', span_len(word));
+
+	if (begins_with_number(next))
+		return true;
+	if (span_ends(line, ":"))
+		return span_starts(next, "percpu") ||
+		       begins_with_field((struct span){
+				open ? open + 1 : word.at, word.end });
+	line = without_marks(line);
+	return span_starts(next, "percpu:") && line.at < line.end &&
+	       is_digit(*line.at) && is_digit(line.end[-1]) &&
+	       !memmem(line.at, span_len(line), "percpu", strlen("percpu"));
+}
+
+/* the last byte; 0: there is none */
+static inline char last_of(struct span s)
+{
+	return s.at < s.end ? s.end[-1] : 0;
 }
 
 /**
@@ -64,15 +110,20 @@ static bool is_soft_break(struct span line, struct span next)
  */
 bool mend_continues(struct span line, struct span next)
 {
-	if (is_soft_break(line, next))
+	char last = last_of(line);
+
+	if ((last == '=' || is_blank(last)) &&
+	    is_soft_break(span_trim_end(line), next))
 		return true;
 	if (span_len(next) >= sizeof(indent) &&
 	    !memcmp(next.at, indent, sizeof(indent)))
 		return false;
 	next = without_marks(next);
-	return begins_with_field(next) ||
-	       (span_starts(next, "percpu") &&
-		span_ends(span_trim_end(line), ":"));
+	if (begins_with_field(next))
+		return true;
+	return next.at < next.end &&
+	       (last == ':' || is_blank(last) || *next.at == '(' ||
+		*next.at == 'p') && is_broken(span_trim_end(line), next);
 }
 
 /**
@@ -85,10 +136,12 @@ bool mend_continues(struct span line, struct span next)
 __cold bool mend_join(struct vec *line, struct span next)
 {
 	char *text = line->data, *room;
+	struct span start = span_trim_end((struct span){
+		text, text + line->used });
 	size_t blank = 0;
 
-	if (is_soft_break((struct span){ text, text + line->used }, next)) {
-		line->used--;
+	if (is_soft_break(start, next)) {
+		line->used = span_len(start) - 1;
 	} else {
 		next = without_marks(next);
 		blank = 1;
@@ -139,7 +192,9 @@ static __cold char unescaped(struct span *s)
 
 /* where logs have the line */
 static const char *const keys[] = {
-	"\"log\":", "\"MESSAGE\":", "\"message\":", "\"msg\":",
+	"\"log\":", "\"MESSAGE\":", "\"message\":", "\"msg\":", "\"line\":",
+	"\"text\":", "\"textPayload\":", "\"body\":", "\"original\":",
+	"\"@message\":", "\"_raw\":",
 };
 
 /* the text after the first quote of the line's value */

@@ -193,7 +193,7 @@ static int read_part(struct pcpu_trace_reader *reader, struct span *s,
 	} else if (line.type == TRACE_OTHER) {
 		count_skip(reader, PCPU_SKIP_OTHER, text, number, NULL);
 	}
-	if (line.ptr_digits)
+	if (line.has & TRACE_HAS_PTR)
 		reader->ptr_digits = line.ptr_digits;
 	return add_line(reader, &line, number);
 }

@@ -45,21 +45,19 @@ static const char *read_hex(struct span s, uint64_t *value)
 	return at > s.at && at - s.at <= HEX_DIGITS ? at : NULL;
 }
 
-/* the same as span_digits(), of a number that may have over 64 bits */
-static __cold const char *read_long(struct span s, uint64_t *value)
+/* whether a decimal number has at most 64 bits */
+static __cold bool fits(struct span s)
 {
-	const char *at = s.at;
 	uint64_t number = 0;
 
-	for (; at < s.end && is_digit(*at); at++) {
-		uint64_t digit = (uint64_t)(*at - '0');
+	for (; s.at < s.end; s.at++) {
+		uint64_t digit = (uint64_t)(*s.at - '0');
 
 		if (__builtin_mul_overflow(number, 10, &number) ||
 		    __builtin_add_overflow(number, digit, &number))
-			return NULL;
+			return false;
 	}
-	*value = number;
-	return at;
+	return true;
 }
 
 /**
@@ -77,8 +75,8 @@ const char *span_digits(struct span s, uint64_t *value)
 	for (; at < s.end && is_digit(*at); at++)
 		number = number * 10 + (uint64_t)(*at - '0');
 	*value = number;
-	if (at - s.at > SAFE_DIGITS)
-		return read_long(s, value);
+	if (at - s.at > SAFE_DIGITS && !fits((struct span){ s.at, at }))
+		return NULL;
 	return at > s.at ? at : NULL;
 }
 

@@ -33,14 +33,26 @@ static inline bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* bytes that end a value */
-static const bool span_ends_value[256] = {
-	[' '] = true, ['\t'] = true, ['\r'] = true, [','] = true, [')'] = true,
+#define BLANKS								\
+	[' '] = true, ['\t'] = true, ['\r'] = true, [','] = true, [')'] = true
+
+/* bytes that end the name of a function */
+static const bool span_ends_text[256] = { BLANKS };
+
+/* and other values: logs, shells and pages have lines in quotes and tags */
+static const bool span_ends_word[256] = {
+	BLANKS, ['"'] = true, ['\''] = true, ['`'] = true, [';'] = true,
+	['<'] = true, ['\\'] = true, ['\033'] = true,
 };
 
-static inline bool ends_value(char c)
+static inline bool ends_text(char c)
 {
-	return span_ends_value[(unsigned char)c];
+	return span_ends_text[(unsigned char)c];
+}
+
+static inline bool ends_word(char c)
+{
+	return span_ends_word[(unsigned char)c];
 }
 
 static inline struct span span_trim_end(struct span s)

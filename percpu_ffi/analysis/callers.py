@@ -39,8 +39,7 @@ ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 def function(frame: str) -> str:
     """Return a call site or a frame without its offset and its module."""
-    name, offset, _ = frame.rpartition("+0x")
-    return (name if offset else frame).partition(" [")[0]
+    return frame.partition("+0x")[0].partition(" [")[0]
 
 
 class Callers:

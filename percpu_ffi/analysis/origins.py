@@ -63,7 +63,7 @@ def origins(
 
     def origin(kind: int, name: int, pid: int, stack: int) -> Origin:
         request = trace.kinds[kind]
-        frames = trace.stacks[stack] if 0 <= stack < len(trace.stacks) else ""
+        frames = "" if stack == NO_CODE else trace.stacks[stack]
         return Origin(
             request,
             "" if name == NO_CODE else names[name],

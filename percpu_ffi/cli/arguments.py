@@ -15,18 +15,18 @@ from percpu_ffi._util.text import printable
 from percpu_ffi.cli.files import PLOT, InputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
-from percpu_ffi.config import FIRST_CHUNKS
+from percpu_ffi.config import AREA_MAP, BITMAP, FIRST_CHUNKS, FIXES, ONLY, POLICIES
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.geometry import Geometry
 from percpu_ffi.reports.recording import possible_cpus, skipped_lines
 from percpu_ffi.trace import Trace
-from percpu_ffi.trace.operations import LATER
 from percpu_ffi.trace.source import STDIN, Blocks, open_source, source_name
 
 TRACE = "a recording by ftrace or perf, or a file of this package; - for standard input"
 DEFAULT_CPUS = 4  # if the trace names none
 SETTINGS = (
-    "cpus", "first_chunk", "static_size", "unit_size", "free_size", "page_size", "memory"
+    "cpus", "first_chunk", "static_size", "unit_size", "free_size", "page_size", "memory",
+    "policy", "fixes",
 )  # fmt: skip
 SIZE_LIMIT = 1 << 63
 FACTORS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -182,41 +182,43 @@ def add_like(group: argparse._ActionsContainer) -> None:
     group.add_argument("--like", type=InputFile(), metavar="FILE", help=text)
 
 
+def add_policy(group: argparse._ActionsContainer) -> None:
+    """Add ``--policy`` and ``--fixes`` to the set-up."""
+    text = "whose decisions: of 2009, or of Linux 5.14 to 6.x (area-map)"
+    group.add_argument("--policy", choices=POLICIES, help=text)
+    text = "defects to mend, with --policy bitmap; not confirmed by any kernel"
+    group.add_argument("--fixes", action="append", choices=FIXES, help=text)
+
+
 def add_memory(group: argparse._ArgumentGroup) -> None:
     """Add ``--memory`` to the set-up."""
     text = "real memory, or bookkeeping only (mapped)"
     group.add_argument("--memory", choices=("mapped", "none"), help=text)
 
 
-def supported(setup: dict[str, Any]) -> dict[str, Any]:
-    """Return a set-up that allocators of this version take.
-
-    Raises:
-        ConfigError: it has settings of later versions.
-
-    """
-    if later := sorted(LATER & setup.keys()):
-        raise ConfigError(
-            f"the set-up has {', '.join(later)}, which allocators of this version do not have; "
-            "use a later version of percpu_ffi"
-        )
-    return setup
+def policy_of(args: argparse.Namespace, trace: Trace | None = None) -> str:
+    """Return the policy: that of ``--policy``, else of the trace."""
+    given = getattr(args, "policy", None)
+    return given or (trace.setup.get("policy") if trace else None) or AREA_MAP
 
 
 def default_setup(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
     """Return the arguments of an allocator: ``--like``, else the trace, else the defaults."""
-    cpus = trace.stats.cpus or DEFAULT_CPUS
-    default = {"memory": "mapped", "cpus": cpus, "first_chunk": "4k"}
-    return {**default, **supported(trace.setup), **like_setup(args)}
+    policy = policy_of(args, trace)
+    other = ONLY[BITMAP if policy == AREA_MAP else AREA_MAP]
+    own = {"first_chunk": "4k"} if policy == AREA_MAP else {"policy": policy}
+    of_trace = {name: value for name, value in trace.setup.items() if name not in other}
+    default = {"memory": "mapped", "cpus": trace.stats.cpus or DEFAULT_CPUS, **own}
+    return {**default, **of_trace, **like_setup(args, policy)}
 
 
-def like_setup(args: argparse.Namespace) -> dict[str, Any]:
+def like_setup(args: argparse.Namespace, policy: str) -> dict[str, Any]:
     """Return the arguments of an allocator that ``--like`` gives."""
     if args.like is None:
         return {}
     if args.like == STDIN == args.trace:
         raise ConfigError("standard input can be read only once; give a file for --like")
-    return Geometry.load(args.like).setup()
+    return Geometry.load(args.like).setup(policy)
 
 
 def given_setup(args: argparse.Namespace) -> dict[str, Any]:

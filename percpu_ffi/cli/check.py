@@ -16,19 +16,22 @@ from typing import Any
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.allocator import Allocator
+from percpu_ffi.cli.against_kernel import run_against_kernel
 from percpu_ffi.cli.arguments import (
     TRACE,
+    add_json,
     add_like,
+    add_policy,
     add_repeatable,
     add_strict,
+    default_setup,
     like_setup,
     load_trace,
-    supported,
+    policy_of,
 )
 from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
-from percpu_ffi.config import AREA_MAP, BITMAP, POLICIES
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, Difference, Factory, Mix, lockstep, shorten
 from percpu_ffi.lockstep.answer import describe_error
@@ -69,6 +72,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--setup", type=_setup, default={}, metavar="JSON", help=f"set-up, such as {example}"
     )
     add_like(parser)
+    add_policy(parser)
+    kernel = parser.add_argument_group("a kernel as the witness")
+    kernel.add_argument(
+        "--against", choices=("kernel",), help="predict the choices that the kernel recorded"
+    )
+    text = "boot, or a dump of percpu_stats at the start (inferred from the recording)"
+    kernel.add_argument("--start", type=InputFile(), metavar="boot|FILE", help=text)
+    text = "lines that a decision may be printed late: search for another order (%(default)s)"
+    kernel.add_argument("--reorder", type=int, default=0, metavar="N", help=text)
+    add_json(kernel)
     text = "where to save the operations that show a difference (%(default)s)"
     parser.add_argument(
         "--save", type=OutputFile(), metavar="FILE", default="difference.trace", help=text
@@ -82,8 +95,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--jobs", int, None, "processes (one for each core)"),
     ):
         campaign.add_argument(option, type=kind, default=default, metavar="N", help=what)
-    text = "policy of the set-ups (%(default)s)"
-    campaign.add_argument("--policy", choices=POLICIES, default=AREA_MAP, help=text)
     for option, what in (("--sizes", "sizes to choose from"), ("--aligns", "alignments likewise")):
         campaign.add_argument(option, type=int, nargs="+", default=[], metavar="BYTES", help=what)
     add_repeatable(
@@ -111,18 +122,21 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("give either a TRACE or --random")
     if args.resume and not args.random:
         raise ConfigError("--resume requires --random")
+    for option in ("start", "reorder", "json"):
+        if getattr(args, option) and not args.against:
+            raise ConfigError(f"--{option} requires --against kernel")
     makers = _makers(args)
+    if args.against:
+        return run_against_kernel(args, makers)
     return _run_campaign(args, makers) if args.random else _run_trace(args, makers)
 
 
 def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     trace = load_trace(args.trace, strict=args.strict)
     # the state is compared, and the model has no faster memory
-    setup: dict[str, Any] = {"memory": "none"}
-    if trace.stats.cpus:
-        setup["cpus"] = trace.stats.cpus
-    given = {**setup, **trace.setup, **like_setup(args), **args.setup}
-    trace = Trace.from_ops(trace, supported(given))
+    memory = {"memory": trace.setup.get("memory", "none")}
+    setup = {**default_setup(args, trace), **memory, **_policy(args), **args.setup}
+    trace = Trace.from_ops(trace, setup)
     for calls in args.calls or ["single"]:
         with progress_bar("checking", len(trace), "op") as progress:
             difference = lockstep(
@@ -137,16 +151,13 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
 def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     if args.jobs is not None and not 1 <= args.jobs <= MOST_JOBS:
         raise ConfigError(f"--jobs {args.jobs}: from 1 to {MOST_JOBS} processes")
-    setup = supported({**like_setup(args), **args.setup})
-    if args.policy == BITMAP:
-        setup["policy"] = args.policy
     campaign = Campaign(
         makers,
         operations=args.operations,
         seed=args.seed,
         length=args.length,
         faults=args.faults,
-        setup=setup,
+        setup={**like_setup(args, policy_of(args)), **_policy(args), **args.setup},
         compare=tuple(args.compare),
         calls=tuple(args.calls or CALLS),
         mix=Mix(args.sizes, args.aligns, args.plans),
@@ -161,7 +172,7 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> in
         hint = f"; the same command goes on from {args.resume}" if args.resume else ""
         notify(f"stopped{hint}")
         raise
-    print(campaign_text(list(makers), args.seed, totals, args.policy))
+    print(campaign_text(list(makers), args.seed, totals, campaign.policy))
     return _show(args, makers, totals.difference) if totals.difference else 0
 
 
@@ -198,6 +209,12 @@ def _makers(args: argparse.Namespace) -> dict[str, Factory]:
     if unknown:
         raise ConfigError(f"--only {', '.join(sorted(unknown))}: there are {', '.join(makers)}")
     return {name: makers[name] for name in args.only or makers}
+
+
+def _policy(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the set-up that ``--policy`` and ``--fixes`` give."""
+    given = {"policy": args.policy, "fixes": args.fixes}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _setup(text: str) -> dict[str, Any]:

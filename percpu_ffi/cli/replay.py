@@ -11,6 +11,7 @@ from percpu_ffi.cli.arguments import (
     add_json,
     add_machine,
     add_memory,
+    add_policy,
     add_setup,
     add_trace,
     copies_of,
@@ -28,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Replay the allocations and frees of a kernel through the allocator of 2009."
     )
     add_trace(parser)
-    add_memory(add_setup(parser))
+    setup = add_setup(parser)
+    add_memory(setup)
+    add_policy(setup)
     add_machine(parser)
     add_json(parser)
 

@@ -36,9 +36,6 @@ def violations(state: State, allocator: PerCpu) -> Iterator[str]:
         for slot, ids in enumerate(state.slots):
             if chunk.id in ids:
                 yield from _place(chunk, slot, state, allocator)
-    waiting = state.slots[state.kinds.index("depopulate")]
-    if waiting and not state.balance_requested:
-        yield f"the chunks {waiting} are to be depopulated, but no work is requested"
     counted = [chunk for chunk in state.chunks if chunk.id >= 0 and not chunk.isolated]
     empty = sum(chunk.empty_pages for chunk in counted)
     if state.empty_pages != empty:

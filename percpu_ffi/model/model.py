@@ -157,9 +157,9 @@ class Model(BaseAllocator):
         self._policy.kernel.work = work
         work.operations += 1
 
-    def _balance(self) -> None:
+    def _balance(self, first: int, last: int) -> None:
         with self._entry:
-            self._policy.balance()
+            self._policy.balance(first, last)
 
     # --- free
 

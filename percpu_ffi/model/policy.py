@@ -14,6 +14,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from percpu_ffi import errors
+from percpu_ffi.config import BALANCE_STEPS
 from percpu_ffi.model.chunk import Chunk
 from percpu_ffi.model.kernel import Kernel, ServiceFailed
 from percpu_ffi.model.memory import Memory
@@ -142,8 +143,8 @@ class Policy(ABC, Generic[C]):
         """Return the size and the alignment that are served for those requested."""
         return size, align
 
-    def balance(self) -> None:
-        """Run the background work, if there is any."""
+    def balance(self, first: int = 1, last: int = BALANCE_STEPS) -> None:
+        """Run steps of the background work, if there is any."""
 
     def settle(self) -> None:
         """End an operation."""

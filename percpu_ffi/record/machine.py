@@ -52,7 +52,10 @@ def _boot_line() -> str | None:
         try:
             while True:
                 with suppress(BrokenPipeError):  # overwritten meanwhile; the next read goes on
-                    if found := BOOT_LINE.search(os.read(log, LINE)):
+                    message = os.read(log, LINE)
+                    if not message:  # a container may have another file in its place
+                        return None
+                    if found := BOOT_LINE.search(message):
                         return found[1].decode(errors="replace").strip()
         finally:
             os.close(log)

@@ -70,7 +70,6 @@ def record(instance: Instance, period: Period, file: IO[bytes]) -> tuple[TraceSt
     head = {"machine": {**describe_machine(), "stats_before": percpu_stats()}}
     writer = TraceWriter(file, head)
     blocks, written = 0, time.monotonic()
-    intact = True
     for block in LiveText(instance, period):
         intact = reader.feed(block)
         blocks += bool(block)
@@ -80,7 +79,7 @@ def record(instance: Instance, period: Period, file: IO[bytes]) -> tuple[TraceSt
             blocks, written = 0, now
         if not intact:
             break
-    intact = reader.finish() and intact
+    intact = reader.finish()
     batch = reader.take()
     writer.write(batch)
     if not intact:

@@ -159,5 +159,7 @@ def skipped_lines(skipped: list[Skipped]) -> list[str]:
         for noun, rest in [REASONS.get(row.kind, (row.kind, ""))]
     ]
     damage = [row for row in skipped if row.kind not in ("text", "other_event")]
-    first = f"; line {damage[0].first:,} is the first: {shown(damage[0].text)}" if damage else ""
-    return [f"skipped {', '.join(counts)}{first}"]
+    if not damage:
+        return [f"skipped {', '.join(counts)}"]
+    first = min(damage, key=lambda row: row.first)
+    return [f"skipped {', '.join(counts)}; line {first.first:,} is the first: {shown(first.text)}"]

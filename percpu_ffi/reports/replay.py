@@ -33,7 +33,8 @@ def geometry_of(allocator: Allocator | Timeline, setup: dict[str, Any]) -> dict[
     """Return the settings of an allocator, with automatic sizes filled in."""
     return {
         "cpus": allocator.cpus,
-        "first_chunk": setup["first_chunk"],
+        "policy": allocator.policy,
+        "first_chunk": setup.get("first_chunk"),
         "static_size": allocator.static_size,
         "unit_size": allocator.unit_size,
         "page_size": allocator.page_size,
@@ -133,7 +134,7 @@ class ReplayReport:
         cells = ((name, "" if n is None else f"{n:,}", note) for name, n, note in rows)
         return [
             f"{self.name}{recorded_on(stats)}",
-            f"replayed on {cpus}, {geometry['first_chunk']}, "
+            f"replayed on {cpus}, {geometry['first_chunk'] or geometry['policy']}, "
             f"static area of {plural(geometry['static_size'], 'byte')}, "
             f"units of {geometry['unit_size']:,}, memory {geometry['memory']}",
             "",

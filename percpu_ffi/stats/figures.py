@@ -82,7 +82,7 @@ def _chunk(chunk: ChunkState, static_size: int, page_size: int, peaks: Peaks) ->
         FIRST if first else OTHER,
         {
             "nr_alloc": len(areas),
-            "max_alloc_size": peaks.by_chunk.get(chunk.id, 0),
+            "max_alloc_size": peaks.by_chunk[chunk.id],
             "empty_pop_pages": sum(
                 1
                 for start, size in free

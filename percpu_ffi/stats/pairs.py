@@ -31,7 +31,7 @@ def paired(a: Sequence[Chunk], b: Sequence[Chunk]) -> list[Pair]:
     for key in (_own_mark, _identity):
         partner |= _take_equal(left, right, key)
     lefts, rights = _ranked(left), _ranked(right)
-    for start in range(0, max(len(lefts), len(rights)), MOST):
+    for start in range(0, len(lefts), MOST):
         some, others = lefts[start : start + MOST], rights[start : start + MOST]
         found = closest([[distance(a[i], b[j]) for j in others] for i in some])
         partner |= {some[row]: others[column] for row, column in found.items()}
@@ -68,7 +68,9 @@ def closest(distances: Sequence[Sequence[float]]) -> dict[int, int]:
     Returns: row -> column.
 
     """
-    columns = len(distances[0]) if distances else 0
+    if not distances:
+        return {}
+    columns = len(distances[0])
     if len(distances) > columns:
         transposed = [[row[column] for row in distances] for column in range(columns)]
         return {row: column for column, row in closest(transposed).items()}
@@ -77,7 +79,7 @@ def closest(distances: Sequence[Sequence[float]]) -> dict[int, int]:
     for start in range(len(distances)):
         # the shortest path from the new row to a column without a row
         row, visited = start, dict[int, None]()
-        short, before = [inf] * columns, [-1] * columns
+        short, before = [inf] * columns, dict[int, int]()
         last = -1
         while row >= 0:
             for column in range(columns):

@@ -66,9 +66,6 @@ SETTINGS: dict[str, tuple[type, ...]] = {
     "unit_size": (int,),
 }
 
-# those that allocators of this version do not have
-LATER = frozenset({"balance", "dyn_size", "fixes", "policy", "reserved_size"})
-
 
 class Kind(NamedTuple):
     """The request of an allocation."""

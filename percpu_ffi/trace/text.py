@@ -30,6 +30,7 @@ from percpu_ffi.trace.operations import (
     Tables,
     TraceStats,
 )
+from percpu_ffi.trace.plain import plain_text
 from percpu_ffi.trace.remarks import HINT, add_remarks, nothing_found
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class TextReader:
     def _new_tasks(self) -> list[tuple[int, ...]]:
         new = self._new("tasks")
         tasks = lib.pcpu_trace_tasks(self._reader, self._length)
-        return [*TASK.iter_unpack(_bytes(tasks + new.start, len(new) * TASK.size))] if new else []
+        return [*TASK.iter_unpack(_bytes(tasks + new.start, len(new) * TASK.size))]
 
     def _kind(self, index: int) -> Kind:
         request = self._request
@@ -183,7 +184,7 @@ def _column(name: str, data: Any, n: int) -> array[int]:
 
 
 def _bytes(data: Any, size: int) -> bytes:
-    return bytes(ffi.buffer(data, size)) if size else b""
+    return bytes(ffi.buffer(data, size))
 
 
 def _text(data: Any, length: int) -> str:
@@ -213,7 +214,7 @@ def read_text(blocks: Iterable[bytes], name: str, *, strict: bool = False) -> Op
     """
     reader = TextReader(strict=strict)
     found, head = Operations(), b""
-    for number, block in enumerate(blocks, 1):
+    for number, block in enumerate(plain_text(blocks, HEAD), 1):
         head = head or block[:HEAD]
         if not reader.feed(block):
             break

@@ -129,7 +129,7 @@ def _output(process: subprocess.Popen[bytes], name: str) -> Iterator[bytes]:
     stdout: Any = process.stdout
     block = stdout.read(BLOCK)
     if not block and process.wait() == 0:
-        raise TraceError("its tool prints nothing: the recording has no events", name)
+        raise TraceError("its tool prints nothing: the recording has no events, or is cut", name)
     while block:
         yield block
         block = stdout.read(BLOCK)

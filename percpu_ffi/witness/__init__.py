@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A kernel as a witness: does the policy choose what the recorded kernel chose?
+"""A kernel as the witness: compare the policy with what the recorded kernel chose.
 
 A recording has the chunk and the offset of each choice that a kernel made.  For each one the
 policy is asked first, then the area is placed where the kernel placed it, so that the next

@@ -69,8 +69,8 @@ class Miss:
     """What the policy chooses; None: it finds no place."""
     there: int | None
     """Its offset in the kernel's chunk; None likewise."""
-    state: State
-    """After the kernel's choice."""
+    chosen_chunk: int | None
+    """The recording's number of the chunk that the policy chooses; None: it has none."""
 
 
 @dataclass
@@ -93,10 +93,10 @@ class Figures:
     """Chunks that the kernel passed over, and that are taken to be sidelined since then."""
     orphans: int = 0
     """Frees of areas that are not known, which are skipped."""
-    misses: list[int] = field(default_factory=list)
-    """Numbers of the operations that were not predicted."""
-    first_miss: Miss | None = None
-    """The first of them."""
+    misses: list[Miss] = field(default_factory=list)
+    """The choices that were not predicted."""
+    after_first_miss: State | None = None
+    """The policy's state after the first of them, with the kernel's choice."""
 
 
 class Follower:
@@ -116,6 +116,7 @@ class Follower:
         self._has_work = any(isinstance(step, Work) for step in steps)
         if not self._has_work:
             self.figures.runs.seen = None
+        self._works = False  # background work has begun
         self._learns = start.name != "boot"
         self._ids = {chunk: number for number, chunk in enumerate(start.chunks) if chunk >= 0}
         self._born: set[int] = set()  # chunks of the kernel created during the recording
@@ -157,14 +158,17 @@ class Follower:
         elif isinstance(step, Failed):
             self._fail(step)
         elif isinstance(step, Created):
+            self._do_work()
             self._born.add(step.chunk)
             self._pair("made", self.figures.made, kernel=1)
         elif isinstance(step, Destroyed):
             self._pair("destroyed", self.figures.destroyed, kernel=1)
             if step.chunk in self._ids:
                 self._dead.append(self._ids.pop(step.chunk))
+        elif step.begins:
+            self._begin_work()
         else:
-            self._work()
+            self._do_work()
         if not self._has_work and self._requested:
             self.allocator.balance()
             self.figures.runs.foretold += 1
@@ -201,10 +205,10 @@ class Follower:
         if step.place.chunk in self._born:
             figures.new.add(both=both, offset=there)
         if not both:
-            figures.misses.append(step.number)
-            if not figures.first_miss:
-                state = self.allocator.state()
-                figures.first_miss = Miss(step, kernel, choice.chosen, choice.offset, state)
+            name = choice.chosen and self._name_of(choice.chosen.chunk)
+            figures.misses.append(Miss(step, kernel, choice.chosen, choice.offset, name))
+            if not figures.after_first_miss:
+                figures.after_first_miss = self.allocator.state()
         return both
 
     def _free(self, step: Free) -> None:
@@ -222,12 +226,25 @@ class Follower:
         failed.seen = (failed.seen or 0) + 1
         failed.foretold += choice.chosen is None
 
-    def _work(self) -> None:
+    def _begin_work(self) -> None:
+        self._do_work()  # the end of the run before is missing
         runs = self.figures.runs
         runs.seen = (runs.seen or 0) + 1
         runs.foretold += self._requested
-        self.allocator.balance()
+        self.allocator.balance(1, 1)
         self._count_lives()
+        self._works = True
+
+    def _do_work(self) -> None:
+        """Go on with the work that has begun, from its second step on.
+
+        The first one decides at once.  The others may wait and sleep while other tasks go on: they
+        take effect where a chunk is created, or at the end.
+        """
+        if self._works:
+            self._works = False
+            self.allocator.balance(2)
+            self._count_lives()
 
     def _follow(self, kind: Kind, kernel: Location | None) -> Choice:
         flags = {flag: flag in kind.flags for flag in FLAGS}
@@ -245,6 +262,10 @@ class Follower:
     @property
     def _requested(self) -> bool:
         return self.allocator._balance_requested()
+
+    def _name_of(self, number: int) -> int | None:
+        """Return the recording's number of one of our chunks."""
+        return next((name for name, ours in self._ids.items() if ours == number), None)
 
     def _take(self, size: int, align: int, place: Location) -> int:
         return self.allocator.follow(size, align, place).ptr

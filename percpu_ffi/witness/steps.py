@@ -17,6 +17,7 @@ from percpu_ffi.trace.operations import (
     NO_PLACE,
     OP,
     SPECIAL,
+    WORK_ENDED,
     WORK_STARTED,
     Kind,
 )
@@ -72,7 +73,10 @@ class Destroyed(NamedTuple):
 
 
 class Work(NamedTuple):
-    """A run of the background work begins."""
+    """A run of the background work begins, or ends."""
+
+    begins: bool
+    """Which of both."""
 
 
 Step = Alloc | Free | Failed | Created | Destroyed | Work
@@ -127,5 +131,5 @@ def _event(trace: Trace, kind: int, value: int) -> Iterator[Step]:
         yield Created(value)
     elif kind == DESTROYED:
         yield Destroyed(value)
-    elif kind == WORK_STARTED:
-        yield Work()
+    elif kind in (WORK_STARTED, WORK_ENDED):
+        yield Work(kind == WORK_STARTED)

@@ -66,6 +66,11 @@ TEST(perf_script_prints_task_and_pid_as_words)
 	CHECK(same(head("x 1 [000] 5.5:    1x "), "/0 cpu -1 at -1"));
 	CHECK(same(head("x 1 [000] 5.5:    x1 "), "/0 cpu -1 at -1"));
 	CHECK(same(head("x 1 [000] 5.5    1 "), "/0 cpu -1 at -1"));
+	/* trace-cmd report --ts-diff */
+	CHECK(same(head("x-1 [000] 5.5: (+17)  "), "x/1 cpu 0 at 5500000000"));
+	CHECK(same(head("x-1 [000] 5.5: (+)  "), "/0 cpu -1 at -1"));
+	CHECK(same(head("x-1 [000] 5.5: (17)  "), "/0 cpu -1 at -1"));
+	CHECK(same(head("x-1 [000] 5.5: (+17  "), "/0 cpu -1 at -1"));
 	/* -F without time */
 	CHECK(same(head("x 1 [000] "), "/0 cpu -1 at -1"));
 }
@@ -77,6 +82,15 @@ TEST(perf_trace_prints_milliseconds_first)
 	CHECK(same(head("12345.678 kworker/0:1/23 "),
 		   "kworker/0:1/23 cpu -1 at 12345678000"));
 	CHECK(same(head("1.123456 a b/7 "), "a b/7 cpu -1 at 1123456"));
+	CHECK(same(head("0.5 CPU 1/7 "), "CPU 1/7 cpu -1 at 500000"));
+	CHECK(same(head("0.5 x/7x "), "/0 cpu -1 at 500000"));
+	CHECK(same(head("0.5 x/4294967296 "), "/0 cpu -1 at 500000"));
+	CHECK(same(head("0.5 a name of sixteen bytes/7 "),
+		   "bytes/7 cpu -1 at 500000"));
+	/* with system calls */
+	CHECK(same(head("  0.040 (         ): sh/7 "), "sh/7 cpu -1 at 40000"));
+	CHECK(same(head("0.040 ( 0.004 ms): sh/7 "), "sh/7 cpu -1 at 40000"));
+	CHECK(same(head("0.040 (sd-pam)/7 "), "(sd-pam)/7 cpu -1 at 40000"));
 	CHECK(same(head("1.5"), "/0 cpu -1 at 1500000"));
 	CHECK(same(head("0.5 a 7 "), "a/7 cpu -1 at 500000"));
 	/* no more than nanoseconds, no whole numbers */
@@ -89,7 +103,9 @@ TEST(perf_prints_process_and_thread)
 {
 	CHECK(same(head("sh 2450/2451 [001] 1.5: "),
 		   "sh/2451 cpu 1 at 1500000000"));
-	/* a name of digits only is a name */
+	/* -F pid,tid has no names */
+	CHECK(same(head("2450/2451 [001] 1.5: "), "/2451 cpu 1 at 1500000000"));
+	/* in perf trace a name of digits only is a name */
 	CHECK(same(head("0.5 2450/2451 "), "2450/2451 cpu -1 at 500000"));
 	CHECK(same(head("0.5 sh2450/2451 "), "sh2450/2451 cpu -1 at 500000"));
 }
@@ -236,8 +252,12 @@ TEST(a_time_has_up_to_nine_digits_after_its_point)
 	CHECK(time_of("5.123456789") == 5123456789);
 	CHECK(time_of("5.1234567890") == -1);
 	CHECK(time_of("0.0") == 0);
+	for (long long time = 100000000, digits = 1; time; time /= 10, digits++)
+		CHECK(time_of(print("5.%0*d", (int)digits, 1)) ==
+		      5000000000 + time);
 	CHECK(time_of("5.") == -1 && time_of(".5") == -1);
 	CHECK(time_of("x5.5") == -1 && time_of("5.5x") == -1);
+	CHECK(time_of("5,5") == -1);
 	CHECK(time_of("5.x") == -1 && time_of("5./") == -1);
 	CHECK(time_of("[000]5.5") == -1);
 	CHECK((uint64_t)time_of("18446744072.999999999") ==
@@ -250,6 +270,10 @@ TEST(a_time_has_up_to_nine_digits_after_its_point)
 TEST(ticks_of_unknown_length_are_no_time)
 {
 	CHECK(same(head("x-1 [002] d..1 123456789: "), "x/1 cpu 2 at -1"));
+	/* trace-cmd */
+	CHECK(same(head("bash-7 [002]96012954085269: "), "bash/7 cpu 2 at -1"));
+	CHECK(same(head("bash-7 [002]96012954085269x: "), "/0 cpu -1 at -1"));
+	CHECK(same(head("bash-7 [002]: "), "/0 cpu -1 at -1"));
 }
 
 /* the parts before the time are often those of the line before */

@@ -188,6 +188,22 @@ TEST(pointers_may_be_decimal)
 		      "a"));
 }
 
+/* logs, shells and pages have lines in quotes, colours and tags */
+TEST(other_marks_may_end_a_value)
+{
+	for (const char *mark = "\"'`;<\\\033"; *mark; mark++) {
+		CHECK(is(print(FREE "ptr=b%c", *mark), TRACE_FREE));
+		CHECK(line.ptr == 0xb && rest()[0] == *mark);
+		CHECK(is(print(ALLOC "size=8%c align=4 ptr=1 gfp_flags=G|H%c",
+			       *mark, *mark), TRACE_ALLOC));
+		CHECK(same(numbers(), "8 4 - - 1 - 0 0"));
+		CHECK(same(shown(line.gfp), "G|H"));
+		CHECK(is(print(ALLOC "call_site=f%cg size=8 align=4 ptr=1",
+			       *mark), TRACE_ALLOC));
+		CHECK(same(shown(line.site), print("f%cg", *mark)));
+	}
+}
+
 TEST(fields_are_found_by_name_and_not_by_position)
 {
 	CHECK(is(ALLOC "ptr=b new=x align=8 call_site=f+0x1 off=64 size=16 "
@@ -317,6 +333,13 @@ TEST(an_event_ends_where_another_begins)
 		      FREE "ptr=2"));
 }
 
+/* as /dev/kmsg and netconsole print it, with tp_printk */
+TEST(a_name_may_follow_a_semicolon)
+{
+	CHECK(is("6,339,5140900,-;percpu_free_percpu: ptr=b", TRACE_FREE));
+	CHECK(line.ptr == 0xb && line.head.time == PCPU_NO_TIME);
+}
+
 TEST(a_text_may_have_no_event)
 {
 	static const char *const texts[] = {
@@ -375,6 +398,9 @@ TEST(comments_say_how_many_cpus_there_are)
 	CHECK(cpus_of("cpus=65534") == 65534);
 	CHECK(cpus_of("cpus=65535") == 0);
 	CHECK(cpus_of("cpus=x") == 0);
+	CHECK(cpus_of("cpus=4\r") == 4);
+	/* quoted-printable */
+	CHECK(cpus_of("cpus=3D2") == 0);
 	CHECK(cpus_of("# cmdline : perf record --cpus=5") == 0);
 	CHECK(is(" cpus=5", TRACE_TEXT) && is("cpu=5", TRACE_TEXT));
 }
@@ -394,9 +420,18 @@ TEST(recorders_report_lost_events)
 	CHECK(cpus_of("# entries-in-buffer/entries-written: 90/90 #P:2") == 2);
 	CHECK(cpus_of("# entries-in-buffer/entries-written: 9/8 #P:2") == 2);
 	CHECK(cpus_of("# entries-in-buffer/entries-written: 9 #P:2") == 2);
+	/* in a log */
+	CHECK(lost_in("Nov 27 10:00:00 host app[7]: "
+		      "# entries-in-buffer/entries-written: 56/214   #P:2") ==
+	      158);
+	CHECK(line.cpus == 2);
 	CHECK(lost_in("CPU:0 [LOST 5 EVENTS]") == 5);
 	CHECK(lost_in("CPU:0 [LOST 5 EVENTS] [LOST EVENTS]") == 5);
 	CHECK(lost_in("CPU:0 [LOST EVENTS]") == 0);
+	CHECK(lost_in("LOST 12 events!") == 12);	/* perf trace */
+	CHECK(lost_in("\033[31mLOST 12 events!\033[m") == 12);
+	CHECK(is("LOST 12 events of the year", TRACE_TEXT));
+	CHECK(is("[LOST 12 balls]", TRACE_TEXT));
 	CHECK(lost_in("CPU:1 [324 EVENTS DROPPED]") == 324);
 	CHECK(lost_in("CPU:1 [5: EVENTS DROPPED]") == 5);
 	CHECK(lost_in("CPU:1 [EVENTS DROPPED]") == 0);
@@ -417,6 +452,9 @@ TEST(frames_of_stacks)
 		{ "\t  mm_init ([kernel.kallsyms])", "mm_init" },
 		{ "\t d4ad7 [unknown] (/usr/bin/perf)", "[unknown]" },
 		{ "\t d4ad7 operator new(int) (libc++)", "operator new(int)" },
+		{ "\tffffffff8135580f mm_init", "mm_init" },
+		{ "\tc135580f mm_init", "mm_init" },
+		{ "ffffffff8135580f mm_init ([kernel.kallsyms])", "mm_init" },
 		{ "\t add (x)", "add" },
 		{ "\t add add (x)", "add" },
 		{ " => g (x", "g (x" },
@@ -433,7 +471,9 @@ TEST(other_texts_are_no_frames)
 	static const char *const texts[] = {
 		"  percpu_counter.c:212", "mm_init (x)", "\tmm_init (x",
 		"\tmm_init(x)", "\t(x)", "\tx)", "=>", " => ", "=> (x)", ">= x",
-		" = f", "no event at all", "{}",
+		" = f", "no event at all", "{}", "\tc13558f mm_init",
+		"\tffffffff8135580f", "ffffffff8135580f mm_init",
+		"(x)", "ffffffff8135580f mm_init(x)", "d4ad7 mm_init (x)",
 	};
 
 	for (size_t i = 0; i < COUNT(texts); i++)
@@ -460,12 +500,18 @@ TEST(events_of_other_kinds)
 
 	for (size_t i = 0; i < COUNT(texts); i++)
 		CHECK(is(texts[i], TRACE_OTHER));
+	CHECK(is(HEAD "(+7) function pcpu_balance_workfn", TRACE_OTHER));
 	CHECK(is("x-1: sched_switch: x", TRACE_TEXT));
 	CHECK(is("key: value (of something)", TRACE_TEXT));
 }
 
 TEST(the_head_of_a_stack)
 {
+	/* trace-cmd report --ts-diff */
+	CHECK(is(HEAD "(+3)     kernel_stack:         <stack trace >",
+		 TRACE_STACK));
+	CHECK(is(HEAD "(+3 kernel_stack:", TRACE_OTHER));
+	CHECK(is(HEAD "(3) kernel_stack:", TRACE_OTHER));
 	CHECK(is("sh-24673   [001] .....   626.023065: <stack trace>",
 		 TRACE_STACK));
 	CHECK(line.head.cpu == 1);

@@ -98,6 +98,17 @@ TEST(the_rest_of_a_line_may_be_indented_and_quoted)
 	CHECK(!continues("x", ">") && !continues("x", "> x"));
 }
 
+/* ftrace's option fields has blanks before "(16)", and verbose before a delay */
+TEST(a_number_in_parentheses_continues_a_line)
+{
+	CHECK(continues("size=0x10", "(16) align=0x8 (8)"));
+	CHECK(continues("call_site=f+0x1/0x2", "> (-2127182265) reserved=(0)"));
+	CHECK(continues("[892cdc61f] 17.146ms", "(+0.002ms): percpu_free_percpu:"));
+	CHECK(continues("x", "(1)") && !continues("x", "(1"));
+	CHECK(!continues("x", "(a)") && !continues("x", "(-)"));
+	CHECK(!continues("x", "1)") && !continues("x", "()"));
+}
+
 /* a mailer breaks a line at a blank, which may be before the event's name */
 TEST(the_name_of_an_event_continues_a_head)
 {
@@ -115,6 +126,39 @@ TEST(an_equals_sign_at_the_end_is_a_soft_break_of_quoted_printable)
 	CHECK(continues("size=3D1=", "                16"));
 	CHECK(!continues("is_atomic=", "x-1 [000] 1.0: x"));
 	CHECK(!continues("size=3D1", "6") && !continues("", "x=3D"));
+	/* lines of a saved mail may end with a carriage return */
+	CHECK(continues("call_=\r", "site=3Df\r"));
+	CHECK(continues("call_= ", "site=3Df"));
+	/* perf trace prints no equals signs: the length of the line shows it */
+	CHECK(!continues(print("%69s", "="), "x"));
+	CHECK(continues(print("%70s", "="), "x"));
+	CHECK(continues(print("%200s\r", "="), "x"));	/* of several */
+	CHECK(!continues(print("%76s", ";"), "x"));
+	CHECK(!continues(print("%76s", "call_site="), "f+0x1/0x2 size=8"));
+	CHECK(continues(print("%76s", "size="), ": 8, align: 8"));
+}
+
+/* perf trace has a blank before each value, and after the task */
+TEST(lines_of_perf_trace_are_broken_at_any_blank)
+{
+	static const char head[] = "     0.027 kworker/0:1/7";
+
+	CHECK(continues("0.1 sh/7 percpu:percpu_free_percpu(off: 1, ptr:", "0x1)"));
+	CHECK(continues("0.1 sh/7 percpu:percpu_free_percpu(base_addr:", "0x1,"));
+	CHECK(continues("> align: 4, base_addr: ", "> 0xffffe8ffffc00000, off: 8"));
+	CHECK(continues("size:", "16,"));
+	CHECK(!continues("sizes:", "16,") && !continues("", "16,"));
+	CHECK(!continues("size: 1,", "16,") && !continues("size", "16,"));
+	CHECK(!continues("Dear all:", "16,") && !continues("x(y:", "16,"));
+
+	CHECK(continues(head, "percpu:percpu_free_percpu(ptr: 1)"));
+	CHECK(continues("> 0.027 sh/7 \r", "> percpu:percpu_free_percpu(ptr: 1)"));
+	CHECK(!continues(head, "percpu_free_percpu: ptr=1"));
+	CHECK(!continues("0.027 sh/7x", "percpu:percpu_free_percpu(ptr: 1)"));
+	CHECK(!continues("x 7", "percpu:percpu_free_percpu(ptr: 1)"));
+	CHECK(!continues("1 percpu:percpu_free_percpu: ptr=1",
+			 "percpu:percpu_free_percpu: ptr=2"));
+	CHECK(!continues(">", "percpu:percpu_free_percpu(ptr: 1)"));
 }
 
 TEST(parts_of_a_line_are_joined)
@@ -124,6 +168,8 @@ TEST(parts_of_a_line_are_joined)
 	CHECK(same(joined("size=3D1=", " 6"), "size=3D1 6"));
 	CHECK(same(joined("is_atomic=", "ptr=1"), "is_atomic= ptr=1"));
 	CHECK(same(joined("call_=", "site=3Df"), "call_site=3Df"));
+	CHECK(same(joined("call_= \r", "site=3Df"), "call_site=3Df"));
+	CHECK(same(joined("size:", "> 16,"), "size: 16,"));
 }
 
 TEST(the_marks_of_a_quoted_mail_are_cut_off)
@@ -151,6 +197,13 @@ TEST(the_line_of_a_log_in_json)
 	CHECK(same(mended(mend_json, "{\"X\": 1, \"MESSAGE\": \"a\"}"), "a"));
 	CHECK(same(mended(mend_json, "{\"message\":\"a\"}"), "a"));
 	CHECK(same(mended(mend_json, "{\"msg\":\"a\"}"), "a"));
+	CHECK(same(mended(mend_json, "{\"line\":\"a\"}"), "a"));
+	CHECK(same(mended(mend_json, "{\"text\":\"a\"}"), "a"));
+	CHECK(same(mended(mend_json, "{\"textPayload\":\"a\"}"), "a"));
+	CHECK(same(mended(mend_json, "{\"body\":\"a\"}"), "a"));
+	CHECK(same(mended(mend_json, "{\"event\":{\"original\":\"a\"}}"), "a"));
+	CHECK(same(mended(mend_json, "{\"@message\":\"a\"}"), "a"));
+	CHECK(same(mended(mend_json, "{\"_raw\":\"a\"}"), "a"));
 	/* one that is cut */
 	CHECK(same(mended(mend_json, "{\"log\":\"a"), "a"));
 	CHECK(same(mended(mend_json, "{\"log\":\"a\\"), "a\\"));
@@ -159,8 +212,8 @@ TEST(the_line_of_a_log_in_json)
 	CHECK(same(mended(mend_json, "{\"log\":\"\\u123"), " 123"));
 	CHECK(same(mended(mend_json, "{\"log\":"), "{ log :"));
 	/* of any other key */
-	CHECK(same(mended(mend_json, "{\"line\": \"a\\tb\"}"),
-		   "{ line :  a b }"));
+	CHECK(same(mended(mend_json, "{\"lines\": \"a\\tb\"}"),
+		   "{ lines :  a b }"));
 	CHECK(same(mended(mend_json, "{"), "{"));
 	CHECK(same(mended(mend_json, ""), ""));
 }
@@ -215,6 +268,20 @@ TEST(a_line_that_a_mailer_broke_is_one)
 	CHECK(op_is(2, 0x3dc000a62300, 0, PCPU_OP_FREE));
 	CHECK(rows.times[2] == 169400000000);
 	CHECK(stats.lines == 8 && stats.events == 3);
+	CHECK(!other_skips(PCPU_NR_SKIPS));
+	done();
+}
+
+TEST(a_broken_line_of_perf_trace_is_one)
+{
+	CHECK(!read_text("0.027 kworker/0:1/7\n"
+			 "percpu:percpu_alloc_percpu(call_site:\n"
+			 "-2117597577, size: 16,\nalign: 4, base_addr:\n"
+			 "0xffffe8ffffc00000, off: 109040, ptr:\n"
+			 "0x60795bb119f0, bytes_alloc: 64)\n"));
+	CHECK(rows.n == 1 && op_is(0, 0x60795bb119f0, 0, 0));
+	CHECK(same(request(0), "16/4 -2117597577 "));
+	CHECK(rows.times[0] == 27000 && same(task(rows.tasks[0]), "kworker/0:1-7"));
 	CHECK(!other_skips(PCPU_NR_SKIPS));
 	done();
 }

@@ -260,6 +260,9 @@ TEST(a_last_line_that_is_cut_is_skipped_or_refused)
 	/* nothing is missing, but the pointer is shorter than the others */
 	check_cut(FT_FREE "ptr=00000000bbbb", 2, "ptr");
 	check_cut(FT_FREE "ptr=00000000bbbb000", 2, "ptr");
+	CHECK(!read_text(FREE_LINE "# a comment\n" FT_CREATE "base_addr=aa\n"
+			 FT_FREE "ptr=00000000bbbb000"));
+	CHECK(skipped(PCPU_SKIP_CUT).line == 4);
 	/* before the event's name */
 	check_cut("   seq-2093    [001]", 2, "");
 	check_cut("x-1 [0] 1.0: percpu_free_pe", 2, "");

@@ -175,8 +175,11 @@ TEST(words_are_cut_off_from_the_end)
 	CHECK(reads(span_cut_last(&s), "") && reads(s, ""));
 }
 
-TEST(blanks_commas_and_parentheses_end_a_value)
+TEST(blanks_commas_and_parentheses_end_a_text_quotes_a_word_too)
 {
-	for (int c = 0; c < 256; c++)
-		CHECK(ends_value((char)c) == (c && strchr(" \t\r,)", c)));
+	for (int c = 0; c < 256; c++) {
+		CHECK(ends_text((char)c) == (c && strchr(" \t\r,)", c)));
+		CHECK(ends_word((char)c) ==
+		      (c && strchr(" \t\r,)\"'`;<\\\033", c)));
+	}
 }

@@ -25,23 +25,33 @@ if TYPE_CHECKING:
     from percpu_ffi.model.bitmap.slots import Slots
 
 
-def balance(slots: Slots) -> None:
-    """Run the work once."""
-    slots.balance_requested = False
-    _destroy_free(slots, only_unpopulated=False)
-    _depopulate_isolated(slots)
-    _populate_empty(slots)
-    _destroy_free(slots, only_unpopulated=True)
+def run_steps(slots: Slots, first: int, last: int) -> None:
+    """Run some of the steps; the first one begins a run."""
+    steps = (_destroy_free, _depopulate_isolated, _populate_empty, _destroy_unpopulated)
+    if first == 1:
+        slots.balance_requested = False
+    for step in steps[first - 1 : last]:
+        step(slots)
 
 
-def _destroy_free(slots: Slots, *, only_unpopulated: bool) -> None:
-    """Steps 1 and 4 (``pcpu_balance_free``)."""
+def _destroy_free(slots: Slots) -> None:
+    """Step 1 (``pcpu_balance_free(false)``)."""
     for chunk in slots.slots[slots.free_slot][1:]:
-        if only_unpopulated and chunk.empty_pages:
-            continue
-        slots.rules[f"work: chunk destroyed in step {4 if only_unpopulated else 1}"] += 1
-        slots.add_empty(chunk, -chunk.empty_pages)
-        slots.kill_chunk(chunk)
+        slots.rules["work: chunk destroyed in step 1"] += 1
+        _destroy(slots, chunk)
+
+
+def _destroy_unpopulated(slots: Slots) -> None:
+    """Step 4 (``pcpu_balance_free(true)``)."""
+    for chunk in slots.slots[slots.free_slot][1:]:
+        if not chunk.empty_pages:
+            slots.rules["work: chunk destroyed in step 4"] += 1
+            _destroy(slots, chunk)
+
+
+def _destroy(slots: Slots, chunk: BitmapChunk) -> None:
+    slots.add_empty(chunk, -chunk.empty_pages)
+    slots.kill_chunk(chunk)
 
 
 def _depopulate_isolated(slots: Slots) -> None:

@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from percpu_ffi import errors
-from percpu_ffi.config import GRANULE
-from percpu_ffi.model.bitmap.balance import balance
+from percpu_ffi.config import BALANCE_STEPS, GRANULE
+from percpu_ffi.model.bitmap.balance import run_steps
 from percpu_ffi.model.bitmap.chunk import NOTHING, BitmapChunk, Run
 from percpu_ffi.model.bitmap.first_chunk import up
 from percpu_ffi.model.bitmap.slots import Slots
@@ -181,14 +181,14 @@ class Bitmap(Slots):
 
     # --- background work
 
-    def balance(self) -> None:
-        """Run the background work."""
-        balance(self)
+    def balance(self, first: int = 1, last: int = BALANCE_STEPS) -> None:
+        """Run steps of the background work."""
+        run_steps(self, first, last)
 
     def settle(self) -> None:
         """Run the background work, if the operation requested it."""
         if self.balance_requested and self.config.balance == "auto":
-            balance(self)
+            self.balance()
 
     # --- a kernel that is followed
 

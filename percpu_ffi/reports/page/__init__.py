@@ -121,9 +121,11 @@ def _number(value: Any) -> str:
 
 def _about(figures: dict[str, Any]) -> str:
     geometry = figures["geometry"]
+    whose = "the allocator of February 2009" if geometry["first_chunk"] else "today's policy"
+    first = f"first chunk {geometry['first_chunk']}, " if geometry["first_chunk"] else ""
     return (
-        "The allocations of a kernel, replayed through the allocator of February 2009 "
-        f"on {plural(geometry['cpus'], 'CPU')}: first chunk {geometry['first_chunk']}, static "
+        f"The allocations of a kernel, replayed through {whose} "
+        f"on {plural(geometry['cpus'], 'CPU')}: {first}static "
         f"area of {geometry['static_size']:,} bytes, units of {geometry['unit_size']:,}, pages "
         f"of {geometry['page_size']:,}."
     )

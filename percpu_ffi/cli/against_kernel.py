@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``percpu-ffi check TRACE --against kernel``: compare the policy with a recorded kernel."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from percpu_ffi.cli.arguments import file_name, load_trace
+from percpu_ffi.cli.messages import notify
+from percpu_ffi.cli.progress import progress_bar
+from percpu_ffi.config import BITMAP
+from percpu_ffi.errors import ConfigError, StatsError
+from percpu_ffi.geometry import Geometry
+from percpu_ffi.lockstep import Factory
+from percpu_ffi.reports.witness import WitnessReport
+from percpu_ffi.stats import Dump
+from percpu_ffi.stats.source import read_dumps
+from percpu_ffi.trace import Trace
+from percpu_ffi.trace.source import STDIN, open_source
+from percpu_ffi.witness.verdict import check_recording
+
+BOOT = "boot"
+MISSED = 1  # exit status
+
+
+def run_against_kernel(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
+    """Check a recording and print the outcome."""
+    if args.trace is None:
+        raise ConfigError("--against kernel requires a TRACE, a recording of a kernel")
+    if args.policy not in (None, BITMAP):
+        raise ConfigError("--against kernel requires --policy bitmap: no kernel of 2009 records")
+    if args.reorder < 0:
+        raise ConfigError(f"--reorder {args.reorder}: a number of lines from 0 is needed")
+    party = (args.only or ["port"])[0]
+    trace = load_trace(args.trace, strict=args.strict)
+    geometry = _geometry(args, trace)
+    for remark in _remarks(trace):
+        notify(remark)
+    with progress_bar("following", len(trace), "op") as progress:
+        verdict = check_recording(
+            trace,
+            makers[party],
+            geometry,
+            boot=args.start == BOOT,
+            dump=_dump(args.start),
+            window=args.reorder,
+            fixes=args.fixes or (),
+            progress=progress,
+        )
+    report = WitnessReport(file_name(args.trace), party, trace, verdict)
+    print(json.dumps(report.to_json(), indent=2) if args.json else report.to_text())
+    return 0 if report.all_predicted else MISSED
+
+
+def _geometry(args: argparse.Namespace, trace: Trace) -> Geometry:
+    """Return the geometry of ``--like``, of a sibling .meta, or of the recorder."""
+    if args.like:
+        return Geometry.load(args.like)
+    if args.trace != STDIN:
+        path = Path(args.trace)
+        for sibling in (
+            path.with_name(path.name.partition(".")[0] + ".meta"),
+            Path(f"{path}.meta"),
+        ):
+            if sibling.is_file():
+                return Geometry.load(sibling)
+    try:
+        return Geometry.from_machine(trace.machine)
+    except StatsError:
+        raise ConfigError(
+            "the geometry of the recorded machine is not known: give its boot line (percpu: "
+            "Embedded ...) or a dump of percpu_stats with --like FILE"
+        ) from None
+
+
+def _dump(start: str | None) -> Dump | None:
+    if start in (None, BOOT):
+        return None
+    with open_source(start) as blocks:
+        return read_dumps(blocks)[0]
+
+
+def _remarks(trace: Trace) -> list[str]:
+    """Return what weakens the witness, a sentence each."""
+    remarks = []
+    if not any(kind.site for kind in trace.kinds):
+        remarks.append(
+            "the recording has no call_site: its kernel is older than 5.19, or the field was "
+            "removed; the policy is confirmed on Linux 6.1, 6.12 and 6.18 only"
+        )
+    if trace.stats.lost:
+        remarks.append(f"{trace.stats.lost:,} events were lost: what depends on them is not known")
+    return remarks

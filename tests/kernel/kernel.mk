@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# kernel.mk - real kernels as witnesses of the policy; not a part of make test.
+
+KERNEL ?= 6.1 6.12
+STEPS ?= 300
+BPF_MAPS := $(BUILD)/kernel/bpf_maps
+KERNEL_RUN = PYTHONPATH=tests $(BIN)/python -m kernel.$(1) --maps $(BPF_MAPS) \
+	--steps $(STEPS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: check-kernel check-running-kernel
+
+## record Debian kernels from their boot on, under QEMU, and compare what they chose with
+## the policy, in a minute; KERNEL=6.1, STEPS=900, SEED=7, CPUS=2 or CPUS=1,maxcpus=16
+check-kernel: $(VENV)/.cli $(BPF_MAPS)
+	@$(call KERNEL_RUN,boot) --cache $(BUILD)/kernel $(if $(CPUS),--cpus $(CPUS)) $(KERNEL)
+
+## as root: the same with the kernel of this machine, while it runs
+check-running-kernel: $(VENV)/.cli $(BPF_MAPS)
+	@$(call KERNEL_RUN,running) --folder $(BUILD)/kernel
+
+# static, since the recorded kernels have no libraries
+$(BPF_MAPS): tests/kernel/bpf_maps.c | have-compiler
+	@mkdir -p $(@D)
+	@echo '  CC $<'
+	$(Q)$(CC) $(STRICT) -D_GNU_SOURCE -O2 -static $< -o $@

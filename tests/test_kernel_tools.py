@@ -1,0 +1,464 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The tools of make check-kernel and make check-running-kernel, without network and QEMU."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import lzma
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kernel import boot, judge, packages, qemu, running
+from kernel.cpio import archive
+from kernel.initramfs import initramfs
+from kernel.outcome import Failure, Skip, report
+from kernel.serial import BadData, lost_events, read_section
+
+from percpu_ffi.errors import RecordError
+
+LISTED = """\
+linux-image-6.1.0-9-cloud-amd64 - Linux 6.1 for x86-64 cloud (signed)
+linux-image-6.1.0-56-cloud-amd64 - Linux 6.1 for x86-64 cloud (signed)
+linux-image-6.1.0-60-cloud-amd64-dbg - Debug symbols for linux-image-6.1.0-60-cloud-amd64
+linux-image-6.12-cloud-amd64 - Linux for x86-64 cloud (meta-package)
+linux-image-6.12.101+deb12-cloud-amd64 - Linux 6.12 for x86-64 cloud (signed)
+linux-image-6.12.99+deb12-cloud-amd64 - Linux 6.12 for x86-64 cloud (signed)
+linux-image-6.12.102+deb12-rt-amd64 - Linux 6.12 for 64-bit PCs (signed), PREEMPT_RT
+linux-image-cloud-amd64 - Linux for x86-64 cloud (meta-package)
+"""
+
+SIMULATED = """\
+NOTE: This is only a simulation!
+Inst seabios (1.16.2-1 Debian:12.15/oldstable [all])
+Inst qemu-system-x86 (1:7.2+dfsg-7 Debian:12.15/oldstable [amd64])
+Conf seabios (1.16.2-1 Debian:12.15/oldstable [all])
+"""
+
+
+def program(folder: Path, name: str, script: str) -> Path:
+    """Add a shell script ``name``, which finds the usual programs."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder of PATH, empty at first."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+class TestPackages:
+    @pytest.mark.parametrize(
+        ("version", "name"),
+        [
+            ("6.1", "linux-image-6.1.0-56-cloud-amd64"),
+            ("6.12", "linux-image-6.12.101+deb12-cloud-amd64"),
+            ("6.18", None),
+        ],
+    )
+    def test_the_newest_image_of_a_version(self, version: str, name: str | None) -> None:
+        """By number: 56 is newer than 9.  No meta package, no debug symbols, no other flavour."""
+        assert packages.newest_image(LISTED, version) == name
+
+    def test_an_unknown_image_is_a_reason_to_skip(self, programs: Path) -> None:
+        program(programs, "apt-cache", f"cat <<'END'\n{LISTED}END")
+        assert packages.find_image("6.1") == "linux-image-6.1.0-56-cloud-amd64"
+        with pytest.raises(Skip, match=r"no package linux-image-6\.18\.\*-cloud.*apt-get update"):
+            packages.find_image("6.18")
+
+    @pytest.mark.usefixtures("programs")
+    def test_so_is_a_machine_without_apt(self) -> None:
+        with pytest.raises(Skip, match="apt-cache is not here; Debian"):
+            packages.find_image("6.1")
+
+    def test_what_a_package_needs(self, programs: Path) -> None:
+        program(programs, "apt-get", f"cat <<'END'\n{SIMULATED}END")
+        assert packages.with_dependencies("qemu-system-x86") == ["seabios", "qemu-system-x86"]
+
+    def test_an_installed_package_needs_only_itself(self, programs: Path) -> None:
+        program(programs, "apt-get", "echo 'qemu-system-x86 is already the newest version.'")
+        assert packages.with_dependencies("qemu-system-x86") == ["qemu-system-x86"]
+
+    def test_packages_are_downloaded_and_unpacked_once(
+        self, programs: Path, tmp_path: Path
+    ) -> None:
+        calls = tmp_path / "calls"
+        program(programs, "apt-get", f'echo "$@" >>{calls}; touch a.deb b.deb')
+        program(programs, "dpkg", f'echo "$1" "${{2##*/}}" >>{calls}; touch "$3/from-${{2##*/}}"')
+        folder = tmp_path / "cache" / "both"
+        for _ in range(2):
+            assert packages.unpack(["a", "b"], folder) == folder
+        assert calls.read_text() == "download a b\n-x a.deb\n-x b.deb\n"
+        assert sorted(path.name for path in folder.iterdir()) == ["from-a.deb", "from-b.deb"]
+        assert [path.name for path in folder.parent.iterdir()] == ["both"]
+
+    def test_a_failed_download_leaves_nothing(self, programs: Path, tmp_path: Path) -> None:
+        program(programs, "apt-get", "echo W: odd >&2; echo E: no such host >&2; exit 100")
+        with pytest.raises(Skip, match=r"^apt-get download: no such host; is there a network"):
+            packages.unpack(["a"], tmp_path / "cache" / "a")
+        assert not list((tmp_path / "cache").iterdir())
+
+    def test_a_failure_without_a_message_has_its_status(self, programs: Path) -> None:
+        program(programs, "apt-get", "exit 100")
+        with pytest.raises(Skip, match=r"^apt-get install: status 100;"):
+            packages.with_dependencies("a")
+
+
+class TestCpio:
+    def test_an_archive_byte_by_byte(self) -> None:
+        """A directory, a file of 5 bytes, the end; filled up to 4 and to 512 bytes."""
+        expected = (
+            # magic inode   mode    uid     gid     links   time    size    devices (4)
+            b"070701" b"00000001" b"000041ED" b"00000000" b"00000000" b"00000002" b"00000000"
+            b"00000000" b"00000000" b"00000000" b"00000000" b"00000000" b"00000004" b"00000000"
+            b"dev\0" b"\0\0"
+            b"070701" b"00000002" b"000081ED" b"00000000" b"00000000" b"00000001" b"00000000"
+            b"00000005" b"00000000" b"00000000" b"00000000" b"00000000" b"00000005" b"00000000"
+            b"init\0" b"\0" b"hello" b"\0\0\0"
+            b"070701" b"00000000" b"00000000" b"00000000" b"00000000" b"00000001" b"00000000"
+            b"00000000" b"00000000" b"00000000" b"00000000" b"00000000" b"0000000B" b"00000000"
+            b"TRAILER!!!\0" b"\0\0\0"
+        )  # fmt: skip
+        assert archive(["dev"], {"init": b"hello"}) == expected.ljust(512, b"\0")
+
+    def test_the_first_process_comes_with_its_programs(self, tmp_path: Path) -> None:
+        busybox, maps = tmp_path / "busybox", tmp_path / "maps"
+        busybox.write_bytes(b"the busybox")
+        maps.write_bytes(b"the maps")
+        packed = gzip.decompress(initramfs(busybox, maps))
+        names = re.findall(rb"070701[0-9A-F]{104}([\w/]+)\0", packed)
+        mounted = [b"dev", b"proc", b"sys", b"tmp", b"bin"]
+        assert names == [*mounted, b"init", b"bin/churn", b"bin/busybox", b"bin/bpf_maps"]
+        assert b"the busybox" in packed
+        assert b"the maps" in packed
+        assert b"\nchurn " in packed
+
+
+def section(name: str, text: bytes, end: str = "\n") -> bytes:
+    """Encode as init.sh does."""
+    lines = ["begin " + name, base64.encodebytes(gzip.compress(text)).decode(), "end " + name]
+    return ("\n".join(lines) + "\n").replace("\n", end).encode()
+
+
+class TestSerial:
+    @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["raw", "terminal"])
+    def test_sections_are_found_by_name(self, end: str) -> None:
+        text = os.urandom(1000)
+        data = b"noise\n" + section("meta", b"6.1.0\n", end) + section("trace", text, end)
+        assert read_section(data, "meta") == b"6.1.0\n"
+        assert read_section(data, "trace") == text
+
+    def test_a_section_that_did_not_arrive(self) -> None:
+        with pytest.raises(BadData, match=r"^0 bytes came, without a complete section 'trace'"):
+            read_section(b"", "trace")
+
+    def test_a_section_without_its_end(self) -> None:
+        whole = section("trace", b"text")
+        with pytest.raises(BadData, match="without a complete section 'trace'"):
+            read_section(whole[:-2], "trace")
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda lines: [lines[0], lines[1][:-9], *lines[2:]],  # no multiple of 4 characters
+            lambda lines: [lines[0], lines[1][:-8], *lines[2:]],
+            lambda lines: [lines[0], b"????" + lines[1][4:], *lines[2:]],
+            lambda lines: [lines[0], b"AAAA" + lines[1][4:], *lines[2:]],
+            lambda lines: [lines[0], lines[1][:24] + b"AAAA" + lines[1][28:], *lines[2:]],
+            lambda lines: [lines[0], *lines[2:]],
+        ],
+        ids=["cut", "short", "not base64", "not gzip", "other bytes", "empty"],
+    )
+    def test_a_damaged_section(self, damage: Any) -> None:
+        whole = section("trace", b"a text")
+        with pytest.raises(BadData, match="'trace' is"):
+            assert read_section(b"\n".join(damage(whole.split(b"\n"))), "trace") == b"a text"
+
+    def test_lost_events_are_counted(self) -> None:
+        stats = "entries: 5\noverrun: {}\ncommit overrun: {}\nbytes: 7\ndropped events: {}\n"
+        assert lost_events(stats.format(0, 0, 0)) == 0
+        assert lost_events(stats.format(20, 3, 0) + stats.format(0, 0, 100)) == 123
+
+
+class TestQemu:
+    def test_an_installed_one_is_used(self, programs: Path, tmp_path: Path) -> None:
+        installed = program(programs, "qemu-system-x86_64", "exit 1")
+        assert qemu.find_qemu(tmp_path / "cache") == qemu.Qemu(str(installed))
+
+    @staticmethod
+    def unpacked(cache: Path, script: str) -> Path:
+        """Add QEMU's packages with two libraries, as they are unpacked."""
+        folder = cache / "qemu-system-x86"
+        for name in ("usr/bin", "usr/lib/a", "lib/b"):
+            (folder / name).mkdir(parents=True)
+        (folder / "usr/lib/a/liba.so.1.2").touch()
+        (folder / "lib/b/libb.so").touch()
+        program(folder / "usr/bin", "qemu-system-x86_64", script)
+        return folder
+
+    @pytest.mark.usefixtures("programs")
+    def test_else_that_of_the_packages(self, tmp_path: Path) -> None:
+        folder = self.unpacked(tmp_path, '[ "$*" = "-L $DATA -version" ] || exit 0')
+        found = qemu.find_qemu(tmp_path)
+        assert found.program == f"{folder}/usr/bin/qemu-system-x86_64"
+        assert found.environment == {"LD_LIBRARY_PATH": f"{folder}/lib/b:{folder}/usr/lib/a"}
+        share = f"{folder}/usr/share"
+        assert list(found.options) == ["-L", f"{share}/qemu", "-L", f"{share}/seabios"]
+
+    @pytest.mark.usefixtures("programs")
+    def test_one_that_does_not_start_is_a_reason_to_skip(self, tmp_path: Path) -> None:
+        self.unpacked(tmp_path, "echo no libfuse >&2; exit 127")
+        expected = r"no libfuse; to install it: apt-get install qemu-system-x86$"
+        with pytest.raises(Skip, match=expected):
+            qemu.find_qemu(tmp_path)
+
+    @pytest.mark.usefixtures("programs")
+    def test_so_are_packages_that_cannot_be_found(self, tmp_path: Path) -> None:
+        with pytest.raises(Skip, match=r"^no qemu-system-x86_64: apt-get is not here.*to install"):
+            qemu.find_qemu(tmp_path)
+
+    @staticmethod
+    def boot(path: Path, script: str) -> bytes:
+        """Boot with a program instead of QEMU; $1, $2: the files of the serial ports."""
+        find = 'for last; do case $last in file:*) set -- "$@" "${last#file:}";; esac; done'
+        shift = "while [ $# -gt 2 ]; do shift; done"
+        fake = program(path, "fake", f'all="$*"\n{find}\n{shift}\n{script}')
+        machine = qemu.Qemu(str(fake), ["-L", "data"], {"VARIABLE": "set"})
+        files = path / "vmlinuz", path / "initrd"
+        return qemu.boot(machine, *files, "1,maxcpus=16", ["STEPS=7"], path)
+
+    def test_what_a_kernel_sends_is_returned(self, tmp_path: Path) -> None:
+        (tmp_path / "data").write_text("of the last time")
+        sent = self.boot(tmp_path, '[ -e "$2" ] || echo "$VARIABLE $all" >"$2"').decode()
+        assert sent.startswith("set -L data -M pc -accel tcg -cpu max -smp 1,maxcpus=16 -m 1500M ")
+        assert f"-kernel {tmp_path}/vmlinuz -initrd {tmp_path}/initrd -append console=" in sent
+        assert " trace_clock=mono STEPS=7 -serial file:" in sent
+
+    def test_an_error_of_qemu(self, tmp_path: Path) -> None:
+        with pytest.raises(Failure, match=r"fake ended with status 1: no memory$"):
+            self.boot(tmp_path, "echo no memory >&2; exit 1")
+
+    def test_a_program_that_cannot_be_run(self, tmp_path: Path) -> None:
+        with pytest.raises(Failure, match="No such file"):
+            qemu.boot(qemu.Qemu(f"{tmp_path}/none"), tmp_path, tmp_path, "1", [], tmp_path)
+
+    def test_a_kernel_that_does_not_stop(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The end of its console is in the message."""
+        monkeypatch.setattr(qemu, "LIMIT", 0.2)
+        with pytest.raises(Failure, match=r"did not stop in 0.2 s; its console:\nline 6\n") as info:
+            self.boot(tmp_path, 'for i in $(seq 20); do echo line $i; done >"$1"; exec sleep 9')
+        assert str(info.value).endswith("\nline 20")
+
+
+META = "6.1.0-56-cloud-amd64\nconsole=ttyS0\noverrun: {}\npercpu: Embedded 61 pages/cpu\n"
+TRACE = b"# tracer: nop\n 1.0: percpu_alloc_percpu: x\n 1.1: percpu_free_percpu: x\n"
+
+
+class TestSave:
+    def test_a_recording_has_the_name_of_its_kernel(self, tmp_path: Path) -> None:
+        sent = section("meta", META.format(0).encode()) + section("trace", TRACE)
+        file, events = boot.save(sent, tmp_path)
+        assert file == tmp_path / "6.1.0-56-cloud-amd64.ftrace.xz"
+        assert lzma.decompress(file.read_bytes()) == TRACE
+        assert (tmp_path / "6.1.0-56-cloud-amd64.meta").read_text() == META.format(0)
+        assert events == 2
+
+    def test_lost_events_make_it_useless(self, tmp_path: Path) -> None:
+        sent = section("meta", META.format(1200).encode()) + section("trace", TRACE)
+        with pytest.raises(Failure, match="lost 1,200 events; record fewer STEPS"):
+            boot.save(sent, tmp_path)
+        assert not list(tmp_path.iterdir())
+
+    def test_half_a_recording_too(self, tmp_path: Path) -> None:
+        with pytest.raises(Failure, match=r"did not arrive: .* 'trace'"):
+            boot.save(section("meta", META.format(0).encode()), tmp_path)
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize(
+        ("smp", "one"), [("1", True), ("1,maxcpus=16", True), ("2", False), ("16", False)]
+    )
+    def test_possible_cpus_do_not_count(self, smp: str, one: bool) -> None:
+        assert boot.is_one_cpu(smp) is one
+
+
+def figures(**other: Any) -> dict[str, Any]:
+    """Return a report of 10,000 choices, 100 of them in new chunks, all predicted."""
+    new = {"choices": 100, "chunk_and_offset": 100, "offset_given_chunk": 100}
+    whole = {"choices": 10_000, "chunk_and_offset": 10_000, "offset_given_chunk": 10_000}
+    return {**whole, "in_new_chunks": new, "reordered": None, **other}
+
+
+class TestJudge:
+    @pytest.mark.parametrize(
+        ("bounds", "other", "missed"),
+        [
+            (judge.BOOT_OF_ONE_CPU, {"chunk_and_offset": 9_995}, []),
+            (
+                judge.BOOT_OF_ONE_CPU,
+                {"chunk_and_offset": 9_994},
+                ["chunk and offset, as recorded: 99.940%, below 99.95%"],
+            ),
+            (
+                judge.BOOT_OF_MORE_CPUS,
+                {"chunk_and_offset": 9_930, "reordered": {"chunk_and_offset": 9_999}},
+                [],
+            ),
+            (
+                judge.BOOT_OF_MORE_CPUS,
+                {"chunk_and_offset": 9_929, "reordered": {"chunk_and_offset": 9_998}},
+                [
+                    "chunk and offset, as recorded: 99.290%, below 99.30%",
+                    "chunk and offset, reordered: 99.980%, below 99.99%",
+                ],
+            ),
+            (judge.RUNNING, {"chunk_and_offset": 0}, []),
+            (
+                judge.RUNNING,
+                {"in_new_chunks": {"choices": 1_000, "offset_given_chunk": 998}},
+                ["offset in new chunks, given the chunk: 99.800%, below 99.90%"],
+            ),
+        ],
+    )
+    def test_bounds(
+        self, bounds: dict[str, float], other: dict[str, Any], missed: list[str]
+    ) -> None:
+        assert judge.too_low(judge.shares(figures(**other)), bounds) == missed
+
+    def test_nothing_to_predict_is_not_enough(self) -> None:
+        found = judge.shares(figures(in_new_chunks={"choices": 0, "offset_given_chunk": 0}))
+        assert judge.too_low(found, judge.RUNNING) == [
+            "offset in new chunks, given the chunk: there was no choice; record more STEPS"
+        ]
+
+    @staticmethod
+    def answer(monkeypatch: pytest.MonkeyPatch, status: int, text: str) -> list[list[str]]:
+        """Replace percpu-ffi check; return the list for its commands."""
+        commands: list[list[str]] = []
+
+        def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+            commands.append(command[2:])
+            return subprocess.CompletedProcess(command, status, text)
+
+        monkeypatch.setattr("subprocess.run", run)
+        return commands
+
+    def test_figures_are_printed(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Status 1 means that a choice was not predicted: the bounds decide."""
+        report = figures(chunk_and_offset=9_999, offset_given_chunk=9_998)
+        commands = self.answer(monkeypatch, 1, json.dumps(report))
+        judge.judge(Path("a.xz"), ["--start", "boot"], judge.BOOT_OF_ONE_CPU)
+        check = ["check", "a.xz", "--against", "kernel", "--start", "boot", "--json"]
+        assert commands == [["percpu_ffi", *check]]
+        assert capsys.readouterr().out == (
+            "  chunk and offset, as recorded:           9,999 of 10,000\n"
+            "  offset, given the chunk:                 9,998 of 10,000\n"
+            "  offset in new chunks, given the chunk:   100 of 100\n"
+        )
+
+    def test_too_few_are_a_failure_with_the_command_that_shows_more(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.answer(monkeypatch, 1, json.dumps(figures(chunk_and_offset=5_000)))
+        expected = r"50.000%, below 99.95%; for .*: percpu-ffi check a\.xz --against kernel$"
+        with pytest.raises(Failure, match=expected):
+            judge.judge(Path("a.xz"), [], judge.BOOT_OF_ONE_CPU)
+
+    def test_so_is_a_recording_that_cannot_be_checked(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.answer(monkeypatch, 2, "")
+        with pytest.raises(Failure, match=r"check a\.xz --against kernel ended with status 2"):
+            judge.judge(Path("a.xz"), [], {})
+
+
+class TestOutcome:
+    """A skip has status 0, a failure 1; each prints its reason."""
+
+    @pytest.mark.parametrize(
+        ("error", "status", "out", "err"),
+        [
+            (Skip("no network"), 0, "check: skipped: no network\n", ""),
+            (Failure("12 misses"), 1, "", "check: 12 misses\n"),
+            (None, 0, "", ""),
+        ],
+    )
+    def test_of_a_check(
+        self,
+        error: Exception | None,
+        status: int,
+        out: str,
+        err: str,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        def check() -> None:
+            if error:
+                raise error
+
+        assert report("check", check) == status
+        assert capsys.readouterr() == (out, err)
+
+    @pytest.mark.usefixtures("programs")
+    def test_each_kernel_is_skipped_by_itself(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("sys.argv", ["boot", "6.1", "6.12", "--maps", "maps"])
+        assert boot.main() == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 2
+        assert lines[0].startswith("check-kernel 6.1: skipped: apt-cache is not here")
+        assert lines[1].startswith("check-kernel 6.12: skipped: apt-cache is not here")
+
+    def test_a_name_that_is_no_version(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("sys.argv", ["boot", "bookworm", "--maps", "maps"])
+        with pytest.raises(SystemExit):
+            boot.main()
+        assert "bookworm: give a version such as 6.1" in capsys.readouterr().err
+
+
+class TestReady:
+    """Whether the running kernel can be recorded."""
+
+    @pytest.fixture(autouse=True)
+    def root(self, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Root, with unshare and tracefs."""
+        program(programs, "unshare", "")
+        monkeypatch.setattr("os.geteuid", lambda: 0)
+        monkeypatch.setattr(running, "find_tracefs", Path)
+
+    def test_by_root(self) -> None:
+        running.ready()
+
+    def test_not_by_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("os.geteuid", lambda: 1000)
+        with pytest.raises(Skip, match="needs root; try sudo make check-running-kernel"):
+            running.ready()
+
+    def test_not_without_unshare(self, programs: Path) -> None:
+        (programs / "unshare").unlink()
+        with pytest.raises(Skip, match="unshare is not here"):
+            running.ready()
+
+    def test_not_without_the_events(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def find_tracefs() -> Path:
+            raise RecordError("tracefs is not mounted\nor record with perf")
+
+        monkeypatch.setattr(running, "find_tracefs", find_tracefs)
+        with pytest.raises(Skip, match=r"^tracefs is not mounted$"):
+            running.ready()
