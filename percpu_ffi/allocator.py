@@ -317,6 +317,7 @@ class Allocator(BaseAllocator):
             chunks_destroyed=after.chunks_destroyed - before.chunks_destroyed,
             chunks=after.chunks,
             peak_chunks=max(run.peak_chunks, before.chunks),
+            ignored_flags=run.ignored_flags,
         )
 
     def _failures(self, trace: Trace, pointers: array[int]) -> tuple[Failure, ...]:

@@ -250,11 +250,11 @@ def test_what_the_kernel_does_not_say(monkeypatch: pytest.MonkeyPatch, stat: byt
 def test_records_become_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Times count from the start of the trace; the host may have more CPUs than the allocator."""
     records = [
-        Record(ALLOC, 0, 0x3040, 1, 0x40, 24, 16, 7_000_001_999, 2, 41),
-        Record(FREE, 0, 0x3050, 1, 0x50, 8, 0, 7_123_456_789, 0, 42),
-        Record(ALLOC_FAIL, 12, 0, 0, 0, 5, 32, 19_000_000_000, 3, 1234567),
-        Record(CREATE_CHUNK, 0, 0x4000, 2, 0, 0, 0, 119_000_000_000, 4, 41),
-        Record(DESTROY_CHUNK, 0, 0x5000, 3, 0, 0, 0, 7_000_000_000, -1, 41),
+        Record(ALLOC, 0, 0, 0x3040, 1, 0x40, 24, 16, 7_000_001_999, 2, 41),
+        Record(FREE, 0, 0, 0x3050, 1, 0x50, 8, 0, 7_123_456_789, 0, 42),
+        Record(ALLOC_FAIL, 0, 12, 0, 0, 0, 5, 32, 19_000_000_000, 3, 1234567),
+        Record(CREATE_CHUNK, 0, 0, 0x4000, 2, 0, 0, 0, 119_000_000_000, 4, 41),
+        Record(DESTROY_CHUNK, 0, 0, 0x5000, 3, 0, 0, 0, 7_000_000_000, -1, 41),
     ]
     with Allocator(cpus=3, memory="none") as a:
         with monkeypatch.context() as patch:

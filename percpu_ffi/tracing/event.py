@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 ALLOC, FREE, ALLOC_FAIL, CREATE_CHUNK, DESTROY_CHUNK = range(5)
 
-RECORD = struct.Struct("=ii5qQii")
+RECORD = struct.Struct("=HHi5qQii")
+
+ATOMIC, RESERVED = 1, 2  # flags of a request, as in percpu.h
 
 
 class Record(NamedTuple):
@@ -23,6 +25,8 @@ class Record(NamedTuple):
 
     kind: int
     """``ALLOC``, ``FREE``, ``ALLOC_FAIL``, ``CREATE_CHUNK`` or ``DESTROY_CHUNK``."""
+    flags: int
+    """Of a request: ``ATOMIC``, ``RESERVED``."""
     error: int
     """C's error code of a failure; 0 in the model."""
     ptr: int
@@ -44,11 +48,18 @@ class Record(NamedTuple):
 
     @classmethod
     def now(
-        cls, kind: int, ptr: int = 0, chunk: int = 0, offset: int = 0, size: int = 0, align: int = 0
+        cls,
+        kind: int,
+        ptr: int = 0,
+        chunk: int = 0,
+        offset: int = 0,
+        size: int = 0,
+        align: int = 0,
+        flags: int = 0,
     ) -> Record:
         """Return the record of an event of this thread."""
         return cls(
-            *(kind, 0, ptr, chunk, offset, size, align),
+            *(kind, flags, 0, ptr, chunk, offset, size, align),
             *(time.monotonic_ns(), _cpu(), threading.get_native_id()),
         )
 
