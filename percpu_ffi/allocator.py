@@ -56,6 +56,7 @@ _PLAIN_ERRORS: dict[int, Callable[[], Exception]] = {
     lib.PCPU_E_TRACE: errors.damaged_trace,
     lib.PCPU_E_HOST: errors.host_out_of_memory,
     lib.PCPU_E_MAPPINGS: errors.no_mappings_left,
+    lib.PCPU_E_FLAGS: lambda: errors.no_flags(False, False),
 }
 
 # bound once: a lookup in lib costs a quarter of a call
@@ -317,6 +318,7 @@ class Allocator(BaseAllocator):
             chunks_destroyed=after.chunks_destroyed - before.chunks_destroyed,
             chunks=after.chunks,
             peak_chunks=max(run.peak_chunks, before.chunks),
+            ignored_flags=run.ignored_flags,
         )
 
     def _failures(self, trace: Trace, pointers: array[int]) -> tuple[Failure, ...]:
@@ -400,8 +402,6 @@ class Allocator(BaseAllocator):
             return _PLAIN_ERRORS[code]()
         if code in _POINTER_ERRORS:
             return _POINTER_ERRORS[code](ptr)
-        if code == lib.PCPU_E_FLAGS:
-            return errors.no_flags(True, False)
         if code == lib.PCPU_E_NO_PLACE:
             return errors.no_place(size, align)
         if code >= lib.PCPU_E_NOMEM:

@@ -70,3 +70,5 @@ class Replay:
     """Chunks at the end, the first one included."""
     peak_chunks: int
     """The most chunks at one time, the first one included."""
+    ignored_flags: int = 0
+    """Requests whose flags had no effect: the area map has no atomic or reserved requests."""

@@ -264,7 +264,8 @@ def lies_in_state() -> Iterator[Lie]:
     """Yield lies about each field of some chunks, each slot, and the number of chunks."""
     with Allocator(**SMALL) as allocator:
         allocator.alloc(8)
-        chunk = allocator.state().chunks[0]
+        state = allocator.state()
+    chunk = state.chunks[0]
     for name, at, least in (("first", 0, 1), ("middle", 1, 3), ("last", -1, 2)):
         for each in fields(ChunkState):
             for change in changes(getattr(chunk, each.name)):
@@ -273,7 +274,9 @@ def lies_in_state() -> Iterator[Lie]:
                 tell = in_item("chunks", at, least, in_field(each.name, change))
                 yield Lie(f"{each.name} of the {name} chunk{_of(change)}", "state", "state", tell)
     for each in fields(State):
-        for change in ("an item less", "an item more", "order"):
+        right = getattr(state, each.name)
+        possible = ["an item less", "an item more", "order"] if right else changes(right)
+        for change in possible if isinstance(right, tuple) else ("",):
             yield Lie(f"{each.name}{_of(change)}", "state", "state", in_field(each.name, change))
     for slot in range(NR_SLOTS):
         for change in ("an item more", "order") if slot in LISTS else ("an item more",):

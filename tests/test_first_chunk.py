@@ -16,8 +16,8 @@ from conftest import Kind, Make
 from percpu_ffi import Allocator, ConfigError, Model, PerCpu, Trace
 from percpu_ffi.config import Config
 from percpu_ffi.lockstep import lockstep
-from percpu_ffi.model import model
-from percpu_ffi.model.first_chunk import FirstChunk, first_chunk
+from percpu_ffi.model.area_map import policy
+from percpu_ffi.model.area_map.first_chunk import FirstChunk, first_chunk
 
 KIB = 1024
 
@@ -144,7 +144,7 @@ def test_lockstep_sees_a_wrong_size(monkeypatch: pytest.MonkeyPatch, wrong: str)
         right = first_chunk(config)
         return right._replace(**{wrong: getattr(right, wrong) + config.page_size})
 
-    monkeypatch.setattr(model, "first_chunk", mistaken)
+    monkeypatch.setattr(policy, "first_chunk", mistaken)
     trace = Trace.from_ops([], {"page_size": 64, "static_size": 64, "memory": "none"})
     difference = lockstep({"port": Allocator, "model": Model}, trace)
     assert difference is not None

@@ -13,7 +13,8 @@ import pytest
 from conftest import TINY
 
 from percpu_ffi import ChunkState, Model, State
-from percpu_ffi.invariants import slot_of, violations
+from percpu_ffi.invariants import violations
+from percpu_ffi.invariants.area_map import slot_of
 
 #       slot  1  2   3   4   5    6    7       8 cannot occur, 9 is for empty chunks
 SLOT_BORDERS = 4, 16, 32, 64, 128, 256, 512

@@ -124,7 +124,7 @@ def ignoring(kind: type[Any], name: str) -> Callable[[Any, object], bool]:
     ("kind", "name", "lie"),
     [
         *((ChunkState, f.name, f"{f.name} of the last chunk") for f in fields(ChunkState)),
-        *((State, f.name, f"{f.name}, an item less") for f in fields(State)),
+        *((State, f.name, f.name) for f in fields(State)),
         *((Work, f.name, f"{f.name} of alloc") for f in fields(Work)),
         *((WorkByCall, f.name, f"operations of {f.name}") for f in fields(WorkByCall)),
     ],
@@ -133,7 +133,8 @@ def test_field_that_is_not_compared(
     kind: type[Any], name: str, lie: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kind, "__eq__", ignoring(kind, name))
-    (found,) = (LIES[row] for row in LIES if row in (lie, f"{lie}, last item"))
+    ways = (lie, f"{lie}, last item", f"{lie}, an item less", f"{lie}, an item more")
+    found = next(LIES[way] for way in ways if way in LIES)
     assert cell(found, "lockstep", 3) == "it was not found"
 
 

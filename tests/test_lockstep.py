@@ -33,6 +33,7 @@ from percpu_ffi.lockstep.party import CALLS
 from percpu_ffi.lockstep.random_traces import PERIOD
 from percpu_ffi.lockstep.reach import CLASSES, Reach, missed
 from percpu_ffi.lockstep.worker_pool import WorkerPool
+from percpu_ffi.model.area_map import AreaMap
 
 BOTH = {"port": Allocator, "model": Model}
 
@@ -42,11 +43,11 @@ WAYS = ("many", "single", "replay")
 RESULTS = [aspect for aspect in ASPECTS if aspect != "work"]
 
 
-class LastFit(Model):
-    """A model that tries the fullest chunk last."""
+class LastFitMap(AreaMap):
+    """Tries the fullest chunk last."""
 
     def _find_area(self, size: int, align: int) -> Any:
-        for slot in reversed(self._slots[self._size_to_slot(size) :]):
+        for slot in reversed(self.slots[self._size_to_slot(size) :]):
             for chunk in list(slot):
                 offset = None
                 if size <= chunk.contig_hint:
@@ -56,8 +57,8 @@ class LastFit(Model):
         return super()._find_area(size, align)
 
 
-class StaleHint(Model):
-    """A model that does not raise the hint when four bytes are freed."""
+class StaleHintMap(AreaMap):
+    """Does not raise the hint when four bytes are freed."""
 
     def _free_area(self, chunk: Any, offset: int) -> None:
         hint, free = chunk.contig_hint, chunk.free_size
@@ -66,24 +67,42 @@ class StaleHint(Model):
             chunk.contig_hint = hint
 
 
+class NoScanMap(AreaMap):
+    """Frees an area without a scan of the map."""
+
+    def _free_area(self, chunk: Any, offset: int) -> None:
+        work = self.kernel.work
+        scanned = work.entries_scanned
+        super()._free_area(chunk, offset)
+        work.entries_scanned = scanned
+
+
+class LastFit(Model):
+    """A model that tries the fullest chunk last."""
+
+    POLICIES = {"area-map": LastFitMap}  # noqa: RUF012
+
+
+class StaleHint(Model):
+    """A model that does not raise the hint when four bytes are freed."""
+
+    POLICIES = {"area-map": StaleHintMap}  # noqa: RUF012
+
+
+class NoScan(Model):
+    """A model that frees an area without a scan of the map."""
+
+    POLICIES = {"area-map": NoScanMap}  # noqa: RUF012
+
+
 class ExtraMap(Model):
     """A model that maps one page too many."""
 
     def _alloc(self, size: int, align: int) -> int:
         ptr = super()._alloc(size, align)
         if size == 13:
-            self._kernel.count("map")
+            self._policy.kernel.count("map")
         return ptr
-
-
-class NoScan(Model):
-    """A model that frees an area without a scan of the map."""
-
-    def _free_area(self, chunk: Any, offset: int) -> None:
-        work = self._kernel.work
-        scanned = work.entries_scanned
-        super()._free_area(chunk, offset)
-        work.entries_scanned = scanned
 
 
 class ShortErrors(Model):
@@ -322,8 +341,8 @@ def test_difference_names_the_call_and_the_party(calls: str) -> None:
 
 def test_replay_that_fails_differently_shows_the_operation() -> None:
     class Strict(Model):
-        def _alloc_percpu(self, size: int, align: int) -> int:
-            return super()._alloc_percpu(size + (size == 24), align)
+        def _alloc_percpu(self, size: int, align: int, **flags: Any) -> int:
+            return super()._alloc_percpu(size + (size == 24), align, **flags)
 
     ops = [("alloc", key, 24 if key == 60 else 8, 8) for key in range(70)]
     difference = lockstep(with_port(Strict), Trace.from_ops(ops, TINY), calls="replay")

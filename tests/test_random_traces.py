@@ -24,14 +24,14 @@ from percpu_ffi.lockstep.random_traces import (
     PAGE_SIZES,
     PERIOD,
     Form,
-    _fault,
     _long_map,
     _many_chunks,
     _refused,
-    _victim,
+    fault,
     form_of,
     random_setup,
     random_trace,
+    victim,
 )
 
 REPLAYED, MAPPED = {2, 10, 18, 26, 34}, {3, 13, 23}
@@ -173,7 +173,7 @@ def test_areas_are_freed_once(form: Form) -> None:
 
 def test_faults_are_set_at_every_site_and_in_every_way() -> None:
     rng = Random(4)
-    faults: list[Any] = [_fault(rng) for _ in range(600)]
+    faults: list[Any] = [fault(rng) for _ in range(600)]
     assert {site for _, site, _ in faults} == set(FAULT_SITES)
     ways = Counter(tuple(sorted(plan)) for _, _, plan in faults)
     assert ways.keys() == {
@@ -214,10 +214,10 @@ def test_refused_requests_are_refused() -> None:
 def test_order_of_frees() -> None:
     assert ORDERS == ("random", "newest", "oldest", "every other")
     rng = Random(6)
-    assert _victim(rng, "newest", 3, 10) == 9
-    assert _victim(rng, "oldest", 3, 10) == 0
-    assert [_victim(rng, "every other", turn, 5) for turn in range(5)] == [0, 2, 4, 1, 3]
-    assert {_victim(rng, "random", 0, 4) for _ in range(100)} == {0, 1, 2, 3}
+    assert victim(rng, "newest", 3, 10) == 9
+    assert victim(rng, "oldest", 3, 10) == 0
+    assert [victim(rng, "every other", turn, 5) for turn in range(5)] == [0, 2, 4, 1, 3]
+    assert {victim(rng, "random", 0, 4) for _ in range(100)} == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("form", [Form(), Form("many")])
@@ -260,7 +260,7 @@ def test_format_of_campaigns_changes_with_what_is_random(monkeypatch: pytest.Mon
         digest.update(repr(random_setup(Random(number), page, form)).encode())
     rng = Random(8)
     for _ in range(500):
-        digest.update(repr((_fault(rng), _refused(rng, 64))).encode())
+        digest.update(repr((fault(rng), _refused(rng, 64))).encode())
     for seed in range(24):
         form = Form("many") if seed % 2 else Form()
         faults, length = seed % 3 > 0, 3000 if seed < 8 else 500

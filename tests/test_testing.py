@@ -21,6 +21,7 @@ from percpu_ffi import (
     PercpuMemoryError,
 )
 from percpu_ffi.config import FAULT_SITES
+from percpu_ffi.model.area_map import AreaMap
 from percpu_ffi.model.pages import depopulate
 from percpu_ffi.testing import SweepFailed, Watched, oom_sweep
 
@@ -173,7 +174,7 @@ class TestSweep:
                 try:
                     return super()._alloc(size, align)
                 except PercpuMemoryError:
-                    self._kernel.calls[service] += change
+                    self._policy.kernel.calls[service] += change
                     raise
 
         words = (
@@ -199,7 +200,7 @@ class TestSweep:
                     return super()._alloc(size, align)
                 except PercpuMemoryError:
                     self.failures += 1
-                    self._kernel.calls["free_page"] -= self.failures == 2
+                    self._policy.kernel.calls["free_page"] -= self.failures == 2
                     raise
 
         words = r"^after call 1 of kmalloc and all later ones failed: leaked: .*'page frames': 1"
@@ -212,11 +213,11 @@ class TestSweep:
                 try:
                     return super()._alloc(size, align)
                 except PercpuMemoryError:
-                    self._first.immutable = self._live > 0
+                    self._policy.first.immutable = self._live > 0
                     raise
 
             def _free(self, ptr: int) -> None:
-                self._first.immutable = False
+                self._policy.first.immutable = False
                 super()._free(ptr)
 
         def two_areas(a: Any) -> None:
@@ -232,7 +233,7 @@ class TestSweep:
         class FreesTwice(Model):
             def _free(self, ptr: int) -> None:
                 super()._free(ptr)
-                self._kernel.calls["kfree"] += 1
+                self._policy.kernel.calls["kfree"] += 1
 
         words = "^after call 1 of kmalloc failed: leaked: {'heap blocks': 0, .*{'heap blocks': 1,"
         with pytest.raises(SweepFailed, match=words):
@@ -277,7 +278,7 @@ class TestSweep:
                     return super()._alloc(size, align)
                 except PercpuMemoryError as error:
                     if error.service == "map":
-                        depopulate(self._kernel, self._first, range(2), flush=True)
+                        depopulate(self._policy.kernel, self._policy.first, range(2), flush=True)
                     raise
 
         with pytest.raises(SweepFailed, match="which are not held"):
@@ -501,7 +502,7 @@ class TestWatched:
 
     def test_nothing_left_means_that_the_invariants_hold(self) -> None:
         watched = Watched(Model(**TINY))
-        watched.allocator._first.immutable = True
+        watched.allocator._policy.first.immutable = True
         with pytest.raises(InvariantError, match="immutable is True"):
             watched.check_nothing_left()
 
@@ -533,9 +534,12 @@ class TestWatched:
             watched.check()
 
     def test_two_empty_chunks_are_too_many(self) -> None:
-        class Keeper(Model):
-            def _kill_chunk(self, chunk: Any) -> None:
+        class KeepingMap(AreaMap):
+            def kill_chunk(self, chunk: Any) -> None:
                 pass
+
+        class Keeper(Model):
+            POLICIES = {"area-map": KeepingMap}  # noqa: RUF012
 
         watched = Watched(Keeper(**TINY))
         watched.alloc_many([960, 1024, 1024])
@@ -677,11 +681,11 @@ class TestPlugin:
             """
             def test_it(percpu_model):
                 percpu_model.free(percpu_model.alloc(8))
-                percpu_model.allocator._first.contig_hint = 8
+                percpu_model.allocator._policy.first.contig_hint = 8
 
             def test_that_fails(percpu_model):
                 percpu_model.alloc(8)  # this is forgiven
-                percpu_model.allocator._first.contig_hint = 8
+                percpu_model.allocator._policy.first.contig_hint = 8
                 assert 0
             """
         )

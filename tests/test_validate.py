@@ -40,7 +40,7 @@ def test_sound_allocators_pass(kind: Kind, tiny: Make) -> None:
 
 
 def chunk(model: Model, number: int = 0) -> Any:
-    return next(chunk for chunk in model._chunks if chunk.id == number)
+    return next(chunk for chunk in model._policy.chunks if chunk.id == number)
 
 
 def set_(name: str, value: Any) -> Callable[[Model], None]:
@@ -63,11 +63,17 @@ def set_(name: str, value: Any) -> Callable[[Model], None]:
         (lambda m: chunk(m).populated.__setitem__(1, 1), "held by some CPUs only"),
         (lambda m: chunk(m).populated.__setitem__(3, 0), r"area at 192 is in pages \[3\]"),
         (lambda m: chunk(m).populated.__setitem__(0, 0), r"area at 0 is in pages \[0\]"),
-        (lambda m: m._slots[3].append(m._slots[7].pop()), "chunk 1 .* is in slot 3 instead of 7"),
-        (lambda m: m._slots[7].clear(), r"lists hold the chunks \[\], the address tree \[0, 1\]"),
-        (lambda m: m._slots[2].append(chunk(m)), r"the lists hold the chunks \[0, 0, 1\]"),
         (
-            lambda m: m._chunks.erase(chunk(m, 1).addr),
+            lambda m: m._policy.slots[3].append(m._policy.slots[7].pop()),
+            "chunk 1 .* is in slot 3 instead of 7",
+        ),
+        (
+            lambda m: m._policy.slots[7].clear(),
+            r"lists hold the chunks \[\], the address tree \[0, 1\]",
+        ),
+        (lambda m: m._policy.slots[2].append(chunk(m)), r"the lists hold the chunks \[0, 0, 1\]"),
+        (
+            lambda m: m._policy.chunks.erase(chunk(m, 1).addr),
             r"hold the chunks \[0, 1\], the address tree \[0\]",
         ),
     ],
@@ -83,12 +89,12 @@ def test_chunk_in_a_higher_slot_after_a_partial_failure_passes() -> None:
     """A small head went to the area before it, then the map could not grow: "half-done"."""
     with Model(**TINY) as model:
         model.alloc(8)
-        model._slots[-1].append(model._slots[7].pop())
+        model._policy.slots[-1].append(model._policy.slots[7].pop())
         with pytest.raises(InvariantError, match="is in slot"):
             model.validate()
-        model._partial_failures = 1
+        model._policy.partial_failures = 1
         model.validate()
-        model._slots[1].append(model._slots[-1].pop())
+        model._policy.slots[1].append(model._policy.slots[-1].pop())
         with pytest.raises(InvariantError, match="is in slot 1 instead of"):
             model.validate()  # a lower slot is damage
 

@@ -42,7 +42,7 @@ SOURCES = [
     "percpu_ffi/record/machine.py",
     "percpu_ffi/record/recorder.py",
     "percpu_ffi/geometry.py",
-    "percpu_ffi/invariants.py",
+    "percpu_ffi/invariants",
 ]
 # tests of other parts, or of the project as a whole; slow, and few import what is mutated
 NOT_RUN = ["amalgamation", "docs", "embed", "interface", "make", "notebook", "package"]

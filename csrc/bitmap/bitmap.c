@@ -87,7 +87,8 @@ int bitmap_find(const struct pcpu_chunk *chunk, int offset, int *size)
 	const struct bitmap_chunk *self = view(chunk);
 	int start = offset / PCPU_MIN_ALLOC_SIZE;
 
-	if (start < self->start || start >= self->end)
+	/* the bytes between the static area and the first granule are negative */
+	if (offset < 0 || start < self->start || start >= self->end)
 		return -PCPU_E_WILD;
 	if (!bits_test(self->areas.alloc_map, start))
 		return -PCPU_E_NOT_LIVE;

@@ -193,7 +193,7 @@ static int follow_kernel(struct pcpu *pcpu, const struct bitmap_request *request
 	*chosen = (struct pcpu_choice){
 		.chunk = err ? 0 : choice->chunk->chunk.id,
 		.offset = err ? err : choice->start * PCPU_MIN_ALLOC_SIZE,
-		.offset_there = err,
+		.offset_there = -PCPU_E_NO_PLACE,
 	};
 	if (!follow->kernel)
 		return -PCPU_E_NO_PLACE;
@@ -201,7 +201,7 @@ static int follow_kernel(struct pcpu *pcpu, const struct bitmap_request *request
 	if (err)
 		return err;
 	chosen->learnt = follow->learn && chosen->offset >= 0 &&
-			 choice->chunk != chunk && choice->chunk->chunk.id &&
+			 choice->chunk != chunk && choice->chunk->chunk.id > 0 &&
 			 !choice->chunk->isolated;
 	if (chosen->learnt) {
 		pcpu_isolate_chunk(pcpu, choice->chunk);

@@ -121,5 +121,6 @@ __cold int bitmap_set_up_first(struct pcpu *pcpu)
 		init_chunk(pcpu, chunk, reserved, dynamic);
 	}
 	init_chunk(pcpu, pcpu->first_chunk, dynamic, dynamic + geo->free_size);
+	pcpu->work->tree_steps = 0;	/* creation takes no work */
 	return 0;
 }

@@ -172,7 +172,7 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> in
         hint = f"; the same command goes on from {args.resume}" if args.resume else ""
         notify(f"stopped{hint}")
         raise
-    print(campaign_text(list(makers), args.seed, totals))
+    print(campaign_text(list(makers), args.seed, totals, campaign.policy))
     return _show(args, makers, totals.difference) if totals.difference else 0
 
 

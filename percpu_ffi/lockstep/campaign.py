@@ -22,7 +22,9 @@ from percpu_ffi import errors
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.integers import integer
 from percpu_ffi._util.text import plural
+from percpu_ffi.config import AREA_MAP, BITMAP
 from percpu_ffi.errors import ConfigError, PercpuError, shown
+from percpu_ffi.lockstep import random_bitmaps
 from percpu_ffi.lockstep.answer import describe_error
 from percpu_ffi.lockstep.driver import ASPECTS, Factory, run
 from percpu_ffi.lockstep.party import CALLS
@@ -51,6 +53,8 @@ MAX_LENGTH = 1_000_000  # operations of a case
 MAX_TRIES = 1000  # to find a set-up that fits the given arguments
 MAX_INTEGER = (1 << 63) - 1
 SAVE_EVERY = 1.0  # seconds
+# arguments that leave sizes open
+NOT_SIZES = {"quirks", "policy", "fixes", "balance"}
 GOLDEN = 0.6180339887498949  # golden ratio; its multiples modulo 1 lie evenly
 TASKS_AHEAD = 2  # for each worker, so that none waits
 
@@ -155,8 +159,16 @@ class Campaign:
         rng = Random(f"{self.seed}:{number}")
         # spread evenly over the cases, and over those of each form
         faults = (Random(self.seed).random() + number * GOLDEN) % 1 < self.faults
+        if form.deep and self.policy == BITMAP:
+            faults = self.faults > 0  # such a case is about one
         setup = self._setup(rng, number, form)
-        return random_trace(rng, setup, self.length, form=form, faults=faults, mix=self.mix)
+        make = random_bitmaps.random_trace if self.policy == BITMAP else random_trace
+        return make(rng, setup, self.length, form=form, faults=faults, mix=self.mix)
+
+    @property
+    def policy(self) -> str:
+        """The policy of all set-ups: that of ``setup``."""
+        return str(self.setup.get("policy", AREA_MAP))
 
     def calls_of(self, number: int) -> str:
         """Return how the operations of a case are called, as in :func:`drive`."""
@@ -165,15 +177,20 @@ class Campaign:
     def _form(self, number: int) -> Form:
         form = form_of(number, self.length, self.calls)
         # those that choose their own set-up or sizes do so only where none are given
-        given = self.setup.keys() - {"quirks"} or self.mix.sizes or self.mix.aligns
-        return Form(form.calls) if given else form
+        given = self.setup.keys() - NOT_SIZES or self.mix.sizes or self.mix.aligns
+        if given or (form.deep == "map" and self.policy == BITMAP):
+            return Form(form.calls)
+        return form
 
     def _setup(self, rng: Random, number: int, form: Form) -> dict[str, Any]:
         """Choose the other arguments so that they fit the given ones."""
-        pages = list(PAGE_SIZES)  # in turn, in another order each time
+        choose, sizes = random_setup, PAGE_SIZES
+        if self.policy == BITMAP:
+            choose, sizes = random_bitmaps.random_setup, random_bitmaps.PAGE_SIZES
+        pages = list(sizes)  # in turn, in another order each time
         Random(f"{self.seed}:{number // len(pages)}:pages").shuffle(pages)
         for _ in range(MAX_TRIES):
-            setup = {**random_setup(rng, pages[number % len(pages)], form), **self.setup}
+            setup = {**choose(rng, pages[number % len(pages)], form), **self.setup}
             try:
                 Model(**setup).close()
             except ConfigError as error:

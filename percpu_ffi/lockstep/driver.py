@@ -8,11 +8,14 @@ from typing import Any, NamedTuple, Protocol
 
 from percpu_ffi import errors
 from percpu_ffi._util.text import plural
+from percpu_ffi.config import BITMAP
 from percpu_ffi.errors import ConfigError, without_warnings
 from percpu_ffi.lockstep.answer import Answer, Raised, describe_error, first_difference
+from percpu_ffi.lockstep.bitmap_reach import BitmapObserver
 from percpu_ffi.lockstep.difference import Difference, differ, minority
 from percpu_ffi.lockstep.party import ANSWERS, CALLS, Party, inspect
 from percpu_ffi.lockstep.reach import Observer, Reach
+from percpu_ffi.model import Model
 from percpu_ffi.trace import Op, Trace
 
 INSPECTED = ("state", "counters", "work")  # methods whose results are compared
@@ -83,7 +86,8 @@ class Driver:
         self.setup = setup or {}
         self.done: list[Op] = []
         self.failures = 0  # operations that failed in all allocators
-        self.observer = Observer(self.setup, self.calls)
+        observer = BitmapObserver if self.setup.get("policy") == BITMAP else Observer
+        self.observer = observer(self.setup, self.calls)
 
     def run(self, trace: Trace, progress: Callable[[int], object] | None) -> Difference | None:
         """Do each operation in every allocator and compare, up to the first difference."""
@@ -100,6 +104,8 @@ class Driver:
                     first = {method: results[0] for method, results in step.results.items()}
                     self.observer.see(step.ops, step.answers[0], first)
             self.observer.verified(max(party.contents.areas for party in self.parties))
+            if rules := [each for each in map(_rules, self.allocators.values()) if each]:
+                self.observer.see_rules(rules[0])
         return None
 
     def _steps(self, trace: Trace) -> Iterator[Step]:
@@ -195,6 +201,11 @@ class Driver:
             counters=tuple(results.get("counters", ())),
             work=tuple(results.get("work", ())),
         )
+
+
+def _rules(allocator: Any) -> Mapping[str, int]:
+    """Return how often each rule of the policy applied, if the allocator is our model."""
+    return allocator._policy.rules if isinstance(allocator, Model) else {}
 
 
 def batches(ops: Iterable[Any]) -> Iterator[list[Any]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from percpu_ffi.config import AREA_MAP, BITMAP
 from percpu_ffi.lockstep.answer import FIGURES, Answer, Raised, answered, describe_error
 from percpu_ffi.lockstep.contents import Contents
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 # how operations are called: each by itself; neighbours of one kind by alloc_many() and
 # free_many(); or all by replay()
 CALLS = ("single", "many", "replay")
+
+UNFLAGGED = 4  # items of an allocation without flags
 
 # whatever an allocator raises is its answer; Ctrl-C is the user's
 ANSWERS = (Exception, SystemExit, GeneratorExit)
@@ -27,16 +30,21 @@ class Party:
         self.allocator = allocator
         self.live: dict[Key, int] = {}
         self.contents = Contents.of(allocator)
+        # others have no flags and no background work
+        self.has_flags = getattr(allocator, "policy", AREA_MAP) == BITMAP
 
     def single(self, op: Op) -> Answer:
         """Do one operation."""
         pointer = 0
         try:
             match op:
-                case ("alloc", key, size, align, *_):
+                case ("alloc", key, size, align, *flags):
                     self._free(key)  # the trace may have no free of it
-                    pointer = self.live[key] = self.allocator.alloc(size, align)
+                    pointer = self.live[key] = self._alloc(size, align, *flags)
                     self.contents.write(pointer, size)
+                case ("balance",):
+                    if self.has_flags:
+                        self.allocator.balance()
                 case ("free", key):
                     self._free(key)
                 case ("inject", site, plan):
@@ -46,10 +54,14 @@ class Party:
         return Answer((pointer,))
 
     def many(self, ops: Sequence[Any]) -> Answer:
-        """Do operations of one kind in one call."""
+        """Do operations of one kind in one call; with flags they are a call each."""
         kind, nothing = ops[0][0], (0,) * len(ops)
         if kind not in ("alloc", "free"):
             return self.single(ops[0])
+        if self.has_flags and len(ops[0]) > UNFLAGGED:
+            each = [self.single(op) for op in ops]
+            failed = ((at, text) for at, answer in enumerate(each) for _, text in answer.errors)
+            return Answer(tuple(answer.pointers[0] for answer in each), tuple(failed))
         try:
             freed = [self.live.pop(op[1]) for op in ops if op[1] in self.live]
             for pointer in freed:
@@ -102,6 +114,11 @@ class Party:
         except ANSWERS as error:
             return Answer((), ((0, answered(error)),))
         return Answer()
+
+    def _alloc(self, size: int, align: int, flags: Sequence[str] = ()) -> Any:
+        if flags and self.has_flags:
+            return self.allocator.alloc_gfp(size, align, **dict.fromkeys(flags, True))
+        return self.allocator.alloc(size, align)
 
     def _free(self, key: Key) -> None:
         if key in self.live:

@@ -164,6 +164,10 @@ class Mix:
         plans = tuple((site, checked_fault(site, plan)) for site, plan in self.plans)
         object.__setattr__(self, "plans", plans)
 
+    def planned(self, faults: bool) -> list[Op]:
+        """Return the operations that set the given faults, for a trace with faults."""
+        return [("inject", site, dict(plan)) for site, plan in self.plans] if faults else []
+
 
 def random_trace(
     rng: Random, setup: dict[str, Any], length: int, *, form: Form, faults: bool, mix: Mix
@@ -172,9 +176,8 @@ def random_trace(
 
     A deep case has as many as it needs.
     """
-    plans = mix.plans if faults else ()
-    planned: list[Op] = [("inject", site, dict(plan)) for site, plan in plans]
-    faults = faults and not mix.plans
+    planned = mix.planned(faults)
+    faults = faults and not planned
     if form.deep:
         deep = _long_map if form.deep == "map" else _many_chunks
         ops = deep(rng, setup, faults)
@@ -204,7 +207,7 @@ def _operations(
                 yield ("inject", site, {"probability": 0.9, "seed": rng.getrandbits(64)})
                 continue
         if rng.random() < fault_rate:
-            yield _fault(rng)
+            yield fault(rng)
             continue
         if not live or (len(live) < most_live and rng.random() < growth):
             if rng.random() < 0.004:
@@ -216,7 +219,7 @@ def _operations(
             yield ("alloc", key, size(), align())
             live.append(key)
         else:
-            yield ("free", live.pop(_victim(rng, order, key, len(live))))
+            yield ("free", live.pop(victim(rng, order, key, len(live))))
 
 
 def _bursts(
@@ -232,12 +235,12 @@ def _bursts(
         burst = range(key, min(key + rng.choice([1, 3, 20, 100, 600]), length))
         if rng.random() < fault_rate:
             burst = burst[:1]
-            yield _fault(rng)
+            yield fault(rng)
         elif live and (len(live) > most_live or rng.random() < 0.5):
             order = rng.choice(ORDERS)
             burst = burst[: len(live)]
             for turn in burst:
-                yield ("free", live.pop(_victim(rng, order, turn, len(live))))
+                yield ("free", live.pop(victim(rng, order, turn, len(live))))
         else:
             size, align = _style(rng, page, mix)
             # at 64 bytes small areas leave a free range each, so that maps get long
@@ -281,7 +284,7 @@ def _many_chunks(rng: Random, setup: dict[str, Any], faults: bool) -> Iterator[O
     yield from (("alloc", key, rng.randint(1, rest or 1), 1) for key in small)
     for _ in range(4):
         if faults:
-            yield _fault(rng)
+            yield fault(rng)
         some = rng.sample(large, CHUNKS // 4)
         yield from (("free", key) for key in some)
         size = rng.randint(1, unit)
@@ -322,13 +325,14 @@ def _style(
     )
 
 
-def _victim(rng: Random, order: str, turn: int, n: int) -> int:
+def victim(rng: Random, order: str, turn: int, n: int) -> int:
     """Choose which of ``n`` live areas to free."""
     chosen = {"newest": n - 1, "oldest": 0, "every other": 2 * turn % n}
     return chosen[order] if order in chosen else rng.randrange(n)
 
 
-def _fault(rng: Random) -> Op:
+def fault(rng: Random) -> Op:
+    """Choose a fault to set, or to clear."""
     site, chance = rng.choice(FAULT_SITES), rng.choice([0.01, 0.1, 0.5])
     plans: list[dict[str, Any]] = [
         {"nth": rng.randint(1, 4)},

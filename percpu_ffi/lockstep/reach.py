@@ -78,9 +78,9 @@ class Counts(NamedTuple):
         return self.counters.get(service, 0)
 
 
-def missed(reach: Reach) -> list[str]:
+def missed(reach: Reach, classes: Sequence[str] = CLASSES) -> list[str]:
     """Return the classes that were not reached."""
-    return [name for name in CLASSES if not reach[name]]
+    return [name for name in classes if not reach[name]]
 
 
 class Observer:
@@ -110,11 +110,19 @@ class Observer:
             self._see_set_up(now.state)
         else:
             self._see_operations(ops, dict(answer.errors))
-            self._see_chunks(ops, self.before, now)
-            self._see_maps(ops, now)
-            if answer.errors and self.calls != "replay":
-                self._see_failure(ops, answer.errors[0][1], self.before, now)
+            self._see_changes(ops, answer, self.before, now)
         self.before = now
+
+    def see_rules(self, rules: Mapping[str, int]) -> None:
+        """Count how often rules of the policy applied, which an allocator counted itself."""
+        self.reach.update(rules)
+
+    def _see_changes(self, ops: Sequence[Op], answer: Answer, before: Counts, now: Counts) -> None:
+        """Count what changed in the state and the services."""
+        self._see_chunks(ops, before, now)
+        self._see_maps(ops, now)
+        if answer.errors and self.calls != "replay":
+            self._see_failure(ops, answer.errors[0][1], before, now)
 
     def _see_set_up(self, state: State) -> None:
         first = state.chunks[0]
@@ -141,15 +149,20 @@ class Observer:
             elif at in errors:
                 self._see_error(errors[at])
             elif op[0] == "alloc" and not undone:
-                size, align = op[2:4]
-                if size in SMALL:
-                    reach[f"size {size}"] += 1
-                if size == 16 * self.page:
-                    reach["size of 16 pages"] += 1
-                if align > 64:
-                    reach["alignment above 64"] += 1
-                if align == self.page:
-                    reach["alignment of a page"] += 1
+                self._see_request(op)
+
+    def _see_request(self, op: Any) -> None:
+        """Count an allocation by its size and its alignment."""
+        size, align = op[2:4]
+        if size in SMALL:
+            self.reach[f"size {size}"] += 1
+        if size == 16 * self.page:
+            self.reach["size of 16 pages"] += 1
+        self._see_alignment(align)
+
+    def _see_alignment(self, align: int) -> None:
+        self.reach["alignment above 64"] += align > 64
+        self.reach["alignment of a page"] += align == self.page
 
     def _see_error(self, error: str) -> None:
         self.reach["request refused"] += "InvalidRequest: " in error
@@ -201,8 +214,7 @@ class Observer:
             return
         reach, site = self.reach, found[1]
         if self.calls == "many":
-            undone = now.work.free.operations > before.work.free.operations
-            reach["alloc_many undone"] += len(ops) if undone else 0
+            self._see_undone(ops, before, now)
             return
         work, old = now.work.alloc, before.work.alloc
         added = work.pages_populated - old.pages_populated
@@ -218,6 +230,11 @@ class Observer:
         elif len(now.state.chunks) == len(before.state.chunks):
             free = [sum(chunk.free_size for chunk in each.state.chunks) for each in (before, now)]
             reach["failed after a head was given away"] += free[1] < free[0]
+
+    def _see_undone(self, ops: Sequence[Op], before: Counts, now: Counts) -> None:
+        """Count a batch that failed half-way: what was allocated is freed again."""
+        undone = now.work.free.operations > before.work.free.operations
+        self.reach["alloc_many undone"] += len(ops) if undone else 0
 
     def verified(self, areas: int) -> None:
         """Count areas whose contents were verified."""

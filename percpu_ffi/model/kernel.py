@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from percpu_ffi.config import SERVICES
+from percpu_ffi import errors
+from percpu_ffi.config import AREA_MAP, SERVICES
 
 if TYPE_CHECKING:
     from percpu_ffi.config import Config, FaultPlan
@@ -29,6 +30,21 @@ class ServiceFailed(Exception):
 
     def __init__(self, service: str) -> None:
         self.service = service
+
+    def error(self, size: int, align: int) -> errors.PercpuMemoryError:
+        """Return the error for the caller of a request."""
+        return errors.out_of_memory(self.service, size, align)
+
+
+class NoPlace(ServiceFailed):
+    """No chunk has a place, and the request is not allowed to make one."""
+
+    def __init__(self) -> None:
+        super().__init__("place")
+
+    def error(self, size: int, align: int) -> errors.PercpuMemoryError:
+        """Return the error for the caller of a request."""
+        return errors.no_place(size, align)
 
 
 class Fault:
@@ -82,7 +98,9 @@ class Kernel:
         self.packed = 0  # number of them without a gap before the next
 
         # a block that the caller of the set-up mapped is below all areas
-        block = 0 if config.first_chunk == "4k" else chunk_size
+        block = chunk_size
+        if config.policy == AREA_MAP and config.first_chunk == "4k":
+            block = 0
         self.start = config.page_size + block
         self.end = UNMAPPED_END
         if config.memory == "mapped":

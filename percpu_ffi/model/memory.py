@@ -16,27 +16,41 @@ from percpu_ffi import errors
 
 
 class Memory:
-    """The units of one chunk, zeroed."""
+    """The units of one chunk, zeroed; mapped at its first use."""
 
-    def __init__(self, unit_size: int, cpus: int, page_size: int) -> None:
-        """Map memory of the host.
+    def __init__(self, unit_size: int, cpus: int, page_size: int, image: bytes = b"") -> None:
+        """Start without memory of the host; ``image`` is what each unit starts with."""
+        self.unit_size, self.cpus, self.page_size, self.image = unit_size, cpus, page_size, image
+        self.bytes: mmap.mmap | None = None
+        self.start = 0
+
+    def map(self) -> None:
+        """Map memory of the host, if that was not done before.
 
         Raises:
             PercpuMemoryError: the host has none.
 
         """
-        self.unit_size, self.cpus = unit_size, cpus
+        if self.bytes is not None:
+            return
         try:
             # private: after a fork each process has its own copy
             flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-            self.bytes = mmap.mmap(-1, unit_size * cpus + page_size, flags=flags)
+            self.bytes = mmap.mmap(-1, self.unit_size * self.cpus + self.page_size, flags=flags)
         except (OSError, ValueError, OverflowError):
             raise errors.host_out_of_memory() from None
         # the host aligns to its own page size only
-        self.start = -self._real_address(0) % page_size
+        self.start = -self._real_address(0) % self.page_size
+        self._fill(0, self.image)
 
-    def fill(self, offset: int, image: bytes) -> None:
+    def clear(self, offset: int, size: int) -> None:
+        """Zero a range of every CPU's unit."""
+        if self.bytes is not None:
+            self._fill(offset, bytes(size))
+
+    def _fill(self, offset: int, image: bytes) -> None:
         """Write the same bytes into every CPU's unit."""
+        assert self.bytes is not None, "mapped before"
         for cpu in range(self.cpus):
             start = self._at(offset, cpu)
             self.bytes[start : start + len(image)] = image
@@ -47,6 +61,7 @@ class Memory:
 
     def view(self, offset: int, size: int, cpu: int, at_end: Callable[[], object]) -> memoryview:
         """Return a view; ``at_end`` is called when it and all made from it are gone."""
+        assert self.bytes is not None, "mapped before"
         copy = (ctypes.c_char * size).from_buffer(self.bytes, self._at(offset, cpu))
         # everything made from the view keeps this object alive
         weakref.finalize(copy, at_end).atexit = False
@@ -56,4 +71,5 @@ class Memory:
         return self.start + cpu * self.unit_size + offset
 
     def _real_address(self, at: int) -> int:
+        assert self.bytes is not None, "mapped before"
         return ctypes.addressof(ctypes.c_char.from_buffer(self.bytes, at))

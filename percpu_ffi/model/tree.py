@@ -41,7 +41,7 @@ class Node(Generic[V]):
 
 
 class Tree(Generic[V]):
-    """Values by unique integer keys."""
+    """Values by integer keys; those of which one is erased are unique."""
 
     __slots__ = ("root", "size", "steps")
 
@@ -85,9 +85,9 @@ class Tree(Generic[V]):
         parent, below, self.steps = None, self.root, 0
         while below:
             self.steps += 1
-            parent, below = below, below.child[key > below.key]
+            parent, below = below, below.child[key >= below.key]
         node = Node(key, value)
-        self._link(node, parent, parent is not None and key > parent.key)
+        self._link(node, parent, parent is not None and key >= parent.key)
         self.size += 1
         self._fix_red(node)
 

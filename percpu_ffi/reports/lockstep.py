@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from percpu_ffi._util.text import plural
+from percpu_ffi.config import AREA_MAP
+from percpu_ffi.lockstep import bitmap_reach
 from percpu_ffi.lockstep.campaign import Totals
 from percpu_ffi.lockstep.reach import CLASSES
 from percpu_ffi.trace import Trace
 
 
-def campaign_text(parties: Sequence[str], seed: int, totals: Totals) -> str:
+def campaign_text(parties: Sequence[str], seed: int, totals: Totals, policy: str = AREA_MAP) -> str:
     """Return the totals of a random campaign, and without a difference what it reached."""
     rows = {
         "parties": ", ".join(parties),
@@ -24,9 +26,10 @@ def campaign_text(parties: Sequence[str], seed: int, totals: Totals) -> str:
     }
     lines = [f"{name:<28} {value}" for name, value in rows.items()]
     if totals.difference is None:
-        width = max(map(len, CLASSES))
+        classes = CLASSES if policy == AREA_MAP else bitmap_reach.CLASSES
+        width = max(map(len, classes))
         lines.append("reached")
-        lines += [f"  {name:<{width}} {totals.reach[name]:>14,}" for name in CLASSES]
+        lines += [f"  {name:<{width}} {totals.reach[name]:>14,}" for name in classes]
     return "\n".join(lines)
 
 

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Requests with bitmaps: which chunk serves them, and where; areas are taken, populated, freed.
+
+    request -> walk the slots -> find_fit, find_place in each chunk -> take -> populate
+                  |                    no place in any
+                  +-- a new chunk, and again; an atomic or reserved request fails
+
+Source: ``pcpu_alloc`` and ``free_percpu`` of Linux 5.14 to 6.x, by Tejun Heo, Dennis Zhou and
+Roman Gushchin.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from percpu_ffi import errors
+from percpu_ffi.config import BALANCE_STEPS, GRANULE
+from percpu_ffi.model.bitmap.balance import run_steps
+from percpu_ffi.model.bitmap.chunk import NOTHING, BitmapChunk, Run
+from percpu_ffi.model.bitmap.first_chunk import up
+from percpu_ffi.model.bitmap.slots import Slots
+from percpu_ffi.model.kernel import NoPlace, ServiceFailed
+from percpu_ffi.model.pages import pages_of, populate, runs
+from percpu_ffi.model.policy import Found, Request
+
+FAIL_SLOTS = range(1, 3)  # below PCPU_SLOT_FAIL_THRESHOLD
+
+
+class Place(NamedTuple):
+    """A place for an area."""
+
+    chunk: BitmapChunk
+    """Its chunk."""
+    start: int
+    """Its first granule."""
+    skipped: Run = NOTHING
+    """The longest run that the search found to be too small."""
+
+
+class Bitmap(Slots):
+    """Decisions of Linux 5.14 to 6.x."""
+
+    def rounded(self, size: int, align: int) -> tuple[int, int]:
+        """Round a request to granules."""
+        return up(size, GRANULE), GRANULE if 0 <= align < GRANULE else align
+
+    # --- allocation
+
+    def alloc(self, request: Request) -> tuple[BitmapChunk, int]:
+        """Choose a place, then take and populate it (``pcpu_alloc``).
+
+        If an atomic request finds none, the background work will populate pages for the next.
+        """
+        try:
+            return self.take(request, self.choose(request))
+        except NoPlace:
+            if request.atomic:
+                self.rules["atomic request failed"] += 1
+                self.atomic_failed = self.balance_requested = True
+            raise
+
+    def choose(self, request: Request) -> Place:
+        """Choose a place, perhaps in a new chunk.
+
+        Raises:
+            ServiceFailed: no chunk could be made.
+            NoPlace: the request is not allowed to make one.
+
+        """
+        if request.reserved and self.reserved:
+            place = self._place_in(self.reserved, request)
+            self.rules["reserved request " + ("served" if place else "failed")] += 1
+            if not place:
+                raise NoPlace
+            return place
+        while not (place := self._walk(request)):
+            if request.atomic:
+                raise NoPlace
+            self.create_chunk()
+            self.rules["chunk made by a request"] += 1
+        return place
+
+    def _walk(self, request: Request) -> Place | None:
+        """Return the first place in the slots, from that of the size up to the free ones."""
+        for slot in range(self.size_to_slot(request.size), self.to_depopulate):
+            # a chunk whose hints have no place may move: walk over a copy
+            for chunk in list(self.slots[slot]):
+                if place := self._place_in(chunk, request):
+                    self.rules["request served by a sidelined chunk"] += slot == self.sidelined
+                    return place
+        return None
+
+    def _place_in(self, chunk: BitmapChunk, request: Request) -> Place | None:
+        """Return a place in one chunk; one of a low slot is not tried again if hints have none."""
+        bits, align = request.size // GRANULE, request.align // GRANULE
+        at = chunk.find_fit(bits, align, populated_only=request.atomic)
+        if at is None:
+            if chunk.slot in FAIL_SLOTS:
+                self.rules["chunk moved to slot 0"] += 1
+                self.move(chunk, 0, head=True)
+            return None
+        start, skipped = chunk.find_place(at, bits, align)
+        return None if start is None else Place(chunk, start, skipped)
+
+    def take(self, request: Request, place: Place) -> tuple[BitmapChunk, int]:
+        """Take a place, and populate its pages unless the request is atomic.
+
+        Raises:
+            ServiceFailed: pages could not be populated; the area is free again.
+
+        """
+        chunk, start, skipped = place
+        offset = start * GRANULE
+        old_slot = self.slot_of(chunk)
+        self.add_empty(chunk, -chunk.take(start, request.size // GRANULE, skipped))
+        self.relocate(chunk, old_slot)
+        if chunk.isolated:
+            self.rules["chunk reintegrated by a request"] += 1
+            self.reintegrate(chunk)
+        if not request.atomic:
+            try:
+                self.populate_area(chunk, offset, request.size)
+            except ServiceFailed:
+                self._free_area(chunk, start)
+                raise
+        self.check_low()
+        return chunk, offset
+
+    def _populate(self, chunk: BitmapChunk, pages: range) -> None:
+        """Populate the pages of an area, run by run: if one fails, the runs before it stay."""
+        missing = [page for page in pages if not chunk.populated[page]]
+        for run in runs(missing):
+            try:
+                populate(self.kernel, chunk, run, keep_neighbours=True)
+            except ServiceFailed:
+                self.rules["area not populated"] += 1
+                self.rules["area not populated, runs before stay"] += run.start > missing[0]
+                raise
+            self.add_empty(chunk, len(run))
+
+    # --- free
+
+    def free(self, chunk: BitmapChunk, offset: int) -> None:
+        """Free an area (``free_percpu``)."""
+        self._free_area(chunk, offset // GRANULE)
+        self.check_high(chunk)
+
+    def _free_area(self, chunk: BitmapChunk, start: int) -> None:
+        old_slot = self.slot_of(chunk)
+        self.add_empty(chunk, chunk.release(start))
+        self.relocate(chunk, old_slot)
+
+    def find(self, ptr: int) -> Found:
+        """Find an area by the bound at its pointer.
+
+        The static area is before offset 0 of the first chunk.
+        """
+        offset = ptr - self.first_addr
+        chunk, steps = self.first, 0
+        if not 0 <= offset < self.chunk_size:
+            chunk = self.chunk_at(ptr)
+            offset, steps = ptr - chunk.addr, self.chunks.steps
+        elif self.reserved and offset < self.unit.dynamic:
+            chunk = self.reserved
+        if offset >= self.unit_size:
+            raise errors.OtherUnitPointer.of(ptr)
+        if steps == 0 and offset < self.config.static_size:
+            if offset:
+                raise errors.StaticPointer.of(ptr)
+            return Found(self.first, -self.first.base, self.config.static_size, 0)
+
+        offset = ptr - chunk.addr
+        start, inside = divmod(offset, GRANULE)
+        if start not in chunk.served:
+            raise errors.WildPointer.of(ptr)
+        if not chunk.used[start]:
+            raise errors.DoubleFree.of(ptr)
+        if inside or not chunk.bounds[start]:
+            raise errors.InteriorPointer.of(ptr)
+        return Found(chunk, offset, (chunk.area_end(start) - start) * GRANULE, steps)
+
+    # --- background work
+
+    def balance(self, first: int = 1, last: int = BALANCE_STEPS) -> None:
+        """Run steps of the background work."""
+        run_steps(self, first, last)
+
+    def settle(self) -> None:
+        """Run the background work, if the operation requested it."""
+        if self.balance_requested and self.config.balance == "auto":
+            self.balance()
+
+    # --- a kernel that is followed
+
+    def learn_sidelined(self, chunk: BitmapChunk) -> None:
+        """Note that a kernel has a chunk sidelined: it passes it over."""
+        self.isolate(chunk)
+        self.move(chunk, self.sidelined, head=False)
+
+    def populate_area(self, chunk: BitmapChunk, offset: int, size: int) -> None:
+        """Populate the pages under a range of bytes, as a kernel has done.
+
+        Raises:
+            ServiceFailed: some runs of pages may be populated.
+
+        """
+        self._populate(chunk, pages_of(offset, size, self.page_size))

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Port and model in lockstep under the bitmap policy; a wrong value or a wrong rule is found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields
+from random import Random
+from typing import Any
+
+import liars
+import pytest
+from liars import Liar, Lie, changes, in_field, in_item
+
+from percpu_ffi import Allocator, ConfigError, Model, State, Trace
+from percpu_ffi.cli import main
+from percpu_ffi.lockstep import Campaign, Mix, drive, lockstep
+from percpu_ffi.lockstep.bitmap_reach import CLASSES, FOLLOWED, RULES
+from percpu_ffi.lockstep.party import CALLS
+from percpu_ffi.lockstep.random_bitmaps import PAGE_SIZES, random_setup, random_trace
+from percpu_ffi.lockstep.random_traces import PERIOD, Form
+from percpu_ffi.lockstep.reach import missed
+from percpu_ffi.model.bitmap import Bitmap
+from percpu_ffi.reports.lockstep import campaign_text
+from percpu_ffi.state import ChunkState
+
+BOTH = {"port": Allocator, "model": Model}
+BITMAP = {"policy": "bitmap"}
+SMALL: dict[str, Any] = {
+    **{"policy": "bitmap", "cpus": 2, "page_size": 64, "memory": "none", "static_size": 64},
+    **{"reserved_size": 64, "dyn_size": 64, "unit_size": 512, "balance": "manual"},
+}
+# two later chunks, one of them isolated; work is requested, an atomic request has failed
+SCRIPT: list[Any] = [
+    *(("alloc", key, 64, 64) for key in range(17)),
+    ("alloc", 20, 12, 4, ("reserved",)),
+    *(("free", key) for key in (1, 2, 3, 4, 5, 6, 9, 10, 11, 12)),
+    ("alloc", 30, 500, 64, ("atomic",)),
+    ("alloc", 31, 8, 4),
+    ("balance",),
+    ("alloc", 32, 8, 4),
+]
+
+
+def test_port_and_model_agree_on_random_operations() -> None:
+    """Forty cases have every form; the campaign fails if it misses a rule."""
+    totals = Campaign(BOTH, operations=PERIOD * 600, length=600, seed=1, setup=BITMAP).run()
+    assert totals.difference is None, str(totals.difference)
+    assert missed(totals.reach, CLASSES) == []
+    assert {name for name, n in totals.reach.items() if n} <= {*CLASSES, *FOLLOWED}
+    assert totals.operations >= PERIOD * 600
+    assert totals.cases == PERIOD
+    assert len(totals.geometries) >= PERIOD - 2
+    assert totals.faults > 150
+    assert totals.failures > 500
+    lines = campaign_text(["port", "model"], 1, totals, "bitmap").splitlines()
+    assert [line.rsplit(None, 1)[0].strip() for line in lines[-len(CLASSES) :]] == [*CLASSES]
+
+
+def test_classes_differ() -> None:
+    assert len({*CLASSES, *FOLLOWED}) == len(CLASSES) + len(FOLLOWED)
+    assert set(RULES) <= set(CLASSES)
+
+
+@pytest.mark.parametrize("calls", CALLS)
+def test_flags_and_background_work(calls: str) -> None:
+    assert lockstep(BOTH, Trace.from_ops(SCRIPT, SMALL), calls=calls) is None
+    with Allocator(**SMALL) as port, Model(**SMALL) as model:
+        assert drive({"port": port, "model": model}, SCRIPT, calls=calls) is None
+        state = model.state()
+        assert (state.chunks[0].id, state.chunks[0].free_size) == (-1, 52)
+        assert [chunk.isolated for chunk in state.chunks[2:]] == [False, True]
+
+
+def test_requests_with_flags_are_calls_of_their_own() -> None:
+    """There is no batch for them; each may fail, and the others stay."""
+    setup = {**SMALL, "reserved_size": 8}
+    ops: list[Any] = [("alloc", key, 4, 4, ("reserved",)) for key in range(3)]
+    for calls in CALLS:
+        with Allocator(**setup) as port, Model(**setup) as model:
+            assert drive({"port": port, "model": model}, ops, calls=calls) is None
+            assert port.state().chunks[0].free_size == 0
+
+
+# --- what is wrong is found
+
+
+def lies() -> Iterator[Lie]:
+    """Yield lies about each field of a state, told at the end of the script."""
+    with Allocator(**SMALL) as allocator, Model(**SMALL) as model:
+        assert drive({"port": allocator, "model": model}, SCRIPT) is None
+        state = allocator.state()
+    for each in fields(State):
+        for change in changes(getattr(state, each.name)):
+            if change in ("last item", "first item") and each.name in ("chunks", "slots"):
+                continue  # below
+            yield Lie(f"{each.name} {change}", "state", "state", in_field(each.name, change))
+    for at in range(len(state.chunks)):
+        for each in fields(ChunkState):
+            for change in changes(getattr(state.chunks[at], each.name)):
+                tell = in_item("chunks", at, len(state.chunks), in_field(each.name, change))
+                yield Lie(f"{each.name} {change} of chunk {at}", "state", "state", tell)
+
+
+@pytest.mark.parametrize("lie", [pytest.param(lie, id=lie.name) for lie in lies()])
+def test_wrong_value_is_found(lie: Lie, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = [op for op in SCRIPT if op[0] != "balance" and len(op) < 5]
+    monkeypatch.setitem(liars.AFTER, "single", len(counted))
+    party = type("Party", (Liar,), {"lie": lie})
+    monkeypatch.setattr(Liar, "first", None)
+    difference = lockstep({"one": Allocator, "liar": party, "two": Allocator},
+                          Trace.from_ops(SCRIPT, SMALL))  # fmt: skip
+    assert difference is not None
+    assert (difference.aspect, difference.minority) == ("state", ("liar",))
+
+
+class Forgetful(Bitmap):
+    """Does not move a chunk to slot 0 if a fit fails."""
+
+    def move(self, chunk: Any, slot: int, *, head: bool) -> None:
+        if slot or not head:
+            super().move(chunk, slot, head=head)
+
+
+class Wrong(Model):
+    """A model with a wrong rule."""
+
+    POLICIES = {"bitmap": Forgetful}  # noqa: RUF012
+
+
+def test_wrong_rule_is_found_and_shortened(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("percpu_ffi.cli.check.Model", Wrong)
+    arguments = ["--random", "--policy", "bitmap", "--jobs=1", "--operations=20000"]
+    assert main(["check", *arguments, "--calls", "single"]) == 1
+    out = capsys.readouterr().out
+    assert "the state" in out
+    saved = Trace.load(tmp_path / "difference.trace")
+    assert saved.setup["policy"] == "bitmap"
+    assert lockstep({"port": Allocator, "wrong": Wrong}, saved)
+    assert lockstep(BOTH, saved) is None
+
+
+# --- random cases
+
+
+def accepted(setup: dict[str, Any]) -> bool:
+    try:
+        Model(**setup).close()
+    except ConfigError:
+        return False
+    return True
+
+
+def test_random_set_ups() -> None:
+    rng = Random(1)
+    setups = [random_setup(rng, page, Form()) for page in PAGE_SIZES * 15]
+    assert sum(map(accepted, setups)) > len(setups) // 2
+    for name in ("page_limit", "fixes"):
+        assert {name in setup for setup in setups} == {True, False}
+    assert {setup["balance"] for setup in setups} == {"auto", "manual"}
+    assert {setup["cpus"] for setup in setups} == {1, 2, 3, 4}
+    assert {setup["page_size"] for setup in setups} == set(PAGE_SIZES)
+    assert {bool(setup["reserved_size"]) for setup in setups} == {True, False}
+    assert {bool(setup["dyn_size"]) for setup in setups} == {True, False}
+    assert all(setup["unit_size"] >= 8 * setup["page_size"] for setup in setups)
+    replayed = [random_setup(rng, 64, Form("replay")) for _ in range(20)]
+    assert {setup["unit_size"] == 0 for setup in replayed} == {True, False}
+    mapped = [random_setup(rng, 64, Form(mapped=True)) for _ in range(20)]
+    assert {setup["memory"] for setup in mapped} == {"mapped"}
+    assert {setup["cpus"] for setup in mapped} == {1, 2}
+
+
+@pytest.mark.parametrize("form", [Form(), Form("many")])
+def test_random_operations(form: Form) -> None:
+    kinds: Counter[str] = Counter()
+    for seed in range(20):
+        trace = random_trace(Random(seed), SMALL, 400, form=form, faults=seed % 2 == 1, mix=Mix())
+        assert trace.setup == SMALL
+        assert trace == random_trace(
+            Random(seed), SMALL, 400, form=form, faults=seed % 2 == 1, mix=Mix()
+        )
+        assert 380 <= len(trace) <= 440
+        kinds["faults"] += len(trace.faults)
+        assert seed % 2 or not trace.faults
+        for op in trace:
+            kinds[op[0]] += 1
+            for flag in op[4] if op[0] == "alloc" and len(op) == 5 else ():
+                kinds[flag] += 1
+    assert kinds["free"] > 1500
+    assert kinds["faults"] > 50
+    single = form.calls == "single"
+    assert (kinds["balance"] > 50) == single
+    assert (kinds["atomic"] > 500) == (kinds["reserved"] > 100) == single
+
+
+def test_given_sizes_and_faults() -> None:
+    mix = Mix(sizes=[20], aligns=[16], plans=[("map", {"nth": 3})])
+    trace = random_trace(Random(1), SMALL, 200, form=Form(), faults=True, mix=mix)
+    assert trace[0] == ("inject", "map", {"nth": 3})
+    assert len(trace.faults) == 1
+    requests = {op[2:4] for op in trace if op[0] == "alloc"}
+    assert (20, 16) in requests
+    assert len(requests - {(20, 16)}) <= 3  # refused ones
+
+
+def test_campaign_of_given_sizes_has_no_deep_case() -> None:
+    for given, deep in (({}, True), ({"balance": "manual"}, True), ({"cpus": 1}, False)):
+        campaign = Campaign(BOTH, length=500, setup={**BITMAP, **given})
+        ops: list[Any] = list(campaign.case(37))
+        page = ops[0][2]
+        begins = [("alloc", 0, page, page), ("alloc", 1, page, page)]
+        assert (ops[:2] == begins) == deep
+        assert campaign.calls_of(17) == "many"
+    assert Campaign(BOTH, setup={"cpus": 1}).policy == "area-map"
