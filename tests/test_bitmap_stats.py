@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SAMPLES
+from conftest import SAMPLES, Kind
 
-from percpu_ffi import Allocator, PercpuMemoryError, Trace
+from percpu_ffi import PerCpu, PercpuMemoryError, Trace
 from percpu_ffi.geometry import Geometry
 from percpu_ffi.stats import Chunk, Dump, figures
 
@@ -37,26 +37,26 @@ def of(dump: Dump, *names: str) -> list[list[int]]:
     return [[chunk.fields[name] for name in names] for chunk in dump.chunks]
 
 
-def test_geometry_of_a_real_kernel() -> None:
+def test_geometry_of_a_real_kernel(kind: Kind) -> None:
     """The section of a machine that has it, with two units in each large page."""
     kernel = Dump.parse((SAMPLES / "percpu_stats.txt").read_text())
     setup = Geometry.load(SAMPLES / "percpu_stats.txt").setup("bitmap")
-    with Allocator(**{**setup, "cpus": 2, "page_size": 4096}) as a:
+    with kind(**{**setup, "cpus": 2, "page_size": 4096}) as a:
         ours = figures(a)
     assert ours.allocation == kernel.allocation
     assert [*ours.totals] == [*kernel.totals]
     assert [*ours.chunks[0].fields] == [*kernel.chunks[0].fields]
 
 
-def test_unit_of_several_large_pages() -> None:
-    with Allocator(policy="bitmap", memory="none", unit_size=4 << 20) as a:
+def test_unit_of_several_large_pages(kind: Kind) -> None:
+    with kind(policy="bitmap", memory="none", unit_size=4 << 20) as a:
         allocation = figures(a).allocation
     assert (allocation["atom_size"], allocation["alloc_size"]) == (2 << 20, 4 << 20)
 
 
-def test_hidden_granules_are_no_areas() -> None:
+def test_hidden_granules_are_no_areas(kind: Kind) -> None:
     """Free bytes and hints count what a chunk serves; positions count from its start."""
-    with Allocator(**SHARED, balance="manual") as a:
+    with kind(**SHARED, balance="manual") as a:
         dump = figures(a)
     assert dump.allocation["reserved_size"] == 40
     assert dump.allocation["dyn_size"] == 100
@@ -75,8 +75,8 @@ def test_hidden_granules_are_no_areas() -> None:
 
 # |xxx|a 12|..20..|b 4|......64......|xxxx|
 #     12   24     44  48            112
-def test_areas_of_the_first_and_the_reserved_chunk() -> None:
-    with Allocator(**SHARED, balance="manual") as a:
+def test_areas_of_the_first_and_the_reserved_chunk(kind: Kind) -> None:
+    with kind(**SHARED, balance="manual") as a:
         a.alloc_gfp(8, 4, reserved=True)
         a.alloc_gfp(28, 4, reserved=True)
         a.alloc(12, 4)
@@ -109,9 +109,9 @@ def test_areas_of_the_first_and_the_reserved_chunk() -> None:
     }
 
 
-def test_a_reserved_chunk_at_the_start_of_a_page() -> None:
+def test_a_reserved_chunk_at_the_start_of_a_page(kind: Kind) -> None:
     """Nothing is hidden at its start: its first area counts."""
-    with Allocator(**{**SHARED, "static_size": 62, "reserved_size": 64}) as a:  # 62 is 64 here
+    with kind(**{**SHARED, "static_size": 62, "reserved_size": 64}) as a:  # 62 is 64 here
         a.alloc_gfp(4, 4, reserved=True)
         a.alloc(4)
         assert of(figures(a), "nr_alloc", "first_bit")[:2] == [[1, 1], [1, 1]]
@@ -119,10 +119,10 @@ def test_a_reserved_chunk_at_the_start_of_a_page() -> None:
 
 # a page of chunk 1:  |aaaaaaaa|bbbb....|    b is freed within its page: the kernel's chunk does not
 #                                            learn of the run, so its hint stays
-def test_contig_bytes_are_the_hint_and_not_the_largest_run() -> None:
+def test_contig_bytes_are_the_hint_and_not_the_largest_run(kind: Kind) -> None:
     whole = {**SHARED, "dyn_size": 4, "reserved_size": 0}
     for fixes, hint in (((), 0), (("chunk-hint",), 32)):
-        with Allocator(**whole, fixes=fixes, balance="manual") as a:
+        with kind(**whole, fixes=fixes, balance="manual") as a:
             a.alloc(4, 4)
             areas = [a.alloc(32) for _ in range(32)]  # chunk 1 is full
             a.free(areas[3])
@@ -132,16 +132,16 @@ def test_contig_bytes_are_the_hint_and_not_the_largest_run() -> None:
             assert fields["first_bit"] == 3 * 32 // 4
 
 
-def pages_in_two_chunks(a: Allocator) -> tuple[list[int], list[int]]:
+def pages_in_two_chunks(a: PerCpu) -> tuple[list[int], list[int]]:
     """Fill two chunks with areas of a page; return their pointers."""
     a.alloc(4, 4)  # the first chunk
     areas = [a.alloc(64, 64) for _ in range(32)]
     return areas[:16], areas[16:]
 
 
-def test_empty_pages_and_titles_of_isolated_chunks() -> None:
+def test_empty_pages_and_titles_of_isolated_chunks(kind: Kind) -> None:
     """Isolated, then sidelined: the total leaves out the first, and then they are depopulated."""
-    with Allocator(**{**SHARED, "dyn_size": 4}, balance="manual") as a:
+    with kind(**{**SHARED, "dyn_size": 4}, balance="manual") as a:
         one, two = pages_in_two_chunks(a)
         for ptr in one[:5]:
             a.free(ptr)
@@ -160,8 +160,8 @@ def test_empty_pages_and_titles_of_isolated_chunks() -> None:
         assert Dump.parse(a.percpu_stats()) == dump
 
 
-def test_first_chunk_keeps_its_title_in_any_slot() -> None:
-    with Allocator(**SHARED, balance="manual") as a:
+def test_first_chunk_keeps_its_title_in_any_slot(kind: Kind) -> None:
+    with kind(**SHARED, balance="manual") as a:
         areas = [a.alloc(4, 4) for _ in range(25)]  # full: slot 0
         assert a.state().slots[0] == (0,)
         assert figures(a).chunks[1] == Chunk(
@@ -195,10 +195,12 @@ def lines(text: io.StringIO) -> list[str]:
         ({"atomic": True, "reserved": True}, "reserved=1 is_atomic=1", "GFP_ATOMIC"),
     ],
 )
-def test_flags_of_a_request_in_the_trace(flags: dict[str, bool], printed: str, gfp: str) -> None:
+def test_flags_of_a_request_in_the_trace(
+    kind: Kind, flags: dict[str, bool], printed: str, gfp: str
+) -> None:
     """As Linux 6.x prints them; sizes and alignments are whole granules."""
     text = io.StringIO()
-    with Allocator(**SHARED, balance="manual") as a, a.trace_to(text):
+    with kind(**SHARED, balance="manual") as a, a.trace_to(text):
         ptr = a.alloc_gfp(5, 1, **flags)
         chunk, offset = a.locate(ptr)
         a.inject("get_vm_area", nth=1)
@@ -216,8 +218,8 @@ def test_flags_of_a_request_in_the_trace(flags: dict[str, bool], printed: str, g
     ]
 
 
-def test_flags_are_read_back(tmp_path: Path) -> None:
-    with Allocator(**SHARED) as a, a.trace_to(tmp_path / "t"):
+def test_flags_are_read_back(kind: Kind, tmp_path: Path) -> None:
+    with kind(**SHARED) as a, a.trace_to(tmp_path / "t"):
         a.alloc_gfp(8, 8, atomic=True)
         a.alloc_gfp(8, 8, reserved=True)
     assert [op[4:] for op in Trace.load(tmp_path / "t")] == [(("atomic",),), (("reserved",),)]

@@ -183,7 +183,7 @@ def test_geometry_of_another_machine(recorded: str, check: Checker) -> None:
     check.like.write_text("percpu: Embedded 10 pages/cpu s8192 r8192 d24576 u40960\n")
     status, _, messages = check(recorded, *BOOT)
     assert status == 2
-    assert "where an area or the chunk's end is" in messages
+    assert "where an area is, or the chunk ends" in messages
     assert "give --start and --like" in messages
 
 
@@ -249,9 +249,7 @@ def test_line_without_a_place(recorded: str, check: Checker) -> None:
     lines[at] = re.sub(r" base_addr=\w+ off=\d+", "", lines[at])
     status, _, messages = check("".join(lines))
     assert status == 2
-    assert (
-        "its line does not have where the kernel placed the area (base_addr= and off=)" in messages
-    )
+    assert "its line has no place of the area (base_addr= and off=)" in messages
 
 
 def test_recording_without_call_sites(recorded: str, check: Checker) -> None:
@@ -315,15 +313,15 @@ def test_overlapping_areas(recorded: str, check: Checker, start: tuple[str, ...]
     status, shown, messages = check(text, *start)
     assert (status, shown) == (2, "")
     assert "operation 1: the kernel places " in messages
-    assert "where an area or the chunk's end is: events were lost, or the start" in messages
+    assert "where an area is, or the chunk ends: events were lost, or the start" in messages
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ((r"off=\d+", "off=65536"), "at offset 65536 of chunk 0, which is past the end of a unit"),
-        ((r"off=\d+", "off=65533"), "where an area or the chunk's end is"),
-        ((r"off=\d+", "off=3"), "where an area or the chunk's end is"),
+        ((r"off=\d+", "off=65533"), "where an area is, or the chunk ends"),
+        ((r"off=\d+", "off=3"), "where an area is, or the chunk ends"),
         ((r" size=\d+", " size=32769"), "which no kernel with this policy serves"),
         ((r" align=\d+", " align=8192"), "which no kernel with this policy serves"),
         ((r" align=\d+", " align=24"), "which no kernel with this policy serves"),

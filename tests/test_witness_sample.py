@@ -36,9 +36,12 @@ def check(capsys: pytest.CaptureFixture[str], path: Path, *options: str) -> tupl
     return status, json.loads(capsys.readouterr().out)
 
 
-def test_every_choice_is_predicted(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("party", ["port", "model"])
+def test_every_choice_is_predicted(party: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The geometry is that of the sibling .meta."""
-    status = main(["check", str(BOOT), "--against", "kernel", "--start", "boot", "--json"])
+    status = main(
+        ["check", str(BOOT), "--against", "kernel", "--start", "boot", "--json", "--only", party]
+    )
     found = json.loads(capsys.readouterr().out)
     every = {"chunk_and_offset": CHOICES, "offset_given_chunk": CHOICES}
     assert {name: found[name] for name in ("choices", *every)} == {"choices": CHOICES, **every}
@@ -50,6 +53,7 @@ def test_every_choice_is_predicted(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["chunks_made"] == {"seen": 1, "foretold": 1}
     assert found["chunks_destroyed"] == {"seen": 0, "foretold": 0}
     assert found["background_runs"]["seen"] is None  # the recording does not have them
+    assert found["party"] == party
     assert (found["start"], found["reordered"], found["misses"]) == ("boot", None, [])
     assert (found["learnt"], found["unknown_frees"], found["remarks"]) == (0, 0, [])
     assert found["start_rule"] == (

@@ -198,7 +198,7 @@ class Follower:
         except InvalidRequest as error:
             raise _contradiction(step, "which no kernel with this policy serves") from error
         except PercpuMemoryError as error:
-            raise _contradiction(step, "where an area or the chunk's end is") from error
+            raise _contradiction(step, "where an area is, or the chunk ends") from error
         self._held[step.number] = choice.ptr
         forced = choice.chosen is None or choice.chosen.chunk != kernel.chunk
         self._count_lives(forced=forced and kernel.chunk > self._made)

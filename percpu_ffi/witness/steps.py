@@ -119,8 +119,8 @@ def _steps(trace: Trace) -> Iterator[Step]:
         place = Location(chunks[number], offsets[number])
         if NO_PLACE in place:
             raise TraceError(
-                f"operation {number}, {trace[number]}: its line does not have where the kernel "
-                "placed the area (base_addr= and off=)",
+                f"operation {number}, {trace[number]}: its line has no place of the area "
+                "(base_addr= and off=)",
                 line=None,
             )
         old = live.pop(handle, None)
