@@ -254,9 +254,12 @@ static void pcpu_block_refresh_hint(struct pcpu_areas *areas, int i)
 	}
 }
 
-/* the next run from @start on that blocks' hints tell of; .bits 0: none */
+/*
+ * The next run from @start on that blocks' hints tell of; .bits 0: none.
+ * @tail: all granules from this one on are free
+ */
 static struct run pcpu_next_md_free_region(const struct pcpu_areas *areas,
-					   int start)
+					   int start, int tail)
 {
 	struct place place = place_of(areas, start);
 	int n = block_bits(areas);
@@ -266,6 +269,10 @@ static struct run pcpu_next_md_free_region(const struct pcpu_areas *areas,
 	for (i = place.block; i < areas->nr_blocks; i++, place.bit = 0) {
 		const struct pcpu_block_md *block = &areas->blocks[i];
 
+		if (run.bits && block_start(areas, i) >= tail) {
+			run.bits += block_start(areas, areas->nr_blocks - i);
+			return run;
+		}
 		if (run.bits) {
 			run.bits += block->left_free;
 			if (block->left_free == n)
@@ -288,25 +295,74 @@ static struct run pcpu_next_md_free_region(const struct pcpu_areas *areas,
 	return run;
 }
 
-/* learn the chunk's hints from those of the blocks */
-static void pcpu_chunk_refresh_hint(struct pcpu_areas *areas, bool full_scan)
+/*
+ * Where to go on at @at: blocks are skipped whose runs are smaller than the
+ * contig hint and come after it.  A chunk learns nothing from those.
+ */
+static int skip_small_runs(const struct pcpu_areas *areas, int at)
+{
+	int i = place_of(areas, at).block, last = areas->nr_blocks - 1;
+	int n = block_bits(areas), contig = areas->chunk_md.contig_hint;
+	const struct pcpu_block_md *block = &areas->blocks[i];
+
+	if (block_start(areas, i) <= areas->chunk_md.contig_hint_start)
+		return at;
+	for (; i < last && block->contig_hint < contig; i++, block++) {
+		int left = block[1].left_free;
+
+		/* a run into the last block may touch the chunk's end */
+		if (left == n || block->right_free + left >= contig)
+			break;
+		at = block_start(areas, i + 1);
+		if (block->right_free)
+			at += left + 1;
+	}
+	return at;
+}
+
+/*
+ * Where the granules begin that are free up to the chunk's end, as its contig
+ * hint says, except for an area that ends at @taken.
+ * Return: the first of them, or the chunk's end.
+ */
+static int free_tail(const struct pcpu_areas *areas, int taken)
+{
+	const struct pcpu_block_md *md = &areas->chunk_md;
+	int n = pcpu_areas_bits(areas);
+
+	if (md->contig_hint_start + md->contig_hint != n)
+		return n;
+	return taken > md->contig_hint_start ? taken : md->contig_hint_start;
+}
+
+/*
+ * Learn the chunk's hints from those of the blocks, after the contig hint was
+ * lost to an area that ends at @taken, or after a free: 0.
+ */
+static void pcpu_chunk_refresh_hint(struct pcpu_areas *areas, bool full_scan,
+				    int taken)
 {
 	struct pcpu_block_md *md = &areas->chunk_md;
-	int at = md->first_free;
+	int at = md->first_free, tail = free_tail(areas, taken);
+	int n = pcpu_areas_bits(areas);
 
 	if (!full_scan && md->scan_hint)
 		at = pcpu_block_promote(md);
 	else
 		md->contig_hint = 0;	/* the scan hint stays */
-	while (at < pcpu_areas_bits(areas)) {
-		struct run run = pcpu_next_md_free_region(areas, at);
+	while (at < n) {
+		struct run run = { tail, n - tail };
 
+		if (at != tail)	/* blocks need not be read for an area there */
+			run = pcpu_next_md_free_region(areas, at, tail);
 		if (!run.bits)
 			return;
 		pcpu_block_update(md, run.start, run.start + run.bits,
 				  areas->fixed);
 		/* the granule after a run is in use */
 		at = run.start + run.bits + 1;
+		if (at < n)
+			at = skip_small_runs(areas, at);
 	}
 }
 
@@ -405,7 +461,7 @@ static int pcpu_block_update_hint_alloc(struct pcpu_areas *areas, int start,
 	}
 	forget_scan_hint(md, start, end);
 	if (loses_contig_hint(md, start, end))
-		pcpu_chunk_refresh_hint(areas, false);
+		pcpu_chunk_refresh_hint(areas, false, end);
 	return less;
 }
 
@@ -486,7 +542,7 @@ static int pcpu_block_update_hint_free(struct pcpu_areas *areas, int start,
 			pcpu_init_md_block(&areas->blocks[i], n);
 	}
 	if (crosses || to - from == n)
-		pcpu_chunk_refresh_hint(areas, true);
+		pcpu_chunk_refresh_hint(areas, true, 0);
 	else
 		pcpu_block_update(&areas->chunk_md, base + from,
 				  areas->fixed ? base + to : to, areas->fixed);

@@ -47,11 +47,17 @@ static bool choose_in(struct pcpu *pcpu, struct bitmap_chunk *chunk, int slot,
 static bool walk_slots(struct pcpu *pcpu, const struct bitmap_request *request,
 		 struct choice *choice)
 {
-	int slot = bitmap_size_to_slot(pcpu, request->bits *
-					     PCPU_MIN_ALLOC_SIZE);
+	int first = bitmap_size_to_slot(pcpu, request->bits *
+					      PCPU_MIN_ALLOC_SIZE);
+	uint32_t slots = pcpu->slot_mask & ~0u << first &
+			 ~(~0u << pcpu_to_depopulate_slot(pcpu));
 	struct list_head *pos, *next;
 
-	for (; slot <= pcpu_free_slot(pcpu); slot++) {
+	for (; slots; slots &= slots - 1) {
+		int slot = __builtin_ctz(slots);
+
+		if (list_empty(&pcpu->slots[slot]))
+			pcpu->slot_mask &= ~(slots & -slots);
 		list_for_each_safe(pos, next, &pcpu->slots[slot]) {
 			struct pcpu_chunk *chunk =
 				list_entry(pos, struct pcpu_chunk, list);
@@ -104,6 +110,8 @@ static int populate_area(struct pcpu *pcpu, struct bitmap_chunk *chunk, int offs
 	int end = pcpu_pfn_up(&pcpu->geo, (int64_t)offset + size);
 	const uint32_t *populated = chunk->chunk.populated;
 
+	if (page + 1 == end && populated[page])
+		return 0;
 	while (page < end) {
 		int start = page, err;
 
