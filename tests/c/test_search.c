@@ -434,7 +434,7 @@ TEST(place_remembers_a_run_from_its_aligned_granule_on)
  */
 TEST(place_remembers_the_better_aligned_of_equal_runs)
 {
-	given("a.ba.bc.|d.......");
+	given("a.bab.c.|d.......");
 	CHECK(place(1, 2, 1) == 9);
 	CHECK(remembers(1, 1));
 	given("a.ab.bcc|d.......");
