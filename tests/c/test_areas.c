@@ -40,6 +40,10 @@ TEST(an_area_has_a_bound_at_its_start_and_after_its_end)
 	CHECK(areas.free_bits == 8);
 	CHECK(pcpu_areas_end(&areas, 2) == 5);
 	CHECK(pcpu_areas_end(&areas, 8) == 10);
+	given("abb.....");
+	CHECK(pcpu_areas_end(&areas, 0) == 1);
+	given("........|aabbb...");
+	take(2, 3);
 	CHECK(pcpu_areas_end(&areas, 10) == 13);
 	CHECK(drawn_bounds[0] == (1 | 1 << 2 | 1 << 5 | 1 << 8 | 1 << 10 |
 				  1 << 13 | 1 << 16));
@@ -413,24 +417,31 @@ TEST(refresh_chunk_prolongs_right_free_to_the_end)
 
 /*
  * The granule after a run is in use, so the next search starts after that: here
- * at granule 11, and not at 10.  No allocator has hints that are adjacent.
+ * at granule 11, not at 10 or 12.  No allocator has hints that are adjacent.
  *
- *	a..b....|.c......
+ *	a..b..c.|.d......
  *	 ^
  */
 TEST(refresh_chunk_continues_one_granule_after_a_run)
 {
-	given("a..b....|.c......");
-	KNOWN(1, "4@2 scan 0@0 left 2 right 0 first 0");
+	given("a..b..c.|.d......");
+	KNOWN(1, "5@2 scan 0@0 left 2 right 0 first 0");
 	KNOWN_OF_CHUNK("9@1 scan 0@0 left 0 right 0 first 1");
 	take(1, 1);
-	CHECK_CHUNK("6@4 scan 0@0 left 0 right 0 first 2");
-	given("a..b....|.c......");
-	KNOWN(1, "7@3 scan 0@0 left 2 right 0 first 0");
-	areas.blocks[1].contig_hint = 4;
+	CHECK_CHUNK("3@7 scan 2@4 left 0 right 0 first 2");
+	given("a..b..c.|.d......");
+	KNOWN(1, "4@3 scan 0@0 left 2 right 0 first 0");
 	KNOWN_OF_CHUNK("9@1 scan 0@0 left 0 right 0 first 1");
 	take(1, 1);
-	CHECK_CHUNK("6@4 scan 0@0 left 0 right 0 first 2");
+	CHECK_CHUNK("4@11 scan 3@7 left 0 right 0 first 2");
+}
+
+TEST(refresh_chunk_of_a_full_chunk_leaves_a_contig_hint_of_0)
+{
+	given("aaaaaaaa|a......b");
+	take(9, 6);
+	CHECK_CHUNK("0@9 scan 0@0 left 0 right 0 first 16");
+	CHECK(areas.free_bits == 0);
 }
 
 /* --- freeing: the run, and the blocks that learn of it */

@@ -2,6 +2,7 @@
 /*
  * test_bits.c - runs of bits, compared with one bit at a time.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "bitmap/bits.h"
@@ -115,6 +116,20 @@ TEST(the_next_and_the_last_bit_of_a_range_are_found)
 			map[word] = ~map[word];
 		compare_searches();
 	}
+}
+
+/* whole words and no more: the sanitizer sees each access after them */
+TEST(no_word_after_a_range_is_read)
+{
+	uint64_t *words = calloc(2, sizeof(*words));
+
+	bits_fill(words, 0, 128, true);
+	bits_fill(words, 128, 128, true);
+	CHECK(words[0] == ~(uint64_t)0 && words[1] == ~(uint64_t)0);
+	CHECK(bits_next(words, 0, 128, false) == 128);
+	CHECK(bits_next(words, 128, 128, true) == 128);
+	CHECK(bits_last_set(words, 128, 128) == 127);
+	free(words);
 }
 
 TEST(an_empty_range_has_no_bit)

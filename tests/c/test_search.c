@@ -125,13 +125,14 @@ TEST(fit_needs_an_aligned_place_in_the_blocks_contig_hint)
 	CHECK(fit(2, 4) == 1);
 }
 
+/* an alignment beyond the hint's end is no place either */
 TEST(fit_does_not_read_a_contig_hint_of_0)
 {
 	given("aaaaaaaa|........");
 	KNOWN(0, "0@5 scan 0@0 left 0 right 0 first 5");
 	KNOWN_OF_CHUNK("8@8 scan 0@0 left 0 right 8 first 5");
-	/* 0 granules at 8, aligned to 8, would be promised */
-	CHECK(fit(0, 1) == 8);
+	CHECK(fit(1, 1) == 8);
+	CHECK(fit(8, 8) == 8);
 }
 
 /* a run from a block's end into the next
@@ -189,6 +190,10 @@ TEST(fit_answers_a_large_right_free)
 	KNOWN(0, "0@0 scan 0@0 left 0 right 4 first 4");
 	CHECK(fit(4, 1) == 4);
 	CHECK(fit(4, 4) == 4);
+	/* also in the last block, which carries it no further */
+	given("aaaaaaaa|bbbb....");
+	KNOWN(1, "0@0 scan 0@0 left 0 right 4 first 4");
+	CHECK(fit(4, 1) == 12);
 }
 
 /* a carry that was too small is dropped before the block's own hint counts
