@@ -678,7 +678,7 @@ TEST(follow_a_kernel_that_found_no_place)
 	CHECK(pcpu_follow(pcpu, 8, 4, PCPU_ATOMIC, NULL, &chosen) ==
 	      -PCPU_E_NO_PLACE);
 	CHECK(chosen.chunk == 0 && chosen.offset == 0);
-	CHECK(chosen.offset_there == 0);
+	CHECK(chosen.offset_there == -PCPU_E_NO_PLACE);
 	CHECK(info_of(pcpu).areas == 0);
 	CHECK(is_requested(pcpu));
 	CHECK(pcpu_follow(pcpu, LARGEST, 4, PCPU_ATOMIC, NULL, &chosen) ==
