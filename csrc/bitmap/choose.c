@@ -130,9 +130,9 @@ static int populate_area(struct pcpu *pcpu, struct bitmap_chunk *chunk, int offs
 }
 
 /* free the granules of an area */
-static void release_area(struct pcpu *pcpu, struct bitmap_chunk *chunk, int start)
+static void release_area(struct pcpu *pcpu, struct bitmap_chunk *chunk,
+			 int start, int bits)
 {
-	int bits = pcpu_areas_end(&chunk->areas, start) - start;
 	int slot = bitmap_chunk_slot(pcpu, chunk);
 
 	pcpu_update_empty_pages(pcpu, chunk,
@@ -152,7 +152,7 @@ static int commit(struct pcpu *pcpu, const struct bitmap_request *request,
 		err = populate_area(pcpu, choice->chunk, offset,
 			       request->bits * PCPU_MIN_ALLOC_SIZE);
 	if (err)
-		release_area(pcpu, choice->chunk, choice->start);
+		release_area(pcpu, choice->chunk, choice->start, request->bits);
 	else
 		bitmap_check_low(pcpu);
 	return err;
@@ -281,11 +281,14 @@ struct pcpu_chunk *bitmap_alloc(struct pcpu *pcpu, int size, int align,
 /**
  * bitmap_free - free the area that starts at an offset
  * @offset: for which bitmap_find() returns 0
+ * @size: bytes, from there
  */
-void bitmap_free(struct pcpu *pcpu, struct pcpu_chunk *chunk, int offset)
+void bitmap_free(struct pcpu *pcpu, struct pcpu_chunk *chunk, int offset,
+		 int size)
 {
 	struct bitmap_chunk *self = to_bitmap(chunk);
 
-	release_area(pcpu, self, offset / PCPU_MIN_ALLOC_SIZE);
+	release_area(pcpu, self, offset / PCPU_MIN_ALLOC_SIZE,
+		     size / PCPU_MIN_ALLOC_SIZE);
 	bitmap_check_high(pcpu, self);
 }
