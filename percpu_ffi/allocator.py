@@ -448,7 +448,7 @@ def _read_state(snapshot: Any) -> State:
                 map_alloc=chunk.map_alloc,
                 immutable=bool(chunk.immutable),
                 populated=tuple(ffi.unpack(chunk.populated, snapshot.unit_pages)),
-                hints=_blocks(ffi.addressof(chunk.hints), 1)[0] if chunk.nr_blocks else None,
+                hints=_blocks(ffi.addressof(chunk, "hints"), 1)[0] if chunk.nr_blocks else None,
                 blocks=_blocks(chunk.blocks, chunk.nr_blocks) if chunk.nr_blocks else (),
                 empty_pages=chunk.empty_pages,
                 isolated=bool(chunk.isolated),
