@@ -168,7 +168,7 @@ class Follower:
         elif isinstance(step, Destroyed):
             self._pair("destroyed", self.figures.destroyed, kernel=1)
             if step.chunk in self._ids:
-                self._dead.append(self._ids.pop(step.chunk))
+                self._bury(self._ids.pop(step.chunk))
         elif step.begins:
             self._begin_work()
         else:
@@ -282,6 +282,12 @@ class Follower:
             spare[:] = [number for number in spare if number in alive]
         self._ids[chunk] = spare.pop(0) if spare else self._last + 1
         return self._ids[chunk]
+
+    def _bury(self, number: int) -> None:
+        """Empty a chunk of ours whose chunk the kernel destroyed; a guess may have filled it."""
+        for place in [place for place in self._old if place.chunk == number]:
+            self.allocator.free(self._old.pop(place))
+        self._dead.append(number)
 
     def _count_lives(self, *, forced: bool = False) -> None:
         """Count chunks that the policy created and destroyed since the last time."""
