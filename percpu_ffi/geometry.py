@@ -24,7 +24,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.config import AREA_MAP
-from percpu_ffi.errors import StatsError, check_path, check_type
+from percpu_ffi.errors import ConfigError, StatsError, check_path, check_type
 from percpu_ffi.stats.dump import Dump
 from percpu_ffi.stats.source import read_text
 from percpu_ffi.stats.text import TITLE
@@ -139,6 +139,10 @@ class Geometry:
         """Return the arguments of an allocator that has it, with bookkeeping only.
 
         There was no reserved area in 2009, so it is a part of the static area.
+
+        Raises:
+            ConfigError: the first chunk has no dynamic area, and the policy is that of bitmaps.
+
         """
         known = {"page_size": self.page_size, "cpus": self.cpus}
         setup = {
@@ -153,6 +157,11 @@ class Geometry:
                 "free_size": self.dyn_size,
                 **setup,
             }
+        if not self.dyn_size:
+            raise ConfigError(
+                "the first chunk of the machine has no dynamic area (d0): no kernel with the "
+                "policy of bitmaps boots without one"
+            )
         return {
             "policy": policy,
             "static_size": self.static_size,

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from percpu_ffi._util.text import plural
 from percpu_ffi.cli.arguments import file_name, load_trace
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
@@ -19,6 +20,7 @@ from percpu_ffi.reports.witness import WitnessReport
 from percpu_ffi.stats import Dump
 from percpu_ffi.stats.source import read_dumps
 from percpu_ffi.trace import Trace
+from percpu_ffi.trace.operations import CREATED, DESTROYED, LOST
 from percpu_ffi.trace.source import STDIN, open_source
 from percpu_ffi.witness.verdict import check_recording
 
@@ -30,6 +32,13 @@ def run_against_kernel(args: argparse.Namespace, makers: Mapping[str, Factory]) 
     """Check a recording and print the outcome."""
     if args.trace is None:
         raise ConfigError("--against kernel requires a TRACE, a recording of a kernel")
+    for option in ("random", "setup", "calls"):
+        if getattr(args, option):
+            raise ConfigError(f"--{option} does not apply to --against kernel: leave it out")
+    if len(args.only or ()) > 1:
+        raise ConfigError(
+            f"--only {' '.join(args.only)}: with --against kernel one party predicts, name it alone"
+        )
     if args.policy not in (None, BITMAP):
         raise ConfigError("--against kernel requires --policy bitmap: no kernel of 2009 records")
     if args.reorder < 0:
@@ -37,7 +46,8 @@ def run_against_kernel(args: argparse.Namespace, makers: Mapping[str, Factory]) 
     party = (args.only or ["port"])[0]
     trace = load_trace(args.trace, strict=args.strict)
     geometry = _geometry(args, trace)
-    for remark in _remarks(trace):
+    remarks = _remarks(trace)
+    for remark in remarks:
         notify(remark)
     with progress_bar("following", len(trace), "op") as progress:
         verdict = check_recording(
@@ -50,7 +60,7 @@ def run_against_kernel(args: argparse.Namespace, makers: Mapping[str, Factory]) 
             fixes=args.fixes or (),
             progress=progress,
         )
-    report = WitnessReport(file_name(args.trace), party, trace, verdict)
+    report = WitnessReport(file_name(args.trace), party, trace, verdict, remarks)
     print(json.dumps(report.to_json(), indent=2) if args.json else report.to_text())
     return 0 if report.all_predicted else MISSED
 
@@ -91,11 +101,22 @@ def _dump(start: str | None) -> Dump | None:
 def _remarks(trace: Trace) -> list[str]:
     """Return what weakens the witness, a sentence each."""
     remarks = []
-    if not any(kind.site for kind in trace.kinds):
+    if trace.stats.allocs and not any(kind.site for kind in trace.kinds):
         remarks.append(
             "the recording has no call_site: its kernel is older than 5.19, or the field was "
             "removed; the policy is confirmed on Linux 6.1, 6.12 and 6.18 only"
         )
+    if trace.stats.kernel_chunks > 1 and not any(
+        event.kind in (CREATED, DESTROYED) for event in trace.events
+    ):
+        remarks.append(
+            "the recording has no percpu_create_chunk and no percpu_destroy_chunk: if these events "
+            "were off, chunks that were created are taken for old ones, and none for new"
+        )
     if trace.stats.lost:
-        remarks.append(f"{trace.stats.lost:,} events were lost: what depends on them is not known")
+        unknown = any(event.kind == LOST and not event.value for event in trace.events)
+        lost = plural(trace.stats.lost, "event")
+        remarks.append(
+            f"the recorder lost {'at least ' * unknown}{lost}: what depends on them is not known"
+        )
     return remarks

@@ -118,7 +118,7 @@ def other_inputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
 
 def run(args: argparse.Namespace) -> int:
     """Run the trace or the campaign and print the outcome."""
-    if (args.trace is None) == (not args.random):
+    if (args.trace is None) == (not args.random) and not args.against:
         raise ConfigError("give either a TRACE or --random")
     if args.resume and not args.random:
         raise ConfigError("--resume requires --random")

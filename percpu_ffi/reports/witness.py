@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ class WitnessReport:
     """Who predicts: ``"port"`` or ``"model"``."""
     trace: Trace
     verdict: Verdict
+    remarks: Sequence[str] = ()
+    """What weakens the witness, a sentence each."""
 
     @property
     def all_predicted(self) -> bool:
@@ -54,6 +56,7 @@ class WitnessReport:
             "learnt": figures.learnt,
             "unknown_frees": figures.orphans,
             "misses": [miss.step.number for miss in figures.misses],
+            "remarks": list(self.remarks),
         }
 
     def to_text(self) -> str:

@@ -12,8 +12,10 @@ from percpu_ffi.errors import StatsError, check_type
 from percpu_ffi.stats.text import ALLOCATION, CHUNKS, TITLE, TOTALS, Found, find_dumps
 
 RULE = "-" * 40
-FIRST, OTHER = "Chunk: <- First Chunk", "Chunk:"
-RESERVED_MARK = "<- Reserved Chunk"
+# titles of chunks; the last two since Linux 5.14, one of them without a colon
+FIRST, RESERVED, OTHER = "Chunk: <- First Chunk", "Chunk: <- Reserved Chunk", "Chunk:"
+SIDELINED, DEPOPULATE = "Chunk (sidelined):", "Chunk (to_depopulate)"
+RESERVED_MARK = RESERVED.removeprefix(OTHER).strip()
 OWN_MARKS = (FIRST.removeprefix(OTHER).strip(), RESERVED_MARK)
 """Marks of which a dump has one each."""
 

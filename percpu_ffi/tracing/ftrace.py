@@ -206,6 +206,9 @@ class Tracing:
             site=self._sites.get(record.tid, UNKNOWN_SITE),
             base=record.ptr - record.offset,
             bytes=record.size * self._cpus,
+            reserved=bool(record.flags & event.RESERVED),
+            atomic=(atomic := bool(record.flags & event.ATOMIC)),
+            gfp="GFP_ATOMIC" if atomic else "GFP_KERNEL",
             event=record,
         )
         # the host may have more CPUs than the allocator
@@ -250,9 +253,9 @@ def _can_rewind(file: Any) -> bool:
 BODIES = {
     event.ALLOC: (
         "percpu_alloc_percpu",
-        "call_site={site} reserved=0 is_atomic=0 size={event.size} align={event.align} "
-        "base_addr={base:016x} off={event.offset} ptr={event.ptr:016x} bytes_alloc={bytes} "
-        "gfp_flags=GFP_KERNEL",
+        "call_site={site} reserved={reserved:d} is_atomic={atomic:d} size={event.size} "
+        "align={event.align} base_addr={base:016x} off={event.offset} ptr={event.ptr:016x} "
+        "bytes_alloc={bytes} gfp_flags={gfp}",
     ),
     event.FREE: (
         "percpu_free_percpu",
@@ -260,7 +263,7 @@ BODIES = {
     ),
     event.ALLOC_FAIL: (
         "percpu_alloc_percpu_fail",
-        "reserved=0 is_atomic=0 size={event.size} align={event.align}",
+        "reserved={reserved:d} is_atomic={atomic:d} size={event.size} align={event.align}",
     ),
     event.CREATE_CHUNK: ("percpu_create_chunk", "base_addr={base:016x}"),
     event.DESTROY_CHUNK: ("percpu_destroy_chunk", "base_addr={base:016x}"),

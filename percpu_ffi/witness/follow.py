@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from percpu_ffi.errors import PercpuMemoryError, TraceError, WildPointer
+from percpu_ffi.errors import InvalidRequest, PercpuMemoryError, TraceError, WildPointer
 from percpu_ffi.state import Location, State
 from percpu_ffi.trace.operations import FLAGS
 from percpu_ffi.witness.steps import (
@@ -187,17 +187,18 @@ class Follower:
             chunk = self._substitute(step.place.chunk, self._unnamed)
         kernel = Location(chunk, step.place.offset)
         try:
-            choice = self._follow(kind, kernel)
-        except WildPointer:  # we destroyed another one of two free chunks
-            number = self._substitute(step.place.chunk, self._dead)
-            kernel = Location(number, step.place.offset)
-            choice = self._follow(kind, kernel)
+            try:
+                choice = self._follow(kind, kernel)
+            except WildPointer:  # we destroyed another one of two free chunks
+                number = self._substitute(step.place.chunk, self._dead)
+                kernel = Location(number, step.place.offset)
+                choice = self._follow(kind, kernel)
+        except WildPointer as error:
+            raise _contradiction(step, "which is past the end of a unit") from error
+        except InvalidRequest as error:
+            raise _contradiction(step, "which no kernel with this policy serves") from error
         except PercpuMemoryError as error:
-            raise TraceError(
-                f"operation {step.number}: the kernel places {kind.size} bytes at offset "
-                f"{step.place.offset} of chunk {step.place.chunk}, where an area is: events were "
-                "lost, or the start is wrong; give --start, or a recording from boot on"
-            ) from error
+            raise _contradiction(step, "where an area is, or the chunk ends") from error
         self._held[step.number] = choice.ptr
         forced = choice.chosen is None or choice.chosen.chunk != kernel.chunk
         self._count_lives(forced=forced and kernel.chunk > self._made)
@@ -308,3 +309,14 @@ class Follower:
         foretold.foretold += pairs
         waiting[0] -= pairs
         waiting[1] -= pairs
+
+
+def _contradiction(step: Alloc, why: str) -> TraceError:
+    """Return the error for a choice that no kernel can have made after the steps before it."""
+    size, align = step.kind.size, step.kind.align
+    return TraceError(
+        f"operation {step.number}: the kernel places {size} bytes, aligned to {align}, at offset "
+        f"{step.place.offset} of chunk {step.place.chunk}, {why}: events were lost, or the start "
+        "or the geometry is not that of the recording; give --start and --like, or record from "
+        "boot on"
+    )

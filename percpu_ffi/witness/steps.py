@@ -84,14 +84,21 @@ def steps_of(trace: Trace) -> list[Step]:
     """Return the steps of a recording.
 
     Raises:
-        TraceError: it does not say where areas are, or whether requests are atomic.
+        TraceError: it has no allocation, or lacks the places of areas, or whether requests are
+            atomic.
 
     """
-    if trace.places is None or not trace._data.flags_known:
-        raise TraceError(
-            "the recording does not say where the kernel placed its areas (base_addr= and off=), "
-            "or whether a request was atomic (is_atomic=); record it with `percpu-ffi record`"
-        )
+    if all(kind >= SPECIAL for _key, _handle, kind in OP.iter_unpack(trace.ops)):
+        raise TraceError("the recording has no allocation: there is nothing to predict")
+    for lacks, what, names in (
+        (trace.places is None, "where the kernel placed its areas", "base_addr= and off="),
+        (not trace._data.flags_known, "whether a request was atomic", "is_atomic="),
+    ):
+        if lacks:
+            raise TraceError(
+                f"the recording does not have {what} ({names}), without which no choice can be "
+                "predicted; record it with `percpu-ffi record`"
+            )
     return list(_steps(trace))
 
 
@@ -112,7 +119,9 @@ def _steps(trace: Trace) -> Iterator[Step]:
         place = Location(chunks[number], offsets[number])
         if NO_PLACE in place:
             raise TraceError(
-                f"operation {number}, {trace[number]}: its line has no place", line=None
+                f"operation {number}, {trace[number]}: its line has no place of the area "
+                "(base_addr= and off=)",
+                line=None,
             )
         old = live.pop(handle, None)
         if kind == FREE:
