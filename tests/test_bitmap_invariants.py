@@ -126,7 +126,8 @@ def test_damage_is_found(model: Model, damage: Any, words: str) -> None:
 
 @pytest.mark.parametrize("slot", [8, 10])
 def test_isolated_chunk_is_sidelined_or_to_be_depopulated(model: Model, slot: int) -> None:
-    model._policy.isolate(chunk(model))
+    policy: Any = model._policy
+    policy.isolate(chunk(model))
     move(1, slot, isolated=True)(model)
     model.validate()
 
