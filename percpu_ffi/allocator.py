@@ -56,6 +56,7 @@ _PLAIN_ERRORS: dict[int, Callable[[], Exception]] = {
     lib.PCPU_E_TRACE: errors.damaged_trace,
     lib.PCPU_E_HOST: errors.host_out_of_memory,
     lib.PCPU_E_MAPPINGS: errors.no_mappings_left,
+    lib.PCPU_E_FLAGS: lambda: errors.no_flags(False, False),
 }
 
 # bound once: a lookup in lib costs a quarter of a call
@@ -401,8 +402,6 @@ class Allocator(BaseAllocator):
             return _PLAIN_ERRORS[code]()
         if code in _POINTER_ERRORS:
             return _POINTER_ERRORS[code](ptr)
-        if code == lib.PCPU_E_FLAGS:
-            return errors.no_flags(True, False)
         if code == lib.PCPU_E_NO_PLACE:
             return errors.no_place(size, align)
         if code >= lib.PCPU_E_NOMEM:
@@ -449,7 +448,7 @@ def _read_state(snapshot: Any) -> State:
                 map_alloc=chunk.map_alloc,
                 immutable=bool(chunk.immutable),
                 populated=tuple(ffi.unpack(chunk.populated, snapshot.unit_pages)),
-                hints=_blocks(ffi.addressof(chunk.hints), 1)[0] if chunk.nr_blocks else None,
+                hints=_blocks(ffi.addressof(chunk, "hints"), 1)[0] if chunk.nr_blocks else None,
                 blocks=_blocks(chunk.blocks, chunk.nr_blocks) if chunk.nr_blocks else (),
                 empty_pages=chunk.empty_pages,
                 isolated=bool(chunk.isolated),

@@ -211,6 +211,7 @@ class PerCpu(ABC):
             ConfigError: there are no such steps.
 
         Source: ``pcpu_balance_workfn`` of Linux 5.14 to 6.x.
+
         """
 
     @abstractmethod

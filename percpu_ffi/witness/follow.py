@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from percpu_ffi.errors import PercpuMemoryError, TraceError, WildPointer
 from percpu_ffi.state import Location, State
-from percpu_ffi.trace.operations import FLAGS, ORPHAN
+from percpu_ffi.trace.operations import FLAGS
 from percpu_ffi.witness.steps import (
     Alloc,
     Created,
@@ -122,7 +122,7 @@ class Follower:
         self._born: set[int] = set()  # chunks of the kernel created during the recording
         self._dead: list[int] = []  # ours that stand for chunks which the kernel destroyed
         self._unnamed: list[int] = []  # ours that stand for none so far
-        self._held: dict[int, int] = {}  # pointers by handle
+        self._held: dict[int, int] = {}  # pointers of areas
         self._old: dict[Location, int] = {}  # pointers of areas at the start, by our place
         self._unpaired = {"made": [0, 0], "destroyed": [0, 0]}  # kernel's, ours
         for chunk, first, end in start.used:
@@ -138,6 +138,10 @@ class Follower:
 
     def run(self, steps: Iterable[Step], progress: Callable[[int], object] | None = None) -> None:
         """Follow steps.
+
+        Args:
+            steps: in the order of the decisions.
+            progress: called with the number of steps done since its last call.
 
         Raises:
             TraceError: an area is placed where another one is: the recording is incomplete.
@@ -178,8 +182,6 @@ class Follower:
     # --- steps
 
     def _alloc(self, step: Alloc) -> bool:
-        if step.handle in self._held:  # its free was lost
-            self.allocator.free(self._held.pop(step.handle))
         kind, chunk = step.kind, self._ids.get(step.place.chunk)
         if chunk is None:
             chunk = self._substitute(step.place.chunk, self._unnamed)
@@ -196,7 +198,7 @@ class Follower:
                 f"{step.place.offset} of chunk {step.place.chunk}, where an area is: events were "
                 "lost, or the start is wrong; give --start, or a recording from boot on"
             ) from error
-        self._held[step.handle] = choice.ptr
+        self._held[step.number] = choice.ptr
         forced = choice.chosen is None or choice.chosen.chunk != kernel.chunk
         self._count_lives(forced=forced and kernel.chunk > self._made)
         both, there = choice.chosen == kernel, choice.offset == kernel.offset
@@ -212,9 +214,12 @@ class Follower:
         return both
 
     def _free(self, step: Free) -> None:
-        ptr = self._held.pop(step.handle, 0)
-        if not ptr and step.handle == ORPHAN and step.place.chunk in self._ids:
-            ptr = self._old.pop(Location(self._ids[step.place.chunk], step.place.offset), 0)
+        ptr = 0
+        if step.area is not None:
+            ptr = self._held.pop(step.area)
+        elif step.place.chunk in self._ids:
+            place = Location(self._ids[step.place.chunk], step.place.offset)
+            ptr = self._old.pop(place, 0)
         self.figures.orphans += not ptr
         self.allocator.free(ptr)
 

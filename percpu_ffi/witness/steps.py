@@ -27,9 +27,7 @@ class Alloc(NamedTuple):
     """An allocation."""
 
     number: int
-    """Index of the operation."""
-    handle: int
-    """Stands for the area while it is live."""
+    """Index of the operation, and the name of the area."""
     kind: Kind
     """The request."""
     place: Location
@@ -43,8 +41,8 @@ class Free(NamedTuple):
 
     number: int
     """Index of the operation."""
-    handle: int
-    """The area; ``ORPHAN``: one that the recording did not allocate."""
+    area: int | None
+    """The number of its allocation; None: the recording does not have it."""
     place: Location
     """Where it is."""
     task: int
@@ -104,6 +102,7 @@ def _steps(trace: Trace) -> Iterator[Step]:
     tasks = trace._column("tasks") or trace._unknown("tasks")
     events = iter(trace.events)
     event = next(events, None)
+    live: dict[int, Alloc] = {}  # by handle, which stands for another area later
     for number, (_key, handle, kind) in enumerate(OP.iter_unpack(trace.ops)):
         while event and event.before <= number:
             yield from _event(trace, event.kind, event.value)
@@ -115,10 +114,14 @@ def _steps(trace: Trace) -> Iterator[Step]:
             raise TraceError(
                 f"operation {number}, {trace[number]}: its line has no place", line=None
             )
+        old = live.pop(handle, None)
         if kind == FREE:
-            yield Free(number, handle, place, tasks[number])
+            yield Free(number, old.number if old else None, place, tasks[number])
         else:
-            yield Alloc(number, handle, trace.kinds[kind], place, tasks[number])
+            if old:  # its free was lost
+                yield Free(number, old.number, old.place, tasks[number])
+            live[handle] = Alloc(number, trace.kinds[kind], place, tasks[number])
+            yield live[handle]
     while event:
         yield from _event(trace, event.kind, event.value)
         event = next(events, None)

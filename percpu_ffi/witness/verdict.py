@@ -88,9 +88,9 @@ def check_recording(
     else:
         start = inferred_start(steps, sizes, dump)
     figures = follow(steps, start, progress)
-    if not window or not figures.misses:
-        again = figures if window else None
-        return Verdict(setup, start, figures, again)
+    if not window:
+        return Verdict(setup, start, figures)
+
     best, moves = reordered(steps, window, figures, lambda order: follow(order, start))
     return Verdict(setup, start, figures, best, moves)
 
