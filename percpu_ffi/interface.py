@@ -437,7 +437,9 @@ class PerCpu(ABC):
         The sizes in each map add up, the contig hint is no smaller than the largest free
         range, no entry is 0, no two free ones are neighbours; every chunk is once on the
         lists, in the slot of its free size, and once in the address tree; each page is held
-        by all CPUs or none, and those of areas are held.
+        by all CPUs or none, and those of areas are held.  With bitmaps no hint claims what is in
+        use, nothing is free before ``first_free``, empty pages are counted, and isolated chunks
+        are on the lists for them; an allocator that follows a kernel may break the first of these.
 
         The check uses the state of one moment, so other threads may use the allocator
         meanwhile, unless ``live`` is given.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from random import Random
 from typing import Any
 
@@ -113,6 +113,27 @@ def test_wrong_value_is_found(lie: Lie, monkeypatch: pytest.MonkeyPatch) -> None
                           Trace.from_ops(SCRIPT, SMALL))  # fmt: skip
     assert difference is not None
     assert (difference.aspect, difference.minority) == ("state", ("liar",))
+
+
+def test_difference_shows_what_the_block_knows() -> None:
+    class Shown(Allocator):
+        def state(self) -> State:
+            state = super().state()
+            later = state.chunks[-1]
+            if not later.blocks[0].first_free:
+                return state
+            blocks = (later.blocks[0]._replace(left_free=99), *later.blocks[1:])
+            chunks = (*state.chunks[:-1], replace(later, blocks=blocks))
+            return replace(state, chunks=chunks, empty_pages=77)
+
+    trace = Trace.from_ops([("alloc", 0, 64, 64)], SMALL)
+    difference = lockstep({"port": Allocator, "model": Model, "shown": Shown}, trace)
+    assert difference is not None
+    rows = str(difference).splitlines()
+    assert "empty_pages: port 0; model 0; shown 77" in rows
+    (row,) = (row for row in rows if row.startswith("chunk 0, block"))
+    assert row.startswith("chunk 0, block 0: port Block(scan_hint=0,")
+    assert row.count("left_free=99") == 1
 
 
 class Forgetful(Bitmap):

@@ -576,6 +576,14 @@ class TestFollow:
                 sidelined = state.slots[state.kinds.index("sidelined")]
                 assert (1 in sidelined, state.chunks[1].isolated) == (learn, learn)
 
+    def test_reserved_chunk_is_never_sidelined(self, kind: Any) -> None:
+        """It is on no list; its pages are in no total, and stay out of it."""
+        with kind(**TINY, reserved_size=64) as a:
+            choice = a.follow(8, 8, Location(0, 0), reserved=True, learn=True)
+            assert (choice.chosen, choice.learnt) == (Location(-1, 0), False)
+            assert not a.state().chunks[0].isolated
+            a.validate({choice.ptr: 8})
+
     def test_not_with_the_area_map(self, kind: Any) -> None:
         with kind(memory="none") as a, pytest.raises(InvalidRequest):
             a.follow(8, 8, Location(0, 0))
