@@ -253,3 +253,16 @@ def test_policy_of_the_command_line_wins(
     Trace.from_ops(FLAGGED, {"first_chunk": "remap", "memory": "none"}).save(tmp_path / "saved")
     assert main(["replay", str(tmp_path / "saved"), "--json", "--policy", "bitmap"]) == 0
     assert json.loads(capsys.readouterr().out)["geometry"]["first_chunk"] is None
+
+
+def test_replay_counts_the_flags_that_it_ignores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flagged = sum(len(op) == 5 for op in FLAGGED)
+    for policy, ignored in (("area-map", flagged), ("bitmap", 0)):
+        Trace.from_ops(FLAGGED, {"cpus": 2, "memory": "none"}).save(tmp_path / "saved")
+        command = ["replay", str(tmp_path / "saved"), "--policy", policy]
+        assert main([*command, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["ignored_flags"] == ignored
+        assert main(command) == 0
+        assert ("ignored flags" in capsys.readouterr().out) == (ignored > 0)
