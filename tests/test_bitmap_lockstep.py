@@ -58,6 +58,60 @@ def test_port_and_model_agree_on_random_operations() -> None:
     assert [line.rsplit(None, 1)[0].strip() for line in lines[-len(CLASSES) :]] == [*CLASSES]
 
 
+def test_rules_are_counted_once_each() -> None:
+    """The counts of six cases."""
+    rules: Counter[str] = Counter()
+    for seed in range(6):
+        form, faults = Form(), seed % 2 == 1
+        trace = random_trace(Random(seed), SMALL, 400, form=form, faults=faults, mix=Mix())
+        with Model(**SMALL) as model:
+            model.replay(trace)
+            rules.update(model._policy.rules)
+    assert +rules == {
+        "longer run before the contig hint": 2140,
+        "longer run, contig hint becomes scan hint": 277,
+        "longer run before the scan hint": 127,
+        "equal run, better aligned": 14,
+        "equal run becomes the scan hint": 113,
+        "shorter run becomes the scan hint": 101,
+        "block refreshed from the scan hint's end": 53,
+        "block refreshed from its first free granule": 1240,
+        "promoted scan hint at the right edge": 2,
+        "left_free kept in a refresh": 7,
+        "chunk refreshed from the scan hint's end": 111,
+        "chunk refreshed from first_free": 807,
+        "chunk refreshed in full": 628,
+        "scan hint kept in a full refresh": 82,
+        "chunk does not learn a freed run": 68,
+        "search skips the scan hint": 131,
+        "atomic search goes on after unpopulated pages": 81,
+        "hints of the blocks have no place, those of the chunk had": 11,
+        "skipped run learnt": 5,
+        "reserved request served": 62,
+        "reserved request failed": 164,
+        "atomic request failed": 89,
+        "chunk made by a request": 57,
+        "chunk moved to slot 0": 41,
+        "request served by a sidelined chunk": 3,
+        "chunk reintegrated by a request": 3,
+        "area not populated": 29,
+        "chunk isolated": 24,
+        "chunk isolated again": 38,
+        "work requested: few empty pages": 266,
+        "work requested: another free chunk": 219,
+        "work: chunk destroyed in step 1": 31,
+        "work: empty pages depopulated": 29,
+        "work: chunk sidelined": 13,
+        "work: chunk reintegrated, too few empty pages": 4,
+        "work: chunk reintegrated, all free": 13,
+        "work: pages populated": 31,
+        "work: pages for a failed atomic request": 23,
+        "work: chunk made": 10,
+        "work: a service failed": 6,
+        "work: chunk destroyed in step 4": 5,
+    }
+
+
 def test_classes_differ() -> None:
     assert len({*CLASSES, *FOLLOWED}) == len(CLASSES) + len(FOLLOWED)
     assert set(RULES) <= set(CLASSES)
