@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 from percpu_ffi.config import (
+    DEFAULT_FIRST_CHUNK,
     FAULT_SITES,
     Balance,
     Buffer,
@@ -49,8 +50,8 @@ class PerCpu(ABC):
     Args:
         cpus: possible CPUs, 1 to 65,536.
         static_size: bytes of the static area at the start of the first chunk.
-        first_chunk: how the first chunk is set up: ``"4k"``, ``"embed"`` or ``"remap"``; None:
-            ``"4k"``.  Not with bitmaps.
+        first_chunk: how the first chunk is set up: ``"4k"``, ``"embed"`` or ``"remap"``.  Not
+            with bitmaps.
         unit_size: bytes of each CPU's unit; 0 leaves it to the set-up.
         free_size: free bytes after the static area in the first chunk; 0 likewise.  Not with
             bitmaps.
@@ -84,7 +85,7 @@ class PerCpu(ABC):
         self,
         cpus: int = 4,
         static_size: int = 8192,
-        first_chunk: FirstChunk | None = None,
+        first_chunk: FirstChunk = DEFAULT_FIRST_CHUNK,
         *,
         unit_size: int = 0,
         free_size: int = 0,
