@@ -169,7 +169,7 @@ static noinline int free_bitmap(struct pcpu *pcpu, int64_t ptr)
 	if (err)
 		return err;
 	count_free(pcpu, &found);
-	bitmap_free(pcpu, found.chunk, found.offset);
+	bitmap_free(pcpu, found.chunk, found.offset, found.size);
 	balance_if_requested(pcpu);
 	return 0;
 }

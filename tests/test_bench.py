@@ -154,8 +154,10 @@ class TestWorkloads:
         steady = {"churn", "netns-churn", "fork-storm"}
         for name, make in WORKLOADS.items():
             workload = make(FEW)
+            bitmap = ["bitmap"] if name in steady or name.startswith("objects-") else []
             mapped = ["mapped"] if name in steady else []
-            assert [*workload.contenders] == ["port", *mapped, "upstream", "malloc", "empty"]
+            both = [*bitmap, *mapped]
+            assert [*workload.contenders] == ["port", *both, "upstream", "malloc", "empty"]
             assert workload.name == name
 
     def test_sizes_and_slots_of_the_published_measurement(self) -> None:
@@ -408,12 +410,23 @@ class TestContenders:
                 model.run(phase.ops)
                 assert state_of(port) == state_of(model)
 
-    @pytest.mark.parametrize("name", ["port", "mapped", "model", "malloc", "empty"])
+    @pytest.mark.parametrize("name", ["port", "bitmap", "mapped", "model", "malloc", "empty"])
     def test_every_contender_runs_every_phase(self, name: str) -> None:
         with CONTENDERS[name].open(workload := WORKLOADS["netns-churn"](FEW)) as session:
             for phase in workload.phases:
                 assert session.run(phase.ops) > 0
             assert session.failures == 0
+
+    def test_bitmap_does_not_count_the_work_of_2009(self) -> None:
+        """It has the policy of bitmaps, in the geometry of the others."""
+        with CONTENDERS["bitmap"].open(WORKLOADS["objects-4"](FEW)) as session:
+            assert session.work() is None
+            assert session._allocator.policy == "bitmap"
+            assert session._allocator.unit_size == 16 * 4096
+        result = measure(WORKLOADS["objects-4"](FEW), ["bitmap", "port"], 1)
+        with CONTENDERS["port"].open(WORKLOADS["objects-4"](FEW)) as session:
+            assert session.work() is not None
+        assert all(phase.work for phase in result.phases)  # the port's
 
     def test_failures_are_counted(self) -> None:
         workload = Workload("", "", (), ((100_000, 8),), 1)
@@ -439,7 +452,7 @@ class TestContenders:
         assert taken.alloc.calls == taken.free.calls == len(phase) // 2
 
     def test_unknown(self) -> None:
-        with pytest.raises(ConfigError, match=r"'slub': there are port, mapped, model"):
+        with pytest.raises(ConfigError, match=r"'slub': there are port, bitmap, mapped, model"):
             choose_contenders(["slub"])
 
     def test_long_phases_run_in_steps(self, monkeypatch: pytest.MonkeyPatch) -> None:

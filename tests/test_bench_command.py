@@ -298,9 +298,9 @@ class TestCommand:
             monkeypatch.setattr(bounds, name, value)
         assert bench("churn", "--bounds") in (0, 1)
         rows = capsys.readouterr().out.partition("\nbound ")[2].splitlines()[1:]
-        assert len(rows) == 20 + 2 + 2 + 1 + 1 + 2
+        assert len(rows) == 20 + 20 + 2 + 2 + 2 + 1 + 1 + 2
         unknown = [row for row in rows if "not measured: objects-" in row]
-        assert len(unknown) == 20
+        assert len(unknown) == 40
         assert all(row.endswith(("holds", "MISSED")) for row in rows if row not in unknown)
 
     @pytest.mark.parametrize(

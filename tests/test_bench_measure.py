@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 from conftest import SAMPLES
 
-from percpu_ffi import ClosedError, ConfigError, Trace
+from percpu_ffi import Allocator, ClosedError, ConfigError, Trace
 from percpu_ffi._core import ffi
 from percpu_ffi.bench import bounds, contenders
 from percpu_ffi.bench import measure as measure_module
@@ -355,6 +355,52 @@ class TestBounds:
         ]  # fmt: skip
         assert {row.limit for row in rows} == {0.5, 1.0}
 
+    def test_bitmap_cells(self) -> None:
+        """At most three times the area map's; the kernel's own figures are in the text."""
+        results = results_with(
+            *(workload_with(f"objects-{n}", bounds.CELLS, port=[2.0, n], bitmap=[5.0, 3.0 * n])
+              for n in SIZES)
+        )  # fmt: skip
+        rows = bounds.bitmap_cells(results)
+        assert len(rows) == 20
+        assert all(row.at_most and row.limit == 3 and row.values == [2.5, 3] for row in rows)
+        assert [row.what for row in rows[:6]] == [
+            "bitmap / port, alloc, 4 bytes (kernel 490 ns)",
+            "bitmap / port, alloc, 16 bytes (kernel 515 ns)",
+            "bitmap / port, alloc, 64 bytes (kernel 610 ns)",
+            "bitmap / port, alloc, 256 bytes (kernel 950 ns)",
+            "bitmap / port, alloc, 1024 bytes (kernel 3,520 ns)",
+            "bitmap / port, in order, 4 bytes (kernel 70 ns)",
+        ]
+        assert rows[-1].what == "bitmap / port, reverse, 1024 bytes (kernel 200 ns)"
+
+    def test_bitmap_replays(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Both policies replay the recording in turns, with units of the same size."""
+        setups: list[dict[str, Any]] = []
+
+        class Replaying(Allocator):
+            def __init__(self, **setup: Any) -> None:
+                setups.append(setup)
+                super().__init__(**setup)
+
+            def replay(self, trace: Trace, *_: Any) -> Any:
+                assert len(trace) == 4605
+                return SimpleNamespace(elapsed_ns=50 if self.policy == "bitmap" else 25)
+
+        monkeypatch.setattr(bounds, "Allocator", Replaying)
+        netns = SAMPLES / "netns_churn.ftrace.xz"
+        monkeypatch.setattr(bounds, "samples", lambda: {"netns-churn": netns})
+        (row,) = bounds.bitmap_replays(results_with())
+        assert (row.what, row.limit) == ("bitmap / port, replay of netns-churn", 2.5)
+        assert (row.values, row.at_most) == ([2] * 41, True)
+        bitmap, area_map = setups[:2]
+        assert bitmap == {
+            "policy": "bitmap", "cpus": 4, "page_size": 4096, "static_size": 8192,
+            "unit_size": 65536, "dyn_size": 57344, "memory": "none",
+        }  # fmt: skip
+        with Allocator(**area_map) as a:
+            assert (a.policy, a.unit_size, a._free_size) == ("area-map", 65536, 57344)
+
     def test_real_memory(self) -> None:
         results = results_with(workload_with("churn", ("churn",), mapped=[6.0], port=[4.0]))
         (row,) = bounds.real_memory(results)
@@ -529,14 +575,17 @@ class TestBounds:
         assert bounds.replays(results_with()) == [
             BoundResult("replay / loop in C", 1.05, True, why=why)
         ]
+        assert bounds.bitmap_replays(results_with()) == [
+            BoundResult("bitmap / port, replay", 2.5, True, why=why)
+        ]
         assert bounds.trace_reader(results_with()) == [
             BoundResult("events a second", 2_000_000, False, why=why)
         ]
 
     def test_all_bounds_are_measured(self) -> None:
         assert set(bounds.BOUNDS) == {
-            bounds.cells, bounds.single_calls, bounds.replays, bounds.model_speed,
-            bounds.real_memory, bounds.trace_reader,
+            bounds.cells, bounds.bitmap_cells, bounds.single_calls, bounds.replays,
+            bounds.bitmap_replays, bounds.model_speed, bounds.real_memory, bounds.trace_reader,
         }  # fmt: skip
 
 

@@ -60,41 +60,37 @@ void pcpu_areas_init(struct pcpu_areas *areas)
 /* the granule after the area that starts at @start */
 int pcpu_areas_end(const struct pcpu_areas *areas, int start)
 {
-	return bits_next(areas->bound_map, start + 1,
-			 pcpu_areas_bits(areas) + 1, true);
+	return bits_next(areas->bound_map, start + 1, pcpu_areas_bits(areas),
+			 true);
 }
 
 /* --- search */
 
 /* a run that hints tell of: in one block, or from one into the following */
 struct run {
-	int start;		/* granules from the chunk's start; -1: none */
-	int bits;		/* granules */
+	int start;		/* granules from the chunk's start */
+	int bits;		/* granules; 0: there is none */
 };
 
-/* an answer of the hints of block @i: an area there, and what is before it */
-static struct run fit_in_block(const struct pcpu_areas *areas, int i, int bits,
-			       int align)
+/* what a search in block @i looks at: its end, from where the hints lead to */
+static struct run rest_of_block(const struct pcpu_areas *areas, int i, int bits)
 {
-	const struct pcpu_block_md *block = &areas->blocks[i];
-	int from = pcpu_next_hint(block, bits);
-	int at = pcpu_bits_up(block->contig_hint_start, align);
+	int from = pcpu_next_hint(&areas->blocks[i], bits);
 
-	return (struct run){ block_start(areas, i) + from, at + bits - from };
+	return (struct run){ block_start(areas, i) + from,
+			     block_bits(areas) - from };
 }
 
 /* the first answer from @start on that the blocks' hints give */
 static struct run pcpu_next_fit_region(const struct pcpu_areas *areas,
 				       int start, int bits, int align)
 {
-	struct place place = place_of(areas, start);
-	int n = block_bits(areas);
-	struct run run = { -1, 0 };	/* from a block's end into the next */
-	int i;
+	int i = place_of(areas, start).block, n = block_bits(areas);
+	struct run run = { .bits = 0 };	/* from a block's end into the next */
 
-	for (i = place.block; i < areas->nr_blocks; i++, place.bit = 0) {
+	for (; i < areas->nr_blocks; i++) {
 		const struct pcpu_block_md *block = &areas->blocks[i];
-		int right;
+		int base = block_start(areas, i), right;
 
 		if (run.bits) {
 			run.bits += block->left_free;
@@ -103,19 +99,18 @@ static struct run pcpu_next_fit_region(const struct pcpu_areas *areas,
 			if (block->left_free == n)
 				continue;
 		}
-		if (block->contig_hint &&
-		    block->contig_hint_start >= place.bit &&
+		if (base + block->contig_hint_start >= start &&
 		    pcpu_check_block_hint(block, bits, align))
-			return fit_in_block(areas, i, bits, align);
+			return rest_of_block(areas, i, bits);
 		right = pcpu_bits_up(n - block->right_free, align);
-		run = (struct run){ block_start(areas, i) + right, n - right };
+		run = (struct run){ base + right, n - right };
 		if (run.bits >= bits)
 			return run;
 	}
-	return (struct run){ -1, 0 };
+	return (struct run){ .bits = 0 };
 }
 
-/* where pages that are not populated end, if there are any in a run; or -1 */
+/* where pages that are not populated end, if there are any in a run; or 0 */
 static int unpopulated_end(const struct pcpu_areas *areas, struct run run)
 {
 	int page = place_of(areas, run.start).block;
@@ -125,7 +120,7 @@ static int unpopulated_end(const struct pcpu_areas *areas, struct run run)
 	while (page < end && areas->populated[page])
 		page++;
 	if (page == end)
-		return -1;
+		return 0;
 	while (page < end && !areas->populated[page])
 		page++;
 	return block_start(areas, page);
@@ -143,22 +138,20 @@ int pcpu_find_block_fit(const struct pcpu_areas *areas, int bits, int align,
 			bool pop_only)
 {
 	int at = pcpu_next_hint(&areas->chunk_md, bits);
+	struct run run;
 
 	if (!pcpu_check_block_hint(&areas->chunk_md, bits, align))
 		return -1;
-	while (at >= 0 && at < pcpu_areas_bits(areas)) {
-		struct run run = pcpu_next_fit_region(areas, at, bits, align);
-
-		if (run.start < 0)
+	do {
+		run = pcpu_next_fit_region(areas, at, bits, align);
+		if (!run.bits)
 			return -1;
-		at = pop_only ? unpopulated_end(areas, run) : -1;
-		if (at < 0)
-			return run.start;
-	}
-	return -1;
+		at = pop_only ? unpopulated_end(areas, run) : 0;
+	} while (at);
+	return run.start;
 }
 
-/* remember the longest skipped run; of equal ones, the best aligned */
+/* remember the longest skipped run, if any; of equal ones, the best aligned */
 static void remember(struct pcpu_skipped *skipped, int start, int bits)
 {
 	if (bits > skipped->bits ||
@@ -195,9 +188,8 @@ int pcpu_find_zero_area(const struct pcpu_areas *areas, int start, int bits,
 		used = bits_next(areas->alloc_map, start, start + bits, true);
 		if (used == start + bits)
 			return start;
-		if (used > start)
-			remember(skipped, start, used - start);
-		start = used + 1;
+		remember(skipped, start, used - start);
+		start = used;
 	}
 }
 
@@ -254,32 +246,33 @@ static void pcpu_block_refresh_hint(struct pcpu_areas *areas, int i)
 	}
 }
 
-/* the next run from @start on that blocks' hints tell of; .bits 0: none */
+/*
+ * The next run from @start on that blocks' hints tell of; .bits 0: none.
+ * @tail: all granules from this one on are free
+ */
 static struct run pcpu_next_md_free_region(const struct pcpu_areas *areas,
-					   int start)
+					   int start, int tail)
 {
-	struct place place = place_of(areas, start);
-	int n = block_bits(areas);
-	struct run run = { -1, 0 };
-	int i;
+	int i = place_of(areas, start).block, n = block_bits(areas);
+	struct run run = { .bits = 0 };
 
-	for (i = place.block; i < areas->nr_blocks; i++, place.bit = 0) {
+	for (; i < areas->nr_blocks; i++) {
 		const struct pcpu_block_md *block = &areas->blocks[i];
+		int contig = block_start(areas, i) + block->contig_hint_start;
 
+		if (run.bits && block_start(areas, i) >= tail) {
+			run.bits += block_start(areas, areas->nr_blocks - i);
+			return run;
+		}
 		if (run.bits) {
 			run.bits += block->left_free;
 			if (block->left_free == n)
 				continue;
 			return run;
 		}
-		if (block->contig_hint &&
-		    block->contig_hint_start >= place.bit &&
+		if (block->contig_hint && contig >= start &&
 		    block->contig_hint_start + block->contig_hint < n)
-			return (struct run){
-				block_start(areas, i) +
-				block->contig_hint_start,
-				block->contig_hint,
-			};
+			return (struct run){ contig, block->contig_hint };
 		run = (struct run){
 			block_start(areas, i + 1) - block->right_free,
 			block->right_free,
@@ -288,25 +281,72 @@ static struct run pcpu_next_md_free_region(const struct pcpu_areas *areas,
 	return run;
 }
 
-/* learn the chunk's hints from those of the blocks */
-static void pcpu_chunk_refresh_hint(struct pcpu_areas *areas, bool full_scan)
+/*
+ * Where to go on at @at: blocks are skipped whose runs are smaller than the
+ * contig hint and come after it.  A chunk learns nothing from those.
+ */
+static int skip_small_runs(const struct pcpu_areas *areas, int at)
+{
+	int i = place_of(areas, at).block, last = areas->nr_blocks - 1;
+	int n = block_bits(areas), contig = areas->chunk_md.contig_hint;
+	const struct pcpu_block_md *block = &areas->blocks[i];
+
+	if (block_start(areas, i) <= areas->chunk_md.contig_hint_start)
+		return at;
+	for (; i < last && block->contig_hint < contig; i++, block++) {
+		int left = block[1].left_free;
+
+		/* a run into the last block may touch the chunk's end */
+		if (left == n || block->right_free + left >= contig)
+			break;
+		at = block_start(areas, i + 1);
+		if (block->right_free)
+			at += left + 1;
+	}
+	return at;
+}
+
+/*
+ * Where the granules begin that are free up to the chunk's end, as its contig
+ * hint says, except for an area that ends at @taken.
+ * Return: the first of them, or the chunk's end.
+ */
+static int free_tail(const struct pcpu_areas *areas, int taken)
+{
+	const struct pcpu_block_md *md = &areas->chunk_md;
+	int n = pcpu_areas_bits(areas);
+
+	if (md->contig_hint_start + md->contig_hint != n)
+		return n;
+	return taken > md->contig_hint_start ? taken : md->contig_hint_start;
+}
+
+/*
+ * Learn the chunk's hints from those of the blocks, after the contig hint was
+ * lost to an area that ends at @taken, or after a free: 0.
+ */
+static void pcpu_chunk_refresh_hint(struct pcpu_areas *areas, bool full_scan,
+				    int taken)
 {
 	struct pcpu_block_md *md = &areas->chunk_md;
-	int at = md->first_free;
+	int at = md->first_free, tail = free_tail(areas, taken);
+	int n = pcpu_areas_bits(areas);
 
 	if (!full_scan && md->scan_hint)
 		at = pcpu_block_promote(md);
 	else
 		md->contig_hint = 0;	/* the scan hint stays */
-	while (at < pcpu_areas_bits(areas)) {
-		struct run run = pcpu_next_md_free_region(areas, at);
+	for (;;) {
+		struct run run = { tail, n - tail };
 
+		if (at != tail)	/* blocks need not be read for an area there */
+			run = pcpu_next_md_free_region(areas, at, tail);
 		if (!run.bits)
 			return;
 		pcpu_block_update(md, run.start, run.start + run.bits,
 				  areas->fixed);
 		/* the granule after a run is in use */
-		at = run.start + run.bits + 1;
+		at = skip_small_runs(areas, run.start + run.bits + 1);
 	}
 }
 
@@ -326,14 +366,15 @@ static void forget_scan_hint(struct pcpu_block_md *block, int start, int end)
 		block->scan_hint = 0;
 }
 
-static int lower(int a, int b)
+static void limit_hint(int *hint, int most)
 {
-	return a < b ? a : b;
+	if (*hint > most)
+		*hint = most;
 }
 
 /* the block where an area starts; @end: where it ends there */
 static void take_first_block(struct pcpu_areas *areas, struct place start,
-			     int end, bool goes_on)
+			     int end)
 {
 	struct pcpu_block_md *block = &areas->blocks[start.block];
 
@@ -347,9 +388,8 @@ static void take_first_block(struct pcpu_areas *areas, struct place start,
 		pcpu_block_refresh_hint(areas, start.block);
 		return;
 	}
-	block->left_free = lower(block->left_free, start.bit);
-	block->right_free = goes_on ? 0 : lower(block->right_free,
-					      block_bits(areas) - end);
+	limit_hint(&block->left_free, start.bit);
+	limit_hint(&block->right_free, block_bits(areas) - end);
 }
 
 /* the block where an area ends, if that is not where it starts */
@@ -358,18 +398,13 @@ static void take_last_block(struct pcpu_areas *areas, struct place end)
 	struct pcpu_block_md *block = &areas->blocks[end.block];
 
 	block->first_free = next_free(areas, end);
-	if (end.bit == block_bits(areas)) {
-		pcpu_fill_md_block(block);
-		return;
-	}
 	if (end.bit > block->scan_hint_start)
 		block->scan_hint = 0;
 	block->left_free = 0;
 	if (end.bit > block->contig_hint_start)
 		pcpu_block_refresh_hint(areas, end.block);
 	else
-		block->right_free = lower(block->right_free,
-					block_bits(areas) - end.bit);
+		limit_hint(&block->right_free, block_bits(areas) - end.bit);
 }
 
 static bool block_is_free(const struct pcpu_areas *areas, int block)
@@ -393,10 +428,10 @@ static int pcpu_block_update_hint_alloc(struct pcpu_areas *areas, int start,
 		md->first_free = bits_next(areas->alloc_map, end,
 					   pcpu_areas_bits(areas), false);
 	if (first.block == last.block) {
-		take_first_block(areas, first, last.bit, false);
+		take_first_block(areas, first, last.bit);
 	} else {
 		less += block_is_free(areas, last.block);
-		take_first_block(areas, first, block_bits(areas), true);
+		take_first_block(areas, first, block_bits(areas));
 		take_last_block(areas, last);
 		for (i = first.block + 1; i < last.block; i++) {
 			less++;
@@ -405,7 +440,7 @@ static int pcpu_block_update_hint_alloc(struct pcpu_areas *areas, int start,
 	}
 	forget_scan_hint(md, start, end);
 	if (loses_contig_hint(md, start, end))
-		pcpu_chunk_refresh_hint(areas, false);
+		pcpu_chunk_refresh_hint(areas, false, end);
 	return less;
 }
 
@@ -437,7 +472,7 @@ int pcpu_areas_take(struct pcpu_areas *areas, int start, int bits,
 	if (skipped && skipped->bits)
 		pcpu_block_update_scan(areas, skipped);
 	bits_fill(areas->alloc_map, start, end, true);
-	bits_fill(areas->bound_map, start + 1, end, false);
+	bits_fill(areas->bound_map, start, end, false);
 	bits_set_one(areas->bound_map, start);
 	bits_set_one(areas->bound_map, end);
 	areas->free_bits -= bits;
@@ -486,7 +521,7 @@ static int pcpu_block_update_hint_free(struct pcpu_areas *areas, int start,
 			pcpu_init_md_block(&areas->blocks[i], n);
 	}
 	if (crosses || to - from == n)
-		pcpu_chunk_refresh_hint(areas, true);
+		pcpu_chunk_refresh_hint(areas, true, 0);
 	else
 		pcpu_block_update(&areas->chunk_md, base + from,
 				  areas->fixed ? base + to : to, areas->fixed);

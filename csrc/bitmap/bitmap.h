@@ -41,7 +41,8 @@ struct pcpu_chunk *bitmap_alloc(struct pcpu *pcpu, int size, int align,
 				unsigned int flags, struct pcpu_follow *follow,
 				int *offset, int *error);
 int bitmap_find(const struct pcpu_chunk *chunk, int offset, int *size);
-void bitmap_free(struct pcpu *pcpu, struct pcpu_chunk *chunk, int offset);
+void bitmap_free(struct pcpu *pcpu, struct pcpu_chunk *chunk, int offset,
+		 int size);
 
 /* background work */
 void bitmap_balance(struct pcpu *pcpu, int first, int last);

@@ -35,25 +35,35 @@ static inline void bits_set_one(uint64_t *map, int bit)
 	map[bit / BITS_PER_WORD] |= bits_mask(bit);
 }
 
-/* bits of the word at @start that are in the range, which is not empty */
-static inline uint64_t bits_head(int start, int end)
+/* bits of a word from @bit on, and up to it */
+static inline uint64_t bits_from(int bit)
 {
-	uint64_t mask = ~(uint64_t)0 << (start % BITS_PER_WORD);
-	int rest = end - start / BITS_PER_WORD * BITS_PER_WORD;
+	return ~(uint64_t)0 << (bit % BITS_PER_WORD);
+}
 
-	return rest < BITS_PER_WORD ? mask & (bits_mask(rest) - 1) : mask;
+static inline uint64_t bits_up_to(int bit)
+{
+	return ~(uint64_t)0 >> (BITS_PER_WORD - 1 - bit % BITS_PER_WORD);
+}
+
+static inline void bits_fill_word(uint64_t *word, uint64_t mask, bool value)
+{
+	*word = value ? *word | mask : *word & ~mask;
 }
 
 /* set or clear a range */
 static inline void bits_fill(uint64_t *map, int start, int end, bool value)
 {
-	while (start < end) {
-		uint64_t mask = bits_head(start, end);
-		uint64_t *word = &map[start / BITS_PER_WORD];
+	int word = start / BITS_PER_WORD, last = (end - 1) / BITS_PER_WORD;
+	uint64_t mask = bits_from(start);
 
-		*word = value ? *word | mask : *word & ~mask;
-		start = (start / BITS_PER_WORD + 1) * BITS_PER_WORD;
+	if (start >= end)
+		return;
+	for (; word < last; word++) {
+		bits_fill_word(&map[word], mask, value);
+		mask = ~(uint64_t)0;
 	}
+	bits_fill_word(&map[last], mask & bits_up_to(end - 1), value);
 }
 
 /**
@@ -65,18 +75,19 @@ static inline void bits_fill(uint64_t *map, int start, int end, bool value)
 static inline int bits_next(const uint64_t *map, int start, int end,
 			    bool value)
 {
-	uint64_t flip = value ? 0 : ~(uint64_t)0;
+	uint64_t found, flip = value ? 0 : ~(uint64_t)0;
+	int word = start / BITS_PER_WORD;
 
-	while (start < end) {
-		uint64_t found = (map[start / BITS_PER_WORD] ^ flip) &
-				 bits_head(start, end);
-
-		start = start / BITS_PER_WORD * BITS_PER_WORD;
-		if (found)
-			return start + __builtin_ctzll(found);
-		start += BITS_PER_WORD;
+	if (start >= end)
+		return end;
+	found = (map[word] ^ flip) & bits_from(start);
+	while (!found) {
+		if (++word * BITS_PER_WORD >= end)
+			return end;
+		found = map[word] ^ flip;
 	}
-	return end;
+	start = word * BITS_PER_WORD + __builtin_ctzll(found);
+	return start < end ? start : end;
 }
 
 /**
@@ -86,18 +97,20 @@ static inline int bits_next(const uint64_t *map, int start, int end,
  */
 static inline int bits_last_set(const uint64_t *map, int start, int end)
 {
-	while (start < end) {
-		int first = (end - 1) / BITS_PER_WORD * BITS_PER_WORD;
-		int from = first > start ? first : start;
-		uint64_t found = map[first / BITS_PER_WORD] &
-				 bits_head(from, end);
+	int word = (end - 1) / BITS_PER_WORD;
+	uint64_t found;
 
-		if (found)
-			return first + BITS_PER_WORD - 1 -
-			       __builtin_clzll(found);
-		end = first;
+	if (start >= end)
+		return start - 1;
+	found = map[word] & bits_up_to(end - 1);
+	while (!found) {
+		if (word * BITS_PER_WORD <= start)
+			return start - 1;
+		found = map[--word];
 	}
-	return start - 1;
+	end = word * BITS_PER_WORD + BITS_PER_WORD - 1 -
+	      __builtin_clzll(found);
+	return end >= start ? end : start - 1;
 }
 
 #endif /* PCPU_BITS_H */

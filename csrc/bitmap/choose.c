@@ -47,11 +47,17 @@ static bool choose_in(struct pcpu *pcpu, struct bitmap_chunk *chunk, int slot,
 static bool walk_slots(struct pcpu *pcpu, const struct bitmap_request *request,
 		 struct choice *choice)
 {
-	int slot = bitmap_size_to_slot(pcpu, request->bits *
-					     PCPU_MIN_ALLOC_SIZE);
+	int first = bitmap_size_to_slot(pcpu, request->bits *
+					      PCPU_MIN_ALLOC_SIZE);
+	uint32_t slots = pcpu->slot_mask & ~0u << first &
+			 ~(~0u << pcpu_to_depopulate_slot(pcpu));
 	struct list_head *pos, *next;
 
-	for (; slot <= pcpu_free_slot(pcpu); slot++) {
+	for (; slots; slots &= slots - 1) {
+		int slot = __builtin_ctz(slots);
+
+		if (list_empty(&pcpu->slots[slot]))
+			pcpu->slot_mask &= ~(slots & -slots);
 		list_for_each_safe(pos, next, &pcpu->slots[slot]) {
 			struct pcpu_chunk *chunk =
 				list_entry(pos, struct pcpu_chunk, list);
@@ -104,6 +110,8 @@ static int populate_area(struct pcpu *pcpu, struct bitmap_chunk *chunk, int offs
 	int end = pcpu_pfn_up(&pcpu->geo, (int64_t)offset + size);
 	const uint32_t *populated = chunk->chunk.populated;
 
+	if (page + 1 == end && populated[page])
+		return 0;
 	while (page < end) {
 		int start = page, err;
 
@@ -122,9 +130,9 @@ static int populate_area(struct pcpu *pcpu, struct bitmap_chunk *chunk, int offs
 }
 
 /* free the granules of an area */
-static void release_area(struct pcpu *pcpu, struct bitmap_chunk *chunk, int start)
+static void release_area(struct pcpu *pcpu, struct bitmap_chunk *chunk,
+			 int start, int bits)
 {
-	int bits = pcpu_areas_end(&chunk->areas, start) - start;
 	int slot = bitmap_chunk_slot(pcpu, chunk);
 
 	pcpu_update_empty_pages(pcpu, chunk,
@@ -144,7 +152,7 @@ static int commit(struct pcpu *pcpu, const struct bitmap_request *request,
 		err = populate_area(pcpu, choice->chunk, offset,
 			       request->bits * PCPU_MIN_ALLOC_SIZE);
 	if (err)
-		release_area(pcpu, choice->chunk, choice->start);
+		release_area(pcpu, choice->chunk, choice->start, request->bits);
 	else
 		bitmap_check_low(pcpu);
 	return err;
@@ -273,11 +281,14 @@ struct pcpu_chunk *bitmap_alloc(struct pcpu *pcpu, int size, int align,
 /**
  * bitmap_free - free the area that starts at an offset
  * @offset: for which bitmap_find() returns 0
+ * @size: bytes, from there
  */
-void bitmap_free(struct pcpu *pcpu, struct pcpu_chunk *chunk, int offset)
+void bitmap_free(struct pcpu *pcpu, struct pcpu_chunk *chunk, int offset,
+		 int size)
 {
 	struct bitmap_chunk *self = to_bitmap(chunk);
 
-	release_area(pcpu, self, offset / PCPU_MIN_ALLOC_SIZE);
+	release_area(pcpu, self, offset / PCPU_MIN_ALLOC_SIZE,
+		     size / PCPU_MIN_ALLOC_SIZE);
 	bitmap_check_high(pcpu, self);
 }

@@ -67,6 +67,8 @@ void bitmap_move(struct pcpu *pcpu, struct bitmap_chunk *chunk, int slot,
 {
 	if (&chunk->chunk == pcpu->reserved_chunk)
 		return;
+	/* the bit of an empty slot is cleared when the slot is next visited */
+	pcpu->slot_mask |= (uint32_t)1 << slot;
 	if (head)
 		list_move(&chunk->chunk.list, &pcpu->slots[slot]);
 	else

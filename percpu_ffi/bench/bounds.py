@@ -11,15 +11,15 @@ import lzma
 import tempfile
 import time
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._core import ffi, lib
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.bench.contenders import CONTENDERS
 from percpu_ffi.bench.measure import measure
 from percpu_ffi.bench.results import BoundResult, Results
-from percpu_ffi.bench.workload import Options
-from percpu_ffi.bench.workloads import SIZES, WORKLOADS, recording, samples
+from percpu_ffi.bench.workload import DEFAULT_GEOMETRY, Options
+from percpu_ffi.bench.workloads import PUBLISHED, SIZES, WORKLOADS, recording, samples
 from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
@@ -47,6 +47,38 @@ def cells(results: Results) -> list[BoundResult]:
         bound = BoundResult(f"port / upstream, {phase}, {size} bytes", limit, at_most=True)
         rows.append(_of_workload(results, bound, (f"objects-{size}", phase, "port", "upstream")))
     return rows
+
+
+def bitmap_cells(results: Results) -> list[BoundResult]:
+    """Compare the policies on each cell; next to it what the kernel published for its bitmap."""
+    rows = []
+    for phase, size in product(CELLS, SIZES):
+        alloc, free = PUBLISHED[size]
+        published = f"kernel {alloc if phase == 'alloc' else free:,} ns"
+        what = f"bitmap / port, {phase}, {size} bytes ({published})"
+        bound = BoundResult(what, limit=3, at_most=True)
+        rows.append(_of_workload(results, bound, (f"objects-{size}", phase, "bitmap", "port")))
+    return rows
+
+
+def bitmap_replays(_results: Results) -> list[BoundResult]:
+    """Compare the policies on recordings, with bookkeeping only."""
+    what = "bitmap / port, replay"
+    return [
+        BoundResult(f"{what} of {name}", 2.5, True, _policy_ratios(path))
+        for name, path in samples().items()
+    ] or [BoundResult(what, 2.5, True, why=NO_SAMPLES)]
+
+
+def _policy_ratios(path: Path) -> list[float]:
+    trace = Trace.load(path)
+
+    def replay_ns(setup: dict[str, Any]) -> int:
+        with Allocator(**setup) as a:
+            return a.replay(trace).elapsed_ns
+
+    setups = DEFAULT_GEOMETRY.bitmap_setup, DEFAULT_GEOMETRY.setup
+    return [replay_ns(setups[0]) / replay_ns(setups[1]) for _ in range(ROUNDS)]
 
 
 def real_memory(results: Results) -> list[BoundResult]:
@@ -183,8 +215,10 @@ def _load_rates(path: Path) -> list[float]:
 
 BOUNDS: tuple[Callable[[Results], list[BoundResult]], ...] = (
     cells,
+    bitmap_cells,
     single_calls,
     replays,
+    bitmap_replays,
     model_speed,
     real_memory,
     trace_reader,

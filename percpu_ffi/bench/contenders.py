@@ -118,6 +118,13 @@ class CSession(Session):
             super().close()
 
 
+class BitmapSession(CSession):
+    """The same for the policy of bitmaps, which does not count the work of the 2009 file."""
+
+    def work(self) -> None:
+        """Return None."""
+
+
 class PythonSession(Session):
     """Runs in a loop of Python, for an allocator with ``alloc``, ``free`` and ``close``."""
 
@@ -160,12 +167,22 @@ class Contender(NamedTuple):
 
 def _port(workload: Workload, **changes: Any) -> Session:
     allocator = Allocator(**{**workload.geometry.setup, **changes})
+    return CSession(workload, _calls(allocator), allocator)
+
+
+def _bitmap(workload: Workload) -> Session:
+    allocator = Allocator(**workload.geometry.bitmap_setup)
+    return BitmapSession(workload, _calls(allocator), allocator)
+
+
+def _calls(allocator: Allocator) -> Any:
+    """Return the ``struct pcpu_contender`` of an allocator."""
     contender = {
         "alloc": ffi.addressof(lib, "pcpu_alloc"),
         "free": ffi.addressof(lib, "pcpu_free"),
         "pcpu": allocator._pcpu,
     }
-    return CSession(workload, ffi.new("struct pcpu_contender *", contender)[0], allocator)
+    return ffi.new("struct pcpu_contender *", contender)[0]
 
 
 def _mapped(workload: Workload) -> Session:
@@ -209,6 +226,7 @@ CONTENDERS = {
     contender.name: contender
     for contender in (
         Contender("port", "the port, bookkeeping only", _port),
+        Contender("bitmap", "the port with today's policy, bookkeeping only", _bitmap),
         Contender("mapped", "the port with real memory", _mapped),
         Contender("model", "the model in Python, more than a hundred times slower", _model),
         Contender(

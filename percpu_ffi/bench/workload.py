@@ -76,6 +76,13 @@ class Geometry:
         """Arguments of an allocator."""
         return {**vars(self), "first_chunk": "4k", "memory": "none"}
 
+    @property
+    def bitmap_setup(self) -> dict[str, Any]:
+        """The same for the policy of bitmaps: units of this size, the first one in use whole."""
+        dyn_size = self.unit - self.static_size
+        own = {"policy": "bitmap", "unit_size": self.unit, "dyn_size": dyn_size}
+        return {**vars(self), **own, "memory": "none"}
+
     def per_chunk(self, size: int) -> tuple[int, int]:
         """Return how many objects fit the first chunk, and how many each later one."""
         return (self.unit - self.static_size) // size, self.unit // size

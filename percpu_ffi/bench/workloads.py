@@ -35,13 +35,17 @@ from percpu_ffi.trace.source import STDIN
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-SIZES = (4, 16, 64, 256, 1024)
+# nanoseconds of an allocation and of a free with the new bitmap, by the size of the object
+PUBLISHED = {4: (490, 70), 16: (515, 75), 64: (610, 80), 256: (950, 100), 1024: (3520, 200)}
+SIZES = tuple(PUBLISHED)
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 RECORDINGS = {"netns-churn": "netns_churn.ftrace.xz", "fork-storm": "fork_storm.perf.xz"}
 
 # from a counter to a small struct, as most areas in a kernel
 CHURN_SIZES = range(8, 257, 8)
-STEADY_STATE = ("port", "mapped", "upstream", "malloc", "empty")  # contenders
+# contenders
+OBJECTS = ("port", "bitmap", "upstream", "malloc", "empty")
+STEADY_STATE = ("port", "bitmap", "mapped", "upstream", "malloc", "empty")
 
 
 def objects(size: int, options: Options) -> Workload:
@@ -50,7 +54,8 @@ def objects(size: int, options: Options) -> Workload:
     fill = allocs(range(n))
     return Workload(
         name=f"objects-{size}",
-        what=f"{plural(n, 'object')} of {size:,} bytes, freed in three orders (Linux 40064aeca35c)",
+        what=f"{plural(n, 'object')} of {size:,} bytes, freed in three orders (Linux 40064aeca35c: "
+        "{:,} and {:,} ns with its bitmap)".format(*PUBLISHED[size]),
         phases=(
             Phase("alloc", fill),
             Phase("in order", frees(range(n))),
@@ -61,6 +66,7 @@ def objects(size: int, options: Options) -> Workload:
         ),
         kinds=((size, 4),),
         slots=n,
+        contenders=OBJECTS,
     )
 
 

@@ -44,7 +44,7 @@ TEST(an_unknown_service_has_no_name)
 
 TEST(every_code_has_a_message_of_its_own)
 {
-	for (int a = 0; a <= PCPU_E_IN_USE; a++) {
+	for (int a = 0; a <= PCPU_E_NO_PLACE; a++) {
 		CHECK(strcmp(pcpu_strerror(-a), "unknown error"));
 		for (int b = 0; b < a; b++)
 			CHECK(strcmp(pcpu_strerror(-a), pcpu_strerror(-b)));
@@ -79,6 +79,8 @@ TEST(messages_name_the_cause)
 		{ PCPU_E_NULL, "NULL" },
 		{ PCPU_E_BUSY, "hook" },
 		{ PCPU_E_HOOKS, "missing" },
+		{ PCPU_E_FLAGS, "flag" },
+		{ PCPU_E_NO_PLACE, "no place" },
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
