@@ -24,7 +24,9 @@ class Config(ctypes.Structure):
         *((name, c_int64) for name in ("cpus", "static_size", "unit_size", "free_size")),
         *((name, c_int64) for name in ("page_size", "nodes", "page_limit")),
         *((name, c_int64) for name in ("first_ptr", "address_space")),
-        *(("first_chunk", c_int), ("memory", c_int), ("quirks", c_uint)),
+        *(("policy", c_int), ("memory", c_int), ("first_chunk", c_int), ("quirks", c_uint)),
+        *((name, c_int64) for name in ("reserved_size", "dyn_size")),
+        *(("fixes", c_uint), ("manual_balance", c_int)),
         *(("static_image", c_void_p), ("static_image_size", c_size_t)),
         ("hooks", c_void_p),
     )

@@ -172,26 +172,25 @@ class Allocator(BaseAllocator):
     def _balance(self, first: int, last: int) -> None:
         self._check(lib.pcpu_balance(self._pcpu, first, last))
 
-    def follow(
+    def _follow(
         self,
         size: int,
         align: int,
         kernel: Location | None,
         *,
-        atomic: bool = False,
-        reserved: bool = False,
-        learn: bool = False,
+        atomic: bool,
+        reserved: bool,
+        learn: bool,
     ) -> Choice:
         place = ffi.NULL if kernel is None else ffi.new("struct pcpu_location *", [*kernel])
         chosen = ffi.new("struct pcpu_choice *")
-        ptr = 0
-        with self._traced():
-            try:
-                flags = _flags(atomic, reserved) | (lib.PCPU_LEARN if learn else 0)
-                ptr = lib.pcpu_follow(self._pcpu, size, align, flags, place, chosen)
-            except LookupError as refused:
-                if kernel is not None or refused.args != (-lib.PCPU_E_NO_PLACE,):
-                    raise self._refused(refused, size=size, align=align) from None
+        flags = _flags(atomic, reserved) | (lib.PCPU_LEARN if learn else 0)
+        try:
+            ptr = lib.pcpu_follow(self._pcpu, size, align, flags, place, chosen)
+        except LookupError as refused:
+            if kernel is not None or refused.args != (-lib.PCPU_E_NO_PLACE,):
+                raise self._refused(refused, size=size, align=align) from None
+            ptr = 0
         return Choice(
             ptr,
             Location(chosen.chunk, chosen.offset) if chosen.offset >= 0 else None,
@@ -448,7 +447,7 @@ def _read_state(snapshot: Any) -> State:
                 map_alloc=chunk.map_alloc,
                 immutable=bool(chunk.immutable),
                 populated=tuple(ffi.unpack(chunk.populated, snapshot.unit_pages)),
-                hints=_blocks(ffi.addressof(chunk.hints), 1)[0] if chunk.nr_blocks else None,
+                hints=_blocks(ffi.addressof(chunk, "hints"), 1)[0] if chunk.nr_blocks else None,
                 blocks=_blocks(chunk.blocks, chunk.nr_blocks) if chunk.nr_blocks else (),
                 empty_pages=chunk.empty_pages,
                 isolated=bool(chunk.isolated),

@@ -18,6 +18,7 @@ from percpu_ffi.config import AREA_MAP, BALANCE_STEPS
 from percpu_ffi.drawing import picture
 from percpu_ffi.interface import PerCpu
 from percpu_ffi.invariants import violations
+from percpu_ffi.state import Location
 from percpu_ffi.stats.figures import figures
 from percpu_ffi.trace import Trace
 from percpu_ffi.tracing.ftrace import Tracing
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from percpu_ffi.config import Buffer, Config
     from percpu_ffi.replay import Replay
-    from percpu_ffi.state import Choice, Location
+    from percpu_ffi.state import Choice
 
 
 class BaseAllocator(PerCpu):
@@ -97,6 +98,34 @@ class BaseAllocator(PerCpu):
             with self._traced():
                 return self._alloc_gfp(size_, align_, bool(atomic), bool(reserved))
         except errors.InvalidRequest:
+            raise self._bad_request(size, align) from None  # with the arguments as given
+
+    def follow(
+        self,
+        size: int,
+        align: int,
+        kernel: Location | None,
+        *,
+        atomic: bool = False,
+        reserved: bool = False,
+        learn: bool = False,
+    ) -> Choice:
+        size_, align_, place = integer(size), integer(align), _place(kernel)
+        if size_ is None or align_ is None:
+            raise self._bad_request(size, align)
+        try:
+            with self._traced():
+                return self._follow(
+                    size_,
+                    align_,
+                    place,
+                    atomic=bool(atomic),
+                    reserved=bool(reserved),
+                    learn=bool(learn),
+                )
+        except errors.InvalidRequest:
+            if self.policy == AREA_MAP:
+                raise
             raise self._bad_request(size, align) from None  # with the arguments as given
 
     def balance(self, first: int = 1, last: int = BALANCE_STEPS) -> None:
@@ -209,16 +238,17 @@ class BaseAllocator(PerCpu):
     def _balance(self, first: int, last: int) -> None:
         """Run steps of the background work."""
 
-    def follow(
+    def _follow(
         self,
         size: int,
         align: int,
         kernel: Location | None,
         *,
-        atomic: bool = False,
-        reserved: bool = False,
-        learn: bool = False,
+        atomic: bool,
+        reserved: bool,
+        learn: bool,
     ) -> Choice:
+        """Place an area where a kernel did; the arguments are checked."""
         raise errors.no_flags(atomic, reserved)
 
     def _lives(self) -> tuple[int, int]:
@@ -251,6 +281,17 @@ class BaseAllocator(PerCpu):
 
     def _bad_request(self, size: Any, align: Any) -> errors.InvalidRequest:
         return errors.bad_request(size, align, self.max_size, self.page_size)
+
+
+def _place(kernel: Any) -> Location | None:
+    """Return where a kernel placed an area, chunk and offset; None: nowhere."""
+    if kernel is None:
+        return None
+    numbers = [integer(item) for item in kernel] if isinstance(kernel, tuple) else []
+    match numbers:
+        case [int(chunk), int(offset)]:
+            return Location(chunk, offset)
+    raise errors.wrong_type("kernel", kernel, "a Location of two integers, or None,")
 
 
 def _checked_stops(stops: Any) -> list[int]:

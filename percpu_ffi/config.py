@@ -7,7 +7,7 @@ import mmap
 import operator
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.errors import ConfigError, bad_bitmap_unit, bad_first_chunk, shown
@@ -21,6 +21,14 @@ Buffer = bytes | bytearray | memoryview
 AREA_MAP, BITMAP = POLICIES = ("area-map", "bitmap")
 BALANCES = ("auto", "manual")
 FIRST_CHUNKS = ("4k", "embed", "remap")
+
+
+class _Default(str):
+    """A default that is known from the same value given by the user."""
+
+
+DEFAULT_FIRST_CHUNK = cast("FirstChunk", _Default("4k"))
+
 MEMORIES = ("mapped", "none")
 QUIRKS = ("rollback",)
 FIXES = ("chunk-hint",)
@@ -92,7 +100,7 @@ class Config:
         self,
         cpus: int = 4,
         static_size: int = 8192,
-        first_chunk: str | None = None,
+        first_chunk: str = DEFAULT_FIRST_CHUNK,
         unit_size: int = 0,
         free_size: int = 0,
         static_image: Buffer | None = None,
@@ -109,13 +117,14 @@ class Config:
     ) -> None:
         self.policy = _choice("policy", policy, POLICIES)
         if self.policy == BITMAP:
-            others = {"first_chunk": first_chunk, "free_size": free_size, "quirks": quirks}
+            given = None if first_chunk is DEFAULT_FIRST_CHUNK else first_chunk
+            others = {"first_chunk": given, "free_size": free_size, "quirks": quirks}
         else:
             others = {"reserved_size": reserved_size, "dyn_size": dyn_size, "fixes": fixes}
             if balance != "auto":
                 others["balance"] = balance
         _refuse(self.policy, others)
-        self.first_chunk = _choice("first_chunk", first_chunk or "4k", FIRST_CHUNKS)
+        self.first_chunk = _choice("first_chunk", first_chunk, FIRST_CHUNKS)
         self.memory = _choice("memory", memory, MEMORIES)
         self.cpus = _integer("cpus", cpus, 1, MAX_CPUS, "give the number of possible CPUs")
         self.nodes = _integer("nodes", nodes, 1, self.cpus, "every NUMA node needs a CPU")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 from percpu_ffi.config import (
+    DEFAULT_FIRST_CHUNK,
     FAULT_SITES,
     Balance,
     Buffer,
@@ -49,8 +50,8 @@ class PerCpu(ABC):
     Args:
         cpus: possible CPUs, 1 to 65,536.
         static_size: bytes of the static area at the start of the first chunk.
-        first_chunk: how the first chunk is set up: ``"4k"``, ``"embed"`` or ``"remap"``; None:
-            ``"4k"``.  Not with bitmaps.
+        first_chunk: how the first chunk is set up: ``"4k"``, ``"embed"`` or ``"remap"``.  Not
+            with bitmaps.
         unit_size: bytes of each CPU's unit; 0 leaves it to the set-up.
         free_size: free bytes after the static area in the first chunk; 0 likewise.  Not with
             bitmaps.
@@ -84,7 +85,7 @@ class PerCpu(ABC):
         self,
         cpus: int = 4,
         static_size: int = 8192,
-        first_chunk: FirstChunk | None = None,
+        first_chunk: FirstChunk = DEFAULT_FIRST_CHUNK,
         *,
         unit_size: int = 0,
         free_size: int = 0,
@@ -437,7 +438,9 @@ class PerCpu(ABC):
         The sizes in each map add up, the contig hint is no smaller than the largest free
         range, no entry is 0, no two free ones are neighbours; every chunk is once on the
         lists, in the slot of its free size, and once in the address tree; each page is held
-        by all CPUs or none, and those of areas are held.
+        by all CPUs or none, and those of areas are held.  With bitmaps no hint claims what is in
+        use, nothing is free before ``first_free``, empty pages are counted, and isolated chunks
+        are on the lists for them; an allocator that follows a kernel may break the first of these.
 
         The check uses the state of one moment, so other threads may use the allocator
         meanwhile, unless ``live`` is given.

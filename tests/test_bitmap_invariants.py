@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from percpu_ffi import Allocator, InvariantError, Location, Model, PercpuMemoryError
+from percpu_ffi import Allocator, InvariantError, Location, Model, PercpuMemoryError, State
 from percpu_ffi.config import FAULT_SITES
 from percpu_ffi.invariants import violations
 from percpu_ffi.testing import SweepFailed, Watched, oom_sweep
@@ -124,9 +125,32 @@ def test_damage_is_found(model: Model, damage: Any, words: str) -> None:
         model.validate()
 
 
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ((-64, 64, -96, 0, 288), "an entry that is 0 or no multiple of 4"),
+        ((-64, 62, -98, 288), "an entry that is 0 or no multiple of 4"),
+        ((-64, 32, 32, -96, 288), "two free entries of the map are neighbours"),
+        ((-64, 64, -96), "the map covers 224 bytes and 8 blocks, of 512 and 8"),
+    ],
+)
+def test_map_is_sound(sizes: tuple[int, ...], words: str) -> None:
+    class Shown(Model):
+        def state(self) -> State:
+            state = super().state()
+            later = replace(state.chunks[2], map=sizes)
+            return replace(state, chunks=(*state.chunks[:2], later))
+
+    with Shown(**TINY) as shown:
+        shown.free(shown.alloc_many([64, 64, 96], 64)[1])
+        with pytest.raises(InvariantError, match=words):
+            shown.validate()
+
+
 @pytest.mark.parametrize("slot", [8, 10])
 def test_isolated_chunk_is_sidelined_or_to_be_depopulated(model: Model, slot: int) -> None:
-    model._policy.isolate(chunk(model))
+    policy: Any = model._policy
+    policy.isolate(chunk(model))
     move(1, slot, isolated=True)(model)
     model.validate()
 

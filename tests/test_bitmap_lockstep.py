@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from random import Random
 from typing import Any
 
@@ -56,6 +56,60 @@ def test_port_and_model_agree_on_random_operations() -> None:
     assert totals.failures > 500
     lines = campaign_text(["port", "model"], 1, totals, "bitmap").splitlines()
     assert [line.rsplit(None, 1)[0].strip() for line in lines[-len(CLASSES) :]] == [*CLASSES]
+
+
+def test_rules_are_counted_once_each() -> None:
+    """The counts of six cases."""
+    rules: Counter[str] = Counter()
+    for seed in range(6):
+        form, faults = Form(), seed % 2 == 1
+        trace = random_trace(Random(seed), SMALL, 400, form=form, faults=faults, mix=Mix())
+        with Model(**SMALL) as model:
+            model.replay(trace)
+            rules.update(model._policy.rules)
+    assert +rules == {
+        "longer run before the contig hint": 2140,
+        "longer run, contig hint becomes scan hint": 277,
+        "longer run before the scan hint": 127,
+        "equal run, better aligned": 14,
+        "equal run becomes the scan hint": 113,
+        "shorter run becomes the scan hint": 101,
+        "block refreshed from the scan hint's end": 53,
+        "block refreshed from its first free granule": 1240,
+        "promoted scan hint at the right edge": 2,
+        "left_free kept in a refresh": 7,
+        "chunk refreshed from the scan hint's end": 111,
+        "chunk refreshed from first_free": 807,
+        "chunk refreshed in full": 628,
+        "scan hint kept in a full refresh": 82,
+        "chunk does not learn a freed run": 68,
+        "search skips the scan hint": 131,
+        "atomic search goes on after unpopulated pages": 81,
+        "hints of the blocks have no place, those of the chunk had": 11,
+        "skipped run learnt": 5,
+        "reserved request served": 62,
+        "reserved request failed": 164,
+        "atomic request failed": 89,
+        "chunk made by a request": 57,
+        "chunk moved to slot 0": 41,
+        "request served by a sidelined chunk": 3,
+        "chunk reintegrated by a request": 3,
+        "area not populated": 29,
+        "chunk isolated": 24,
+        "chunk isolated again": 38,
+        "work requested: few empty pages": 266,
+        "work requested: another free chunk": 219,
+        "work: chunk destroyed in step 1": 31,
+        "work: empty pages depopulated": 29,
+        "work: chunk sidelined": 13,
+        "work: chunk reintegrated, too few empty pages": 4,
+        "work: chunk reintegrated, all free": 13,
+        "work: pages populated": 31,
+        "work: pages for a failed atomic request": 23,
+        "work: chunk made": 10,
+        "work: a service failed": 6,
+        "work: chunk destroyed in step 4": 5,
+    }
 
 
 def test_classes_differ() -> None:
@@ -113,6 +167,27 @@ def test_wrong_value_is_found(lie: Lie, monkeypatch: pytest.MonkeyPatch) -> None
                           Trace.from_ops(SCRIPT, SMALL))  # fmt: skip
     assert difference is not None
     assert (difference.aspect, difference.minority) == ("state", ("liar",))
+
+
+def test_difference_shows_what_the_block_knows() -> None:
+    class Shown(Allocator):
+        def state(self) -> State:
+            state = super().state()
+            later = state.chunks[-1]
+            if not later.blocks[0].first_free:
+                return state
+            blocks = (later.blocks[0]._replace(left_free=99), *later.blocks[1:])
+            chunks = (*state.chunks[:-1], replace(later, blocks=blocks))
+            return replace(state, chunks=chunks, empty_pages=77)
+
+    trace = Trace.from_ops([("alloc", 0, 64, 64)], SMALL)
+    difference = lockstep({"port": Allocator, "model": Model, "shown": Shown}, trace)
+    assert difference is not None
+    rows = str(difference).splitlines()
+    assert "empty_pages: port 0; model 0; shown 77" in rows
+    (row,) = (row for row in rows if row.startswith("chunk 0, block"))
+    assert row.startswith("chunk 0, block 0: port Block(scan_hint=0,")
+    assert row.count("left_free=99") == 1
 
 
 class Forgetful(Bitmap):

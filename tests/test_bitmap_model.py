@@ -548,7 +548,7 @@ class TestFollow:
 
     @pytest.mark.parametrize("place", [(2, 0), (9, 0), (-1, 0), (0, 512), (0, -4)])
     def test_place_that_is_nowhere(self, kind: Any, place: tuple[int, int]) -> None:
-        with kind(**TINY) as a, pytest.raises(WildPointer):
+        with kind(**TINY) as a, pytest.raises(WildPointer, match="pointer 0x0 is in no chunk"):
             a.follow(8, 8, Location(*place))
 
     def test_kernel_without_a_place(self, kind: Any) -> None:
@@ -575,6 +575,14 @@ class TestFollow:
                 state = a.state()
                 sidelined = state.slots[state.kinds.index("sidelined")]
                 assert (1 in sidelined, state.chunks[1].isolated) == (learn, learn)
+
+    def test_reserved_chunk_is_never_sidelined(self, kind: Any) -> None:
+        """It is on no list; its pages are in no total, and stay out of it."""
+        with kind(**TINY, reserved_size=64) as a:
+            choice = a.follow(8, 8, Location(0, 0), reserved=True, learn=True)
+            assert (choice.chosen, choice.learnt) == (Location(-1, 0), False)
+            assert not a.state().chunks[0].isolated
+            a.validate({choice.ptr: 8})
 
     def test_not_with_the_area_map(self, kind: Any) -> None:
         with kind(memory="none") as a, pytest.raises(InvalidRequest):

@@ -114,6 +114,7 @@ def test_pairs_are_found() -> None:
         *(("--compare", "--json"), ("--compare", "--plot")),
         *(("--save",), ("--resume",), ("--save", "--resume")),
         *(("--like", "--save"), ("--like", "--resume")),
+        *(("--start", "--save"), ("--start", "--resume")),
     }
 
 

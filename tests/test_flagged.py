@@ -226,24 +226,43 @@ def test_commands_print_the_same(
         assert flagged == plain
 
 
-@pytest.mark.parametrize("name", ["policy", "fixes", "balance", "reserved_size", "dyn_size"])
-def test_set_up_of_a_later_version(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+BITMAP = {"policy": "bitmap", "cpus": 2, "memory": "none"}
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"fixes": ["chunk-hint"]}, {"balance": "manual"}, {"reserved_size": 64}]
+)
+def test_set_up_of_the_bitmap_policy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: dict[str, Any]
 ) -> None:
-    """A trace may have it, and figures that need no allocator are printed."""
-    value: Any = 8 if name.endswith("size") else "x"
-    Trace.from_ops(FLAGGED, {"cpus": 2, name: value}).save(tmp_path / "saved")
-    for plain in "who", "sizes":
-        assert main([plain, str(tmp_path / "saved")]) == 0
-    capsys.readouterr()
-    for command in (
-        ["replay"], ["compare"], ["check"], ["stats"],
-        ["report", "--png", "x.png"],
-    ):  # fmt: skip
-        assert main([*command, str(tmp_path / "saved")]) == 2
-        assert capsys.readouterr().err == (
-            f"percpu-ffi: the set-up has {name}, which allocators of this version do not have; use "
-            "a later version of percpu_ffi\n"
-        )
-    assert main(["check", "--random", "--setup", json.dumps({name: value})]) == 2
-    assert f"the set-up has {name}" in capsys.readouterr().err
+    """It comes from the trace; its flags have an effect."""
+    Trace.from_ops(FLAGGED, {**BITMAP, **more}).save(tmp_path / "saved")
+    assert main(["replay", str(tmp_path / "saved"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["geometry"]["policy"] == "bitmap"
+    assert main(["check", str(tmp_path / "saved")]) == 0
+
+
+def test_policy_of_the_command_line_wins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What only the other policy has is left out."""
+    Trace.from_ops(FLAGGED, {**BITMAP, "dyn_size": 4096}).save(tmp_path / "saved")
+    assert main(["replay", str(tmp_path / "saved"), "--json", "--policy", "area-map"]) == 0
+    geometry = json.loads(capsys.readouterr().out)["geometry"]
+    assert (geometry["policy"], geometry["first_chunk"]) == ("area-map", "4k")
+    Trace.from_ops(FLAGGED, {"first_chunk": "remap", "memory": "none"}).save(tmp_path / "saved")
+    assert main(["replay", str(tmp_path / "saved"), "--json", "--policy", "bitmap"]) == 0
+    assert json.loads(capsys.readouterr().out)["geometry"]["first_chunk"] is None
+
+
+def test_replay_counts_the_flags_that_it_ignores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flagged = sum(len(op) == 5 for op in FLAGGED)
+    for policy, ignored in (("area-map", flagged), ("bitmap", 0)):
+        Trace.from_ops(FLAGGED, {"cpus": 2, "memory": "none"}).save(tmp_path / "saved")
+        command = ["replay", str(tmp_path / "saved"), "--policy", policy]
+        assert main([*command, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["ignored_flags"] == ignored
+        assert main(command) == 0
+        assert ("ignored flags" in capsys.readouterr().out) == (ignored > 0)

@@ -210,6 +210,7 @@ def printed(capsys: pytest.CaptureFixture[str], *args: str) -> Any:
 def test_replay_like_a_machine(boot: str, capsys: pytest.CaptureFixture[str]) -> None:
     found = printed(capsys, "replay", NETNS, "--json", "--like", boot)
     assert found["geometry"] == {
+        "policy": "area-map",
         "cpus": 16,
         "first_chunk": "remap",
         "static_size": 221184,
@@ -224,6 +225,7 @@ def test_single_options_win(boot: str, capsys: pytest.CaptureFixture[str]) -> No
                "--first-chunk", "embed", "--free-size", "0", "--memory", "mapped"]  # fmt: skip
     found = printed(capsys, "replay", NETNS, "--json", "--like", boot, *options)
     assert found["geometry"] == {
+        "policy": "area-map",
         "cpus": 3,
         "first_chunk": "embed",
         "static_size": 1000,
@@ -343,3 +345,18 @@ def test_geometry_that_was_not_possible_in_2009(
     assert "unit_size=49152" in capsys.readouterr().err
     assert main(["replay", NETNS, "--like", str(tmp_path / "line"), "--unit-size", "64K"]) == 0
     capsys.readouterr()
+
+
+def test_replay_with_todays_policy_like_a_machine(
+    boot: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = printed(capsys, "replay", NETNS, "--json", "--like", boot, "--policy", "bitmap")
+    assert found["geometry"] == {
+        "policy": "bitmap",
+        "cpus": 16,
+        "first_chunk": None,
+        "static_size": 212992,
+        "unit_size": 262144,
+        "page_size": 4096,
+        "memory": "none",
+    }

@@ -204,6 +204,7 @@ def test_json(report: ReplayReport) -> None:
         "lost_events": 23,
         "failures": 11,
         "failure_reasons": figures["failure_reasons"],
+        "ignored_flags": 0,
         "live_bytes": 1001,
         "peak_live_bytes": 20_480,
         "chunks_created": 41,

@@ -46,7 +46,8 @@ def load(tmp_path: Path, text: str) -> Trace:
 
 def churn(kernel: Allocator, steps: int = 900, seed: int = 1) -> None:
     """Allocate and free areas of all sizes, some of them without sleeping."""
-    rng, live = random.Random(seed), []
+    rng = random.Random(seed)
+    live: list[int] = []
     for _ in range(steps):
         if live and rng.random() < 0.45:
             kernel.free(live.pop(rng.randrange(len(live))))
@@ -298,7 +299,12 @@ def test_background_work_is_where_the_recording_has_it(tmp_path: Path) -> None:
 
 
 def test_area_whose_free_was_lost(tmp_path: Path) -> None:
-    text = recording(lambda kernel: (kernel.free(kernel.alloc(64)), kernel.alloc(64)))
+
+    def play(kernel: Allocator) -> None:
+        kernel.free(kernel.alloc(64))
+        kernel.alloc(64)
+
+    text = recording(play)
     lines = [line for line in text.splitlines(keepends=True) if "percpu_free" not in line]
     steps = steps_of(load(tmp_path, "".join(lines)))
     kinds = [type(step) for step in steps if not isinstance(step, Created)]

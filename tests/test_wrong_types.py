@@ -54,6 +54,7 @@ VALID: dict[str, Any] = {
     **{"size": 8, "align": 8, "ptr": 0, "cpu": 0, "sizes": [8], "ptrs": [], "live": {}},
     **{"site": "map", "nth": 1, "times": 1, "interval": 1, "probability": 0.5, "seed": 0},
     **{"trace": TRACE, "progress": None, "stops": [1], "file": "text"},
+    **{"atomic": False, "reserved": False, "learn": False, "kernel": None, "first": 1, "last": 4},
 }
 METHODS = {
     name: [*inspect.signature(method).parameters][1:]

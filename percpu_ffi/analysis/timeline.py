@@ -25,7 +25,7 @@ from percpu_ffi.state import ChunkState, State
 from percpu_ffi.trace import Kind, Trace
 from percpu_ffi.trace.operations import BALANCE, FAULT, FREE, NO_TIME, OP
 
-GEOMETRY = ("cpus", "page_size", "unit_size", "static_size")
+GEOMETRY = ("policy", "cpus", "page_size", "unit_size", "static_size")
 MOMENTS = 400
 MOST_AREAS_SEEN = 1_200_000  # in all moments together: each takes some microseconds
 MOST_PATCHES = 300_000  # a page with more is large and slow
@@ -99,6 +99,7 @@ class Timeline:
     cpus: int
     page_size: int
     unit_size: int
+    policy: str
     static_size: int
     curves: Curves
     seconds: array[float] | None

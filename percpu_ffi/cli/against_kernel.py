@@ -69,14 +69,8 @@ def _geometry(args: argparse.Namespace, trace: Trace) -> Geometry:
     """Return the geometry of ``--like``, of a sibling .meta, or of the recorder."""
     if args.like:
         return Geometry.load(args.like)
-    if args.trace != STDIN:
-        path = Path(args.trace)
-        for sibling in (
-            path.with_name(path.name.partition(".")[0] + ".meta"),
-            Path(f"{path}.meta"),
-        ):
-            if sibling.is_file():
-                return Geometry.load(sibling)
+    if args.trace != STDIN and (sibling := _sibling(Path(args.trace))):
+        return Geometry.load(sibling)
     try:
         return Geometry.from_machine(trace.machine)
     except StatsError:
@@ -84,6 +78,17 @@ def _geometry(args: argparse.Namespace, trace: Trace) -> Geometry:
             "the geometry of the recorded machine is not known: give its boot line (percpu: "
             "Embedded ...) or a dump of percpu_stats with --like FILE"
         ) from None
+
+
+def _sibling(path: Path) -> Path | None:
+    """Return NAME.meta of NAME.ftrace.xz, if there is one; each suffix may be missing."""
+    name = path.name
+    while name:
+        meta = path.with_name(f"{name}.meta")
+        if meta.is_file():
+            return meta
+        name = name.rpartition(".")[0]
+    return None
 
 
 def _dump(start: str | None) -> Dump | None:

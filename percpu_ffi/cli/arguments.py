@@ -25,8 +25,7 @@ from percpu_ffi.trace.source import STDIN, Blocks, open_source, source_name
 TRACE = "a recording by ftrace or perf, or a file of this package; - for standard input"
 DEFAULT_CPUS = 4  # if the trace names none
 SETTINGS = (
-    "cpus", "first_chunk", "static_size", "unit_size", "free_size", "page_size", "memory",
-    "policy", "fixes",
+    "cpus", "first_chunk", "static_size", "unit_size", "free_size", "page_size", "memory"
 )  # fmt: skip
 SIZE_LIMIT = 1 << 63
 FACTORS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -204,12 +203,22 @@ def policy_of(args: argparse.Namespace, trace: Trace | None = None) -> str:
 
 def default_setup(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
     """Return the arguments of an allocator: ``--like``, else the trace, else the defaults."""
+    own = {"first_chunk": "4k"} if policy_of(args, trace) == AREA_MAP else {}
+    default = {"memory": "mapped", "cpus": trace.stats.cpus or DEFAULT_CPUS, **own}
+    return {**default, **known_setup(args, trace)}
+
+
+def known_setup(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
+    """Return the arguments that ``--policy``, ``--fixes``, ``--like`` and the trace give.
+
+    Those of the trace that only another policy has are left out.
+    """
     policy = policy_of(args, trace)
     other = ONLY[BITMAP if policy == AREA_MAP else AREA_MAP]
-    own = {"first_chunk": "4k"} if policy == AREA_MAP else {"policy": policy}
     of_trace = {name: value for name, value in trace.setup.items() if name not in other}
-    default = {"memory": "mapped", "cpus": trace.stats.cpus or DEFAULT_CPUS, **own}
-    return {**default, **of_trace, **like_setup(args, policy)}
+    given = {"policy": args.policy, "fixes": args.fixes} if hasattr(args, "policy") else {}
+    of_policy = {name: value for name, value in given.items() if value is not None}
+    return {**of_trace, **like_setup(args, policy), **of_policy}
 
 
 def like_setup(args: argparse.Namespace, policy: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from percpu_ffi.cli.arguments import (
     add_policy,
     add_repeatable,
     add_strict,
-    default_setup,
+    known_setup,
     like_setup,
     load_trace,
     policy_of,
@@ -134,9 +134,11 @@ def run(args: argparse.Namespace) -> int:
 def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     trace = load_trace(args.trace, strict=args.strict)
     # the state is compared, and the model has no faster memory
-    memory = {"memory": trace.setup.get("memory", "none")}
-    setup = {**default_setup(args, trace), **memory, **_policy(args), **args.setup}
-    trace = Trace.from_ops(trace, setup)
+    # the state is compared, and the model has no faster memory
+    default: dict[str, Any] = {"memory": "none"}
+    if trace.stats.cpus:
+        default["cpus"] = trace.stats.cpus
+    trace = Trace.from_ops(trace, {**default, **known_setup(args, trace), **args.setup})
     for calls in args.calls or ["single"]:
         with progress_bar("checking", len(trace), "op") as progress:
             difference = lockstep(

@@ -21,8 +21,9 @@ AROUND = 256  # bytes of a map to draw before and after the offset
 WIDTH = 64  # characters of a drawn map
 MAX_LINES = 12  # differing fields to list
 
-# by id chunks are matched, and maps are drawn
-CHUNK_FIELDS = tuple(f.name for f in fields(ChunkState) if f.name not in ("id", "map"))
+# by id chunks are matched, maps are drawn, and blocks shown one by one
+CHUNK_FIELDS = tuple(f.name for f in fields(ChunkState) if f.name not in ("id", "map", "blocks"))
+STATE_FIELDS = tuple(f.name for f in fields(State) if f.name not in ("slots", "chunks"))
 WORK_FIELDS = tuple(f.name for f in fields(Work))
 
 
@@ -117,6 +118,8 @@ class Difference:
     def _state_rows(self) -> Iterator[str]:
         for slot, lists in enumerate(zip_longest(*(state.slots for state in self.states))):
             yield from self._row(f"chunks in slot {slot}", lists)
+        for field in STATE_FIELDS:
+            yield from self._row(field, [getattr(state, field) for state in self.states])
         for number, chunks in self._chunks():
             yield from self._row(f"chunk {number} exists", [chunk is not None for chunk in chunks])
             if None in chunks:
@@ -125,6 +128,9 @@ class Difference:
                 values = [getattr(chunk, field) for chunk in chunks]
                 shown = _pages if field == "populated" else str
                 yield from self._row(f"chunk {number}, {field}", values, shown)
+            blocks = (chunk.blocks for chunk in chunks if chunk)
+            for page, each in enumerate(zip_longest(*blocks)):
+                yield from self._row(f"chunk {number}, block {page}", each)
 
     def _chunks(self) -> Iterator[tuple[int, list[ChunkState | None]]]:
         """Each chunk that exists in any state, from all of them."""

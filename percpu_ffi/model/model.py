@@ -120,19 +120,19 @@ class Model(BaseAllocator):
             self._policy.settle()
         return int(chunk.addr + offset)
 
-    def follow(
+    def _follow(
         self,
         size: int,
         align: int,
         kernel: Location | None,
         *,
-        atomic: bool = False,
-        reserved: bool = False,
-        learn: bool = False,
+        atomic: bool,
+        reserved: bool,
+        learn: bool,
     ) -> Choice:
-        with self._traced(), self._entry:
+        with self._entry:
             if not isinstance(self._policy, Bitmap):
-                raise errors.no_flags(atomic=True, reserved=False)
+                raise errors.no_flags(atomic=False, reserved=False)
             follower = Follower(self._policy, kernel, learn=learn)
             try:
                 ptr = self._alloc_percpu(

@@ -87,6 +87,7 @@ class ReplayReport:
             **missing_events(stats),
             "failures": len(result.failures),
             "failure_reasons": self.reasons,
+            "ignored_flags": result.ignored_flags,
             **{name: getattr(result, name) for name in COPIED},
             "utilisation_at_peak": round(self.utilisation, 4),
             "operations_per_second": self.operations_per_second,
@@ -124,6 +125,7 @@ class ReplayReport:
             ("failures", len(result.failures), ""),
             *((f"  {count:,} x", None, reason) for reason, count in _most(self.reasons)),
             *self._kernel_failures(),
+            *self._ignored_flags(),
             ("peak live bytes", result.peak_live_bytes * (self.copies or 1),
              f"in {whose_bytes(self.copies)}"),
             ("chunks", result.chunks, f"{chunks}, without the first"),
@@ -140,6 +142,11 @@ class ReplayReport:
             "",
             *(f"  {name:<16} {value:>12}   {note}".rstrip() for name, value, note in cells),
         ]
+
+    def _ignored_flags(self) -> list[tuple[str, int | None, str]]:
+        count = self.result.ignored_flags
+        what = "atomic or reserved requests, which this policy serves like others"
+        return [("ignored flags", count, what)] if count else []
 
     def _kernel_failures(self) -> list[tuple[str, int | None, str]]:
         failed = failure_counts(self.trace)

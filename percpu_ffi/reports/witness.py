@@ -54,6 +54,7 @@ class WitnessReport:
             "background_runs": asdict(figures.runs),
             "failed_requests": asdict(figures.failed),
             "learnt": figures.learnt,
+            "lost_frees": figures.lost_frees,
             "unknown_frees": figures.orphans,
             "misses": [miss.step.number for miss in figures.misses],
             "remarks": list(self.remarks),
@@ -90,6 +91,9 @@ class WitnessReport:
                 f"  {'learnt':<26} {figures.learnt:>9,}   chunks that the kernel passed over are "
                 "taken to be sidelined"
             )
+        if figures.lost_frees:
+            what = "areas without a free"
+            yield f"  {what:<26} {figures.lost_frees:>9,}   others take their place"
         if figures.orphans:
             yield f"  {'unknown frees':<26} {figures.orphans:>9,}   skipped"
         if verdict.reordered is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from percpu_ffi.config import GRANULE
 from percpu_ffi.errors import InvalidRequest, PercpuMemoryError, TraceError, WildPointer
 from percpu_ffi.state import Location, State
 from percpu_ffi.trace.operations import FLAGS
@@ -91,12 +92,27 @@ class Figures:
     """Atomic and reserved requests that found no place."""
     learnt: int = 0
     """Chunks that the kernel passed over, and that are taken to be sidelined since then."""
+    lost_frees: int = 0
+    """Areas in whose place the kernel put others: the recording lacks their frees."""
+    contradiction: TraceError | None = None
+    """The first of these, as an error."""
     orphans: int = 0
     """Frees of areas that are not known, which are skipped."""
     misses: list[Miss] = field(default_factory=list)
     """The choices that were not predicted."""
     after_first_miss: State | None = None
     """The policy's state after the first of them, with the kernel's choice."""
+
+
+class Held(NamedTuple):
+    """An area of ours that stands for one of the kernel."""
+
+    ptr: int
+    """Its pointer."""
+    place: Location
+    """Its chunk and offset."""
+    end: int
+    """The byte after it in the chunk."""
 
 
 class Follower:
@@ -122,7 +138,7 @@ class Follower:
         self._born: set[int] = set()  # chunks of the kernel created during the recording
         self._dead: list[int] = []  # ours that stand for chunks which the kernel destroyed
         self._unnamed: list[int] = []  # ours that stand for none so far
-        self._held: dict[int, int] = {}  # pointers of areas
+        self._held: dict[int, Held] = {}  # areas by the number of their allocation
         self._old: dict[Location, int] = {}  # pointers of areas at the start, by our place
         self._unpaired = {"made": [0, 0], "destroyed": [0, 0]}  # kernel's, ours
         for chunk, first, end in start.used:
@@ -168,7 +184,7 @@ class Follower:
         elif isinstance(step, Destroyed):
             self._pair("destroyed", self.figures.destroyed, kernel=1)
             if step.chunk in self._ids:
-                self._dead.append(self._ids.pop(step.chunk))
+                self._bury(self._ids.pop(step.chunk))
         elif step.begins:
             self._begin_work()
         else:
@@ -186,23 +202,21 @@ class Follower:
         if chunk is None:
             chunk = self._substitute(step.place.chunk, self._unnamed)
         kernel = Location(chunk, step.place.offset)
+        lost = False
         try:
-            try:
-                choice = self._follow(kind, kernel)
-            except WildPointer:  # we destroyed another one of two free chunks
-                number = self._substitute(step.place.chunk, self._dead)
-                kernel = Location(number, step.place.offset)
-                choice = self._follow(kind, kernel)
-        except WildPointer as error:
-            raise _contradiction(step, "which is past the end of a unit") from error
-        except InvalidRequest as error:
-            raise _contradiction(step, "which no kernel with this policy serves") from error
+            choice, kernel = self._follow_to(step, kernel)
         except PercpuMemoryError as error:
-            raise _contradiction(step, "where an area is, or the chunk ends") from error
-        self._held[step.number] = choice.ptr
+            contradiction = _contradiction(step, "where an area is, or the chunk ends")
+            lost = not kernel.offset % GRANULE and self._forget(kernel, kind.size)
+            if not lost:
+                raise contradiction from error
+            self.figures.contradiction = self.figures.contradiction or contradiction
+            choice, kernel = self._follow_to(step, kernel)
+        self._held[step.number] = Held(choice.ptr, kernel, kernel.offset + kind.size)
         forced = choice.chosen is None or choice.chosen.chunk != kernel.chunk
         self._count_lives(forced=forced and kernel.chunk > self._made)
-        both, there = choice.chosen == kernel, choice.offset == kernel.offset
+        both = choice.chosen == kernel and not lost
+        there = choice.offset == kernel.offset and not lost
         figures = self.figures
         figures.all.add(both=both, offset=there)
         if step.place.chunk in self._born:
@@ -214,10 +228,41 @@ class Follower:
                 figures.after_first_miss = self.allocator.state()
         return both
 
+    def _follow_to(self, step: Alloc, kernel: Location) -> tuple[Choice, Location]:
+        """Place an area where the kernel did; return where that is."""
+        try:
+            try:
+                return self._follow(step.kind, kernel), kernel
+            except WildPointer:  # we destroyed another one of two free chunks
+                number = self._substitute(step.place.chunk, self._dead)
+                kernel = Location(number, step.place.offset)
+                return self._follow(step.kind, kernel), kernel
+        except WildPointer as error:
+            raise _contradiction(step, "which is past the end of a unit") from error
+        except InvalidRequest as error:
+            raise _contradiction(step, "which no kernel with this policy serves") from error
+
+    def _forget(self, place: Location, size: int) -> bool:
+        """Free the areas in a place: the recording lacks their frees.
+
+        ftrace drops an event now and then, and does not report it.
+        """
+        gone = [
+            number
+            for number, held in self._held.items()
+            if held.place.chunk == place.chunk
+            and held.place.offset < place.offset + size
+            and held.end > place.offset
+        ]
+        for number in gone:
+            self.allocator.free(self._held.pop(number).ptr)
+        self.figures.lost_frees += len(gone)
+        return bool(gone)
+
     def _free(self, step: Free) -> None:
         ptr = 0
         if step.area is not None:
-            ptr = self._held.pop(step.area)
+            ptr = self._held.pop(step.area).ptr if step.area in self._held else 0
         elif step.place.chunk in self._ids:
             place = Location(self._ids[step.place.chunk], step.place.offset)
             ptr = self._old.pop(place, 0)
@@ -283,6 +328,12 @@ class Follower:
             spare[:] = [number for number in spare if number in alive]
         self._ids[chunk] = spare.pop(0) if spare else self._last + 1
         return self._ids[chunk]
+
+    def _bury(self, number: int) -> None:
+        """Empty a chunk of ours whose chunk the kernel destroyed; a guess may have filled it."""
+        for place in [place for place in self._old if place.chunk == number]:
+            self.allocator.free(self._old.pop(place))
+        self._dead.append(number)
 
     def _count_lives(self, *, forced: bool = False) -> None:
         """Count chunks that the policy created and destroyed since the last time."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HEAD = 4000  # steps that decide what was in use at boot
 PAGE = 4096  # bytes, of x86
+TOLERATED = 1000  # choices for each free that the recording lacks
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ def check_recording(
     else:
         start = inferred_start(steps, sizes, dump)
     figures = follow(steps, start, progress)
+    if figures.contradiction and figures.lost_frees * TOLERATED > figures.all.choices:
+        raise figures.contradiction
     if not window:
         return Verdict(setup, start, figures)
 

@@ -120,6 +120,14 @@ TEST(a_pin_in_use_has_to_be_unpinned)
 		      "the pin is in use: unpin it first"));
 }
 
+TEST(flags_and_places_of_requests)
+{
+	CHECK(!strcmp(pcpu_strerror(-PCPU_E_FLAGS),
+		      "no such flag, or not with this policy"));
+	CHECK(!strcmp(pcpu_strerror(-PCPU_E_NO_PLACE),
+		      "no place for an atomic or reserved request"));
+}
+
 TEST(any_other_number_is_unknown)
 {
 	static const int codes[] = { PCPU_E_NO_PLACE + 1, PCPU_E_NOMEM - 1,
