@@ -451,6 +451,9 @@ TEST(refresh_chunk_learns_runs_as_large_as_the_contig_hint)
 	given("aaaaaabb|b.cccccc|c...cccc|cccccc..|..dddddd|eeeeeeee");
 	release(6);
 	CHECK_CHUNK("4@6 scan 4@30 left 0 right 0 first 6");
+	given("aaaaaabb|b.cccc..|..dddddd|eeeeeeee");
+	release(6);
+	CHECK_CHUNK("4@6 scan 4@14 left 0 right 0 first 6");
 	given("aaaaaabb|b.cccccc|c...cccc|cccccc..|.ddddddd|eeeeeeee");
 	release(6);
 	CHECK_CHUNK("4@6 scan 0@9 left 0 right 0 first 6");
@@ -469,6 +472,7 @@ TEST(refresh_chunk_learns_a_run_over_empty_blocks_after_the_contig_hint)
 
 TEST(refresh_chunk_learns_a_small_run_at_its_end)
 {
+	given("aaaaaaaa|aaaaaaaa|aaaaaaaa|aaaaaaaa|aaaaaaaa"); /* no more */
 	given("aaaaaaaa|bbbbbbbb|cccccccc|cccccc..");
 	KNOWN_OF_CHUNK("2@30 scan 0@0 left 0 right 0 first 30");
 	release(8);
