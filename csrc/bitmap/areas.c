@@ -149,8 +149,8 @@ int pcpu_find_block_fit(const struct pcpu_areas *areas, int bits, int align,
 }
 
 /*
- * Remember the longest skipped run, if any; of equal ones the best aligned.  The
- * first one may be at 0, and is then never replaced by an equal one.
+ * Remember the longest skipped run, if any; of equal ones the best aligned.
+ * The first one may be at 0, and is then never replaced by an equal one.
  */
 static void remember(struct pcpu_skipped *skipped, int start, int bits)
 {

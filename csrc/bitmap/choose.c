@@ -97,8 +97,8 @@ static void take_place(struct pcpu *pcpu, const struct choice *choice, int bits)
 }
 
 /* populate what is missing under an area, run by run; earlier runs stay */
-static int populate_area(struct pcpu *pcpu, struct bitmap_chunk *chunk, int offset,
-		    int size)
+static int populate_area(struct pcpu *pcpu, struct bitmap_chunk *chunk,
+			 int offset, int size)
 {
 	const struct pcpu_areas *areas = &chunk->areas;
 	int page = pcpu_pfn_down(&pcpu->geo, offset);
@@ -117,7 +117,8 @@ static int populate_area(struct pcpu *pcpu, struct bitmap_chunk *chunk, int offs
 }
 
 /* free the granules of an area */
-static void release_area(struct pcpu *pcpu, struct bitmap_chunk *chunk, int start)
+static void release_area(struct pcpu *pcpu, struct bitmap_chunk *chunk,
+			 int start)
 {
 	int bits = pcpu_areas_end(&chunk->areas, start) - start;
 	int slot = bitmap_chunk_slot(pcpu, chunk);
@@ -177,7 +178,8 @@ static int find_or_create(struct pcpu *pcpu, int64_t id,
 }
 
 /* note the policy's choice, and put the kernel's in its stead */
-static int follow_kernel(struct pcpu *pcpu, const struct bitmap_request *request,
+static int follow_kernel(struct pcpu *pcpu,
+			 const struct bitmap_request *request,
 			 struct pcpu_follow *follow, int err,
 			 struct choice *choice)
 {

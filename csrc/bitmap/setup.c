@@ -19,9 +19,9 @@
 #define LARGE_PAGE		(2 << 20)	/* bytes; units divide it */
 
 /*
- * Large pages are divided into units: as many as have room for @least bytes and
- * waste at most a third of the CPUs.  With fewer units more large pages would be
- * needed.
+ * Large pages are divided into units: as many as have room for @least bytes
+ * and waste at most a third of the CPUs.  With fewer units more large pages
+ * would be needed.
  * Source: pcpu_build_alloc_info(), with all CPUs in one group.
  */
 static __cold int64_t auto_unit_size(int64_t cpus, int64_t least)
