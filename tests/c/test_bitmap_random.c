@@ -231,10 +231,15 @@ static void run(const struct pcpu_config *config)
 			one_allocation(pcpu);
 		check_all(pcpu);
 	}
-	CHECK(pcpu->nr_destroyed > 0);
 	while (nr_live)
 		one_free(pcpu, nr_live - 1);
 	check_all(pcpu);
+	/* isolated chunks are reintegrated, and destroyed by the next run */
+	for (int i = 0; i < 2; i++) {
+		CHECK(!pcpu_balance(pcpu, 1, PCPU_BALANCE_STEPS));
+		check_all(pcpu);
+	}
+	CHECK(pcpu->nr_destroyed > 0 && pcpu->nr_chunks == 2);
 	pcpu_destroy(pcpu);
 }
 
