@@ -34,7 +34,7 @@ void bitmap_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 	struct bitmap_chunk *self = init_areas(pcpu, chunk,
 					       pcpu->geo.unit_pages);
 
-	bitmap_relocate(pcpu, self, -1);
+	bitmap_move(pcpu, self, bitmap_chunk_slot(pcpu, self), true);
 }
 
 /* hide granules at an edge of the first or the reserved chunk */
@@ -66,7 +66,7 @@ void bitmap_first_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 	hide(pcpu, self, end, n);
 	self->start = start;
 	self->end = end;
-	bitmap_relocate(pcpu, self, -1);
+	bitmap_move(pcpu, self, bitmap_chunk_slot(pcpu, self), true);
 }
 
 static const struct bitmap_chunk *view(const struct pcpu_chunk *chunk)

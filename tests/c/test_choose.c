@@ -630,10 +630,13 @@ TEST(follow_populates_for_an_atomic_request)
 	CHECK_PLACE(pcpu, follow(pcpu, 64, PCPU_ATOMIC, 1, 64), "1:64");
 	CHECK_CHOSEN("0:-23 there -23");
 	CHECK_POPULATED(pcpu, 1, "1100000000000000");
+	CHECK_PLACE(pcpu, follow(pcpu, 132, PCPU_ATOMIC, 1, 320), "1:320");
+	CHECK_POPULATED(pcpu, 1, "1100011100000000");
+	CHECK_EMPTY(pcpu, "0 of 0:0 1:0");
 	/* a failure leaves all as it was */
 	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
 	CHECK(follow(pcpu, 64, PCPU_ATOMIC, 1, 128) == NOMEM(ALLOC_PAGE));
-	CHECK_AREAS(pcpu, 1, "-4 60 -64 896 (free 956 hint 896)");
+	CHECK_AREAS(pcpu, 1, "-4 60 -64 192 -132 572 (free 824 hint 572)");
 	pcpu_destroy(pcpu);
 }
 
@@ -703,6 +706,7 @@ TEST(follow_refuses_a_place_that_is_not_free)
 	CHECK(follow(pcpu, 8, 0, 0, 26) == -PCPU_E_NO_PLACE);
 	CHECK(follow(pcpu, 8, 0, 0, 244) == -PCPU_E_NO_PLACE);
 	CHECK(follow(pcpu, 8, 0, 0, 248) == -PCPU_E_NO_PLACE);
+	CHECK(follow(pcpu, 8, 0, 0, 260) == -PCPU_E_NO_PLACE);
 	CHECK(follow(pcpu, 8, 0, 0, 512) == -PCPU_E_NO_PLACE);
 	CHECK(info_of(pcpu).areas == 1);
 	CHECK_PLACE(pcpu, follow(pcpu, 8, 0, 0, 240), "0:240");
@@ -828,6 +832,18 @@ TEST(learn_leaves_the_first_chunk_and_isolated_chunks)
 	pcpu_destroy(pcpu);
 }
 
+/* nor the reserved chunk, whose pages do not count */
+TEST(learn_leaves_the_reserved_chunk)
+{
+	struct pcpu *pcpu = with_reserved();
+
+	CHECK_PLACE(pcpu, follow(pcpu, 8, PCPU_LEARN | PCPU_RESERVED, 0, 0),
+		    "0:0");
+	CHECK_CHOSEN("-1:0 there 0");
+	CHECK_EMPTY(pcpu, "3 of -1:2 0:3");
+	pcpu_destroy(pcpu);
+}
+
 /* sidelined chunks are in the order in which they were passed over */
 TEST(learn_appends_to_the_sidelined_chunks)
 {
@@ -852,6 +868,46 @@ TEST(learn_nothing_if_the_policy_finds_no_place)
 		    "1:64");
 	CHECK_CHOSEN("0:-23 there -23");
 	CHECK_LISTS(pcpu, "0:0 7:1");
+	pcpu_destroy(pcpu);
+}
+
+/* a chunk that the policy would take from its start, and the kernel did not */
+TEST(learn_sidelines_a_chunk_that_is_all_free)
+{
+	struct pcpu *pcpu = small_bitmap();
+	int error;
+
+	fill_first(pcpu);
+	pcpu_create_chunk(pcpu, &error);
+	CHECK_PLACE(pcpu, follow(pcpu, 8, PCPU_LEARN, 2, 0), "2:0");
+	CHECK_CHOSEN("1:0 there 0 learnt");
+	CHECK_LISTS(pcpu, "0:0 7:2 9:1");
+	pcpu_destroy(pcpu);
+}
+
+/*
+ * The policy's chunk remembers a run at granule 4.  The kernel's has no place by
+ * its hints, so nothing is learnt there.
+ */
+TEST(follow_drops_what_another_chunk_remembers)
+{
+	struct pcpu *pcpu = small_bitmap();
+	struct pcpu_areas *areas;
+	int64_t a;
+
+	alloc(pcpu, 16);
+	a = alloc(pcpu, 12);
+	alloc(pcpu, 8);
+	CHECK(!pcpu_free(pcpu, a));
+	alloc(pcpu, LARGEST);
+	areas = &chunk_of(pcpu, 1)->areas;
+	areas->chunk_md.contig_hint = 1;
+	chunk_of(pcpu, 0)->areas.blocks[0].scan_hint = 0;
+	chunk_of(pcpu, 0)->areas.chunk_md.scan_hint = 0;
+	CHECK_PLACE(pcpu, follow(pcpu, 16, 0, 1, 512), "1:512");
+	CHECK_CHOSEN("0:36 there -23");
+	CHECK(same_text(hints_text(&areas->blocks[0]),
+			"0@0 scan 0@0 left 0 right 0 first 16"));
 	pcpu_destroy(pcpu);
 }
 
