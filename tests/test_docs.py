@@ -119,10 +119,10 @@ def test_pictures_are_those_of_the_script() -> None:
     assert made == shown_ones == {path.name for path in (ROOT / "docs/pictures").iterdir()}
 
 
-@pytest.mark.parametrize(("name", "steps"), [("one-allocation.md", 24), ("bitmap.md", 16)])
-def test_functions_are_where_a_document_says(name: str, steps: int) -> None:
+@pytest.mark.parametrize(("document", "steps"), [("one-allocation.md", 24), ("bitmap.md", 16)])
+def test_functions_are_where_a_document_says(document: str, steps: int) -> None:
     """Each `function()` in a row of its tables is in one of the files that the row names."""
-    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
     rows = re.findall(r"^\| \d+ \|.*", text, flags=re.M)
     assert len(rows) == steps
     for row in rows:

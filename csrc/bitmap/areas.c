@@ -282,8 +282,9 @@ static struct run pcpu_next_md_free_region(const struct pcpu_areas *areas,
 }
 
 /*
- * Where to go on at @at: blocks are skipped whose runs are smaller than the
- * contig hint and come after it.  A chunk learns nothing from those.
+ * Skip blocks at @at whose runs are smaller than the contig hint.  It comes
+ * before them, so the chunk learns nothing from those.  A run that may touch
+ * the chunk's end is not skipped.
  */
 static int skip_small_runs(const struct pcpu_areas *areas, int at)
 {
@@ -291,17 +292,13 @@ static int skip_small_runs(const struct pcpu_areas *areas, int at)
 	int n = block_bits(areas), contig = areas->chunk_md.contig_hint;
 	const struct pcpu_block_md *block = &areas->blocks[i];
 
-	if (block_start(areas, i) <= areas->chunk_md.contig_hint_start)
-		return at;
-	for (; i < last && block->contig_hint < contig; i++, block++) {
+	for (; i < last; i++, block++) {
 		int left = block[1].left_free;
 
-		/* a run into the last block may touch the chunk's end */
-		if (left == n || block->right_free + left >= contig)
+		if (block->contig_hint >= contig || left == n ||
+		    block->right_free + left >= contig)
 			break;
 		at = block_start(areas, i + 1);
-		if (block->right_free)
-			at += left + 1;
 	}
 	return at;
 }
