@@ -124,7 +124,7 @@ TEST(fit_may_answer_before_its_start)
 {
 	given("..a.....|bbbbbbbb");
 	KNOWN_OF_CHUNK("5@3 scan 0@0 left 2 right 0 first 2");
-	CHECK(fit(4, 1) == 0);
+	CHECK(fit(2, 1) == 0);
 	/* past the contig hint it is right_free that answers */
 	KNOWN_OF_CHUNK("5@3 scan 0@0 left 2 right 0 first 6");
 	CHECK(fit(4, 1) == 3);
