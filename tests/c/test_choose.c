@@ -762,6 +762,9 @@ TEST(follow_checks_its_arguments)
 	CHECK_CHOSEN("0:-23 there -23");
 	CHECK(follow(pcpu, 8, 0, 0, UNIT) == -PCPU_E_WILD);
 	CHECK(follow(pcpu, 8, 0, 0, UNIT - 4) == -PCPU_E_NO_PLACE);
+	/* a chunk of 256 bytes */
+	CHECK(follow(pcpu, 8, 0, 0, 260) == -PCPU_E_NO_PLACE);
+	CHECK(follow(pcpu, 8, 0, 0, 252) == -PCPU_E_NO_PLACE);
 	CHECK(follow(pcpu, 8, 8, 0, 0) == -PCPU_E_FLAGS);
 	CHECK(follow(pcpu, 0, 0, 0, 0) == -PCPU_E_SIZE);
 	CHECK(follow(area_map, 8, 0, 0, 0) == -PCPU_E_FLAGS);
