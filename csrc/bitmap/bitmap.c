@@ -133,12 +133,10 @@ void bitmap_describe(const struct pcpu_chunk *chunk,
 {
 	const struct bitmap_chunk *self = view(chunk);
 	const struct pcpu_areas *areas = &self->areas;
-	int at = 0, end, n = pcpu_areas_bits(areas);
+	int at = 0, end, entries = 0, n = pcpu_areas_bits(areas);
 
 	info->free_size = areas->free_bits * PCPU_MIN_ALLOC_SIZE;
 	info->contig_hint = areas->chunk_md.contig_hint * PCPU_MIN_ALLOC_SIZE;
-	info->map_alloc = 0;
-	info->map_used = 0;
 	info->map = sizes;
 	info->hints = areas->chunk_md;
 	info->blocks = areas->blocks;
@@ -153,6 +151,7 @@ void bitmap_describe(const struct pcpu_chunk *chunk,
 		if (sizes)
 			*sizes++ = (used ? at - end : end - at) *
 				   PCPU_MIN_ALLOC_SIZE;
-		info->map_used++;
+		entries++;
 	}
+	info->map_used = entries;
 }

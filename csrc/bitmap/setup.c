@@ -58,7 +58,7 @@ __cold int bitmap_plan(const struct pcpu_config *config,
 
 	if (reserved < 0 || reserved > PCPU_MAX_UNIT_SIZE ||
 	    reserved % PCPU_MIN_ALLOC_SIZE ||
-	    config->dyn_size < 0 || config->dyn_size > PCPU_MAX_UNIT_SIZE ||
+	    config->dyn_size > PCPU_MAX_UNIT_SIZE ||
 	    (config->dyn_size && config->dyn_size < PCPU_MIN_ALLOC_SIZE))
 		return -PCPU_E_CONFIG;
 	fixed = pcpu_granules_up(setup->static_size) + reserved;

@@ -134,7 +134,7 @@ static void check_lists(struct pcpu *pcpu)
 		CHECK(list_empty(&pcpu->reserved_chunk->list));
 }
 
-static void check_chunks(struct pcpu *pcpu)
+static void check_state(struct pcpu *pcpu)
 {
 	struct rb_node *node;
 	int64_t empty = 0, held = 0;
@@ -214,7 +214,7 @@ static void run(const struct pcpu_config *config)
 	int most = 40;		/* areas before frees prevail */
 
 	nr_live = 0;
-	check_chunks(pcpu);
+	check_state(pcpu);
 	for (int round = 0; round < ROUNDS; round++) {
 		unsigned int what = pick(100);
 
@@ -229,15 +229,15 @@ static void run(const struct pcpu_config *config)
 			one_free(pcpu, (int)pick((unsigned int)nr_live));
 		else
 			one_allocation(pcpu);
-		check_chunks(pcpu);
+		check_state(pcpu);
 	}
 	while (nr_live)
 		one_free(pcpu, nr_live - 1);
-	check_chunks(pcpu);
+	check_state(pcpu);
 	/* isolated chunks are reintegrated, and destroyed by the next run */
 	for (int i = 0; i < 2; i++) {
 		CHECK(!pcpu_balance(pcpu, 1, PCPU_BALANCE_STEPS));
-		check_chunks(pcpu);
+		check_state(pcpu);
 	}
 	CHECK(pcpu->nr_destroyed > 0 && pcpu->nr_chunks == 2);
 	pcpu_destroy(pcpu);

@@ -559,7 +559,22 @@ TEST(populate_is_not_done_for_atomic_requests)
 	CHECK(!pcpu_inject(pcpu, PCPU_ALLOC_PAGE, &all));
 	CHECK(!pcpu_inject(pcpu, PCPU_MAP, &all));
 	CHECK(!pcpu_inject(pcpu, PCPU_KMALLOC, &all));
+	CHECK(!pcpu_inject(pcpu, PCPU_VMALLOC, &all));
 	CHECK_PLACE(pcpu, pcpu_alloc_gfp(pcpu, 100, 4, PCPU_ATOMIC), "0:0");
+	pcpu_destroy(pcpu);
+}
+
+/* no map grows, so there is no other memory than that for chunks */
+TEST(no_request_needs_vmalloc)
+{
+	struct pcpu *pcpu = small_bitmap();
+	struct pcpu_fault all = { 1, 1, -1, 1.0, 0 };
+
+	CHECK(!pcpu_inject(pcpu, PCPU_VMALLOC, &all));
+	for (int i = 0; i < 300; i++)
+		alloc(pcpu, 4);
+	CHECK(calls_of(pcpu, PCPU_VMALLOC) == 0);
+	CHECK(calls_of(pcpu, PCPU_KMALLOC) == 1);
 	pcpu_destroy(pcpu);
 }
 
@@ -747,6 +762,9 @@ TEST(follow_checks_its_arguments)
 	CHECK_CHOSEN("0:-23 there -23");
 	CHECK(follow(pcpu, 8, 0, 0, UNIT) == -PCPU_E_WILD);
 	CHECK(follow(pcpu, 8, 0, 0, UNIT - 4) == -PCPU_E_NO_PLACE);
+	/* a chunk of 256 bytes */
+	CHECK(follow(pcpu, 8, 0, 0, 260) == -PCPU_E_NO_PLACE);
+	CHECK(follow(pcpu, 8, 0, 0, 252) == -PCPU_E_NO_PLACE);
 	CHECK(follow(pcpu, 8, 8, 0, 0) == -PCPU_E_FLAGS);
 	CHECK(follow(pcpu, 0, 0, 0, 0) == -PCPU_E_SIZE);
 	CHECK(follow(area_map, 8, 0, 0, 0) == -PCPU_E_FLAGS);

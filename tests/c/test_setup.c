@@ -329,6 +329,20 @@ TEST(the_first_chunk_is_all_populated)
 	pcpu_destroy(pcpu);
 }
 
+/* a block of its own, below the areas: it may be all of the address space */
+TEST(the_first_chunk_is_a_block_of_its_own)
+{
+	struct pcpu_config config = mapped_config(2);
+	int64_t unit;
+
+	config.policy = PCPU_POLICY_BITMAP;
+	unit = info_by(&config).unit_size;
+	config.address_space = 2 * unit;
+	CHECK(error_by(&config) == 0);
+	config.address_space--;
+	CHECK(error_by(&config) == -PCPU_E_CONFIG);
+}
+
 /* its hidden granules are no areas, so they are neither found nor leaked */
 TEST(hidden_granules_are_no_areas)
 {
