@@ -7,7 +7,6 @@ Maps are drawn with a character for each granule of 4 bytes, # in use and . free
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +31,7 @@ from percpu_ffi.model.bitmap.block import Hints
 from percpu_ffi.model.bitmap.chunk import BitmapChunk, Run
 from percpu_ffi.model.bitmap.first_chunk import best_unit_size, first_unit
 from percpu_ffi.model.memory import Memory
+from percpu_ffi.model.rules import Rules
 
 BOTH = {"port": Allocator, "model": Model}
 
@@ -65,7 +65,7 @@ def hints(
     *, contig: tuple[int, int] = (0, 0), scan: tuple[int, int] = (0, 0), mended: bool = False
 ) -> Hints:
     """Return hints of 64 granules; ``contig`` and ``scan`` are start and length."""
-    made = Hints(64, mended=mended, rules=Counter())
+    made = Hints(64, mended=mended, rules=Rules())
     made.set_full()
     made.first_free = 50
     made.contig_hint_start, made.contig_hint = contig
@@ -157,7 +157,7 @@ def test_skip(contig: tuple[int, int], scan: tuple[int, int], start: int) -> Non
 
 def chunk(drawing: str = "", *, mended: bool = False) -> BitmapChunk:
     """Return a chunk of three pages; each # of the drawing is an area of a granule."""
-    made = BitmapChunk(1, 3, Memory(192, 1, 64), page_size=64, mended=mended, rules=Counter())
+    made = BitmapChunk(1, 3, Memory(192, 1, 64), page_size=64, mended=mended, rules=Rules())
     made.populated = [1] * 3
     for at, granule in enumerate(drawing.replace("|", "")):
         if granule == "#":
