@@ -142,12 +142,11 @@ class Follower:
         self._old: dict[Location, int] = {}  # pointers of areas at the start, by our place
         self._unpaired = {"made": [0, 0], "destroyed": [0, 0]}  # kernel's, ours
         for chunk, first, end in start.used:
+            self._create_to(chunk - 1)
             for at in range(first, end, LARGEST):
                 size = min(end - at, LARGEST)
                 self._old[Location(chunk, at)] = self._take(size, 4, Location(chunk, at))
-        while self._last < len(start.chunks) - 1:  # one without an area in use
-            place = Location(self._last + 1, 0)
-            allocator.free(self._take(4, 4, place))
+        self._create_to(len(start.chunks) - 1)
         if self._requested:
             allocator.balance()
         self._made, self._gone = allocator._lives()
@@ -317,6 +316,11 @@ class Follower:
     def _name_of(self, number: int) -> int | None:
         """Return the recording's number of one of our chunks."""
         return next((name for name, ours in self._ids.items() if ours == number), None)
+
+    def _create_to(self, number: int) -> None:
+        """Create chunks without an area in use, up to a number."""
+        while self._last < number:
+            self.allocator.free(self._take(4, 4, Location(self._last + 1, 0)))
 
     def _take(self, size: int, align: int, place: Location) -> int:
         return self.allocator.follow(size, align, place).ptr
