@@ -76,7 +76,7 @@ def _depopulate(slots: Slots, chunk: BitmapChunk) -> bool:
 
     """
     page = len(chunk.blocks)
-    while page > 0 and chunk.empty_pages:
+    while chunk.empty_pages:
         if slots.empty_pages < EMPTY_HIGH:
             return False
         end = page

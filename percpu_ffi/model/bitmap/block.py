@@ -42,7 +42,6 @@ class Hints:
 
         """
         self.mended, self.rules = mended, rules
-        self.scan_hint_start = self.first_free = 0
         self.nr_bits = nr_bits
         self.set_free()
 

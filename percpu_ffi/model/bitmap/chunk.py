@@ -226,7 +226,7 @@ class BitmapChunk(Chunk):
         were_free = int(self.blocks[first].is_free)
         if hints.first_free == start:
             hints.first_free = self.used.next_clear(end, self.nr_bits)
-        self._take_in_first(first, start_in, end_in if first == last else n, goes_on=last > first)
+        self._take_in_first(first, start_in, end_in if first == last else n)
         if last > first:
             were_free += self.blocks[last].is_free + last - first - 1
             self._take_in_last(last, end_in)
@@ -237,7 +237,7 @@ class BitmapChunk(Chunk):
             self._refresh_chunk(full=False)
         return were_free
 
-    def _take_in_first(self, number: int, start: int, end: int, *, goes_on: bool) -> None:
+    def _take_in_first(self, number: int, start: int, end: int) -> None:
         """Update the block where an area starts: |....####..| or |....######|######...."""
         block = self.blocks[number]
         if block.first_free == start:
@@ -249,7 +249,7 @@ class BitmapChunk(Chunk):
             self._refresh_block(number)
         else:
             block.left_free = min(block.left_free, start)
-            block.right_free = 0 if goes_on else min(block.right_free, self.block_bits - end)
+            block.right_free = min(block.right_free, self.block_bits - end)
 
     def _take_in_last(self, number: int, end: int) -> None:
         """Update the block where an area ends that started before: ...######|####......|."""
