@@ -69,7 +69,7 @@ def mended(steps: Order, window: int) -> tuple[int, int]:
 
 def test_decision_that_is_printed_late() -> None:
     """Decided 3 0 1 2; a smaller window has room for a part of the move."""
-    steps = [alloc(0, 8), alloc(1, 16), alloc(2, 24), alloc(3, 0)]
+    steps: list[Step] = [alloc(0, 8), alloc(1, 16), alloc(2, 24), alloc(3, 0)]
     assert mended(steps, 3) == (0, 1)
     assert mended(steps, 2) == (1, 1)
     assert mended(steps, 1) == (2, 1)
@@ -82,20 +82,20 @@ def test_each_late_decision_is_a_move() -> None:
 
 def test_allocation_that_does_not_see_a_free() -> None:
     """Decided 0 1 3 and then the free of 1."""
-    steps = [alloc(0, 0), alloc(1, 8), free(2, 8, area=1), alloc(3, 16)]
+    steps: list[Step] = [alloc(0, 0), alloc(1, 8), free(2, 8, area=1), alloc(3, 16)]
     assert mended(steps, 1) == (0, 1)
 
 
 def test_two_decisions_before_the_same_line() -> None:
     """Decided 0 1 3 4 and then the free of 1; both keep their order."""
-    steps = [alloc(0, 0), alloc(1, 8), free(2, 8, area=1), alloc(3, 16), alloc(4, 24)]
+    steps: list[Step] = [alloc(0, 0), alloc(1, 8), free(2, 8, area=1), alloc(3, 16), alloc(4, 24)]
     assert mended(steps, 2) == (0, 2)
 
 
 def test_allocations_of_a_task_keep_their_order() -> None:
     assert mended([alloc(0, 8, task=1), alloc(1, 0, task=1)], 1) == (1, 0)
     assert mended([alloc(0, 8, task=1), alloc(1, 0, task=2)], 1) == (0, 1)
-    unknown = [alloc(0, 8, task=NO_INDEX), alloc(1, 0, task=NO_INDEX)]
+    unknown: list[Step] = [alloc(0, 8, task=NO_INDEX), alloc(1, 0, task=NO_INDEX)]
     assert mended(unknown, 1) == (0, 1)
 
 
@@ -156,7 +156,13 @@ def test_step_that_is_no_allocation_is_not_moved() -> None:
 )
 def test_later_step_that_took_the_place_is_tried_first(place: int, size: int, likely: bool) -> None:
     """The policy chooses bytes 100 to 108; 4 is three lines later."""
-    steps = [alloc(0, 0), alloc(1, 300), alloc(2, 400), alloc(3, 500), alloc(4, place, size=size)]
+    steps: list[Any] = [
+        alloc(0, 0),
+        alloc(1, 300),
+        alloc(2, 400),
+        alloc(3, 500),
+        alloc(4, place, size=size),
+    ]
     orders = tried(steps, 3, missed(steps[1], 100))
     assert (orders[0] == [0, 4, 1, 2, 3]) == likely
     assert tried(steps, 2, missed(steps[1], 100))[0] == [1, 0, 2, 3, 4]
@@ -165,7 +171,7 @@ def test_later_step_that_took_the_place_is_tried_first(place: int, size: int, li
 
 @pytest.mark.parametrize(("place", "likely"), [(99, False), (100, True), (107, True), (108, False)])
 def test_earlier_free_of_the_place_is_tried_first(place: int, likely: bool) -> None:
-    steps = [free(0, place), alloc(1, 0), alloc(2, 200), alloc(3, 300), alloc(4, 400)]
+    steps: list[Any] = [free(0, place), alloc(1, 0), alloc(2, 200), alloc(3, 300), alloc(4, 400)]
     orders = tried(steps, 3, missed(steps[3], 100))
     assert (orders[0] == [3, 0, 1, 2, 4]) == likely
     assert tried(steps, 2, missed(steps[3], 100))[0] == [0, 1, 3, 2, 4]
@@ -173,7 +179,7 @@ def test_earlier_free_of_the_place_is_tried_first(place: int, likely: bool) -> N
 
 
 def test_later_steps_come_before_earlier_frees_and_both_before_the_rest() -> None:
-    steps = [free(0, 100), alloc(1, 0), alloc(2, 300), alloc(3, 400), alloc(4, 100)]
+    steps: list[Any] = [free(0, 100), alloc(1, 0), alloc(2, 300), alloc(3, 400), alloc(4, 100)]
     orders = tried(steps, 9, missed(steps[2], 100))
     assert orders[:3] == [[0, 1, 4, 2, 3], [2, 0, 1, 3, 4], [0, 2, 1, 3, 4]]
 
