@@ -50,7 +50,7 @@ class Followed:
         start = Start(name, "", chunks, used)
         self.follower = Follower(self.allocator, start, recorded or list(steps))
         self.figures = self.follower.figures
-        self.predicted = [self.follower.step(step) for step in steps]
+        self.step(*steps)
 
     def step(self, *steps: Step) -> Any:
         for step in steps:
@@ -77,6 +77,7 @@ def test_areas_at_the_start() -> None:
     )
     assert kernel.map(0) == (-16, -16, 32)
     assert kernel.map(1) == (-256, -64, 192)
+    assert kernel.chunks() == [0, 1, 3]  # the work keeps one free chunk
     assert not kernel.allocator._balance_requested()
     kernel.step(free(None, 7, 16), free(None, 5, 0))
     assert (kernel.map(0), kernel.map(1)) == ((-16, 48), (256, -64, 192))
@@ -101,11 +102,11 @@ def test_large_area_at_the_start_is_in_pieces() -> None:
 
 def test_chunk_that_is_all_free_before_one_in_use() -> None:
     """It was not created, so that the one after it was in no chunk."""
-    kernel = Followed(used=((2, 0, 100),), chunks=(7, 5, 6), recorded=WORKS)
+    kernel = Followed(used=((2, 0, 8), (2, 8, 108)), chunks=(7, 5, 6), recorded=WORKS)
     assert kernel.map(1) == (512,)
-    assert kernel.map(2) == (-100, 412)
-    kernel.step(free(None, 6, 0))
-    assert kernel.map(2) == (512,)
+    assert kernel.map(2) == (-8, -100, 404)
+    kernel.step(free(None, 6, 8))
+    assert kernel.map(2) == (-8, 504)
 
 
 def test_work_that_the_start_requests_is_done_and_not_counted() -> None:
@@ -121,7 +122,6 @@ def test_work_that_the_start_requests_is_done_and_not_counted() -> None:
 
 def test_predicted_choices() -> None:
     kernel = Followed(alloc(0, 7, 0), alloc(1, 7, 8, 12), alloc(2, 7, 32, align=32))
-    assert kernel.predicted == [True, True, True]
     assert kernel.figures.all == Choices(3, 3, 3)
     assert kernel.figures.new == Choices()
     assert kernel.map(0) == (-8, -12, 12, -8, 24)
@@ -132,7 +132,6 @@ def test_predicted_choices() -> None:
 
 def test_choice_elsewhere_is_missed_and_followed() -> None:
     kernel = Followed(alloc(0, 7, 16), alloc(1, 7, 40), alloc(2, 7, 0))
-    assert kernel.predicted == [False, False, True]
     assert kernel.figures.all == Choices(3, 1, 1)
     one, two = kernel.figures.misses
     assert (one.kernel, one.chosen) == (Location(0, 16), Location(0, 0))
@@ -152,6 +151,9 @@ def test_chunk_that_the_policy_would_not_create() -> None:
     assert (miss.kernel, miss.chosen, miss.there) == (Location(1, 0), Location(0, 0), 0)
     assert kernel.step(alloc(1, 5, 100)).all == Choices(2, 0, 1)
     assert kernel.figures.misses[1].there == 8
+    assert kernel.step(Work(begins=True), Work(begins=False)).made == Foretold(1, 0)
+    # the next one is created by both
+    assert kernel.step(Created(6), alloc(2, 6, 0, 512)).made == Foretold(2, 1)
 
 
 def test_chunk_that_the_kernel_uses_without_its_creation() -> None:
@@ -178,6 +180,8 @@ def test_chunk_that_the_kernel_passes_over() -> None:
         )  # fmt: skip
         assert kernel.figures.learnt == learnt
         assert kernel.allocator.state().chunks[1].isolated == bool(learnt)
+        kernel.step(alloc(1, 9, 0))
+        assert kernel.figures.learnt == 2 * learnt
 
 
 @pytest.mark.parametrize(
@@ -215,7 +219,6 @@ def test_areas_in_whose_place_the_kernel_puts_another_one() -> None:
         alloc(5, 7, 8, 16),
         recorded=WORKS,
     )
-    assert kernel.predicted[6] is False
     assert kernel.map(0) == (-8, -16, -8, 32)
     assert kernel.map(1) == (8, -8, 496)
     assert kernel.figures.lost_frees == 2
@@ -249,6 +252,7 @@ def test_failed_requests() -> None:
     kernel.step(alloc(0, 7, 0, 64), Failed(Kind(8, 4, "", ("atomic",))))
     assert kernel.figures.failed == Foretold(2, 1)
     assert kernel.step(Failed(Kind(8, 4))).failed == Foretold(2, 1)
+    assert kernel.step(Failed(Kind(8, 4, "", ("atomic",)))).failed == Foretold(3, 2)
     assert kernel.allocator.chunks == 1
     kernel = Followed(Failed(Kind(16, 4, "", ("reserved",))), reserved_size=8, recorded=WORKS)
     assert kernel.figures.failed == Foretold(1, 1)
@@ -302,7 +306,9 @@ def test_chunk_that_the_kernel_destroys_instead_of_ours() -> None:
     assert kernel.figures.destroyed == Foretold(1, 1)
     kernel.step(alloc(2, 5, 0, 128))
     assert kernel.map(2) == (-128, 384)
-    assert kernel.figures.all == Choices(3, 3, 3)
+    kernel.step(alloc(3, 5, 128, 192))
+    assert kernel.map(2) == (-128, -192, 192)
+    assert kernel.figures.all == Choices(4, 4, 4)
     assert kernel.step(free(2)).orphans == 0
 
 
@@ -318,6 +324,22 @@ def test_chunk_that_stands_for_no_other_is_created() -> None:
     assert kernel.map(3) == (-128, 384)
     assert kernel.figures.destroyed == Foretold(0, 0)
     assert kernel.step(Destroyed(6)).destroyed == Foretold(1, 1)
+
+
+def test_chunk_that_the_policy_destroyed_too_stands_for_none() -> None:
+    """Both destroy the chunk that stood for one of the kernel; each destruction counts once."""
+    kernel = Followed(
+        *(Created(5), alloc(0, 5, 0, 512), Created(6), alloc(1, 6, 0, 512)),
+        *(free(0), free(1), Work(begins=True), Work(begins=False), Destroyed(6)),
+        *(Created(8), alloc(2, 8, 0, 512), free(2), Work(begins=True), Work(begins=False)),
+    )
+    assert kernel.chunks() == [0, 3]
+    assert kernel.figures.destroyed == Foretold(1, 1)
+    kernel.step(alloc(3, 5, 0, 128))
+    assert kernel.chunks() == [0, 3, 4]
+    assert kernel.map(4) == (-128, 384)
+    assert kernel.step(Destroyed(8)).destroyed == Foretold(2, 2)
+    assert kernel.step(Destroyed(12)).destroyed == Foretold(3, 2)
 
 
 def test_destroyed_chunk_is_emptied_of_what_a_guess_put_there() -> None:
@@ -355,10 +377,40 @@ def test_work_is_done_where_the_recording_has_it() -> None:
 def test_rest_of_the_work_is_done_at_the_latest(step: Step) -> None:
     """Where a chunk is created, where another run begins, or at the end; not twice."""
     kernel = Followed(alloc(0, 7, 0, 64), Work(begins=True), recorded=WORKS)
-    kernel.step(alloc(1, 7, 0, 64))
     assert kernel.allocator.state().empty_pages == 0
     kernel.step(step)
     assert kernel.allocator.state().empty_pages == 4
+    if step != Work(begins=True):
+        kernel.step(alloc(2, 6, 0, 256), Created(9))
+        assert kernel.allocator.state().empty_pages == 0
+
+
+def test_chunk_is_depopulated_in_the_rest_of_the_work() -> None:
+    """Chunk 1 is isolated with two empty pages, while seven others are empty."""
+    kernel = Followed(
+        *(alloc(n, 5 + (n > 8) if n else 7, (n - 1) % 8 * 64 if n else 0, 64) for n in range(17)),
+        *(free(n) for n in (*range(9, 16), 1, 2)),
+        recorded=WORKS,
+    )
+    assert kernel.figures.misses == []
+
+    def held() -> tuple[bool, int]:
+        one = kernel.allocator.state().chunks[1]
+        return one.isolated, sum(one.populated)
+
+    assert held() == (True, 8)
+    kernel.step(Work(begins=True))
+    assert held() == (True, 8)
+    kernel.step(Work(begins=False))
+    assert held() == (True, 6)
+
+
+def test_chunk_destroyed_in_the_first_step_is_counted_at_once() -> None:
+    kernel = Followed(
+        *(Created(5), alloc(0, 5, 0, 512), Created(6), alloc(1, 6, 0, 512)),
+        *(free(0), free(1), Destroyed(5), Work(begins=True)),
+    )
+    assert kernel.figures.destroyed == Foretold(1, 1)
 
 
 def test_recording_without_work() -> None:
@@ -367,13 +419,15 @@ def test_recording_without_work() -> None:
     assert kernel.figures.runs == Foretold(None, 1)
     assert kernel.allocator.state().empty_pages == 4
     assert kernel.step(alloc(1, 7, 60, 4)).runs == Foretold(None, 1)
+    assert kernel.step(alloc(2, 5, 0, 256)).runs == Foretold(None, 2)
 
 
 def test_progress() -> None:
     kernel = Followed()
-    done: list[int] = []
-    kernel.follower.run([free(None)] * 8200, done.append)
-    assert done == [4096, 4096]
+    done: list[tuple[int, int]] = []
+    steps = [free(None)] * 8200
+    kernel.follower.run(steps, lambda more: done.append((more, kernel.figures.orphans)))
+    assert done == [(4096, 4096), (4096, 8192)]
     assert kernel.figures.orphans == 8200
     kernel.follower.run([free(None)] * 4096)
-    assert done == [4096, 4096]
+    assert len(done) == 2

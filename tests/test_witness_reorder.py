@@ -178,6 +178,12 @@ def test_earlier_free_of_the_place_is_tried_first(place: int, likely: bool) -> N
     assert tried(steps, 3, missed(steps[3], 100, chunk=1))[0] == [0, 1, 3, 2, 4]
 
 
+def test_order_as_recorded_is_not_tried() -> None:
+    """The place that the policy chooses overlaps that of the step before, and the kernel's."""
+    steps: list[Any] = [alloc(0, 92, size=9), alloc(1, 104), alloc(2, 300)]
+    assert tried(steps, 1, missed(steps[1], 100)) == [[1, 0, 2], [0, 2, 1]]
+
+
 def test_later_steps_come_before_earlier_frees_and_both_before_the_rest() -> None:
     steps: list[Any] = [free(0, 100), alloc(1, 0), alloc(2, 300), alloc(3, 400), alloc(4, 100)]
     orders = tried(steps, 9, missed(steps[2], 100))
@@ -206,6 +212,12 @@ def test_later_steps_come_before_earlier_frees_and_both_before_the_rest() -> Non
 def test_what_a_decision_cannot_be_moved_over(before: Step, moves: bool) -> None:
     miss = missed(alloc(1, 50), None)
     assert ([1, 0] in tried([before, miss.step], 1, miss)) == moves
+
+
+def test_decision_is_not_moved_over_two_lines_of_which_one_is_of_its_task() -> None:
+    for first, second in ((2, 0), (0, 2)):
+        steps: list[Any] = [alloc(0, 0, task=first), alloc(1, 300, task=second), alloc(2, 50)]
+        assert [2, 0, 1] not in tried(steps, 2, missed(steps[2], None))
 
 
 # --- what is kept
@@ -262,6 +274,9 @@ def test_after_a_miss_that_nothing_mends_only_likely_orders_are_tried() -> None:
     assert count(3, 5, 6) == 2
     assert count(3, 6) == 4
     assert len(tried(steps, 1, missed(steps[3], None), missed(steps[4], 500))) == 3
+    steps[4] = free(4, 900)  # the line before
+    assert len(tried(steps, 1, missed(steps[3], None), missed(steps[5], 900))) == 2
+    assert len(tried(steps, 1, missed(steps[3], None), missed(steps[5], 800))) == 1
 
 
 def test_trials_end(monkeypatch: pytest.MonkeyPatch) -> None:

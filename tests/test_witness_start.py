@@ -123,29 +123,29 @@ def dump(*chunks: tuple[str, int | None]) -> Dump:
     )
 
 
-FIRST, LOW, HIGH, LATER = (0, 8, 16), (1, 4, 100), (1, 108, 128), (2, 68, 128)
+FIRST, SHORT, LONG, LATER = (0, 8, 16), (1, 4, 24), (1, 28, 124), (2, 68, 128)
 
 
 @pytest.mark.parametrize(
     ("chunks", "used"),
     [
-        ([("", 64), ("", 12)], (FIRST, LOW, HIGH, LATER)),
+        ([("", 64), ("", 12)], (FIRST, SHORT, LONG, LATER)),
         # the chunk with the most free bytes is the one of which most is allocated: chunk 2
-        ([("", 128), ("", 12)], (FIRST, LOW, HIGH)),
-        ([("", 12), ("", 128)], (FIRST, LOW, HIGH)),
-        ([("", 127), ("", 12)], (FIRST, LOW, HIGH, LATER)),
+        ([("", 128), ("", 12)], (FIRST, SHORT, LONG)),
+        ([("", 12), ("", 128)], (FIRST, SHORT, LONG)),
+        ([("", 127), ("", 12)], (FIRST, SHORT, LONG, LATER)),
         # the longest run is free first, one that is too long is passed over
-        ([("", 128), ("", 12 + 96)], (FIRST, HIGH)),
-        ([("", 128), ("", 12 + 96 + 19)], (FIRST, HIGH)),
+        ([("", 128), ("", 12 + 96)], (FIRST, SHORT)),
+        ([("", 128), ("", 12 + 96 + 19)], (FIRST, SHORT)),
         ([("", 128), ("", 12 + 96 + 20)], (FIRST,)),
-        ([("", 128), ("", 12 + 95)], (FIRST, LOW)),
-        ([("", 128), ("", 12 + 19)], (FIRST, LOW, HIGH)),
+        ([("", 128), ("", 12 + 95)], (FIRST, LONG)),
+        ([("", 128), ("", 12 + 19)], (FIRST, SHORT, LONG)),
         # first and reserved chunk are no later ones; a chunk may be missing, or its figure
-        ([("<- First Chunk", 128), ("", 64), ("", 12)], (FIRST, LOW, HIGH, LATER)),
-        ([("<- Reserved Chunk", 128), ("", 64), ("", 12)], (FIRST, LOW, HIGH, LATER)),
-        ([("", 128)], (FIRST, LOW, HIGH)),
-        ([("", 128), ("", None)], (FIRST, LOW, HIGH)),
-        ([], (FIRST, LOW, HIGH, LATER)),
+        ([("<- First Chunk", 128), ("", 64), ("", 12)], (FIRST, SHORT, LONG, LATER)),
+        ([("<- Reserved Chunk", 128), ("", 64), ("", 12)], (FIRST, SHORT, LONG, LATER)),
+        ([("", 128)], (FIRST, SHORT, LONG)),
+        ([("", 128), ("", None)], (FIRST, SHORT, LONG)),
+        ([], (FIRST, SHORT, LONG, LATER)),
     ],
 )
 def test_dump_says_how_much_is_free(
@@ -153,12 +153,14 @@ def test_dump_says_how_much_is_free(
 ) -> None:
     """12 bytes of chunk 1 are allocated later, and 68 of chunk 2.
 
-    chunk 1  |a........................aa.....|     chunk 2  |aaaaaaaaaaaaaaaaa...............|
+    chunk 1  |a.....a........................a|     chunk 2  |aaaaaaaaaaaaaaaaa...............|
     """
-    steps = [alloc(0, 16, 48), alloc(1, 0, 4), alloc(1, 100, 8), alloc(2, 0, 68)]
+    steps = [alloc(0, 16, 48), alloc(1, 0, 4), alloc(1, 24, 4), alloc(1, 124, 4)]
+    steps.append(alloc(2, 0, 68))
     start = inferred_start(steps, SIZES, dump(*chunks))
     assert start.used == used
     assert start.name == "stats"
+    assert start.rule.startswith("what the recording allocates is free at first")
     assert start.rule.endswith("are free, up to free_bytes of the dump")
 
 
