@@ -279,6 +279,13 @@ def test_after_a_miss_that_nothing_mends_only_likely_orders_are_tried() -> None:
     assert len(tried(steps, 1, missed(steps[3], None), missed(steps[5], 800))) == 1
 
 
+def test_horizon_of_256_steps() -> None:
+    steps = apart(300)
+    for second, trials in ((3 + 256, 2), (3 + 257, 4)):
+        misses = missed(steps[3], None), missed(steps[second], None)
+        assert len(tried(steps, 1, *misses)) == trials
+
+
 def test_trials_end(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = apart(600)
     misses = [missed(steps[n], None) for n in (3, 500)]

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi import Location, Trace
-from percpu_ffi.trace.operations import Kind
+import pytest
+
+from percpu_ffi import Location, Trace, TraceError
+from percpu_ffi.trace.operations import BALANCE, FAULT, NO_INDEX, OP, ORPHAN, Kind
 from percpu_ffi.witness.steps import Alloc, Created, Destroyed, Failed, Free, Work, steps_of
 
 if TYPE_CHECKING:
@@ -83,8 +86,34 @@ def test_steps(tmp_path: Path) -> None:
     assert failed.kind[:4] == (400, 16, "", ("atomic", "reserved"))
 
 
-def test_tasks_of_a_recording_without_them_are_alike(tmp_path: Path) -> None:
-    """So none is known to keep the order of its allocations."""
+def test_event_after_all_operations(tmp_path: Path) -> None:
+    failed = "percpu_alloc_percpu_fail: reserved=0 is_atomic=1 size=400 align=16"
+    steps = steps_of(load(tmp_path, ("one-1", alloc(0, 0, 64, 8)), ("one-1", failed)))
+    assert [type(step) for step in steps] == [Alloc, Failed]
+
+
+def test_operations_that_no_kernel_prints_are_skipped(tmp_path: Path) -> None:
+    """A file may have them all the same: here the second of three allocations is made one."""
+    lines = (("one-1", alloc(0, offset, 64, 8)) for offset in (0, 64, 128))
+    trace = load(tmp_path, *lines)
+    for kind in (BALANCE, FAULT):
+        ops = bytearray(trace.ops)
+        OP.pack_into(ops, OP.size, 0, ORPHAN, kind)
+        changed = Trace(replace(trace._data, ops=ops))
+        numbers = [step.number for step in steps_of(changed) if isinstance(step, Alloc)]
+        assert numbers == [0, 2]
+
+
+def test_trace_of_work_alone_has_nothing_to_predict() -> None:
+    with pytest.raises(TraceError, match="there is nothing to predict"):
+        steps_of(Trace.from_ops([("balance",)]))
+
+
+def test_tasks_of_a_file_without_them_are_unknown(tmp_path: Path) -> None:
+    """Then any order of its allocations is possible."""
     trace = load(tmp_path, ("one-1", alloc(0, 0, 64, 8)), ("two-2", alloc(0, 64, 64, 8)))
     known: Any = steps_of(trace)
     assert [step.task for step in known] == [0, 1]
+    columns = {name: column for name, column in trace._data.columns.items() if name != "tasks"}
+    unknown: Any = steps_of(Trace(replace(trace._data, columns=columns)))
+    assert [step.task for step in unknown] == [NO_INDEX, NO_INDEX]

@@ -167,11 +167,10 @@ class Follower:
             if progress and not number % 4096:
                 progress(4096)
 
-    def step(self, step: Step) -> bool:
-        """Follow one step; False: it is a choice that was not predicted."""
-        predicted = True
+    def step(self, step: Step) -> None:
+        """Follow one step."""
         if isinstance(step, Alloc):
-            predicted = self._alloc(step)
+            self._alloc(step)
         elif isinstance(step, Free):
             self._free(step)
         elif isinstance(step, Failed):
@@ -192,11 +191,10 @@ class Follower:
             self.allocator.balance()
             self.figures.runs.foretold += 1
             self._count_lives()
-        return predicted
 
     # --- steps
 
-    def _alloc(self, step: Alloc) -> bool:
+    def _alloc(self, step: Alloc) -> None:
         kind, chunk = step.kind, self._ids.get(step.place.chunk)
         if chunk is None:
             chunk = self._substitute(step.place.chunk, self._unnamed)
@@ -225,7 +223,6 @@ class Follower:
             figures.misses.append(Miss(step, kernel, choice.chosen, choice.offset, name))
             if not figures.after_first_miss:
                 figures.after_first_miss = self.allocator.state()
-        return both
 
     def _follow_to(self, step: Alloc, kernel: Location) -> tuple[Choice, Location]:
         """Place an area where the kernel did; return where that is."""
