@@ -422,6 +422,12 @@ def test_recording_without_work() -> None:
     assert kernel.step(alloc(2, 5, 0, 256)).runs == Foretold(None, 2)
 
 
+def test_start_has_nothing_in_use_by_default() -> None:
+    with Allocator(**TINY) as allocator:
+        Follower(allocator, Start("boot", "", (7,)), [])
+        assert allocator.state().chunks[0].map == (64,)
+
+
 def test_progress() -> None:
     kernel = Followed()
     done: list[tuple[int, int]] = []
