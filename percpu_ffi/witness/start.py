@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from percpu_ffi.config import GRANULE
 from percpu_ffi.witness.steps import Alloc, Created, Free, Step
 
 if TYPE_CHECKING:
     from percpu_ffi.geometry import Geometry
     from percpu_ffi.stats import Dump
 
-GRANULE = 4  # bytes
 MOST_EARLY = 8  # runs of early areas to try
 
 
