@@ -291,3 +291,17 @@ def test_campaign_of_given_sizes_has_no_deep_case() -> None:
         assert (ops[:2] == begins) == deep
         assert campaign.calls_of(17) == "many"
     assert Campaign(BOTH, setup={"cpus": 1}).policy == "area-map"
+
+
+SHORT = [
+    (seed, fixes) for seed in (0, 1, 2, 3, 4, 5, 6, 7, 9, 10) for fixes in ([], ["chunk-hint"])
+]
+
+
+@pytest.mark.parametrize(("seed", "fixes"), SHORT)
+def test_short_case(seed: int, fixes: list[str]) -> None:
+    """Tiny pages, and every state is compared."""
+    rng = Random(seed)
+    setup = {**random_setup(rng, 64, Form()), "fixes": fixes}
+    trace = random_trace(rng, setup, 250, form=Form(), faults=seed % 2 == 1, mix=Mix())
+    assert lockstep(BOTH, trace) is None

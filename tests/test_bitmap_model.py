@@ -7,19 +7,21 @@ Maps are drawn with a character for each granule of 4 bytes, # in use and . free
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
 
 from percpu_ffi import (
     Allocator,
+    DoubleFree,
     InteriorPointer,
     InvalidRequest,
     Location,
     Model,
     OtherUnitPointer,
+    PercpuError,
     PercpuMemoryError,
     StaticPointer,
     Trace,
@@ -32,6 +34,8 @@ from percpu_ffi.model.bitmap.block import Hints
 from percpu_ffi.model.bitmap.chunk import BitmapChunk, Run
 from percpu_ffi.model.bitmap.first_chunk import best_unit_size, first_unit
 from percpu_ffi.model.memory import Memory
+from percpu_ffi.model.rules import Rules
+from percpu_ffi.state import Choice
 
 BOTH = {"port": Allocator, "model": Model}
 
@@ -56,6 +60,9 @@ def test_bits() -> None:
     assert (bits.after_last_set(6, 10), bits.after_last_set(1, 3)) == (6, 1)
     bits.fill(4, 5, 0)
     assert [*bits] == [0, 0, 0, 1, 0, 1, 0, 0, 0, 0]
+    assert (bits.next_clear(0, 10), bits.after_last_set(0, 3)) == (0, 0)
+    bits.fill(0, 1, 1)
+    assert (bits.next_set(0, 10), bits.after_last_set(0, 3)) == (0, 1)
 
 
 # --- hints
@@ -65,7 +72,7 @@ def hints(
     *, contig: tuple[int, int] = (0, 0), scan: tuple[int, int] = (0, 0), mended: bool = False
 ) -> Hints:
     """Return hints of 64 granules; ``contig`` and ``scan`` are start and length."""
-    made = Hints(64, mended=mended, rules=Counter())
+    made = Hints(64, mended=mended, rules=Rules())
     made.set_full()
     made.first_free = 50
     made.contig_hint_start, made.contig_hint = contig
@@ -90,6 +97,7 @@ def hints(
         ((10, 4), (20, 3), (16, 4), (16, 4), (20, 0)),
         ((10, 4), (20, 4), (16, 4), (16, 4), (20, 4)),
         ((10, 4), (2, 3), (0, 4), (0, 4), (2, 0)),
+        ((10, 4), (16, 3), (16, 4), (16, 4), (16, 3)),
         # equal, no better: a scan hint
         ((8, 4), (2, 3), (20, 4), (8, 4), (20, 4)),
         ((8, 4), (30, 3), (20, 4), (8, 4), (20, 4)),
@@ -102,6 +110,7 @@ def hints(
         ((20, 9), (10, 3), (4, 3), (20, 9), (10, 3)),
         # shorter, after it: not kept
         ((20, 9), (0, 0), (40, 8), (20, 9), (0, 0)),
+        ((20, 9), (0, 0), (20, 8), (20, 9), (0, 0)),
     ],
 )
 def test_learn(
@@ -157,7 +166,7 @@ def test_skip(contig: tuple[int, int], scan: tuple[int, int], start: int) -> Non
 
 def chunk(drawing: str = "", *, mended: bool = False) -> BitmapChunk:
     """Return a chunk of three pages; each # of the drawing is an area of a granule."""
-    made = BitmapChunk(1, 3, Memory(192, 1, 64), page_size=64, mended=mended, rules=Counter())
+    made = BitmapChunk(1, 3, Memory(192, 1, 64), page_size=64, mended=mended, rules=Rules())
     made.populated = [1] * 3
     for at, granule in enumerate(drawing.replace("|", "")):
         if granule == "#":
@@ -219,6 +228,66 @@ def test_area_over_three_blocks() -> None:
     assert (made.free_bits, made.hints.contig_hint) == (48, 48)
 
 
+@pytest.mark.parametrize(
+    ("drawing", "at", "bits", "contig", "scan", "left", "right"),
+    [
+        # inside the contig hint: learnt anew; the run at the edge is the only one
+        ("................", 4, 4, (8, 8), (0, 4), 4, 8),
+        ("................", 0, 4, (4, 12), (0, 0), 0, 12),
+        ("................", 12, 4, (0, 12), (0, 0), 12, 0),
+        # in a run at an edge, where the contig hint is elsewhere
+        ("....#......#....", 1, 2, (5, 6), (0, 0), 1, 4),
+        ("....#......#....", 0, 4, (5, 6), (0, 0), 0, 4),
+        ("....#......#....", 12, 2, (5, 6), (0, 4), 4, 2),
+        ("....#......#....", 13, 1, (5, 6), (0, 4), 4, 2),
+        ("....#......#....", 12, 4, (5, 6), (0, 4), 4, 0),
+        # the scan hint takes the place of a contig hint that is lost
+        ("....#......#....", 5, 6, (0, 4), (12, 4), 4, 4),
+        # so does one at the right edge, and what is free there is not in the right hint
+        ("....########....", 0, 2, (12, 4), (0, 0), 0, 0),
+        ("....####....####", 0, 2, (8, 4), (0, 0), 0, 0),
+    ],
+)
+def test_area_in_a_block(
+    drawing: str,
+    at: int,
+    bits: int,
+    contig: tuple[int, int],
+    scan: tuple[int, int],
+    left: int,
+    right: int,
+) -> None:
+    made = chunk(f"{drawing}|{'#' * 16}|{'#' * 16}")
+    made.rules.clear()
+    made.take(at, bits)
+    block = made.blocks[0]
+    assert (block.contig_hint_start, block.contig_hint) == contig
+    assert (block.scan_hint, block.scan_hint and block.scan_hint_start) == scan[::-1]
+    assert (block.left_free, block.right_free) == (left, right)
+    assert made.rules["promoted scan hint at the right edge"] == (contig == (12, 4))
+
+
+@pytest.mark.parametrize(
+    ("scan_start", "contig_start", "scan", "contig", "right"),
+    [(3, 8, 0, 8, 4), (4, 8, 2, 8, 4), (5, 4, 2, 8, 4), (5, 3, 2, 9, 9)],
+)
+def test_end_of_an_area_in_the_next_block(
+    scan_start: int, contig_start: int, scan: int, contig: int, right: int
+) -> None:
+    """It takes granules 0 to 4.  Hints that begin before its end are lost, those at it are not.
+
+    What the hints here say is not so, which only shows whether the map is read.
+    """
+    made = chunk()
+    block = made.blocks[1]
+    block.scan_hint_start, block.scan_hint = scan_start, 2
+    block.contig_hint_start, block.contig_hint = contig_start, 8
+    block.right_free = 4
+    made.take(12, 8)
+    assert (block.left_free, block.right_free) == (0, right)
+    assert (block.scan_hint, block.contig_hint) == (scan, contig)
+
+
 def test_freed_run_that_the_chunk_does_not_learn() -> None:
     """All is in use; a free inside the second page raises its block's hint, not the chunk's.
 
@@ -229,10 +298,11 @@ def test_freed_run_that_the_chunk_does_not_learn() -> None:
         made = chunk("|".join([full] * 3), mended=mended)
         made.release(20)
         made.release(21)
+        made.release(30)
         assert (made.blocks[1].contig_hint_start, made.blocks[1].contig_hint) == (4, 2)
         assert (made.hints.contig_hint, made.hints.first_free) == (contig, 20)
         assert first_place(made, 2) == (20 if mended else None)
-        assert made.rules["chunk does not learn a freed run"] == 2 * (not mended)
+        assert made.rules["chunk does not learn a freed run"] == 3 * (not mended)
 
 
 def test_freed_run_in_the_first_page_is_learnt() -> None:
@@ -257,6 +327,15 @@ def test_atomic_search_passes_pages_that_are_not_populated() -> None:
     made.populated = [1, 1, 0]
     assert made.find_fit(32, 1, populated_only=True) == 0
     assert made.find_fit(33, 1, populated_only=True) is None
+
+
+def test_atomic_search_of_a_run_at_the_right_edge() -> None:
+    """The first page is not populated; the last has an aligned place at its right edge only."""
+    made = chunk("........########|################|#.....######....")
+    made.populated = [0, 1, 1]
+    assert made.find_fit(4, 4, populated_only=True) == 44
+    assert made.find_fit(4, 4, populated_only=False) == 0
+    assert made.find_fit(5, 4, populated_only=True) is None
 
 
 def test_skipped_run_is_learnt_by_its_block() -> None:
@@ -437,6 +516,15 @@ class TestRequests:
                 a.alloc(512, 64)
             assert a.state().chunks[2].populated == (1,) * 6 + (0,) * 10
             assert a.state().chunks[2].empty_pages == 6
+            if kind is Model:
+                rules = a._policy.rules
+                assert rules["area not populated"] == 1
+                assert rules["area not populated, runs before stay"] == 1
+                a.inject("map", nth=1)
+                with pytest.raises(PercpuMemoryError):
+                    a.alloc(512, 64)
+                assert rules["area not populated"] == 2
+                assert rules["area not populated, runs before stay"] == 1
             a.validate(dict.fromkeys([*kept, *areas[6:16]], 64))
 
     def test_views(self, kind: Any) -> None:
@@ -487,6 +575,134 @@ def test_area_map_ignores_flags_of_a_replay(kind: Any) -> None:
         assert a.replay(Trace.from_ops(ops[2:])).ignored_flags == 0
         with pytest.raises(InvalidRequest, match="atomic=True"):
             a.alloc_gfp(8, atomic=True)
+
+
+@pytest.mark.parametrize("kind", [Allocator, Model])
+class TestPointers:
+    def test_wrong_ones(self, kind: Any) -> None:
+        """Each error names the pointer."""
+        setup = {**TINY, "cpus": 2, "reserved_size": 8, "static_size": 56}
+        with kind(**setup) as a:
+            base, ptr = a.static_ptr, a.alloc(8)
+            a.free(ptr)
+            later = a.alloc(256)
+            for wrong, error in (
+                (base + 1, StaticPointer),
+                (base + 55, StaticPointer),
+                (base + 128, WildPointer),  # after the dynamic part
+                (base + 512, OtherUnitPointer),
+                (ptr, DoubleFree),
+                (ptr + 4, DoubleFree),
+                (later + 4, InteriorPointer),
+                (later + 1, InteriorPointer),
+                (later + 252, InteriorPointer),
+                (later + 256, DoubleFree),
+                (later + 512, OtherUnitPointer),
+                (later + 1024, WildPointer),
+                (base - 1, WildPointer),
+            ):
+                with pytest.raises(error, match=f"{wrong:#x}"):
+                    a.locate(wrong)
+            assert a.locate(later) == Location(1, 0)
+
+
+@pytest.mark.parametrize("kind", [Allocator, Model])
+class TestWork:
+    """Pages of a chunk are drawn with their areas; . is populated and empty."""
+
+    def test_a_step_alone(self, kind: Any) -> None:
+        """Three free chunks without an empty page in one: steps 1 and 4 destroy different ones."""
+        with kind(**TINY, balance="manual") as a:
+            a.free_many(a.alloc_many([512, 512, 512]))
+            for steps, chunks in (((2, 3), 4), ((4, 4), 4), ((1, 1), 2)):
+                a.balance(*steps)
+                assert a.chunks == chunks
+            assert not a.state().balance_requested
+
+    def test_first_step_begins_a_run(self, kind: Any) -> None:
+        with kind(**TINY, balance="manual") as a:
+            a.alloc(64)
+            for steps, requested, empty in (
+                ((2, 2), True, 0),
+                ((1, 2), False, 0),
+                ((3, 4), False, 4),
+            ):
+                a.balance(*steps)
+                assert a.state().balance_requested == requested
+                assert a.state().empty_pages == empty
+
+    def test_free_chunks_without_an_empty_page(self, kind: Any) -> None:
+        """A failed request leaves them: the area is free again, its pages are not populated."""
+        with kind(**TINY, balance="manual") as a:
+            kept = a.alloc(512)
+            free = a.alloc(512)
+            a.inject("map", nth=1)
+            with pytest.raises(PercpuMemoryError):
+                a.alloc(512)
+            a.free(free)
+            state = a.state()
+            assert [chunk.empty_pages for chunk in state.chunks] == [1, 0, 8, 0]
+            assert state.slots[state.kinds.index("free")] == (2, 3)
+            a.balance(4)
+            assert [chunk.id for chunk in a.state().chunks] == [0, 1, 2]
+            a.free(kept)
+
+    def test_chunk_that_is_all_free_is_depopulated_and_used_again(self, kind: Any) -> None:
+        """It was isolated before its last area was freed."""
+        with kind(**TINY, balance="manual") as a:
+            areas = a.alloc_many([64] * 17, 64)
+            a.free_many(areas[9:16])
+            a.free_many(areas[1:9])
+            one = a.state().chunks[1]
+            assert (one.isolated, one.empty_pages, a.state().empty_pages) == (True, 8, 7)
+            a.balance()
+            state = a.state()
+            one = state.chunks[1]
+            assert (one.isolated, one.populated, one.empty_pages) == (False, (0,) * 8, 0)
+            assert state.slots[state.kinds.index("free")] == (1,)
+            a.validate()
+
+    @pytest.mark.parametrize(("taken", "sidelined"), [(3, True), (4, False)])
+    def test_empty_pages_stay_if_others_have_less_than_four(
+        self, kind: Any, taken: int, sidelined: bool
+    ) -> None:
+        """The two pages of chunk 1, while chunk 2 has seven without those that are taken."""
+        with kind(**TINY, balance="manual") as a:
+            areas = a.alloc_many([64] * 17, 64)
+            a.free_many(areas[9:16])
+            a.free_many(areas[1:3])
+            a.alloc_many([64] * taken)
+            assert a.state().empty_pages == 7 - taken
+            a.balance()
+            state = a.state()
+            one = state.chunks[1]
+            assert one.isolated == sidelined
+            assert one.populated == ((0,) if sidelined else (1,)) * 2 + (1,) * 6
+            assert state.slots[state.kinds.index("sidelined")] == ((1,) if sidelined else ())
+            assert state.empty_pages == (4 if sidelined else 5)
+            if kind is Model:
+                assert a._policy.rules["work: empty pages depopulated"] == sidelined
+
+    def test_last_isolated_chunk_is_sidelined_first(self, kind: Any) -> None:
+        with kind(**TINY, balance="manual") as a:
+            areas = a.alloc_many([64] * 25, 64)
+            a.free_many(areas[17:24])
+            a.free_many(areas[1:3])
+            a.free_many(areas[9:11])
+            a.balance()
+            state = a.state()
+            assert state.slots[state.kinds.index("sidelined")] == (2, 1)
+
+    def test_page_that_cannot_be_mapped_leaves_those_before_it(self, kind: Any) -> None:
+        with kind(**TINY, balance="manual") as a:
+            live = dict.fromkeys(a.alloc_many([64, 8]), 64)
+            live[list(live)[1]] = 8
+            a.inject("map", nth=1)
+            a.balance()
+            assert a.state().chunks[1].populated == (1,) + (0,) * 7
+            a.validate(live)
+            a.balance()
+            assert a.state().chunks[1].populated == (1,) * 5 + (0,) * 3
 
 
 # --- a kernel that is followed
@@ -576,6 +792,29 @@ class TestFollow:
                 sidelined = state.slots[state.kinds.index("sidelined")]
                 assert (1 in sidelined, state.chunks[1].isolated) == (learn, learn)
 
+    def test_chunks_that_the_kernel_passes_over_are_sidelined_in_order(self, kind: Any) -> None:
+        with kind(**TINY) as a:
+            a.alloc_many([64, 8])
+            for number in (2, 3):
+                assert a.follow(8, 8, Location(number, 0), learn=True).learnt
+            state = a.state()
+            assert state.slots[state.kinds.index("sidelined")] == (1, 2)
+
+    def test_first_chunk_is_never_sidelined(self, kind: Any) -> None:
+        with kind(**TINY) as a:
+            choice = a.follow(8, 8, Location(1, 8), learn=True)
+            assert (choice.chosen, choice.offset, choice.learnt) == (Location(0, 0), 0, False)
+            choice = a.follow(8, 8, Location(0, 0), learn=True)
+            assert (choice.chosen, choice.offset, choice.learnt) == (Location(0, 0), 0, False)
+            assert [chunk.isolated for chunk in a.state().chunks] == [False, False]
+
+    def test_chunk_that_the_kernel_chose_too_is_not_sidelined(self, kind: Any) -> None:
+        with kind(**TINY) as a:
+            a.alloc_many([64, 8])
+            choice = a.follow(8, 8, Location(1, 16), learn=True)
+            assert (choice.chosen, choice.offset, choice.learnt) == (Location(1, 8), 8, False)
+            assert not a.state().chunks[1].isolated
+
     def test_reserved_chunk_is_never_sidelined(self, kind: Any) -> None:
         """It is on no list; its pages are in no total, and stay out of it."""
         with kind(**TINY, reserved_size=64) as a:
@@ -587,6 +826,64 @@ class TestFollow:
     def test_not_with_the_area_map(self, kind: Any) -> None:
         with kind(memory="none") as a, pytest.raises(InvalidRequest):
             a.follow(8, 8, Location(0, 0))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_places_are_followed_alike(seed: int) -> None:
+    """A kernel that chooses at random makes hints claim too much, as no other allocator does."""
+    rng = Random(seed)
+    setup = {
+        **TINY,
+        "balance": ("auto", "manual")[seed & 1],
+        "dyn_size": (64, 200)[seed >> 1 & 1],
+        "reserved_size": (0, 40)[seed >> 2],
+    }
+    live: list[int] = []
+    with Allocator(**setup) as port, Model(**setup) as model:
+        for _ in range(150):
+            if live and rng.random() < 0.45:
+                ptr = live.pop(rng.randrange(len(live)))
+                port.free(ptr)
+                model.free(ptr)
+            else:
+                request = rng.choice([4, 8, 12, 20, 64, 130]), rng.choice([4, 4, 8, 32])
+                flags = {
+                    "atomic": rng.random() < 0.2,
+                    "reserved": rng.random() < 0.1,
+                    "learn": rng.random() < 0.3,
+                }
+                place = random_place(rng, port, *request)
+                ours, theirs = (attempt(a, *request, place, **flags) for a in (port, model))
+                assert ours == theirs
+                live += [ours.ptr] if isinstance(ours, Choice) and ours.ptr else []
+            if rng.random() < 0.05:
+                port.balance()
+                model.balance()
+            assert port.state() == model.state()
+
+
+def random_place(rng: Random, port: Allocator, size: int, align: int) -> Location | None:
+    """Return mostly a free place, sometimes any or none."""
+    anywhere = Location(rng.randrange(-1, port.chunks + 1), 4 * rng.randrange(128))
+    chunk = rng.choice(port.state().chunks)
+    places, at = [], 0
+    for entry in chunk.map:
+        first, last = -(-at // align) * align, (at + entry - size) // align * align
+        if entry > 0 and first + size <= at + entry:
+            places += [first, first, last]
+        at += abs(entry)
+    if rng.random() < 0.05:
+        return None
+    if not places or rng.random() < 0.2:
+        return anywhere
+    return Location(chunk.id, rng.choice(places))
+
+
+def attempt(a: Any, *arguments: Any, **flags: bool) -> Any:
+    try:
+        return a.follow(*arguments, **flags)
+    except PercpuError as error:
+        return type(error), str(error)
 
 
 def test_port_and_model_agree_on_a_fill_and_drain() -> None:

@@ -90,6 +90,22 @@ def test_own_recording_is_predicted(recorded: str, check: Checker, start: tuple[
     assert f"chunks created             {made['seen']:>9}   {made['seen']} of them" in shown
 
 
+def test_missed_choice_is_exit_status_1(check: Checker) -> None:
+    """The policy chooses the place of the third area for the second."""
+    text = io.StringIO()
+    with Allocator(**SETUP) as a, a.trace_to(text):
+        a.alloc_many([64, 64, 64])
+    second, third = (f" off={offset} ptr=" for offset in (64, 128))
+    moved = (
+        text.getvalue().replace(second, " off= ").replace(third, second).replace(" off= ", third)
+    )
+    for options in ((), ("--json",)):
+        status, shown, messages = check(moved, *BOOT, *options)
+        assert (status, messages) == (1, "")
+        assert ('"misses": [\n    1\n  ]' in shown) == bool(options)
+        assert ("the first miss is operation 1, " in shown) == (not options)
+
+
 # --- arguments
 
 

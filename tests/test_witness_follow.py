@@ -10,6 +10,7 @@ import io
 import random
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ import pytest
 
 from percpu_ffi import Allocator, Model, Trace, TraceError
 from percpu_ffi.geometry import Geometry
+from percpu_ffi.state import Choice
 from percpu_ffi.stats import Dump
+from percpu_ffi.witness.follow import Figures
 from percpu_ffi.witness.reorder import reordered
-from percpu_ffi.witness.start import Sizes, boot_starts, inferred_start
+from percpu_ffi.witness.start import Sizes, Start, boot_starts, inferred_start
 from percpu_ffi.witness.steps import Alloc, Created, Free, Work, steps_of
-from percpu_ffi.witness.verdict import Verdict, check_recording
+from percpu_ffi.witness.verdict import Verdict, _boot_start, check_recording
 
 GEOMETRY = Geometry(
     static_size=8192, reserved_size=0, dyn_size=28672, unit_size=65536, page_size=4096, cpus=1
@@ -199,6 +202,86 @@ def test_dump_says_how_much_is_free(tmp_path: Path) -> None:
     )}  # fmt: skip
     taken = {name: sum(end - start for _, start, end in areas) for name, areas in used.items()}
     assert taken["stats"] < taken["inferred"]
+
+
+def test_boot_is_decided_by_the_first_4000_steps(tmp_path: Path) -> None:
+    """The whole recording is followed once, from the start that these say, with progress."""
+
+    def play(kernel: Allocator) -> None:
+        for _ in range(2100):
+            kernel.free(kernel.alloc(8))
+
+    text = recording(play)
+    followed: list[int] = []
+
+    class Counting(Allocator):
+        def follow(self, *args: Any, **kwargs: Any) -> Choice:
+            followed[-1] += 1
+            return super().follow(*args, **kwargs)
+
+        def __enter__(self) -> Counting:
+            followed.append(0)
+            return super().__enter__()
+
+    done: list[int] = []
+    verdict = check(load(tmp_path, text), maker=Counting, boot=True, progress=done.append)
+    assert followed == [2000, 2001, 2100]  # of the second start an area is in use
+    assert done == [4096]
+    assert verdict.figures.all.choices == 2100
+
+
+def test_start_that_contradicts_the_recording_is_left_out(tmp_path: Path) -> None:
+    steps = steps_of(load(tmp_path, recording(late)))
+
+    def follow(start: Start) -> Figures:
+        if not start.used:
+            raise TraceError("no")
+        return Figures()
+
+    assert _boot_start(steps, Sizes.of(GEOMETRY, 4096), follow).used
+
+
+@pytest.mark.parametrize(("choices", "fits"), [(999, False), (1000, True)])
+def test_one_lost_free_in_a_thousand_choices(tmp_path: Path, choices: int, fits: bool) -> None:
+    def play(kernel: Allocator) -> None:
+        for _ in range(choices):
+            kernel.free(kernel.alloc(8))
+
+    lines = recording(play).splitlines(keepends=True)
+    *_, last = lines_of("".join(lines))
+    lines[last] = re.sub(r"ptr=\w+", "ptr=00000000aaaa0000", lines[last])
+    del lines[last + 1], lines[last - 1]  # both frees
+    trace = load(tmp_path, "".join(lines))
+    if not fits:
+        with pytest.raises(TraceError, match="where an area is"):
+            check(trace, boot=True)
+        return
+    figures = check(trace, boot=True).figures
+    assert (figures.lost_frees, figures.all.choices, len(figures.misses)) == (1, 1000, 1)
+
+
+def test_set_up_of_the_allocator(tmp_path: Path) -> None:
+    """One CPU stands for all; pages are those of x86 if the geometry does not say."""
+    trace = load(tmp_path, recording(late))
+    given = {
+        "policy": "bitmap",
+        "cpus": 1,
+        "static_size": 8192,
+        "reserved_size": 0,
+        "dyn_size": 28672,
+        "unit_size": 65536,
+        "page_size": 4096,
+        "memory": "none",
+        "balance": "manual",
+    }
+    other = replace(GEOMETRY, cpus=4, page_size=None)
+    for geometry in (GEOMETRY, other):
+        for window in (0, 3):
+            verdict = check_recording(trace, Allocator, geometry, boot=True, window=window)
+            assert verdict.setup == {**given, "fixes": []}
+            assert (verdict.start.name, verdict.moves) == ("boot", 0)
+    verdict = check(trace, boot=True, fixes=["chunk-hint"])
+    assert verdict.setup == {**given, "fixes": ["chunk-hint"]}
 
 
 # --- the order of the decisions

@@ -43,6 +43,9 @@ SOURCES = [
     "percpu_ffi/record/recorder.py",
     "percpu_ffi/geometry.py",
     "percpu_ffi/invariants",
+    "percpu_ffi/witness",
+    "percpu_ffi/reports/witness.py",
+    "percpu_ffi/cli/against_kernel.py",
 ]
 # tests of other parts, or of the project as a whole; slow, and few import what is mutated
 NOT_RUN = ["amalgamation", "docs", "embed", "interface", "make", "notebook", "package"]

@@ -117,13 +117,10 @@ static int unpopulated_end(const struct pcpu_areas *areas, struct run run)
 	int end = place_of(areas, run.start + run.bits +
 				  block_bits(areas) - 1).block;
 
-	while (page < end && areas->populated[page])
-		page++;
+	page = pcpu_next_page(areas, page, end, false);
 	if (page == end)
 		return 0;
-	while (page < end && !areas->populated[page])
-		page++;
-	return block_start(areas, page);
+	return block_start(areas, pcpu_next_page(areas, page, end, true));
 }
 
 /**
@@ -151,13 +148,16 @@ int pcpu_find_block_fit(const struct pcpu_areas *areas, int bits, int align,
 	return run.start;
 }
 
-/* remember the longest skipped run, if any; of equal ones, the best aligned */
+/*
+ * Remember the longest skipped run, if any; of equal ones the best aligned.
+ * The first one may be at 0, and is then never replaced by an equal one.
+ */
 static void remember(struct pcpu_skipped *skipped, int start, int bits)
 {
 	if (bits > skipped->bits ||
 	    (bits == skipped->bits && skipped->start &&
-	     (!start || __builtin_ctz((unsigned int)start) >
-			__builtin_ctz((unsigned int)skipped->start))))
+	     __builtin_ctz((unsigned int)start) >
+	     __builtin_ctz((unsigned int)skipped->start)))
 		*skipped = (struct pcpu_skipped){ start, bits };
 }
 

@@ -35,6 +35,15 @@ static inline int pcpu_areas_bits(const struct pcpu_areas *areas)
 	return areas->nr_blocks << areas->block_shift;
 }
 
+/* the first page from @page on that is populated, or that is not; or @end */
+static inline int pcpu_next_page(const struct pcpu_areas *areas, int page,
+				 int end, bool populated)
+{
+	while (page < end && !areas->populated[page] == populated)
+		page++;
+	return page;
+}
+
 void pcpu_areas_init(struct pcpu_areas *areas);
 int pcpu_find_block_fit(const struct pcpu_areas *areas, int bits, int align,
 			bool pop_only);

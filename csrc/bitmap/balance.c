@@ -29,6 +29,12 @@ static void pcpu_balance_free(struct pcpu *pcpu, bool empty_only)
 	}
 }
 
+static bool is_empty(const struct pcpu_areas *areas, int page)
+{
+	return areas->populated[page] &&
+	       areas->blocks[page].contig_hint == 1 << areas->block_shift;
+}
+
 /* depopulate [start, end), which is empty */
 static void depopulate(struct pcpu *pcpu, struct bitmap_chunk *chunk,
 		       int start, int end)
@@ -43,21 +49,17 @@ static void depopulate(struct pcpu *pcpu, struct bitmap_chunk *chunk,
  */
 static bool reclaim_pages(struct pcpu *pcpu, struct bitmap_chunk *chunk)
 {
-	const struct pcpu_areas *areas = &chunk->areas;
-	int page, n = 1 << areas->block_shift;
+	int start = chunk->areas.nr_blocks, end;
 
-	for (page = areas->nr_blocks - 1; page >= 0; page--) {
-		int end = page + 1;
-
-		if (!chunk->nr_empty_pop_pages)
-			return true;
+	while (chunk->nr_empty_pop_pages) {
 		if (pcpu->nr_empty_pop_pages < PCPU_EMPTY_POP_PAGES_HIGH)
 			return false;
-		while (page >= 0 && areas->populated[page] &&
-		       areas->blocks[page].contig_hint == n)
-			page--;
-		if (page + 1 < end)
-			depopulate(pcpu, chunk, page + 1, end);
+		while (!is_empty(&chunk->areas, start - 1))
+			start--;
+		end = start;
+		while (start && is_empty(&chunk->areas, start - 1))
+			start--;
+		depopulate(pcpu, chunk, start, end);
 	}
 	return true;
 }
@@ -80,13 +82,9 @@ static void pcpu_reclaim_populated(struct pcpu *pcpu)
 }
 
 /* the first page of a chunk that is not populated, or the number of pages */
-static int next_unpopulated(const struct bitmap_chunk *chunk)
+static int first_unpopulated(const struct bitmap_chunk *chunk)
 {
-	int page = 0;
-
-	while (page < chunk->areas.nr_blocks && chunk->areas.populated[page])
-		page++;
-	return page;
+	return pcpu_next_page(&chunk->areas, 0, chunk->areas.nr_blocks, false);
 }
 
 /* the first chunk of a slot with such a page, or NULL */
@@ -98,7 +96,7 @@ static struct bitmap_chunk *to_populate(struct pcpu *pcpu, int slot)
 		struct bitmap_chunk *chunk =
 			to_bitmap(list_entry(pos, struct pcpu_chunk, list));
 
-		if (next_unpopulated(chunk) < chunk->areas.nr_blocks)
+		if (first_unpopulated(chunk) < chunk->areas.nr_blocks)
 			return chunk;
 	}
 	return NULL;
@@ -106,20 +104,19 @@ static struct bitmap_chunk *to_populate(struct pcpu *pcpu, int slot)
 
 /*
  * Populate up to @n pages of a chunk, run by run, the lowest first.
- * Return: how many are left; negative: no frame was left.
+ * Return: how many are still to populate; 0 also if that fails.
  */
 static int populate_pages(struct pcpu *pcpu, struct bitmap_chunk *chunk, int n)
 {
+	int pages = chunk->areas.nr_blocks;
 	int start, end;
 
-	while (n > 0 &&
-	       (start = next_unpopulated(chunk)) < chunk->areas.nr_blocks) {
-		for (end = start; end < start + n &&
-		     end < chunk->areas.nr_blocks &&
-		     !chunk->areas.populated[end]; end++)
-			;
+	while (n && (start = first_unpopulated(chunk)) < pages) {
+		end = pcpu_next_page(&chunk->areas, start,
+				     pages - start < n ? pages : start + n,
+				     true);
 		if (pcpu_populate_pages(pcpu, &chunk->chunk, start, end))
-			return -1;
+			return 0;
 		pcpu_update_empty_pages(pcpu, chunk, end - start);
 		n -= end - start;
 	}
@@ -135,8 +132,6 @@ static int missing_pages(struct pcpu *pcpu)
 		pcpu->atomic_alloc_failed = false;
 		return PCPU_EMPTY_POP_PAGES_HIGH;
 	}
-	if (n > PCPU_EMPTY_POP_PAGES_HIGH)
-		return PCPU_EMPTY_POP_PAGES_HIGH;
 	return n > 0 ? (int)n : 0;
 }
 
@@ -148,14 +143,13 @@ static void pcpu_balance_populated(struct pcpu *pcpu)
 
 	for (;;) {
 		n = missing_pages(pcpu);
-		for (slot = first; n > 0 && slot <= pcpu_free_slot(pcpu);
-		     slot++) {
+		for (slot = first; n && slot <= pcpu_free_slot(pcpu); slot++) {
 			struct bitmap_chunk *chunk = to_populate(pcpu, slot);
 
 			if (chunk)
 				n = populate_pages(pcpu, chunk, n);
 		}
-		if (n <= 0 || !pcpu_create_chunk(pcpu, &error))
+		if (!n || !pcpu_create_chunk(pcpu, &error))
 			return;
 	}
 }

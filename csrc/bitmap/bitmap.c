@@ -34,7 +34,7 @@ void bitmap_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 	struct bitmap_chunk *self = init_areas(pcpu, chunk,
 					       pcpu->geo.unit_pages);
 
-	bitmap_relocate(pcpu, self, -1);
+	bitmap_move(pcpu, self, bitmap_chunk_slot(pcpu, self), true);
 }
 
 /* hide granules at an edge of the first or the reserved chunk */
@@ -66,7 +66,7 @@ void bitmap_first_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 	hide(pcpu, self, end, n);
 	self->start = start;
 	self->end = end;
-	bitmap_relocate(pcpu, self, -1);
+	bitmap_move(pcpu, self, bitmap_chunk_slot(pcpu, self), true);
 }
 
 static const struct bitmap_chunk *view(const struct pcpu_chunk *chunk)
@@ -133,12 +133,10 @@ void bitmap_describe(const struct pcpu_chunk *chunk,
 {
 	const struct bitmap_chunk *self = view(chunk);
 	const struct pcpu_areas *areas = &self->areas;
-	int at = 0, end, n = pcpu_areas_bits(areas);
+	int at = 0, end, entries = 0, n = pcpu_areas_bits(areas);
 
 	info->free_size = areas->free_bits * PCPU_MIN_ALLOC_SIZE;
 	info->contig_hint = areas->chunk_md.contig_hint * PCPU_MIN_ALLOC_SIZE;
-	info->map_alloc = 0;
-	info->map_used = 0;
 	info->map = sizes;
 	info->hints = areas->chunk_md;
 	info->blocks = areas->blocks;
@@ -153,6 +151,7 @@ void bitmap_describe(const struct pcpu_chunk *chunk,
 		if (sizes)
 			*sizes++ = (used ? at - end : end - at) *
 				   PCPU_MIN_ALLOC_SIZE;
-		info->map_used++;
+		entries++;
 	}
+	info->map_used = entries;
 }

@@ -103,24 +103,17 @@ static void take_place(struct pcpu *pcpu, const struct choice *choice, int bits)
 }
 
 /* populate what is missing under an area, run by run; earlier runs stay */
-static int populate_area(struct pcpu *pcpu, struct bitmap_chunk *chunk, int offset,
-		    int size)
+static int populate_area(struct pcpu *pcpu, struct bitmap_chunk *chunk,
+			 int offset, int size)
 {
+	const struct pcpu_areas *areas = &chunk->areas;
 	int page = pcpu_pfn_down(&pcpu->geo, offset);
 	int end = pcpu_pfn_up(&pcpu->geo, (int64_t)offset + size);
-	const uint32_t *populated = chunk->chunk.populated;
 
-	if (page + 1 == end && populated[page])
-		return 0;
-	while (page < end) {
+	while ((page = pcpu_next_page(areas, page, end, false)) < end) {
 		int start = page, err;
 
-		while (page < end && !populated[page])
-			page++;
-		if (page == start) {
-			page++;
-			continue;
-		}
+		page = pcpu_next_page(areas, page, end, true);
 		err = pcpu_populate_pages(pcpu, &chunk->chunk, start, page);
 		if (err)
 			return err;
@@ -178,7 +171,7 @@ static struct bitmap_chunk *chunk_by_id(struct pcpu *pcpu, int64_t id)
 static int find_or_create(struct pcpu *pcpu, int64_t id,
 			  struct bitmap_chunk **chunk)
 {
-	int err = 0;
+	int err;
 
 	*chunk = chunk_by_id(pcpu, id);
 	if (!*chunk && id == pcpu->nr_created + 1) {
@@ -190,12 +183,14 @@ static int find_or_create(struct pcpu *pcpu, int64_t id,
 }
 
 /* note the policy's choice, and put the kernel's in its stead */
-static int follow_kernel(struct pcpu *pcpu, const struct bitmap_request *request,
+static int follow_kernel(struct pcpu *pcpu,
+			 const struct bitmap_request *request,
 			 struct pcpu_follow *follow, int err,
 			 struct choice *choice)
 {
 	struct pcpu_choice *chosen = follow->chosen;
 	struct bitmap_chunk *chunk;
+	bool found = !err;
 	int start;
 
 	*chosen = (struct pcpu_choice){
@@ -208,8 +203,9 @@ static int follow_kernel(struct pcpu *pcpu, const struct bitmap_request *request
 	err = find_or_create(pcpu, follow->kernel->chunk, &chunk);
 	if (err)
 		return err;
-	chosen->learnt = follow->learn && chosen->offset >= 0 &&
-			 choice->chunk != chunk && choice->chunk->chunk.id > 0 &&
+	/* neither the first chunk nor the reserved one */
+	chosen->learnt = follow->learn && found && choice->chunk != chunk &&
+			 choice->chunk->chunk.id > 0 &&
 			 !choice->chunk->isolated;
 	if (chosen->learnt) {
 		pcpu_isolate_chunk(pcpu, choice->chunk);
@@ -217,14 +213,13 @@ static int follow_kernel(struct pcpu *pcpu, const struct bitmap_request *request
 			    false);
 	}
 	/* what the search in the kernel's chunk finds and learns */
-	if (choice->chunk != chunk || chosen->offset < 0) {
+	if (choice->chunk != chunk) {
 		choice->skipped.bits = 0;
-		choice->start = -1;
-		choose_in(pcpu, chunk, PCPU_SLOT_FAIL_THRESHOLD, request,
-			  choice);
+		found = choose_in(pcpu, chunk, PCPU_SLOT_FAIL_THRESHOLD,
+				  request, choice);
 	}
-	chosen->offset_there = choice->start < 0 ? -PCPU_E_NO_PLACE :
-			       choice->start * PCPU_MIN_ALLOC_SIZE;
+	chosen->offset_there = found ? choice->start * PCPU_MIN_ALLOC_SIZE :
+				       -PCPU_E_NO_PLACE;
 	start = (int)(follow->kernel->offset / PCPU_MIN_ALLOC_SIZE);
 	if (follow->kernel->offset % PCPU_MIN_ALLOC_SIZE ||
 	    !place_is_free(chunk, start, request->bits))

@@ -19,26 +19,22 @@
 #define LARGE_PAGE		(2 << 20)	/* bytes; units divide it */
 
 /*
- * Large pages are divided into units: as many as waste at most a third of the
- * CPUs, and of those as few large pages, then as large units, as possible.
+ * Large pages are divided into units: as many as have room for @least bytes
+ * and waste at most a third of the CPUs.  With fewer units more large pages
+ * would be needed.
  * Source: pcpu_build_alloc_info(), with all CPUs in one group.
  */
-static __cold int64_t best_unit_size(int64_t cpus, int64_t least)
+static __cold int64_t auto_unit_size(int64_t cpus, int64_t least)
 {
-	int64_t units, best = 1, fewest = INT64_MAX;
+	int64_t units;
 
-	for (units = LARGE_PAGE; units; units /= 2) {
-		int64_t blocks = (cpus + units - 1) / units;
+	for (units = LARGE_PAGE; units > 1; units /= 2) {
+		int64_t waste = (cpus + units - 1) / units * units - cpus;
 
-		if (LARGE_PAGE / units < least ||
-		    blocks * units - cpus > cpus / 3)
-			continue;
-		if (blocks > fewest)
+		if (LARGE_PAGE / units >= least && waste <= cpus / 3)
 			break;
-		fewest = blocks;
-		best = units;
 	}
-	return LARGE_PAGE / best;
+	return LARGE_PAGE / units;
 }
 
 static int64_t whole_pages(const struct pcpu_geometry *geo, int64_t bytes)
@@ -58,11 +54,11 @@ __cold int bitmap_plan(const struct pcpu_config *config,
 		       const struct pcpu_geometry *geo,
 		       struct pcpu_setup *setup)
 {
-	int64_t fixed, least, reserved = config->reserved_size;
+	int64_t fixed, reserved = config->reserved_size;
 
 	if (reserved < 0 || reserved > PCPU_MAX_UNIT_SIZE ||
 	    reserved % PCPU_MIN_ALLOC_SIZE ||
-	    config->dyn_size < 0 || config->dyn_size > PCPU_MAX_UNIT_SIZE ||
+	    config->dyn_size > PCPU_MAX_UNIT_SIZE ||
 	    (config->dyn_size && config->dyn_size < PCPU_MIN_ALLOC_SIZE))
 		return -PCPU_E_CONFIG;
 	fixed = pcpu_granules_up(setup->static_size) + reserved;
@@ -73,12 +69,14 @@ __cold int bitmap_plan(const struct pcpu_config *config,
 					       PERCPU_DYNAMIC_RESERVE) - fixed;
 	setup->has_block = true;
 	setup->present = fixed + setup->free_size;
-	least = whole_pages(geo, setup->present);
-	if (least < geo->min_unit_size)
-		least = geo->min_unit_size;
-	if (!setup->unit_size)
-		setup->unit_size = best_unit_size(geo->cpus, least);
-	return setup->unit_size < least ? -PCPU_E_CONFIG : 0;
+	if (!setup->unit_size) {
+		int64_t least = whole_pages(geo, setup->present);
+
+		setup->unit_size = auto_unit_size(geo->cpus,
+						  least > geo->min_unit_size ?
+						  least : geo->min_unit_size);
+	}
+	return 0;
 }
 
 /* make a chunk of [start, end), bytes from the start of a unit */

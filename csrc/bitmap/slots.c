@@ -77,7 +77,7 @@ void bitmap_move(struct pcpu *pcpu, struct bitmap_chunk *chunk, int slot,
 
 /**
  * bitmap_relocate - put a chunk where it belongs, if that changed
- * @old_slot: bitmap_chunk_slot() before the change; -1: the chunk is new
+ * @old_slot: bitmap_chunk_slot() before the change
  *
  * Where the chunk is does not count: one that failed a fit stays in slot 0
  * until its hint changes by a slot.
@@ -115,7 +115,7 @@ void pcpu_reintegrate_chunk(struct pcpu *pcpu, struct bitmap_chunk *chunk)
 		return;
 	chunk->isolated = false;
 	pcpu->nr_empty_pop_pages += chunk->nr_empty_pop_pages;
-	bitmap_relocate(pcpu, chunk, -1);
+	bitmap_move(pcpu, chunk, bitmap_chunk_slot(pcpu, chunk), true);
 }
 
 /* --- when background work is needed */
@@ -144,8 +144,7 @@ static bool has_too_many(const struct pcpu *pcpu,
 	       own >= chunk->areas.nr_blocks / 4;
 }
 
-static bool has_others(struct list_head *head,
-				   const struct list_head *link)
+static bool has_others(struct list_head *head, const struct list_head *link)
 {
 	return !list_empty(head) && (head->next != link || head->prev != link);
 }
@@ -155,7 +154,7 @@ void bitmap_check_high(struct pcpu *pcpu, struct bitmap_chunk *chunk)
 {
 	if (!chunk->isolated && bitmap_is_free(pcpu, chunk)) {
 		if (has_others(&pcpu->slots[pcpu_free_slot(pcpu)],
-					   &chunk->chunk.list))
+			       &chunk->chunk.list))
 			pcpu_schedule_balance_work(pcpu);
 	} else if (&chunk->chunk != pcpu->first_chunk &&
 		   &chunk->chunk != pcpu->reserved_chunk &&

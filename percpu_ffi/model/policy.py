@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from percpu_ffi import errors
@@ -19,6 +18,7 @@ from percpu_ffi.model.chunk import Chunk
 from percpu_ffi.model.kernel import Kernel, ServiceFailed
 from percpu_ffi.model.memory import Memory
 from percpu_ffi.model.pages import depopulate
+from percpu_ffi.model.rules import Rules
 from percpu_ffi.model.tree import Tree
 from percpu_ffi.state import ChunkState, State
 from percpu_ffi.tracing.event import CREATE_CHUNK, DESTROY_CHUNK
@@ -93,7 +93,7 @@ class Policy(ABC, Generic[C]):
         self.most_chunks = 1
         self.balance_requested = False  # background work is to run
         self.partial_failures = 0  # see PerCpu._partial_failure_count()
-        self.rules: Counter[str] = Counter()  # how often each rule applied, for campaigns
+        self.rules = Rules()  # of the policy, those that applied
 
     # --- what the policies add
 

@@ -142,12 +142,11 @@ class Follower:
         self._old: dict[Location, int] = {}  # pointers of areas at the start, by our place
         self._unpaired = {"made": [0, 0], "destroyed": [0, 0]}  # kernel's, ours
         for chunk, first, end in start.used:
+            self._create_to(chunk - 1)
             for at in range(first, end, LARGEST):
                 size = min(end - at, LARGEST)
                 self._old[Location(chunk, at)] = self._take(size, 4, Location(chunk, at))
-        while self._last < len(start.chunks) - 1:  # one without an area in use
-            place = Location(self._last + 1, 0)
-            allocator.free(self._take(4, 4, place))
+        self._create_to(len(start.chunks) - 1)
         if self._requested:
             allocator.balance()
         self._made, self._gone = allocator._lives()
@@ -168,11 +167,10 @@ class Follower:
             if progress and not number % 4096:
                 progress(4096)
 
-    def step(self, step: Step) -> bool:
-        """Follow one step; False: it is a choice that was not predicted."""
-        predicted = True
+    def step(self, step: Step) -> None:
+        """Follow one step."""
         if isinstance(step, Alloc):
-            predicted = self._alloc(step)
+            self._alloc(step)
         elif isinstance(step, Free):
             self._free(step)
         elif isinstance(step, Failed):
@@ -193,11 +191,10 @@ class Follower:
             self.allocator.balance()
             self.figures.runs.foretold += 1
             self._count_lives()
-        return predicted
 
     # --- steps
 
-    def _alloc(self, step: Alloc) -> bool:
+    def _alloc(self, step: Alloc) -> None:
         kind, chunk = step.kind, self._ids.get(step.place.chunk)
         if chunk is None:
             chunk = self._substitute(step.place.chunk, self._unnamed)
@@ -226,7 +223,6 @@ class Follower:
             figures.misses.append(Miss(step, kernel, choice.chosen, choice.offset, name))
             if not figures.after_first_miss:
                 figures.after_first_miss = self.allocator.state()
-        return both
 
     def _follow_to(self, step: Alloc, kernel: Location) -> tuple[Choice, Location]:
         """Place an area where the kernel did; return where that is."""
@@ -317,6 +313,11 @@ class Follower:
     def _name_of(self, number: int) -> int | None:
         """Return the recording's number of one of our chunks."""
         return next((name for name, ours in self._ids.items() if ours == number), None)
+
+    def _create_to(self, number: int) -> None:
+        """Create chunks without an area in use, up to a number."""
+        while self._last < number:
+            self.allocator.free(self._take(4, 4, Location(self._last + 1, 0)))
 
     def _take(self, size: int, align: int, place: Location) -> int:
         return self.allocator.follow(size, align, place).ptr

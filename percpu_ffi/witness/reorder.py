@@ -85,10 +85,7 @@ def _misses(order: Sequence[Step], follow: Follow) -> float:
 
 def _moved(steps: Sequence[Step], moves: dict[int, Move]) -> list[Step]:
     """Return the steps in another order."""
-    keys: dict[int, tuple[int, int, int]] = {}
-    for step, before in moves.values():
-        if step < len(steps):
-            keys[step] = (before, 0, step)
+    keys = {step: (before, 0, step) for step, before in moves.values()}
     order = sorted(range(len(steps)), key=lambda i: keys.get(i, (i, 1, i)))
     return [steps[i] for i in order]
 

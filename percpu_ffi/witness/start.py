@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from percpu_ffi.config import GRANULE
 from percpu_ffi.witness.steps import Alloc, Created, Free, Step
 
 if TYPE_CHECKING:
     from percpu_ffi.geometry import Geometry
     from percpu_ffi.stats import Dump
 
-GRANULE = 4  # bytes
 MOST_EARLY = 8  # runs of early areas to try
 
 
@@ -79,9 +79,9 @@ def inferred_start(steps: Sequence[Step], sizes: Sizes, dump: Dump | None = None
         "chunk whose places are the lowest is the first one, if they fit into it, else that is full"
     )
     if dump:
-        _add_free(unknown, order, sizes, dump)
+        _add_free(unknown, sizes, dump)
         rule += "; the longest runs that it does not use are free, up to free_bytes of the dump"
-    used = tuple((number, *run) for number, runs in unknown.items() for run in sorted(runs))
+    used = tuple((number, *run) for number, runs in unknown.items() for run in runs)
     return Start("stats" if dump else "inferred", rule, tuple(order), used)
 
 
@@ -99,9 +99,7 @@ def _old_chunks(steps: Sequence[Step], sizes: Sizes) -> list[int]:
     return [first, *(chunk for chunk in ends if chunk != first)]
 
 
-def _add_free(
-    unknown: dict[int, list[tuple[int, int]]], order: Sequence[int], sizes: Sizes, dump: Dump
-) -> None:
+def _add_free(unknown: dict[int, list[tuple[int, int]]], sizes: Sizes, dump: Dump) -> None:
     """Remove the longest runs, up to the free bytes of a dump's chunk.
 
     The dump does not say which chunk of the recording is which: the one with the most free bytes is
@@ -118,8 +116,8 @@ def _add_free(
         if number
     }
     budgets = dict(zip(sorted(known, key=lambda n: -known[n]), free, strict=False))
-    for number, runs in unknown.items():
-        left = budgets.get(number, 0) - known.get(number, 0)
+    for number, budget in budgets.items():
+        runs, left = unknown[number], budget - known[number]
         for start, end in sorted(runs, key=lambda run: run[0] - run[1]):
             if end - start <= left:
                 left -= end - start
@@ -130,15 +128,14 @@ def _unknown_runs(
     steps: Sequence[Step], chunk: int, start: int, end: int
 ) -> Iterator[tuple[int, int]]:
     """Return the runs of a chunk that the recording never allocates, in bytes: from, to."""
-    used = bytearray(end // GRANULE)
+    used = bytearray(end // GRANULE) + b"x"  # as if an area came after the last granule
     for step in steps:
         if isinstance(step, Alloc) and step.place.chunk == chunk:
             at = step.place.offset // GRANULE
             n = -(-step.kind.size // GRANULE)
             used[at : at + n] = b"x" * n
     at = start // GRANULE
-    while (at := used.find(0, at, end // GRANULE)) >= 0:
-        after = used.find(b"x", at, end // GRANULE)
-        after = end // GRANULE if after < 0 else after
+    while (at := used.find(0, at)) >= 0:
+        after = used.find(b"x", at)
         yield at * GRANULE, after * GRANULE
         at = after

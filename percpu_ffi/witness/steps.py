@@ -120,8 +120,7 @@ def _steps(trace: Trace) -> Iterator[Step]:
         if NO_PLACE in place:
             raise TraceError(
                 f"operation {number}, {trace[number]}: its line has no place of the area "
-                "(base_addr= and off=)",
-                line=None,
+                "(base_addr= and off=)"
             )
         old = live.pop(handle, None)
         if kind == FREE:

@@ -98,16 +98,11 @@ def check_recording(
 
 def _boot_start(steps: Sequence[Step], sizes: Sizes, follow: Callable[[Start], Figures]) -> Start:
     """Return the start from which the most choices are predicted; of equal ones, the least."""
-    best: tuple[int, Start] | None = None
-    problem = TraceError("no start at boot fits the recording")
-    for start in boot_starts(steps, sizes):
+
+    def predicted(start: Start) -> int:
         try:
-            predicted = follow(start).all.chunk_and_offset
-        except TraceError as error:
-            problem = error
-            continue
-        if best is None or predicted > best[0]:
-            best = predicted, start
-    if best is None:
-        raise problem
-    return best[1]
+            return follow(start).all.chunk_and_offset
+        except TraceError:  # which is raised again if no start is better
+            return -1
+
+    return max(boot_starts(steps, sizes), key=predicted)

@@ -96,13 +96,13 @@ static inline const char *drawing(void)
 	return text;
 }
 
-static inline int take(int start, int bits)
+static inline int take_at(int start, int bits)
 {
 	return pcpu_areas_take(&areas, start, bits, NULL);
 }
 
 /* free the area that starts at a granule */
-static inline int release(int start)
+static inline int release_at(int start)
 {
 	return pcpu_areas_release(&areas, start,
 				  pcpu_areas_end(&areas, start) - start);

@@ -35,7 +35,7 @@ TEST(a_new_chunk_is_one_free_run)
 TEST(an_area_has_a_bound_at_its_start_and_after_its_end)
 {
 	given("........|aabbb...");
-	take(2, 3);
+	take_at(2, 3);
 	CHECK_DRAWING("..aaa...|bbccc...");
 	CHECK(areas.free_bits == 8);
 	CHECK(pcpu_areas_end(&areas, 2) == 5);
@@ -43,7 +43,7 @@ TEST(an_area_has_a_bound_at_its_start_and_after_its_end)
 	given("abb.....");
 	CHECK(pcpu_areas_end(&areas, 0) == 1);
 	given("........|aabbb...");
-	take(2, 3);
+	take_at(2, 3);
 	CHECK(pcpu_areas_end(&areas, 10) == 13);
 	CHECK(drawn_bounds[0] == (1 | 1 << 2 | 1 << 5 | 1 << 8 | 1 << 10 |
 				  1 << 13 | 1 << 16));
@@ -53,9 +53,9 @@ TEST(an_area_at_the_end_of_the_chunk_has_a_bound_after_it)
 {
 	given("........|.....aaa");
 	CHECK(pcpu_areas_end(&areas, 13) == 16);
-	release(13);
+	release_at(13);
 	CHECK(areas.free_bits == 16);
-	take(12, 4);
+	take_at(12, 4);
 	CHECK(pcpu_areas_end(&areas, 12) == 16);
 }
 
@@ -63,12 +63,12 @@ TEST(an_area_at_the_end_of_the_chunk_has_a_bound_after_it)
 TEST(stale_bounds_inside_an_area_are_cleared)
 {
 	given("aabbbc..|........");
-	release(0);
-	release(2);
-	release(5);
+	release_at(0);
+	release_at(2);
+	release_at(5);
 	CHECK_DRAWING("........|........");
 	CHECK(drawn_bounds[0] == (1 | 1 << 2 | 1 << 5 | 1 << 6 | 1 << 16));
-	take(1, 4);
+	take_at(1, 4);
 	CHECK(drawn_bounds[0] == (1 | 1 << 1 | 1 << 5 | 1 << 6 | 1 << 16));
 	CHECK(pcpu_areas_end(&areas, 1) == 5);
 	CHECK_DRAWING(".aaaa...|........");
@@ -83,11 +83,11 @@ TEST(stale_bounds_inside_an_area_are_cleared)
 TEST(taking_from_an_empty_block_makes_one_page_less_empty)
 {
 	given("........|........");
-	CHECK(take(2, 3) == 1);
+	CHECK(take_at(2, 3) == 1);
 	CHECK_BLOCK(0, "3@5 scan 2@0 left 2 right 3 first 0");
 	CHECK_BLOCK(1, "8@0 scan 0@0 left 8 right 8 first 0");
-	CHECK(take(5, 1) == 0);
-	CHECK(take(8, 8) == 1);
+	CHECK(take_at(5, 1) == 0);
+	CHECK(take_at(8, 8) == 1);
 }
 
 /*
@@ -97,22 +97,22 @@ TEST(taking_from_an_empty_block_makes_one_page_less_empty)
 TEST(taking_the_first_free_granule_moves_it_on)
 {
 	given("a..b....|........");
-	take(1, 1);
+	take_at(1, 1);
 	CHECK_BLOCK(0, "4@4 scan 0@1 left 0 right 4 first 2");
 	CHECK(areas.chunk_md.first_free == 2);
-	take(2, 1);
+	take_at(2, 1);
 	CHECK_BLOCK(0, "4@4 scan 0@1 left 0 right 4 first 4");
 	CHECK(areas.chunk_md.first_free == 4);
 	/* another granule does not */
-	take(6, 1);
+	take_at(6, 1);
 	CHECK(areas.blocks[0].first_free == 4);
 	CHECK(areas.chunk_md.first_free == 4);
-	take(4, 2);
+	take_at(4, 2);
 	CHECK(areas.blocks[0].first_free == 7);
-	take(7, 1);
+	take_at(7, 1);
 	CHECK_BLOCK(0, "0@7 scan 0@1 left 0 right 0 first 8");
 	CHECK(areas.chunk_md.first_free == 8);
-	take(8, 8);
+	take_at(8, 8);
 	CHECK(areas.chunk_md.first_free == 16);
 }
 
@@ -124,7 +124,7 @@ TEST(taking_a_part_of_the_scan_hint_forgets_it)
 {
 	given("a...b.....cd....");
 	CHECK_BLOCK(0, "5@5 scan 3@1 left 0 right 4 first 1");
-	take(1, 2);
+	take_at(1, 2);
 	CHECK_BLOCK(0, "5@5 scan 0@1 left 0 right 4 first 3");
 	CHECK_CHUNK("5@5 scan 0@1 left 0 right 4 first 3");
 }
@@ -132,7 +132,7 @@ TEST(taking_a_part_of_the_scan_hint_forgets_it)
 TEST(taking_next_to_the_scan_hint_keeps_it)
 {
 	given("a...b.....cd....");
-	take(12, 2);
+	take_at(12, 2);
 	CHECK_BLOCK(0, "5@5 scan 3@1 left 0 right 2 first 1");
 	CHECK_CHUNK("5@5 scan 3@1 left 0 right 4 first 1");
 }
@@ -144,13 +144,13 @@ TEST(taking_next_to_the_scan_hint_keeps_it)
 TEST(taking_away_from_the_contig_hint_cuts_the_edges)
 {
 	given("..ab.......c....");
-	take(12, 2);
+	take_at(12, 2);
 	CHECK_BLOCK(0, "7@4 scan 2@0 left 2 right 2 first 0");
-	take(15, 1);
+	take_at(15, 1);
 	CHECK_BLOCK(0, "7@4 scan 2@0 left 2 right 0 first 0");
-	take(1, 1);
+	take_at(1, 1);
 	CHECK_BLOCK(0, "7@4 scan 0@0 left 1 right 0 first 0");
-	take(0, 1);
+	take_at(0, 1);
 	CHECK_BLOCK(0, "7@4 scan 0@0 left 0 right 0 first 4");
 }
 
@@ -162,7 +162,7 @@ TEST(taking_away_from_the_contig_hint_cuts_the_edges)
 TEST(taking_up_to_the_end_of_the_first_block_clears_right_free)
 {
 	given("a.....b.|........");
-	CHECK(take(7, 3) == 1);
+	CHECK(take_at(7, 3) == 1);
 	CHECK_BLOCK(0, "5@1 scan 0@0 left 0 right 0 first 1");
 	CHECK_BLOCK(1, "6@2 scan 0@0 left 0 right 6 first 2");
 }
@@ -176,11 +176,11 @@ TEST(refresh_block_without_a_scan_hint_learns_all_runs)
 {
 	given("a..b....");
 	KNOWN(0, "4@4 scan 0@6 left 0 right 4 first 1");
-	take(4, 2);
+	take_at(4, 2);
 	CHECK_BLOCK(0, "2@6 scan 0@6 left 0 right 2 first 1");
 	given("a..b....");
 	KNOWN(0, "4@4 scan 0@0 left 0 right 4 first 1");
-	take(6, 2);
+	take_at(6, 2);
 	CHECK_BLOCK(0, "2@4 scan 0@0 left 0 right 0 first 1");
 }
 
@@ -189,7 +189,7 @@ TEST(refresh_block_starts_at_the_first_free_granule)
 {
 	given("..a.....");
 	KNOWN(0, "5@3 scan 0@0 left 2 right 5 first 3");
-	take(6, 2);
+	take_at(6, 2);
 	CHECK_BLOCK(0, "3@3 scan 0@0 left 2 right 0 first 3");
 }
 
@@ -202,7 +202,7 @@ TEST(refresh_block_promotes_the_scan_hint)
 {
 	given("a.b...c....d...e");
 	KNOWN(0, "4@7 scan 3@3 left 0 right 0 first 1");
-	take(7, 2);
+	take_at(7, 2);
 	CHECK_BLOCK(0, "3@12 scan 0@3 left 0 right 0 first 1");
 }
 
@@ -210,11 +210,11 @@ TEST(refresh_block_does_not_learn_runs_before_the_promoted_one)
 {
 	given("a..b.c....d....e");
 	KNOWN(0, "4@6 scan 1@4 left 0 right 0 first 1");
-	take(6, 4);
+	take_at(6, 4);
 	CHECK_BLOCK(0, "4@11 scan 1@4 left 0 right 0 first 1");
 	given("a..b.c....defghi");
 	KNOWN(0, "4@6 scan 1@4 left 0 right 0 first 1");
-	take(6, 4);
+	take_at(6, 4);
 	CHECK_BLOCK(0, "1@4 scan 0@4 left 0 right 0 first 1");
 }
 
@@ -227,11 +227,11 @@ TEST(refresh_block_does_not_reset_left_free)
 {
 	given("......ab");
 	KNOWN(0, "6@0 scan 0@0 left 6 right 0 first 3");
-	take(3, 2);
+	take_at(3, 2);
 	CHECK_BLOCK(0, "1@5 scan 0@0 left 6 right 0 first 5");
 	/* at the block's start it is 0, until it is learnt */
 	given("......ab");
-	take(0, 2);
+	take_at(0, 2);
 	CHECK_BLOCK(0, "4@2 scan 0@0 left 0 right 0 first 2");
 }
 
@@ -244,7 +244,7 @@ TEST(refresh_block_with_a_promoted_run_at_the_edge_leaves_right_free_at_0)
 {
 	given("a...b...");
 	KNOWN(0, "3@1 scan 3@5 left 0 right 3 first 1");
-	take(1, 1);
+	take_at(1, 1);
 	CHECK_BLOCK(0, "3@5 scan 0@5 left 0 right 0 first 2");
 }
 
@@ -257,7 +257,7 @@ TEST(refresh_block_with_a_promoted_run_at_the_edge_leaves_right_free_at_0)
 TEST(taking_over_several_blocks_fills_those_between)
 {
 	given("a.......|........|........|.......b");
-	CHECK(take(6, 20) == 2);
+	CHECK(take_at(6, 20) == 2);
 	CHECK_DRAWING("a.....bb|bbbbbbbb|bbbbbbbb|bb.....c");
 	CHECK_BLOCK(0, "5@1 scan 0@0 left 0 right 0 first 1");
 	CHECK_BLOCK(1, "0@0 scan 0@0 left 0 right 0 first 0");
@@ -268,15 +268,15 @@ TEST(taking_over_several_blocks_fills_those_between)
 TEST(taking_counts_empty_blocks_at_both_ends)
 {
 	given("........|........|........");
-	CHECK(take(1, 22) == 3);
+	CHECK(take_at(1, 22) == 3);
 	given("........|........|.......a");
-	CHECK(take(1, 20) == 2);
+	CHECK(take_at(1, 20) == 2);
 	given("a.......|........|........");
-	CHECK(take(2, 20) == 2);
+	CHECK(take_at(2, 20) == 2);
 	given("a.......|.......b");
-	CHECK(take(4, 8) == 0);
+	CHECK(take_at(4, 8) == 0);
 	given("........|........");
-	CHECK(take(0, 16) == 2);
+	CHECK(take_at(0, 16) == 2);
 	CHECK(areas.free_bits == 0);
 }
 
@@ -285,7 +285,7 @@ TEST(taking_counts_each_block_between_as_empty)
 {
 	given("a.......|........|.......b");
 	KNOWN(1, "7@1 scan 2@4 left 7 right 7 first 1");
-	CHECK(take(4, 16) == 1);
+	CHECK(take_at(4, 16) == 1);
 	CHECK_BLOCK(1, "0@1 scan 0@4 left 0 right 0 first 1");
 }
 
@@ -293,7 +293,7 @@ TEST(taking_all_of_the_last_block_clears_its_hints)
 {
 	given("a.......|........");
 	KNOWN(1, "8@0 scan 2@5 left 8 right 8 first 0");
-	take(4, 12);
+	take_at(4, 12);
 	CHECK_BLOCK(1, "0@0 scan 0@5 left 0 right 0 first 8");
 }
 
@@ -305,21 +305,21 @@ TEST(taking_in_the_last_block_up_to_the_contig_hint_keeps_it)
 {
 	given("a.......|...b....");
 	KNOWN(1, "4@4 scan 3@0 left 3 right 4 first 0");
-	take(5, 4);
+	take_at(5, 4);
 	CHECK_BLOCK(1, "4@4 scan 0@0 left 0 right 4 first 1");
 	/* a scan hint after the area stays */
 	given("a.......|.b.c....");
 	KNOWN(1, "4@4 scan 1@2 left 1 right 4 first 0");
-	take(5, 4);
+	take_at(5, 4);
 	CHECK_BLOCK(1, "4@4 scan 1@2 left 0 right 4 first 2");
 	/* also next to it, as its place counts and not its length */
 	given("a.......|........");
 	KNOWN(1, "4@2 scan 1@2 left 8 right 8 first 0");
-	take(5, 5);
+	take_at(5, 5);
 	CHECK_BLOCK(1, "4@2 scan 1@2 left 0 right 6 first 2");
 	given("a.......|........");
 	KNOWN(1, "4@5 scan 1@2 left 8 right 3 first 0");
-	take(5, 6);
+	take_at(5, 6);
 	CHECK_BLOCK(1, "4@5 scan 0@2 left 0 right 3 first 3");
 }
 
@@ -327,7 +327,7 @@ TEST(taking_in_the_last_block_past_the_contig_hint_refreshes_it)
 {
 	given("a.......|........");
 	KNOWN(1, "8@0 scan 0@0 left 8 right 8 first 0");
-	take(5, 4);
+	take_at(5, 4);
 	CHECK_BLOCK(1, "7@1 scan 0@0 left 0 right 7 first 1");
 }
 
@@ -341,14 +341,14 @@ TEST(taking_a_part_of_the_chunks_scan_hint_forgets_it)
 {
 	given("...a....|bbbbbb..");
 	CHECK_CHUNK("4@4 scan 3@0 left 3 right 2 first 0");
-	take(1, 1);
+	take_at(1, 1);
 	CHECK_CHUNK("4@4 scan 0@0 left 3 right 2 first 0");
 }
 
 TEST(taking_away_from_the_chunks_contig_hint_keeps_it)
 {
 	given("...a....|bbbbbb..");
-	take(14, 1);
+	take_at(14, 1);
 	CHECK_CHUNK("4@4 scan 3@0 left 3 right 2 first 0");
 }
 
@@ -361,7 +361,7 @@ TEST(refresh_chunk_promotes_the_scan_hint)
 {
 	given("a...b..c|d.....ee|eef...gg");
 	CHECK_CHUNK("5@9 scan 3@1 left 0 right 0 first 1");
-	take(9, 3);
+	take_at(9, 3);
 	/* a run as large at a worse aligned place is the scan hint */
 	CHECK_CHUNK("3@1 scan 3@19 left 0 right 0 first 1");
 }
@@ -370,7 +370,7 @@ TEST(refresh_chunk_without_a_scan_hint_learns_all_that_blocks_know)
 {
 	given("a...b..c|d.....ee|eef...gg");
 	KNOWN_OF_CHUNK("5@9 scan 0@0 left 0 right 0 first 1");
-	take(9, 3);
+	take_at(9, 3);
 	/* 2@5 is no block's hint that counts; the scan hint is 3@19 */
 	CHECK_CHUNK("3@1 scan 3@19 left 0 right 0 first 1");
 }
@@ -380,7 +380,7 @@ TEST(refresh_chunk_ignores_a_contig_hint_before_the_start)
 {
 	given("....a...|b......c");
 	KNOWN_OF_CHUNK("6@9 scan 2@5 left 4 right 0 first 0");
-	take(9, 5);
+	take_at(9, 5);
 	/* the search starts at granule 7: 4@0 is not learnt, right_free is */
 	CHECK_CHUNK("3@5 scan 0@5 left 4 right 0 first 0");
 }
@@ -394,7 +394,7 @@ TEST(refresh_chunk_prolongs_right_free_into_the_next_block)
 {
 	given("a.....bb|cc......|...ddddd");
 	KNOWN_OF_CHUNK("5@1 scan 0@0 left 0 right 0 first 1");
-	take(3, 1);
+	take_at(3, 1);
 	CHECK_CHUNK("9@10 scan 2@4 left 0 right 0 first 1");
 }
 
@@ -402,7 +402,7 @@ TEST(refresh_chunk_prolongs_right_free_over_empty_blocks)
 {
 	given("a.....bb|cc......|........|........|..dddddd|........");
 	KNOWN_OF_CHUNK("5@1 scan 0@0 left 0 right 0 first 1");
-	take(3, 1);
+	take_at(3, 1);
 	CHECK_CHUNK("24@10 scan 2@4 left 0 right 8 first 1");
 }
 
@@ -411,7 +411,7 @@ TEST(refresh_chunk_prolongs_right_free_to_the_end)
 {
 	given("a.....bb|cc......|........");
 	KNOWN_OF_CHUNK("5@1 scan 0@0 left 0 right 0 first 1");
-	take(3, 1);
+	take_at(3, 1);
 	CHECK_CHUNK("14@10 scan 2@4 left 0 right 14 first 1");
 }
 
@@ -427,84 +427,19 @@ TEST(refresh_chunk_continues_one_granule_after_a_run)
 	given("a..b..c.|.d......");
 	KNOWN(1, "5@2 scan 0@0 left 2 right 0 first 0");
 	KNOWN_OF_CHUNK("9@1 scan 0@0 left 0 right 0 first 1");
-	take(1, 1);
+	take_at(1, 1);
 	CHECK_CHUNK("3@7 scan 2@4 left 0 right 0 first 2");
 	given("a..b..c.|.d......");
 	KNOWN(1, "4@3 scan 0@0 left 2 right 0 first 0");
 	KNOWN_OF_CHUNK("9@1 scan 0@0 left 0 right 0 first 1");
-	take(1, 1);
+	take_at(1, 1);
 	CHECK_CHUNK("4@11 scan 3@7 left 0 right 0 first 2");
-}
-
-/*
- * Runs that are smaller than the contig hint, and after it, change nothing, so
- * their blocks may be skipped.  Runs of its size become the scan hint.
- *
- *	aaaaaabb|b.cccccc|c...cccc|dd....dd|eeeeeeee
- *	      ^^ ^                 4@26
- */
-TEST(refresh_chunk_learns_runs_as_large_as_the_contig_hint)
-{
-	given("aaaaaabb|b.cccccc|c...cccc|dd....dd|eeeeeeee");
-	release(6);
-	CHECK_CHUNK("4@6 scan 4@26 left 0 right 0 first 6");
-	given("aaaaaabb|b.cccccc|c...cccc|cccccc..|..dddddd|eeeeeeee");
-	release(6);
-	CHECK_CHUNK("4@6 scan 4@30 left 0 right 0 first 6");
-	given("aaaaaabb|b.cccc..|..dddddd|eeeeeeee");
-	release(6);
-	CHECK_CHUNK("4@6 scan 4@14 left 0 right 0 first 6");
-	given("aaaaaabb|b.cccccc|c...cccc|cccccc..|.ddddddd|eeeeeeee");
-	release(6);
-	CHECK_CHUNK("4@6 scan 0@9 left 0 right 0 first 6");
-	given("aaaaaabb|b.cccccc|c...cccc|.....ddd|eeeeeeee");
-	release(6);
-	CHECK_CHUNK("5@24 scan 4@6 left 0 right 0 first 6");
-}
-
-/* two free edges of blocks are small, but the blocks between are free */
-TEST(refresh_chunk_learns_a_run_over_empty_blocks_after_the_contig_hint)
-{
-	given("aaaaaaaa|bbbbbbbb|bbbbbbbb|cccccc..|........|........|..dddddd");
-	release(8);
-	CHECK_CHUNK("20@30 scan 16@8 left 0 right 0 first 8");
-}
-
-TEST(refresh_chunk_learns_a_small_run_at_its_end)
-{
-	given("aaaaaaaa|aaaaaaaa|aaaaaaaa|aaaaaaaa|aaaaaaaa"); /* no more */
-	given("aaaaaaaa|bbbbbbbb|cccccccc|cccccc..");
-	KNOWN_OF_CHUNK("2@30 scan 0@0 left 0 right 0 first 30");
-	release(8);
-	CHECK_CHUNK("8@8 scan 0@0 left 0 right 2 first 8");
-}
-
-/*
- * The end of the chunk is free, as the contig hint says, from the area on.
- *
- *	aaaaaa..|........|bbbbbbbb|........
- *	                  ^^^^^^^^
- */
-TEST(refresh_chunk_knows_the_free_end_after_an_area)
-{
-	given("aaaaaa..|........|........|........");
-	take(16, 8);
-	CHECK_CHUNK("10@6 scan 0@0 left 0 right 8 first 6");
-	given("aaaaaa..|........|........|........");
-	take(6, 11);
-	CHECK_CHUNK("15@17 scan 0@0 left 0 right 15 first 17");
-	given("a.aaaa..|........|........|........");
-	take(6, 11);
-	CHECK_CHUNK("15@17 scan 1@1 left 0 right 15 first 1");
-	given("aaaaaa..|........|........|........");
-	take(6, 26);
-	CHECK_CHUNK("0@6 scan 0@0 left 0 right 26 first 32");
 }
 
 TEST(refresh_chunk_of_a_full_chunk_leaves_a_contig_hint_of_0)
 {
 	given("aaaaaaaa|a......b");
-	take(9, 6);
+	take_at(9, 6);
 	CHECK_CHUNK("0@9 scan 0@0 left 0 right 0 first 16");
 	CHECK(areas.free_bits == 0);
 }
@@ -518,7 +453,7 @@ TEST(refresh_chunk_of_a_full_chunk_leaves_a_contig_hint_of_0)
 TEST(freeing_reaches_back_to_the_used_granule_before)
 {
 	given("b..aab..");
-	CHECK(release(3) == 0);
+	CHECK(release_at(3) == 0);
 	CHECK_DRAWING("a....b..");
 	CHECK(areas.free_bits == 6);
 	CHECK_BLOCK(0, "4@1 scan 0@0 left 0 right 2 first 1");
@@ -529,9 +464,9 @@ TEST(freeing_reaches_forward_to_the_used_granule_after)
 {
 	given("baab.c..");
 	KNOWN(0, "2@6 scan 1@4 left 0 right 2 first 4");
-	CHECK(release(1) == 0);
+	CHECK(release_at(1) == 0);
 	CHECK_BLOCK(0, "2@6 scan 2@1 left 0 right 2 first 1");
-	CHECK(release(3) == 0);
+	CHECK(release_at(3) == 0);
 	CHECK_BLOCK(0, "4@1 scan 0@1 left 0 right 2 first 1");
 }
 
@@ -540,12 +475,12 @@ TEST(freeing_after_the_contig_hint_prolongs_it)
 {
 	given("..b.aac.");
 	KNOWN(0, "3@1 scan 0@0 left 0 right 1 first 1");
-	release(4);
+	release_at(4);
 	CHECK_BLOCK(0, "5@1 scan 0@0 left 0 right 1 first 1");
 	/* it is not the neighbour */
 	given("..b.aac.");
 	KNOWN(0, "2@1 scan 0@0 left 0 right 1 first 1");
-	release(4);
+	release_at(4);
 	CHECK_BLOCK(0, "3@3 scan 2@1 left 0 right 1 first 1");
 }
 
@@ -553,12 +488,12 @@ TEST(freeing_before_the_contig_hint_prolongs_it)
 {
 	given("a.bb.c..");
 	KNOWN(0, "3@4 scan 0@0 left 0 right 2 first 1");
-	release(2);
+	release_at(2);
 	/* [2, 4) prolonged by 3@4; backwards the map says 1 */
 	CHECK_BLOCK(0, "6@1 scan 0@0 left 0 right 2 first 1");
 	given("a.bb.c..");
 	KNOWN(0, "3@5 scan 0@0 left 0 right 2 first 1");
-	release(2);
+	release_at(2);
 	CHECK_BLOCK(0, "4@1 scan 0@0 left 0 right 2 first 1");
 }
 
@@ -567,11 +502,11 @@ TEST(freeing_does_not_read_a_contig_hint_of_0)
 {
 	given("..aa..bb");
 	KNOWN(0, "0@2 scan 0@0 left 0 right 0 first 0");
-	release(2);
+	release_at(2);
 	CHECK_BLOCK(0, "6@0 scan 0@0 left 6 right 0 first 0");
 	given("..aa..bb");
 	KNOWN(0, "0@4 scan 0@0 left 0 right 0 first 0");
-	release(2);
+	release_at(2);
 	CHECK_BLOCK(0, "6@0 scan 0@0 left 6 right 0 first 0");
 }
 
@@ -583,11 +518,11 @@ TEST(freeing_does_not_read_a_contig_hint_of_0)
 TEST(freeing_in_a_block_does_not_reach_into_the_block_before)
 {
 	given("aaaaaaa.|bb......");
-	CHECK(release(8) == 1);
+	CHECK(release_at(8) == 1);
 	CHECK_BLOCK(0, "1@7 scan 0@0 left 0 right 1 first 7");
 	CHECK_BLOCK(1, "8@0 scan 0@0 left 8 right 8 first 0");
 	given("aaaaabb.|........");
-	CHECK(release(5) == 0);
+	CHECK(release_at(5) == 0);
 	CHECK_BLOCK(0, "3@5 scan 0@0 left 0 right 3 first 5");
 }
 
@@ -599,7 +534,7 @@ TEST(freeing_over_several_blocks_empties_those_between)
 {
 	given("a.....bb|bbbbbbbb|bbbbbbbb|bb.c....");
 	KNOWN(1, "0@3 scan 0@4 left 0 right 0 first 8");
-	CHECK(release(6) == 2);
+	CHECK(release_at(6) == 2);
 	CHECK_DRAWING("a.......|........|........|...b....");
 	CHECK_BLOCK(0, "7@1 scan 0@0 left 0 right 7 first 1");
 	CHECK_BLOCK(1, "8@0 scan 0@0 left 8 right 8 first 0");
@@ -611,23 +546,23 @@ TEST(freeing_over_several_blocks_empties_those_between)
 TEST(freeing_counts_the_blocks_that_become_empty)
 {
 	given("aaaaaaaa|aaaaaaaa");
-	CHECK(release(0) == 2);
+	CHECK(release_at(0) == 2);
 	given("........|..aa....");
-	CHECK(release(10) == 1);
+	CHECK(release_at(10) == 1);
 	given("....aaaa|aaaa....");
-	CHECK(release(4) == 2);
+	CHECK(release_at(4) == 2);
 	given("b...aaaa|aaaa....");
-	CHECK(release(4) == 1);
+	CHECK(release_at(4) == 1);
 	given("....aaaa|aaaa...b");
-	CHECK(release(4) == 1);
+	CHECK(release_at(4) == 1);
 	given("b...aaaa|aaaa...b");
-	CHECK(release(4) == 0);
+	CHECK(release_at(4) == 0);
 	given("b...aaa.|........");
-	CHECK(release(4) == 0);
+	CHECK(release_at(4) == 0);
 	given("...aaa.b|........");
-	CHECK(release(3) == 0);
+	CHECK(release_at(3) == 0);
 	given("b...aaaa|aaaaaaaa|aaaaaaaa|aaaaaaab");
-	CHECK(release(4) == 2);
+	CHECK(release_at(4) == 2);
 }
 
 /* --- freeing: the chunk */
@@ -635,9 +570,9 @@ TEST(freeing_counts_the_blocks_that_become_empty)
 TEST(freeing_moves_the_chunks_first_free_granule_back)
 {
 	given("ab......|cd......");
-	release(9);
+	release_at(9);
 	CHECK(areas.chunk_md.first_free == 2);
-	release(0);
+	release_at(0);
 	CHECK(areas.chunk_md.first_free == 0);
 }
 
@@ -649,7 +584,7 @@ TEST(freeing_moves_the_chunks_first_free_granule_back)
 TEST(freeing_in_the_first_block_raises_the_chunks_hint)
 {
 	given("aabb....|cccccccc");
-	release(2);
+	release_at(2);
 	CHECK_CHUNK("6@2 scan 0@0 left 0 right 0 first 2");
 }
 
@@ -664,12 +599,12 @@ TEST(freeing_in_another_block_does_not_raise_the_chunks_hint)
 {
 	given("aaaaaaaa|bbcccc..");
 	CHECK_CHUNK("2@14 scan 0@0 left 0 right 2 first 14");
-	CHECK(release(10) == 0);
+	CHECK(release_at(10) == 0);
 	CHECK_BLOCK(1, "6@2 scan 0@0 left 0 right 6 first 2");
 	CHECK_CHUNK("2@14 scan 0@0 left 0 right 2 first 10");
 	/* also if nothing was known */
 	given("aaaaaaaa|bbccccdd");
-	release(10);
+	release_at(10);
 	CHECK_CHUNK("0@0 scan 0@0 left 0 right 0 first 10");
 }
 
@@ -677,11 +612,11 @@ TEST(freeing_in_another_block_raises_the_chunks_hint_with_the_fix)
 {
 	given("aaaaaaaa|bbcccc..");
 	areas.fixed = true;
-	CHECK(release(10) == 0);
+	CHECK(release_at(10) == 0);
 	CHECK_CHUNK("6@10 scan 0@0 left 0 right 6 first 10");
 	given("aaaaaaaa|bbccccdd");
 	areas.fixed = true;
-	release(10);
+	release_at(10);
 	CHECK_CHUNK("4@10 scan 0@0 left 0 right 0 first 10");
 }
 
@@ -694,14 +629,14 @@ TEST(with_the_fix_a_contig_hint_of_0_has_no_place)
 	given("b..cc.bb");
 	KNOWN(0, "0@6 scan 1@1 left 0 right 0 first 1");
 	KNOWN_OF_CHUNK("0@6 scan 1@1 left 0 right 0 first 1");
-	release(3);
+	release_at(3);
 	CHECK_BLOCK(0, "5@1 scan 0@1 left 0 right 0 first 1");
 	CHECK_CHUNK("5@1 scan 0@1 left 0 right 0 first 1");
 	given("b..cc.bb");
 	areas.fixed = true;
 	KNOWN(0, "0@6 scan 1@1 left 0 right 0 first 1");
 	KNOWN_OF_CHUNK("0@6 scan 1@1 left 0 right 0 first 1");
-	release(3);
+	release_at(3);
 	CHECK_BLOCK(0, "5@1 scan 1@1 left 0 right 0 first 1");
 	CHECK_CHUNK("5@1 scan 1@1 left 0 right 0 first 1");
 }
@@ -717,7 +652,7 @@ TEST(freeing_a_whole_block_refreshes_the_chunk)
 {
 	given("aa......|bbbbbb..|cccccccc");
 	CHECK_CHUNK("6@2 scan 0@0 left 0 right 0 first 2");
-	CHECK(release(8) == 1);
+	CHECK(release_at(8) == 1);
 	CHECK_CHUNK("14@2 scan 0@0 left 0 right 0 first 2");
 }
 
@@ -725,19 +660,19 @@ TEST(refresh_chunk_in_full_keeps_the_scan_hint)
 {
 	given("a..b....|bbbbbb..|cccccccc");
 	KNOWN_OF_CHUNK("6@2 scan 2@1 left 0 right 0 first 1");
-	CHECK(release(8) == 1);
+	CHECK(release_at(8) == 1);
 	/* block 0 offers its contig hint at its edge as right_free */
 	CHECK_CHUNK("12@4 scan 2@1 left 0 right 0 first 1");
 	given("a..b....|bbbbbb..|cccccccc");
 	KNOWN_OF_CHUNK("6@14 scan 2@13 left 0 right 0 first 1");
-	release(8);
+	release_at(8);
 	CHECK_CHUNK("12@4 scan 0@13 left 0 right 0 first 1");
 }
 
 TEST(freeing_over_a_boundary_refreshes_the_chunk)
 {
 	given("aaaaabbb|bbcccccc");
-	CHECK(release(5) == 0);
+	CHECK(release_at(5) == 0);
 	CHECK_CHUNK("5@5 scan 0@0 left 0 right 0 first 5");
 	CHECK_BLOCK(0, "3@5 scan 0@0 left 0 right 3 first 5");
 	CHECK_BLOCK(1, "2@0 scan 0@0 left 2 right 0 first 0");
@@ -748,11 +683,11 @@ TEST(freeing_over_a_boundary_reaches_to_the_end_of_the_contig_hint)
 {
 	given("aaaaabbb|bb.....c");
 	KNOWN(1, "3@2 scan 0@0 left 0 right 0 first 2");
-	release(5);
+	release_at(5);
 	CHECK_BLOCK(1, "5@0 scan 0@0 left 5 right 0 first 0");
 	given("aaaaabbb|bb.....c");
 	KNOWN(1, "3@3 scan 0@0 left 0 right 0 first 2");
-	release(5);
+	release_at(5);
 	CHECK_BLOCK(1, "7@0 scan 0@0 left 7 right 0 first 0");
 }
 
@@ -761,7 +696,7 @@ TEST(freeing_over_a_boundary_looks_back_in_the_first_block)
 {
 	given("a.b..ccc|cc.....d");
 	KNOWN(0, "2@3 scan 1@1 left 0 right 0 first 1");
-	release(5);
+	release_at(5);
 	CHECK_BLOCK(0, "5@3 scan 0@1 left 0 right 5 first 1");
 	CHECK_BLOCK(1, "7@0 scan 0@0 left 7 right 0 first 0");
 	CHECK_CHUNK("12@3 scan 0@3 left 0 right 0 first 1");

@@ -188,6 +188,32 @@ TEST(step_2_comes_to_the_first_page)
 	pcpu_destroy(pcpu);
 }
 
+/* the first and the last page of a unit
+ *
+ *	page 0: freed; 1 to 14: in use; 15: freed
+ */
+TEST(step_2_depopulates_pages_at_both_ends)
+{
+	struct pcpu *pcpu = small_bitmap();
+	int64_t a, b, c;
+
+	fill_first(pcpu);
+	a = alloc(pcpu, 64);
+	alloc(pcpu, LARGEST);
+	alloc(pcpu, 384);
+	b = alloc(pcpu, 64);
+	CHECK(!pcpu_free(pcpu, a));
+	CHECK(!pcpu_free(pcpu, b));
+	c = alloc(pcpu, LARGEST);
+	CHECK(!pcpu_free(pcpu, c));
+	CHECK_EMPTY(pcpu, "10 of 0:0 1:2 2:8");
+	pcpu_isolate_chunk(pcpu, chunk_of(pcpu, 1));
+	balance(pcpu, 2, 2);
+	CHECK_POPULATED(pcpu, 1, "0111111111111110");
+	CHECK_EMPTY(pcpu, "8 of 0:0 1:0 isolated 2:8");
+	pcpu_destroy(pcpu);
+}
+
 /* pages that are not populated end a run */
 TEST(step_2_leaves_pages_that_are_not_populated)
 {
@@ -289,20 +315,6 @@ TEST(step_3_populates_4_pages_after_a_failed_atomic_request)
 	CHECK_EMPTY(pcpu, "8 of 0:4 1:4");
 	CHECK_POPULATED(pcpu, 1, "1111111111110000");
 	balance(pcpu, 3, 3);
-	CHECK_EMPTY(pcpu, "8 of 0:4 1:4");
-	pcpu_destroy(pcpu);
-}
-
-/* the total counts no isolated pages: at most 4 all the same */
-TEST(step_3_populates_at_most_4_pages)
-{
-	struct pcpu *pcpu = small_bitmap();
-
-	alloc(pcpu, LARGEST);
-	pcpu->nr_empty_pop_pages -= 10;
-	balance(pcpu, 3, 3);
-	CHECK_POPULATED(pcpu, 1, "1111111111110000");
-	pcpu->nr_empty_pop_pages += 10;
 	CHECK_EMPTY(pcpu, "8 of 0:4 1:4");
 	pcpu_destroy(pcpu);
 }

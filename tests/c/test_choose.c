@@ -559,7 +559,22 @@ TEST(populate_is_not_done_for_atomic_requests)
 	CHECK(!pcpu_inject(pcpu, PCPU_ALLOC_PAGE, &all));
 	CHECK(!pcpu_inject(pcpu, PCPU_MAP, &all));
 	CHECK(!pcpu_inject(pcpu, PCPU_KMALLOC, &all));
+	CHECK(!pcpu_inject(pcpu, PCPU_VMALLOC, &all));
 	CHECK_PLACE(pcpu, pcpu_alloc_gfp(pcpu, 100, 4, PCPU_ATOMIC), "0:0");
+	pcpu_destroy(pcpu);
+}
+
+/* no map grows, so there is no other memory than that for chunks */
+TEST(no_request_needs_vmalloc)
+{
+	struct pcpu *pcpu = small_bitmap();
+	struct pcpu_fault all = { 1, 1, -1, 1.0, 0 };
+
+	CHECK(!pcpu_inject(pcpu, PCPU_VMALLOC, &all));
+	for (int i = 0; i < 300; i++)
+		alloc(pcpu, 4);
+	CHECK(calls_of(pcpu, PCPU_VMALLOC) == 0);
+	CHECK(calls_of(pcpu, PCPU_KMALLOC) == 1);
 	pcpu_destroy(pcpu);
 }
 
@@ -630,10 +645,13 @@ TEST(follow_populates_for_an_atomic_request)
 	CHECK_PLACE(pcpu, follow(pcpu, 64, PCPU_ATOMIC, 1, 64), "1:64");
 	CHECK_CHOSEN("0:-23 there -23");
 	CHECK_POPULATED(pcpu, 1, "1100000000000000");
+	CHECK_PLACE(pcpu, follow(pcpu, 132, PCPU_ATOMIC, 1, 320), "1:320");
+	CHECK_POPULATED(pcpu, 1, "1100011100000000");
+	CHECK_EMPTY(pcpu, "0 of 0:0 1:0");
 	/* a failure leaves all as it was */
 	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
 	CHECK(follow(pcpu, 64, PCPU_ATOMIC, 1, 128) == NOMEM(ALLOC_PAGE));
-	CHECK_AREAS(pcpu, 1, "-4 60 -64 896 (free 956 hint 896)");
+	CHECK_AREAS(pcpu, 1, "-4 60 -64 192 -132 572 (free 824 hint 572)");
 	pcpu_destroy(pcpu);
 }
 
@@ -703,6 +721,7 @@ TEST(follow_refuses_a_place_that_is_not_free)
 	CHECK(follow(pcpu, 8, 0, 0, 26) == -PCPU_E_NO_PLACE);
 	CHECK(follow(pcpu, 8, 0, 0, 244) == -PCPU_E_NO_PLACE);
 	CHECK(follow(pcpu, 8, 0, 0, 248) == -PCPU_E_NO_PLACE);
+	CHECK(follow(pcpu, 8, 0, 0, 260) == -PCPU_E_NO_PLACE);
 	CHECK(follow(pcpu, 8, 0, 0, 512) == -PCPU_E_NO_PLACE);
 	CHECK(info_of(pcpu).areas == 1);
 	CHECK_PLACE(pcpu, follow(pcpu, 8, 0, 0, 240), "0:240");
@@ -743,6 +762,9 @@ TEST(follow_checks_its_arguments)
 	CHECK_CHOSEN("0:-23 there -23");
 	CHECK(follow(pcpu, 8, 0, 0, UNIT) == -PCPU_E_WILD);
 	CHECK(follow(pcpu, 8, 0, 0, UNIT - 4) == -PCPU_E_NO_PLACE);
+	/* a chunk of 256 bytes */
+	CHECK(follow(pcpu, 8, 0, 0, 260) == -PCPU_E_NO_PLACE);
+	CHECK(follow(pcpu, 8, 0, 0, 252) == -PCPU_E_NO_PLACE);
 	CHECK(follow(pcpu, 8, 8, 0, 0) == -PCPU_E_FLAGS);
 	CHECK(follow(pcpu, 0, 0, 0, 0) == -PCPU_E_SIZE);
 	CHECK(follow(area_map, 8, 0, 0, 0) == -PCPU_E_FLAGS);
@@ -828,6 +850,18 @@ TEST(learn_leaves_the_first_chunk_and_isolated_chunks)
 	pcpu_destroy(pcpu);
 }
 
+/* nor the reserved chunk, whose pages do not count */
+TEST(learn_leaves_the_reserved_chunk)
+{
+	struct pcpu *pcpu = with_reserved();
+
+	CHECK_PLACE(pcpu, follow(pcpu, 8, PCPU_LEARN | PCPU_RESERVED, 0, 0),
+		    "0:0");
+	CHECK_CHOSEN("-1:0 there 0");
+	CHECK_EMPTY(pcpu, "3 of -1:2 0:3");
+	pcpu_destroy(pcpu);
+}
+
 /* sidelined chunks are in the order in which they were passed over */
 TEST(learn_appends_to_the_sidelined_chunks)
 {
@@ -852,6 +886,46 @@ TEST(learn_nothing_if_the_policy_finds_no_place)
 		    "1:64");
 	CHECK_CHOSEN("0:-23 there -23");
 	CHECK_LISTS(pcpu, "0:0 7:1");
+	pcpu_destroy(pcpu);
+}
+
+/* a chunk that the policy would take from its start, and the kernel did not */
+TEST(learn_sidelines_a_chunk_that_is_all_free)
+{
+	struct pcpu *pcpu = small_bitmap();
+	int error;
+
+	fill_first(pcpu);
+	pcpu_create_chunk(pcpu, &error);
+	CHECK_PLACE(pcpu, follow(pcpu, 8, PCPU_LEARN, 2, 0), "2:0");
+	CHECK_CHOSEN("1:0 there 0 learnt");
+	CHECK_LISTS(pcpu, "0:0 7:2 9:1");
+	pcpu_destroy(pcpu);
+}
+
+/*
+ * The policy's chunk remembers a run at granule 4.  The kernel's has no place by
+ * its hints, so nothing is learnt there.
+ */
+TEST(follow_drops_what_another_chunk_remembers)
+{
+	struct pcpu *pcpu = small_bitmap();
+	struct pcpu_areas *areas;
+	int64_t a;
+
+	alloc(pcpu, 16);
+	a = alloc(pcpu, 12);
+	alloc(pcpu, 8);
+	CHECK(!pcpu_free(pcpu, a));
+	alloc(pcpu, LARGEST);
+	areas = &chunk_of(pcpu, 1)->areas;
+	areas->chunk_md.contig_hint = 1;
+	chunk_of(pcpu, 0)->areas.blocks[0].scan_hint = 0;
+	chunk_of(pcpu, 0)->areas.chunk_md.scan_hint = 0;
+	CHECK_PLACE(pcpu, follow(pcpu, 16, 0, 1, 512), "1:512");
+	CHECK_CHOSEN("0:36 there -23");
+	CHECK(same_text(hints_text(&areas->blocks[0]),
+			"0@0 scan 0@0 left 0 right 0 first 16"));
 	pcpu_destroy(pcpu);
 }
 

@@ -113,6 +113,7 @@ TEST(flags_of_requests_are_ignored)
 	CHECK(!pcpu_replay(pcpu, &replay, 0, COUNT(ops)));
 	CHECK(pointers[1] == pointers[0] + 8 && pointers[2] == pointers[1] + 8);
 	CHECK(replay.failures == 0 && replay.live_bytes == 24);
+	CHECK(replay.ignored_flags == 3);
 	CHECK_MAP(pcpu, 0, "-128 -8 8 -8 -8 864 (free 872 hint 864)");
 	pcpu_destroy(pcpu);
 }

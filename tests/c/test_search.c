@@ -116,6 +116,20 @@ TEST(fit_answers_where_the_blocks_search_starts)
 	CHECK(fit(5, 1) == 6);
 }
 
+/* the start of the search only decides about the contig hint
+ *
+ *	..a.....|bbbbbbbb
+ */
+TEST(fit_may_answer_before_its_start)
+{
+	given("..a.....|bbbbbbbb");
+	KNOWN_OF_CHUNK("5@3 scan 0@0 left 2 right 0 first 2");
+	CHECK(fit(2, 1) == 0);
+	/* past the contig hint it is right_free that answers */
+	KNOWN_OF_CHUNK("5@3 scan 0@0 left 2 right 0 first 6");
+	CHECK(fit(4, 1) == 3);
+}
+
 TEST(fit_needs_an_aligned_place_in_the_blocks_contig_hint)
 {
 	given("a.....bb|...ccccc|....dddd");

@@ -37,7 +37,7 @@ def run_steps(slots: Slots, first: int, last: int) -> None:
 def _destroy_free(slots: Slots) -> None:
     """Step 1 (``pcpu_balance_free(false)``)."""
     for chunk in slots.slots[slots.free_slot][1:]:
-        slots.rules["work: chunk destroyed in step 1"] += 1
+        slots.rules.note("work: chunk destroyed in step 1")
         _destroy(slots, chunk)
 
 
@@ -45,7 +45,7 @@ def _destroy_unpopulated(slots: Slots) -> None:
     """Step 4 (``pcpu_balance_free(true)``)."""
     for chunk in slots.slots[slots.free_slot][1:]:
         if not chunk.empty_pages:
-            slots.rules["work: chunk destroyed in step 4"] += 1
+            slots.rules.note("work: chunk destroyed in step 4")
             _destroy(slots, chunk)
 
 
@@ -59,13 +59,13 @@ def _depopulate_isolated(slots: Slots) -> None:
     while waiting := slots.slots[slots.to_depopulate]:
         chunk = waiting[0]
         if not _depopulate(slots, chunk):
-            slots.rules["work: chunk reintegrated, too few empty pages"] += 1
+            slots.rules.note("work: chunk reintegrated, too few empty pages")
             slots.reintegrate(chunk)
         elif slots.is_free(chunk):
-            slots.rules["work: chunk reintegrated, all free"] += 1
+            slots.rules.note("work: chunk reintegrated, all free")
             slots.reintegrate(chunk)
         else:
-            slots.rules["work: chunk sidelined"] += 1
+            slots.rules.note("work: chunk sidelined")
             slots.move(chunk, slots.sidelined, head=False)
 
 
@@ -76,14 +76,14 @@ def _depopulate(slots: Slots, chunk: BitmapChunk) -> bool:
 
     """
     page = len(chunk.blocks)
-    while page > 0 and chunk.empty_pages:
+    while chunk.empty_pages:
         if slots.empty_pages < EMPTY_HIGH:
             return False
         end = page
         while page > 0 and chunk.populated[page - 1] and chunk.blocks[page - 1].is_free:
             page -= 1
         if page < end:
-            slots.rules["work: empty pages depopulated"] += 1
+            slots.rules.note("work: empty pages depopulated")
             depopulate(slots.kernel, chunk, range(page, end), flush=True)
             slots.add_empty(chunk, page - end)
         page -= 1  # this one is not empty
@@ -98,7 +98,7 @@ def _populate_empty(slots: Slots) -> None:
     while True:
         missing = max(EMPTY_HIGH - slots.empty_pages, 0)
         if slots.atomic_failed:
-            slots.rules["work: pages for a failed atomic request"] += 1
+            slots.rules.note("work: pages for a failed atomic request")
             slots.atomic_failed, missing = False, EMPTY_HIGH
         try:
             for slot in range(slots.size_to_slot(slots.page_size), slots.to_depopulate):
@@ -109,9 +109,9 @@ def _populate_empty(slots: Slots) -> None:
             if not missing:
                 return
             slots.create_chunk()
-            slots.rules["work: chunk made"] += 1
+            slots.rules.note("work: chunk made")
         except ServiceFailed:
-            slots.rules["work: a service failed"] += 1
+            slots.rules.note("work: a service failed")
             return
 
 
@@ -119,7 +119,7 @@ def _populate(slots: Slots, chunk: BitmapChunk, most: int) -> int:
     """Populate pages of a chunk, the lowest first; return how many."""
     unpopulated = [page for page, cpus in enumerate(chunk.populated) if not cpus][:most]
     for run in runs(unpopulated):
-        slots.rules["work: pages populated"] += 1
+        slots.rules.note("work: pages populated")
         populate(slots.kernel, chunk, run, keep_neighbours=True)
         slots.add_empty(chunk, len(run))
     return len(unpopulated)

@@ -19,9 +19,12 @@ Source: ``struct pcpu_block_md`` and ``pcpu_block_update`` of Linux 5.2 to 6.x.
 
 from __future__ import annotations
 
-from collections import Counter
+from typing import TYPE_CHECKING
 
 from percpu_ffi.state import Block
+
+if TYPE_CHECKING:
+    from percpu_ffi.model.rules import Rules
 
 
 class Hints:
@@ -29,7 +32,7 @@ class Hints:
 
     __slots__ = (*Block._fields, "mended", "rules")
 
-    def __init__(self, nr_bits: int, *, mended: bool, rules: Counter[str]) -> None:
+    def __init__(self, nr_bits: int, *, mended: bool, rules: Rules) -> None:
         """All granules are free.
 
         Args:
@@ -39,7 +42,6 @@ class Hints:
 
         """
         self.mended, self.rules = mended, rules
-        self.scan_hint_start = self.first_free = 0
         self.nr_bits = nr_bits
         self.set_free()
 
@@ -89,31 +91,31 @@ class Hints:
         elif start < self.contig_hint_start and (
             run > self.scan_hint or (run == self.scan_hint and start > self.scan_hint_start)
         ):
-            self.rules["shorter run becomes the scan hint"] += 1
+            self.rules.note("shorter run becomes the scan hint")
             self.scan_hint_start, self.scan_hint = start, run
 
     def _learn_longer(self, start: int) -> None:
         """Keep the contig hint as the scan hint, if it is before the run that replaces it."""
         contig_is_known = self.contig_hint > 0 or not self.mended
         if start <= self.contig_hint_start and contig_is_known:
-            self.rules["longer run before the contig hint"] += 1
+            self.rules.note("longer run before the contig hint")
             self.scan_hint = 0
         elif self.contig_hint > self.scan_hint:
-            self.rules["longer run, contig hint becomes scan hint"] += 1
+            self.rules.note("longer run, contig hint becomes scan hint")
             self.scan_hint_start, self.scan_hint = self.contig_hint_start, self.contig_hint
         elif start < self.scan_hint_start:
-            self.rules["longer run before the scan hint"] += 1
+            self.rules.note("longer run before the scan hint")
             self.scan_hint = 0
 
     def _learn_equal(self, start: int) -> None:
         """Prefer the better aligned start; the other run may be a scan hint."""
         if self.contig_hint_start and better_aligned(start, self.contig_hint_start):
-            self.rules["equal run, better aligned"] += 1
+            self.rules.note("equal run, better aligned")
             self.contig_hint_start = start
             if start < self.scan_hint_start and self.contig_hint > self.scan_hint:
                 self.scan_hint = 0
         elif start > self.scan_hint_start or self.contig_hint > self.scan_hint:
-            self.rules["equal run becomes the scan hint"] += 1
+            self.rules.note("equal run becomes the scan hint")
             self.scan_hint_start, self.scan_hint = start, self.contig_hint
 
     def promote(self) -> int:
@@ -151,7 +153,7 @@ class Hints:
         is_before = self.scan_hint > 0 and self.scan_hint_start < self.contig_hint_start
         if not is_before or bits <= self.scan_hint:
             return self.first_free
-        self.rules["search skips the scan hint"] += 1
+        self.rules.note("search skips the scan hint")
         return self.scan_hint_start + self.scan_hint
 
 

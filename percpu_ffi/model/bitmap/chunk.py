@@ -22,7 +22,6 @@ Source: ``mm/percpu.c`` of Linux 5.14 to 6.x by Dennis Zhou.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from percpu_ffi.config import GRANULE
@@ -32,6 +31,7 @@ from percpu_ffi.model.chunk import Chunk
 
 if TYPE_CHECKING:
     from percpu_ffi.model.memory import Memory
+    from percpu_ffi.model.rules import Rules
 
 
 class Run(NamedTuple):
@@ -57,7 +57,7 @@ class BitmapChunk(Chunk):
         *,
         page_size: int,
         mended: bool,
-        rules: Counter[str],
+        rules: Rules,
     ) -> None:
         """All granules are free.
 
@@ -117,12 +117,12 @@ class BitmapChunk(Chunk):
         while at < self.nr_bits:
             run = self._next_fit(at, bits, align)
             if run is None:
-                self.rules["hints of the blocks have no place, those of the chunk had"] += 1
+                self.rules.note("hints of the blocks have no place, those of the chunk had")
                 return None
             skip = self._unpopulated_end(run) if populated_only else None
             if skip is None:
                 return run.start
-            self.rules["atomic search goes on after unpopulated pages"] += 1
+            self.rules.note("atomic search goes on after unpopulated pages")
             at = skip
         return None
 
@@ -178,7 +178,7 @@ class BitmapChunk(Chunk):
         while True:
             start = up(used.next_clear(start, limit), align)
             if start + bits > limit:
-                self.rules["map has no place, the hints had"] += 1
+                self.rules.note("map has no place, the hints had")
                 return None, skipped
             blocker = used.next_set(start, start + bits)
             if blocker == start + bits:
@@ -213,9 +213,9 @@ class BitmapChunk(Chunk):
         number, start = divmod(run.start, self.block_bits)
         end = start + run.bits
         if end > self.block_bits:
-            self.rules["skipped run crosses pages, not learnt"] += 1
+            self.rules.note("skipped run crosses pages, not learnt")
             return
-        self.rules["skipped run learnt"] += 1
+        self.rules.note("skipped run learnt")
         self.blocks[number].learn(self._free_from(number, start), end)
 
     def _hints_after_take(self, start: int, end: int) -> int:
@@ -226,7 +226,7 @@ class BitmapChunk(Chunk):
         were_free = int(self.blocks[first].is_free)
         if hints.first_free == start:
             hints.first_free = self.used.next_clear(end, self.nr_bits)
-        self._take_in_first(first, start_in, end_in if first == last else n, goes_on=last > first)
+        self._take_in_first(first, start_in, end_in if first == last else n)
         if last > first:
             were_free += self.blocks[last].is_free + last - first - 1
             self._take_in_last(last, end_in)
@@ -237,7 +237,7 @@ class BitmapChunk(Chunk):
             self._refresh_chunk(full=False)
         return were_free
 
-    def _take_in_first(self, number: int, start: int, end: int, *, goes_on: bool) -> None:
+    def _take_in_first(self, number: int, start: int, end: int) -> None:
         """Update the block where an area starts: |....####..| or |....######|######...."""
         block = self.blocks[number]
         if block.first_free == start:
@@ -249,7 +249,7 @@ class BitmapChunk(Chunk):
             self._refresh_block(number)
         else:
             block.left_free = min(block.left_free, start)
-            block.right_free = 0 if goes_on else min(block.right_free, self.block_bits - end)
+            block.right_free = min(block.right_free, self.block_bits - end)
 
     def _take_in_last(self, number: int, end: int) -> None:
         """Update the block where an area ends that started before: ...######|####......|."""
@@ -328,7 +328,7 @@ class BitmapChunk(Chunk):
         if self.mended:
             run_end += block_start
         if block_start + run_start > run_end:
-            self.rules["chunk does not learn a freed run"] += 1
+            self.rules.note("chunk does not learn a freed run")
         self.hints.learn(block_start + run_start, run_end)
 
     # --- refresh
@@ -341,13 +341,15 @@ class BitmapChunk(Chunk):
         """
         block, n = self.blocks[number], self.block_bits
         if block.scan_hint:
-            self.rules["block refreshed from the scan hint's end"] += 1
+            self.rules.note("block refreshed from the scan hint's end")
             end = block.promote()
-            self.rules["promoted scan hint at the right edge"] += end == n
+            if end == n:
+                self.rules.note("promoted scan hint at the right edge")
         else:
-            self.rules["block refreshed from its first free granule"] += 1
+            self.rules.note("block refreshed from its first free granule")
             block.contig_hint, end = 0, block.first_free
-        self.rules["left_free kept in a refresh"] += block.left_free > 0
+        if block.left_free:
+            self.rules.note("left_free kept in a refresh")
         block.right_free = 0
         while (start := self._next_free(number, end)) < n:
             end = self._next_used(number, start)
@@ -361,13 +363,14 @@ class BitmapChunk(Chunk):
         """
         hints = self.hints
         if hints.scan_hint and not full:
-            self.rules["chunk refreshed from the scan hint's end"] += 1
+            self.rules.note("chunk refreshed from the scan hint's end")
             at = hints.promote()
         else:
-            self.rules[
+            self.rules.note(
                 "chunk refreshed in full" if full else "chunk refreshed from first_free"
-            ] += 1
-            self.rules["scan hint kept in a full refresh"] += hints.scan_hint > 0
+            )
+            if hints.scan_hint:
+                self.rules.note("scan hint kept in a full refresh")
             hints.contig_hint, at = 0, hints.first_free
         while at < self.nr_bits:
             run = self._next_known(at)

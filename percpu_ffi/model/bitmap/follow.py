@@ -66,12 +66,11 @@ class Follower:
         if kernel is None:
             raise NoPlace
         chunk = self._chunk(kernel.chunk)
-        if place and place.chunk is not chunk:
-            if self.learn and place.chunk.id > 0 and not place.chunk.isolated:
-                self.learnt = True
-                policy.learn_sidelined(place.chunk)
-            place = None
-        start, skipped = (place.start, place.skipped) if place else _search(chunk, request)
+        other = place and place.chunk
+        if self.learn and other and other is not chunk and other.id > 0 and not other.isolated:
+            self.learnt = True
+            policy.learn_sidelined(other)
+        start, skipped = _search(chunk, request)
         self.offset = None if start is None else start * GRANULE
 
         start, inside = divmod(kernel.offset, GRANULE)

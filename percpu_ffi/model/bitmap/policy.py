@@ -55,7 +55,7 @@ class Bitmap(Slots):
             return self.take(request, self.choose(request))
         except NoPlace:
             if request.atomic:
-                self.rules["atomic request failed"] += 1
+                self.rules.note("atomic request failed")
                 self.atomic_failed = self.balance_requested = True
             raise
 
@@ -69,7 +69,7 @@ class Bitmap(Slots):
         """
         if request.reserved and self.reserved:
             place = self._place_in(self.reserved, request)
-            self.rules["reserved request " + ("served" if place else "failed")] += 1
+            self.rules.note("reserved request " + ("served" if place else "failed"))
             if not place:
                 raise NoPlace
             return place
@@ -77,7 +77,7 @@ class Bitmap(Slots):
             if request.atomic:
                 raise NoPlace
             self.create_chunk()
-            self.rules["chunk made by a request"] += 1
+            self.rules.note("chunk made by a request")
         return place
 
     def _walk(self, request: Request) -> Place | None:
@@ -86,7 +86,8 @@ class Bitmap(Slots):
             # a chunk whose hints have no place may move: walk over a copy
             for chunk in list(self.slots[slot]):
                 if place := self._place_in(chunk, request):
-                    self.rules["request served by a sidelined chunk"] += slot == self.sidelined
+                    if slot == self.sidelined:
+                        self.rules.note("request served by a sidelined chunk")
                     return place
         return None
 
@@ -96,7 +97,7 @@ class Bitmap(Slots):
         at = chunk.find_fit(bits, align, populated_only=request.atomic)
         if at is None:
             if chunk.slot in FAIL_SLOTS:
-                self.rules["chunk moved to slot 0"] += 1
+                self.rules.note("chunk moved to slot 0")
                 self.move(chunk, 0, head=True)
             return None
         start, skipped = chunk.find_place(at, bits, align)
@@ -115,7 +116,7 @@ class Bitmap(Slots):
         self.add_empty(chunk, -chunk.take(start, request.size // GRANULE, skipped))
         self.relocate(chunk, old_slot)
         if chunk.isolated:
-            self.rules["chunk reintegrated by a request"] += 1
+            self.rules.note("chunk reintegrated by a request")
             self.reintegrate(chunk)
         if not request.atomic:
             try:
@@ -133,8 +134,9 @@ class Bitmap(Slots):
             try:
                 populate(self.kernel, chunk, run, keep_neighbours=True)
             except ServiceFailed:
-                self.rules["area not populated"] += 1
-                self.rules["area not populated, runs before stay"] += run.start > missing[0]
+                self.rules.note("area not populated")
+                if run.start > missing[0]:
+                    self.rules.note("area not populated, runs before stay")
                 raise
             self.add_empty(chunk, len(run))
 

@@ -154,7 +154,7 @@ class Slots(Policy[BitmapChunk]):
 
     def isolate(self, chunk: BitmapChunk) -> None:
         """Let requests avoid a chunk, and the work depopulate it (``pcpu_isolate_chunk``)."""
-        self.rules["chunk isolated again" if chunk.isolated else "chunk isolated"] += 1
+        self.rules.note("chunk isolated again" if chunk.isolated else "chunk isolated")
         if not chunk.isolated:
             self._count_empty(chunk, -chunk.empty_pages)
             chunk.isolated = True
@@ -169,14 +169,14 @@ class Slots(Policy[BitmapChunk]):
     def check_low(self) -> None:
         """Request background work after an allocation, if few empty pages are left."""
         if self.empty_pages < EMPTY_LOW:
-            self.rules["work requested: few empty pages"] += 1
+            self.rules.note("work requested: few empty pages")
             self.balance_requested = True
 
     def check_high(self, chunk: BitmapChunk) -> None:
         """Request background work after a free in a chunk, if it or its pages are too many."""
         if not chunk.isolated and self.is_free(chunk):
             if any(other is not chunk for other in self.slots[self.free_slot]):
-                self.rules["work requested: another free chunk"] += 1
+                self.rules.note("work requested: another free chunk")
                 self.balance_requested = True
         elif chunk is not self.first and chunk is not self.reserved and self._has_many(chunk):
             self.isolate(chunk)
