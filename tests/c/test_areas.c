@@ -436,6 +436,71 @@ TEST(refresh_chunk_continues_one_granule_after_a_run)
 	CHECK_CHUNK("4@11 scan 3@7 left 0 right 0 first 2");
 }
 
+/*
+ * Runs that are smaller than the contig hint, and after it, change nothing, so
+ * their blocks may be skipped.  Runs of its size become the scan hint.
+ *
+ *	aaaaaabb|b.cccccc|c...cccc|dd....dd|eeeeeeee
+ *	      ^^ ^                 4@26
+ */
+TEST(refresh_chunk_learns_runs_as_large_as_the_contig_hint)
+{
+	given("aaaaaabb|b.cccccc|c...cccc|dd....dd|eeeeeeee");
+	release_at(6);
+	CHECK_CHUNK("4@6 scan 4@26 left 0 right 0 first 6");
+	given("aaaaaabb|b.cccccc|c...cccc|cccccc..|..dddddd|eeeeeeee");
+	release_at(6);
+	CHECK_CHUNK("4@6 scan 4@30 left 0 right 0 first 6");
+	given("aaaaaabb|b.cccc..|..dddddd|eeeeeeee");
+	release_at(6);
+	CHECK_CHUNK("4@6 scan 4@14 left 0 right 0 first 6");
+	given("aaaaaabb|b.cccccc|c...cccc|cccccc..|.ddddddd|eeeeeeee");
+	release_at(6);
+	CHECK_CHUNK("4@6 scan 0@9 left 0 right 0 first 6");
+	given("aaaaaabb|b.cccccc|c...cccc|.....ddd|eeeeeeee");
+	release_at(6);
+	CHECK_CHUNK("5@24 scan 4@6 left 0 right 0 first 6");
+}
+
+/* two free edges of blocks are small, but the blocks between are free */
+TEST(refresh_chunk_learns_a_run_over_empty_blocks_after_the_contig_hint)
+{
+	given("aaaaaaaa|bbbbbbbb|bbbbbbbb|cccccc..|........|........|..dddddd");
+	release_at(8);
+	CHECK_CHUNK("20@30 scan 16@8 left 0 right 0 first 8");
+}
+
+TEST(refresh_chunk_learns_a_small_run_at_its_end)
+{
+	given("aaaaaaaa|aaaaaaaa|aaaaaaaa|aaaaaaaa|aaaaaaaa"); /* no more */
+	given("aaaaaaaa|bbbbbbbb|cccccccc|cccccc..");
+	KNOWN_OF_CHUNK("2@30 scan 0@0 left 0 right 0 first 30");
+	release_at(8);
+	CHECK_CHUNK("8@8 scan 0@0 left 0 right 2 first 8");
+}
+
+/*
+ * The end of the chunk is free, as the contig hint says, from the area on.
+ *
+ *	aaaaaa..|........|bbbbbbbb|........
+ *	                  ^^^^^^^^
+ */
+TEST(refresh_chunk_knows_the_free_end_after_an_area)
+{
+	given("aaaaaa..|........|........|........");
+	take_at(16, 8);
+	CHECK_CHUNK("10@6 scan 0@0 left 0 right 8 first 6");
+	given("aaaaaa..|........|........|........");
+	take_at(6, 11);
+	CHECK_CHUNK("15@17 scan 0@0 left 0 right 15 first 17");
+	given("a.aaaa..|........|........|........");
+	take_at(6, 11);
+	CHECK_CHUNK("15@17 scan 1@1 left 0 right 15 first 1");
+	given("aaaaaa..|........|........|........");
+	take_at(6, 26);
+	CHECK_CHUNK("0@6 scan 0@0 left 0 right 26 first 32");
+}
+
 TEST(refresh_chunk_of_a_full_chunk_leaves_a_contig_hint_of_0)
 {
 	given("aaaaaaaa|a......b");
