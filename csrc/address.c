@@ -223,7 +223,7 @@ static int64_t populated_bytes(const struct pcpu *pcpu,
 	int64_t end = (int64_t)found->offset + found->size;
 	int page = pcpu_pfn_down(geo, found->offset);
 
-	if (found->offset < 0)	/* the static area, with bitmaps */
+	if (found->is_static)	/* with bitmaps it is in no chunk */
 		return found->size;
 	while (page < pcpu_pfn_up(geo, end) &&
 	       pcpu_chunk_page_occupied(found->chunk, page))

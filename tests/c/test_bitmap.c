@@ -220,23 +220,32 @@ static struct pcpu *mapped(int64_t reserved)
 	return create(&config);
 }
 
-TEST(an_area_is_zero_on_every_cpu_also_when_reused)
+static void check_cleared(struct pcpu *pcpu, int size)
 {
-	struct pcpu *pcpu = mapped(0);
-
 	for (int round = 0; round < 2; round++) {
-		int64_t ptr = pcpu_alloc(pcpu, 10, 4);
+		int64_t ptr = pcpu_alloc(pcpu, size - 2, 4);
 
 		for (int cpu = 0; cpu < 2; cpu++) {
 			char *at = (char *)(uintptr_t)pcpu_address(pcpu, ptr,
 								   cpu);
+			int set = 0;
 
-			for (int i = 0; i < 12; i++)
-				CHECK(!at[i]);
-			memset(at, 0x55, 12);
+			for (int i = 0; i < size; i++)
+				set += at[i] != 0;
+			CHECK(!set);
+			memset(at, 0x55, (size_t)size);
 		}
 		CHECK(!pcpu_free(pcpu, ptr));
 	}
+}
+
+/* in the first chunk, and at the start of another */
+TEST(an_area_is_zero_on_every_cpu_also_when_reused)
+{
+	struct pcpu *pcpu = mapped(0);
+
+	check_cleared(pcpu, 12);
+	check_cleared(pcpu, 32768);
 	pcpu_destroy(pcpu);
 }
 
@@ -342,6 +351,8 @@ TEST(a_snapshot_has_hints_and_blocks)
 	pcpu_alloc(pcpu, 4, 4);
 	pcpu_destroy(pcpu);
 	CHECK(chunk->blocks[4].first_free == 11);
+	CHECK(snapshot->chunks[0].blocks[0].first_free == 2);
+	CHECK(snapshot->chunks[1].blocks[0].first_free == 2);
 	pcpu_snapshot_free(snapshot);
 }
 
@@ -495,6 +506,26 @@ TEST(events_have_rounded_sizes_and_flags)
 		"alloc -1:0 size 8 align 4 flags 3 error 0\n"
 		"free 0:0 size 8 align 0 flags 0 error 0\n"
 		"fail 0:0 size 132 align 4 flags 2 error -23\n"));
+	pcpu_destroy(pcpu);
+}
+
+/* successes, and failures with and without a change of the map */
+TEST(events_with_area_maps_have_no_flags)
+{
+	struct pcpu_config config = small_config(1);
+	struct pcpu_hooks hooks;
+	struct pcpu *pcpu;
+
+	pcpu = with_events(&config, &hooks);
+	pcpu_alloc(pcpu, 5, 1);
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
+	pcpu_alloc(pcpu, 128, 4);
+	fail_at(pcpu, PCPU_KMALLOC, 1);
+	pcpu_alloc(pcpu, 1024, 4);
+	CHECK(same_text(events,
+		"alloc 0:128 size 5 align 1 flags 0 error 0\n"
+		"fail 0:0 size 128 align 4 flags 0 error -38\n"
+		"fail 0:0 size 1024 align 4 flags 0 error -32\n"));
 	pcpu_destroy(pcpu);
 }
 
@@ -750,6 +781,7 @@ TEST(work_counts_operations_and_pages)
 	struct pcpu *pcpu = small_bitmap();
 	struct pcpu_work in, out;
 	int64_t ptr = alloc(pcpu, 300);
+	uint64_t steps;
 
 	CHECK(!pcpu_free(pcpu, ptr));
 	CHECK(pcpu_free(pcpu, ptr) == -PCPU_E_NOT_LIVE);
@@ -757,6 +789,13 @@ TEST(work_counts_operations_and_pages)
 	CHECK(!pcpu_work(pcpu, &in, &out));
 	CHECK(in.operations == 2 && in.pages_populated == 5);
 	CHECK(out.operations == 1 && out.tree_steps > 0);
+	steps = out.tree_steps;
 	CHECK(in.chunks_visited == 0 && in.entries_scanned == 0);
+	/* the first units are found without the tree */
+	ptr = alloc(pcpu, 4);
+	CHECK_PLACE(pcpu, ptr, "0:4");
+	CHECK(!pcpu_free(pcpu, ptr));
+	CHECK(!pcpu_work(pcpu, &in, &out));
+	CHECK(out.operations == 2 && out.tree_steps == steps);
 	pcpu_destroy(pcpu);
 }

@@ -760,6 +760,7 @@ TEST(follow_checks_its_arguments)
 	chosen = (struct pcpu_choice){ 7, 7, 7, 7 };
 	CHECK(follow(pcpu, 8, 0, 0, -4) == -PCPU_E_WILD);
 	CHECK_CHOSEN("0:-23 there -23");
+	CHECK(follow(pcpu, 8, 0, 0, -1) == -PCPU_E_WILD);
 	CHECK(follow(pcpu, 8, 0, 0, UNIT) == -PCPU_E_WILD);
 	CHECK(follow(pcpu, 8, 0, 0, UNIT - 4) == -PCPU_E_NO_PLACE);
 	/* a chunk of 256 bytes */
