@@ -8,7 +8,7 @@
 shared=$1
 static=$2
 header=$3
-most=102400 # bytes, stripped
+most=131072 # bytes, stripped
 
 # are the names on standard input those that percpu.h declares?  x86-32 adds its own
 same_names() {
