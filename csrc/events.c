@@ -42,8 +42,8 @@ noinline void pcpu_send_event(struct pcpu *pcpu, int kind,
 }
 
 /* report a failed allocation, if there is a listener; return @error */
-__cold noinline int pcpu_emit_failure(struct pcpu *pcpu, int64_t size, int64_t align,
-			       int error)
+__cold noinline int pcpu_emit_failure(struct pcpu *pcpu, int64_t size,
+				      int64_t align, int error)
 {
 	struct pcpu_event event = {
 		.kind = PCPU_EVENT_ALLOC_FAIL,
