@@ -54,7 +54,7 @@ __cold int pcpu_counters(struct pcpu *pcpu, uint64_t *calls)
 }
 
 __cold int pcpu_work(struct pcpu *pcpu, struct pcpu_work *alloc,
-	      struct pcpu_work *free)
+		     struct pcpu_work *free)
 {
 	int err = alloc && free ? pcpu_lock(pcpu) : -PCPU_E_NULL;
 
@@ -68,7 +68,8 @@ __cold int pcpu_work(struct pcpu *pcpu, struct pcpu_work *alloc,
 	return 0;
 }
 
-__cold int pcpu_inject(struct pcpu *pcpu, int site, const struct pcpu_fault *fault)
+__cold int pcpu_inject(struct pcpu *pcpu, int site,
+		       const struct pcpu_fault *fault)
 {
 	int err = pcpu_lock(pcpu);
 

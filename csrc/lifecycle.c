@@ -30,7 +30,7 @@
 
 /* the part of the geometry that does not depend on the first chunk */
 static __cold int page_geometry(const struct pcpu_config *config,
-			 struct pcpu_geometry *geo)
+				struct pcpu_geometry *geo)
 {
 	int64_t host = sysconf(_SC_PAGESIZE);
 	int64_t page = config->page_size ? config->page_size : host;
@@ -67,7 +67,7 @@ static __cold bool fits_bitmap(const struct pcpu_config *config)
 }
 
 static __cold int check_config(const struct pcpu_config *config,
-			const struct pcpu_geometry *geo)
+			       const struct pcpu_geometry *geo)
 {
 	if (config->first_ptr < 0 || config->first_ptr > MAX_FIRST_PTR ||
 	    config->first_ptr & (geo->page_size - 1) ||
@@ -86,7 +86,7 @@ static __cold int check_config(const struct pcpu_config *config,
 }
 
 static __cold void copy_static_image(struct pcpu *pcpu,
-			      const struct pcpu_config *config)
+				     const struct pcpu_config *config)
 {
 	int cpu;
 

@@ -366,7 +366,8 @@ static int read_event(struct trace_prefix *prefix, struct span s,
  * How many CPUs there are, or how many of the events that were written the
  * buffer still holds.
  */
-static __cold enum trace_line_type read_comment(struct span s, struct trace_line *line)
+static __cold enum trace_line_type read_comment(struct span s,
+						struct trace_line *line)
 {
 	uint64_t cpus = 0, held, written;
 	const char *at;
@@ -405,7 +406,7 @@ static __cold bool read_lost(struct span s, struct trace_line *line)
 
 /* an event of another kind; @name begins with its name */
 static __cold enum trace_line_type read_other_event(struct span name,
-					     struct trace_line *line)
+						    struct trace_line *line)
 {
 	const char *after;
 
@@ -467,7 +468,7 @@ static __cold bool read_frame(struct span s, struct trace_line *line)
 
 /* whether a head ends at @end */
 static __cold bool read_head(struct trace_prefix *prefix, struct span s,
-		      const char *end, struct trace_line *line)
+			     const char *end, struct trace_line *line)
 {
 	trace_head_parse((struct span){ s.at, end }, prefix, &line->head);
 	return line->head.time != PCPU_NO_TIME ||
@@ -475,8 +476,8 @@ static __cold bool read_head(struct trace_prefix *prefix, struct span s,
 }
 
 static __cold enum trace_line_type read_other_line(struct trace_prefix *prefix,
-					    struct span s,
-					    struct trace_line *line)
+						   struct span s,
+						   struct trace_line *line)
 {
 	struct span words = span_trim(s);
 	const char *after = span_after(s, ": "), *open;

@@ -33,7 +33,7 @@ enum trace_field {
 	TRACE_HAS_ATOMIC = 32
 };
 
-/* .size to .base are valid if .has says so, or if events of this type need them */
+/* .size to .base are valid if .has says so, or if events of this type have them */
 struct trace_line {
 	enum trace_line_type type; /* which event */
 	struct trace_head head;	/* of an event, also of another kind */

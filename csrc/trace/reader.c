@@ -74,8 +74,8 @@ static int stop_at(struct pcpu_trace_reader *reader, int error, uint64_t number,
 
 /* count a line, and keep the start of the first one */
 static __cold void count_skip(struct pcpu_trace_reader *reader,
-		       enum pcpu_trace_skip_kind kind, struct span text,
-		       uint64_t number, const char *field)
+			      enum pcpu_trace_skip_kind kind, struct span text,
+			      uint64_t number, const char *field)
 {
 	struct skip *skip = &reader->skips[kind];
 
@@ -90,8 +90,8 @@ static __cold void count_skip(struct pcpu_trace_reader *reader,
 
 /* skip damage, or stop a strict reader with an error */
 static __cold int skip_damage(struct pcpu_trace_reader *reader,
-		       enum pcpu_trace_skip_kind kind, struct span text,
-		       uint64_t number, int error, const char *field)
+			      enum pcpu_trace_skip_kind kind, struct span text,
+			      uint64_t number, int error, const char *field)
 {
 	count_skip(reader, kind, text, number, field);
 	return reader->strict ? stop_at(reader, error, number, field) : 0;
@@ -101,7 +101,7 @@ static __cold int skip_damage(struct pcpu_trace_reader *reader,
 
 /* replace a line by what @how makes of it; it may be mended already */
 static __cold int mend(struct pcpu_trace_reader *reader, struct span *line,
-		struct span (*how)(struct span line, char *room))
+		       struct span (*how)(struct span line, char *room))
 {
 	char *room;
 
@@ -127,7 +127,8 @@ static int mend_line(struct pcpu_trace_reader *reader, struct span *line)
 }
 
 /* whether a mailer escaped the text: in "size=3D8", the 3 or the D is damage */
-static __cold bool is_escaped(struct pcpu_trace_reader *reader, struct span rest)
+static __cold bool is_escaped(struct pcpu_trace_reader *reader,
+			      struct span rest)
 {
 	if (reader->quoted_printable)
 		return false;
@@ -139,7 +140,7 @@ static __cold bool is_escaped(struct pcpu_trace_reader *reader, struct span rest
 
 /* whether a line without a line feed was cut in the middle of an event */
 static __cold bool is_cut(const struct pcpu_trace_reader *reader,
-		   const struct trace_line *line, int error)
+			  const struct trace_line *line, int error)
 {
 	if (error)
 		return error != PCPU_T_POINTER;

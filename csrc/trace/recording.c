@@ -28,7 +28,7 @@
 
 /* begin the life of a chunk at an address */
 static __cold int new_chunk(struct recording *recording, uint64_t base,
-		     uint32_t *chunk)
+			    uint32_t *chunk)
 {
 	uint32_t *known = table_find(&recording->chunk_index, base);
 	struct chunk_life *life;
@@ -101,7 +101,8 @@ static int count_place(struct recording *recording,
 
 /* --- tasks and requests */
 
-static __cold int add_task(struct recording *recording, uint64_t key, uint32_t *task)
+static __cold int add_task(struct recording *recording, uint64_t key,
+			   uint32_t *task)
 {
 	struct pcpu_trace_task *new;
 
@@ -261,8 +262,9 @@ static int add_op(struct recording *recording, const struct trace_line *line,
 	return 0;
 }
 
-static __cold int add_event(struct recording *recording, const struct trace_line *line,
-		     enum pcpu_trace_event_kind kind, uint64_t value)
+static __cold int add_event(struct recording *recording,
+			    const struct trace_line *line,
+			    enum pcpu_trace_event_kind kind, uint64_t value)
 {
 	struct pcpu_trace_event *event;
 	uint32_t task;
@@ -358,7 +360,8 @@ static int on_free(struct recording *recording, const struct trace_line *line)
 	return err;
 }
 
-static __cold int on_fail(struct recording *recording, const struct trace_line *line)
+static __cold int on_fail(struct recording *recording,
+			  const struct trace_line *line)
 {
 	uint32_t kind;
 	int err = find_request(recording, line, &kind);
@@ -369,7 +372,8 @@ static __cold int on_fail(struct recording *recording, const struct trace_line *
 	return add_event(recording, line, PCPU_TRACE_FAILED, kind);
 }
 
-static __cold int on_create(struct recording *recording, const struct trace_line *line)
+static __cold int on_create(struct recording *recording,
+			    const struct trace_line *line)
 {
 	uint32_t chunk;
 	int err = new_chunk(recording, line->base, &chunk);
@@ -381,7 +385,7 @@ static __cold int on_create(struct recording *recording, const struct trace_line
 }
 
 static __cold int on_destroy(struct recording *recording,
-		      const struct trace_line *line)
+			     const struct trace_line *line)
 {
 	uint32_t chunk;
 	int err = find_chunk(recording, line, &chunk);
@@ -416,7 +420,8 @@ static int on_event(struct recording *recording, const struct trace_line *line)
 }
 
 /* at least one if the recorder does not know how many */
-static __cold int on_lost(struct recording *recording, const struct trace_line *line)
+static __cold int on_lost(struct recording *recording,
+			  const struct trace_line *line)
 {
 	struct pcpu_trace_stats *stats = &recording->stats;
 	uint64_t lost = line->lost ? line->lost : 1;

@@ -128,7 +128,7 @@ bool span_hex(struct span s, uint64_t *value)
  * Return: the place after it, or NULL.
  */
 __cold const char *span_number_after(struct span s, const char *before,
-			      uint64_t *value)
+				     uint64_t *value)
 {
 	const char *at = span_after(s, before);
 
