@@ -15,6 +15,7 @@ import pytest
 
 from percpu_ffi import (
     Allocator,
+    ConfigError,
     DoubleFree,
     InteriorPointer,
     InvalidRequest,
@@ -403,6 +404,14 @@ def test_dynamic_part_fills_whole_pages() -> None:
 
 
 @pytest.mark.parametrize("kind", [Allocator, Model])
+def test_unit_that_is_too_small(kind: Any) -> None:
+    """The parts end at byte 512 of a unit of 512, or at 516."""
+    kind(**{**TINY, "dyn_size": 448}).close()
+    with pytest.raises(ConfigError, match="a unit has from 8 pages"):
+        kind(**{**TINY, "dyn_size": 452})
+
+
+@pytest.mark.parametrize("kind", [Allocator, Model])
 def test_first_units(kind: Any) -> None:
     """|SSS|RR|DDDD|: the reserved chunk is -1, the static area before offset 0 of chunk 0."""
     setup = {**TINY, "static_size": 70, "reserved_size": 40, "dyn_size": 40}
@@ -764,7 +773,7 @@ class TestFollow:
 
     @pytest.mark.parametrize("place", [(2, 0), (9, 0), (-1, 0), (0, 512), (0, -4)])
     def test_place_that_is_nowhere(self, kind: Any, place: tuple[int, int]) -> None:
-        with kind(**TINY) as a, pytest.raises(WildPointer):
+        with kind(**TINY) as a, pytest.raises(WildPointer, match="pointer 0x0 is in no chunk"):
             a.follow(8, 8, Location(*place))
 
     def test_kernel_without_a_place(self, kind: Any) -> None:
