@@ -82,6 +82,7 @@ def test_own_recording_is_predicted(recorded: str, check: Checker, start: tuple[
     status, shown, messages = check(recorded, *start)
     assert (status, messages) == (0, "")
     found = check.json(recorded, *start)
+    assert found["start"] == ("boot" if start else "inferred")
     assert found["choices"] == found["chunk_and_offset"] == found["offset_given_chunk"] > 150
     assert found["in_new_chunks"]["choices"] == found["in_new_chunks"]["chunk_and_offset"] > 50
     made, gone = found["chunks_made"], found["chunks_destroyed"]
@@ -104,6 +105,21 @@ def test_missed_choice_is_exit_status_1(check: Checker) -> None:
         assert (status, messages) == (1, "")
         assert ('"misses": [\n    1\n  ]' in shown) == bool(options)
         assert ("the first miss is operation 1, " in shown) == (not options)
+
+
+@pytest.mark.parametrize("party", ["port", "model"])
+def test_options_are_passed_on(recorded: str, check: Checker, party: str) -> None:
+    options = ("--only", party, "--fixes", "chunk-hint", "--reorder", "3")
+    found = check.json(recorded, *options)
+    assert (found["party"], found["setup"]["fixes"]) == (party, ["chunk-hint"])
+    assert found["reordered"]["choices"] == found["choices"]
+    shown = check(recorded, *options)[1].splitlines()
+    assert shown[0] == (
+        f"t.ftrace: what the kernel chose, predicted by the {party}, with chunk-hint fixed"
+    )
+    assert "  with 0 decisions before those printed earlier" in shown
+    assert check.json(recorded)["party"] == "port"
+    assert check.json(recorded)["reordered"] is None
 
 
 # --- arguments
