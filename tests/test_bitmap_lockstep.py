@@ -305,3 +305,16 @@ def test_short_case(seed: int, fixes: list[str]) -> None:
     setup = {**random_setup(rng, 64, Form()), "fixes": fixes}
     trace = random_trace(rng, setup, 250, form=Form(), faults=seed % 2 == 1, mix=Mix())
     assert lockstep(BOTH, trace) is None
+
+
+def test_three_cases_reach_every_rule() -> None:
+    """The model notes a rule where it applies; a campaign asserts the same of many cases."""
+    reached: Counter[str] = Counter()
+    for seed, form in ((24, Form()), (31, Form()), (1, Form(deep="map"))):
+        rng = Random(seed)
+        setup = random_setup(rng, 64, form)
+        trace = random_trace(rng, setup, 400, form=form, faults=seed % 2 == 1, mix=Mix())
+        with Allocator(**setup) as port, Model(**setup) as model:
+            assert drive({"port": port, "model": model}, list(trace)) is None
+            reached += model._policy.rules
+    assert set(RULES) <= set(reached)

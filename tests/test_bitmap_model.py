@@ -15,6 +15,7 @@ import pytest
 
 from percpu_ffi import (
     Allocator,
+    ConfigError,
     DoubleFree,
     InteriorPointer,
     InvalidRequest,
@@ -400,6 +401,14 @@ def test_dynamic_part_fills_whole_pages() -> None:
     unit = first_unit(Config(static_size=5001, reserved_size=8192, policy="bitmap"))
     assert (unit.reserved, unit.dynamic) == (5004, 13196)
     assert unit.end == 45056 == -(-(13196 + 28672) // 4096) * 4096
+
+
+@pytest.mark.parametrize("kind", [Allocator, Model])
+def test_unit_that_is_too_small(kind: Any) -> None:
+    """The parts end at byte 512 of a unit of 512, or at 516."""
+    kind(**{**TINY, "dyn_size": 448}).close()
+    with pytest.raises(ConfigError, match="a unit has from 8 pages"):
+        kind(**{**TINY, "dyn_size": 452})
 
 
 @pytest.mark.parametrize("kind", [Allocator, Model])

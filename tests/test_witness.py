@@ -10,6 +10,7 @@ import io
 import json
 import random
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from percpu_ffi import Allocator, Trace
 from percpu_ffi.cli import main
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 LIKE = "percpu: Embedded 10 pages/cpu s8192 r8192 d24576 u65536\n"
@@ -82,6 +84,7 @@ def test_own_recording_is_predicted(recorded: str, check: Checker, start: tuple[
     status, shown, messages = check(recorded, *start)
     assert (status, messages) == (0, "")
     found = check.json(recorded, *start)
+    assert found["start"] == ("boot" if start else "inferred")
     assert found["choices"] == found["chunk_and_offset"] == found["offset_given_chunk"] > 150
     assert found["in_new_chunks"]["choices"] == found["in_new_chunks"]["chunk_and_offset"] > 50
     made, gone = found["chunks_made"], found["chunks_destroyed"]
@@ -104,6 +107,39 @@ def test_missed_choice_is_exit_status_1(check: Checker) -> None:
         assert (status, messages) == (1, "")
         assert ('"misses": [\n    1\n  ]' in shown) == bool(options)
         assert ("the first miss is operation 1, " in shown) == (not options)
+
+
+def test_progress_is_shown(check: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bar counts operations; 4,096 steps at a time are reported."""
+    shown: list[Any] = []
+
+    @contextmanager
+    def bar(*arguments: Any) -> Iterator[Any]:
+        shown.append(arguments)
+        yield shown.append
+
+    monkeypatch.setattr("percpu_ffi.cli.against_kernel.progress_bar", bar)
+    text = io.StringIO()
+    with Allocator(**SETUP) as a, a.trace_to(text):
+        for _ in range(2100):
+            a.free(a.alloc(8))
+    assert check(text.getvalue())[0] == 0
+    assert shown == [("following", 4200, "op"), 4096]
+
+
+@pytest.mark.parametrize("party", ["port", "model"])
+def test_options_are_passed_on(recorded: str, check: Checker, party: str) -> None:
+    options = ("--only", party, "--fixes", "chunk-hint", "--reorder", "3")
+    found = check.json(recorded, *options)
+    assert (found["party"], found["setup"]["fixes"]) == (party, ["chunk-hint"])
+    assert found["reordered"]["choices"] == found["choices"]
+    shown = check(recorded, *options)[1].splitlines()
+    assert shown[0] == (
+        f"t.ftrace: what the kernel chose, predicted by the {party}, with chunk-hint fixed"
+    )
+    assert "  with 0 decisions before those printed earlier" in shown
+    assert check.json(recorded)["party"] == "port"
+    assert check.json(recorded)["reordered"] is None
 
 
 # --- arguments
