@@ -315,12 +315,25 @@ def test_recording_without_call_sites(recorded: str, check: Checker) -> None:
     assert remark in messages
 
 
+def test_one_line_without_a_call_site_is_not_remarked(recorded: str, check: Checker) -> None:
+    assert check(re.sub(r" call_site=\S+", "", recorded, count=1))[2] == ""
+
+
 def test_recording_without_chunk_events(recorded: str, check: Checker) -> None:
     text = "".join(line for line in recorded.splitlines(True) if "_chunk: " not in line)
     assert "has no percpu_create_chunk and no percpu_destroy_chunk" in check(text, *BOOT)[2]
     found = check.json(text, *BOOT)
     assert found["in_new_chunks"]["choices"] == found["chunks_made"]["seen"] == 0
     assert len(found["remarks"]) == 1
+
+
+def test_two_chunks_need_chunk_events(check: Checker) -> None:
+    text = io.StringIO()
+    with Allocator(**SETUP) as a, a.trace_to(text):
+        a.alloc_many([20_000, 20_000])
+    assert check(text.getvalue(), *BOOT)[2] == ""
+    lines = [line for line in text.getvalue().splitlines(True) if "_chunk: " not in line]
+    assert "has no percpu_create_chunk" in check("".join(lines), *BOOT)[2]
 
 
 def test_one_chunk_needs_no_chunk_events(recorded: str, check: Checker) -> None:
