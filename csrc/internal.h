@@ -259,7 +259,25 @@ void pcpu_event_buffer_free(struct pcpu *pcpu);
 
 /* --- lock.c */
 
-int pcpu_lock(struct pcpu *pcpu);
+/**
+ * pcpu_lock - enter the allocator
+ * @pcpu: the allocator, or NULL
+ *
+ * Return: 0 with the lock held; or without it -PCPU_E_NULL, -PCPU_E_BUSY or
+ * -PCPU_E_CLOSED.
+ */
+static always_inline int pcpu_lock(struct pcpu *pcpu)
+{
+	if (unlikely(!pcpu))
+		return -PCPU_E_NULL;
+	if (unlikely(!pcpu_lock_take(&pcpu->lock)))
+		return -PCPU_E_BUSY;
+	if (likely(!pcpu->closed))
+		return 0;
+	pcpu_lock_drop(&pcpu->lock);
+	return -PCPU_E_CLOSED;
+}
+
 void pcpu_unlock(struct pcpu *pcpu);
 
 #endif /* PCPU_INTERNAL_H */

@@ -108,25 +108,6 @@ bool pcpu_lock_wait(struct pcpu_lock *lock)
 	return true;
 }
 
-/**
- * pcpu_lock - enter the allocator
- * @pcpu: the allocator, or NULL
- *
- * Return: 0 with the lock held; or without it -PCPU_E_NULL, -PCPU_E_BUSY or
- * -PCPU_E_CLOSED.
- */
-int pcpu_lock(struct pcpu *pcpu)
-{
-	if (unlikely(!pcpu))
-		return -PCPU_E_NULL;
-	if (unlikely(!pcpu_lock_take(&pcpu->lock)))
-		return -PCPU_E_BUSY;
-	if (likely(!pcpu->closed))
-		return 0;
-	pcpu_lock_drop(&pcpu->lock);
-	return -PCPU_E_CLOSED;
-}
-
 /* leave the allocator, and deliver a pending warning */
 void pcpu_unlock(struct pcpu *pcpu)
 {

@@ -44,6 +44,27 @@ static struct place end_of(const struct pcpu_areas *areas, int end)
 	return place;
 }
 
+static bool block_is_free(const struct pcpu_areas *areas, int block)
+{
+	return areas->blocks[block].contig_hint == block_bits(areas);
+}
+
+/* granules of a block were taken; its hints are up to date */
+static inline void note_taken(struct pcpu_areas *areas, int i)
+{
+	bits_clear_one(areas->whole, i);
+	if (!areas->blocks[i].contig_hint)
+		bits_clear_one(areas->known, i);
+}
+
+/* the same, granules are free */
+static inline void note_free(struct pcpu_areas *areas, int i)
+{
+	bits_set_one(areas->known, i);
+	if (block_is_free(areas, i))
+		bits_set_one(areas->whole, i);
+}
+
 /* all granules are free; the maps are zeroed, the sizes and .fixed are set */
 void pcpu_areas_init(struct pcpu_areas *areas)
 {
@@ -53,8 +74,10 @@ void pcpu_areas_init(struct pcpu_areas *areas)
 	bits_set_one(areas->bound_map, 0);
 	bits_set_one(areas->bound_map, n);
 	pcpu_init_md_block(&areas->chunk_md, n);
-	for (i = 0; i < areas->nr_blocks; i++)
+	for (i = 0; i < areas->nr_blocks; i++) {
 		pcpu_init_md_block(&areas->blocks[i], block_bits(areas));
+		note_free(areas, i);
+	}
 }
 
 /* the granule after the area that starts at @start */
@@ -117,10 +140,10 @@ static int unpopulated_end(const struct pcpu_areas *areas, struct run run)
 	int end = place_of(areas, run.start + run.bits +
 				  block_bits(areas) - 1).block;
 
-	page = pcpu_next_page(areas, page, end, false);
+	page = bits_next(areas->populated, page, end, false);
 	if (page == end)
 		return 0;
-	return block_start(areas, pcpu_next_page(areas, page, end, true));
+	return block_start(areas, bits_next(areas->populated, page, end, true));
 }
 
 /**
@@ -246,38 +269,35 @@ static void pcpu_block_refresh_hint(struct pcpu_areas *areas, int i)
 	}
 }
 
-/*
- * The next run from @start on that blocks' hints tell of; .bits 0: none.
- * @tail: all granules from this one on are free
- */
+/* the next run from @start on that blocks' hints tell of; .bits 0: none */
 static struct run pcpu_next_md_free_region(const struct pcpu_areas *areas,
-					   int start, int tail)
+					   int start)
 {
-	int i = place_of(areas, start).block, n = block_bits(areas);
+	int i = place_of(areas, start).block, n = block_bits(areas), end;
+	const struct pcpu_block_md *block;
 	struct run run = { .bits = 0 };
 
-	for (; i < areas->nr_blocks; i++) {
-		const struct pcpu_block_md *block = &areas->blocks[i];
-		int contig = block_start(areas, i) + block->contig_hint_start;
-
-		if (run.bits && block_start(areas, i) >= tail) {
-			run.bits += block_start(areas, areas->nr_blocks - i);
+	for (; !run.bits; i++) {
+		i = bits_next(areas->known, i, areas->nr_blocks, true);
+		if (i == areas->nr_blocks)
 			return run;
-		}
-		if (run.bits) {
-			run.bits += block->left_free;
-			if (block->left_free == n)
-				continue;
-			return run;
-		}
-		if (block->contig_hint && contig >= start &&
+		block = &areas->blocks[i];
+		run = (struct run){
+			block_start(areas, i) + block->contig_hint_start,
+			block->contig_hint,
+		};
+		if (run.start >= start &&
 		    block->contig_hint_start + block->contig_hint < n)
-			return (struct run){ contig, block->contig_hint };
+			return run;
 		run = (struct run){
 			block_start(areas, i + 1) - block->right_free,
 			block->right_free,
 		};
 	}
+	end = bits_next(areas->whole, i, areas->nr_blocks, false);
+	run.bits += block_start(areas, end - i);
+	if (end < areas->nr_blocks)
+		run.bits += areas->blocks[end].left_free;
 	return run;
 }
 
@@ -288,58 +308,35 @@ static struct run pcpu_next_md_free_region(const struct pcpu_areas *areas,
  */
 static int skip_small_runs(const struct pcpu_areas *areas, int at)
 {
-	int i = place_of(areas, at).block, last = areas->nr_blocks - 1;
+	int from = place_of(areas, at).block, last = areas->nr_blocks - 1;
 	int n = block_bits(areas), contig = areas->chunk_md.contig_hint;
-	const struct pcpu_block_md *block = &areas->blocks[i];
+	int i;
 
-	for (; i < last; i++, block++) {
+	for (i = from; i < last; i++) {
+		const struct pcpu_block_md *block = &areas->blocks[i];
 		int left = block[1].left_free;
 
-		if (block->contig_hint >= contig || left == n ||
-		    block->right_free + left >= contig)
+		if (!block->contig_hint)
+			i = bits_next(areas->known, i, last, true) - 1;
+		else if (block->contig_hint >= contig || left == n ||
+			 block->right_free + left >= contig)
 			break;
-		at = block_start(areas, i + 1);
 	}
-	return at;
+	return i > from ? block_start(areas, i) : at;
 }
 
-/*
- * Where the granules begin that are free up to the chunk's end, as its contig
- * hint says, except for an area that ends at @taken.
- * Return: the first of them, or the chunk's end.
- */
-static int free_tail(const struct pcpu_areas *areas, int taken)
-{
-	const struct pcpu_block_md *md = &areas->chunk_md;
-	int n = pcpu_areas_bits(areas);
-
-	if (md->contig_hint_start + md->contig_hint != n)
-		return n;
-	return taken > md->contig_hint_start ? taken : md->contig_hint_start;
-}
-
-/*
- * Learn the chunk's hints from those of the blocks, after the contig hint was
- * lost to an area that ends at @taken, or after a free: 0.
- */
-static void pcpu_chunk_refresh_hint(struct pcpu_areas *areas, bool full_scan,
-				    int taken)
+/* learn the chunk's hints from those of the blocks */
+static void pcpu_chunk_refresh_hint(struct pcpu_areas *areas, bool full_scan)
 {
 	struct pcpu_block_md *md = &areas->chunk_md;
-	int at = md->first_free, tail = free_tail(areas, taken);
-	int n = pcpu_areas_bits(areas);
+	int at = md->first_free;
+	struct run run;
 
 	if (!full_scan && md->scan_hint)
 		at = pcpu_block_promote(md);
 	else
 		md->contig_hint = 0;	/* the scan hint stays */
-	for (;;) {
-		struct run run = { tail, n - tail };
-
-		if (at != tail)	/* blocks need not be read for an area there */
-			run = pcpu_next_md_free_region(areas, at, tail);
-		if (!run.bits)
-			return;
+	while ((run = pcpu_next_md_free_region(areas, at)).bits) {
 		pcpu_block_update(md, run.start, run.start + run.bits,
 				  areas->fixed);
 		/* the granule after a run is in use */
@@ -382,7 +379,8 @@ static void take_first_block(struct pcpu_areas *areas, struct place start,
 	if (loses_contig_hint(block, start.bit, end)) {
 		if (!start.bit)
 			block->left_free = 0;
-		pcpu_block_refresh_hint(areas, start.block);
+		if (!pcpu_block_advance(block, start.bit, end))
+			pcpu_block_refresh_hint(areas, start.block);
 		return;
 	}
 	limit_hint(&block->left_free, start.bit);
@@ -402,11 +400,6 @@ static void take_last_block(struct pcpu_areas *areas, struct place end)
 		pcpu_block_refresh_hint(areas, end.block);
 	else
 		limit_hint(&block->right_free, block_bits(areas) - end.bit);
-}
-
-static bool block_is_free(const struct pcpu_areas *areas, int block)
-{
-	return areas->blocks[block].contig_hint == block_bits(areas);
 }
 
 /*
@@ -433,11 +426,15 @@ static int pcpu_block_update_hint_alloc(struct pcpu_areas *areas, int start,
 		for (i = first.block + 1; i < last.block; i++) {
 			less++;
 			pcpu_fill_md_block(&areas->blocks[i]);
+			note_taken(areas, i);
 		}
+		note_taken(areas, last.block);
 	}
+	note_taken(areas, first.block);
 	forget_scan_hint(md, start, end);
-	if (loses_contig_hint(md, start, end))
-		pcpu_chunk_refresh_hint(areas, false, end);
+	if (loses_contig_hint(md, start, end) &&
+	    !pcpu_block_advance(md, start, end))
+		pcpu_chunk_refresh_hint(areas, false);
 	return less;
 }
 
@@ -448,9 +445,11 @@ static void pcpu_block_update_scan(struct pcpu_areas *areas,
 	struct place place = place_of(areas, skipped->start);
 	int end = place.bit + skipped->bits;
 
-	if (end <= block_bits(areas))
-		pcpu_block_update(&areas->blocks[place.block],
-				  free_from(areas, place), end, areas->fixed);
+	if (end > block_bits(areas))
+		return;
+	pcpu_block_update(&areas->blocks[place.block],
+			  free_from(areas, place), end, areas->fixed);
+	note_free(areas, place.block);
 }
 
 /**
@@ -514,11 +513,15 @@ static int pcpu_block_update_hint_free(struct pcpu_areas *areas, int start,
 	if (crosses) {
 		pcpu_block_update(end_block, 0, to, areas->fixed);
 		more += to == n;
-		for (i = first.block + 1; i < last.block; i++, more++)
+		for (i = first.block + 1; i < last.block; i++, more++) {
 			pcpu_init_md_block(&areas->blocks[i], n);
+			note_free(areas, i);
+		}
+		note_free(areas, last.block);
 	}
+	note_free(areas, first.block);
 	if (crosses || to - from == n)
-		pcpu_chunk_refresh_hint(areas, true, 0);
+		pcpu_chunk_refresh_hint(areas, true);
 	else
 		pcpu_block_update(&areas->chunk_md, base + from,
 				  areas->fixed ? base + to : to, areas->fixed);

@@ -16,8 +16,10 @@ struct pcpu_areas {
 	uint64_t *alloc_map;	/* granules in use */
 	uint64_t *bound_map;	/* where areas start and end; a bit more */
 	struct pcpu_block_md *blocks; /* what is known of each page */
+	uint64_t *known;	/* blocks with a free run that hints know */
+	uint64_t *whole;	/* blocks that are all free */
 	struct pcpu_block_md chunk_md; /* what is known of the chunk */
-	const uint32_t *populated; /* 0: the page is not */
+	uint64_t *populated;	/* pages that are populated */
 	int nr_blocks;		/* pages */
 	int block_shift;	/* logarithm of the granules of a page */
 	int free_bits;		/* free granules */
@@ -33,15 +35,6 @@ struct pcpu_skipped {
 static inline int pcpu_areas_bits(const struct pcpu_areas *areas)
 {
 	return areas->nr_blocks << areas->block_shift;
-}
-
-/* the first page from @page on that is populated, or that is not; or @end */
-static inline int pcpu_next_page(const struct pcpu_areas *areas, int page,
-				 int end, bool populated)
-{
-	while (page < end && !areas->populated[page] == populated)
-		page++;
-	return page;
 }
 
 void pcpu_areas_init(struct pcpu_areas *areas);

@@ -29,18 +29,23 @@ static void pcpu_balance_free(struct pcpu *pcpu, bool empty_only)
 	}
 }
 
-static bool is_empty(const struct pcpu_areas *areas, int page)
+/* the page after the last empty one before @end; there is one */
+static int empty_end(const struct pcpu_areas *areas, int end)
 {
-	return areas->populated[page] &&
-	       areas->blocks[page].contig_hint == 1 << areas->block_shift;
+	int page = bits_last_set(areas->whole, 0, end);
+
+	while ((end = bits_last_set(areas->populated, 0, page + 1)) != page)
+		page = bits_last_set(areas->whole, 0, end + 1);
+	return page + 1;
 }
 
-/* depopulate [start, end), which is empty */
-static void depopulate(struct pcpu *pcpu, struct bitmap_chunk *chunk,
-		       int start, int end)
+/* the first page of the run of empty pages that ends there */
+static int empty_start(const struct pcpu_areas *areas, int end)
 {
-	pcpu_depopulate_chunk(pcpu, &chunk->chunk, start, end, true);
-	pcpu_update_empty_pages(pcpu, chunk, start - end);
+	while (end && bits_test(areas->populated, end - 1) &&
+	       bits_test(areas->whole, end - 1))
+		end--;
+	return end;
 }
 
 /*
@@ -54,12 +59,9 @@ static bool reclaim_pages(struct pcpu *pcpu, struct bitmap_chunk *chunk)
 	while (chunk->nr_empty_pop_pages) {
 		if (pcpu->nr_empty_pop_pages < PCPU_EMPTY_POP_PAGES_HIGH)
 			return false;
-		while (!is_empty(&chunk->areas, start - 1))
-			start--;
-		end = start;
-		while (start && is_empty(&chunk->areas, start - 1))
-			start--;
-		depopulate(pcpu, chunk, start, end);
+		end = empty_end(&chunk->areas, start);
+		start = empty_start(&chunk->areas, end);
+		bitmap_depopulate(pcpu, chunk, start, end);
 	}
 	return true;
 }
@@ -84,7 +86,8 @@ static void pcpu_reclaim_populated(struct pcpu *pcpu)
 /* the first page of a chunk that is not populated, or the number of pages */
 static int first_unpopulated(const struct bitmap_chunk *chunk)
 {
-	return pcpu_next_page(&chunk->areas, 0, chunk->areas.nr_blocks, false);
+	return bits_next(chunk->areas.populated, 0, chunk->areas.nr_blocks,
+			 false);
 }
 
 /* the first chunk of a slot with such a page, or NULL */
@@ -112,12 +115,10 @@ static int populate_pages(struct pcpu *pcpu, struct bitmap_chunk *chunk, int n)
 	int start, end;
 
 	while (n && (start = first_unpopulated(chunk)) < pages) {
-		end = pcpu_next_page(&chunk->areas, start,
-				     pages - start < n ? pages : start + n,
-				     true);
-		if (pcpu_populate_pages(pcpu, &chunk->chunk, start, end))
+		end = bits_next(chunk->areas.populated, start,
+				pages - start < n ? pages : start + n, true);
+		if (bitmap_populate(pcpu, chunk, start, end))
 			return 0;
-		pcpu_update_empty_pages(pcpu, chunk, end - start);
 		n -= end - start;
 	}
 	return n;

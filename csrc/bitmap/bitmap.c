@@ -16,13 +16,15 @@ static struct bitmap_chunk *init_areas(struct pcpu *pcpu,
 
 	areas->nr_blocks = pages;
 	areas->block_shift = pcpu->geo.page_shift - 2;
-	areas->populated = chunk->populated;
 	areas->fixed = pcpu->fixes & PCPU_FIX_CHUNK_HINT;
 	n = pcpu_areas_bits(areas);
 	areas->alloc_map = (uint64_t *)(void *)(self + 1);
 	areas->bound_map = areas->alloc_map + bits_words(n);
+	areas->known = areas->bound_map + bits_words(n + 1);
+	areas->whole = areas->known + bits_words(pages);
+	areas->populated = areas->whole + bits_words(pages);
 	areas->blocks = (struct pcpu_block_md *)(void *)
-		(areas->bound_map + bits_words(n + 1));
+		(areas->populated + bits_words(pages));
 	pcpu_areas_init(areas);
 	self->end = n;
 	return self;
@@ -61,6 +63,7 @@ void bitmap_first_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 	struct bitmap_chunk *self = init_areas(pcpu, chunk, pages);
 	int n = self->end;
 
+	bits_fill(self->areas.populated, 0, pages, true);
 	pcpu_update_empty_pages(pcpu, self, pages);
 	hide(pcpu, self, 0, start);
 	hide(pcpu, self, end, n);

@@ -35,6 +35,11 @@ static inline void bits_set_one(uint64_t *map, int bit)
 	map[bit / BITS_PER_WORD] |= bits_mask(bit);
 }
 
+static inline void bits_clear_one(uint64_t *map, int bit)
+{
+	map[bit / BITS_PER_WORD] &= ~bits_mask(bit);
+}
+
 /* bits of a word from @bit on, and up to it */
 static inline uint64_t bits_from(int bit)
 {

@@ -118,3 +118,24 @@ int pcpu_block_promote(struct pcpu_block_md *block)
 	block->scan_hint = 0;
 	return block->contig_hint_start + block->contig_hint;
 }
+
+/**
+ * pcpu_block_advance - an area was taken at the start of the last free run
+ * @start: its first granule
+ * @end: after its last one
+ *
+ * Areas are often taken one after the other.  What is learnt then is known
+ * without a look at the map, if nothing else is free and the run goes on.
+ * Return: whether that is so.
+ */
+bool pcpu_block_advance(struct pcpu_block_md *block, int start, int end)
+{
+	if (block->contig_hint_start != start || block->scan_hint ||
+	    start + block->contig_hint != block->nr_bits ||
+	    block->first_free < end || end == block->nr_bits)
+		return false;
+	block->contig_hint_start = end;
+	block->contig_hint = block->nr_bits - end;
+	block->right_free = block->contig_hint;
+	return true;
+}

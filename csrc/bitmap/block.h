@@ -17,6 +17,7 @@ void pcpu_fill_md_block(struct pcpu_block_md *block);
 void pcpu_block_update(struct pcpu_block_md *block, int start, int end,
 		       bool fixed);
 int pcpu_block_promote(struct pcpu_block_md *block);
+bool pcpu_block_advance(struct pcpu_block_md *block, int start, int end);
 
 static inline int pcpu_bits_up(int bit, int align)
 {

@@ -106,18 +106,17 @@ static void take_place(struct pcpu *pcpu, const struct choice *choice, int bits)
 static int populate_area(struct pcpu *pcpu, struct bitmap_chunk *chunk,
 			 int offset, int size)
 {
-	const struct pcpu_areas *areas = &chunk->areas;
+	const uint64_t *populated = chunk->areas.populated;
 	int page = pcpu_pfn_down(&pcpu->geo, offset);
 	int end = pcpu_pfn_up(&pcpu->geo, (int64_t)offset + size);
 
-	while ((page = pcpu_next_page(areas, page, end, false)) < end) {
+	while ((page = bits_next(populated, page, end, false)) < end) {
 		int start = page, err;
 
-		page = pcpu_next_page(areas, page, end, true);
-		err = pcpu_populate_pages(pcpu, &chunk->chunk, start, page);
+		page = bits_next(populated, page, end, true);
+		err = bitmap_populate(pcpu, chunk, start, page);
 		if (err)
 			return err;
-		pcpu_update_empty_pages(pcpu, chunk, page - start);
 	}
 	return 0;
 }

@@ -38,8 +38,8 @@ void bitmap_geometry(struct pcpu_geometry *geo)
 	geo->nr_slots = slot_of_bytes(geo->unit_size) + 4;
 	/* the maps and blocks follow the struct, see bitmap_chunk_init() */
 	geo->policy_size = sizeof(struct bitmap_chunk) +
-		(bits_words((int)granules) + bits_words((int)granules + 1)) *
-			sizeof(uint64_t) +
+		(bits_words((int)granules) + bits_words((int)granules + 1) +
+		 3 * bits_words((int)geo->unit_pages)) * sizeof(uint64_t) +
 		(size_t)geo->unit_pages * sizeof(struct pcpu_block_md);
 }
 
@@ -97,6 +97,28 @@ void pcpu_update_empty_pages(struct pcpu *pcpu, struct bitmap_chunk *chunk,
 	chunk->nr_empty_pop_pages += more;
 	if (!chunk->isolated && &chunk->chunk != pcpu->reserved_chunk)
 		pcpu->nr_empty_pop_pages += more;
+}
+
+/* populate pages that are not; or return an error */
+int bitmap_populate(struct pcpu *pcpu, struct bitmap_chunk *chunk, int start,
+		    int end)
+{
+	int err = pcpu_populate_pages(pcpu, &chunk->chunk, start, end);
+
+	if (err)
+		return err;
+	bits_fill(chunk->areas.populated, start, end, true);
+	pcpu_update_empty_pages(pcpu, chunk, end - start);
+	return 0;
+}
+
+/* depopulate pages that are empty */
+void bitmap_depopulate(struct pcpu *pcpu, struct bitmap_chunk *chunk, int start,
+		       int end)
+{
+	pcpu_depopulate_chunk(pcpu, &chunk->chunk, start, end, true);
+	bits_fill(chunk->areas.populated, start, end, false);
+	pcpu_update_empty_pages(pcpu, chunk, start - end);
 }
 
 /* allocations avoid the chunk, and background work depopulates it */

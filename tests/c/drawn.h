@@ -17,8 +17,8 @@
 #define DRAWN_WORDS	16
 
 static uint64_t drawn_used[DRAWN_WORDS], drawn_bounds[DRAWN_WORDS];
+static uint64_t drawn_known, drawn_whole, drawn_pages;
 static struct pcpu_block_md drawn_blocks[DRAWN_BLOCKS];
-static uint32_t drawn_pages[DRAWN_BLOCKS];
 static struct pcpu_areas areas;
 
 /* the hints of granules [from, from + n), each free run learnt in order */
@@ -39,6 +39,14 @@ static inline struct pcpu_block_md drawn_hints(const char *granules, int from,
 	return md;
 }
 
+/* set the hints of a block, and what is known of it in short */
+static inline void set_block(int i, struct pcpu_block_md md)
+{
+	areas.blocks[i] = md;
+	bits_fill(areas.known, i, i + 1, md.contig_hint);
+	bits_fill(areas.whole, i, i + 1, md.contig_hint == md.nr_bits);
+}
+
 static inline void given(const char *drawing)
 {
 	char granules[DRAWN_WORDS * 64 + 1];
@@ -46,7 +54,8 @@ static inline void given(const char *drawing)
 
 	areas = (struct pcpu_areas){
 		.alloc_map = drawn_used, .bound_map = drawn_bounds,
-		.blocks = drawn_blocks, .populated = drawn_pages,
+		.blocks = drawn_blocks, .populated = &drawn_pages,
+		.known = &drawn_known, .whole = &drawn_whole,
 	};
 	for (const char *at = drawing; *at; at++)
 		if (*at != '|')
@@ -69,10 +78,9 @@ static inline void given(const char *drawing)
 		if (granules[i + 1] != granules[i])
 			bits_set_one(drawn_bounds, i + 1);
 	}
-	for (int i = 0; i < areas.nr_blocks; i++) {
-		drawn_blocks[i] = drawn_hints(granules, i * size, size);
-		drawn_pages[i] = 1;
-	}
+	for (int i = 0; i < areas.nr_blocks; i++)
+		set_block(i, drawn_hints(granules, i * size, size));
+	drawn_pages = ~(uint64_t)0;
 	areas.chunk_md = drawn_hints(granules, 0, n);
 }
 
@@ -110,7 +118,7 @@ static inline int release_at(int start)
 
 /* set the hints of a block, or of the chunk */
 #define KNOWN(i, text) \
-	(areas.blocks[i] = hints_from(text, 1 << areas.block_shift))
+	set_block(i, hints_from(text, 1 << areas.block_shift))
 #define KNOWN_OF_CHUNK(text) \
 	(areas.chunk_md = hints_from(text, pcpu_areas_bits(&areas)))
 

@@ -98,7 +98,7 @@ static inline const char *populated_text(struct pcpu *pcpu, int64_t id)
 	int page = 0;
 
 	for (; page < chunk->areas.nr_blocks; page++)
-		text[page] = (char)('0' + chunk->areas.populated[page]);
+		text[page] = (char)('0' + chunk->chunk.populated[page]);
 	text[page] = '\0';
 	return text;
 }

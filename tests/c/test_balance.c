@@ -14,10 +14,7 @@ static void balance(struct pcpu *pcpu, int first, int last)
 /* depopulate a page of a chunk, which is empty */
 static void drop_page(struct pcpu *pcpu, int id, int page)
 {
-	struct bitmap_chunk *chunk = chunk_of(pcpu, id);
-
-	pcpu_depopulate_chunk(pcpu, &chunk->chunk, page, page + 1, true);
-	pcpu_update_empty_pages(pcpu, chunk, -1);
+	bitmap_depopulate(pcpu, chunk_of(pcpu, id), page, page + 1);
 }
 
 /* chunks 1 to @n, all free and without pages */
@@ -383,8 +380,7 @@ TEST(step_3_asks_one_chunk_of_each_slot)
 	struct pcpu *pcpu = with_free_chunks(2);
 
 	CHECK_LISTS(pcpu, "0:0 10:2,1");
-	CHECK(!pcpu_populate_pages(pcpu, &chunk_of(pcpu, 2)->chunk, 0, 15));
-	pcpu_update_empty_pages(pcpu, chunk_of(pcpu, 2), 15);
+	CHECK(!bitmap_populate(pcpu, chunk_of(pcpu, 2), 0, 15));
 	pcpu->nr_empty_pop_pages -= 13;
 	balance(pcpu, 3, 3);
 	pcpu->nr_empty_pop_pages += 13;
@@ -525,8 +521,7 @@ TEST(step_3_keeps_the_runs_before_a_failure)
 {
 	struct pcpu *pcpu = with_free_chunks(1);
 
-	CHECK(!pcpu_populate_pages(pcpu, &chunk_of(pcpu, 1)->chunk, 1, 2));
-	pcpu_update_empty_pages(pcpu, chunk_of(pcpu, 1), 1);
+	CHECK(!bitmap_populate(pcpu, chunk_of(pcpu, 1), 1, 2));
 	fail_at(pcpu, PCPU_ALLOC_PAGE, 2);
 	balance(pcpu, 3, 3);
 	CHECK_POPULATED(pcpu, 1, "1100000000000000");
@@ -556,8 +551,7 @@ TEST(step_4_destroys_free_chunks_without_pages)
 {
 	struct pcpu *pcpu = with_free_chunks(3);
 
-	CHECK(!pcpu_populate_pages(pcpu, &chunk_of(pcpu, 2)->chunk, 0, 1));
-	pcpu_update_empty_pages(pcpu, chunk_of(pcpu, 2), 1);
+	CHECK(!bitmap_populate(pcpu, chunk_of(pcpu, 2), 0, 1));
 	CHECK_LISTS(pcpu, "0:0 10:3,2,1");
 	balance(pcpu, 4, 4);
 	CHECK_LISTS(pcpu, "0:0 10:3,2");

@@ -98,10 +98,15 @@ static int check_chunk(struct pcpu *pcpu, const struct bitmap_chunk *chunk)
 	CHECK(areas->free_bits == free_bits);
 	check_hints(&areas->chunk_md, 0, bits);
 	for (int i = 0; i < areas->nr_blocks; i++) {
-		check_block(&areas->blocks[i], i * n, n);
-		CHECK(areas->populated[i] == 0 ||
-		      areas->populated[i] == (uint32_t)pcpu->geo.cpus);
-		empty += areas->populated[i] && is_free(i * n, i * n + n);
+		const struct pcpu_block_md *block = &areas->blocks[i];
+		bool populated = bits_test(areas->populated, i);
+
+		check_block(block, i * n, n);
+		CHECK(bits_test(areas->known, i) == (block->contig_hint > 0));
+		CHECK(bits_test(areas->whole, i) == is_free(i * n, i * n + n));
+		CHECK(chunk->chunk.populated[i] ==
+		      (populated ? (uint32_t)pcpu->geo.cpus : 0));
+		empty += populated && is_free(i * n, i * n + n);
 	}
 	CHECK(chunk->nr_empty_pop_pages == empty);
 	return chunk->isolated || &chunk->chunk == pcpu->reserved_chunk ?
@@ -145,7 +150,7 @@ static void check_state(struct pcpu *pcpu)
 
 		empty += check_chunk(pcpu, chunk);
 		for (int i = 0; i < chunk->areas.nr_blocks; i++)
-			held += chunk->areas.populated[i];
+			held += chunk->chunk.populated[i];
 	}
 	CHECK(pcpu->nr_empty_pop_pages == empty);
 	CHECK(pcpu->nr_areas == nr_live);

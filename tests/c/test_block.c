@@ -288,6 +288,44 @@ TEST(a_scan_hint_is_promoted_and_its_end_is_returned)
 	EXPECT("2@5 scan 0@5 left 1 right 3 first 2");
 }
 
+/* --- an area at the start of the last free run
+ *
+ *	|####............|	4 to 6 is taken
+ */
+
+TEST(an_area_at_the_start_of_the_only_run_moves_the_hint)
+{
+	GIVEN("12@4 scan 0@2 left 3 right 12 first 7");
+	CHECK(pcpu_block_advance(&md, 4, 7));
+	EXPECT("9@7 scan 0@2 left 3 right 9 first 7");
+	md.first_free = 15;
+	CHECK(pcpu_block_advance(&md, 7, 15));
+	EXPECT("1@15 scan 0@2 left 3 right 1 first 15");
+}
+
+static void refused(const char *hints, int start, int end)
+{
+	GIVEN(hints);
+	CHECK(!pcpu_block_advance(&md, start, end));
+	EXPECT(hints);
+}
+
+/* otherwise, the map has to be read, and nothing changes yet */
+TEST(an_area_elsewhere_does_not_move_the_hint)
+{
+	/* in the middle of the run */
+	refused("12@4 scan 0@0 left 0 right 12 first 4", 5, 7);
+	/* another run is known */
+	refused("12@4 scan 1@2 left 0 right 12 first 7", 4, 7);
+	/* the run does not reach the end */
+	refused("11@4 scan 0@0 left 0 right 0 first 7", 4, 7);
+	/* something before it is free */
+	refused("12@4 scan 0@0 left 0 right 12 first 3", 4, 7);
+	refused("12@4 scan 0@0 left 0 right 12 first 6", 4, 7);
+	/* nothing is left */
+	refused("12@4 scan 0@0 left 0 right 12 first 16", 4, 16);
+}
+
 /* --- small questions */
 
 /*

@@ -365,10 +365,10 @@ TEST(an_atomic_request_moves_a_chunk_without_pages_to_slot_0)
 	alloc(pcpu, LARGEST);
 	alloc(pcpu, LARGEST - 20);
 	CHECK_LISTS(pcpu, "0:0 2:1");
-	chunk_of(pcpu, 1)->chunk.populated[15] = 0;
+	bits_clear_one(chunk_of(pcpu, 1)->areas.populated, 15);
 	CHECK(pcpu_alloc_gfp(pcpu, 16, 4, PCPU_ATOMIC) == -PCPU_E_NO_PLACE);
 	CHECK_LISTS(pcpu, "0:1,0");
-	chunk_of(pcpu, 1)->chunk.populated[15] = 1;
+	bits_set_one(chunk_of(pcpu, 1)->areas.populated, 15);
 	pcpu_destroy(pcpu);
 }
 
@@ -467,15 +467,12 @@ TEST(populate_takes_a_page_for_each_cpu)
 static struct pcpu *with_two_gaps(int64_t *ptr)
 {
 	struct pcpu *pcpu = with_cpus(1);
-	struct bitmap_chunk *chunk;
 	int64_t a;
 
 	a = alloc(pcpu, 64 * 3);
 	alloc(pcpu, 4);
 	CHECK(!pcpu_free(pcpu, a));
-	chunk = chunk_of(pcpu, 1);
-	pcpu_depopulate_chunk(pcpu, &chunk->chunk, 1, 2, true);
-	pcpu_update_empty_pages(pcpu, chunk, -1);
+	bitmap_depopulate(pcpu, chunk_of(pcpu, 1), 1, 2);
 	CHECK_POPULATED(pcpu, 1, "1011000000000000");
 	CHECK_EMPTY(pcpu, "2 of 0:0 1:2");
 	*ptr = 0;
@@ -501,15 +498,12 @@ TEST(populate_adds_what_is_missing_run_by_run)
 TEST(populate_keeps_runs_before_the_one_that_fails)
 {
 	struct pcpu *pcpu = with_cpus(1);
-	struct bitmap_chunk *chunk;
 	int64_t a = alloc(pcpu, 64 * 3);
 
 	alloc(pcpu, 4);
 	CHECK(!pcpu_free(pcpu, a));
-	chunk = chunk_of(pcpu, 1);
-	pcpu_depopulate_chunk(pcpu, &chunk->chunk, 0, 1, true);
-	pcpu_depopulate_chunk(pcpu, &chunk->chunk, 2, 3, true);
-	pcpu_update_empty_pages(pcpu, chunk, -2);
+	bitmap_depopulate(pcpu, chunk_of(pcpu, 1), 0, 1);
+	bitmap_depopulate(pcpu, chunk_of(pcpu, 1), 2, 3);
 	CHECK_POPULATED(pcpu, 1, "0101000000000000");
 	CHECK_EMPTY(pcpu, "1 of 0:0 1:1");
 	fail_at(pcpu, PCPU_ALLOC_PAGE, 2);

@@ -269,7 +269,7 @@ static void given_pages(const char *map, const char *pages)
 {
 	given(map);
 	for (int i = 0; i < areas.nr_blocks; i++)
-		drawn_pages[i] = (uint32_t)(pages[i] - '0');
+		bits_fill(areas.populated, i, i + 1, pages[i] == '1');
 }
 
 TEST(an_atomic_search_continues_after_pages_that_are_not_populated)
@@ -279,13 +279,6 @@ TEST(an_atomic_search_continues_after_pages_that_are_not_populated)
 	CHECK(fit_populated(7, 1) == 1);
 	CHECK(fit_populated(8, 1) == 24);
 	CHECK(fit_populated(9, 1) == -1);
-}
-
-/* as many as CPUs hold a page, not only one */
-TEST(an_atomic_search_accepts_pages_of_several_cpus)
-{
-	given_pages("a.......|........", "22");
-	CHECK(fit_populated(12, 1) == 1);
 }
 
 /* what is carried is lost where the search starts again */

@@ -37,18 +37,18 @@ TEST(slots_end_with_sidelined_free_and_to_depopulate)
 	pcpu_destroy(pcpu);
 }
 
-/* the maps, a bit more for bounds, and the blocks follow the struct */
+/* the maps (a bit more for bounds) and the blocks follow the struct */
 TEST(slots_and_the_size_of_a_chunk_depend_on_the_unit)
 {
 	struct pcpu_geometry geo = { .unit_size = 1024, .unit_pages = 16 };
 
 	bitmap_geometry(&geo);
 	CHECK(geo.nr_slots == 12);
-	CHECK(geo.policy_size == sizeof(struct bitmap_chunk) + 4 * 8 + 5 * 8 +
+	CHECK(geo.policy_size == sizeof(struct bitmap_chunk) + (4 + 5 + 3) * 8 +
 				 16 * sizeof(struct pcpu_block_md));
 	geo.unit_size = 1276;	/* 319 granules: no word more for bounds */
 	bitmap_geometry(&geo);
-	CHECK(geo.policy_size == sizeof(struct bitmap_chunk) + 5 * 8 + 5 * 8 +
+	CHECK(geo.policy_size == sizeof(struct bitmap_chunk) + (5 + 5 + 3) * 8 +
 				 16 * sizeof(struct pcpu_block_md));
 	geo.unit_size = 2 << 20;
 	geo.unit_pages = 512;
