@@ -8,7 +8,7 @@
  * Source: pcpu_balance_workfn() of mm/percpu.c since Linux 5.14.
  */
 #include "bitmap.h"
-#include "slots.h"
+#include "pages.h"
 
 /* steps 1 and 4: destroy all free chunks but one, or those without pages */
 static void pcpu_balance_free(struct pcpu *pcpu, bool empty_only)

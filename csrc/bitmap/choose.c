@@ -6,8 +6,7 @@
  * Tejun Heo, Dennis Zhou and Roman Gushchin.
  */
 #include "bitmap.h"
-
-#include "slots.h"
+#include "pages.h"
 
 /* chunks in lower slots that fail a fit move to slot 0 */
 #define PCPU_SLOT_FAIL_THRESHOLD	3
@@ -102,25 +101,6 @@ static void take_place(struct pcpu *pcpu, const struct choice *choice, int bits)
 	pcpu_reintegrate_chunk(pcpu, chunk);
 }
 
-/* populate what is missing under an area, run by run; earlier runs stay */
-static int populate_area(struct pcpu *pcpu, struct bitmap_chunk *chunk,
-			 int offset, int size)
-{
-	const uint64_t *populated = chunk->areas.populated;
-	int page = pcpu_pfn_down(&pcpu->geo, offset);
-	int end = pcpu_pfn_up(&pcpu->geo, (int64_t)offset + size);
-
-	while ((page = bits_next(populated, page, end, false)) < end) {
-		int start = page, err;
-
-		page = bits_next(populated, page, end, true);
-		err = bitmap_populate(pcpu, chunk, start, page);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
 /* free the granules of an area */
 static void release_area(struct pcpu *pcpu, struct bitmap_chunk *chunk,
 			 int start, int bits)
@@ -141,8 +121,8 @@ static int commit(struct pcpu *pcpu, const struct bitmap_request *request,
 
 	take_place(pcpu, choice, request->bits);
 	if (!request->atomic)
-		err = populate_area(pcpu, choice->chunk, offset,
-			       request->bits * PCPU_MIN_ALLOC_SIZE);
+		err = bitmap_populate_area(pcpu, choice->chunk, offset,
+					   request->bits * PCPU_MIN_ALLOC_SIZE);
 	if (err)
 		release_area(pcpu, choice->chunk, choice->start, request->bits);
 	else
@@ -226,8 +206,8 @@ static int follow_kernel(struct pcpu *pcpu,
 	choice->chunk = chunk;
 	choice->start = start;
 	/* where a kernel places it, the pages are populated */
-	return populate_area(pcpu, chunk, (int)follow->kernel->offset,
-			     request->bits * PCPU_MIN_ALLOC_SIZE);
+	return bitmap_populate_area(pcpu, chunk, (int)follow->kernel->offset,
+				    request->bits * PCPU_MIN_ALLOC_SIZE);
 }
 
 /**

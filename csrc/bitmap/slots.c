@@ -99,28 +99,6 @@ void pcpu_update_empty_pages(struct pcpu *pcpu, struct bitmap_chunk *chunk,
 		pcpu->nr_empty_pop_pages += more;
 }
 
-/* populate pages that are not; or return an error */
-int bitmap_populate(struct pcpu *pcpu, struct bitmap_chunk *chunk, int start,
-		    int end)
-{
-	int err = pcpu_populate_pages(pcpu, &chunk->chunk, start, end);
-
-	if (err)
-		return err;
-	bits_fill(chunk->areas.populated, start, end, true);
-	pcpu_update_empty_pages(pcpu, chunk, end - start);
-	return 0;
-}
-
-/* depopulate pages that are empty */
-void bitmap_depopulate(struct pcpu *pcpu, struct bitmap_chunk *chunk, int start,
-		       int end)
-{
-	pcpu_depopulate_chunk(pcpu, &chunk->chunk, start, end, true);
-	bits_fill(chunk->areas.populated, start, end, false);
-	pcpu_update_empty_pages(pcpu, chunk, start - end);
-}
-
 /* allocations avoid the chunk, and background work depopulates it */
 void pcpu_isolate_chunk(struct pcpu *pcpu, struct bitmap_chunk *chunk)
 {

@@ -59,10 +59,6 @@ void bitmap_relocate(struct pcpu *pcpu, struct bitmap_chunk *chunk,
 		     int old_slot);
 void pcpu_update_empty_pages(struct pcpu *pcpu, struct bitmap_chunk *chunk,
 			     int more);
-int bitmap_populate(struct pcpu *pcpu, struct bitmap_chunk *chunk, int start,
-		    int end);
-void bitmap_depopulate(struct pcpu *pcpu, struct bitmap_chunk *chunk, int start,
-		       int end);
 void pcpu_isolate_chunk(struct pcpu *pcpu, struct bitmap_chunk *chunk);
 void pcpu_reintegrate_chunk(struct pcpu *pcpu, struct bitmap_chunk *chunk);
 void pcpu_schedule_balance_work(struct pcpu *pcpu);

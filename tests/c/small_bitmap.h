@@ -14,7 +14,7 @@
 #ifndef TEST_SMALL_BITMAP_H
 #define TEST_SMALL_BITMAP_H
 
-#include "bitmap/slots.h"
+#include "bitmap/pages.h"
 #include "hints.h"
 #include "small.h"
 
