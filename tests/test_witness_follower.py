@@ -115,6 +115,8 @@ def test_work_that_the_start_requests_is_done_and_not_counted() -> None:
     assert kernel.allocator.state().empty_pages == 4
     assert kernel.figures.made == Foretold(0, 0)
     assert kernel.figures.all == Choices(1, 1, 1)
+    kernel.step(Created(5), alloc(1, 5, 0))  # that chunk
+    assert kernel.figures.all == Choices(2, 2, 2)
 
 
 # --- choices

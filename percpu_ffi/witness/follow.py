@@ -150,6 +150,7 @@ class Follower:
         if self._requested:
             allocator.balance()
         self._made, self._gone = allocator._lives()
+        self._unnamed += range(len(start.chunks), self._made + 1)
 
     def run(self, steps: Iterable[Step], progress: Callable[[int], object] | None = None) -> None:
         """Follow steps.
