@@ -113,63 +113,58 @@ def test_what_is_never_allocated_is_in_use() -> None:
     assert inferred_start(only_later, SIZES).used == ((0, 8, 64), (1, 100, 128))
 
 
-def dump(*chunks: tuple[str, int | None]) -> Dump:
-    """Return a dump of chunks: marks and free bytes."""
+def dump(*chunks: tuple[str, int, int]) -> Dump:
+    """Return a dump of chunks: marks, free bytes and bytes of the largest free range."""
     return Dump(
         chunks=tuple(
-            Chunk(f"Chunk: {mark}".strip(), {} if free is None else {"free_bytes": free})
-            for mark, free in chunks
+            Chunk(f"Chunk: {mark}".strip(), {"free_bytes": free, "contig_bytes": contig})
+            for mark, free, contig in chunks
         )
     )
 
 
-FIRST, SHORT, LONG, LATER = (0, 8, 16), (1, 4, 24), (1, 28, 124), (2, 68, 128)
+FIRST, SHORT, LONG, LATER = (0, 8, 64), (1, 4, 24), (1, 28, 124), (2, 68, 128)
 
 
 @pytest.mark.parametrize(
     ("chunks", "used"),
     [
-        ([("", 64), ("", 12)], (FIRST, SHORT, LONG, LATER)),
+        ([("", 64, 0), ("", 12, 0)], (FIRST, SHORT, LONG, LATER)),
         # the chunk with the most free bytes is the one of which most is allocated: chunk 2
-        ([("", 128), ("", 12)], (FIRST, SHORT, LONG)),
-        ([("", 12), ("", 128)], (FIRST, SHORT, LONG)),
-        ([("", 127), ("", 12)], (FIRST, SHORT, LONG, LATER)),
-        # the longest run is free first, one that is too long is passed over
-        ([("", 128), ("", 12 + 96)], (FIRST, SHORT)),
-        ([("", 128), ("", 12 + 96 + 19)], (FIRST, SHORT)),
-        ([("", 128), ("", 12 + 96 + 20)], (FIRST,)),
-        ([("", 128), ("", 12 + 95)], (FIRST, LONG)),
-        ([("", 128), ("", 12 + 19)], (FIRST, SHORT, LONG)),
-        # first and reserved chunk are no later ones; a chunk may be missing, or its figure
-        ([("<- First Chunk", 128), ("", 64), ("", 12)], (FIRST, SHORT, LONG, LATER)),
-        ([("<- Reserved Chunk", 128), ("", 64), ("", 12)], (FIRST, SHORT, LONG, LATER)),
-        ([("", 128)], (FIRST, SHORT, LONG)),
-        ([("", 128), ("", None)], (FIRST, SHORT, LONG)),
+        ([("", 128, 128), ("", 12, 4)], (FIRST, SHORT, LONG)),
+        ([("", 12, 4), ("", 128, 128)], (FIRST, SHORT, LONG)),
+        # the largest free range is at the end
+        ([("", 64, 60), ("", 12, 0)], (FIRST, SHORT, LONG)),
+        ([("", 64, 20), ("", 12, 0)], (FIRST, SHORT, LONG, (2, 68, 108))),
+        ([("", 128, 0), ("", 99, 5)], (FIRST, SHORT, (1, 28, 123), LATER)),
+        ([("", 128, 0), ("", 99, 100)], (FIRST, SHORT, LATER)),
+        ([("", 128, 0), ("", 99, 104)], (FIRST, SHORT, LATER)),
+        ([("", 128, 0), ("", 99, 105)], (FIRST, (1, 4, 23), LATER)),
+        ([("", 128, 0), ("", 99, 999)], (FIRST, LATER)),
+        # also that of the first chunk, whose end is its own
+        ([("<- First Chunk", 20, 20), ("", 64, 0)], ((0, 8, 44), SHORT, LONG, LATER)),
+        # the reserved chunk is not among them; a chunk may be missing
+        ([("<- Reserved Chunk", 128, 128), ("", 64, 60)], (FIRST, SHORT, LONG)),
+        ([("", 128, 128)], (FIRST, SHORT, LONG)),
         ([], (FIRST, SHORT, LONG, LATER)),
     ],
 )
-def test_dump_says_how_much_is_free(
-    chunks: list[tuple[str, int | None]], used: tuple[tuple[int, int, int], ...]
+def test_dump_says_how_much_is_free_at_the_end(
+    chunks: list[tuple[str, int, int]], used: tuple[tuple[int, int, int], ...]
 ) -> None:
-    """12 bytes of chunk 1 are allocated later, and 68 of chunk 2.
+    """12 bytes of chunk 1 are allocated later, and 68 of chunk 2; the first chunk is not used.
 
     chunk 1  |a.....a........................a|     chunk 2  |aaaaaaaaaaaaaaaaa...............|
     """
-    steps = [alloc(0, 16, 48), alloc(1, 0, 4), alloc(1, 24, 4), alloc(1, 124, 4)]
-    steps.append(alloc(2, 0, 68))
+    steps = [alloc(1, 0, 4), alloc(1, 24, 4), alloc(1, 124, 4), alloc(2, 0, 68)]
     start = inferred_start(steps, SIZES, dump(*chunks))
     assert start.used == used
     assert start.name == "stats"
     assert start.rule.startswith("what the recording allocates is free at first")
-    assert start.rule.endswith("are free, up to free_bytes of the dump")
+    assert start.rule.endswith("; the last contig_bytes of a chunk are free, as the dump has them")
 
 
-def test_of_equal_runs_the_lower_one_is_free() -> None:
-    steps = [alloc(0, 8, 4), alloc(1, 0, 4), alloc(1, 64, 4), alloc(1, 124, 4)]
-    runs = ((1, 4, 64), (1, 68, 124))
-    for free_bytes, used in ((12, runs), (12 + 56, runs[:1]), (12 + 60, runs[1:])):
-        start = inferred_start(steps, SIZES, dump(("", free_bytes)))
-        assert start.used[1:] == used
-    even = [alloc(0, 8, 4), alloc(1, 60, 8)]
-    start = inferred_start(even, SIZES, dump(("", 8 + 60)))
-    assert start.used[1:] == ((1, 68, 128),)
+def test_dump_without_the_figures_of_a_chunk() -> None:
+    figures = Dump(chunks=(Chunk("Chunk:", {}), Chunk("Chunk:", {"free_bytes": 4})))
+    start = inferred_start([alloc(1, 0, 128), alloc(2, 64, 64)], SIZES, figures)
+    assert start.used == (FIRST, (2, 0, 64))

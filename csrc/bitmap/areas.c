@@ -445,11 +445,9 @@ static void pcpu_block_update_scan(struct pcpu_areas *areas,
 	struct place place = place_of(areas, skipped->start);
 	int end = place.bit + skipped->bits;
 
-	if (end > block_bits(areas))
-		return;
-	pcpu_block_update(&areas->blocks[place.block],
-			  free_from(areas, place), end, areas->fixed);
-	note_free(areas, place.block);
+	if (end <= block_bits(areas))
+		pcpu_block_update(&areas->blocks[place.block],
+				  free_from(areas, place), end, areas->fixed);
 }
 
 /**

@@ -80,7 +80,7 @@ def inferred_start(steps: Sequence[Step], sizes: Sizes, dump: Dump | None = None
     )
     if dump:
         _add_free(unknown, sizes, dump)
-        rule += "; the longest runs that it does not use are free, up to free_bytes of the dump"
+        rule += "; the last contig_bytes of a chunk are free, as the dump has them"
     used = tuple((number, *run) for number, runs in unknown.items() for run in runs)
     return Start("stats" if dump else "inferred", rule, tuple(order), used)
 
@@ -100,28 +100,26 @@ def _old_chunks(steps: Sequence[Step], sizes: Sizes) -> list[int]:
 
 
 def _add_free(unknown: dict[int, list[tuple[int, int]]], sizes: Sizes, dump: Dump) -> None:
-    """Remove the longest runs, up to the free bytes of a dump's chunk.
+    """Take away the runs in the largest free range of each of a dump's chunks.
 
+    Requests are served from the start of a chunk on, so that this range is taken to be at its end.
     The dump does not say which chunk of the recording is which: the one with the most free bytes is
     taken for the one of which most is allocated later.
     """
-    firsts = [chunk for chunk in dump.chunks if "First" in chunk.mark]
+    first = [chunk.fields for chunk in dump.chunks if "First" in chunk.mark]
     others = [
-        chunk for chunk in dump.chunks if chunk not in firsts and "Reserved" not in chunk.mark
+        chunk.fields
+        for chunk in dump.chunks
+        if "First" not in chunk.mark and "Reserved" not in chunk.mark
     ]
-    free = sorted((chunk.fields.get("free_bytes", 0) for chunk in others), reverse=True)
-    known = {
-        number: sizes.unit - sum(end - start for start, end in runs)
-        for number, runs in unknown.items()
-        if number
-    }
-    budgets = dict(zip(sorted(known, key=lambda n: -known[n]), free, strict=False))
-    for number, budget in budgets.items():
-        runs, left = unknown[number], budget - known[number]
-        for start, end in sorted(runs, key=lambda run: run[0] - run[1]):
-            if end - start <= left:
-                left -= end - start
-                runs.remove((start, end))
+    others.sort(key=lambda fields: -fields.get("free_bytes", 0))
+    later = [number for number in unknown if number]
+    later.sort(key=lambda number: sum(end - start for start, end in unknown[number]))
+    for numbers, chunks, size in (([0], first, sizes.first[1]), (later, others, sizes.unit)):
+        for number, fields in zip(numbers, chunks, strict=False):
+            free = size - fields.get("contig_bytes", 0)
+            runs = unknown[number]
+            unknown[number] = [(start, min(end, free)) for start, end in runs if start < free]
 
 
 def _unknown_runs(

@@ -462,6 +462,17 @@ TEST(refresh_chunk_learns_runs_as_large_as_the_contig_hint)
 	CHECK_CHUNK("5@24 scan 4@6 left 0 right 0 first 6");
 }
 
+TEST(refresh_chunk_learns_a_larger_run_inside_a_block)
+{
+	given("a.......|b..ccccc|c....ccc|dddddddd");
+	take_at(1, 7);
+	CHECK_CHUNK("4@17 scan 2@9 left 0 right 0 first 9");
+	given("a.......|b..ccccc|c....ccc|dddddddd");
+	KNOWN_OF_CHUNK("7@1 scan 0@0 left 0 right 0 first 1");
+	take_at(1, 7);
+	CHECK_CHUNK("4@17 scan 2@9 left 0 right 0 first 9");
+}
+
 /* two free edges of blocks are small, but the blocks between are free */
 TEST(refresh_chunk_learns_a_run_over_empty_blocks_after_the_contig_hint)
 {
