@@ -29,23 +29,10 @@ static void pcpu_balance_free(struct pcpu *pcpu, bool empty_only)
 	}
 }
 
-/* the page after the last empty one before @end; there is one */
-static int empty_end(const struct pcpu_areas *areas, int end)
+static bool is_empty(const struct pcpu_areas *areas, int page)
 {
-	int page = bits_last_set(areas->whole, 0, end);
-
-	while ((end = bits_last_set(areas->populated, 0, page + 1)) != page)
-		page = bits_last_set(areas->whole, 0, end + 1);
-	return page + 1;
-}
-
-/* the first page of the run of empty pages that ends there */
-static int empty_start(const struct pcpu_areas *areas, int end)
-{
-	while (end && bits_test(areas->populated, end - 1) &&
-	       bits_test(areas->whole, end - 1))
-		end--;
-	return end;
+	return bits_test(areas->whole, page) &&
+	       bits_test(areas->populated, page);
 }
 
 /*
@@ -54,13 +41,17 @@ static int empty_start(const struct pcpu_areas *areas, int end)
  */
 static bool reclaim_pages(struct pcpu *pcpu, struct bitmap_chunk *chunk)
 {
-	int start = chunk->areas.nr_blocks, end;
+	const struct pcpu_areas *areas = &chunk->areas;
+	int start = areas->nr_blocks, end;
 
 	while (chunk->nr_empty_pop_pages) {
 		if (pcpu->nr_empty_pop_pages < PCPU_EMPTY_POP_PAGES_HIGH)
 			return false;
-		end = empty_end(&chunk->areas, start);
-		start = empty_start(&chunk->areas, end);
+		end = bits_last_both(areas->whole, areas->populated, 0,
+				     start) + 1;
+		start = end;
+		while (start && is_empty(areas, start - 1))
+			start--;
 		bitmap_depopulate(pcpu, chunk, start, end);
 	}
 	return true;

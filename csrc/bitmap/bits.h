@@ -96,26 +96,33 @@ static inline int bits_next(const uint64_t *map, int start, int end,
 }
 
 /**
- * bits_last_set - find the last set bit of a range
+ * bits_last_both - find the last bit of a range that is set in both maps
  *
  * Return: its number, or @start - 1.
  */
-static inline int bits_last_set(const uint64_t *map, int start, int end)
+static inline int bits_last_both(const uint64_t *map, const uint64_t *other,
+				 int start, int end)
 {
 	int word = (end - 1) / BITS_PER_WORD;
 	uint64_t found;
 
 	if (start >= end)
 		return start - 1;
-	found = map[word] & bits_up_to(end - 1);
+	found = map[word] & other[word] & bits_up_to(end - 1);
 	while (!found) {
 		if (word * BITS_PER_WORD <= start)
 			return start - 1;
-		found = map[--word];
+		word--;
+		found = map[word] & other[word];
 	}
 	end = word * BITS_PER_WORD + BITS_PER_WORD - 1 -
 	      __builtin_clzll(found);
 	return end >= start ? end : start - 1;
+}
+
+static inline int bits_last_set(const uint64_t *map, int start, int end)
+{
+	return bits_last_both(map, map, start, end);
 }
 
 #endif /* PCPU_BITS_H */

@@ -529,6 +529,18 @@ TEST(step_3_keeps_the_runs_before_a_failure)
 	pcpu_destroy(pcpu);
 }
 
+/* page 0 is not tried a second time */
+TEST(step_3_ends_with_a_failure)
+{
+	struct pcpu *pcpu = with_free_chunks(1);
+
+	CHECK(!bitmap_populate(pcpu, chunk_of(pcpu, 1), 1, 2));
+	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
+	balance(pcpu, 3, 3);
+	CHECK_POPULATED(pcpu, 1, "0100000000000000");
+	pcpu_destroy(pcpu);
+}
+
 TEST(step_3_ends_if_no_chunk_can_be_made)
 {
 	struct pcpu *pcpu = small_bitmap();

@@ -118,6 +118,21 @@ TEST(the_next_and_the_last_bit_of_a_range_are_found)
 	}
 }
 
+/* 2 and 66 are set in both, 1, 65, 67 and 129 in one of them */
+TEST(the_last_bit_of_a_range_that_two_maps_have_is_found)
+{
+	static const uint64_t one[] = { 6, 12, 2 }, two[] = { 4, 6, 0 };
+
+	CHECK(bits_last_both(one, two, 0, 192) == 66);
+	CHECK(bits_last_both(two, one, 0, 192) == 66);
+	CHECK(bits_last_both(one, two, 66, 192) == 66);
+	CHECK(bits_last_both(one, two, 67, 192) == 66);
+	CHECK(bits_last_both(one, two, 68, 192) == 67);
+	CHECK(bits_last_both(one, two, 0, 66) == 2);
+	CHECK(bits_last_both(one, two, 0, 2) == -1);
+	CHECK(bits_last_both(one, two, 3, 66) == 2);
+}
+
 /* whole words and no more: the sanitizer sees each access after them */
 TEST(no_word_after_a_range_is_read)
 {
