@@ -195,6 +195,20 @@ TEST(a_pointer_to_hidden_granules_is_wild)
 	pcpu_destroy(pcpu);
 }
 
+/* the first chunk begins with the page after: the offset is -2, or -1 */
+TEST(a_pointer_between_the_static_area_and_the_first_chunk_is_wild)
+{
+	struct pcpu_config config = bitmap_config(1);
+	struct pcpu *pcpu;
+
+	config.static_size = 126;
+	pcpu = create(&config);
+	CHECK(pcpu_free(pcpu, BASE + 126) == -PCPU_E_WILD);
+	CHECK(pcpu_free(pcpu, BASE + 127) == -PCPU_E_WILD);
+	CHECK(pcpu_free(pcpu, BASE + 128) == -PCPU_E_NOT_LIVE);
+	pcpu_destroy(pcpu);
+}
+
 /* the static area is in no chunk: before offset 0 of the first one */
 TEST(the_static_area_is_located_before_the_first_chunk)
 {
