@@ -343,6 +343,20 @@ TEST(the_first_chunk_is_a_block_of_its_own)
 	CHECK(error_by(&config) == -PCPU_E_CONFIG);
 }
 
+/* not even the search for the places of two chunks in the address tree */
+TEST(a_new_allocator_has_done_no_work)
+{
+	struct pcpu_config config = bitmap_config(1);
+	struct pcpu_work in, out;
+	struct pcpu *pcpu;
+
+	config.reserved_size = 64;
+	pcpu = create(&config);
+	CHECK(!pcpu_work(pcpu, &in, &out));
+	CHECK(in.tree_steps == 0 && out.tree_steps == 0);
+	pcpu_destroy(pcpu);
+}
+
 /* its hidden granules are no areas, so they are neither found nor leaked */
 TEST(hidden_granules_are_no_areas)
 {
