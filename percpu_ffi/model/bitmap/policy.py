@@ -127,8 +127,14 @@ class Bitmap(Slots):
         self.check_low()
         return chunk, offset
 
-    def _populate(self, chunk: BitmapChunk, pages: range) -> None:
-        """Populate the pages of an area, run by run: if one fails, the runs before it stay."""
+    def populate_area(self, chunk: BitmapChunk, offset: int, size: int) -> None:
+        """Populate what is missing under an area, run by run.
+
+        Raises:
+            ServiceFailed: the runs before the one that failed stay.
+
+        """
+        pages = pages_of(offset, size, self.page_size)
         missing = [page for page in pages if not chunk.populated[page]]
         for run in runs(missing):
             try:
@@ -198,12 +204,3 @@ class Bitmap(Slots):
         """Note that a kernel has a chunk sidelined: it passes it over."""
         self.isolate(chunk)
         self.move(chunk, self.sidelined, head=False)
-
-    def populate_area(self, chunk: BitmapChunk, offset: int, size: int) -> None:
-        """Populate the pages under a range of bytes, as a kernel has done.
-
-        Raises:
-            ServiceFailed: some runs of pages may be populated.
-
-        """
-        self._populate(chunk, pages_of(offset, size, self.page_size))
