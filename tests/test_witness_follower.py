@@ -173,17 +173,47 @@ def test_policy_that_finds_no_place() -> None:
     assert kernel.figures.made == Foretold(1, 0)
 
 
-def test_chunk_that_the_kernel_passes_over() -> None:
-    """It is learnt to be sidelined, unless the recording began at boot."""
-    for name, learnt in (("boot", 0), ("inferred", 1), ("stats", 1)):
-        kernel = Followed(
-            alloc(0, 6, 8), used=((1, 0, 8), (2, 0, 8)), chunks=(7, 5, 6), name=name,
-            recorded=WORKS, static_size=60, dyn_size=4
-        )  # fmt: skip
-        assert kernel.figures.learnt == learnt
-        assert kernel.allocator.state().chunks[1].isolated == bool(learnt)
-        kernel.step(alloc(1, 9, 0))
-        assert kernel.figures.learnt == 2 * learnt
+PASSED_OVER: dict[str, Any] = {
+    **{"used": ((1, 0, 8), (2, 0, 8)), "chunks": (7, 5, 6), "recorded": WORKS},
+    **{"static_size": 60, "dyn_size": 4},
+}
+
+
+@pytest.mark.parametrize("name", ["inferred", "stats"])
+def test_chunk_that_the_kernel_passes_over(name: str) -> None:
+    """It is learnt to be sidelined at once, since that is not known at the start."""
+    kernel = Followed(alloc(0, 6, 8), name=name, **PASSED_OVER)
+    assert kernel.figures.learnt == 1
+    assert kernel.allocator.state().chunks[1].isolated
+    assert kernel.step(alloc(1, 9, 0)).learnt == 2
+
+
+def test_chunk_that_the_kernel_passes_over_twice() -> None:
+    """Once may be a matter of the order of the lines: from boot on, the second time counts."""
+    kernel = Followed(alloc(0, 6, 8), **PASSED_OVER)
+    assert kernel.figures.learnt == 0
+    assert kernel.step(alloc(1, 6, 16)).learnt == 1
+    assert kernel.allocator.state().chunks[1].isolated
+    assert kernel.step(alloc(2, 6, 24)).all == Choices(3, 1, 3)
+    assert kernel.step(alloc(3, 9, 0)).learnt == 1  # chunk 6 was passed over once
+
+
+def test_chunk_that_the_kernel_passes_over_and_uses() -> None:
+    kernel = Followed(alloc(0, 6, 8), alloc(1, 5, 8), alloc(2, 6, 16), **PASSED_OVER)
+    assert kernel.figures.learnt == 0
+    assert kernel.step(alloc(3, 6, 24)).learnt == 1
+
+
+def test_policy_that_finds_no_place_passes_over_none() -> None:
+    """A free in the second page is hidden from an atomic request in the only chunk."""
+    kernel = Followed(
+        *(alloc(0, 7, 0, 64), alloc(1, 7, 64), alloc(2, 7, 72, 56), free(1)),
+        *(alloc(3, 7, 64, 8, "atomic"), free(3), alloc(4, 7, 64, 8, "atomic")),
+        dyn_size=128,
+        recorded=WORKS,
+    )
+    assert [miss.chosen for miss in kernel.figures.misses] == [None, None]
+    assert kernel.figures.learnt == 0
 
 
 @pytest.mark.parametrize(

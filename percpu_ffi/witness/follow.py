@@ -91,7 +91,10 @@ class Figures:
     failed: Foretold = field(default_factory=Foretold)
     """Atomic and reserved requests that found no place."""
     learnt: int = 0
-    """Chunks that the kernel passed over, and that are taken to be sidelined since then."""
+    """Chunks that the kernel passed over, and that are taken to be sidelined since then.
+
+    From boot on, those passed over twice without a use in between.
+    """
     lost_frees: int = 0
     """Areas in whose place the kernel put others: the recording lacks their frees."""
     contradiction: TraceError | None = None
@@ -134,6 +137,7 @@ class Follower:
             self.figures.runs.seen = None
         self._works = False  # background work has begun
         self._learns = start.name != "boot"
+        self._passed_over = -1  # our chunk that the kernel passed over, and has not used since
         self._ids = {chunk: number for number, chunk in enumerate(start.chunks) if chunk >= 0}
         self._born: set[int] = set()  # chunks of the kernel created during the recording
         self._dead: list[int] = []  # ours that stand for chunks which the kernel destroyed
@@ -213,6 +217,10 @@ class Follower:
         self._held[step.number] = Held(choice.ptr, kernel, kernel.offset + kind.size)
         forced = choice.chosen is None or choice.chosen.chunk != kernel.chunk
         self._count_lives(forced=forced and kernel.chunk > self._made)
+        if choice.learnt or kernel.chunk == self._passed_over:
+            self._passed_over = -1
+        elif choice.chosen and forced:
+            self._passed_over = choice.chosen.chunk
         both = choice.chosen == kernel and not lost
         there = choice.offset == kernel.offset and not lost
         figures = self.figures
@@ -296,7 +304,8 @@ class Follower:
 
     def _follow(self, kind: Kind, kernel: Location | None) -> Choice:
         flags = {flag: flag in kind.flags for flag in FLAGS}
-        choice = self.allocator.follow(kind.size, kind.align, kernel, learn=self._learns, **flags)
+        learn = self._learns or self._passed_over >= 0
+        choice = self.allocator.follow(kind.size, kind.align, kernel, learn=learn, **flags)
         self.figures.learnt += choice.learnt
         return choice
 
