@@ -301,6 +301,16 @@ def figures(**other: Any) -> dict[str, Any]:
     return {**whole, "in_new_chunks": new, "reordered": None, **other}
 
 
+def new(predicted: int) -> dict[str, int]:
+    """Return the part of a report for new chunks: 1,000 choices."""
+    return {"choices": 1_000, "offset_given_chunk": predicted}
+
+
+def reordered(predicted: int, in_new: int = 1_000) -> dict[str, Any]:
+    """Return the part of a report for the best order that was found."""
+    return {"chunk_and_offset": predicted, "in_new_chunks": new(in_new)}
+
+
 class TestJudge:
     @pytest.mark.parametrize(
         ("bounds", "other", "missed"),
@@ -313,22 +323,29 @@ class TestJudge:
             ),
             (
                 judge.BOOT_OF_MORE_CPUS,
-                {"chunk_and_offset": 9_930, "reordered": {"chunk_and_offset": 9_999}},
+                {"chunk_and_offset": 9_930, "reordered": reordered(9_999)},
                 [],
             ),
             (
                 judge.BOOT_OF_MORE_CPUS,
-                {"chunk_and_offset": 9_929, "reordered": {"chunk_and_offset": 9_998}},
+                {"chunk_and_offset": 9_929, "reordered": reordered(9_998)},
                 [
                     "chunk and offset, as recorded: 99.290%, below 99.30%",
                     "chunk and offset, reordered: 99.980%, below 99.99%",
                 ],
             ),
-            (judge.RUNNING, {"chunk_and_offset": 0}, []),
             (
                 judge.RUNNING,
-                {"in_new_chunks": {"choices": 1_000, "offset_given_chunk": 998}},
-                ["offset in new chunks, given the chunk: 99.800%, below 99.90%"],
+                {"chunk_and_offset": 0, "in_new_chunks": new(993), "reordered": reordered(0, 999)},
+                [],
+            ),
+            (
+                judge.RUNNING,
+                {"in_new_chunks": new(992), "reordered": reordered(10_000, 998)},
+                [
+                    "offset in new chunks, given the chunk: 99.200%, below 99.30%",
+                    "offset in new chunks, reordered: 99.800%, below 99.90%",
+                ],
             ),
         ],
     )
@@ -339,7 +356,7 @@ class TestJudge:
 
     def test_nothing_to_predict_is_not_enough(self) -> None:
         found = judge.shares(figures(in_new_chunks={"choices": 0, "offset_given_chunk": 0}))
-        assert judge.too_low(found, judge.RUNNING) == [
+        assert judge.too_low(found, {judge.NEW_CHUNKS: 0.5}) == [
             "offset in new chunks, given the chunk: there was no choice; record more STEPS"
         ]
 

@@ -16,14 +16,13 @@ from functools import partial
 from pathlib import Path
 
 from kernel.initramfs import initramfs
-from kernel.judge import BOOT_OF_MORE_CPUS, BOOT_OF_ONE_CPU, judge
+from kernel.judge import BOOT_OF_MORE_CPUS, BOOT_OF_ONE_CPU, REORDER, judge
 from kernel.outcome import Failure, report
 from kernel.packages import find_image, unpack
 from kernel.qemu import boot, find_qemu
 from kernel.serial import BadData, lost_events, read_section
 
 EVENT = b": percpu_"
-REORDER = "600"  # lines, within which two CPUs may print in another order than they decided
 
 
 def main() -> int:
@@ -62,7 +61,7 @@ def _check(version: str, args: argparse.Namespace) -> None:
     if is_one_cpu(args.cpus):
         judge(file, ["--start", "boot"], BOOT_OF_ONE_CPU)
     else:
-        judge(file, ["--start", "boot", "--reorder", REORDER], BOOT_OF_MORE_CPUS)
+        judge(file, ["--start", "boot", *REORDER], BOOT_OF_MORE_CPUS)
 
 
 def save(data: bytes, folder: Path) -> tuple[Path, int]:
