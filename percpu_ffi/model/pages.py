@@ -26,7 +26,7 @@ def pages_of(offset: int, size: int, page_size: int) -> range:
     return range(offset // page_size, -(-(offset + size) // page_size))
 
 
-def populate(kernel: Kernel, chunk: Chunk, pages: range, keep_neighbours: bool) -> None:
+def populate(kernel: Kernel, chunk: Chunk, pages: range, keep_neighbours: bool = True) -> None:
     """Take page frames for the pages without, and map these.
 
     Args:

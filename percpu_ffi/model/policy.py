@@ -51,7 +51,7 @@ class Found(NamedTuple):
     """Bytes from the start of the chunk's units; below 0 for bitmaps' static area."""
     size: int
     """Bytes, as in the map."""
-    steps: int
+    steps: int = 0
     """Chunks that its address was compared with."""
 
 

@@ -120,6 +120,6 @@ def _populate(slots: Slots, chunk: BitmapChunk, most: int) -> int:
     unpopulated = [page for page, cpus in enumerate(chunk.populated) if not cpus][:most]
     for run in runs(unpopulated):
         slots.rules.note("work: pages populated")
-        populate(slots.kernel, chunk, run, keep_neighbours=True)
+        populate(slots.kernel, chunk, run)
         slots.add_empty(chunk, len(run))
     return len(unpopulated)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from percpu_ffi import errors
 from percpu_ffi.config import BALANCE_STEPS, GRANULE
 from percpu_ffi.model.bitmap.balance import run_steps
-from percpu_ffi.model.bitmap.chunk import NOTHING, BitmapChunk, Run
+from percpu_ffi.model.bitmap.chunk import BitmapChunk, Run
 from percpu_ffi.model.bitmap.first_chunk import up
 from percpu_ffi.model.bitmap.slots import Slots
 from percpu_ffi.model.kernel import NoPlace, ServiceFailed
@@ -33,7 +33,7 @@ class Place(NamedTuple):
     """Its chunk."""
     start: int
     """Its first granule."""
-    skipped: Run = NOTHING
+    skipped: Run
     """The longest run that the search found to be too small."""
 
 
@@ -42,7 +42,7 @@ class Bitmap(Slots):
 
     def rounded(self, size: int, align: int) -> tuple[int, int]:
         """Round a request to granules."""
-        return up(size, GRANULE), GRANULE if 0 <= align < GRANULE else align
+        return up(size, GRANULE), max(align, GRANULE) if align >= 0 else align
 
     # --- allocation
 
@@ -138,7 +138,7 @@ class Bitmap(Slots):
         missing = [page for page in pages if not chunk.populated[page]]
         for run in runs(missing):
             try:
-                populate(self.kernel, chunk, run, keep_neighbours=True)
+                populate(self.kernel, chunk, run)
             except ServiceFailed:
                 self.rules.note("area not populated")
                 if run.start > missing[0]:
@@ -175,7 +175,7 @@ class Bitmap(Slots):
         if steps == 0 and offset < self.config.static_size:
             if offset:
                 raise errors.StaticPointer.of(ptr)
-            return Found(self.first, -self.first.base, self.config.static_size, 0)
+            return Found(self.first, -self.first.base, self.config.static_size)
 
         offset = ptr - chunk.addr
         start, inside = divmod(offset, GRANULE)
