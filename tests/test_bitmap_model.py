@@ -34,6 +34,7 @@ from percpu_ffi.model.bitmap.bits import Bits
 from percpu_ffi.model.bitmap.block import Hints
 from percpu_ffi.model.bitmap.chunk import BitmapChunk, Run
 from percpu_ffi.model.bitmap.first_chunk import best_unit_size, first_unit
+from percpu_ffi.model.bitmap.policy import Bitmap
 from percpu_ffi.model.memory import Memory
 from percpu_ffi.model.rules import Rules
 from percpu_ffi.state import Choice
@@ -401,6 +402,10 @@ def test_dynamic_part_fills_whole_pages() -> None:
     unit = first_unit(Config(static_size=5001, reserved_size=8192, policy="bitmap"))
     assert (unit.reserved, unit.dynamic) == (5004, 13196)
     assert unit.end == 45056 == -(-(13196 + 28672) // 4096) * 4096
+
+
+def test_largest_unit() -> None:
+    assert first_unit(Config(unit_size=1 << 30, policy="bitmap")).unit_size == 1 << 30
 
 
 @pytest.mark.parametrize("kind", [Allocator, Model])
@@ -900,3 +905,15 @@ def test_port_and_model_agree_on_a_fill_and_drain() -> None:
     ops += [("free", key) for key in range(120)]
     for fixes in ([], ["chunk-hint"]):
         assert lockstep(BOTH, Trace.from_ops(ops, {**TINY, "fixes": fixes})) is None
+
+
+def test_work_populates_no_chunk_of_a_slot_below_a_page() -> None:
+    """Such a chunk failed a fit: its hint is small, or a request moved it to slot 0."""
+    model = Model(**TINY, balance="manual")
+    model.alloc(64)  # the only page of the first chunk
+    policy = model._policy
+    assert isinstance(policy, Bitmap)
+    policy.move(policy.create_chunk(), 0, head=True)
+    model.balance(3, 3)
+    chunks = {chunk.id: sum(chunk.populated) for chunk in model.state().chunks}
+    assert chunks == {0: 1, 1: 0, 2: 4}

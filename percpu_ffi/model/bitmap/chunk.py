@@ -76,7 +76,6 @@ class BitmapChunk(Chunk):
         self.nr_bits = pages * self.block_bits
         self.used = Bits(self.nr_bits)
         self.bounds = Bits(self.nr_bits + 1)
-        self.bounds[0] = self.bounds[self.nr_bits] = 1
         self.hints = Hints(self.nr_bits, mended=mended, rules=rules)
         self.blocks = [Hints(self.block_bits, mended=mended, rules=rules) for _ in range(pages)]
         self.free_bits = self.nr_bits
