@@ -308,6 +308,8 @@ TEST(recording_refuses_null_and_a_closed_allocator)
 	pcpu_close(pcpu);
 	CHECK(pcpu_record_start(pcpu) == -PCPU_E_CLOSED);
 	CHECK(pcpu_record_stop(pcpu) == -PCPU_E_CLOSED);
+	CHECK(pcpu_record_start(NULL) == -PCPU_E_NULL);
+	CHECK(pcpu_record_stop(NULL) == -PCPU_E_NULL);
 	CHECK(pcpu_record_take(pcpu, records, 1, &n, &lost) ==
 	      -PCPU_E_CLOSED);
 	pcpu_destroy(pcpu);
