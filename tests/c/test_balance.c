@@ -516,12 +516,20 @@ TEST(step_3_ends_if_no_page_is_left)
 	pcpu_destroy(pcpu);
 }
 
-/* runs before the one that fails stay */
-TEST(step_3_keeps_the_runs_before_a_failure)
+/* chunk 1 is free, and only its page 1 is populated */
+static struct pcpu *with_page_1(void)
 {
 	struct pcpu *pcpu = with_free_chunks(1);
 
 	CHECK(!bitmap_populate(pcpu, chunk_of(pcpu, 1), 1, 2));
+	return pcpu;
+}
+
+/* runs before the one that fails stay */
+TEST(step_3_keeps_the_runs_before_a_failure)
+{
+	struct pcpu *pcpu = with_page_1();
+
 	fail_at(pcpu, PCPU_ALLOC_PAGE, 2);
 	balance(pcpu, 3, 3);
 	CHECK_POPULATED(pcpu, 1, "1100000000000000");
@@ -532,9 +540,8 @@ TEST(step_3_keeps_the_runs_before_a_failure)
 /* page 0 is not tried a second time */
 TEST(step_3_ends_with_a_failure)
 {
-	struct pcpu *pcpu = with_free_chunks(1);
+	struct pcpu *pcpu = with_page_1();
 
-	CHECK(!bitmap_populate(pcpu, chunk_of(pcpu, 1), 1, 2));
 	fail_at(pcpu, PCPU_ALLOC_PAGE, 1);
 	balance(pcpu, 3, 3);
 	CHECK_POPULATED(pcpu, 1, "0100000000000000");
