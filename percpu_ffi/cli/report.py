@@ -8,7 +8,14 @@ import argparse
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.text import printable
 from percpu_ffi.analysis.timeline import collect
-from percpu_ffi.cli.arguments import add_setup, add_trace, load_trace, setup_of, short_name
+from percpu_ffi.cli.arguments import (
+    add_policy,
+    add_setup,
+    add_trace,
+    load_trace,
+    setup_of,
+    short_name,
+)
 from percpu_ffi.cli.files import OutputFile
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError, TraceError
@@ -26,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "any moment, sizes, call sites. The page is one file and needs no network."
     )
     add_trace(parser)
-    add_setup(parser)
+    add_policy(add_setup(parser))
     text = "the page; needs the extra 'report' (bokeh)"
     parser.add_argument("-o", "--html", type=OutputFile("bokeh"), metavar="OUT.html", help=text)
     text = "a picture with the chunks at the worst moment; needs the extra 'plot' (matplotlib)"
