@@ -144,7 +144,7 @@ class TestChoice:
         with pytest.raises(SystemExit) as caught:
             main(["compare", NETNS, "--policy", policy])
         assert caught.value.code == 2
-        assert "choose from area-map, bitmap, and bitmap+chunk-hint" in capsys.readouterr().err
+        assert "choose from area-map, bitmap, bitmap+chunk-hint" in capsys.readouterr().err
 
 
 class TestText:

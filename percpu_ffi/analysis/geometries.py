@@ -23,7 +23,7 @@ from operator import itemgetter
 from typing import Any
 
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.config import AREA_MAP
+from percpu_ffi.config import AREA_MAP, policy_name
 from percpu_ffi.errors import (
     ConfigError,
     PercpuMemoryError,
@@ -241,11 +241,9 @@ def offset_in_unit(allocator: PerCpu) -> Callable[[int], int]:
 
 def _names(setup: Mapping[str, Any]) -> dict[str, str | None]:
     """Return the settings that are names; the policy with its fixes, as in ``--policy``."""
-    policy = setup.get("policy", AREA_MAP)
-    return {
-        "policy": "+".join([policy, *setup.get("fixes", ())]),
-        "first_chunk": setup.get("first_chunk", "4k" if policy == AREA_MAP else None),
-    }
+    policy = policy_name(setup)
+    first_chunk = setup.get("first_chunk", "4k" if policy == AREA_MAP else None)
+    return {"policy": policy, "first_chunk": first_chunk}
 
 
 def _kernel_offsets(trace: Trace) -> tuple[array[int], array[int]]:

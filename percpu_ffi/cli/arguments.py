@@ -15,7 +15,16 @@ from percpu_ffi._util.text import printable
 from percpu_ffi.cli.files import PLOT, InputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
-from percpu_ffi.config import AREA_MAP, BITMAP, FIRST_CHUNKS, FIXES, ONLY, POLICIES
+from percpu_ffi.config import (
+    AREA_MAP,
+    BITMAP,
+    FIRST_CHUNKS,
+    FIXES,
+    ONLY,
+    POLICIES,
+    POLICY_NAMES,
+    policy_arguments,
+)
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.geometry import Geometry
 from percpu_ffi.reports.recording import possible_cpus, skipped_lines
@@ -185,8 +194,7 @@ def add_policy(group: argparse._ActionsContainer, *, lists: bool = False) -> Non
     """Add ``--policy`` and ``--fixes`` to the set-up; with ``lists``, policies as in A,B+FIX."""
     text = "whose decisions: of 2009, or of Linux 5.14 to 6.x (area-map)"
     if lists:
-        shown = ",".join((*POLICIES, f"{BITMAP}+{FIXES[0]}"))
-        kind = _list_of(policy_setup)
+        kind, shown = _list_of(policy_setup), ",".join(POLICY_NAMES)
         group.add_argument("--policy", type=kind, metavar=shown, help=f"{text}; or several")
     else:
         group.add_argument("--policy", choices=POLICIES, help=text)
@@ -202,13 +210,9 @@ def add_memory(group: argparse._ArgumentGroup) -> None:
 
 def policy_setup(text: str) -> dict[str, Any]:
     """Parse a policy with the defects that are mended: ``bitmap+chunk-hint``."""
-    policy, *fixes = text.split("+")
-    if policy not in POLICIES or not set(fixes) <= (set(FIXES) if policy == BITMAP else set()):
-        raise argparse.ArgumentTypeError(
-            f"{text[:40]!r}: choose from {', '.join(POLICIES)}, and "
-            + ", ".join(f"{BITMAP}+{fix}" for fix in FIXES)
-        )
-    return {"policy": policy, **({"fixes": fixes} if policy == BITMAP else {})}
+    if text not in POLICY_NAMES:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r}: choose from {', '.join(POLICY_NAMES)}")
+    return policy_arguments(text)
 
 
 def given_policy(args: argparse.Namespace) -> dict[str, Any]:
