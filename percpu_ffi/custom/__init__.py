@@ -3,6 +3,6 @@
 
 from percpu_ffi.custom.chunks import Units
 from percpu_ffi.custom.policy import CustomPolicy
-from percpu_ffi.custom.replay import replay_custom
+from percpu_ffi.custom.replay import check_policy, replay_custom
 
-__all__ = ["CustomPolicy", "Units", "replay_custom"]
+__all__ = ["CustomPolicy", "Units", "check_policy", "replay_custom"]

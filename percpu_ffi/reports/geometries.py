@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from percpu_ffi._util.text import csv_text, plural, table
 from percpu_ffi.analysis.geometries import GEOMETRY, Outcome, Refusal, steps
-from percpu_ffi.config import AREA_MAP, BITMAP, FIRST_CHUNKS
+from percpu_ffi.config import AREA_MAP, BITMAP, FIRST_CHUNKS, POLICY_NAMES
 from percpu_ffi.reports.recording import possible_cpus, recorded_on
 from percpu_ffi.trace import Trace, TraceStats
 from percpu_ffi.work import Work
@@ -23,6 +23,7 @@ from percpu_ffi.work import Work
 WIDTH = 100
 KERNEL_PAGE = 4096  # bytes; a trace counts pages of this size
 UNKNOWN = "-"
+KERNEL = "kernel"  # the name of the recording kernel's line
 HEADS = ("policy", "first", "unit", "cpus", "static", "free", "page")  # of GEOMETRY
 MOST_SHOWN = 1 << 40  # of a setting
 ALWAYS = ("unit_size", "cpus")  # shown even if all are equal
@@ -132,10 +133,12 @@ class GeometryReport:
         lines = [*_wrapped(title), "", *_table(machine, rows, MEMORY, reasons=True)]
         possible = [row for row in rows if isinstance(row, Outcome)]
         if possible:
-            bitmaps = any(row.geometry["policy"].startswith(BITMAP) for row in possible)
+            policies = {row.geometry["policy"] for row in possible}
+            bitmaps = any(policy.partition("+")[0] == BITMAP for policy in policies)
             columns = (*CHUNKS[:4], *HIDDEN, *CHUNKS[4:]) if bitmaps else CHUNKS
             lines += ["", *_table(machine, rows, columns, reasons=False), ""]
-            notes = _notes(stats, possible[0].offsets_known, bitmaps=bitmaps)
+            own = not policies <= {*POLICY_NAMES}
+            notes = _notes(stats, possible[0].offsets_known, bitmaps=bitmaps, own=own)
             lines += [line for note in notes for line in _wrapped(note, 2)]
         return "\n".join(lines)
 
@@ -162,7 +165,7 @@ def _flat(figures: dict[str, Any]) -> dict[str, Any]:
     return figures
 
 
-def _notes(stats: TraceStats, known: int, *, bitmaps: bool) -> list[str]:
+def _notes(stats: TraceStats, known: int, *, bitmaps: bool, own: bool) -> list[str]:
     """Explain the words of the tables."""
     notes = [
         "live bytes: those of one CPU's copies. Pages and stranded bytes: those of all CPUs.",
@@ -178,6 +181,8 @@ def _notes(stats: TraceStats, known: int, *, bitmaps: bool) -> list[str]:
         notes.append(
             "steps of a call: lists, chunks, map entries and tree nodes that the 2009 file visits."
         )
+    if own:
+        notes.append("steps of a policy of your own: what it reports.")
     if known:
         notes.append(
             f"offset: share of {plural(known, 'allocation')} at the kernel's own offset in a "
@@ -216,7 +221,7 @@ def _table(
             notes[len(lines)] = f"refused: {row.reason}" if reasons else "refused"
         lines.append(cells)
     if stats.kernel_chunks:
-        own = {names[0]: "kernel", "cpus": f"{stats.cpus:,}" if stats.cpus else UNKNOWN}
+        own = {names[0]: KERNEL, "cpus": f"{stats.cpus:,}" if stats.cpus else UNKNOWN}
         cells = [own.get(name, UNKNOWN) for name in names]
         lines.append(cells + [column.kernel_cell(stats) for column in columns])
     aligned = _aligned(lines, notes)
