@@ -11,11 +11,12 @@ from typing import Any
 
 from percpu_ffi.analysis.geometries import GEOMETRY, Outcome, compare
 from percpu_ffi.cli.arguments import (
+    TRACE,
     add_formats,
     add_policy,
     add_repeatable,
     add_setup,
-    add_trace,
+    add_strict,
     default_setup,
     file_name,
     first_chunk,
@@ -26,12 +27,14 @@ from percpu_ffi.cli.arguments import (
     print_report,
     size,
 )
+from percpu_ffi.cli.files import InputFile
 from percpu_ffi.cli.objects import files_of, import_objects
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import AREA_MAP, BITMAP, ONLY, POLICY_NAMES
 from percpu_ffi.custom import CustomPolicy, Units, check_policy
 from percpu_ffi.errors import ConfigError, TraceError, shown
 from percpu_ffi.reports.geometries import KERNEL, GeometryReport
+from percpu_ffi.reports.geometry_summary import GeometrySummary
 from percpu_ffi.reports.recording import failure_lines
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.source import source_name
@@ -58,7 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "The exit status is 0 if at least one geometry is possible, 1 if all are refused, 2 for "
         "trouble."
     )
-    add_trace(parser)
+    parser.add_argument("traces", type=InputFile(), metavar="TRACE", nargs="+", help=TRACE)
+    add_strict(parser)
+    text = "print one line for each trace: pages at the peak and at the end; needed for several"
+    parser.add_argument("--summary", action="store_true", help=text)
     text = f"a single geometry, such as cpus=8,unit_size=128K; the names are {', '.join(GEOMETRY)}"
     group = add_setup(parser, lists=True)
     add_policy(group, lists=True)
@@ -74,13 +80,24 @@ def other_inputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the trace, replay it under each geometry, print the tables."""
+    """Read the traces, replay each under each geometry, print the tables."""
+    if len(args.traces) > 1 and not args.summary:
+        raise ConfigError("several traces: add --summary, or give one")
     own = _own_policies(args)
-    trace = load_trace(args.trace, strict=args.strict)
-    name = file_name(args.trace)
+    reports = [_report(args, path, own) for path in args.traces]
+    print_report(args, GeometrySummary(reports) if args.summary else reports[0])
+    rows = (row for report in reports for row in report.rows)
+    return 0 if any(isinstance(row, Outcome) for row in rows) else REFUSED
+
+
+def _report(
+    args: argparse.Namespace, path: str, own: Mapping[str, type[CustomPolicy]]
+) -> GeometryReport:
+    """Replay a trace under each geometry."""
+    trace = load_trace(path, strict=args.strict)
     if not len(trace):
         why = "; ".join(["the trace has no operations", *failure_lines(trace)])
-        raise TraceError(why, source_name(args.trace))
+        raise TraceError(why, source_name(path))
     setups = list(itertools.islice(_setups(args, trace, own), MOST_GEOMETRIES + 1))
     if len(setups) > MOST_GEOMETRIES:
         raise ConfigError(
@@ -89,8 +106,7 @@ def run(args: argparse.Namespace) -> int:
         )
     with progress_bar("replaying", len(trace) * len(setups), "op") as progress:
         rows = list(compare(trace, setups, progress, own))
-    print_report(args, GeometryReport(name, trace, rows))
-    return 0 if any(isinstance(row, Outcome) for row in rows) else REFUSED
+    return GeometryReport(file_name(path), trace, rows)
 
 
 def _own_policies(args: argparse.Namespace) -> dict[str, type[CustomPolicy]]:

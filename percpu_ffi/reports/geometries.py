@@ -116,13 +116,17 @@ class GeometryReport:
 
     def to_csv(self) -> str:
         """Return a line for each geometry, without the reasons of failures."""
+        rows = self.csv_rows()
+        return csv_text(list(rows[0]), (list(row.values()) for row in rows))
+
+    def csv_rows(self) -> list[dict[str, Any]]:
+        """Return the figures of each line of CSV by name."""
         stats = self.trace.stats
         kernel = {
             "kernel_chunks": stats.kernel_chunks,
             "kernel_bytes_per_cpu": stats.kernel_pages * KERNEL_PAGE,
         }
-        rows = [{**_flat(_plain(row)), **kernel} for row in self.rows]
-        return csv_text(list(rows[0]), (list(row.values()) for row in rows))
+        return [{**_flat(_plain(row)), **kernel} for row in self.rows]
 
     def to_text(self) -> str:
         """Return the tables and their notes; a table that is too wide becomes two."""
@@ -130,7 +134,7 @@ class GeometryReport:
         machine = replace(stats, cpus=possible_cpus(self.trace) or 0)  # each has its pages
         counts = f"{plural(stats.allocs, 'allocation')}, {plural(stats.frees, 'free')}"
         title = f"{self.name}: {counts}{recorded_on(stats)}"
-        lines = [*_wrapped(title), "", *_table(machine, rows, MEMORY, reasons=True)]
+        lines = [*wrapped(title), "", *_table(machine, rows, MEMORY, reasons=True)]
         possible = [row for row in rows if isinstance(row, Outcome)]
         if possible:
             policies = {row.geometry["policy"] for row in possible}
@@ -139,7 +143,7 @@ class GeometryReport:
             lines += ["", *_table(machine, rows, columns, reasons=False), ""]
             own = not policies <= {*POLICY_NAMES}
             notes = _notes(stats, possible[0].offsets_known, bitmaps=bitmaps, own=own)
-            lines += [line for note in notes for line in _wrapped(note, 2)]
+            lines += [line for note in notes for line in wrapped(note, 2)]
         return "\n".join(lines)
 
 
@@ -213,7 +217,7 @@ def _table(
     ]
     notes = {}
     for row in rows:
-        cells = [_setting(name, row.geometry[name]) for name in names]
+        cells = [setting(name, row.geometry[name]) for name in names]
         if isinstance(row, Outcome):
             cells += [column.cell(row) for column in columns]
         else:
@@ -258,7 +262,8 @@ def _names(rows: Sequence[Outcome | Refusal]) -> list[str]:
     return shown if differ(shown) == differ(GEOMETRY) else [*shown, "free_size"]
 
 
-def _setting(name: str, value: Any) -> str:
+def setting(name: str, value: Any) -> str:
+    """Return a setting as it is shown in a table."""
     if name == "policy" or (name == "first_chunk" and value in FIRST_CHUNKS):
         return str(value)
     if value is None:
@@ -278,11 +283,12 @@ def _aligned(rows: Sequence[Sequence[str]], notes: dict[int, str]) -> list[str]:
     lines = []
     for number, line in enumerate(table(rows, indent="")):
         if number in notes:
-            lines += _wrapped(f"{line}  {notes[number]}", len(line) + 2)
+            lines += wrapped(f"{line}  {notes[number]}", len(line) + 2)
         else:
             lines.append(line)
     return lines
 
 
-def _wrapped(text: str, indent: int = 0) -> list[str]:
+def wrapped(text: str, indent: int = 0) -> list[str]:
+    """Break a text into lines; all except the first one are indented."""
     return textwrap.wrap(text, WIDTH, subsequent_indent=" " * indent)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Render the replays of several traces with a line for each trace: pages at the peak, at the end.
+
+The text has a table for each size of a unit, and in it two columns for each policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from percpu_ffi._util.text import csv_text, printable, table
+from percpu_ffi.analysis.geometries import Outcome, Refusal
+from percpu_ffi.reports.geometries import UNKNOWN, GeometryReport, setting, wrapped
+
+ALL = "all"
+NOTE = (
+    "Bytes and pages of one CPU: live bytes at the peak, pages at the peak and at the end, static "
+    "ones included."
+)
+
+
+@dataclass(frozen=True)
+class GeometrySummary:
+    """The report of ``percpu-ffi compare --summary``."""
+
+    reports: Sequence[GeometryReport]
+    """Of each trace; all have rows of the same policies and sizes of units, in the same order."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the reports as plain values."""
+        return {"traces": [report.to_json() for report in self.reports]}
+
+    def to_csv(self) -> str:
+        """Return the lines of all traces, each after the name of its trace."""
+        rows = [
+            {"trace": printable(report.name), **row}
+            for report in self.reports
+            for row in report.csv_rows()
+        ]
+        return csv_text(list(rows[0]), (list(row.values()) for row in rows))
+
+    def to_text(self) -> str:
+        """Return the tables, and what was refused or failed."""
+        first = self.reports[0].rows
+        order = sorted(range(len(first)), key=lambda at: first[at].geometry["unit_size"])
+        lines = wrapped(NOTE)
+        for unit, group in groupby(order, lambda at: first[at].geometry["unit_size"]):
+            lines += ["", f"units of {setting('unit_size', unit)}", *self._table([*group])]
+        notes = [note for report in self.reports for note in _notes(report)]
+        return "\n".join(
+            [*lines, *[""][: len(notes)], *(line for n in notes for line in wrapped(n, 2))]
+        )
+
+    def _table(self, columns: Sequence[int]) -> list[str]:
+        """Return a table of some of the rows of each report."""
+        names = [_name(self.reports[0].rows[at]) for at in columns]
+        lines = [
+            ["", "", *(cell for name in names for cell in (f"{name}:", ""))],
+            ["trace", "bytes", *["peak", "end"] * len(names)],
+        ]
+        figures = [
+            [_live(report), *(f for at in columns for f in _pages(report.rows[at]))]
+            for report in self.reports
+        ]
+        titles = [printable(report.name) for report in self.reports]
+        if len(figures) > 1:
+            titles.append(ALL)
+            figures.append([_total(column) for column in zip(*figures, strict=True)])
+        for title, row in zip(titles, figures, strict=True):
+            lines.append([title, *(UNKNOWN if n is None else f"{n:,}" for n in row)])
+        return table(lines)
+
+
+def _name(row: Outcome | Refusal) -> str:
+    """Return the policy of a column, with the first chunk if it has one."""
+    parts = row.geometry["policy"], row.geometry["first_chunk"]
+    return " ".join(part for part in parts if part)
+
+
+def _live(report: GeometryReport) -> int | None:
+    possible = [row.peak_live_bytes for row in report.rows if isinstance(row, Outcome)]
+    return max(possible, default=None)  # less where requests fail
+
+
+def _pages(row: Outcome | Refusal) -> tuple[int | None, int | None]:
+    """Return the pages of one CPU, at the peak and at the end."""
+    if isinstance(row, Refusal):
+        return None, None
+    cpus = row.geometry["cpus"]
+    return row.pages_at_peak // cpus, row.pages // cpus
+
+
+def _total(column: Sequence[int | None]) -> int | None:
+    """Return a sum; None if a figure is unknown."""
+    known = [figure for figure in column if figure is not None]
+    return sum(known) if len(known) == len(column) else None
+
+
+def _notes(report: GeometryReport) -> list[str]:
+    notes = []
+    for row in report.rows:
+        of = f"{printable(report.name)}, {_name(row)}, units of "
+        of += setting("unit_size", row.geometry["unit_size"])
+        if isinstance(row, Refusal):
+            notes.append(f"{of}: refused: {row.reason}")
+        elif row.failures:
+            notes.append(f"{of}: {row.failures:,} failed")
+    return notes
