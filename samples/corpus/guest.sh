@@ -23,7 +23,7 @@ send() { # NAME: the buffers, which are emptied
 	for part in meta trace; do
 		echo "begin ${1}_$part"
 		case $part in
-		meta) (uname -r && cat /proc/cmdline per_cpu/cpu*/stats && dmesg | grep -e percpu: -e pcpu-alloc) ;;
+		meta) cat per_cpu/cpu*/stats ;;
 		trace) cat trace ;;
 		esac | gzip | base64
 		echo "end ${1}_$part"
@@ -32,12 +32,13 @@ send() { # NAME: the buffers, which are emptied
 	echo 1 >tracing_on
 }
 
-[ $$ = 1 ] && send boot || send debian
+case $$ in
+1) send boot ;;
+*) send debian ;;
+esac
 for workload; do
 	echo "$workload" >/dev/console
 	/samples/corpus/workloads.sh "$workload" >/dev/console 2>&1 || break
 	send "$workload"
 done
-sync
-[ $$ = 1 ] || poweroff -f
 reboot -f

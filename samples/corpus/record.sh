@@ -12,7 +12,11 @@ set -e
 here=$(cd "$(dirname "$0")" && pwd)
 version=$(uname -r | cut -d. -f1,2)
 
-for name in ${*:-$("$here/workloads.sh" list)}; do
+# shellcheck disable=SC2046
+[ $# -gt 0 ] || set -- all $("$here/workloads.sh" list)
+first=$1
+[ "$first" != all ] || shift
+for name; do
 	file=$here/$name-$version.trace
 	new=$file.new
 	status=0
@@ -25,7 +29,7 @@ for name in ${*:-$("$here/workloads.sh" list)}; do
 		[ $status -eq 77 ] || exit $status
 	fi
 done
-[ $# -eq 0 ] || exit 0
+[ "$first" = all ] || exit 0
 
 cd "$here/../.."
 kernel() {

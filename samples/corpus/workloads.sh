@@ -151,7 +151,7 @@ filesystems() {
 	done
 	mksquashfs "$here" "$work/squashfs" -quiet -no-progress >/dev/null
 	mkdir "$work/mnt"
-	for round in 1 2; do
+	for _ in 1 2; do
 		for type in ext4 xfs btrfs squashfs; do
 			mkdir -p "$work/mnt/$type"
 			mount -o loop -t $type "$work/$type" "$work/mnt/$type"
@@ -167,7 +167,8 @@ filesystems() {
 		settle
 		umount "$work"/mnt/*/all "$work"/mnt/*
 	done
-	rm -r "$work/mnt" "$work/ext4" "$work/xfs" "$work/btrfs" "$work/squashfs"
+	rmdir "$work"/mnt/* "$work/mnt"
+	rm "$work/ext4" "$work/xfs" "$work/btrfs" "$work/squashfs"
 }
 
 # each change replaces the whole table, with a counter for each rule
