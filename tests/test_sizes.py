@@ -245,6 +245,18 @@ to 4, to 2^n: bytes at peak, rounded up to multiples of 4, to powers of two, / b
         assert lines[7].split() == ["zero", "1", "0%", "1", *"--10-----"]
         assert lines[13].split() == ["none", *["-"] * 15]
 
+    def test_what_is_missing_is_said_first(
+        self, few: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        event = "percpu_alloc_percpu_fail: reserved=0 is_atomic=0 size=16 align=8\n"
+        Path("gaps").write_text(f"CPU:0 [LOST 7 EVENTS]\n nft-9 [000] ..... 10.0: {event}")
+        assert main(["sizes", few, "gaps", "--summary"]) == 0
+        assert capsys.readouterr().out.startswith(
+            "gaps: 7 lost events: areas may be missing, or seem never freed\n"
+            "gaps: 1 allocation failed in the recorded kernel, and count in no figure: 1 x 16 "
+            "bytes, aligned to 8\nbytes are those of one CPU's copies; mean"
+        )
+
     @pytest.mark.parametrize(
         ("size", "align", "object_size"),
         [(0, 1, 4), (1, 1, 4), (4, 4, 4), (5, 1, 8), (8, 64, 64), (64, 8, 64), (65, 64, 128)],
@@ -409,6 +421,12 @@ class TestPlot:
             (tmp_path / f"{number}").write_bytes((tmp_path / few).read_bytes())
         assert main(["sizes", *map(str, range(12)), "--plot", "a.svg"]) == 0
         assert "<title>Distributions of the sizes of" in (tmp_path / "a.svg").read_text("utf-8")
+
+    def test_many_empty_traces(self, tmp_path: Path, few: str) -> None:
+        for name in map(str, range(13)):
+            Trace.from_ops([]).save(name)
+        assert main(["sizes", *map(str, range(13)), "--plot", "a.png"]) == 0
+        assert (tmp_path / "a.png").stat().st_size
 
     def test_chart_cannot_be_written(
         self, few: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

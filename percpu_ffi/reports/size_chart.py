@@ -68,7 +68,7 @@ def _heat_map(names: Sequence[str], found: Sequence[Distribution]) -> Any:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     histograms = [distribution.histogram() for distribution in found]
-    columns = sorted({bucket.to_size for buckets in histograms for bucket in buckets})
+    columns = sorted({bucket.to_size for buckets in histograms for bucket in buckets}) or [0]
     figure = Figure(figsize=(2 + len(columns), 1.5 + len(names) / 4), layout="constrained")
     panels = figure.subplots(ncols=len(PANELS), sharey=True)
     for number, (axes, title) in enumerate(zip(panels, PANELS, strict=True)):

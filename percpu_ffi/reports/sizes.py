@@ -73,7 +73,9 @@ class SizeReport:
         whose = whose_bytes(*copies) if len(copies) == 1 else EACH_MACHINE
         if self.summary:
             lines = summary_lines(self._summaries(), whose)
-            return "\n".join([*lines, *_histogram(self.parts[-1].distribution.histogram())])
+            notes = [note for part in self.parts for note in _losses(part)]
+            histogram = _histogram(self.parts[-1].distribution.histogram())
+            return "\n".join([*notes, *lines, *histogram])
         lines = [f"bytes are those of {whose}; {NOTE}"]
         for part in self.parts:
             lines += ["", *_to_text(part, self.callers)]
@@ -81,6 +83,15 @@ class SizeReport:
 
     def _summaries(self) -> list[tuple[str, Summary]]:
         return [(part.name, summarise(part.distribution)) for part in self.parts]
+
+
+def _losses(part: Part) -> list[str]:
+    """Return sentences about lost events and failed allocations; none if there were none."""
+    if part.trace is None:
+        return []
+    stats = part.trace.stats
+    lost = caveats(stats)[:1] if stats.lost else []
+    return [f"{printable(part.name)}: {line}" for line in (*lost, *failure_lines(part.trace))]
 
 
 def _to_json(part: Part, callers: bool) -> dict[str, Any]:
@@ -129,19 +140,9 @@ def _to_text(part: Part, callers: bool) -> list[str]:
 def _size_table(rows: Sequence[SizeRow], callers: bool) -> list[str]:
     lines: list[Sequence[str]] = [
         ("", "", "", "", "", "", "", "at peak", "", ""),
-        (
-            "caller",
-            "size",
-            "align",
-            "allocs",
-            "share",
-            "to here",
-            "bytes",
-            "areas",
-            "share",
-            "bytes",
-        ),
-    ]
+        ("caller", "size", "align", "allocs", "share", "to here", "bytes", "areas", "share",
+         "bytes"),
+    ]  # fmt: skip
     for row in rows:
         *figures, caller = astuple(row)
         values = (f"{each:.1%}" if isinstance(each, float) else f"{each:,}" for each in figures)
