@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from percpu_ffi._util.text import csv_text, printable, table
+from percpu_ffi._util.text import cell, csv_text, table
 from percpu_ffi.analysis.geometries import Outcome, Refusal
 from percpu_ffi.reports.geometries import UNKNOWN, GeometryReport, setting, wrapped
+from percpu_ffi.reports.size_summary import short_names
 
 ALL = "all"
 NOTE = (
@@ -36,7 +37,7 @@ class GeometrySummary:
     def to_csv(self) -> str:
         """Return the lines of all traces, each after the name of its trace."""
         rows = [
-            {"trace": printable(report.name), **row}
+            {"trace": cell(report.name), **row}
             for report in self.reports
             for row in report.csv_rows()
         ]
@@ -58,14 +59,11 @@ class GeometrySummary:
         """Return a table of some of the rows of each report."""
         names = [_name(self.reports[0].rows[at]) for at in columns]
         lines = [
-            ["", "", *(cell for name in names for cell in (f"{name}:", ""))],
+            ["", "", *(head for name in names for head in (f"{name}:", ""))],
             ["trace", "bytes", *["peak", "end"] * len(names)],
         ]
-        figures = [
-            [_live(report), *(f for at in columns for f in _pages(report.rows[at]))]
-            for report in self.reports
-        ]
-        titles = [printable(report.name) for report in self.reports]
+        figures = [_figures([report.rows[at] for at in columns]) for report in self.reports]
+        titles = [cell(name) for name in short_names([report.name for report in self.reports])]
         if len(figures) > 1:
             titles.append(ALL)
             figures.append([_total(column) for column in zip(*figures, strict=True)])
@@ -80,17 +78,17 @@ def _name(row: Outcome | Refusal) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _live(report: GeometryReport) -> int | None:
-    possible = [row.peak_live_bytes for row in report.rows if isinstance(row, Outcome)]
-    return max(possible, default=None)  # less where requests fail
-
-
-def _pages(row: Outcome | Refusal) -> tuple[int | None, int | None]:
-    """Return the pages of one CPU, at the peak and at the end."""
-    if isinstance(row, Refusal):
-        return None, None
-    cpus = row.geometry["cpus"]
-    return row.pages_at_peak // cpus, row.pages // cpus
+def _figures(rows: Sequence[Outcome | Refusal]) -> list[int | None]:
+    """Return live bytes at the peak, and for each row the pages of one CPU at the peak, at end."""
+    possible = [row.peak_live_bytes for row in rows if isinstance(row, Outcome)]
+    figures = [max(possible, default=None)]  # less where requests fail
+    for row in rows:
+        if isinstance(row, Outcome):
+            cpus = row.geometry["cpus"]
+            figures += [row.pages_at_peak // cpus, row.pages // cpus]
+        else:
+            figures += [None, None]
+    return figures
 
 
 def _total(column: Sequence[int | None]) -> int | None:
@@ -102,7 +100,7 @@ def _total(column: Sequence[int | None]) -> int | None:
 def _notes(report: GeometryReport) -> list[str]:
     notes = []
     for row in report.rows:
-        of = f"{printable(report.name)}, {_name(row)}, units of "
+        of = f"{cell(report.name)}, {_name(row)}, units of "
         of += setting("unit_size", row.geometry["unit_size"])
         if isinstance(row, Refusal):
             notes.append(f"{of}: refused: {row.reason}")
