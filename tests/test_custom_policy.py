@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import percpu_ffi.replay
 from percpu_ffi import (
     ConfigError,
     CustomPolicy,
@@ -23,6 +25,7 @@ from percpu_ffi import (
 )
 from percpu_ffi.custom import Units, chunks, replay_custom
 from percpu_ffi.custom.chunks import Chunks
+from percpu_ffi.errors import bad_request, shown
 from percpu_ffi.work import Work
 
 # two CPUs, units of 8 pages of 64 bytes, a static area that ends in the second page:
@@ -84,7 +87,18 @@ class TestFigures:
         assert (result.chunks_created, result.chunks_destroyed) == (1, 0)
         assert work.alloc == Work(operations=8, entries_scanned=24, pages_populated=2 * 8)
         assert work.free == Work(operations=1, entries_scanned=1, pages_depopulated=2 * 1)
-        assert result.elapsed_ns > 0
+
+    def test_second_calls_count_too(self) -> None:
+        ops = [*OPS, ("alloc", "c", 1, 1)]
+        result, work = replay_custom(Next, Trace.from_ops(ops), UNITS)
+        assert work.free == Work(operations=2, entries_scanned=2, pages_depopulated=2 * 2)
+        assert work.alloc.pages_populated == 2 * 3
+        assert result.populated_pages == 2 * (2 + 1)
+
+    def test_time(self) -> None:
+        before = time.perf_counter_ns()
+        result, _ = replay_custom(Next, Trace.from_ops(OPS), UNITS)
+        assert 0 < result.elapsed_ns <= time.perf_counter_ns() - before
 
     def test_destroyed_chunks_take_their_pages_along(self) -> None:
         class OnePage(CustomPolicy):
@@ -96,13 +110,13 @@ class TestFigures:
             def free(self, chunk: int, offset: int) -> None:
                 self.destroy_chunk(chunk)
 
-        ops = [("alloc", "a", 65, 1), ("free", "a"), ("alloc", "b", 1, 1)]
+        ops = [*(("alloc", "a", 65, 1), ("free", "a")) * 2, ("alloc", "b", 1, 1)]
         result, work = replay_custom(OnePage, Trace.from_ops(ops), UNITS)
-        assert [*result.pointers] == [2 * 512, 2 * 512, 3 * 512]
-        assert (result.chunks_created, result.chunks_destroyed) == (2, 1)
+        assert [*result.pointers] == [1024, 1024, 1536, 1536, 2048]
+        assert (result.chunks_created, result.chunks_destroyed) == (3, 2)
         assert (result.chunks, result.peak_chunks) == (2, 2)
         assert (result.peak_populated_pages, result.populated_pages) == (2 * 4, 2 * 3)
-        assert work.free.pages_depopulated == 2 * 2
+        assert work.free.pages_depopulated == 2 * 4
 
     def test_peak_is_the_first_one(self) -> None:
         """The pages of the first of two equal peaks count; the policy keeps all."""
@@ -124,6 +138,11 @@ class TestFigures:
         assert result.pages_at_peak == result.populated_pages == 2 * 5
         assert (result.chunks, result.peak_chunks, result.chunks_created) == (1, 1, 0)
         assert work.total == Work()
+
+    def test_static_area_of_a_whole_page(self) -> None:
+        units = UNITS._replace(static_size=64)
+        result, _ = replay_custom(Next, Trace.from_ops([("free", "a")]), units)
+        assert result.populated_pages == 2 * 1
 
     def test_live_key_is_freed_before_it_is_allocated_again(self) -> None:
         calls: list[Any] = []
@@ -150,10 +169,24 @@ class TestFigures:
         assert [*result.pointers] == [640, 0, 0, 704]
         assert result.ignored_flags == 1
 
-    def test_progress_counts_all_operations(self) -> None:
-        done: list[int] = []
-        replay_custom(Next, Trace.from_ops([("free", 1)] * 70_000), UNITS, done.append)
-        assert done == [65_536, 70_000 - 65_536]
+    def test_progress_is_reported_after_each_part(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A part has two operations here."""
+        monkeypatch.setattr(percpu_ffi.replay, "STEP", 2)
+        calls: list[Any] = []
+
+        class Noting(Next):
+            def alloc(self, size: int, align: int) -> tuple[int, int]:
+                calls.append("alloc")
+                return super().alloc(size, align)
+
+        five = Trace.from_ops([("alloc", key, 8, 8) for key in range(5)])
+        replay_custom(Noting, five, UNITS, calls.append)
+        assert calls == ["alloc", "alloc", 2, "alloc", "alloc", 2, "alloc", 1]
+
+    def test_no_steps_are_a_number_of_steps(self) -> None:
+        mine = freeing(lambda self, chunk, offset: self.step(0))
+        _, work = replay_custom(mine, Trace.from_ops(OPS), UNITS)
+        assert work.free.entries_scanned == 0
 
     def test_integers_of_numpy_are_integers(self) -> None:
         def alloc(self: Any, size: int, align: int) -> Any:
@@ -204,7 +237,9 @@ class TestFailures:
         (failure,) = result.failures
         assert requests == [(size, align)] * valid
         assert work.alloc.operations == valid
-        assert isinstance(failure.error, PercpuMemoryError if valid else InvalidRequest)
+        wanted = PercpuMemoryError("full") if valid else bad_request(size, align, 512, 64)
+        assert type(failure.error) is type(wanted)
+        assert str(failure.error) == str(wanted)
 
 
 def returning(place: Any) -> type[CustomPolicy]:
@@ -277,20 +312,20 @@ def test_areas_must_not_overlap() -> None:
 
 
 def test_pages_of_an_area_have_to_be_populated() -> None:
-    """The first and the last page count.
+    """The first page that is not is named.
 
-    page    2       3       4
-         |#######|       |#######|
-               <----------->
+    page    2       3       4       5
+         |#######|       |       |#######|
+               <------------------->
     """
 
     def alloc(self: Any, size: int, align: int) -> Any:
         self.populate(0, range(2, 3))
-        self.populate(0, range(4, 5))
+        self.populate(0, range(5, 6))
         return 0, 160
 
-    assert error_of(policy(alloc), [("alloc", "a", 128, 4)]) == (
-        "Mine.alloc(128, 4) at operation 1 of 1 returned (0, 160): page 3 of the chunk is not "
+    assert error_of(policy(alloc), [("alloc", "a", 192, 4)]) == (
+        "Mine.alloc(192, 4) at operation 1 of 1 returned (0, 160): page 3 of the chunk is not "
         "populated; populate the pages of an area before it is returned"
     )
 
@@ -374,7 +409,16 @@ def test_what_a_policy_may_not_do(free: Callable[..., Any], what: str) -> None:
 @pytest.mark.parametrize("method", ["populate", "depopulate"])
 def test_wrong_pages(method: str, pages: Any) -> None:
     mine = freeing(lambda self, chunk, offset: getattr(self, method)(1, pages))
-    assert "the pages are a range(first, end) of integers from 0 to 8" in error_of(mine)
+    message = error_of(mine)
+    assert f" called {method}(1, " in message
+    assert "the pages are a range(first, end) of integers from 0 to 8" in message
+
+
+@pytest.mark.parametrize("chunk", [2, -1, None, True, Unshowable()], ids=type)
+@pytest.mark.parametrize("method", ["populate", "depopulate"])
+def test_pages_of_wrong_chunks(method: str, chunk: Any) -> None:
+    message = error_of(freeing(lambda self, *_: getattr(self, method)(chunk, range(1))))
+    assert f" called {method}({shown(chunk)}, range(0, 1)): the chunk is 0, the first" in message
 
 
 @pytest.mark.parametrize(
@@ -396,15 +440,18 @@ def test_destroyed_chunk_is_gone() -> None:
 
 
 def test_endless_loop_of_chunks_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chunks.MOST_CHUNKS == 1 << 20
     monkeypatch.setattr(chunks, "MOST_CHUNKS", 3)
+    made: list[int] = []
 
     def start(self: Any) -> None:
         while True:
-            self.create_chunk()
+            made.append(self.create_chunk())
 
     assert error_of(policy(lambda *_: None, start=start)) == (
         "Mine.start() called create_chunk(): 3 chunks at a time are the most"
     )
+    assert made == [1, 2]
 
 
 def test_broken_promise_cannot_be_caught() -> None:
@@ -428,6 +475,12 @@ def test_other_errors_are_those_of_the_policy(error: BaseException) -> None:
 
     message = error_of(policy(alloc))
     assert f"operation 1 of 4 raised {type(error).__name__}: {error} (line " in message
+
+
+def test_free_of_a_lost_free_names_its_operation() -> None:
+    mine = freeing(lambda self, chunk, offset: 1 / 0)
+    message = error_of(mine, [("alloc", "a", 32, 8), ("alloc", "a", 32, 8)])
+    assert message.startswith("Mine.free(1, 128) at operation 2 of 2 raised ZeroDivisionError")
 
 
 def test_ctrl_c_is_the_users() -> None:
@@ -492,8 +545,11 @@ class TestClass:
 
     @pytest.mark.parametrize("wrong", [None, "Next", object, int, Next.alloc, len])
     def test_other_classes(self, wrong: Any) -> None:
-        with pytest.raises(ConfigError, match=r"a subclass of percpu_ffi\.CustomPolicy is"):
+        with pytest.raises(ConfigError) as caught:
             replay_custom(wrong, Trace.from_ops(OPS), UNITS)
+        assert str(caught.value) == (
+            f"policy={shown(wrong)}: a subclass of percpu_ffi.CustomPolicy is needed"
+        )
 
     @pytest.mark.parametrize("name", ["trace", "units", "progress"])
     def test_other_arguments_of_wrong_types(self, name: str) -> None:
@@ -611,6 +667,7 @@ def test_random_calls_are_allowed_as_byte_by_byte(seed: int) -> None:
         assert got == allow, (kind, chunk)
         assert ledger.pages == sum(map(len, naive.pages.values()))
         assert {*ledger.chunks} == {*naive.live}
+        assert all([*chunk.starts] == sorted(chunk.ends) for chunk in ledger.chunks.values())
         answers.append((kind, got))
     kinds = ("take", "populate", "depopulate", "destroy")
     assert {*answers} == {(kind, got) for kind in kinds for got in (True, False)}

@@ -16,7 +16,9 @@ from percpu_ffi.custom import Units, replay_custom
 FOLDER = Path(__file__).resolve().parent.parent / "examples/policies"
 Bump = runpy.run_path(str(FOLDER / "bump.py"))["Bump"]
 POWER = runpy.run_path(str(FOLDER / "power_of_two.py"))
-PowerOfTwo, LARGEST = POWER["PowerOfTwo"], POWER["LARGEST"]
+PowerOfTwo, QuarterSteps, LARGEST = (
+    POWER[name] for name in ("PowerOfTwo", "QuarterSteps", "LARGEST")
+)
 
 # units of 8 pages of 64 bytes; the static area ends in the second page
 UNITS = Units(cpus=1, page_size=64, unit_size=512, static_size=100)
@@ -44,7 +46,7 @@ def random_ops(seed: int, most: int) -> list[Any]:
 
 @pytest.mark.parametrize("unit", [128, 512, 4096])
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("policy", [Bump, PowerOfTwo])
+@pytest.mark.parametrize("policy", [Bump, PowerOfTwo, QuarterSteps])
 def test_no_promise_is_broken(policy: Any, seed: int, unit: int) -> None:
     """The base checks each operation; sizes up to the unit, static areas of up to 100 bytes."""
     ops = random_ops(seed, unit)
@@ -173,3 +175,24 @@ class TestPowerOfTwo:
             "a unit has no 4 pages for a slab"
         ]
         assert result.chunks_created == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "align", "object_size"),
+    [
+        *((1, 1, 8), (8, 8, 8), (9, 4, 16), (16, 4, 16), (33, 4, 40), (64, 4, 64), (65, 4, 80)),
+        *((80, 8, 80), (81, 8, 96), (112, 8, 112), (113, 1, 128), (128, 1, 128), (129, 1, 160)),
+        *((4, 16, 16), (65, 32, 96), (1025, 8, 1280), (1216, 64, 1280), (528, 8, 640)),
+    ],
+)
+def test_quarter_steps(size: int, align: int, object_size: int) -> None:
+    """Two objects follow each other in a page of 4,096 bytes, after the one of the static area."""
+    units = Units(cpus=1, page_size=4096, unit_size=32768, static_size=1)
+    two = replay(QuarterSteps, [("alloc", key, size, align) for key in range(2)], units)
+    assert [pointer - 32768 for pointer in two.pointers] == [4096, 4096 + object_size]
+
+
+def test_document_shows_the_whole_bump_allocator() -> None:
+    text = (FOLDER / "bump.py").read_text(encoding="utf-8")
+    code = text[text.index("from collections") :]
+    assert f"```python\n{code}```\n" in (FOLDER / "../../docs/analysis.md").read_text("utf-8")

@@ -16,6 +16,8 @@ All objects of a slab have the size of the class:
 * A class keeps one slab without areas.  The pages of a second one are given back.
 * A chunk without slabs is destroyed, except the first one.
 
+``QuarterSteps`` has four classes for each power of two.
+
     percpu-ffi compare TRACE --with p2=examples.policies.power_of_two:PowerOfTwo
 """
 
@@ -55,7 +57,7 @@ class PowerOfTwo(CustomPolicy):
 
     def alloc(self, size: int, align: int) -> tuple[int, int]:
         """Take the object that was freed last in the class's current slab."""
-        object_size = 1 << (max(size, align, SMALLEST) - 1).bit_length()
+        object_size = self.object_size(size, align)
         if object_size > LARGEST:
             raise InvalidRequest(f"{size} bytes: the largest class has {LARGEST}")
         self.step()
@@ -69,6 +71,10 @@ class PowerOfTwo(CustomPolicy):
         if not slab.free:
             slabs.pop()
         return slab.chunk, offset
+
+    def object_size(self, size: int, align: int) -> int:
+        """Return the bytes of the class that serves a request."""
+        return 1 << (max(size, align, SMALLEST) - 1).bit_length()
 
     def free(self, chunk: int, offset: int) -> None:
         """Put the object into its slab; give back a second empty slab of the class."""
@@ -120,3 +126,12 @@ class PowerOfTwo(CustomPolicy):
         if slab.chunk and not any(taken):
             self.destroy_chunk(slab.chunk)
             del self.taken[slab.chunk]
+
+
+class QuarterSteps(PowerOfTwo):
+    """Three more classes between two powers of two: 1,024, then 1,280, 1,536, 1,792, 2,048."""
+
+    def object_size(self, size: int, align: int) -> int:
+        """Return the bytes of the class that serves a request, a multiple of its alignment."""
+        step = max(super().object_size(size, 1) // 8, align, SMALLEST)
+        return -(-size // step) * step

@@ -206,7 +206,7 @@ class Chunks:
         found = _integer(number)
         if found in self.chunks:
             return found, self.chunks[found]
-        if found is not None and 0 <= found <= self.created:
+        if found in range(self.created + 1):
             self._break(f"{call}: chunk {found} was destroyed")
         return self._break(
             f"{call}: the chunk is 0, the first one, or the number that create_chunk() returned, "

@@ -122,7 +122,7 @@ class Run:
     def __init__(self, policy: type[CustomPolicy], trace: Trace, units: Units) -> None:
         self.name, self.operations = policy.__name__, len(trace)
         self.chunks = Chunks(units)
-        self.policy = self._call("()", policy, self.chunks, allowed=(ConfigError,))
+        self.policy = self._call("()", policy, self.chunks)
         if getattr(self.policy, "_CustomPolicy__chunks", None) is not self.chunks:
             raise PolicyError(
                 f"{self.name}() does not call the constructor of CustomPolicy; leave it as it is, "
