@@ -87,6 +87,30 @@ def test_one_trace_has_no_total(traces: list[str], capsys: pytest.CaptureFixture
     assert [line.split()[0] for line in lines[3:]] == ["units", "bitmap:", "trace", "few"]
 
 
+def test_traces_of_other_policies_have_their_own_columns(
+    traces: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --policy each trace has that of its set-up."""
+    Trace.from_ops([("free", 1)], {**TINY, "policy": "bitmap"}).save(tmp_path / "other")
+    assert run(traces[0], str(tmp_path / "other"), "--unit-size", "64K") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[4:]]
+    assert rows[0] == ["area-map", "4k:", "bitmap:"]
+    assert rows[2] == ["few", "192", "4", "4", "-", "-"]
+    assert rows[3][:4] == ["other", "0", "-", "-"]
+    assert rows[4] == ["all", "192", "-", "-", "-", "-"]
+
+
+def test_rows_that_differ_in_another_setting(
+    traces: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They have columns in the order of the values: static areas of one page, and of two."""
+    sizes = ["--static-size", "64,128"]
+    assert run(traces[0], "--first-chunk", "4k", "--unit-size", "1K", *sizes) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[4:]]
+    assert rows[0] == ["area-map", "4k:"] * 2
+    assert rows[2] == ["few", "192", "4", "4", "5", "5"]
+
+
 def test_refused_geometry(traces: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """It has no figures, and neither has its total."""
     assert run(*traces, "--unit-size", "128", "--first-chunk", "4k", *ALONE) == 0

@@ -6,10 +6,9 @@ The text has a table for each size of a unit, and in it two columns for each pol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from percpu_ffi._util.text import cell, csv_text, table
 from percpu_ffi.analysis.geometries import Outcome, Refusal
@@ -23,12 +22,22 @@ NOTE = (
 )
 
 
+class Column(NamedTuple):
+    """What has two columns of a table; traces with other set-ups may have other ones."""
+
+    unit_size: int
+    name: str
+    """The policy, with the first chunk if it has one."""
+    number: int
+    """From 0, of rows that differ in other settings only."""
+
+
 @dataclass(frozen=True)
 class GeometrySummary:
     """The report of ``percpu-ffi compare --summary``."""
 
     reports: Sequence[GeometryReport]
-    """Of each trace; all have rows of the same policies and sizes of units, in the same order."""
+    """Of each trace."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the reports as plain values."""
@@ -44,25 +53,26 @@ class GeometrySummary:
         return csv_text(list(rows[0]), (list(row.values()) for row in rows))
 
     def to_text(self) -> str:
-        """Return the tables, and what was refused or failed."""
-        first = self.reports[0].rows
-        order = sorted(range(len(first)), key=lambda at: first[at].geometry["unit_size"])
+        """Return a table for each size of a unit, and what was refused or failed."""
+        rows = [_by_column(report.rows) for report in self.reports]
+        columns = [*dict.fromkeys(column for each in rows for column in each)]
         lines = wrapped(NOTE)
-        for unit, group in groupby(order, lambda at: first[at].geometry["unit_size"]):
-            lines += ["", f"units of {setting('unit_size', unit)}", *self._table([*group])]
-        notes = [note for report in self.reports for note in _notes(report)]
-        return "\n".join(
-            [*lines, *[""][: len(notes)], *(line for n in notes for line in wrapped(n, 2))]
-        )
+        for unit in sorted({column.unit_size for column in columns}):
+            some = [column for column in columns if column.unit_size == unit]
+            lines += ["", f"units of {setting('unit_size', unit)}", *self._table(rows, some)]
+        if notes := [note for report in self.reports for note in _notes(report)]:
+            lines += ["", *(line for note in notes for line in wrapped(note, 2))]
+        return "\n".join(lines)
 
-    def _table(self, columns: Sequence[int]) -> list[str]:
-        """Return a table of some of the rows of each report."""
-        names = [_name(self.reports[0].rows[at]) for at in columns]
+    def _table(
+        self, rows: Sequence[Mapping[Column, Outcome | Refusal]], columns: Sequence[Column]
+    ) -> list[str]:
+        """Return the table of some columns."""
         lines = [
-            ["", "", *(head for name in names for head in (f"{name}:", ""))],
-            ["trace", "bytes", *["peak", "end"] * len(names)],
+            ["", "", *(head for column in columns for head in (f"{column.name}:", ""))],
+            ["trace", "bytes", *["peak", "end"] * len(columns)],
         ]
-        figures = [_figures([report.rows[at] for at in columns]) for report in self.reports]
+        figures = [_figures([each.get(column) for column in columns]) for each in rows]
         titles = [cell(name) for name in short_names([report.name for report in self.reports])]
         if len(figures) > 1:
             titles.append(ALL)
@@ -72,14 +82,28 @@ class GeometrySummary:
         return table(lines)
 
 
+def _by_column(rows: Sequence[Outcome | Refusal]) -> dict[Column, Outcome | Refusal]:
+    """Return the rows of a trace by their columns."""
+    found: dict[Column, Outcome | Refusal] = {}
+    for row in rows:
+        number, unit = 0, row.geometry["unit_size"]
+        while (column := Column(unit, _name(row), number)) in found:
+            number += 1
+        found[column] = row
+    return found
+
+
 def _name(row: Outcome | Refusal) -> str:
     """Return the policy of a column, with the first chunk if it has one."""
     parts = row.geometry["policy"], row.geometry["first_chunk"]
     return " ".join(part for part in parts if part)
 
 
-def _figures(rows: Sequence[Outcome | Refusal]) -> list[int | None]:
-    """Return live bytes at the peak, and for each row the pages of one CPU at the peak, at end."""
+def _figures(rows: Sequence[Outcome | Refusal | None]) -> list[int | None]:
+    """Return live bytes at the peak, and for each row the pages of one CPU at the peak, at end.
+
+    None: a row is refused, or the trace does not have it.
+    """
     possible = [row.peak_live_bytes for row in rows if isinstance(row, Outcome)]
     figures = [max(possible, default=None)]  # less where requests fail
     for row in rows:
