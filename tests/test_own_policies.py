@@ -128,9 +128,20 @@ class TestRows:
         assert isinstance(area_map, Outcome)
         assert area_map.hidden == 0
 
-    @pytest.mark.parametrize("policies", [{"mine": int}, {"mine": None}, [Stack], "Stack"])
-    def test_policies_of_a_wrong_type(self, policies: Any) -> None:
-        with pytest.raises(ConfigError, match="is needed"):
+    @pytest.mark.parametrize(
+        ("policies", "words"),
+        [
+            (
+                {"mine": int},
+                "policy=<class 'int'>: a subclass of percpu_ffi.CustomPolicy is needed",
+            ),
+            ({"mine": None}, "policy=None: a subclass"),
+            ([Stack], "policies=[<class "),
+            ("Stack", "policies='Stack': a mapping of names to classes, or None, is needed"),
+        ],
+    )
+    def test_policies_of_a_wrong_type(self, policies: Any, words: str) -> None:
+        with pytest.raises(ConfigError, match="^" + re.escape(words)):
             list(compare(Trace.from_ops(OPS), [SIZES], policies=policies))
 
     def test_progress_counts_its_operations(self) -> None:

@@ -198,7 +198,8 @@ class _Run(NamedTuple):
     work: WorkByCall
     offset_of: Callable[[int], int]
     """The offset in a unit, of a pointer."""
-    has_hints: bool
+    hidden: tuple[int, int] | tuple[None, None]
+    """Hidden bytes of all CPUs, at the end and at most; None: the policy has no hints."""
 
 
 def _run(trace: Trace, setup: dict[str, Any], progress: Callable[[int], object] | None) -> _Run:
@@ -215,7 +216,8 @@ def _run(trace: Trace, setup: dict[str, Any], progress: Callable[[int], object] 
         "free_size": first.free_size,
         "page_size": allocator.page_size,
     }
-    return _Run(geometry, result, work, offset_of, has_hints=True)
+    hidden = result.hidden_bytes * allocator.cpus, result.peak_hidden_bytes * allocator.cpus
+    return _Run(geometry, result, work, offset_of, hidden)
 
 
 def _run_custom(
@@ -225,17 +227,17 @@ def _run_custom(
     progress: Callable[[int], object] | None,
 ) -> _Run:
     sizes = {name: value for name, value in setup.items() if name not in ("policy", "memory")}
-    if others := sizes.keys() - {*Units._fields}:
-        name = min(others, key=str)
-        raise ConfigError(
-            f"{name}={shown(sizes[name])}: policy={setup['policy']!r} has no {name}; a policy of "
-            f"your own has {', '.join(Units._fields)}"
-        )
+    for name, value in sizes.items():
+        if name not in Units._fields:
+            raise ConfigError(
+                f"{name}={shown(value)}: policy={setup['policy']!r} has no {name}; a policy of "
+                f"your own has {', '.join(Units._fields)}"
+            )
     units = Units.of(**sizes)
     result, work = replay_custom(policy, trace, units, progress)
     free = {"free_size": units.unit_size - units.static_size}
     geometry = {**_names(setup), **units._asdict(), **free}
-    return _Run(geometry, result, work, lambda pointer: pointer % units.unit_size, has_hints=False)
+    return _Run(geometry, result, work, lambda pointer: pointer % units.unit_size, (None, None))
 
 
 def _outcome(known: tuple[array[int], array[int]], run: _Run) -> Outcome:
@@ -243,10 +245,7 @@ def _outcome(known: tuple[array[int], array[int]], run: _Run) -> Outcome:
     shifts = _shifts(known, result.pointers, run.offset_of)
     shift, same_shifted = max(shifts.items(), key=itemgetter(1), default=(None, None))
     numbers, _ = known
-    hidden = {
-        "hidden": result.hidden_bytes * geometry["cpus"],
-        "peak_hidden": result.peak_hidden_bytes * geometry["cpus"],
-    }
+    hidden, peak_hidden = run.hidden
     return Outcome(
         geometry={name: geometry[name] for name in GEOMETRY},
         failures=len(result.failures),
@@ -254,7 +253,8 @@ def _outcome(known: tuple[array[int], array[int]], run: _Run) -> Outcome:
         pages=result.populated_pages,
         peak_pages=result.peak_populated_pages,
         **{name: getattr(result, name) for name in _COPIED},
-        **(hidden if run.has_hints else dict.fromkeys(hidden)),
+        hidden=hidden,
+        peak_hidden=peak_hidden,
         work=run.work,
         offsets_known=len(numbers),
         same_offsets=shifts[0] if numbers else None,
