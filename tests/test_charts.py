@@ -514,6 +514,7 @@ class TestPictures:
             [0.5, 0, 0, 0.5], [0.5, 0, 0, 0.5], pytest.approx([16 / 116, 0, 0, 100 / 116])
         ]  # fmt: skip
         assert [rows[12] for rows in shares] == [[0.5, 0.5, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0]]
+        assert {axes.images[0].get_clim() for axes in panels} == {(0, 1)}
         texts = [(*text.get_position(), text.get_text()) for text in panels[2].texts]
         assert texts[:2] == [(0, 0, "14"), (3, 0, "86")]
         assert texts[-1] == (1, 12, "100")

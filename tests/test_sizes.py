@@ -249,7 +249,11 @@ to 4, to 2^n: bytes at peak, rounded up to multiples of 4, to powers of two, / b
         self, few: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         event = "percpu_alloc_percpu_fail: reserved=0 is_atomic=0 size=16 align=8\n"
-        Path("gaps").write_text(f"CPU:0 [LOST 7 EVENTS]\n nft-9 [000] ..... 10.0: {event}")
+        orphan = "percpu_free_percpu: base_addr=0000000000001000 off=16 ptr=0000000000000010\n"
+        Path("gaps").write_text(
+            "CPU:0 [LOST 7 EVENTS]\n"
+            + "".join(f" nft-9 [000] ..... 10.0: {each}" for each in (event, orphan))
+        )
         assert main(["sizes", few, "gaps", "--summary"]) == 0
         assert capsys.readouterr().out.startswith(
             "gaps: 7 lost events: areas may be missing, or seem never freed\n"
@@ -414,7 +418,10 @@ class TestPlot:
         (tmp_path / few).rename(tmp_path / "_$\\frac$")
         assert main(["sizes", "_$\\frac$", "--plot", "a.svg"]) == 0
         text = (tmp_path / "a.svg").read_text(encoding="utf-8")
-        assert "live areas at the peak: _$\\frac$</title>" in text  # for a screen reader
+        title = (
+            "Cumulative distributions of the sizes of allocations, and of live areas at the peak"
+        )
+        assert f"<title>{title}: _$\\frac$</title>" in text  # for a screen reader
 
     def test_many_traces(self, few: str, tmp_path: Path) -> None:
         for number in range(12):
