@@ -3,6 +3,7 @@
 
 from percpu_ffi.allocator import Allocator as Allocator
 from percpu_ffi.area import Area as Area
+from percpu_ffi.custom import CustomPolicy as CustomPolicy
 from percpu_ffi.embed import get_include as get_include
 from percpu_ffi.embed import get_library as get_library
 from percpu_ffi.embed import get_sources as get_sources
@@ -18,6 +19,7 @@ from percpu_ffi.errors import OtherUnitPointer as OtherUnitPointer
 from percpu_ffi.errors import PercpuError as PercpuError
 from percpu_ffi.errors import PercpuMemoryError as PercpuMemoryError
 from percpu_ffi.errors import PercpuWarning as PercpuWarning
+from percpu_ffi.errors import PolicyError as PolicyError
 from percpu_ffi.errors import StaticPointer as StaticPointer
 from percpu_ffi.errors import StatsError as StatsError
 from percpu_ffi.errors import TraceError as TraceError

@@ -100,6 +100,10 @@ class ConfigError(PercpuError, ValueError):
     """An argument is of a wrong type, or out of range."""
 
 
+class PolicyError(PercpuError, ValueError):
+    """A policy of the user did what no policy may do, or raised another error."""
+
+
 class TraceError(PercpuError, ValueError):
     """A trace that cannot be read, with ``file`` and ``line`` where they are known."""
 
@@ -140,6 +144,14 @@ def shown(value: Any) -> str:
     except Exception:
         return object.__repr__(value)
     return _cut(text)
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the type and the message of an error, or the type alone if ``str()`` fails."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
 
 
 def _cut(text: str) -> str:

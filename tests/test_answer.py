@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from percpu_ffi import InvalidRequest
-from percpu_ffi.errors import out_of_memory
+from percpu_ffi.errors import describe_error, out_of_memory
 from percpu_ffi.lockstep import ASPECTS
 from percpu_ffi.lockstep.answer import (
     FIGURES,
     Answer,
     answered,
-    describe_error,
     first_difference,
     is_integer,
 )

@@ -495,6 +495,30 @@ class TestPictures:
             assert line.get_drawstyle() == "steps-post"
         assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["one"]
 
+    def test_many_distributions_are_a_heat_map(self, drawn: list[Any], tmp_path: Path) -> None:
+        """Of 12 traces and all together, a row each; the last one has other sizes."""
+        plain = sizes(Trace.from_ops([("alloc", 1, 16, 8), ("alloc", 2, 100, 8), ("free", 1)]))
+        last = sizes(Trace.from_ops([("alloc", 1, 16, 8), ("free", 1), ("alloc", 2, 30, 8)]))
+        plot_sizes({**{f"a/{i}.trace": plain for i in range(12)}, "_b/$": last}, tmp_path / "a.svg")
+        panels = drawn[0].axes
+        assert [axes.get_title() for axes in panels] == [
+            "% of allocations", "% of areas at the peak", "% of bytes at the peak"
+        ]  # fmt: skip
+        assert [label.get_text() for label in panels[0].get_xticklabels()] == [
+            "16", "32", "64", "128"
+        ]  # fmt: skip
+        names = [label.get_text() for label in panels[0].get_yticklabels()]
+        assert names == [*map(str, range(12)), r"\$"]
+        shares = [axes.images[0].get_array().tolist() for axes in panels]
+        assert [rows[0] for rows in shares] == [
+            [0.5, 0, 0, 0.5], [0.5, 0, 0, 0.5], pytest.approx([16 / 116, 0, 0, 100 / 116])
+        ]  # fmt: skip
+        assert [rows[12] for rows in shares] == [[0.5, 0.5, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0]]
+        assert {axes.images[0].get_clim() for axes in panels} == {(0, 1)}
+        texts = [(*text.get_position(), text.get_text()) for text in panels[2].texts]
+        assert texts[:2] == [(0, 0, "14"), (3, 0, "86")]
+        assert texts[-1] == (1, 12, "100")
+
     def test_bench_chart_has_a_row_for_each_phase(self, drawn: list[Any], tmp_path: Path) -> None:
         results = some_results()
         plot(results, tmp_path / "a.svg")

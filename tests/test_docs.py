@@ -7,6 +7,7 @@ import dataclasses
 import doctest
 import re
 import shlex
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,11 @@ def shown(path: Path) -> list[tuple[str, str]]:
         command, _, output = block.partition("\n")
         commands.append((command.removeprefix("$ "), output))
     return commands
+
+
+def words(command: str) -> list[str]:
+    """Split a command as a shell does, with the files that match a pattern."""
+    return [name for word in shlex.split(command) for name in sorted(glob(word)) or [word]]
 
 
 def source(name: str) -> Path:
@@ -70,7 +76,7 @@ def test_commands(
     monkeypatch.setenv("COLUMNS", "80")
     if command == "make run":
         command = "percpu-ffi replay samples/netns_churn.ftrace.xz"
-    assert main(shlex.split(command)[1:]) == 0
+    assert main(words(command)[1:]) == 0
     printed = SPEED.sub("speed", capsys.readouterr().out)
     wanted = re.escape(SPEED.sub("speed", output)).replace("\\.\\.\\.\\\n", "(?:.*\n)*")
     assert re.fullmatch(wanted, printed), printed

@@ -289,12 +289,12 @@ def test_who_and_sizes_agree_with_the_trace(trace: Trace) -> None:
     if found.all:
         check(found.all, "fg")
 
-    requested = Counter((area.size, area.align) for area, _, _ in everyone)
-    peak_sizes = Counter((area.size, area.align) for area in at_peak)
+    requested = Counter((area.size, area.align, "") for area, _, _ in everyone)
+    peak_sizes = Counter((area.size, area.align, "") for area in at_peak)
     actual = sizes(trace)
     assert (actual.allocated, +actual.at_peak) == (requested, peak_sizes)
     for bucket in actual.histogram():
         inside = range(bucket.from_size, bucket.to_size + 1)
-        assert bucket.allocs == sum(n for (size, _), n in requested.items() if size in inside)
-        assert bucket.peak_areas == sum(n for (size, _), n in peak_sizes.items() if size in inside)
+        assert bucket.allocs == sum(n for (size, *_), n in requested.items() if size in inside)
+        assert bucket.peak_areas == sum(n for (size, *_), n in peak_sizes.items() if size in inside)
     assert sum(bucket.allocs for bucket in actual.histogram()) == len(everyone)

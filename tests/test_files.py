@@ -31,6 +31,7 @@ commands = pytest.mark.parametrize("command", COMMANDS)
 TEXTS = {
     "bench": {"workloads", "contenders"},
     "check": {"parties", "only"},
+    "compare": {"own"},
     "record": {"command"},
     "who": {"cull", "sort", "sites", "pids", "names", "helpers"},
 }
@@ -39,6 +40,7 @@ OTHER_TEXTS = [
     ("bench", ["--contender", ""]),
     ("check", [NETNS, "--with", ""]),
     ("check", [NETNS, "--only", ""]),
+    ("compare", [NETNS, "--with", ""]),
     ("record", ["--", ""]),
     ("who", [NETNS, "--cull", ""]),
     ("who", [NETNS, "--sort", ""]),

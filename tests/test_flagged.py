@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,8 @@ class TestAnalysis:
 
     def test_sizes(self) -> None:
         flagged, plain = map(sizes, traces())
-        assert flagged == plain
+        assert (flagged.atomic, plain.atomic) == (2, 0)
+        assert replace(flagged, atomic=0) == plain
 
     def test_timeline(self) -> None:
         flagged, plain = (collect(trace, dict(TINY)) for trace in traces())
@@ -221,8 +223,10 @@ def test_commands_print_the_same(
             report.pop(key, None)
     assert flagged.keys() == plain.keys()
     if command == "sizes":
-        for report in printed:
-            del report["parts"][0]["recording"]
+        parts = [report["parts"][0] for report in printed]
+        assert [part["summary"].pop("atomic") for part in parts] == [0.5, 0]
+        for part in parts:
+            del part["recording"]
         assert flagged == plain
 
 

@@ -15,7 +15,7 @@ from percpu_ffi import Allocator, Area, Model, PerCpu, Trace, Tracing
 
 def test_every_public_name_is_found() -> None:
     assert dir(percpu_ffi) == percpu_ffi.__all__
-    assert len(percpu_ffi.__all__) == 34
+    assert len(percpu_ffi.__all__) == 36
     for name in percpu_ffi.__all__:
         assert getattr(percpu_ffi, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Allocatr'"):

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kernel import boot, judge, packages, qemu, running
+from kernel import boot, corpus, judge, packages, qemu, running
 from kernel.cpio import archive
 from kernel.initramfs import initramfs
 from kernel.outcome import Failure, Skip, report
 from kernel.serial import BadData, lost_events, read_section
 
+from percpu_ffi import Trace
 from percpu_ffi.errors import RecordError
 
 LISTED = """\
@@ -243,6 +244,7 @@ class TestQemu:
         sent = self.boot(tmp_path, '[ -e "$2" ] || echo "$VARIABLE $all" >"$2"').decode()
         assert sent.startswith("set -L data -M pc -accel tcg -cpu max -smp 1,maxcpus=16 -m 1500M ")
         assert f"-kernel {tmp_path}/vmlinuz -initrd {tmp_path}/initrd -append console=" in sent
+        assert " trace_event=percpu:*,workqueue:workqueue_execute_start," in sent
         assert " trace_clock=mono STEPS=7 -serial file:" in sent
 
     def test_an_error_of_qemu(self, tmp_path: Path) -> None:
@@ -309,6 +311,43 @@ def new(predicted: int) -> dict[str, int]:
 def reordered(predicted: int, in_new: int = 1_000) -> dict[str, Any]:
     """Return the part of a report for the best order that was found."""
     return {"chunk_and_offset": predicted, "in_new_chunks": new(in_new)}
+
+
+class TestCorpus:
+    """Of a kernel that sends the recording ``netns``."""
+
+    LINE = (
+        b" ip-1 [000] .... 1.0: percpu_alloc_percpu: call_site=f+0x1 reserved=0 is_atomic=0 size=8"
+        b" align=8 base_addr=0000000000001000 off=16 ptr=0000000000000010 bytes_alloc=8"
+        b" gfp_flags=GFP_KERNEL\n"
+    )
+
+    def test_it_is_saved(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        data = section("netns_meta", b"overrun: 0\n") + section("netns_trace", self.LINE * 3)
+        file = tmp_path / "netns-6.1.trace"
+        corpus._save(data, "netns", tmp_path / "text", file)
+        assert Trace.load(file).stats.allocs == 3
+        assert re.fullmatch(r"  netns-6\.1\.trace: 3 events, \d+ bytes\n", capsys.readouterr().out)
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [("netns", "netns: the kernel lost 7 events"), ("tc", "did not arrive: .*'tc_meta'")],
+    )
+    def test_others_are_refused(self, tmp_path: Path, name: str, words: str) -> None:
+        data = section("netns_meta", b"overrun: 7\n") + section("netns_trace", self.LINE)
+        with pytest.raises(Failure, match=words):
+            corpus._save(data, name, tmp_path / "text", tmp_path / "file")
+        assert not (tmp_path / "file").exists()
+
+    def test_the_first_process_is_a_script_for_busybox(self, tmp_path: Path) -> None:
+        program(tmp_path, "busybox", "true")
+        (tmp_path / "busybox-static" / "bin").mkdir(parents=True)
+        (tmp_path / "busybox").rename(tmp_path / "busybox-static" / "bin" / "busybox")
+        corpus._pack_shell(tmp_path / "initrd", tmp_path)
+        unpacked = gzip.decompress((tmp_path / "initrd").read_bytes())
+        assert b"init\0" in unpacked
+        assert b"send boot" in unpacked
+        assert unpacked.count(b"PATH=/usr/bin:/bin\ntrue") == 2  # busybox, and as the shell
 
 
 class TestJudge:

@@ -14,12 +14,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from percpu_ffi import Trace
-from percpu_ffi.analysis.sizes import sizes, total
+from percpu_ffi.analysis.size_summary import power_of_two, summarise
+from percpu_ffi.analysis.sizes import Request, sizes, total
 from percpu_ffi.cli import main
 
 FEW = [("alloc", "a", 16, 8), ("alloc", "b", 16, 4), ("alloc", "c", 100, 8), ("free", "a")]
@@ -149,6 +151,204 @@ def test_json(few: str, many: str, capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
+class TestSummary:
+    """``--summary``: a line for each trace, and the histogram of all together."""
+
+    def test_text(self, few: str, many: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["sizes", few, many, "--summary"]) == 0
+        assert capsys.readouterr().out == (
+            """\
+bytes are those of one CPU's copies; mean, median, largest: bytes of an area, on one CPU
+sizes: how many distinct ones; up to: of at most so many bytes
+to 4, to 2^n: bytes at peak, rounded up to multiples of 4, to powers of two, / bytes
+
+         allocations:                               at peak:
+  trace        number  atomic  sizes  mean  median     areas  bytes   mean  median  largest  to 4  to 2^n
+  few               3      0%      2  44.0      16         3    132   44.0      16      100  1.00    1.21
+  many              3      0%      3  73.0      16         2    216  108.0      16      200  1.00    1.26
+  total             6      0%      4  58.5      16         5    348   69.6      16      200  1.00    1.24
+
+         % of allocations up to        % of areas at peak up to      % of bytes at peak up to
+  trace     8    16    64   256  1024     8    16    64   256  1024     8    16    64   256  1024
+  few       0    67    67   100   100     0    67    67   100   100     0    24    24   100   100
+  many     33    67    67   100   100     0    50    50   100   100     0     7     7   100   100
+  total    17    67    67   100   100     0    60    60   100   100     0    14    14   100   100
+
+  sizes     allocs                                  at peak
+  3-4        16.7%  ########                           0.0%
+  5-8         0.0%                                     0.0%
+  9-16       50.0%  #########################         60.0%  ##############################
+  17-32       0.0%                                     0.0%
+  33-64       0.0%                                     0.0%
+  65-128     16.7%  ########                          20.0%  ##########
+  129-256    16.7%  ########                          20.0%  ##########
+"""  # noqa: E501
+        )
+
+    def test_csv(self, few: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["sizes", few, "--summary", "--csv"]) == 0
+        (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+        assert row == {
+            "trace": "few", "atomic": "0.0",
+            **{f"{kind}_{name}": value for kind in ("alloc", "peak") for name, value in {
+                "areas": "3", "bytes": "132", "sizes": "2", "mean": "44.0", "median": "16",
+                "largest": "100", "rounded": "1.0", "in_powers": "1.212",
+                "up_to_8": "0.0", "up_to_16": "0.666667", "up_to_64": "0.666667",
+                "up_to_256": "1.0", "up_to_1024": "1.0",
+                "bytes_up_to_8": "0.0", "bytes_up_to_16": "0.242424", "bytes_up_to_64": "0.242424",
+                "bytes_up_to_256": "1.0", "bytes_up_to_1024": "1.0",
+            }.items()},
+        }  # fmt: skip
+
+    def test_json_always_has_it(self, many: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["sizes", many, "--json"]) == 0
+        (part,) = json.loads(capsys.readouterr().out)["parts"]
+        assert part["summary"]["atomic"] == 0
+        assert part["summary"]["at_peak"] == {
+            "areas": 2, "bytes": 216, "sizes": 2, "mean": 108.0, "median": 16, "largest": 200,
+            "up_to": {"8": 0, "16": 0.5, "64": 0.5, "256": 1, "1024": 1},
+            "bytes_up_to": {"8": 0, "16": 0.074074, "64": 0.074074, "256": 1, "1024": 1},
+            "rounded": 1.0, "in_powers": 1.259,
+        }  # fmt: skip
+        assert part["summary"]["allocated"]["rounded"] == 1.005  # 3 bytes take 4
+
+    def test_names_are_short_while_they_are_distinct(
+        self, few: str, many: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for folder in ("a", "b"):
+            Path(folder).mkdir()
+        for source, target in ((few, "a/one.trace"), (many, "b/two.xz"), (many, "b/one.trace")):
+            Path(target).write_bytes(Path(source).read_bytes())
+
+        def names(*files: str) -> list[str]:
+            assert main(["sizes", *files, "--summary"]) == 0
+            figures = capsys.readouterr().out.split("\n\n")[1]
+            return [line.split()[0] for line in figures.splitlines()[2:]]
+
+        assert names("a/one.trace", "b/two.xz") == ["one", "two.xz", "total"]
+        assert names("a/one.trace", "b/one.trace") == ["a/one.trace", "b/one.trace", "total"]
+
+    def test_share_of_atomic_allocations(self) -> None:
+        ops = [("alloc", key, 8, 8, ("atomic",)) for key in range(3)] + [("alloc", 9, 8, 8)]
+        atomic, none = sizes(Trace.from_ops(ops)), sizes(Trace.from_ops(FEW))
+        assert summarise(atomic).atomic == 0.75
+        assert summarise(total([atomic, none])).atomic == pytest.approx(3 / 7, abs=1e-6)
+        assert summarise(total([replace(atomic, atomic=None), none])).atomic is None
+
+    def test_nothing_to_summarise(self, few: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """Areas without a byte have no mean; a slab would still take an object for each."""
+        Trace.from_ops([]).save("none")
+        Trace.from_ops([("alloc", "a", 0, 1)]).save("zero")
+        assert main(["sizes", "none", "zero", few, "--summary"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[6].split() == ["none", "0", *"-0--00-----"]
+        assert lines[7].split() == ["zero", "1", "0%", "1", *"--10-----"]
+        assert lines[13].split() == ["none", *["-"] * 15]
+
+    def test_what_is_missing_is_said_first(
+        self, few: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        event = "percpu_alloc_percpu_fail: reserved=0 is_atomic=0 size=16 align=8\n"
+        orphan = "percpu_free_percpu: base_addr=0000000000001000 off=16 ptr=0000000000000010\n"
+        Path("gaps").write_text(
+            "CPU:0 [LOST 7 EVENTS]\n"
+            + "".join(f" nft-9 [000] ..... 10.0: {each}" for each in (event, orphan))
+        )
+        assert main(["sizes", few, "gaps", "--summary"]) == 0
+        assert capsys.readouterr().out.startswith(
+            "gaps: 7 lost events: areas may be missing, or seem never freed\n"
+            "gaps: 1 allocation failed in the recorded kernel, and count in no figure: 1 x 16 "
+            "bytes, aligned to 8\nbytes are those of one CPU's copies; mean"
+        )
+
+    @pytest.mark.parametrize(
+        ("size", "align", "object_size"),
+        [(0, 1, 4), (1, 1, 4), (4, 4, 4), (5, 1, 8), (8, 64, 64), (64, 8, 64), (65, 64, 128)],
+    )
+    def test_slab_of_powers_of_two(self, size: int, align: int, object_size: int) -> None:
+        assert power_of_two(Request(size, align)) == object_size
+
+    def test_median_is_the_lower_one(self) -> None:
+        ops = [("alloc", key, size, 1) for key, size in enumerate((4, 4, 8, 16))]
+        assert summarise(sizes(Trace.from_ops(ops))).allocated.median == 4
+        assert summarise(sizes(Trace.from_ops(ops[1:]))).allocated.median == 8
+
+    def test_bytes_of_the_machine(self, few: str, capsys: pytest.CaptureFixture[str]) -> None:
+        trace = Trace.load(few)
+        trace._data.machine["possible_cpus"] = 10
+        trace.save(few)
+        assert main(["sizes", few, "--machine", "--summary"]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("bytes are those of the copies of 10 possible CPUs (--machine); mean")
+        assert "     3  1,320  44.0      16      100  1.00    1.21\n" in out
+
+
+class TestCallers:
+    """``--callers`` counts the allocations of each caller separately."""
+
+    @pytest.fixture(autouse=True)
+    def _with_call_sites(self, few: str) -> None:
+        """16 bytes are from ``mm_init``, or from a helper whose caller is unknown."""
+        trace = Trace.load(few)
+        sites = ("mm_init+0x1", "percpu_ref_init+0x2", "mm_init+0x3")
+        trace.kinds[:] = [k._replace(site=s) for k, s in zip(trace.kinds, sites, strict=True)]
+        trace.save(few)
+
+    def test_text(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["sizes", "few", "--callers"]) == 0
+        table, histogram = capsys.readouterr().out.split("\n\n")[2:]
+        assert table == (
+            """\
+                                                                                at peak
+  caller                            size  align  allocs  share  to here  bytes    areas  share  bytes
+  percpu_ref_init (caller unknown)    16      4       1  33.3%    33.3%     16        1  33.3%     16
+  mm_init                             16      8       1  33.3%    66.7%     16        1  33.3%     16
+  mm_init                            100      8       1  33.3%   100.0%    100        1  33.3%    100\
+"""  # noqa: E501
+        )
+        assert histogram == (
+            """\
+  sizes    allocs              at peak              of
+  9-16      66.7%  ##########    66.7%  ##########  mm_init 50%, percpu_ref_init (caller unknown) 50%
+  17-32      0.0%                 0.0%
+  33-64      0.0%                 0.0%
+  65-128    33.3%  #####         33.3%  #####       mm_init 100%
+"""  # noqa: E501
+        )
+
+    def test_csv(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["sizes", "few", "--callers", "--csv"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].endswith(",peak_share,peak_bytes,caller")
+        assert (
+            lines[1]
+            == "few,16,4,1,0.333333,0.333333,16,1,0.333333,16,percpu_ref_init (caller unknown)"
+        )
+        assert lines[3] == "few,100,8,1,0.333333,1.0,100,1,0.333333,100,mm_init"
+
+    def test_json(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["sizes", "few", "--callers", "--json"]) == 0
+        (part,) = json.loads(capsys.readouterr().out)["parts"]
+        assert [row["caller"] for row in part["sizes"][1:]] == ["mm_init", "mm_init"]
+        assert [bucket["callers"] for bucket in part["histogram"]] == [
+            {"mm_init": 1, "percpu_ref_init (caller unknown)": 1}, {}, {}, {"mm_init": 1}
+        ]  # fmt: skip
+
+    def test_most_areas_at_the_peak_come_first(self) -> None:
+        """As many as another: in order of names; a caller without areas at the peak: nowhere."""
+        ops = [("alloc", key, 8, align) for key, align in enumerate((1, 2, 2, 4))]
+        trace = Trace.from_ops([("alloc", "gone", 8, 8), ("free", "gone"), *ops])
+        trace.kinds[:] = [kind._replace(site="gbca"[i]) for i, kind in enumerate(trace.kinds)]
+        (bucket,) = sizes(trace, callers=True).histogram()
+        assert [*bucket.callers.items()] == [("c", 2), ("a", 1), ("b", 1)]
+
+    def test_stacks_name_the_caller(self) -> None:
+        trace = Trace.load(Path(__file__).parents[1] / "samples/fork_stacks.trace")
+        callers = {request.caller for request in sizes(trace, callers=True).allocated}
+        assert {"mm_init", "alloc_super"} <= callers
+        assert {request.caller for request in sizes(trace).allocated} == {""}
+
+
 def test_buckets_end_with_a_power_of_two() -> None:
     """As in the caches of kmalloc: 8 bytes are in one bucket with 5, not with 9."""
     ops = [("alloc", size, size, 1) for size in (-3, 0, 1, 2, 3, 4, 5, 8, 9, 2**40)]
@@ -218,11 +418,22 @@ class TestPlot:
         (tmp_path / few).rename(tmp_path / "_$\\frac$")
         assert main(["sizes", "_$\\frac$", "--plot", "a.svg"]) == 0
         text = (tmp_path / "a.svg").read_text(encoding="utf-8")
-        assert "live areas at the peak: _$\\frac$</title>" in text  # for a screen reader
+        title = (
+            "Cumulative distributions of the sizes of allocations, and of live areas at the peak"
+        )
+        assert f"<title>{title}: _$\\frac$</title>" in text  # for a screen reader
 
-    def test_many_traces_have_no_legend(self, few: str, tmp_path: Path) -> None:
-        assert main(["sizes", *[few] * 13, "--plot", "a.svg"]) == 0
-        assert (tmp_path / "a.svg").stat().st_size
+    def test_many_traces(self, few: str, tmp_path: Path) -> None:
+        for number in range(12):
+            (tmp_path / f"{number}").write_bytes((tmp_path / few).read_bytes())
+        assert main(["sizes", *map(str, range(12)), "--plot", "a.svg"]) == 0
+        assert "<title>Distributions of the sizes of" in (tmp_path / "a.svg").read_text("utf-8")
+
+    def test_many_empty_traces(self, tmp_path: Path, few: str) -> None:
+        for name in map(str, range(13)):
+            Trace.from_ops([]).save(name)
+        assert main(["sizes", *map(str, range(13)), "--plot", "a.png"]) == 0
+        assert (tmp_path / "a.png").stat().st_size
 
     def test_chart_cannot_be_written(
         self, few: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

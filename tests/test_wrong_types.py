@@ -8,6 +8,7 @@ Every public method and function is called with wrong values for each of its arg
 from __future__ import annotations
 
 import inspect
+import runpy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ from percpu_ffi import Allocator, ConfigError, Model, PerCpu, PercpuError, Trace
 from percpu_ffi.analysis.call_sites import who
 from percpu_ffi.analysis.geometries import compare
 from percpu_ffi.analysis.sizes import sizes
+from percpu_ffi.custom import Units, replay_custom
 from percpu_ffi.geometry import Geometry
 from percpu_ffi.lockstep import Campaign, Difference, Mix, drive, lockstep, shorten
 from percpu_ffi.stats import Dump, diff, diff_text, differ, figures
@@ -41,6 +43,7 @@ LONGEST = 600  # characters of a message
 
 OPS: Any = [("alloc", 1, 8, 8), ("free", 1)]
 TRACE = Trace.from_ops(OPS)
+Bump = runpy.run_path(str(Path(__file__).parents[1] / "examples/policies/bump.py"))["Bump"]
 BOTH: Any = {"port": Allocator, "model": Model}
 SHORT: Any = {"operations": 10, "length": 10}
 
@@ -112,8 +115,13 @@ FUNCTIONS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "sizes": (sizes, {"trace": TRACE}),
     "compare": (
         lambda **given: [*compare(**given)],
-        {"trace": TRACE, "setups": [{}], "progress": None},
+        {"trace": TRACE, "setups": [{}], "progress": None, "policies": {}},
     ),
+    "replay_custom": (
+        replay_custom,
+        {"policy": Bump, "trace": TRACE, "units": Units(1, 64, 64, 1), "progress": None},
+    ),
+    "Units.of": (Units.of, {"cpus": 1, "page_size": 64, "unit_size": 64, "static_size": 1}),
 }
 
 

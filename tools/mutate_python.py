@@ -35,6 +35,7 @@ SOURCES = [
     "percpu_ffi/model",
     "percpu_ffi/lockstep",
     "percpu_ffi/analysis",
+    "percpu_ffi/custom",
     "percpu_ffi/bench",
     "percpu_ffi/testing",
     "percpu_ffi/trace",

@@ -3,8 +3,8 @@
 
 Usage: pictures.py FOLDER
 
-``page.png`` is a screenshot by Debian's chromium, ``sizes.png`` the output of the command; the two
-of docs/pinned-chunks.md are drawn here.
+``page.png`` is a screenshot by Debian's chromium, ``sizes.png`` and ``size-distributions.png`` are
+the output of the command; the two of docs/pinned-chunks.md are drawn here.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from percpu_ffi.stats import figures
 ROOT = Path(__file__).resolve().parents[1]
 PINNED = "samples/pinned_cgroups.trace"
 SAMPLES = ("samples/fork_storm.perf.xz", "samples/netns_churn.ftrace.xz", PINNED)
+CORPUS = "samples/corpus"
 SETUP: dict[str, Any] = {"cpus": 2, "memory": "none"}
 DPI = 80
 SITES = 4  # of the legend
@@ -132,6 +133,8 @@ def make(folder: Path) -> None:
     two_moments(collect(trace, SETUP), folder / "pinned-chunks.png")
     pages_held(trace, folder / "pinned-pages.png")
     _run("sizes", *SAMPLES, "--plot", str(folder / "sizes.png"))
+    corpus = sorted(map(str, Path(CORPUS).glob("*.trace")))
+    _run("sizes", *corpus, "--plot", str(folder / "size-distributions.png"))
     screenshot(folder / "page.png")
 
 

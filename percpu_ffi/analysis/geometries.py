@@ -20,18 +20,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.config import AREA_MAP, policy_name
+from percpu_ffi.custom import CustomPolicy, Units, check_policy, replay_custom
 from percpu_ffi.errors import (
     ConfigError,
     PercpuMemoryError,
     check_progress,
     check_type,
+    shown,
     without_warnings,
 )
 from percpu_ffi.interface import PerCpu
+from percpu_ffi.replay import Replay
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import NO_PLACE, OP, SPECIAL
 from percpu_ffi.work import Work, WorkByCall
@@ -46,7 +49,8 @@ class Outcome:
     geometry: dict[str, Any]
     """The settings named in ``GEOMETRY``, with automatic values filled in; sizes in bytes.
 
-    With bitmaps ``first_chunk`` is None, and the reserved area counts as a part of the static one.
+    ``first_chunk`` is None except with the area map.  A reserved area counts as a part of the
+    static one.
     """
     failures: int
     """Operations that failed."""
@@ -70,12 +74,16 @@ class Outcome:
     """Chunks created."""
     chunks_destroyed: int
     """Chunks destroyed."""
-    hidden: int
-    """Free bytes on all CPUs at the end, in chunks whose contig hint says that there are none."""
-    peak_hidden: int
+    hidden: int | None
+    """Free bytes on all CPUs at the end, in chunks whose contig hint says that there are none.
+
+    None: a policy of the user has no hints.
+    """
+    peak_hidden: int | None
     """The most of them at any time."""
     work: WorkByCall
-    """What the kernel's code has to do for the same requests."""
+    """What the kernel's code has to do for the same requests; of a policy of the user, what it
+    reports."""
     offsets_known: int
     """Allocations whose offset in the recording kernel is in the trace."""
     same_offsets: int | None
@@ -124,6 +132,7 @@ def compare(
     trace: Trace,
     setups: Iterable[Mapping[str, Any]],
     progress: Callable[[int], object] | None = None,
+    policies: Mapping[str, type[CustomPolicy]] | None = None,
 ) -> Iterator[Outcome | Refusal]:
     """Replay ``trace`` under each geometry, in order; each item is computed when requested.
 
@@ -133,21 +142,33 @@ def compare(
         trace: the operations.
         setups: arguments of the allocators; ``memory`` is always ``"none"``.
         progress: called with the number of operations done since its last call.
+        policies: policies of the user by name.  With such a name as ``policy``, a set-up may have
+            ``cpus``, ``page_size``, ``unit_size`` and ``static_size``.
 
     Raises:
         TraceError: the trace is damaged.
+        PolicyError: a policy of the user broke a promise, or raised an error.
         ConfigError: an argument is of a wrong type.
 
     """
+    own = {} if policies is None else policies
     check_type("trace", trace, Trace, "a Trace")
     check_type("setups", setups, Iterable, "an iterable of mappings")
     check_progress(progress)
+    check_type("policies", own, Mapping, "a mapping of names to classes, or None,")
+    for policy in own.values():
+        check_policy(policy)
     known = _kernel_offsets(trace)
     for setup in setups:
         check_type("setup", setup, Mapping, "a mapping of arguments of an allocator")
         row: Outcome | Refusal
+        name = setup.get("policy")
         try:
-            row = _run(trace, known, {**setup, "memory": "none"}, progress)
+            if isinstance(name, str) and name in own:
+                run = _run_custom(own[name], trace, setup, progress)
+            else:
+                run = _run(trace, {**setup, "memory": "none"}, progress)
+            row = _outcome(known, run)
         except (ConfigError, PercpuMemoryError) as refused:
             requested = {name: setup.get(name, _DEFAULTS.get(name, 0)) for name in GEOMETRY}
             row = Refusal({**requested, **_names(setup)}, str(refused))
@@ -169,37 +190,72 @@ _COPIED = ("live_bytes", "peak_live_bytes", "pages_at_peak", "chunks", "peak_chu
 _STEPS = ("slots_visited", "chunks_visited", "entries_scanned", "entries_moved", "tree_steps")
 
 
-def _run(
-    trace: Trace,
-    known: tuple[array[int], array[int]],
-    setup: dict[str, Any],
-    progress: Callable[[int], object] | None,
-) -> Outcome:
+class _Run(NamedTuple):
+    """A replay under one geometry."""
+
+    geometry: dict[str, Any]
+    result: Replay
+    work: WorkByCall
+    offset_of: Callable[[int], int]
+    """The offset in a unit, of a pointer."""
+    hidden: tuple[int, int] | tuple[None, None]
+    """Hidden bytes of all CPUs, at the end and at most; None: the policy has no hints."""
+
+
+def _run(trace: Trace, setup: dict[str, Any], progress: Callable[[int], object] | None) -> _Run:
     with Allocator(**setup) as allocator, without_warnings():
         first = allocator.state().chunks[-1]  # nothing is allocated yet; one may be reserved
         result = allocator.replay(trace, progress)
         work = allocator.work()
         offset_of = offset_in_unit(allocator)
-    shifts = _shifts(known, result.pointers, offset_of)
+    geometry = {
+        **_names(setup),
+        "unit_size": allocator.unit_size,
+        "cpus": allocator.cpus,
+        "static_size": allocator.static_size + setup.get("reserved_size", 0),
+        "free_size": first.free_size,
+        "page_size": allocator.page_size,
+    }
+    hidden = result.hidden_bytes * allocator.cpus, result.peak_hidden_bytes * allocator.cpus
+    return _Run(geometry, result, work, offset_of, hidden)
+
+
+def _run_custom(
+    policy: type[CustomPolicy],
+    trace: Trace,
+    setup: Mapping[str, Any],
+    progress: Callable[[int], object] | None,
+) -> _Run:
+    sizes = {name: value for name, value in setup.items() if name not in ("policy", "memory")}
+    for name, value in sizes.items():
+        if name not in Units._fields:
+            raise ConfigError(
+                f"{name}={shown(value)}: policy={setup['policy']!r} has no {name}; a policy of "
+                f"your own has {', '.join(Units._fields)}"
+            )
+    units = Units.of(**sizes)
+    result, work = replay_custom(policy, trace, units, progress)
+    free = {"free_size": units.unit_size - units.static_size}
+    geometry = {**_names(setup), **units._asdict(), **free}
+    return _Run(geometry, result, work, lambda pointer: pointer % units.unit_size, (None, None))
+
+
+def _outcome(known: tuple[array[int], array[int]], run: _Run) -> Outcome:
+    geometry, result = run.geometry, run.result
+    shifts = _shifts(known, result.pointers, run.offset_of)
     shift, same_shifted = max(shifts.items(), key=itemgetter(1), default=(None, None))
     numbers, _ = known
+    hidden, peak_hidden = run.hidden
     return Outcome(
-        geometry={
-            **_names(setup),
-            "unit_size": allocator.unit_size,
-            "cpus": allocator.cpus,
-            "static_size": allocator.static_size + setup.get("reserved_size", 0),
-            "free_size": first.free_size,
-            "page_size": allocator.page_size,
-        },
+        geometry={name: geometry[name] for name in GEOMETRY},
         failures=len(result.failures),
         failure_reasons=dict(Counter(str(f.error) for f in result.failures).most_common()),
         pages=result.populated_pages,
         peak_pages=result.peak_populated_pages,
         **{name: getattr(result, name) for name in _COPIED},
-        hidden=result.hidden_bytes * allocator.cpus,
-        peak_hidden=result.peak_hidden_bytes * allocator.cpus,
-        work=work,
+        hidden=hidden,
+        peak_hidden=peak_hidden,
+        work=run.work,
         offsets_known=len(numbers),
         same_offsets=shifts[0] if numbers else None,
         shift=shift,

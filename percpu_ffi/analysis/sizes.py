@@ -1,30 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The distribution of sizes and alignments: allocated, and live at the peak."""
+"""The distribution of sizes and alignments, and who requests them: allocated, and at the peak."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NamedTuple
 
 from percpu_ffi.analysis.lifetimes import lives_of
+from percpu_ffi.analysis.origins import origins
 from percpu_ffi.trace import Trace
 
 DIGITS = 6  # of shares
+COUNTERS = ("allocated", "at_peak", "bytes", "peak_bytes")  # of a distribution
 
 
 class Request(NamedTuple):
-    """Size and alignment of an allocation, bytes."""
+    """Size and alignment of an allocation, bytes, and who made it."""
 
     size: int
     align: int
+    caller: str = ""
+    """As :class:`Callers` finds it; empty: not counted, or unknown."""
 
 
 @dataclass(frozen=True)
 class SizeRow:
-    """Allocations of one size and alignment; bytes as in :class:`Distribution`."""
+    """Allocations of one size, alignment and caller; bytes as in :class:`Distribution`."""
 
     size: int
     """Bytes."""
@@ -44,6 +48,8 @@ class SizeRow:
     """Share of all live areas at the peak."""
     peak_bytes: int
     """Live bytes at the peak."""
+    caller: str
+    """As in :class:`Request`."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class Bucket:
     peak_areas: int
     peak_share: float
     peak_bytes: int
+    callers: dict[str, int]
+    """Areas live at the peak by caller, the most first; empty if callers are not counted."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +83,18 @@ class Distribution:
     """Bytes of all allocations, in one CPU's copies or in more."""
     peak_bytes: Counter[Request]
     """Bytes of the areas live at the peak, likewise."""
+    atomic: int | None
+    """Allocations that must not sleep; None: unknown."""
 
     def rows(self) -> list[SizeRow]:
-        """Return one row for each size and alignment, the smallest first."""
+        """Return one row for each size, alignment and caller, the smallest first."""
         requests = sorted(self.allocated)
         so_far = accumulate(self.allocated[request] for request in requests)
         add_up, areas = self._adder(), self.allocated.total()
         return [
-            SizeRow(*request, cumulative=round(count / areas, DIGITS), **add_up([request]))
+            SizeRow(
+                **request._asdict(), cumulative=round(count / areas, DIGITS), **add_up([request])
+            )
             for request, count in zip(requests, so_far, strict=True)
         ]
 
@@ -96,8 +108,17 @@ class Distribution:
         for power in range(min(groups), max(groups) + 1) if groups else ():
             highest = 1 << power if power >= 0 else 0
             lowest = highest // 2 + (power >= 0)
-            buckets.append(Bucket(lowest, highest, **add_up(groups.get(power, []))))
+            group = groups.get(power, [])
+            buckets.append(Bucket(lowest, highest, **add_up(group), callers=self._callers(group)))
         return buckets
+
+    def _callers(self, requests: list[Request]) -> dict[str, int]:
+        """Count the areas live at the peak by caller, the most first."""
+        areas: Counter[str] = Counter()
+        for request in requests:
+            areas[request.caller] += self.at_peak[request]
+        ordered = sorted(areas.items(), key=lambda item: (-item[1], item[0]))
+        return {caller: count for caller, count in ordered if caller and count}
 
     def _adder(self) -> Callable[[list[Request]], dict[str, Any]]:
         """Return a function that adds up the figures of some requests."""
@@ -118,12 +139,13 @@ class Distribution:
         return add_up
 
 
-def sizes(trace: Trace, copies: int = 1) -> Distribution:
+def sizes(trace: Trace, copies: int = 1, *, callers: bool = False) -> Distribution:
     """Count the requests of a trace; a size below 1, which no allocator grants, counts as 0.
 
     Args:
         trace: the trace.
         copies: by how many the bytes of one CPU's copies are multiplied.
+        callers: count the requests of each caller separately.
 
     Raises:
         TraceError: the trace is damaged.
@@ -131,21 +153,33 @@ def sizes(trace: Trace, copies: int = 1) -> Distribution:
 
     """
     lives = lives_of(trace)
-    kinds = [Request(max(kind.size, 0), kind.align) for kind in trace.kinds]
-    requests = [kinds[kind] for kind in lives.kinds]
+    found, numbers = origins(trace, lives.born, columns=["stack"] if callers else [])
+    kinds = [
+        Request(max(kind.size, 0), kind.align, caller if callers else "")
+        for kind, *_, caller in found
+    ]
+    requests = [kinds[number] for number in numbers]
     at_peak = Counter(requests[area] for area in lives.at_peak(range(len(requests))))
     allocated = Counter(requests)
+    atomic = sum("atomic" in found[number].kind.flags for number in numbers)
     return Distribution(
-        allocated, at_peak, *(_bytes(areas, copies) for areas in (allocated, at_peak))
+        allocated,
+        at_peak,
+        _bytes(allocated, copies),
+        _bytes(at_peak, copies),
+        atomic if "atomic" in trace.columns() else None,
     )
 
 
 def total(distributions: Iterable[Distribution]) -> Distribution:
     """Add up distributions."""
-    found = Distribution(Counter(), Counter(), Counter(), Counter())
-    for each in distributions:
-        for field in fields(Distribution):
-            getattr(found, field.name).update(getattr(each, field.name))
+    parts = list(distributions)
+    atomic = [each.atomic for each in parts if each.atomic is not None]
+    known = len(atomic) == len(parts)
+    found = Distribution(Counter(), Counter(), Counter(), Counter(), sum(atomic) if known else None)
+    for each in parts:
+        for name in COUNTERS:
+            getattr(found, name).update(getattr(each, name))
     return found
 
 

@@ -259,7 +259,7 @@ def like_setup(args: argparse.Namespace, policy: str) -> dict[str, Any]:
     """Return the arguments of an allocator that ``--like`` gives."""
     if args.like is None:
         return {}
-    if args.like == STDIN == args.trace:
+    if args.like == STDIN == getattr(args, "trace", None):
         raise ConfigError("standard input can be read only once; give a file for --like")
     return Geometry.load(args.like).setup(policy)
 

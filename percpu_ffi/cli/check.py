@@ -4,14 +4,8 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import json
-import operator
-import os
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import Any
 
 from percpu_ffi._util.text import plural
@@ -32,10 +26,10 @@ from percpu_ffi.cli.arguments import (
 )
 from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
+from percpu_ffi.cli.objects import files_of, import_objects
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, Difference, Factory, Mix, lockstep, shorten
-from percpu_ffi.lockstep.answer import describe_error
 from percpu_ffi.lockstep.party import CALLS
 from percpu_ffi.lockstep.worker_pool import WorkerPool
 from percpu_ffi.model import Model
@@ -108,13 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def other_inputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
     """Yield the files of the user's own parties."""
-    sys.path.insert(0, os.getcwd())  # as `python -m` does
-    for party in args.parties:
-        module = party.partition("=")[2].partition(":")[0]
-        with suppress(Exception, SystemExit):  # an error of a package that is imported
-            spec = importlib.util.find_spec(module)
-            if spec and spec.origin:
-                yield f"--with {party}", spec.origin
+    return files_of(args.parties)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -195,22 +183,11 @@ def _show(args: argparse.Namespace, makers: Mapping[str, Factory], difference: D
 
 def _makers(args: argparse.Namespace) -> dict[str, Factory]:
     makers: dict[str, Factory] = {"port": Allocator, "model": Model}
-    for given in args.parties:
-        name, equals, place = given.partition("=")
-        module, colon, attribute = place.partition(":")
-        if not (name and equals and module and colon and attribute):
-            raise ConfigError(
-                f"party {given!r}: NAME=MODULE:OBJECT is needed, such as mine=mypackage:MyAllocator"
-            )
-        if name in makers:
-            raise ConfigError(f"party {given!r}: the name {name} is taken; choose another one")
-        try:
-            makers[name] = operator.attrgetter(attribute)(importlib.import_module(module))
-        except (Exception, SystemExit) as error:
-            why = describe_error(error)
-            raise ConfigError(f"party {name!r} cannot be imported: {why}") from None
-        if not callable(makers[name]):
+    form = "NAME=MODULE:OBJECT is needed, such as mine=mypackage:MyAllocator"
+    for name, place, value in import_objects(args.parties, "party", form, makers):
+        if not callable(value):
             raise ConfigError(f"party {name!r}: {place} is not a class or function")
+        makers[name] = value
     unknown = set(args.only or ()) - makers.keys()
     if unknown:
         raise ConfigError(f"--only {', '.join(sorted(unknown))}: there are {', '.join(makers)}")

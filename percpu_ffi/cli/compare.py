@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from percpu_ffi.analysis.geometries import GEOMETRY, Outcome, compare
 from percpu_ffi.cli.arguments import (
+    TRACE,
     add_formats,
     add_policy,
     add_repeatable,
     add_setup,
-    add_trace,
+    add_strict,
     default_setup,
     file_name,
     first_chunk,
@@ -25,16 +27,21 @@ from percpu_ffi.cli.arguments import (
     print_report,
     size,
 )
+from percpu_ffi.cli.files import InputFile
+from percpu_ffi.cli.objects import files_of, import_objects
 from percpu_ffi.cli.progress import progress_bar
-from percpu_ffi.config import AREA_MAP, BITMAP, ONLY
-from percpu_ffi.errors import ConfigError, TraceError
-from percpu_ffi.reports.geometries import GeometryReport
+from percpu_ffi.config import AREA_MAP, BITMAP, ONLY, POLICY_NAMES
+from percpu_ffi.custom import CustomPolicy, Units, check_policy
+from percpu_ffi.errors import ConfigError, TraceError, shown
+from percpu_ffi.reports.geometries import KERNEL, GeometryReport
+from percpu_ffi.reports.geometry_summary import GeometrySummary
 from percpu_ffi.reports.recording import failure_lines
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.source import source_name
 
 REFUSED = 1  # exit status: every geometry
 MOST_GEOMETRIES = 1000
+OWN_NAME = re.compile(r"\w[\w.-]{0,19}", re.ASCII)  # of a policy of the user, as tables show it
 
 # without any geometry on the command line; 0 is the automatic size of the policy
 DEFAULT_LISTS: dict[str, list[Any]] = {
@@ -54,35 +61,75 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "The exit status is 0 if at least one geometry is possible, 1 if all are refused, 2 for "
         "trouble."
     )
-    add_trace(parser)
+    parser.add_argument("traces", type=InputFile(), metavar="TRACE", nargs="+", help=TRACE)
+    add_strict(parser)
+    text = "print one line for each trace: pages at the peak and at the end; needed for several"
+    parser.add_argument("--summary", action="store_true", help=text)
     text = f"a single geometry, such as cpus=8,unit_size=128K; the names are {', '.join(GEOMETRY)}"
     group = add_setup(parser, lists=True)
     add_policy(group, lists=True)
     add_repeatable(group, "--geometry", "explicit", "NAME=VALUE,...", text, _geometry)
+    text = "a policy of your own, a class over percpu_ffi.CustomPolicy, under the same geometries"
+    add_repeatable(group, "--with", "own", "NAME=MODULE:CLASS", text)
     add_formats(parser)
 
 
+def other_inputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """Yield the files of the user's own policies."""
+    return files_of(args.own)
+
+
 def run(args: argparse.Namespace) -> int:
-    """Read the trace, replay it under each geometry, print the tables."""
-    trace = load_trace(args.trace, strict=args.strict)
-    name = file_name(args.trace)
+    """Read the traces, replay each under each geometry, print the tables."""
+    if len(args.traces) > 1 and not args.summary:
+        raise ConfigError("several traces: add --summary, or give one")
+    own = _own_policies(args)
+    reports = [_report(args, path, own) for path in args.traces]
+    print_report(args, GeometrySummary(reports) if args.summary else reports[0])
+    rows = (row for report in reports for row in report.rows)
+    return 0 if any(isinstance(row, Outcome) for row in rows) else REFUSED
+
+
+def _report(
+    args: argparse.Namespace, path: str, own: Mapping[str, type[CustomPolicy]]
+) -> GeometryReport:
+    """Replay a trace under each geometry."""
+    trace = load_trace(path, strict=args.strict)
     if not len(trace):
         why = "; ".join(["the trace has no operations", *failure_lines(trace)])
-        raise TraceError(why, source_name(args.trace))
-    setups = list(itertools.islice(_setups(args, trace), MOST_GEOMETRIES + 1))
+        raise TraceError(why, source_name(path))
+    setups = list(itertools.islice(_setups(args, trace, own), MOST_GEOMETRIES + 1))
     if len(setups) > MOST_GEOMETRIES:
         raise ConfigError(
             f"more than {MOST_GEOMETRIES:,} geometries; give fewer values, or single geometries "
             "with --geometry"
         )
     with progress_bar("replaying", len(trace) * len(setups), "op") as progress:
-        rows = list(compare(trace, setups, progress))
-    print_report(args, GeometryReport(name, trace, rows))
-    return 0 if any(isinstance(row, Outcome) for row in rows) else REFUSED
+        rows = list(compare(trace, setups, progress, own))
+    return GeometryReport(file_name(path), trace, rows)
 
 
-def _setups(args: argparse.Namespace, trace: Trace) -> Iterator[dict[str, Any]]:
-    """Yield all combinations of the given values, then the single geometries."""
+def _own_policies(args: argparse.Namespace) -> dict[str, type[CustomPolicy]]:
+    """Import the policies of ``--with``."""
+    form = "NAME=MODULE:CLASS is needed, such as p2=examples.policies.power_of_two:PowerOfTwo"
+    own = {}
+    for name, place, value in import_objects(args.own, "policy", form, (*POLICY_NAMES, KERNEL)):
+        if not OWN_NAME.fullmatch(name):
+            raise ConfigError(
+                f"policy {shown(name)}: a name has up to 20 letters, digits, and _.- within"
+            )
+        try:
+            check_policy(value)
+        except ConfigError:
+            raise ConfigError(
+                f"policy {name!r}: {place} is no subclass of percpu_ffi.CustomPolicy"
+            ) from None
+        own[name] = value
+    return own
+
+
+def _setups(args: argparse.Namespace, trace: Trace, own: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield all combinations of the given values, then the single geometries, then own policies."""
     policies = args.policy or [{}]
     asked = [*policies, *(one["policy"] for one in args.explicit if "policy" in one)]
     if args.fixes and all(policy_of(policy, trace) != BITMAP for policy in asked):
@@ -99,9 +146,22 @@ def _setups(args: argparse.Namespace, trace: Trace) -> Iterator[dict[str, Any]]:
             for values in itertools.product(*lists.values()):
                 yield {**default, **dict(zip(lists, values, strict=True))}
     for one in args.explicit:
-        own = dict(one)
-        policy = own.pop("policy", policies[0])
-        yield {**_default(args, trace, policy), **own}
+        settings = dict(one)
+        policy = settings.pop("policy", policies[0])
+        yield {**_default(args, trace, policy), **settings}
+    default = _of_units(default_setup(args, trace, {"policy": AREA_MAP}))
+    lists = _of_units(given)
+    for name in own:
+        if given or args.like:
+            for values in itertools.product(*lists.values()):
+                yield {**default, **dict(zip(lists, values, strict=True)), "policy": name}
+        for one in args.explicit:
+            yield {**default, **_of_units(one), "policy": name}
+
+
+def _of_units(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a policy of the user has, in the order of a geometry."""
+    return {name: settings[name] for name in GEOMETRY if name in Units._fields and name in settings}
 
 
 def _default(args: argparse.Namespace, trace: Trace, policy: dict[str, Any]) -> dict[str, Any]:

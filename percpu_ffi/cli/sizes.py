@@ -32,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("traces", type=InputFile(), metavar="TRACE", nargs="+", help=TRACE)
     add_strict(parser)
+    text = (
+        "print one line for each trace, and the histogram of all together, instead of all tables; "
+        "with --csv one row for each trace"
+    )
+    parser.add_argument("--summary", action="store_true", help=text)
+    text = "count each caller separately, and name in the histogram those with most areas"
+    parser.add_argument("--callers", action="store_true", help=text)
     add_machine(parser)
     add_formats(parser)
     add_plot(parser)
@@ -44,10 +51,11 @@ def run(args: argparse.Namespace) -> int:
         name = source_name(path)
         trace = load_trace(path, f"reading {name}", strict=args.strict)
         copies = copies_of(args, trace)
-        parts.append(Part(name, sizes(trace, copies or 1), trace, copies))
+        found = sizes(trace, copies or 1, callers=args.callers)
+        parts.append(Part(name, found, trace, copies))
     if len(parts) > 1:
         parts.append(Part(TOTAL, total(part.distribution for part in parts), None))
     if args.plot:
         plot_sizes({part.name: part.distribution for part in parts}, args.plot)
-    print_report(args, SizeReport(parts))
+    print_report(args, SizeReport(parts, args.summary, args.callers))
     return 0

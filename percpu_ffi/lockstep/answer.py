@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from percpu_ffi._util.text import plural
+from percpu_ffi.errors import describe_error
 from percpu_ffi.lockstep.difference import differ
 from percpu_ffi.replay import Replay
 
@@ -97,11 +98,3 @@ def answered(error: BaseException) -> str:
     """Describe an error, with the service that it names."""
     service = getattr(error, "service", None)
     return describe_error(error) + ("" if service is None else f" [{service}]")
-
-
-def describe_error(error: BaseException) -> str:
-    """Return the type and the message of an error, or the type alone if ``str()`` fails."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__

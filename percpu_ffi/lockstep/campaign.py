@@ -23,9 +23,8 @@ from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.integers import integer
 from percpu_ffi._util.text import plural
 from percpu_ffi.config import AREA_MAP, BITMAP
-from percpu_ffi.errors import ConfigError, PercpuError, shown
+from percpu_ffi.errors import ConfigError, PercpuError, describe_error, shown
 from percpu_ffi.lockstep import random_bitmaps
-from percpu_ffi.lockstep.answer import describe_error
 from percpu_ffi.lockstep.driver import ASPECTS, Factory, run
 from percpu_ffi.lockstep.party import CALLS
 from percpu_ffi.lockstep.random_traces import (

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Protocol
 from percpu_ffi import errors
 from percpu_ffi._util.text import plural
 from percpu_ffi.config import BITMAP
-from percpu_ffi.errors import ConfigError, without_warnings
-from percpu_ffi.lockstep.answer import Answer, Raised, describe_error, first_difference
+from percpu_ffi.errors import ConfigError, describe_error, without_warnings
+from percpu_ffi.lockstep.answer import Answer, Raised, first_difference
 from percpu_ffi.lockstep.bitmap_reach import BitmapObserver
 from percpu_ffi.lockstep.difference import Difference, differ, minority
 from percpu_ffi.lockstep.party import ANSWERS, CALLS, Party, inspect

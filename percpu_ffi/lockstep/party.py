@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.config import AREA_MAP, BITMAP
-from percpu_ffi.lockstep.answer import FIGURES, Answer, Raised, answered, describe_error
+from percpu_ffi.errors import describe_error
+from percpu_ffi.lockstep.answer import FIGURES, Answer, Raised, answered
 from percpu_ffi.lockstep.contents import Contents
 
 if TYPE_CHECKING:

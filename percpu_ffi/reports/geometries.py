@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from percpu_ffi._util.text import csv_text, plural, table
 from percpu_ffi.analysis.geometries import GEOMETRY, Outcome, Refusal, steps
-from percpu_ffi.config import AREA_MAP, BITMAP, FIRST_CHUNKS
+from percpu_ffi.config import AREA_MAP, BITMAP, FIRST_CHUNKS, POLICY_NAMES
 from percpu_ffi.reports.recording import possible_cpus, recorded_on
 from percpu_ffi.trace import Trace, TraceStats
 from percpu_ffi.work import Work
@@ -23,6 +23,7 @@ from percpu_ffi.work import Work
 WIDTH = 100
 KERNEL_PAGE = 4096  # bytes; a trace counts pages of this size
 UNKNOWN = "-"
+KERNEL = "kernel"  # the name of the recording kernel's line
 HEADS = ("policy", "first", "unit", "cpus", "static", "free", "page")  # of GEOMETRY
 MOST_SHOWN = 1 << 40  # of a setting
 ALWAYS = ("unit_size", "cpus")  # shown even if all are equal
@@ -115,13 +116,17 @@ class GeometryReport:
 
     def to_csv(self) -> str:
         """Return a line for each geometry, without the reasons of failures."""
+        rows = self.csv_rows()
+        return csv_text(list(rows[0]), (list(row.values()) for row in rows))
+
+    def csv_rows(self) -> list[dict[str, Any]]:
+        """Return the figures of each line of CSV by name."""
         stats = self.trace.stats
         kernel = {
             "kernel_chunks": stats.kernel_chunks,
             "kernel_bytes_per_cpu": stats.kernel_pages * KERNEL_PAGE,
         }
-        rows = [{**_flat(_plain(row)), **kernel} for row in self.rows]
-        return csv_text(list(rows[0]), (list(row.values()) for row in rows))
+        return [{**_flat(_plain(row)), **kernel} for row in self.rows]
 
     def to_text(self) -> str:
         """Return the tables and their notes; a table that is too wide becomes two."""
@@ -129,14 +134,16 @@ class GeometryReport:
         machine = replace(stats, cpus=possible_cpus(self.trace) or 0)  # each has its pages
         counts = f"{plural(stats.allocs, 'allocation')}, {plural(stats.frees, 'free')}"
         title = f"{self.name}: {counts}{recorded_on(stats)}"
-        lines = [*_wrapped(title), "", *_table(machine, rows, MEMORY, reasons=True)]
+        lines = [*wrapped(title), "", *_table(machine, rows, MEMORY, reasons=True)]
         possible = [row for row in rows if isinstance(row, Outcome)]
         if possible:
-            bitmaps = any(row.geometry["policy"].startswith(BITMAP) for row in possible)
+            policies = {row.geometry["policy"] for row in possible}
+            bitmaps = any(policy.partition("+")[0] == BITMAP for policy in policies)
             columns = (*CHUNKS[:4], *HIDDEN, *CHUNKS[4:]) if bitmaps else CHUNKS
             lines += ["", *_table(machine, rows, columns, reasons=False), ""]
-            notes = _notes(stats, possible[0].offsets_known, bitmaps=bitmaps)
-            lines += [line for note in notes for line in _wrapped(note, 2)]
+            own = not policies <= {*POLICY_NAMES}
+            notes = _notes(stats, possible[0].offsets_known, bitmaps=bitmaps, own=own)
+            lines += [line for note in notes for line in wrapped(note, 2)]
         return "\n".join(lines)
 
 
@@ -162,7 +169,7 @@ def _flat(figures: dict[str, Any]) -> dict[str, Any]:
     return figures
 
 
-def _notes(stats: TraceStats, known: int, *, bitmaps: bool) -> list[str]:
+def _notes(stats: TraceStats, known: int, *, bitmaps: bool, own: bool) -> list[str]:
     """Explain the words of the tables."""
     notes = [
         "live bytes: those of one CPU's copies. Pages and stranded bytes: those of all CPUs.",
@@ -178,6 +185,8 @@ def _notes(stats: TraceStats, known: int, *, bitmaps: bool) -> list[str]:
         notes.append(
             "steps of a call: lists, chunks, map entries and tree nodes that the 2009 file visits."
         )
+    if own:
+        notes.append("steps of a policy of your own: what it reports.")
     if known:
         notes.append(
             f"offset: share of {plural(known, 'allocation')} at the kernel's own offset in a "
@@ -208,7 +217,7 @@ def _table(
     ]
     notes = {}
     for row in rows:
-        cells = [_setting(name, row.geometry[name]) for name in names]
+        cells = [setting(name, row.geometry[name]) for name in names]
         if isinstance(row, Outcome):
             cells += [column.cell(row) for column in columns]
         else:
@@ -216,7 +225,7 @@ def _table(
             notes[len(lines)] = f"refused: {row.reason}" if reasons else "refused"
         lines.append(cells)
     if stats.kernel_chunks:
-        own = {names[0]: "kernel", "cpus": f"{stats.cpus:,}" if stats.cpus else UNKNOWN}
+        own = {names[0]: KERNEL, "cpus": f"{stats.cpus:,}" if stats.cpus else UNKNOWN}
         cells = [own.get(name, UNKNOWN) for name in names]
         lines.append(cells + [column.kernel_cell(stats) for column in columns])
     aligned = _aligned(lines, notes)
@@ -253,7 +262,8 @@ def _names(rows: Sequence[Outcome | Refusal]) -> list[str]:
     return shown if differ(shown) == differ(GEOMETRY) else [*shown, "free_size"]
 
 
-def _setting(name: str, value: Any) -> str:
+def setting(name: str, value: Any) -> str:
+    """Return a setting as it is shown in a table."""
     if name == "policy" or (name == "first_chunk" and value in FIRST_CHUNKS):
         return str(value)
     if value is None:
@@ -273,11 +283,12 @@ def _aligned(rows: Sequence[Sequence[str]], notes: dict[int, str]) -> list[str]:
     lines = []
     for number, line in enumerate(table(rows, indent="")):
         if number in notes:
-            lines += _wrapped(f"{line}  {notes[number]}", len(line) + 2)
+            lines += wrapped(f"{line}  {notes[number]}", len(line) + 2)
         else:
             lines.append(line)
     return lines
 
 
-def _wrapped(text: str, indent: int = 0) -> list[str]:
+def wrapped(text: str, indent: int = 0) -> list[str]:
+    """Break a text into lines; all except the first one are indented."""
     return textwrap.wrap(text, WIDTH, subsequent_indent=" " * indent)

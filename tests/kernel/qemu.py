@@ -29,10 +29,13 @@ PARAMETERS = (
     "panic=-1",
     "loglevel=5",
     "no_hash_pointers",
-    "trace_event=percpu:*,workqueue:workqueue_execute_start,workqueue:workqueue_execute_end",
+    "trace_event={events}",
     "trace_buf_size=64M",
     "trace_clock=mono",
 )
+
+# also the allocator's background work, of which a check knows when it runs
+EVENTS = "percpu:*,workqueue:workqueue_execute_start,workqueue:workqueue_execute_end"
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,13 @@ def unpacked_qemu(folder: Path) -> Qemu:
 
 
 def boot(
-    qemu: Qemu, kernel: Path, initrd: Path, cpus: str, parameters: Sequence[str], folder: Path
+    qemu: Qemu,
+    kernel: Path,
+    initrd: Path,
+    cpus: str,
+    parameters: Sequence[str],
+    folder: Path,
+    events: str = EVENTS,
 ) -> bytes:
     """Boot ``kernel``, wait until it stops, and return what it sent through its second port.
 
@@ -87,6 +96,7 @@ def boot(
         cpus: a value of QEMU's -smp, such as ``2`` or ``1,maxcpus=16``.
         parameters: further words of the kernel's command line.
         folder: where the files ``console`` and ``data`` are written.
+        events: what is recorded, as ``trace_event=`` takes it.
 
     Raises:
         Failure: QEMU fails, or the kernel does not stop in time.
@@ -98,7 +108,7 @@ def boot(
     machine = f"-M pc -accel tcg -cpu max -smp {cpus} -m {MEMORY} -nographic -no-reboot -nodefaults"
     command = [
         *machine.split(), "-kernel", str(kernel), "-initrd", str(initrd),
-        "-append", " ".join([*PARAMETERS, *parameters]),
+        "-append", " ".join([*PARAMETERS, *parameters]).format(events=events),
         "-serial", f"file:{console}", "-serial", f"file:{data}",
     ]  # fmt: skip
     _run(qemu, command, LIMIT, console)
