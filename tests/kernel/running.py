@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Record the kernel of this machine during a workload, and check what it chose.
 
-PYTHONPATH=tests python -m kernel.running --maps build/kernel/bpf_maps
+PYTHONPATH=tests python -m kernel.running --programs build/kernel
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STATS = Path("/sys/kernel/debug/percpu_stats")
 def main() -> int:
     """Record and check."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--maps", type=Path, required=True, help="the program bpf_maps")
+    parser.add_argument("--programs", type=Path, required=True, help="folder of the programs")
     parser.add_argument("--folder", type=Path, default=Path("build/kernel"), help="(%(default)s)")
     parser.add_argument("--steps", type=int, default=300, help="of the workload (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of its random steps (%(default)s)")
@@ -38,7 +38,7 @@ def _check(args: argparse.Namespace) -> None:
     print(f"Linux {os.uname().release}: {args.steps} steps of seed {args.seed}", flush=True)
     file = args.folder / "running.trace"
     workload = [
-        "unshare", "--mount", "sh", str(CHURN), str(args.steps), str(args.seed), str(args.maps)
+        "unshare", "--mount", "sh", str(CHURN), str(args.steps), str(args.seed), str(args.programs / "bpf_maps")
     ]  # fmt: skip
     recorder = [sys.executable, "-m", "percpu_ffi", "record", "-o", str(file), "--force"]
     _keep_stats(file.with_suffix(".stats0"))
