@@ -338,10 +338,14 @@ static void print_kernel(void)
 int main(int argc, char **argv)
 {
 	unsigned long n, a, b, one, rest;
+	char *end;
 
 	page = (unsigned long)sysconf(_SC_PAGESIZE);
-	if (argc > 1)
-		size = strtoul(argv[1], NULL, 10);
+	if (argc > 1) {
+		size = strtoul(argv[1], &end, 10);
+		if (*end)
+			size = 0;
+	}
 	if (argc > 2 || size < 8 || size > page / 2 || size & (size - 1))
 		errx(2, "SIZE is a power of two from 8 to %lu", page / 2);
 	if (geteuid())

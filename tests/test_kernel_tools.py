@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kernel import boot, judge, packages, qemu, running
+from kernel import boot, hidden, judge, packages, qemu, running
 from kernel.cpio import archive
 from kernel.initramfs import initramfs
 from kernel.outcome import Failure, Skip, report
@@ -133,10 +133,10 @@ class TestCpio:
         assert archive(["dev"], {"init": b"hello"}) == expected.ljust(512, b"\0")
 
     def test_the_first_process_comes_with_its_programs(self, tmp_path: Path) -> None:
-        busybox, maps = tmp_path / "busybox", tmp_path / "maps"
+        busybox, maps = tmp_path / "the-busybox", tmp_path / "bpf_maps"
         busybox.write_bytes(b"the busybox")
         maps.write_bytes(b"the maps")
-        packed = gzip.decompress(initramfs(busybox, maps))
+        packed = gzip.decompress(initramfs(busybox, [maps]))
         names = re.findall(rb"070701[0-9A-F]{104}([\w/]+)\0", packed)
         mounted = [b"dev", b"proc", b"sys", b"tmp", b"bin"]
         assert names == [*mounted, b"init", b"bin/churn", b"bin/busybox", b"bin/bpf_maps"]
@@ -403,6 +403,139 @@ class TestJudge:
             judge.judge(Path("a.xz"), [], {})
 
 
+def table(a: str, b: str) -> str:
+    """Return what hidden_space prints, with these rows."""
+    return f"""\
+Linux 6.1.0-56-cloud-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-16)
+possible CPUs 0-15, units of 262144 bytes
+filled: 2 chunks with 256 areas of 1024 bytes each
+freed: 252 areas, 258048 bytes
+                     in the two chunks     elsewhere   chunks made      Percpu:
+A: 252    allocated {a}
+freed: 1 area in a first page, 2 in one page
+B: 252    allocated {b}
+"""
+
+
+HIDDEN = "                 0           252             1     +3968 kB"
+FOUND = "               252             0             0        +0 kB"
+MOST = "               250             2             0       -64 kB"
+
+
+class TestHidden:
+    """A is not in the two chunks, B is: any other table is a failure."""
+
+    def test_the_rows_are_read(self) -> None:
+        assert hidden.rows(table(HIDDEN, MOST)) == {
+            "A": hidden.Row(inside=0, elsewhere=252, made=1, kib=3968),
+            "B": hidden.Row(inside=250, elsewhere=2, made=0, kib=-64),
+        }
+
+    def test_as_predicted(self, capsys: pytest.CaptureFixture[str]) -> None:
+        hidden.check(table(HIDDEN, FOUND))
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].startswith("  Linux 6.1.0-56-cloud-amd64 #1 SMP")
+        assert lines[-1] == f"  B: 252    allocated {FOUND}"
+
+    @pytest.mark.parametrize(
+        "a",
+        [
+            FOUND,
+            "                 1           251             1     +3968 kB",
+            "                 0           252             0     +3968 kB",
+            "                 0             0             1     +3968 kB",
+        ],
+        ids=["space is used", "one area is in it", "no chunk made", "nothing allocated"],
+    )
+    def test_a_is_not_as_predicted(self, a: str) -> None:
+        with pytest.raises(Failure, match=r"A: .*predicts none, all and at least 1") as info:
+            hidden.check(table(a, FOUND))
+        assert not isinstance(info.value, hidden.Disturbed)
+
+    @pytest.mark.parametrize("b", [HIDDEN, MOST, FOUND.replace("252", "  0")])
+    def test_b_is_not_as_predicted(self, b: str) -> None:
+        with pytest.raises(hidden.Disturbed, match=r"B: .*predicts all and none"):
+            hidden.check(table(HIDDEN, b))
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("", "it printed nothing"),
+            ("hidden_space: no percpu events\n", "hidden_space: no percpu events$"),
+            (table(HIDDEN, "252 0"), "Linux 6.1"),
+            (table("0 252 1 many", FOUND), "Linux 6.1"),
+        ],
+    )
+    def test_no_result(self, text: str, reason: str) -> None:
+        with pytest.raises(Failure, match=f"no result: {reason}"):
+            hidden.check(text)
+
+    def test_it_is_kept_next_to_the_recording(self, tmp_path: Path) -> None:
+        text = table(HIDDEN, FOUND)
+        recording = tmp_path / "6.1.0-56.ftrace.xz"
+        assert boot.save_hidden(section("hidden_space", text.encode()), recording) == text
+        assert (tmp_path / "6.1.0-56.hidden_space").read_text() == text
+        with pytest.raises(Failure, match=r"did not arrive: .*'hidden_space'"):
+            boot.save_hidden(b"", recording)
+
+    @staticmethod
+    def measuring(folder: Path, *tables: str) -> Path:
+        """Return a program that prints the next table each time; the last one for ever."""
+        for number, text in enumerate(tables):
+            (folder / f"table{number}").write_text(text)
+        last = len(tables) - 1
+        return program(
+            folder,
+            "hidden_space",
+            f"cd {folder}; n=$(cat runs 2>/dev/null || echo 0); echo $((n + 1)) >runs\n"
+            f"[ $n -le {last} ] || n={last}; cat table$n",
+        )
+
+    @pytest.mark.parametrize("disturbed", [0, 2])
+    def test_the_running_kernel_gets_three_attempts(self, tmp_path: Path, disturbed: int) -> None:
+        tables = [table(HIDDEN, MOST)] * disturbed + [table(HIDDEN, FOUND)]
+        running.check_hidden(self.measuring(tmp_path, *tables))
+        assert (tmp_path / "runs").read_text() == f"{disturbed + 1}\n"
+
+    def test_but_not_more(self, tmp_path: Path) -> None:
+        with pytest.raises(hidden.Disturbed):
+            running.check_hidden(self.measuring(tmp_path, table(HIDDEN, MOST)))
+        assert (tmp_path / "runs").read_text() == "3\n"
+
+    def test_a_kernel_that_uses_the_space_gets_one(self, tmp_path: Path) -> None:
+        with pytest.raises(Failure, match="A: 252 areas are in the two chunks, 0 elsewhere"):
+            running.check_hidden(self.measuring(tmp_path, table(FOUND, FOUND)))
+        assert (tmp_path / "runs").read_text() == "1\n"
+
+    def test_a_machine_where_it_cannot_measure_is_skipped(self, tmp_path: Path) -> None:
+        with pytest.raises(Skip, match=r"^hidden_space: no percpu events$"):
+            running.check_hidden(
+                program(tmp_path, "fails", "echo hidden_space: no percpu events >&2; exit 2")
+            )
+        with pytest.raises(Skip, match=r"^silent ended with status 2$"):
+            running.check_hidden(program(tmp_path, "silent", "exit 2"))
+
+
+class TestHiddenSpaceProgram:
+    """What it says when it cannot measure; make check-kernel runs it."""
+
+    @pytest.fixture(scope="class")
+    def compiled(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """Compile it as its first lines say, warnings being errors."""
+        path = tmp_path_factory.mktemp("hidden") / "hidden_space"
+        source = Path(__file__).parents[1] / "examples" / "hidden_space.c"
+        subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", source, "-o", path], check=True)
+        return path
+
+    @pytest.mark.parametrize(
+        "arguments", [["4"], ["4096"], ["1000"], ["0"], ["-1024"], ["1024k"], ["64", "64"]]
+    )
+    def test_sizes_that_it_refuses(self, compiled: Path, arguments: list[str]) -> None:
+        done = subprocess.run([compiled, *arguments], capture_output=True, text=True, check=False)
+        expected = "hidden_space: SIZE is a power of two from 8 to 2048\n"
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+
+
 class TestOutcome:
     """A skip has status 0, a failure 1; each prints its reason."""
 
@@ -433,7 +566,7 @@ class TestOutcome:
     def test_each_kernel_is_skipped_by_itself(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("sys.argv", ["boot", "6.1", "6.12", "--maps", "maps"])
+        monkeypatch.setattr("sys.argv", ["boot", "6.1", "6.12", "--programs", "folder"])
         assert boot.main() == 0
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) == 2
@@ -443,7 +576,7 @@ class TestOutcome:
     def test_a_name_that_is_no_version(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("sys.argv", ["boot", "bookworm", "--maps", "maps"])
+        monkeypatch.setattr("sys.argv", ["boot", "bookworm", "--programs", "folder"])
         with pytest.raises(SystemExit):
             boot.main()
         assert "bookworm: give a version such as 6.1" in capsys.readouterr().err

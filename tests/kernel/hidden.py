@@ -10,10 +10,14 @@ from kernel.outcome import Failure
 
 PROGRAM = "hidden_space"
 ROW = re.compile(
-    r"^(?P<name>[AB]): (?P<n>\d+) +allocated"
+    r"^(?P<name>[AB]): \d+ +allocated"
     r" +(?P<inside>\d+) +(?P<elsewhere>\d+) +(?P<made>\d+) +(?P<kib>[+-]\d+) kB$",
     re.MULTILINE,
 )
+
+
+class Disturbed(Failure):
+    """Some areas of B are elsewhere; a free of another process may have made room there."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Row:
 
 
 def rows(text: str) -> dict[str, Row]:
-    """Return the rows A and B of the table; those that are missing are left out."""
+    """Return the rows of the table by name, those that there are."""
     return {
         found["name"]: Row(*(int(found[key]) for key in ("inside", "elsewhere", "made", "kib")))
         for found in ROW.finditer(text)
@@ -39,13 +43,14 @@ def rows(text: str) -> dict[str, Row]:
 
 
 def check(text: str) -> None:
-    """Print what the program printed; return if the space is hidden as predicted.
+    """Print what the program printed, and return if the space is hidden as predicted.
 
-    The areas freed inside one page do not raise the chunk's hint: A uses none of them, and the
-    kernel creates a chunk.  A free in the first page raises one chunk's hint, a page that becomes
-    empty the other's: B uses all of them.
+    A free inside one page does not raise the chunk's hint: A uses none of that space, and the
+    kernel creates a chunk.  A free in the first page raises the hint of one chunk, a page that
+    becomes empty that of the other: B uses all of it.
 
     Raises:
+        Disturbed: a part of B is elsewhere.
         Failure: the kernel did something else, or the program could not measure.
 
     """
@@ -56,11 +61,11 @@ def check(text: str) -> None:
     a, b = found["A"], found["B"]
     if a.inside or not a.elsewhere or not a.made:
         raise Failure(
-            f"{PROGRAM}, A: {a.inside:,} of {a.inside + a.elsewhere:,} areas are in the two chunks "
-            f"and {a.made:,} chunks were created; the policy predicts 0, and a new chunk"
+            f"{PROGRAM}, A: {a.inside:,} areas are in the two chunks, {a.elsewhere:,} elsewhere, "
+            f"{a.made:,} chunks made; the policy predicts none, all and at least 1"
         )
     if b.elsewhere or not b.inside:
-        raise Failure(
-            f"{PROGRAM}, B: {b.elsewhere:,} of {b.inside + b.elsewhere:,} areas are not in the two "
-            f"chunks; the policy predicts 0"
+        raise Disturbed(
+            f"{PROGRAM}, B: {b.inside:,} areas are in the two chunks, {b.elsewhere:,} elsewhere; "
+            "the policy predicts all and none"
         )
