@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kernel import boot, hidden, judge, packages, qemu, running
+from kernel import boot, debugger, hidden, judge, packages, qemu, running
 from kernel.cpio import archive
 from kernel.initramfs import initramfs
 from kernel.outcome import Failure, Skip, report
@@ -448,13 +448,13 @@ class TestHidden:
         ids=["space is used", "one area is in it", "no chunk made", "nothing allocated"],
     )
     def test_a_is_not_as_predicted(self, a: str) -> None:
-        with pytest.raises(Failure, match=r"A: .*predicts none, all and at least 1") as info:
+        with pytest.raises(Failure, match=r"A: .*predicts none, all and at least 1$") as info:
             hidden.check(table(a, FOUND))
         assert not isinstance(info.value, hidden.Disturbed)
 
     @pytest.mark.parametrize("b", [HIDDEN, MOST, FOUND.replace("252", "  0")])
     def test_b_is_not_as_predicted(self, b: str) -> None:
-        with pytest.raises(hidden.Disturbed, match=r"B: .*predicts all and none"):
+        with pytest.raises(hidden.Disturbed, match=r"B: .*predicts all, none and any number$"):
             hidden.check(table(HIDDEN, b))
 
     @pytest.mark.parametrize(
@@ -473,10 +473,30 @@ class TestHidden:
     def test_it_is_kept_next_to_the_recording(self, tmp_path: Path) -> None:
         text = table(HIDDEN, FOUND)
         recording = tmp_path / "6.1.0-56.ftrace.xz"
-        assert boot.save_hidden(section("hidden_space", text.encode()), recording) == text
+        sent = section("hidden_space", text.encode())
+        assert boot.save_hidden(sent, recording, ".hidden_space") == text
         assert (tmp_path / "6.1.0-56.hidden_space").read_text() == text
         with pytest.raises(Failure, match=r"did not arrive: .*'hidden_space'"):
-            boot.save_hidden(b"", recording)
+            boot.save_hidden(b"", recording, ".hidden_space")
+
+    def test_corrected_all_of_a_is_in_the_two_chunks(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        hidden.check_corrected(table(FOUND, HIDDEN))
+        assert f"  A: 252    allocated {FOUND}\n" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        "a",
+        [
+            HIDDEN,
+            MOST,
+            FOUND.replace("252", "  0"),
+            FOUND.replace("   0        +", "   1        +"),
+        ],
+    )
+    def test_corrected_any_other_a_is_a_failure(self, a: str) -> None:
+        with pytest.raises(Failure, match=r"corrected: A: .*predicts all, none and 0$"):
+            hidden.check_corrected(table(a, FOUND))
 
     @staticmethod
     def measuring(folder: Path, *tables: str) -> Path:
@@ -516,16 +536,84 @@ class TestHidden:
             running.check_hidden(program(tmp_path, "silent", "exit 2"))
 
 
+class TestDebugger:
+    """gdb starts QEMU and connects to it through a pipe."""
+
+    MACHINE = qemu.Qemu("/opt/qemu", ["-L", "of data"], {"LD_LIBRARY_PATH": "/opt/lib"})
+
+    def boot(self, path: Path) -> bytes:
+        files = path / "vmlinuz", path / "initrd"
+        return debugger.boot(self.MACHINE, *files, "1,maxcpus=16", "0xffffffff812a2660", path)
+
+    def test_it_has_to_be_installed(self, programs: Path) -> None:
+        with pytest.raises(Skip, match=r"gdb is not here.*apt-get install gdb"):
+            debugger.ready()
+        program(programs, "gdb", "")
+        debugger.ready()
+
+    def test_the_function_is_found_in_the_meta(self) -> None:
+        meta = META.format(0) + "ffffffff812a2660 t pcpu_block_update\n"
+        assert debugger.function_address(meta) == "0xffffffff812a2660"
+
+    def test_a_kernel_may_not_have_it(self) -> None:
+        meta = META.format(0) + "ffffffff812a2660 t pcpu_block_update_hint_alloc\n"
+        with pytest.raises(Failure, match=r"pcpu_block_update\(\) in its callers only"):
+            debugger.function_address(meta)
+
+    def test_what_the_kernel_sends_is_returned(self, programs: Path, tmp_path: Path) -> None:
+        """Whatever gdb's status is."""
+        program(programs, "gdb", f'printf "%s\\n" "$@" >{tmp_path}/data; exit 1')
+        sent = self.boot(tmp_path).decode().splitlines()
+        address, target = sent[5], sent[7]
+        assert address == "set $update = 0xffffffff812a2660"
+        start = (
+            "target remote | exec timeout 300 env LD_LIBRARY_PATH=/opt/lib /opt/qemu -L 'of data' "
+        )
+        assert target.startswith(start)
+        assert f"-kernel {tmp_path}/vmlinuz -initrd {tmp_path}/initrd -append 'console=" in target
+        assert " nokaslr " in target
+        assert target.endswith(
+            f" STEPS=0' -serial file:{tmp_path}/console -serial file:{tmp_path}/data -S -gdb stdio"
+        )
+        assert sent[8] == "-x"
+        assert Path(sent[9]).name == "corrected.gdb"
+        assert Path(sent[9]).exists()
+
+    def test_a_connection_that_fails(self, programs: Path, tmp_path: Path) -> None:
+        """What an earlier boot sent does not count."""
+        (tmp_path / "data").write_text("of the last time")
+        program(programs, "gdb", "echo Remote communication error")
+        with pytest.raises(Failure, match=r"gdb did not start .*: Remote communication error$"):
+            self.boot(tmp_path)
+
+    def test_a_kernel_that_does_not_stop(
+        self, programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(qemu, "LIMIT", 0.1)
+        program(programs, "gdb", "exec sleep 9")
+        with pytest.raises(Failure, match=r"did not stop in 0\.1 s under gdb"):
+            self.boot(tmp_path)
+
+    @pytest.mark.usefixtures("programs")
+    def test_without_it_a_correction_is_skipped(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("sys.argv", ["boot", "6.1", "--programs", "folder", "--corrected"])
+        assert boot.main() == 0
+        assert capsys.readouterr().out.startswith("check-kernel 6.1: skipped: gdb is not here")
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """hidden_space, compiled as its first lines say, warnings being errors."""
+    path = tmp_path_factory.mktemp("hidden") / "hidden_space"
+    source = Path(__file__).parents[1] / "examples" / "hidden_space.c"
+    subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", source, "-o", path], check=True)
+    return path
+
+
 class TestHiddenSpaceProgram:
     """What it says when it cannot measure; make check-kernel runs it."""
-
-    @pytest.fixture(scope="class")
-    def compiled(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """Compile it as its first lines say, warnings being errors."""
-        path = tmp_path_factory.mktemp("hidden") / "hidden_space"
-        source = Path(__file__).parents[1] / "examples" / "hidden_space.c"
-        subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", source, "-o", path], check=True)
-        return path
 
     @pytest.mark.parametrize(
         "arguments", [["4"], ["4096"], ["1000"], ["0"], ["-1024"], ["1024k"], ["64", "64"]]

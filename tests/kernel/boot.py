@@ -15,7 +15,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from kernel import hidden
+from kernel import debugger, hidden
 from kernel.initramfs import initramfs
 from kernel.judge import BOOT_OF_MORE_CPUS, BOOT_OF_ONE_CPU, REORDER, judge
 from kernel.outcome import Failure, report
@@ -36,6 +36,9 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=300, help="of the workload (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of its random steps (%(default)s)")
     parser.add_argument("--cpus", default="1", help="2, or 1,maxcpus=16: QEMU's -smp (%(default)s)")
+    parser.add_argument(
+        "--corrected", action="store_true", help="measure again, with the defect corrected by gdb"
+    )
     args = parser.parse_args()
     failed = [
         report(f"check-kernel {version}", partial(_check, version, args))
@@ -45,6 +48,8 @@ def main() -> int:
 
 
 def _check(version: str, args: argparse.Namespace) -> None:
+    if args.corrected:
+        debugger.ready()
     package = find_image(version)
     kernel = next((unpack([package], args.cache / package) / "boot").glob("vmlinuz-*"))
     busybox = unpack(["busybox-static"], args.cache / "busybox-static") / "bin" / "busybox"
@@ -58,9 +63,13 @@ def _check(version: str, args: argparse.Namespace) -> None:
         initrd = folder / "initrd"
         initrd.write_bytes(initramfs(busybox, [args.programs / name for name in PROGRAMS]))
         data = boot(qemu, kernel, initrd, args.cpus, parameters, folder)
-    file, events = save(data, args.cache)
-    print(f"  {events:,} events in {time.monotonic() - began:.0f} s: {file}", flush=True)
-    hidden.check(save_hidden(data, file))
+        file, events = save(data, args.cache)
+        print(f"  {events:,} events in {time.monotonic() - began:.0f} s: {file}", flush=True)
+        hidden.check(save_hidden(data, file, ".hidden_space"))
+        if args.corrected:
+            address = debugger.function_address(_read_text(data, "meta"))
+            again = debugger.boot(qemu, kernel, initrd, args.cpus, address, folder)
+            hidden.check_corrected(save_hidden(again, file, ".corrected"))
     if is_one_cpu(args.cpus):
         judge(file, ["--start", "boot"], BOOT_OF_ONE_CPU)
     else:
@@ -74,7 +83,7 @@ def save(data: bytes, folder: Path) -> tuple[Path, int]:
         Failure: the data is damaged, or the kernel lost events.
 
     """
-    meta = _read_section(data, "meta").decode(errors="replace")
+    meta = _read_text(data, "meta")
     trace = _read_section(data, "trace")
     if lost := lost_events(meta):
         raise Failure(f"the kernel lost {lost:,} events; record fewer STEPS")
@@ -84,16 +93,17 @@ def save(data: bytes, folder: Path) -> tuple[Path, int]:
     return file, trace.count(EVENT)
 
 
-def save_hidden(data: bytes, recording: Path) -> str:
-    """Write what ``hidden_space`` printed there next to the recording, and return it.
+def save_hidden(data: bytes, recording: Path, suffix: str) -> str:
+    """Write what ``hidden_space`` printed in a kernel next to its recording, and return it.
 
     Raises:
         Failure: the data is damaged.
 
     """
-    text = _read_section(data, hidden.PROGRAM).decode(errors="replace")
-    name = recording.name.replace(".ftrace.xz", f".{hidden.PROGRAM}")
-    recording.with_name(name).write_text(text, encoding="utf-8")
+    text = _read_text(data, hidden.PROGRAM)
+    recording.with_name(recording.name.replace(".ftrace.xz", suffix)).write_text(
+        text, encoding="utf-8"
+    )
     return text
 
 
@@ -107,6 +117,10 @@ def _read_section(data: bytes, name: str) -> bytes:
         return read_section(data, name)
     except BadData as error:
         raise Failure(f"the recording did not arrive: {error}") from error
+
+
+def _read_text(data: bytes, name: str) -> str:
+    return _read_section(data, name).decode(errors="replace")
 
 
 def _version(text: str) -> str:

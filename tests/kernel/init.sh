@@ -48,6 +48,7 @@ send() { # NAME, its text on standard input
 	cat /sys/kernel/debug/percpu_stats || echo 'no percpu_stats'
 	cat per_cpu/cpu*/stats
 	dmesg | grep -e percpu -e pcpu-alloc
+	grep ' pcpu_block_update$' /proc/kallsyms
 } 2>/dev/null | send meta
 grep -e '^#' -e ': percpu_' -e pcpu_balance_workfn trace | send trace
 
