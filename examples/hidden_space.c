@@ -179,8 +179,9 @@ static struct area *allocate(void)
 	attr.max_entries = 1;
 	area->map = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
 	if (area->map < 0)
-		err(2, "BPF map %lu%s", nr_areas + 1, errno == EMFILE ?
-		    ": raise ulimit -n, or give a larger SIZE" : "");
+		errx(2, "BPF map %lu: %s%s", nr_areas + 1, strerror(errno),
+		     errno == EMFILE ? "; raise ulimit -n, or give a larger SIZE" :
+		     errno == EPERM ? "; before Linux 5.11, raise ulimit -l" : "");
 	if (read_events(area) != 1)
 		errx(2, "BPF map %lu: not one event of PID %d with size=%lu; is this a PID namespace?",
 		     nr_areas + 1, (int)getpid(), size);

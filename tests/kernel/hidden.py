@@ -17,7 +17,7 @@ ROW = re.compile(
 
 
 class Disturbed(Failure):
-    """Some areas of B are elsewhere; a free of another process may have made room there."""
+    """Not as predicted; but other processes may have made chunks before A, or room before B."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,18 @@ def check(text: str) -> None:
     becomes empty that of the other: B uses all of it.
 
     Raises:
-        Disturbed: a part of B is elsewhere.
-        Failure: the kernel did something else, or the program could not measure.
+        Disturbed: A needed no new chunk, or a part of B is elsewhere.
+        Failure: the kernel used the space, or the program could not measure.
 
     """
     a, b = _print_rows(text)
-    if a.inside or not a.elsewhere or not a.made:
+    if a.inside or not a.elsewhere:
         raise Failure(f"{PROGRAM}: A: {a}; the policy predicts none, all and at least 1")
-    if b.elsewhere or not b.inside:
-        raise Disturbed(f"{PROGRAM}: B: {b}; the policy predicts all, none and any number")
+    if not a.made or b.elsewhere or not b.inside:
+        raise Disturbed(
+            f"{PROGRAM}: A: {a}; B: {b}; the policy predicts none, all and at least 1 for A, "
+            "all and none for B"
+        )
 
 
 def check_corrected(text: str) -> None:

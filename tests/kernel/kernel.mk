@@ -12,7 +12,7 @@ KERNEL_RUN = PYTHONPATH=tests $(BIN)/python -m kernel.$(1) --programs $(BUILD)/k
 
 ## record Debian kernels from their boot on, under QEMU, compare what they chose with the
 ## policy, and measure the hidden space, in a minute; KERNEL=6.1, STEPS=900, SEED=7, CPUS=2 or
-## CPUS=1,maxcpus=16; with CORRECTED=1 also with the defect corrected by gdb, in minutes
+## CPUS=1,maxcpus=16; CORRECTED=1 measures once more, with the defect corrected by gdb
 check-kernel: $(VENV)/.cli $(KERNEL_PROGRAMS)
 	@$(call KERNEL_RUN,boot) --cache $(BUILD)/kernel $(if $(CPUS),--cpus $(CPUS)) \
 		$(if $(CORRECTED),--corrected) $(KERNEL)
