@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kernel import boot, corpus, judge, packages, qemu, running
+from kernel import boot, corpus, debugger, hidden, judge, packages, qemu, running
 from kernel.cpio import archive
 from kernel.initramfs import initramfs
 from kernel.outcome import Failure, Skip, report
@@ -134,10 +134,10 @@ class TestCpio:
         assert archive(["dev"], {"init": b"hello"}) == expected.ljust(512, b"\0")
 
     def test_the_first_process_comes_with_its_programs(self, tmp_path: Path) -> None:
-        busybox, maps = tmp_path / "busybox", tmp_path / "maps"
+        busybox, maps = tmp_path / "the-busybox", tmp_path / "bpf_maps"
         busybox.write_bytes(b"the busybox")
         maps.write_bytes(b"the maps")
-        packed = gzip.decompress(initramfs(busybox, maps))
+        packed = gzip.decompress(initramfs(busybox, [maps]))
         names = re.findall(rb"070701[0-9A-F]{104}([\w/]+)\0", packed)
         mounted = [b"dev", b"proc", b"sys", b"tmp", b"bin"]
         assert names == [*mounted, b"init", b"bin/churn", b"bin/busybox", b"bin/bpf_maps"]
@@ -442,6 +442,240 @@ class TestJudge:
             judge.judge(Path("a.xz"), [], {})
 
 
+def table(a: str, b: str) -> str:
+    """Return what hidden_space prints, with these rows."""
+    return f"""\
+Linux 6.1.0-56-cloud-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-16)
+possible CPUs 0-15, units of 262144 bytes
+filled: 2 chunks with 256 areas of 1024 bytes each
+freed: 252 areas, 258048 bytes
+                     in the two chunks     elsewhere   chunks made      Percpu:
+A: 252    allocated {a}
+freed: 1 area in a first page, 2 in one page
+B: 252    allocated {b}
+"""
+
+
+HIDDEN = "                 0           252             1     +3968 kB"
+FOUND = "               252             0             0        +0 kB"
+MOST = "               250             2             0       -64 kB"
+
+
+class TestHidden:
+    """A is not in the two chunks, B is: any other table is a failure."""
+
+    def test_the_rows_are_read(self) -> None:
+        assert hidden.rows(table(HIDDEN, MOST)) == {
+            "A": hidden.Row(inside=0, elsewhere=252, made=1, kib=3968),
+            "B": hidden.Row(inside=250, elsewhere=2, made=0, kib=-64),
+        }
+
+    def test_as_predicted(self, capsys: pytest.CaptureFixture[str]) -> None:
+        hidden.check(table(HIDDEN, FOUND))
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].startswith("  Linux 6.1.0-56-cloud-amd64 #1 SMP")
+        assert lines[-1] == f"  B: 252    allocated {FOUND}"
+
+    @pytest.mark.parametrize(
+        "a",
+        [
+            FOUND,
+            "                 1           251             1     +3968 kB",
+            "                 0             0             1     +3968 kB",
+        ],
+        ids=["space is used", "one area is in it", "nothing allocated"],
+    )
+    def test_a_is_not_as_predicted(self, a: str) -> None:
+        with pytest.raises(Failure, match=r"A: .*predicts none, all and at least 1$") as info:
+            hidden.check(table(a, FOUND))
+        assert not isinstance(info.value, hidden.Disturbed)
+
+    @pytest.mark.parametrize("b", [HIDDEN, MOST, FOUND.replace("252", "  0")])
+    def test_b_is_not_as_predicted(self, b: str) -> None:
+        with pytest.raises(hidden.Disturbed, match=r"predicts .* all and none for B$"):
+            hidden.check(table(HIDDEN, b))
+
+    def test_a_chunk_that_was_there_before(self) -> None:
+        a = HIDDEN.replace("   1  ", "   0  ")
+        with pytest.raises(hidden.Disturbed, match=r"A: .*elsewhere, 0 chunks made; B: 252 areas"):
+            hidden.check(table(a, FOUND))
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("", "it printed nothing"),
+            ("hidden_space: no percpu events\n", "hidden_space: no percpu events$"),
+            (table(HIDDEN, "252 0"), "Linux 6.1"),
+            (table("0 252 1 many", FOUND), "Linux 6.1"),
+        ],
+    )
+    def test_no_result(self, text: str, reason: str) -> None:
+        with pytest.raises(Failure, match=f"no result: {reason}"):
+            hidden.check(text)
+
+    def test_it_is_kept_next_to_the_recording(self, tmp_path: Path) -> None:
+        text = table(HIDDEN, FOUND)
+        recording = tmp_path / "6.1.0-56.ftrace.xz"
+        sent = section("hidden_space", text.encode())
+        assert boot.save_hidden(sent, recording, ".hidden_space") == text
+        assert (tmp_path / "6.1.0-56.hidden_space").read_text() == text
+        with pytest.raises(Failure, match=r"did not arrive: .*'hidden_space'"):
+            boot.save_hidden(b"", recording, ".hidden_space")
+
+    def test_corrected_all_of_a_is_in_the_two_chunks(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        hidden.check_corrected(table(FOUND, HIDDEN))
+        assert f"  A: 252    allocated {FOUND}\n" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        "a",
+        [
+            HIDDEN,
+            MOST,
+            FOUND.replace("252", "  0"),
+            FOUND.replace("   0        +", "   1        +"),
+        ],
+    )
+    def test_corrected_any_other_a_is_a_failure(self, a: str) -> None:
+        with pytest.raises(Failure, match=r"corrected: A: .*predicts all, none and 0$"):
+            hidden.check_corrected(table(a, FOUND))
+
+    @staticmethod
+    def measuring(folder: Path, *tables: str) -> Path:
+        """Return a program that prints the next table each time; the last one for ever."""
+        for number, text in enumerate(tables):
+            (folder / f"table{number}").write_text(text)
+        last = len(tables) - 1
+        return program(
+            folder,
+            "hidden_space",
+            f"cd {folder}; n=$(cat runs 2>/dev/null || echo 0); echo $((n + 1)) >runs\n"
+            f"[ $n -le {last} ] || n={last}; cat table$n",
+        )
+
+    @pytest.mark.parametrize("disturbed", [0, 2])
+    def test_the_running_kernel_gets_three_attempts(self, tmp_path: Path, disturbed: int) -> None:
+        tables = [table(HIDDEN, MOST)] * disturbed + [table(HIDDEN, FOUND)]
+        running.check_hidden(self.measuring(tmp_path, *tables))
+        assert (tmp_path / "runs").read_text() == f"{disturbed + 1}\n"
+
+    def test_but_not_more(self, tmp_path: Path) -> None:
+        with pytest.raises(hidden.Disturbed):
+            running.check_hidden(self.measuring(tmp_path, table(HIDDEN, MOST)))
+        assert (tmp_path / "runs").read_text() == "3\n"
+
+    def test_a_kernel_that_uses_the_space_gets_one(self, tmp_path: Path) -> None:
+        with pytest.raises(Failure, match="A: 252 areas are in the two chunks, 0 elsewhere"):
+            running.check_hidden(self.measuring(tmp_path, table(FOUND, FOUND)))
+        assert (tmp_path / "runs").read_text() == "1\n"
+
+    def test_a_machine_where_it_cannot_measure_is_skipped(self, tmp_path: Path) -> None:
+        with pytest.raises(Skip, match=r"^hidden_space: no percpu events$"):
+            running.check_hidden(
+                program(tmp_path, "fails", "echo hidden_space: no percpu events >&2; exit 2")
+            )
+        with pytest.raises(Skip, match=r"^silent ended with status 2$"):
+            running.check_hidden(program(tmp_path, "silent", "exit 2"))
+
+
+SAMPLES = sorted((Path(__file__).parents[1] / "samples" / "hidden_space").glob("*.txt"))
+
+
+@pytest.mark.parametrize("file", SAMPLES, ids=lambda file: file.stem)
+def test_samples_of_the_document(file: Path) -> None:
+    check = hidden.check_corrected if "corrected" in file.stem else hidden.check
+    check(file.read_text())
+
+
+class TestDebugger:
+    """gdb starts QEMU and connects to it through a pipe."""
+
+    MACHINE = qemu.Qemu("/opt/qemu", ["-L", "of data"], {"LD_LIBRARY_PATH": "/opt/lib"})
+
+    def boot(self, path: Path) -> bytes:
+        files = path / "vmlinuz", path / "initrd"
+        return debugger.boot(self.MACHINE, *files, "1,maxcpus=16", "0xffffffff812a2660", path)
+
+    def test_it_has_to_be_installed(self, programs: Path) -> None:
+        with pytest.raises(Skip, match=r"gdb is not here.*apt-get install gdb"):
+            debugger.ready()
+        program(programs, "gdb", "")
+        debugger.ready()
+
+    def test_the_function_is_found_in_the_meta(self) -> None:
+        meta = META.format(0) + "ffffffff812a2660 t pcpu_block_update\n"
+        assert debugger.function_address(meta) == "0xffffffff812a2660"
+
+    def test_a_kernel_may_not_have_it(self) -> None:
+        meta = META.format(0) + "ffffffff812a2660 t pcpu_block_update_hint_alloc\n"
+        with pytest.raises(Failure, match=r"pcpu_block_update\(\) in its callers only"):
+            debugger.function_address(meta)
+
+    def test_what_the_kernel_sends_is_returned(self, programs: Path, tmp_path: Path) -> None:
+        """Whatever gdb's status is."""
+        program(programs, "gdb", f'printf "%s\\n" "$@" >{tmp_path}/data; exit 1')
+        sent = self.boot(tmp_path).decode().splitlines()
+        address, target = sent[5], sent[7]
+        assert address == "set $update = 0xffffffff812a2660"
+        start = (
+            "target remote | exec timeout 300 env LD_LIBRARY_PATH=/opt/lib /opt/qemu -L 'of data' "
+        )
+        assert target.startswith(start)
+        assert f"-kernel {tmp_path}/vmlinuz -initrd {tmp_path}/initrd -append 'console=" in target
+        assert " nokaslr " in target
+        assert target.endswith(
+            f" STEPS=0' -serial file:{tmp_path}/console -serial file:{tmp_path}/data -S -gdb stdio"
+        )
+        assert sent[8] == "-x"
+        assert Path(sent[9]).name == "corrected.gdb"
+        assert Path(sent[9]).exists()
+
+    def test_a_connection_that_fails(self, programs: Path, tmp_path: Path) -> None:
+        """What an earlier boot sent does not count."""
+        (tmp_path / "data").write_text("of the last time")
+        program(programs, "gdb", "echo Remote communication error")
+        with pytest.raises(Failure, match=r"gdb did not start .*: Remote communication error$"):
+            self.boot(tmp_path)
+
+    def test_a_kernel_that_does_not_stop(
+        self, programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(qemu, "LIMIT", 0.1)
+        program(programs, "gdb", "exec sleep 9")
+        with pytest.raises(Failure, match=r"did not stop in 0\.1 s under gdb"):
+            self.boot(tmp_path)
+
+    @pytest.mark.usefixtures("programs")
+    def test_without_it_a_correction_is_skipped(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("sys.argv", ["boot", "6.1", "--programs", "folder", "--corrected"])
+        assert boot.main() == 0
+        assert capsys.readouterr().out.startswith("check-kernel 6.1: skipped: gdb is not here")
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """hidden_space, compiled as its first lines say, warnings being errors."""
+    path = tmp_path_factory.mktemp("hidden") / "hidden_space"
+    source = Path(__file__).parents[1] / "examples" / "hidden_space.c"
+    subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", source, "-o", path], check=True)
+    return path
+
+
+class TestHiddenSpaceProgram:
+    """What it says when it cannot measure; make check-kernel runs it."""
+
+    @pytest.mark.parametrize(
+        "arguments", [["4"], ["4096"], ["1000"], ["0"], ["-1024"], ["1024k"], ["64", "64"]]
+    )
+    def test_sizes_that_it_refuses(self, compiled: Path, arguments: list[str]) -> None:
+        done = subprocess.run([compiled, *arguments], capture_output=True, text=True, check=False)
+        expected = "hidden_space: SIZE is a power of two from 8 to 2048\n"
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+
+
 class TestOutcome:
     """A skip has status 0, a failure 1; each prints its reason."""
 
@@ -472,7 +706,7 @@ class TestOutcome:
     def test_each_kernel_is_skipped_by_itself(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("sys.argv", ["boot", "6.1", "6.12", "--maps", "maps"])
+        monkeypatch.setattr("sys.argv", ["boot", "6.1", "6.12", "--programs", "folder"])
         assert boot.main() == 0
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) == 2
@@ -482,7 +716,7 @@ class TestOutcome:
     def test_a_name_that_is_no_version(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("sys.argv", ["boot", "bookworm", "--maps", "maps"])
+        monkeypatch.setattr("sys.argv", ["boot", "bookworm", "--programs", "folder"])
         with pytest.raises(SystemExit):
             boot.main()
         assert "bookworm: give a version such as 6.1" in capsys.readouterr().err

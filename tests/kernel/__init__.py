@@ -5,5 +5,7 @@
 this machine.  Both run ``churn.sh`` with ``bpf_maps.c``, and pass their recording to ``judge``.
 
 ``packages`` downloads and unpacks, ``qemu`` boots, ``cpio`` and ``initramfs`` make what it boots,
-with ``init.sh`` as its first process, and ``serial`` reads what that process sends.
+with ``init.sh`` as its first process, and ``serial`` reads what that process sends.  ``hidden``
+checks what ``examples/hidden_space.c`` measured in either kernel; ``debugger`` boots one whose
+defect gdb corrects, with ``corrected.gdb``.
 """

@@ -3,7 +3,8 @@
 # shellcheck shell=dash
 #
 # init.sh - the first process of a kernel that is recorded from its boot: run random
-# steps, end the recording, and send it through the second serial port.
+# steps, end the recording, and send it through the second serial port; then
+# measure the hidden space, and send the result.
 # STEPS and SEED come from the kernel's command line.
 PATH=/bin
 export PATH
@@ -47,7 +48,12 @@ send() { # NAME, its text on standard input
 	cat /sys/kernel/debug/percpu_stats || echo 'no percpu_stats'
 	cat per_cpu/cpu*/stats
 	dmesg | grep -e percpu -e pcpu-alloc
+	grep ' pcpu_block_update$' /proc/kallsyms
 } 2>/dev/null | send meta
 grep -e '^#' -e ': percpu_' -e pcpu_balance_workfn trace | send trace
+
+# into a file, since processes that start take areas too
+hidden_space >/tmp/hidden_space 2>&1
+send hidden_space </tmp/hidden_space
 
 reboot -f

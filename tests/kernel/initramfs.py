@@ -5,20 +5,24 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kernel import cpio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HERE = Path(__file__).resolve().parent
 MOUNT_POINTS = ["dev", "proc", "sys", "tmp"]
 
 
-def initramfs(busybox: Path, bpf_maps: Path | None) -> bytes:
-    """Return the compressed archive; ``bpf_maps`` is a static program, or not there."""
-    programs = {
+def initramfs(busybox: Path, programs: Sequence[Path]) -> bytes:
+    """Return the compressed archive; ``programs`` are static, and go to ``/bin``."""
+    files = {
         "init": HERE / "init.sh",
         "bin/churn": HERE / "churn.sh",
         "bin/busybox": busybox,
-        "bin/bpf_maps": bpf_maps,
+        **{f"bin/{path.name}": path for path in programs},
     }
-    read = {name: path.read_bytes() for name, path in programs.items() if path}
+    read = {name: path.read_bytes() for name, path in files.items()}
     return gzip.compress(cpio.archive([*MOUNT_POINTS, "bin"], read), mtime=0)

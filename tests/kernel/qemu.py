@@ -23,12 +23,14 @@ LIMIT = 300  # seconds
 LAST_LINES = 15  # of the console, in an error
 
 # what a recording needs: the events from the start in buffers that hold all of them, one clock
-# for all CPUs, addresses of chunks as they are; and an end instead of a prompt after a panic
+# for all CPUs, addresses of chunks as they are, those of functions the same in each boot; and an
+# end instead of a prompt after a panic
 PARAMETERS = (
     "console=ttyS0",
     "panic=-1",
     "loglevel=5",
     "no_hash_pointers",
+    "nokaslr",
     "trace_event={events}",
     "trace_buf_size=64M",
     "trace_clock=mono",
@@ -105,14 +107,26 @@ def boot(
     console, data = folder / "console", folder / "data"
     for port in (console, data):
         port.unlink(missing_ok=True)
-    machine = f"-M pc -accel tcg -cpu max -smp {cpus} -m {MEMORY} -nographic -no-reboot -nodefaults"
-    command = [
-        *machine.split(), "-kernel", str(kernel), "-initrd", str(initrd),
-        "-append", " ".join([*PARAMETERS, *parameters]).format(events=events),
-        "-serial", f"file:{console}", "-serial", f"file:{data}",
-    ]  # fmt: skip
+    command = arguments(kernel, initrd, cpus, parameters, folder, events)
     _run(qemu, command, LIMIT, console)
     return data.read_bytes()
+
+
+def arguments(
+    kernel: Path,
+    initrd: Path,
+    cpus: str,
+    parameters: Sequence[str],
+    folder: Path,
+    events: str = EVENTS,
+) -> list[str]:
+    """Return QEMU's arguments for a boot, as ``boot()`` describes them."""
+    machine = f"-M pc -accel tcg -cpu max -smp {cpus} -m {MEMORY} -nographic -no-reboot -nodefaults"
+    return [
+        *machine.split(), "-kernel", str(kernel), "-initrd", str(initrd),
+        "-append", " ".join([*PARAMETERS, *parameters]).format(events=events),
+        "-serial", f"file:{folder / 'console'}", "-serial", f"file:{folder / 'data'}",
+    ]  # fmt: skip
 
 
 def _run(qemu: Qemu, arguments: Sequence[str], limit: float, console: Path | None = None) -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Record the kernel of this machine during a workload, and check what it chose.
 
-PYTHONPATH=tests python -m kernel.running --maps build/kernel/bpf_maps
+Then measure the space that it does not see.
+
+PYTHONPATH=tests python -m kernel.running --programs build/kernel
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from kernel import hidden
 from kernel.judge import REORDER, RUNNING, judge
 from kernel.outcome import Failure, Skip, report
 from percpu_ffi.errors import RecordError
@@ -20,12 +23,13 @@ from percpu_ffi.record import find_tracefs
 
 CHURN = Path(__file__).with_name("churn.sh")
 STATS = Path("/sys/kernel/debug/percpu_stats")
+ATTEMPTS = 3  # to measure the hidden space while other processes run
 
 
 def main() -> int:
     """Record and check."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--maps", type=Path, required=True, help="the program bpf_maps")
+    parser.add_argument("--programs", type=Path, required=True, help="folder of the programs")
     parser.add_argument("--folder", type=Path, default=Path("build/kernel"), help="(%(default)s)")
     parser.add_argument("--steps", type=int, default=300, help="of the workload (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of its random steps (%(default)s)")
@@ -37,8 +41,9 @@ def _check(args: argparse.Namespace) -> None:
     ready()
     print(f"Linux {os.uname().release}: {args.steps} steps of seed {args.seed}", flush=True)
     file = args.folder / "running.trace"
+    maps = args.programs / "bpf_maps"
     workload = [
-        "unshare", "--mount", "sh", str(CHURN), str(args.steps), str(args.seed), str(args.maps)
+        "unshare", "--mount", "sh", str(CHURN), str(args.steps), str(args.seed), str(maps)
     ]  # fmt: skip
     recorder = [sys.executable, "-m", "percpu_ffi", "record", "-o", str(file), "--force"]
     _keep_stats(file.with_suffix(".stats0"))
@@ -47,6 +52,32 @@ def _check(args: argparse.Namespace) -> None:
         raise Failure(f"percpu-ffi record ended with status {done.returncode}")
     _keep_stats(file.with_suffix(".stats1"))
     judge(file, REORDER, RUNNING)
+    check_hidden(args.programs / hidden.PROGRAM)
+
+
+def check_hidden(program: Path) -> None:
+    """Measure the hidden space, a few times if another process disturbs.
+
+    Raises:
+        Skip: this machine does not let the program measure.
+        Failure: the kernel does something else than the policy predicts.
+
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            hidden.check(_measure(program))
+        except hidden.Disturbed:
+            if attempt == ATTEMPTS:
+                raise
+        else:
+            return
+
+
+def _measure(program: Path) -> str:
+    done = subprocess.run([program], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Skip(done.stderr.strip() or f"{program.name} ended with status {done.returncode}")
+    return done.stdout
 
 
 def ready() -> None:
