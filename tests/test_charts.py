@@ -32,8 +32,9 @@ from test_bench_command import some_results
 
 from percpu_ffi import ChunkState, Trace
 from percpu_ffi.analysis.curves import thinned
+from percpu_ffi.analysis.replayed import ReplayTimeline, _patches, collect
 from percpu_ffi.analysis.sizes import sizes
-from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, Patch, Timeline, _patches, collect
+from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, Patch
 from percpu_ffi.analysis.totals import Row
 from percpu_ffi.bench.results import Figures
 from percpu_ffi.reports.axes import bytes_label
@@ -42,6 +43,7 @@ from percpu_ffi.reports.bench_difference import _change
 from percpu_ffi.reports.colours import COLOURS, OTHERS, SITES, site_keys
 from percpu_ffi.reports.page import _ages, _legend, _notes, _plots
 from percpu_ffi.reports.page.tables import curves_table, origins_table, sizes_table
+from percpu_ffi.reports.page.view import view_of
 from percpu_ffi.reports.recording import caveats
 from percpu_ffi.reports.replay import timeline_figures
 from percpu_ffi.reports.size_chart import plot_sizes
@@ -61,7 +63,9 @@ SECONDS = [0, 1, 2, 5, 9, 10, 17]  # after each operation; the first one begins
 LIVE = [0, 8, 1008, 1068, 68, 8, 68]
 
 
-def timeline_of(ops: list[tuple[Any, ...]], sites: dict[int, str], **options: Any) -> Timeline:
+def timeline_of(
+    ops: list[tuple[Any, ...]], sites: dict[int, str], **options: Any
+) -> ReplayTimeline:
     """Replay operations; each size has its call site."""
     trace = Trace.from_ops(ops, **options)
     trace.kinds[:] = [kind._replace(site=sites.get(kind.size, "")) for kind in trace.kinds]
@@ -69,7 +73,7 @@ def timeline_of(ops: list[tuple[Any, ...]], sites: dict[int, str], **options: An
 
 
 @pytest.fixture(scope="module")
-def timeline() -> Timeline:
+def timeline() -> ReplayTimeline:
     """The timeline of the trace above."""
     times = [10**9 * second for second in SECONDS[1:]]
     return timeline_of(OPS, {8: "old", 1000: "old", 60: "new"}, times=times)
@@ -135,12 +139,13 @@ class TestPage:
         pytest.importorskip("bokeh")
 
     @pytest.fixture
-    def models(self, timeline: Timeline) -> list[Any]:
+    def models(self, timeline: ReplayTimeline) -> list[Any]:
         """All models of the page."""
         return self.references(timeline)
 
-    def references(self, timeline: Timeline) -> list[Any]:
-        plots = _plots(timeline, site_keys(["old", "new"]))
+    def references(self, timeline: ReplayTimeline) -> list[Any]:
+        view = view_of(timeline, timeline_figures(timeline, "t"))
+        plots = _plots(timeline, view, site_keys(["old", "new"]))
         found: set[Any] = set().union(*(plot.references() for plot in plots.values()))
         callbacks = next(iter(plots.values())).document.callbacks._js_event_callbacks
         for callback in callbacks["document_ready"]:
@@ -157,7 +162,7 @@ class TestPage:
         return value
 
     def test_curves_and_moments_have_the_figures_of_the_timeline(
-        self, models: list[Any], timeline: Timeline
+        self, models: list[Any], timeline: ReplayTimeline
     ) -> None:
         for name in ("curves", "moments"):
             data = {key: list(column) for key, column in self.named(models, name).data.items()}
@@ -177,7 +182,7 @@ class TestPage:
         assert data["largest"] == [moment.largest_free for moment in timeline.moments]
 
     def test_marks_know_their_place_on_both_axes(
-        self, models: list[Any], timeline: Timeline
+        self, models: list[Any], timeline: ReplayTimeline
     ) -> None:
         spans = [m for m in models if type(m).__name__ == "Span"]
         found = {(tuple(span.tags), span.location) for span in spans if span.tags}
@@ -192,18 +197,18 @@ class TestPage:
         assert data["share_bytes"] == [8 / 1068, 0, 0, 60 / 1068, 0, 0, 0, 1000 / 1068]
 
     def test_patches_are_packed_in_the_order_of_drawing(
-        self, models: list[Any], timeline: Timeline
+        self, models: list[Any], timeline: ReplayTimeline
     ) -> None:
         np = pytest.importorskip("numpy")
         planes = np.frombuffer(decompress(b64decode(self.script(models, "packed"))), np.uint8)
         columns = [
             np.cumsum(np.ascontiguousarray(column.T).view("<i4").ravel()).tolist()
-            for column in planes.reshape(10, 4, -1)
+            for column in planes.reshape(11, 4, -1)
         ]
         rows = list(zip(*columns, strict=True))
         tick = self.script(models, "tick")
-        assert sorted((*row[:5], *row[6:8]) for row in rows) == sorted(
-            (p.chunk, p.start, p.end - p.start, p.kind, p.born + 1, first, last - first)
+        assert sorted((*row[:5], *row[6:9]) for row in rows) == sorted(
+            (p.chunk, p.start, p.end - p.start, p.kind, p.born + 1, first, last - first, p.hint)
             for p, stays in timeline.patches.items()
             for first, last in stays
         )
@@ -232,12 +237,12 @@ class TestPage:
             planes = np.frombuffer(decompress(b64decode(self.script(models, "packed"))), np.uint8)
             columns = [
                 np.cumsum(np.ascontiguousarray(column.T).view("<i4").ravel()).tolist()
-                for column in planes.reshape(10, 4, -1)
+                for column in planes.reshape(11, 4, -1)
             ]
             callers, tasks = self.script(models, "callers"), self.script(models, "tasks")
             rows = {
                 kind: (callers[caller], tasks[task])
-                for kind, caller, task in zip(columns[3], *columns[8:], strict=True)
+                for kind, caller, task in zip(columns[3], *columns[9:], strict=True)
             }
             net = "net_init" if known else "unknown"
             assert [rows[kind] for kind in range(3)] == [
@@ -247,8 +252,9 @@ class TestPage:
             tips = [dict(m.tooltips) for m in models if getattr(m, "attachment", "") == "above"]
             assert [("caller" in tip, "task" in tip) for tip in tips] == [(known, True)]
 
-    def test_kinds_have_their_call_sites(self, timeline: Timeline) -> None:
-        plots = _plots(timeline, site_keys(["new", "old", ""]))
+    def test_kinds_have_their_call_sites(self, timeline: ReplayTimeline) -> None:
+        view = view_of(timeline, timeline_figures(timeline, "t"))
+        plots = _plots(timeline, view, site_keys(["new", "old", ""]))
         callbacks = next(iter(plots.values())).document.callbacks._js_event_callbacks
         (args,) = {
             id(m): m.args
@@ -279,12 +285,12 @@ class TestPage:
         patches[Patch(3, 0, 64, PAGES, -1)] = [(5, 9)]
         fake: Any = SimpleNamespace(patches=patches)
         lanes = _lanes(fake)
-        assert lanes == [0, 1, 2, 1, 2, 1]
+        assert lanes == [0, 1, 2, 1, 2, 1, 0]  # the last is for the reserved chunk
         for one, other in combinations(stays, 2):
             apart = stays[one][-1][1] < stays[other][0][0] or stays[other][-1][1] < stays[one][0][0]
             assert apart or lanes[one] != lanes[other]
 
-    def test_ages_double_up_to_the_length_of_the_trace(self, timeline: Timeline) -> None:
+    def test_ages_double_up_to_the_length_of_the_trace(self, timeline: ReplayTimeline) -> None:
         ages = _ages(timeline)
         assert [age for age, _ in ages][-3:] == ["4.00 s", "8.00 s", "16.0 s"]
         assert [key for _, key in ages] == [f"age{i}" for i in range(8)]
@@ -313,7 +319,7 @@ class TestPage:
 class TestTables:
     """The tables behind the charts."""
 
-    def test_curves(self, timeline: Timeline) -> None:
+    def test_curves(self, timeline: ReplayTimeline) -> None:
         table = curves_table(timeline)
         assert table.label == (
             "Bytes, fragmentation and chunks over 16.0 s, 6 operations: 1,068 live bytes at the "
@@ -332,7 +338,7 @@ class TestTables:
             ("1", "8", "128", "56", "43.8%", "1", "peak, worst moment"),
         ]
 
-    def test_sizes(self, timeline: Timeline) -> None:
+    def test_sizes(self, timeline: ReplayTimeline) -> None:
         table = sizes_table(timeline)
         assert (
             "up to 64 bytes is the most frequent, up to 1,024 bytes takes the most." in table.label
@@ -416,13 +422,13 @@ class TestPictures:
         return figures
 
     @pytest.fixture
-    def still(self, timeline: Timeline, drawn: list[Any]) -> dict[str, Any]:
+    def still(self, timeline: ReplayTimeline, drawn: list[Any]) -> dict[str, Any]:
         """The axes of the picture of the timeline."""
         make_still(timeline, "t", "svg")
         names = ("bytes", "share", "chunks", "map", "sizes", "sites")
         return dict(zip(names, drawn[0].axes, strict=True))
 
-    def test_curves(self, still: dict[str, Any], timeline: Timeline) -> None:
+    def test_curves(self, still: dict[str, Any], timeline: ReplayTimeline) -> None:
         for axes, values in (
             (still["share"], [100 * timeline.fragmentation(i) for i in range(7)]),
             (still["chunks"], list(timeline.curves.chunks)),

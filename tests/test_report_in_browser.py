@@ -22,7 +22,8 @@ from pages import LONG, NAMES, rename_sites
 
 from percpu_ffi import Trace
 from percpu_ffi._util.text import printable
-from percpu_ffi.analysis.timeline import PAGES, STATIC, Timeline, collect
+from percpu_ffi.analysis.replayed import collect
+from percpu_ffi.analysis.timeline import PAGES, STATIC, Timeline
 from percpu_ffi.analysis.totals import chunk_users
 from percpu_ffi.cli import main
 from percpu_ffi.reports.colours import COLOURS, DARK

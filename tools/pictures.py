@@ -21,7 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from percpu_ffi import Allocator, Trace
-from percpu_ffi.analysis.timeline import Timeline, collect
+from percpu_ffi.analysis.replayed import collect
+from percpu_ffi.analysis.timeline import Timeline
 from percpu_ffi.analysis.totals import by_site
 from percpu_ffi.cli import main
 from percpu_ffi.reports.colours import COLOURS, site_colours
