@@ -21,8 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from percpu_ffi import Allocator, Trace
-from percpu_ffi.analysis.replayed import collect
-from percpu_ffi.analysis.timeline import Timeline
+from percpu_ffi.analysis.replayed import ReplayTimeline, collect
 from percpu_ffi.analysis.totals import by_site
 from percpu_ffi.cli import main
 from percpu_ffi.reports.colours import COLOURS, site_colours
@@ -39,7 +38,7 @@ POINTS = 600  # of a curve
 WINDOW = "1280,2260"  # pixels of the screenshot
 
 
-def two_moments(timeline: Timeline, path: Path) -> None:
+def two_moments(timeline: ReplayTimeline, path: Path) -> None:
     """Draw all chunks at the peak of live bytes, and at the end."""
     colours = site_colours([row.name for row in by_site(timeline)])
     lanes = [chunk.id for chunk in timeline.state.chunks]

@@ -60,15 +60,15 @@ def explain_worst(timeline: ReplayTimeline) -> list[str]:
 def explain_peak(timeline: KernelTimeline) -> list[str]:
     """Describe the moment with the most live bytes; the first sentence is the summary."""
     done = timeline.peak
-    live, chunks = timeline.curves.live[done], timeline.curves.chunks[done]
+    live = timeline.curves.live[done]
     if not live:
         return ["The recording has no allocation."]
+    patches = list(timeline.patches_at(timeline.moment_at(done)))
+    chunks = len({patch.chunk for patch in patches if patch.kind >= 0})
     text = (
         f"Peak: {_when(timeline, done)}, recorded areas had {plural(live, 'live byte')} in each "
-        f"CPU's units. They were in {plural(chunks, 'chunk')}, on pages of "
-        f"{timeline.held(done):,} bytes."
+        f"CPU's units, in {plural(chunks, 'chunk')}, on pages of {timeline.held(done):,} bytes."
     )
-    patches = list(timeline.patches_at(timeline.moment_at(done)))
     return [text, *_explain_sites(timeline, patches, chunks)]
 
 
@@ -145,9 +145,10 @@ def _name(chunk: int) -> str:
 
 def _reason(timeline: ReplayTimeline, chunk: int, areas: list[Patch]) -> str:
     if not areas:
-        if chunk in timeline.kept:
-            which = "for modules" if chunk == RESERVED else "the first chunk"
-            return f"it is {which}, which is never destroyed"
+        if chunk == RESERVED:
+            return "it is kept for modules"
+        if chunk == 0:
+            return "it is the first chunk, which is never destroyed"
         return "it is empty, and kept for the next request"
     used = sum(map(_size, areas))
     if chunk in timeline.kept:

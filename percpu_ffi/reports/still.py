@@ -92,11 +92,7 @@ def make_still(timeline: Timeline, name: str, kind: str) -> bytes:
     )
     _curves(timeline, rows)
     draw_chunks(timeline, moment, lanes, colours, rows["map"])
-    when, pages = ("peak", "pages with recorded areas") if is_kernel else (
-        "worst moment", "populated pages")  # fmt: skip
-    rows["map"].set_title(f"the chunks at the {when}, coloured by call site, each above its "
-                          f"{pages}{_explain_marks(timeline, moment)}", fontsize=9,
-                          loc="left")  # fmt: skip
+    rows["map"].set_title(_map_title(timeline, moment), fontsize=9, loc="left")
     _sizes(timeline, rows["sizes"])
     _sites(sites, colours, rows["sites"])
     # escaped after wrapping: a line break may not separate a dollar from its backslash
@@ -115,16 +111,22 @@ def _short(name: str) -> str:
     return plain(name if len(name) <= SITE else f"{name[: SITE - 1]}\N{HORIZONTAL ELLIPSIS}")
 
 
-def _explain_marks(timeline: Timeline, moment: int) -> str:
-    """Explain what only some timelines have, to follow the title of the chunks."""
+def _map_title(timeline: Timeline, moment: int) -> str:
+    """Explain the chunks, with what only some timelines have."""
     kinds = {patch.kind for patch in timeline.patches_at(moment)}
+    when, pages = "worst moment", "populated pages"
+    if isinstance(timeline, KernelTimeline):
+        when, pages = "peak", "pages with recorded areas"
     marks = {
-        BLOCKS: "its blocks (the stronger the colour, the smaller the contig hint)",
+        BLOCKS: "blocks: a strong colour is a small contig hint",
+        EMPTY_PAGES: "populated pages that are all free in another colour",
         HIDDEN: "hidden space hatched",
         SIDELINED: "sidelined chunks outlined",
         OLD_AREA: "areas older than the recording dark",
     }
-    return "".join(f", {text}" for kind, text in marks.items() if kind in kinds)
+    lines = [f"the chunks at the {when}, coloured by call site, each above its {pages}"]
+    more = "; ".join(text for kind, text in marks.items() if kind in kinds)
+    return "\n".join([*lines, *wrap(more, LINE)])
 
 
 def _curves(timeline: Timeline, rows: dict[str, Any]) -> None:

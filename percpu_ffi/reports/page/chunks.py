@@ -181,7 +181,7 @@ class Chunks:
             HoverTool(renderers=[unit, below, empty], attachment="below",
                       tooltips=self._chunk_tooltip()),
             *([HoverTool(renderers=[blocks], attachment="below", tooltips=[
-                ("blocks", "@blocks"), ("contig hint", "@hint{0,0} bytes each"),
+                ("blocks", "@blocks"), ("contig hint", "@hint{0,0} bytes"),
             ])] if self.view.is_bitmap else []),
         )  # fmt: skip
         chart.min_border_left = LEFT

@@ -77,9 +77,7 @@ REPLAY_LEGEND = (
     Mark(HIDDEN, "hatch", "hidden", "hidden: free, in a chunk whose contig hint is 0"),
     Mark(SIDELINED, "dashed", "apart", "sidelined chunk"),
     Mark(DEPOPULATE, "dashed", "apart", "chunk to be depopulated"),
-    Mark(
-        BLOCKS, "shades", "blocks", "blocks: the stronger the colour, the smaller the contig hint"
-    ),
+    Mark(BLOCKS, "shades", "blocks", "blocks: a strong colour is a small contig hint"),
     Mark(PAGES, "thin", "pages", "populated pages, below each chunk"),
     Mark(EMPTY_PAGES, "thin", "empty", "populated pages that are all free"),
 )
