@@ -34,6 +34,7 @@ __cold int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info)
 		.min_size = pcpu->max_size ? pcpu->min_size : 0,
 		.max_size_seen = pcpu->max_size,
 		.empty_pages = pcpu->nr_empty_pop_pages,
+		.hidden_bytes = pcpu->hidden_bytes,
 		.balance_runs = pcpu->nr_balance_runs,
 		.balance_requested = pcpu->balance_requested,
 	};

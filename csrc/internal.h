@@ -76,6 +76,7 @@ struct pcpu {
 	int64_t nr_pages;	/* page frames that the chunks hold */
 	int64_t nr_partial_failures; /* see pcpu_info.partial_failures */
 	int64_t nr_empty_pop_pages; /* populated pages that are all free */
+	int64_t hidden_bytes;	/* see pcpu_info.hidden_bytes */
 	int64_t nr_balance_runs; /* of the background work */
 	bool balance_requested;	/* background work is to run */
 	bool balance_manual;	/* it runs when the user says so */
@@ -85,7 +86,7 @@ struct pcpu {
 	int64_t max_chunks;	/* most chunks at one time */
 	int64_t min_size;	/* smallest request served, or INT64_MAX */
 	int64_t max_size;	/* largest request served */
-	struct pcpu_work alloc_work; /* work of the 2009 file for allocations;
+	struct pcpu_work alloc_work; /* work of the kernel for allocations;
 				       bytes_moved: for longer maps only */
 	struct pcpu_work free_work; /* the same for frees */
 	struct pcpu_work *work;	/* the one of the call in progress */

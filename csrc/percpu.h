@@ -514,6 +514,7 @@ struct pcpu_replay {
 	int64_t pages_at_peak;		/* page frames held at that time */
 	int64_t peak_pages;		/* most page frames after an allocation */
 	int64_t peak_chunks;		/* most chunks, also after one that failed */
+	int64_t peak_hidden;		/* most of pcpu_info.hidden_bytes */
 };
 
 /**
@@ -635,6 +636,8 @@ struct pcpu_info {
 	int64_t min_size;	/* smallest request served so far; 0: none */
 	int64_t max_size_seen;	/* largest request served so far; 0: none */
 	int64_t empty_pages;	/* see struct pcpu_snapshot */
+	int64_t hidden_bytes;	/* with bitmaps: free, in chunks whose contig hint
+				   is 0, so that no search finds them; one CPU */
 	int64_t balance_runs;	/* of the background work */
 	int balance_requested;	/* it is to run */
 };
@@ -660,15 +663,16 @@ int pcpu_info(struct pcpu *pcpu, struct pcpu_info *info);
 int pcpu_counters(struct pcpu *pcpu, uint64_t *calls);
 
 /*
- * What the 2009 file would do for the same requests.  The numbers are exact:
- * they follow from the positions in its maps, lists and tree.  This port takes
- * the same decisions with less work.
+ * What the kernel's code would do for the same requests: the 2009 file, or that
+ * of today's bitmaps.  The numbers are exact: they follow from positions in
+ * maps, lists and trees.  This port takes the same decisions with less work.
  */
 struct pcpu_work {
 	uint64_t operations;	/* that passed the checks */
 	uint64_t slots_visited;	/* lists of chunks visited */
 	uint64_t chunks_visited; /* chunks visited on them */
-	uint64_t entries_scanned; /* map entries scanned */
+	uint64_t entries_scanned; /* map entries scanned; with bitmaps: blocks,
+				   and words of the map, read */
 	uint64_t entries_moved;	/* map entries moved by splits and merges */
 	uint64_t bytes_moved;	/* for that, and to a longer map */
 	uint64_t map_reallocations; /* maps that became longer */

@@ -146,6 +146,8 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 			ptr = drop(pcpu, replay, &replay->handles[op.handle]);
 		else if (op.kind == PCPU_OP_BALANCE)
 			pcpu_balance_locked(pcpu, 1, PCPU_BALANCE_STEPS);
+		if (pcpu->hidden_bytes > replay->peak_hidden)
+			replay->peak_hidden = pcpu->hidden_bytes;
 		if (replay->pointers)
 			replay->pointers[i] = ptr;
 	}

@@ -130,6 +130,10 @@ class Allocator(BaseAllocator):
         return int(self._info().pages)
 
     @property
+    def hidden_bytes(self) -> int:
+        return int(self._info().hidden_bytes)
+
+    @property
     def handle(self) -> Any:
         """The ``struct pcpu *`` of C, for your own extension modules: see :mod:`percpu_ffi.embed`.
 
@@ -318,6 +322,8 @@ class Allocator(BaseAllocator):
             chunks=after.chunks,
             peak_chunks=max(run.peak_chunks, before.chunks),
             ignored_flags=run.ignored_flags,
+            hidden_bytes=after.hidden_bytes,
+            peak_hidden_bytes=max(run.peak_hidden, before.hidden_bytes),
         )
 
     def _failures(self, trace: Trace, pointers: array[int]) -> tuple[Failure, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import mmap
 import operator
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -21,6 +21,17 @@ Buffer = bytes | bytearray | memoryview
 AREA_MAP, BITMAP = POLICIES = ("area-map", "bitmap")
 BALANCES = ("auto", "manual")
 FIRST_CHUNKS = ("4k", "embed", "remap")
+
+
+def policy_name(setup: Mapping[str, Any]) -> str:
+    """Return one name for the arguments ``policy`` and ``fixes``, such as bitmap+chunk-hint."""
+    return "+".join([setup.get("policy", AREA_MAP), *sorted({*setup.get("fixes", ())})])
+
+
+def policy_arguments(name: str) -> dict[str, Any]:
+    """Return the arguments for such a name."""
+    policy, *fixes = name.split("+")
+    return {"policy": policy, **({"fixes": tuple(fixes)} if policy == BITMAP else {})}
 
 
 class _Default(str):
@@ -64,6 +75,7 @@ MIN_UNIT_PAGES = {AREA_MAP: 16, BITMAP: 8}
 BALANCE_STEPS = 4  # of the background work of today
 GRANULE = 4  # PCPU_MIN_ALLOC_SIZE of today, bytes
 MIN_BITMAP_PAGE = 64  # bytes
+POLICY_NAMES = (*POLICIES, *(f"{BITMAP}+{fix}" for fix in FIXES))
 AUTO = "0 leaves it to the first chunk's set-up"
 
 

@@ -159,6 +159,14 @@ class PerCpu(ABC):
         """Page frames that the chunks hold now, of all CPUs, static ones included."""
         return sum(sum(chunk.populated) for chunk in self.state().chunks)
 
+    @property
+    def hidden_bytes(self) -> int:
+        """Free bytes of one CPU's units in chunks whose contig hint is 0: no search finds them.
+
+        Only with bitmaps; see docs/hidden-space.md.
+        """
+        return self.state().hidden_bytes
+
     @abstractmethod
     def alloc(self, size: int, align: int = 8) -> int:
         """Allocate an area of ``size`` bytes on every CPU, zeroed.

@@ -72,3 +72,7 @@ class Replay:
     """The most chunks at one time, the first one included."""
     ignored_flags: int = 0
     """Requests whose flags had no effect: the area map has no atomic or reserved requests."""
+    hidden_bytes: int = 0
+    """Free bytes at the end that no search finds: see :attr:`PerCpu.hidden_bytes`."""
+    peak_hidden_bytes: int = 0
+    """The most of them after an operation."""

@@ -124,6 +124,11 @@ class ChunkState:
         static = -self.map[0] if has_static else 0
         return unit_size or sum(map(abs, self.map)), static_size or static
 
+    @property
+    def hidden_bytes(self) -> int:
+        """With bitmaps: free bytes, if the contig hint says that there are none; else 0."""
+        return 0 if self.hints is None or self.contig_hint else self.free_size
+
     def summary(self) -> str:
         """Describe the chunk in one line."""
         areas = sum(size < 0 for size in self.map) - (self.extent()[1] > 0)
@@ -167,6 +172,11 @@ class State:
     """With bitmaps: background work is to run."""
     atomic_failed: bool = False
     """With bitmaps: an atomic request failed, so it populates more pages."""
+
+    @property
+    def hidden_bytes(self) -> int:
+        """With bitmaps: free bytes in chunks whose contig hint says that there are none."""
+        return sum(chunk.hidden_bytes for chunk in self.chunks)
 
     def __repr__(self) -> str:
         most = max((sum(map(abs, chunk.map)) for chunk in self.chunks), default=0)

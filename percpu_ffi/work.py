@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Work: the steps of the 2009 file for the same requests, counted.
+"""Work: the steps of the kernel's code for the same requests, counted.
 
 ``counters()`` has the calls to kernel services, work the allocator's own steps: the lists and
 maps that it walks, the entries that it moves.  The counts do not depend on the machine, and
@@ -34,7 +34,8 @@ class Work:
     chunks_visited: int = 0
     """Chunks met on these lists, including those that their contig hint rules out."""
     entries_scanned: int = 0
-    """Map entries scanned for room, or for the area to be freed."""
+    """Map entries scanned for room, or for the area to be freed; with bitmaps, what a search or
+    the update of a hint reads: blocks, and words of 64 granules of the map."""
     entries_moved: int = 0
     """Map entries moved to make room for new ones, or to close up after merged ones."""
     bytes_moved: int = 0

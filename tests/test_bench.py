@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import random
 from array import array
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -220,7 +221,22 @@ class TestWorkloads:
         for name, most in (("objects", 1 << 24), ("live", 1 << 20)):
             for number in (0, most + 1):
                 with pytest.raises(ConfigError, match=f"--{name} {number}: from 1 to {most:,}"):
-                    Options(**{name: number})
+                    Options(**{name: number})  # type: ignore[arg-type]
+
+    def test_policy_is_that_of_the_options(self, tmp_path: Path) -> None:
+        """The formulas are those of the area map."""
+        Trace.from_ops([("alloc", 1, 24, 8)]).save(path := tmp_path / "mine.trace")
+        options = replace(FEW, policy="bitmap+chunk-hint")
+        for make in make_workloads(["lying-hint"], [path], options):
+            made = make()
+            assert made.geometry.policy == "bitmap+chunk-hint"
+            assert made.expected == ()
+            with CONTENDERS["port"].open(made) as port, CONTENDERS["bitmap"].open(made) as bitmap:
+                assert port._allocator.policy == bitmap._allocator.policy == "bitmap"
+                assert port._allocator.unit_size == bitmap._allocator.unit_size == 16 * 4096
+                fixes = [session._allocator._config.fixes for session in (port, bitmap)]
+                assert fixes == [{"chunk-hint"}, set()]
+        assert WORKLOADS["lying-hint"](FEW).with_policy(FEW) == WORKLOADS["lying-hint"](FEW)
 
     def test_workload_is_made_when_it_is_called(self, tmp_path: Path) -> None:
         """In the order of the command line, each once; recordings come last."""
@@ -243,7 +259,8 @@ class TestGeometry:
         assert (TINY.unit, TINY.chunk_frames) == (1024, 2 * 16)
         assert (Geometry().unit, Geometry().chunk_frames) == (65536, 4 * 16)
         assert TINY.setup == {
-            "cpus": 2, "page_size": 64, "static_size": 64, "first_chunk": "4k", "memory": "none"
+            "cpus": 2, "page_size": 64, "static_size": 64, "first_chunk": "4k", "memory": "none",
+            "policy": "area-map",
         }  # fmt: skip
 
     def test_objects_of_a_chunk(self) -> None:
@@ -417,7 +434,7 @@ class TestContenders:
                 assert session.run(phase.ops) > 0
             assert session.failures == 0
 
-    def test_bitmap_does_not_count_the_work_of_2009(self) -> None:
+    def test_bitmap_does_not_replace_the_work_of_the_port(self) -> None:
         """It has the policy of bitmaps, in the geometry of the others."""
         with CONTENDERS["bitmap"].open(WORKLOADS["objects-4"](FEW)) as session:
             assert session.work() is None

@@ -286,6 +286,42 @@ class TestCommand:
         assert list(load(out).workloads[0].phases[0].contenders) == ["port", "model"]
         assert "left out" not in capsys.readouterr().out
 
+    @pytest.mark.parametrize(
+        ("fixes", "policy"), [((), "bitmap"), (("--fixes", "chunk-hint"), "bitmap+chunk-hint")]
+    )
+    def test_policy_of_the_port(self, tmp_path: Path, fixes: tuple[str, ...], policy: str) -> None:
+        """Three times 200 areas, each from the first chunk that is visited."""
+        out = tmp_path / "a.json"
+        args = ["objects-4", "--policy", "bitmap", *fixes, "--contender", "port"]
+        assert bench(*args, "--json", str(out)) == 0
+        results = load(out)
+        assert results.machine["policy"] == policy
+        work = results.workloads[0].phase("alloc").work
+        assert work is not None
+        assert work["chunks_visited"] == 3 * 200
+        assert work["slots_visited"] > 600
+
+    @pytest.mark.parametrize(
+        ("args", "message"),
+        [
+            (["--fixes", "chunk-hint"], "only bitmaps have it; add --policy bitmap"),
+            (["--policy", "bitmap", "--bounds"], "those of the area map"),
+        ],
+    )
+    def test_policies_that_are_refused(
+        self, args: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert bench("churn", *args) == 2
+        assert message in capsys.readouterr().err
+
+    def test_bounds_are_not_measured_for_bitmaps(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plans: list[run_module.Plan] = []
+        monkeypatch.setattr("percpu_ffi.cli.bench.measure_all", lambda plan, *_: plans.append(plan))
+        assert (
+            main(["bench", "--policy", "bitmap"]) == 130
+        )  # as if interrupted: nothing is measured
+        assert not plans[0].bounds
+
     def test_list(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert bench("--list") == 0
         assert {*WORKLOADS, *CONTENDERS} <= set(capsys.readouterr().out.split())

@@ -396,7 +396,7 @@ class TestBounds:
         bitmap, area_map = setups[:2]
         assert bitmap == {
             "policy": "bitmap", "cpus": 4, "page_size": 4096, "static_size": 8192,
-            "unit_size": 65536, "dyn_size": 57344, "memory": "none",
+            "unit_size": 65536, "dyn_size": 57344, "memory": "none", "fixes": (),
         }  # fmt: skip
         with Allocator(**area_map) as a:
             assert (a.policy, a.unit_size, a._free_size) == ("area-map", 65536, 57344)

@@ -100,6 +100,7 @@ class TestFigures:
 
     def test_geometry_has_automatic_values_filled_in(self) -> None:
         assert outcome(Trace.from_ops(OPS)).geometry == {
+            "policy": "area-map",
             "first_chunk": "4k",
             "unit_size": 1024,
             "cpus": 2,
@@ -152,12 +153,13 @@ class TestOffsets:
         live: list[int] = []
         seen = set()
         with Allocator(**setup) as a:
+            offset_of = offset_in_unit(a)
             for _ in range(2000):
                 if live and chance.random() < 0.3:
                     a.free(live.pop(chance.randrange(len(live))))
                 ptr = a.alloc(chance.randrange(4, 1000), 4)
                 live.append(ptr)
-                assert offset_in_unit(ptr, a) == a.locate(ptr).offset
+                assert offset_of(ptr) == a.locate(ptr).offset
                 seen.add(a.locate(ptr).chunk)
         assert len(seen) > 5
 
@@ -182,6 +184,7 @@ class TestRefusals:
         assert isinstance(row, Refusal)
         assert row.reason.startswith("unit_size=100: a multiple of the page size")
         assert row.geometry == {
+            "policy": "area-map",
             "first_chunk": "4k",
             "unit_size": 100,
             "cpus": 4,

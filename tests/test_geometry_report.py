@@ -16,6 +16,7 @@ from percpu_ffi.reports.geometries import GeometryReport
 from percpu_ffi.work import Work, WorkByCall
 
 SMALL: dict[str, Any] = {
+    "policy": "area-map",
     "first_chunk": "4k",
     "unit_size": 65_536,
     "cpus": 2,
@@ -37,6 +38,8 @@ OUTCOME = Outcome(
     peak_chunks=5,
     chunks_created=6,
     chunks_destroyed=7,
+    hidden=200,
+    peak_hidden=400,
     work=WorkByCall(
         Work(7, 3, 5, 7, 10, 100, 101, 11, 102, 103), Work(3, 1, 1, 1, 1, 50, 51, 1, 52, 53)
     ),
@@ -193,6 +196,8 @@ def test_json() -> None:
         "peak_chunks": 5,
         "chunks_created": 6,
         "chunks_destroyed": 7,
+        "hidden": 200,
+        "peak_hidden": 400,
         "offsets_known": 9,
         "same_offsets": 4,
         "shift": 1000,

@@ -438,6 +438,15 @@ def test_command_prints_what_a_replay_leaves(capsys: pytest.CaptureFixture[str])
     assert totals["nr_chunks"] == 2
 
 
+def test_command_replays_with_a_policy(capsys: pytest.CaptureFixture[str]) -> None:
+    """Bitmaps take sizes in whole granules, and the first chunk has 28 KiB by default."""
+    args = ["stats", NETNS, "--policy", "bitmap", "--fixes", "chunk-hint"]
+    assert main([*args, "--static-size", "4096"]) == 0
+    found = Dump.parse(capsys.readouterr().out)
+    assert found.totals["nr_alloc"] == 2305
+    assert found.allocation["dyn_size"] == 28_672
+
+
 def test_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stats", NETNS, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

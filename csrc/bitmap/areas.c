@@ -7,6 +7,10 @@
  * are the bits themselves read.  So an area is placed where the hints lead to,
  * and what they do not know is not used.
  *
+ * Some hints are kept up to date with less work than the kernel's.  nr_read has
+ * the kernel's: each block whose hints are read, and each word of the map, by a
+ * search or when hints are learnt anew.
+ *
  * Source: the policy of mm/percpu.c by Dennis Zhou, Linux 5.14 to 6.x.  The
  * functions have the kernel's names.
  */
@@ -80,6 +84,14 @@ void pcpu_areas_init(struct pcpu_areas *areas)
 	}
 }
 
+/* count the words of [start, end) in the map */
+static void count_words(struct pcpu_areas *areas, int start, int end)
+{
+	if (start < end)
+		areas->nr_read += (end - 1) / BITS_PER_WORD -
+				  start / BITS_PER_WORD + 1;
+}
+
 /* the granule after the area that starts at @start */
 int pcpu_areas_end(const struct pcpu_areas *areas, int start)
 {
@@ -105,8 +117,8 @@ static struct run rest_of_block(const struct pcpu_areas *areas, int i, int bits)
 }
 
 /* the first answer from @start on that the blocks' hints give */
-static struct run pcpu_next_fit_region(const struct pcpu_areas *areas,
-				       int start, int bits, int align)
+static struct run pcpu_next_fit_region(struct pcpu_areas *areas, int start,
+				       int bits, int align)
 {
 	int i = place_of(areas, start).block, n = block_bits(areas);
 	struct run run = { .bits = 0 };	/* from a block's end into the next */
@@ -115,6 +127,7 @@ static struct run pcpu_next_fit_region(const struct pcpu_areas *areas,
 		const struct pcpu_block_md *block = &areas->blocks[i];
 		int base = block_start(areas, i), right;
 
+		areas->nr_read++;
 		if (run.bits) {
 			run.bits += block->left_free;
 			if (run.bits >= bits)
@@ -154,7 +167,7 @@ static int unpopulated_end(const struct pcpu_areas *areas, struct run run)
  *
  * Return: where to search the map, or -1.
  */
-int pcpu_find_block_fit(const struct pcpu_areas *areas, int bits, int align,
+int pcpu_find_block_fit(struct pcpu_areas *areas, int bits, int align,
 			bool pop_only)
 {
 	int at = pcpu_next_hint(&areas->chunk_md, bits);
@@ -193,10 +206,11 @@ static void remember(struct pcpu_skipped *skipped, int start, int bits)
  *
  * Return: the first granule, or -1: there is no place in about a block.
  */
-int pcpu_find_zero_area(const struct pcpu_areas *areas, int start, int bits,
-			int align, struct pcpu_skipped *skipped)
+int pcpu_find_zero_area(struct pcpu_areas *areas, int start, int bits, int align,
+			struct pcpu_skipped *skipped)
 {
 	int limit = start + bits + block_bits(areas);
+	int from = start;
 
 	if (limit > pcpu_areas_bits(areas))
 		limit = pcpu_areas_bits(areas);
@@ -206,11 +220,15 @@ int pcpu_find_zero_area(const struct pcpu_areas *areas, int start, int bits,
 
 		start = bits_next(areas->alloc_map, start, limit, false);
 		start = pcpu_bits_up(start, align);
-		if (start + bits > limit)
+		if (start + bits > limit) {
+			count_words(areas, from, limit);
 			return -1;
+		}
 		used = bits_next(areas->alloc_map, start, start + bits, true);
-		if (used == start + bits)
+		if (used == start + bits) {
+			count_words(areas, from, used);
 			return start;
+		}
 		remember(skipped, start, used - start);
 		start = used;
 	}
@@ -242,6 +260,26 @@ static int next_used(const struct pcpu_areas *areas, struct place place)
 
 	return bits_next(areas->alloc_map, from + place.bit,
 			 from + block_bits(areas), true) - from;
+}
+
+/* where the search for runs begins when the contig hint is lost */
+static int refresh_start(const struct pcpu_block_md *block)
+{
+	if (block->scan_hint)
+		return block->scan_hint_start + block->scan_hint;
+	return block->first_free;
+}
+
+static void count_block_refresh(struct pcpu_areas *areas, int i)
+{
+	count_words(areas,
+		    block_start(areas, i) + refresh_start(&areas->blocks[i]),
+		    block_start(areas, i + 1));
+}
+
+static void count_chunk_refresh(struct pcpu_areas *areas, int at)
+{
+	areas->nr_read += areas->nr_blocks - place_of(areas, at).block;
 }
 
 /*
@@ -379,6 +417,7 @@ static void take_first_block(struct pcpu_areas *areas, struct place start,
 	if (loses_contig_hint(block, start.bit, end)) {
 		if (!start.bit)
 			block->left_free = 0;
+		count_block_refresh(areas, start.block);
 		if (!pcpu_block_advance(block, start.bit, end))
 			pcpu_block_refresh_hint(areas, start.block);
 		return;
@@ -396,10 +435,12 @@ static void take_last_block(struct pcpu_areas *areas, struct place end)
 	if (end.bit > block->scan_hint_start)
 		block->scan_hint = 0;
 	block->left_free = 0;
-	if (end.bit > block->contig_hint_start)
+	if (end.bit > block->contig_hint_start) {
+		count_block_refresh(areas, end.block);
 		pcpu_block_refresh_hint(areas, end.block);
-	else
+	} else {
 		limit_hint(&block->right_free, block_bits(areas) - end.bit);
+	}
 }
 
 /*
@@ -432,9 +473,11 @@ static int pcpu_block_update_hint_alloc(struct pcpu_areas *areas, int start,
 	}
 	note_taken(areas, first.block);
 	forget_scan_hint(md, start, end);
-	if (loses_contig_hint(md, start, end) &&
-	    !pcpu_block_advance(md, start, end))
-		pcpu_chunk_refresh_hint(areas, false);
+	if (loses_contig_hint(md, start, end)) {
+		count_chunk_refresh(areas, refresh_start(md));
+		if (!pcpu_block_advance(md, start, end))
+			pcpu_chunk_refresh_hint(areas, false);
+	}
 	return less;
 }
 
@@ -518,11 +561,13 @@ static int pcpu_block_update_hint_free(struct pcpu_areas *areas, int start,
 		note_free(areas, last.block);
 	}
 	note_free(areas, first.block);
-	if (crosses || to - from == n)
+	if (crosses || to - from == n) {
+		count_chunk_refresh(areas, areas->chunk_md.first_free);
 		pcpu_chunk_refresh_hint(areas, true);
-	else
+	} else {
 		pcpu_block_update(&areas->chunk_md, base + from,
 				  areas->fixed ? base + to : to, areas->fixed);
+	}
 	return more;
 }
 

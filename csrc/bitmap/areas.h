@@ -24,6 +24,8 @@ struct pcpu_areas {
 	int block_shift;	/* logarithm of the granules of a page */
 	int free_bits;		/* free granules */
 	bool fixed;		/* PCPU_FIX_CHUNK_HINT */
+	int64_t nr_read;	/* blocks and words of the map that the kernel
+				   reads: not yet in pcpu.work */
 };
 
 /* a free run that a search skipped, since it was too small */
@@ -38,10 +40,10 @@ static inline int pcpu_areas_bits(const struct pcpu_areas *areas)
 }
 
 void pcpu_areas_init(struct pcpu_areas *areas);
-int pcpu_find_block_fit(const struct pcpu_areas *areas, int bits, int align,
+int pcpu_find_block_fit(struct pcpu_areas *areas, int bits, int align,
 			bool pop_only);
-int pcpu_find_zero_area(const struct pcpu_areas *areas, int start, int bits,
-			int align, struct pcpu_skipped *skipped);
+int pcpu_find_zero_area(struct pcpu_areas *areas, int start, int bits, int align,
+			 struct pcpu_skipped *skipped);
 int pcpu_areas_take(struct pcpu_areas *areas, int start, int bits,
 		    const struct pcpu_skipped *skipped);
 int pcpu_areas_release(struct pcpu_areas *areas, int start, int bits);

@@ -69,6 +69,7 @@ void bitmap_first_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 	hide(pcpu, self, end, n);
 	self->start = start;
 	self->end = end;
+	self->areas.nr_read = 0;	/* creation takes no work */
 	bitmap_move(pcpu, self, bitmap_chunk_slot(pcpu, self), true);
 }
 

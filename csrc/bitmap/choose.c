@@ -24,6 +24,12 @@ struct choice {
 	struct pcpu_skipped skipped; /* what the search learnt */
 };
 
+static void count_read(struct pcpu *pcpu, struct bitmap_chunk *chunk)
+{
+	pcpu_count(&pcpu->work->entries_scanned, chunk->areas.nr_read);
+	chunk->areas.nr_read = 0;
+}
+
 /* look for a place in one chunk; a chunk of a low slot that fails is moved */
 static bool choose_in(struct pcpu *pcpu, struct bitmap_chunk *chunk, int slot,
 		      const struct bitmap_request *request, struct choice *choice)
@@ -31,14 +37,18 @@ static bool choose_in(struct pcpu *pcpu, struct bitmap_chunk *chunk, int slot,
 	int at = pcpu_find_block_fit(&chunk->areas, request->bits,
 				     request->align, request->atomic);
 
-	if (at < 0) {
-		if (slot < PCPU_SLOT_FAIL_THRESHOLD)
-			bitmap_move(pcpu, chunk, 0, true);
-		return false;
+	choice->start = -1;
+	if (at >= 0) {
+		choice->chunk = chunk;
+		choice->start = pcpu_find_zero_area(&chunk->areas, at,
+						    request->bits,
+						    request->align,
+						    &choice->skipped);
+	} else if (slot < PCPU_SLOT_FAIL_THRESHOLD) {
+		bitmap_move(pcpu, chunk, 0, true);
 	}
-	choice->chunk = chunk;
-	choice->start = pcpu_find_zero_area(&chunk->areas, at, request->bits,
-					    request->align, &choice->skipped);
+	pcpu_count(&pcpu->work->chunks_visited, 1);
+	count_read(pcpu, chunk);
 	return choice->start >= 0;
 }
 
@@ -62,10 +72,15 @@ static bool walk_slots(struct pcpu *pcpu, const struct bitmap_request *request,
 				list_entry(pos, struct pcpu_chunk, list);
 
 			if (choose_in(pcpu, to_bitmap(chunk), slot, request,
-				      choice))
+				      choice)) {
+				pcpu_count(&pcpu->work->slots_visited,
+					   slot - first + 1);
 				return true;
+			}
 		}
 	}
+	pcpu_count(&pcpu->work->slots_visited,
+		   pcpu_to_depopulate_slot(pcpu) - first);
 	return false;
 }
 
@@ -88,16 +103,26 @@ static int choose(struct pcpu *pcpu, const struct bitmap_request *request,
 	return 0;
 }
 
+/* after granules were taken or freed: the slot, and what is known of both */
+static void update(struct pcpu *pcpu, struct bitmap_chunk *chunk, int old_slot,
+		   int old_hidden)
+{
+	bitmap_relocate(pcpu, chunk, old_slot);
+	pcpu->hidden_bytes += bitmap_hidden(chunk) - old_hidden;
+	count_read(pcpu, chunk);
+}
+
 /* take a place; the chunk is in use again, if it was isolated */
 static void take_place(struct pcpu *pcpu, const struct choice *choice, int bits)
 {
 	struct bitmap_chunk *chunk = choice->chunk;
 	int slot = bitmap_chunk_slot(pcpu, chunk);
+	int hidden = bitmap_hidden(chunk);
 	int less = pcpu_areas_take(&chunk->areas, choice->start, bits,
 				   &choice->skipped);
 
 	pcpu_update_empty_pages(pcpu, chunk, -less);
-	bitmap_relocate(pcpu, chunk, slot);
+	update(pcpu, chunk, slot, hidden);
 	pcpu_reintegrate_chunk(pcpu, chunk);
 }
 
@@ -106,10 +131,11 @@ static void release_area(struct pcpu *pcpu, struct bitmap_chunk *chunk,
 			 int start, int bits)
 {
 	int slot = bitmap_chunk_slot(pcpu, chunk);
+	int hidden = bitmap_hidden(chunk);
 
 	pcpu_update_empty_pages(pcpu, chunk,
 				pcpu_areas_release(&chunk->areas, start, bits));
-	bitmap_relocate(pcpu, chunk, slot);
+	update(pcpu, chunk, slot, hidden);
 }
 
 /* take a place, with its pages; or return an error */

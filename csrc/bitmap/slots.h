@@ -50,6 +50,13 @@ static inline int pcpu_to_depopulate_slot(const struct pcpu *pcpu)
 	return pcpu->geo.nr_slots - 1;
 }
 
+/* bytes that are free, but no search finds: the chunk's hint says there are none */
+static inline int bitmap_hidden(const struct bitmap_chunk *chunk)
+{
+	return chunk->areas.chunk_md.contig_hint ? 0 :
+	       chunk->areas.free_bits * PCPU_MIN_ALLOC_SIZE;
+}
+
 int bitmap_size_to_slot(const struct pcpu *pcpu, int size);
 int bitmap_chunk_slot(const struct pcpu *pcpu,
 		      const struct bitmap_chunk *chunk);

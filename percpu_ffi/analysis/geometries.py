@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Replay one trace under several geometries.
+"""Replay one trace under several policies and geometries.
 
 Each geometry gets its own allocator with bookkeeping only, so any number of CPUs is possible.
 An impossible geometry becomes a :class:`Refusal`, and the others go on.
@@ -23,6 +23,7 @@ from operator import itemgetter
 from typing import Any
 
 from percpu_ffi.allocator import Allocator
+from percpu_ffi.config import AREA_MAP, policy_name
 from percpu_ffi.errors import (
     ConfigError,
     PercpuMemoryError,
@@ -35,7 +36,7 @@ from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import NO_PLACE, OP, SPECIAL
 from percpu_ffi.work import Work, WorkByCall
 
-GEOMETRY = ("first_chunk", "unit_size", "cpus", "static_size", "free_size", "page_size")
+GEOMETRY = ("policy", "first_chunk", "unit_size", "cpus", "static_size", "free_size", "page_size")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,10 @@ class Outcome:
     """The figures of one geometry; live bytes are those of one CPU's copies."""
 
     geometry: dict[str, Any]
-    """The settings named in ``GEOMETRY``, with automatic values filled in; sizes in bytes."""
+    """The settings named in ``GEOMETRY``, with automatic values filled in; sizes in bytes.
+
+    With bitmaps ``first_chunk`` is None, and the reserved area counts as a part of the static one.
+    """
     failures: int
     """Operations that failed."""
     failure_reasons: dict[str, int]
@@ -66,8 +70,12 @@ class Outcome:
     """Chunks created."""
     chunks_destroyed: int
     """Chunks destroyed."""
+    hidden: int
+    """Free bytes on all CPUs at the end, in chunks whose contig hint says that there are none."""
+    peak_hidden: int
+    """The most of them at any time."""
     work: WorkByCall
-    """What the 2009 file has to do for the same requests."""
+    """What the kernel's code has to do for the same requests."""
     offsets_known: int
     """Allocations whose offset in the recording kernel is in the trace."""
     same_offsets: int | None
@@ -119,6 +127,8 @@ def compare(
 ) -> Iterator[Outcome | Refusal]:
     """Replay ``trace`` under each geometry, in order; each item is computed when requested.
 
+    The background work of bitmaps runs when it is requested, and no chunk has an area at first.
+
     Args:
         trace: the operations.
         setups: arguments of the allocators; ``memory`` is always ``"none"``.
@@ -139,18 +149,21 @@ def compare(
         try:
             row = _run(trace, known, {**setup, "memory": "none"}, progress)
         except (ConfigError, PercpuMemoryError) as refused:
-            requested = {name: setup.get(name, _DEFAULTS[name]) for name in GEOMETRY}
-            row = Refusal(requested, str(refused))
+            requested = {name: setup.get(name, _DEFAULTS.get(name, 0)) for name in GEOMETRY}
+            row = Refusal({**requested, **_names(setup)}, str(refused))
         yield row
 
 
 def steps(work: Work) -> float:
-    """Return the steps of the 2009 file for one call: lists, chunks, map entries, tree nodes."""
+    """Return the steps of the kernel's code for one call: lists, chunks, map entries, tree nodes.
+
+    With bitmaps: lists, chunks, blocks and words of the map.
+    """
     each = work.per_operation()
     return sum(each[name] for name in _STEPS)
 
 
-_DEFAULTS = {**dict.fromkeys(GEOMETRY, 0), "first_chunk": "4k", "cpus": 4, "static_size": 8192}
+_DEFAULTS = {"cpus": 4, "static_size": 8192}
 _COPIED = ("live_bytes", "peak_live_bytes", "pages_at_peak", "chunks", "peak_chunks",
            "chunks_created", "chunks_destroyed")  # fmt: skip
 _STEPS = ("slots_visited", "chunks_visited", "entries_scanned", "entries_moved", "tree_steps")
@@ -163,18 +176,19 @@ def _run(
     progress: Callable[[int], object] | None,
 ) -> Outcome:
     with Allocator(**setup) as allocator, without_warnings():
-        (first,) = allocator.state().chunks  # nothing is allocated yet
+        first = allocator.state().chunks[-1]  # nothing is allocated yet; one may be reserved
         result = allocator.replay(trace, progress)
         work = allocator.work()
-    shifts = _shifts(known, result.pointers, allocator)
+        offset_of = offset_in_unit(allocator)
+    shifts = _shifts(known, result.pointers, offset_of)
     shift, same_shifted = max(shifts.items(), key=itemgetter(1), default=(None, None))
     numbers, _ = known
     return Outcome(
         geometry={
-            "first_chunk": setup.get("first_chunk", _DEFAULTS["first_chunk"]),
+            **_names(setup),
             "unit_size": allocator.unit_size,
             "cpus": allocator.cpus,
-            "static_size": allocator.static_size,
+            "static_size": allocator.static_size + setup.get("reserved_size", 0),
             "free_size": first.free_size,
             "page_size": allocator.page_size,
         },
@@ -183,6 +197,8 @@ def _run(
         pages=result.populated_pages,
         peak_pages=result.peak_populated_pages,
         **{name: getattr(result, name) for name in _COPIED},
+        hidden=result.hidden_bytes * allocator.cpus,
+        peak_hidden=result.peak_hidden_bytes * allocator.cpus,
         work=work,
         offsets_known=len(numbers),
         same_offsets=shifts[0] if numbers else None,
@@ -192,26 +208,42 @@ def _run(
 
 
 def _shifts(
-    known: tuple[array[int], array[int]], pointers: Sequence[int], allocator: PerCpu
+    known: tuple[array[int], array[int]],
+    pointers: Sequence[int],
+    offset_of: Callable[[int], int],
 ) -> Counter[int]:
     """Count the successful allocations by the kernel's offset less ours."""
     return Counter(
-        offset - offset_in_unit(pointers[number], allocator)
+        offset - offset_of(pointers[number])
         for number, offset in zip(*known, strict=True)
         if pointers[number]
     )
 
 
-def offset_in_unit(pointer: int, allocator: PerCpu) -> int:
-    """Return the offset of an area in a unit, even if its chunk no longer exists.
+def offset_in_unit(allocator: PerCpu) -> Callable[[int], int]:
+    """Return a function: the offset of an area in a unit, even if its chunk no longer exists.
 
-    The first chunk starts at the static area; all others have one size and a guard page each:
+    The first chunk starts at the static area, or with bitmaps some pages after it; all others have
+    one size and a guard page each:
 
         |first chunk|chunk|guard|chunk|guard|...
     """
     chunk = allocator.cpus * allocator.unit_size
-    at = pointer - allocator.static_ptr
-    return at if at < chunk else (at - chunk) % (chunk + allocator.page_size)
+    start = allocator.static_ptr
+    before = allocator.locate(start).offset  # 0, or negative
+
+    def offset_of(pointer: int) -> int:
+        at = pointer - start
+        return at + before if at < chunk else (at - chunk) % (chunk + allocator.page_size)
+
+    return offset_of
+
+
+def _names(setup: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the settings that are names; the policy with its fixes, as in ``--policy``."""
+    policy = policy_name(setup)
+    first_chunk = setup.get("first_chunk", "4k" if policy == AREA_MAP else None)
+    return {"policy": policy, "first_chunk": first_chunk}
 
 
 def _kernel_offsets(trace: Trace) -> tuple[array[int], array[int]]:

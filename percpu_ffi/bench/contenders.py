@@ -119,7 +119,7 @@ class CSession(Session):
 
 
 class BitmapSession(CSession):
-    """The same for the policy of bitmaps, which does not count the work of the 2009 file."""
+    """The same with bitmaps next to the area map; the work of a workload is that of the port."""
 
     def work(self) -> None:
         """Return None."""

@@ -11,6 +11,7 @@ from percpu_ffi.bench.contenders import CONTENDERS
 from percpu_ffi.bench.machine import describe_machine
 from percpu_ffi.bench.measure import measure
 from percpu_ffi.bench.results import Results, WorkloadResult
+from percpu_ffi.config import AREA_MAP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +46,9 @@ def new_results(plan: Plan) -> Results:
         notes = [f"{c.name}: {why}" for c in CONTENDERS.values() if (why := c.missing())]
         notes.append("model: only with --contender model, best with --objects 2000 --repeat 3")
     options = {**asdict(plan.options), "repeat": plan.repeat, "seconds": plan.seconds}
-    return Results(describe_machine(), options, notes=notes, partial=True)
+    policy = options.pop("policy")
+    about = describe_machine() | ({} if policy == AREA_MAP else {"policy": policy})
+    return Results(about, options, notes=notes, partial=True)
 
 
 def run(

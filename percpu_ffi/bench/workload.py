@@ -9,9 +9,10 @@ operations take a few milliseconds.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from percpu_ffi.config import AREA_MAP, BITMAP, policy_arguments
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.trace.operations import FREE
 
@@ -40,6 +41,8 @@ class Options:
     """Live objects in a steady state."""
     seed: int = 2009
     """Of all random numbers."""
+    policy: str = AREA_MAP
+    """Whose decisions ``port``, ``mapped`` and ``model`` take; one of ``POLICY_NAMES``."""
 
     def __post_init__(self) -> None:
         for name, most in (("objects", 1 << 24), ("live", 1 << 20)):
@@ -60,6 +63,7 @@ class Geometry:
     cpus: int = 4
     page_size: int = 4096
     static_size: int = 8192
+    policy: str = AREA_MAP
 
     @property
     def unit(self) -> int:
@@ -73,15 +77,21 @@ class Geometry:
 
     @property
     def setup(self) -> dict[str, Any]:
-        """Arguments of an allocator."""
-        return {**vars(self), "first_chunk": "4k", "memory": "none"}
+        """Arguments of an allocator.
+
+        With bitmaps the units have the same size, and the first one is in use whole.
+        """
+        policy = policy_arguments(self.policy)
+        if policy["policy"] == AREA_MAP:
+            policy["first_chunk"] = "4k"
+        else:
+            policy |= {"unit_size": self.unit, "dyn_size": self.unit - self.static_size}
+        return {**vars(self), **policy, "memory": "none"}
 
     @property
     def bitmap_setup(self) -> dict[str, Any]:
-        """The same for the policy of bitmaps: units of this size, the first one in use whole."""
-        dyn_size = self.unit - self.static_size
-        own = {"policy": "bitmap", "unit_size": self.unit, "dyn_size": dyn_size}
-        return {**vars(self), **own, "memory": "none"}
+        """The same with bitmaps."""
+        return replace(self, policy=BITMAP).setup
 
     def per_chunk(self, size: int) -> tuple[int, int]:
         """Return how many objects fit the first chunk, and how many each later one."""
@@ -151,6 +161,13 @@ class Workload:
     """Names of the default contenders."""
     geometry: Geometry = DEFAULT_GEOMETRY
     expected: tuple[Expected, ...] = ()
+    """The work of the area map."""
+
+    def with_policy(self, options: Options) -> Workload:
+        """Return the workload for the policy of the options."""
+        geometry = replace(self.geometry, policy=options.policy)
+        expected = self.expected if options.policy == AREA_MAP else ()
+        return replace(self, geometry=geometry, expected=expected)
 
 
 def _ops(handles: Sequence[int], kinds: Iterable[int]) -> array[int]:

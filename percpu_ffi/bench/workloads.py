@@ -212,6 +212,10 @@ def make_workloads(
     if not names and not traces:
         names = [name for name in WORKLOADS if name not in RECORDINGS or name in samples()]
     return [
-        *(partial(WORKLOADS[name], options) for name in names),
-        *(partial(lambda made: made, made) for made in recorded),
+        *(partial(_make, name, options) for name in names),
+        *(partial(made.with_policy, options) for made in recorded),
     ]
+
+
+def _make(name: str, options: Options) -> Workload:
+    return WORKLOADS[name](options).with_policy(options)

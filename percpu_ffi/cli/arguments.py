@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,16 @@ from percpu_ffi._util.text import printable
 from percpu_ffi.cli.files import PLOT, InputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
-from percpu_ffi.config import AREA_MAP, BITMAP, FIRST_CHUNKS, FIXES, ONLY, POLICIES
+from percpu_ffi.config import (
+    AREA_MAP,
+    BITMAP,
+    FIRST_CHUNKS,
+    FIXES,
+    ONLY,
+    POLICIES,
+    POLICY_NAMES,
+    policy_arguments,
+)
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.geometry import Geometry
 from percpu_ffi.reports.recording import possible_cpus, skipped_lines
@@ -181,10 +190,14 @@ def add_like(group: argparse._ActionsContainer) -> None:
     group.add_argument("--like", type=InputFile(), metavar="FILE", help=text)
 
 
-def add_policy(group: argparse._ActionsContainer) -> None:
-    """Add ``--policy`` and ``--fixes`` to the set-up."""
+def add_policy(group: argparse._ActionsContainer, *, lists: bool = False) -> None:
+    """Add ``--policy`` and ``--fixes`` to the set-up; with ``lists``, policies as in A,B+FIX."""
     text = "whose decisions: of 2009, or of Linux 5.14 to 6.x (area-map)"
-    group.add_argument("--policy", choices=POLICIES, help=text)
+    if lists:
+        kind, shown = _list_of(policy_setup), ",".join(POLICY_NAMES)
+        group.add_argument("--policy", type=kind, metavar=shown, help=f"{text}; or several")
+    else:
+        group.add_argument("--policy", choices=POLICIES, help=text)
     text = "defects to mend, with --policy bitmap; not confirmed by any kernel"
     group.add_argument("--fixes", action="append", choices=FIXES, help=text)
 
@@ -195,30 +208,51 @@ def add_memory(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--memory", choices=("mapped", "none"), help=text)
 
 
-def policy_of(args: argparse.Namespace, trace: Trace | None = None) -> str:
-    """Return the policy: that of ``--policy``, else of the trace."""
-    given = getattr(args, "policy", None)
-    return given or (trace.setup.get("policy") if trace else None) or AREA_MAP
+def policy_setup(text: str) -> dict[str, Any]:
+    """Parse a policy with the defects that are mended: ``bitmap+chunk-hint``."""
+    if text not in POLICY_NAMES:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r}: choose from {', '.join(POLICY_NAMES)}")
+    return policy_arguments(text)
 
 
-def default_setup(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
-    """Return the arguments of an allocator: ``--like``, else the trace, else the defaults."""
-    own = {"first_chunk": "4k"} if policy_of(args, trace) == AREA_MAP else {}
+def given_policy(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of an allocator that ``--policy`` and ``--fixes`` give."""
+    given = {"policy": args.policy, "fixes": args.fixes}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def policy_of(given: Mapping[str, Any], trace: Trace | None = None) -> str:
+    """Return the policy: the given one, else that of the trace."""
+    return given.get("policy") or (trace.setup.get("policy") if trace else None) or AREA_MAP
+
+
+def default_setup(
+    args: argparse.Namespace, trace: Trace, policy: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of an allocator: ``--like``, else the trace, else the defaults.
+
+    Args:
+        args: the command line.
+        trace: the trace.
+        policy: the policy and its fixes, as :func:`given_policy` returns them.
+
+    """
+    own = {"first_chunk": "4k"} if policy_of(policy, trace) == AREA_MAP else {}
     default = {"memory": "mapped", "cpus": trace.stats.cpus or DEFAULT_CPUS, **own}
-    return {**default, **known_setup(args, trace)}
+    return {**default, **known_setup(args, trace, policy)}
 
 
-def known_setup(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
-    """Return the arguments that ``--policy``, ``--fixes``, ``--like`` and the trace give.
+def known_setup(
+    args: argparse.Namespace, trace: Trace, policy: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments that ``policy``, ``--like`` and the trace give.
 
     Those of the trace that only another policy has are left out.
     """
-    policy = policy_of(args, trace)
-    other = ONLY[BITMAP if policy == AREA_MAP else AREA_MAP]
+    name = policy_of(policy, trace)
+    other = ONLY[BITMAP if name == AREA_MAP else AREA_MAP]
     of_trace = {name: value for name, value in trace.setup.items() if name not in other}
-    given = {"policy": args.policy, "fixes": args.fixes} if hasattr(args, "policy") else {}
-    of_policy = {name: value for name, value in given.items() if value is not None}
-    return {**of_trace, **like_setup(args, policy), **of_policy}
+    return {**of_trace, **like_setup(args, name), **policy}
 
 
 def like_setup(args: argparse.Namespace, policy: str) -> dict[str, Any]:
@@ -238,7 +272,7 @@ def given_setup(args: argparse.Namespace) -> dict[str, Any]:
 
 def setup_of(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
     """Return the arguments of the allocator: single options, else :func:`default_setup`."""
-    return {**default_setup(args, trace), **given_setup(args)}
+    return {**default_setup(args, trace, given_policy(args)), **given_setup(args)}
 
 
 def size(text: str) -> int:

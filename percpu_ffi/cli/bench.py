@@ -13,10 +13,11 @@ from percpu_ffi.bench.run import run as measure_all
 from percpu_ffi.bench.upstream import percpu_c_named
 from percpu_ffi.bench.workload import Options
 from percpu_ffi.bench.workloads import make_workloads, samples
-from percpu_ffi.cli.arguments import add_plot, add_repeatable
+from percpu_ffi.cli.arguments import add_plot, add_policy, add_repeatable, given_policy
 from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
+from percpu_ffi.config import AREA_MAP, POLICY_NAMES, policy_name
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.reports.bench import LEGEND, choices, final_lines, plan_line, workload_tables
 from percpu_ffi.reports.bench_chart import plot
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{option}", type=type(default), default=default, metavar=metavar, help=text
         )
+    add_policy(parser)
     text = "check the performance bounds (default: if all workloads are run)"
     parser.add_argument("--bounds", action=argparse.BooleanOptionalAction, help=text)
     text = "write all results to a file"
@@ -113,7 +115,11 @@ def _plan(args: argparse.Namespace) -> Plan:
     if not 0 <= args.seconds <= MOST_SECONDS:
         raise ConfigError(f"--seconds {args.seconds}: from 0 to {MOST_SECONDS:,}")
     options = _options(args)
-    some = bool(args.workloads or args.traces or args.contenders)
+    some = bool(args.workloads or args.traces or args.contenders or args.policy)
+    if args.bounds and options.policy != AREA_MAP:
+        raise ConfigError(
+            "--bounds are those of the area map: leave --policy out, or use --no-bounds"
+        )
     return Plan(
         make_workloads(args.workloads, args.traces, options),
         list(choose_contenders(args.contenders)),
@@ -125,4 +131,7 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 
 def _options(args: argparse.Namespace) -> Options:
-    return Options(args.objects, args.live, args.seed)
+    policy = policy_name(given_policy(args))
+    if policy not in POLICY_NAMES:
+        raise ConfigError(f"--fixes {args.fixes[0]}: only bitmaps have it; add --policy bitmap")
+    return Options(args.objects, args.live, args.seed, policy)

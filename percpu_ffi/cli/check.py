@@ -24,6 +24,7 @@ from percpu_ffi.cli.arguments import (
     add_policy,
     add_repeatable,
     add_strict,
+    given_policy,
     known_setup,
     like_setup,
     load_trace,
@@ -138,7 +139,9 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     default: dict[str, Any] = {"memory": "none"}
     if trace.stats.cpus:
         default["cpus"] = trace.stats.cpus
-    trace = Trace.from_ops(trace, {**default, **known_setup(args, trace), **args.setup})
+    trace = Trace.from_ops(
+        trace, {**default, **known_setup(args, trace, given_policy(args)), **args.setup}
+    )
     for calls in args.calls or ["single"]:
         with progress_bar("checking", len(trace), "op") as progress:
             difference = lockstep(
@@ -153,13 +156,14 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
 def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     if args.jobs is not None and not 1 <= args.jobs <= MOST_JOBS:
         raise ConfigError(f"--jobs {args.jobs}: from 1 to {MOST_JOBS} processes")
+    policy = given_policy(args)
     campaign = Campaign(
         makers,
         operations=args.operations,
         seed=args.seed,
         length=args.length,
         faults=args.faults,
-        setup={**like_setup(args, policy_of(args)), **_policy(args), **args.setup},
+        setup={**like_setup(args, policy_of(policy)), **policy, **args.setup},
         compare=tuple(args.compare),
         calls=tuple(args.calls or CALLS),
         mix=Mix(args.sizes, args.aligns, args.plans),
@@ -211,12 +215,6 @@ def _makers(args: argparse.Namespace) -> dict[str, Factory]:
     if unknown:
         raise ConfigError(f"--only {', '.join(sorted(unknown))}: there are {', '.join(makers)}")
     return {name: makers[name] for name in args.only or makers}
-
-
-def _policy(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the set-up that ``--policy`` and ``--fixes`` give."""
-    given = {"policy": args.policy, "fixes": args.fixes}
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _setup(text: str) -> dict[str, Any]:

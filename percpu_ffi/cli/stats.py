@@ -11,6 +11,7 @@ from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.arguments import (
     add_json,
     add_memory,
+    add_policy,
     add_setup,
     add_strict,
     open_input,
@@ -44,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--diff", type=InputFile(), nargs="+", metavar=("A", "B"), help=text)
     add_strict(parser)
-    add_memory(add_setup(parser))
+    setup = add_setup(parser)
+    add_memory(setup)
+    add_policy(setup)
     add_json(parser)
 
 

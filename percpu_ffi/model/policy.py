@@ -224,6 +224,11 @@ class Policy(ABC, Generic[C]):
         """Page frames that chunks hold, those of the set-up included."""
         return self.boot_pages + sum(self.kernel.frames)
 
+    @property
+    def hidden_bytes(self) -> int:
+        """See :attr:`PerCpu.hidden_bytes`; a policy with such chunks calculates it."""
+        return 0
+
     def chunk_at(self, ptr: int) -> C:
         """Return the chunk whose units cover an address (``pcpu_chunk_addr_search``).
 

@@ -45,6 +45,8 @@ def replay_in_model(
         chunks=policy.count,
         peak_chunks=run.peak_chunks,
         ignored_flags=run.ignored_flags,
+        hidden_bytes=policy.hidden_bytes,
+        peak_hidden_bytes=run.peak_hidden,
     )
 
 
@@ -74,6 +76,7 @@ class Run:
         self.peak_pages = self.pages_at_peak = model._policy.pages
         self.peak_chunks = model._policy.count
         self.ignored_flags = 0
+        self.peak_hidden = model._policy.hidden_bytes
 
     def step(self, _key: int, handle: int, kind: int) -> None:
         """Do one operation and note its failure."""
@@ -90,6 +93,7 @@ class Run:
                 ptr = self.alloc(handle, self.kinds[kind])
         except (errors.PercpuError, BufferError) as error:
             self.failures.append(Failure(index, self.trace[index], error))
+        self.peak_hidden = max(self.peak_hidden, self.model._policy.hidden_bytes)
         self.pointers.append(ptr)
 
     def free(self, handle: int) -> int:

@@ -19,7 +19,7 @@ LEGEND = """\
 ns      nanoseconds per operation: the median of all repetitions, +- half of the interquartile
         range; x: ratio to the port, the median over the repetitions
 latency nanoseconds of one call at p50, p99 and p99.9, including the clock: see "empty"
-work    what the 2009 file visits and moves per operation; the port may do less
+work    what the kernel's code visits and moves per operation; the port may do less
 formula C chunks, R rounds; P, S, U bytes of a page, the static area, a unit; m0, m objects in the
         first chunk, in a later one; n0, n1 the same when they are full"""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Render the replays under several geometries as text, JSON and CSV.
+"""Render the replays under several policies and geometries as text, JSON and CSV.
 
 The text has two tables of at most 100 columns, with a line for each geometry: one about memory,
 one about chunks, work and offsets.  The last line of both is the recording kernel's.
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from percpu_ffi._util.text import csv_text, plural, table
 from percpu_ffi.analysis.geometries import GEOMETRY, Outcome, Refusal, steps
-from percpu_ffi.config import FIRST_CHUNKS
+from percpu_ffi.config import AREA_MAP, BITMAP, FIRST_CHUNKS
 from percpu_ffi.reports.recording import possible_cpus, recorded_on
 from percpu_ffi.trace import Trace, TraceStats
 from percpu_ffi.work import Work
@@ -23,9 +23,9 @@ from percpu_ffi.work import Work
 WIDTH = 100
 KERNEL_PAGE = 4096  # bytes; a trace counts pages of this size
 UNKNOWN = "-"
-HEADS = ("first", "unit", "cpus", "static", "free", "page")  # of GEOMETRY
+HEADS = ("policy", "first", "unit", "cpus", "static", "free", "page")  # of GEOMETRY
 MOST_SHOWN = 1 << 40  # of a setting
-ALWAYS = ("first_chunk", "unit_size", "cpus")  # shown even if all are equal
+ALWAYS = ("unit_size", "cpus")  # shown even if all are equal
 
 
 class Column(NamedTuple):
@@ -72,7 +72,10 @@ CHUNKS = (
     Column("offset:", "shifted", _share("same_shifted")),
     Column("offset:", "by", _figure("shift")),
 )
-
+HIDDEN = (
+    Column("hidden:", "most", _figure("peak_hidden")),
+    Column("hidden:", "at end", _figure("hidden")),
+)
 
 # of an outcome, in JSON and CSV
 PLAIN = (
@@ -129,8 +132,10 @@ class GeometryReport:
         lines = [*_wrapped(title), "", *_table(machine, rows, MEMORY, reasons=True)]
         possible = [row for row in rows if isinstance(row, Outcome)]
         if possible:
-            lines += ["", *_table(machine, rows, CHUNKS, reasons=False), ""]
-            notes = _notes(stats, possible[0].offsets_known)
+            bitmaps = any(row.geometry["policy"].startswith(BITMAP) for row in possible)
+            columns = (*CHUNKS[:4], *HIDDEN, *CHUNKS[4:]) if bitmaps else CHUNKS
+            lines += ["", *_table(machine, rows, columns, reasons=False), ""]
+            notes = _notes(stats, possible[0].offsets_known, bitmaps=bitmaps)
             lines += [line for note in notes for line in _wrapped(note, 2)]
         return "\n".join(lines)
 
@@ -157,13 +162,22 @@ def _flat(figures: dict[str, Any]) -> dict[str, Any]:
     return figures
 
 
-def _notes(stats: TraceStats, known: int) -> list[str]:
+def _notes(stats: TraceStats, known: int, *, bitmaps: bool) -> list[str]:
     """Explain the words of the tables."""
     notes = [
         "live bytes: those of one CPU's copies. Pages and stranded bytes: those of all CPUs.",
         "stranded: bytes of pages that are neither static nor live; used: the others.",
-        "steps of a call: lists, chunks, map entries and tree nodes that the 2009 file visits.",
     ]
+    if bitmaps:
+        notes += [
+            "hidden: free bytes of all CPUs in chunks whose contig hint says that there are none.",
+            "steps of a call: what the kernel's code visits: lists, chunks, map entries and tree "
+            "nodes; with bitmaps blocks, and words of the map.",
+        ]
+    else:
+        notes.append(
+            "steps of a call: lists, chunks, map entries and tree nodes that the 2009 file visits."
+        )
     if known:
         notes.append(
             f"offset: share of {plural(known, 'allocation')} at the kernel's own offset in a "
@@ -202,35 +216,48 @@ def _table(
             notes[len(lines)] = f"refused: {row.reason}" if reasons else "refused"
         lines.append(cells)
     if stats.kernel_chunks:
-        own = {"first_chunk": "kernel", "cpus": f"{stats.cpus:,}" if stats.cpus else UNKNOWN}
+        own = {names[0]: "kernel", "cpus": f"{stats.cpus:,}" if stats.cpus else UNKNOWN}
         cells = [own.get(name, UNKNOWN) for name in names]
         lines.append(cells + [column.kernel_cell(stats) for column in columns])
     aligned = _aligned(lines, notes)
     if max(map(len, aligned)) <= WIDTH or len(columns) == 1:
         return aligned
-    left, right = columns[: len(columns) // 2], columns[len(columns) // 2 :]
+    half = _half(columns)
     return [
-        *_table(stats, rows, left, reasons=reasons),
+        *_table(stats, rows, columns[:half], reasons=reasons),
         "",
-        *_table(stats, rows, right, reasons=False),
+        *_table(stats, rows, columns[half:], reasons=False),
     ]
+
+
+def _half(columns: Sequence[Column]) -> int:
+    """Return where to split columns: between two groups if there are several, near the middle."""
+    middle = len(columns) // 2
+    groups = [at for at in range(1, len(columns)) if columns[at].group != columns[at - 1].group]
+    return min(groups, key=lambda at: abs(2 * at - len(columns)), default=middle)
 
 
 def _names(rows: Sequence[Outcome | Refusal]) -> list[str]:
     """Choose the settings that are shown: three, and others that differ."""
     possible = [row.geometry for row in rows if isinstance(row, Outcome)]
+    policies = {row.geometry["policy"] for row in rows}
+    always = {*ALWAYS, *(["first_chunk"] if AREA_MAP in policies else [])}
+    if policies != {AREA_MAP}:
+        always.add("policy")
 
     def differ(names: Sequence[str]) -> int:
         return len({tuple(geometry[name] for name in names) for geometry in possible})
 
-    shown = [n for n in GEOMETRY if n in ALWAYS or (n != "free_size" and differ([n]) > 1)]
+    shown = [n for n in GEOMETRY if n in always or (n != "free_size" and differ([n]) > 1)]
     # the free size usually follows from the others
     return shown if differ(shown) == differ(GEOMETRY) else [*shown, "free_size"]
 
 
 def _setting(name: str, value: Any) -> str:
-    if name == "first_chunk" and value in FIRST_CHUNKS:
+    if name == "policy" or (name == "first_chunk" and value in FIRST_CHUNKS):
         return str(value)
+    if value is None:
+        return UNKNOWN
     if not isinstance(value, int) or abs(value) > MOST_SHOWN:
         return "?"  # the reason of the refusal shows it
     if name == "cpus" or not value:

@@ -789,7 +789,90 @@ TEST(a_batch_that_fails_leaves_nothing)
 	pcpu_destroy(pcpu);
 }
 
-/* what counts as work is ours: operations and pages */
+/*
+ * 75 granules do not fit into the first chunk.  A chunk is made, and the walk
+ * repeated: 2 x slots 6 to 10, chunks 0, 0 and 1.  In chunk 1, with blocks of
+ * 16 granules and words of 64:
+ *
+ *	|<------ 75 ------>|..............|	read: blocks 0 to 4, words 0 and 1
+ *	             blocks 4 to 15	learnt anew: word 1 for block 4, all 12
+ */
+TEST(work_counts_what_the_kernel_reads_for_an_allocation)
+{
+	struct pcpu *pcpu = small_bitmap();
+	struct pcpu_work in, out;
+
+	alloc(pcpu, 300);
+	CHECK(!pcpu_work(pcpu, &in, &out));
+	CHECK(in.slots_visited == 2 * 5 && in.chunks_visited == 3);
+	CHECK(in.entries_scanned == 5 + 2 + 1 + 12);
+	CHECK(!out.slots_visited && !out.chunks_visited && !out.entries_scanned);
+	pcpu_destroy(pcpu);
+}
+
+/*
+ *	|################|################|	blocks 0 and 1
+ *	|################|...............#|	freed one by one: nothing is read
+ *	|################|................|	then blocks 1 to 3 are
+ */
+TEST(work_counts_what_the_kernel_reads_for_a_free)
+{
+	struct pcpu *pcpu = small_bitmap();
+	struct pcpu_work in, out;
+	int64_t ptrs[18];
+	int i;
+
+	for (i = 0; i < 16; i++)
+		ptrs[i] = alloc(pcpu, i ? 4 : 64);
+	ptrs[16] = alloc(pcpu, 4);
+	for (i = 1; i < 16; i++)
+		CHECK(!pcpu_free(pcpu, ptrs[i]));
+	CHECK(!pcpu_work(pcpu, &in, &out));
+	CHECK(out.entries_scanned == 0);
+	CHECK(!pcpu_free(pcpu, ptrs[16]));
+	CHECK(!pcpu_work(pcpu, &in, &out));
+	CHECK(out.entries_scanned == 3);
+	pcpu_destroy(pcpu);
+}
+
+/* a search that fails in the map has read up to its limit */
+TEST(work_counts_a_search_that_finds_no_place)
+{
+	struct pcpu *pcpu = small_bitmap();
+	struct pcpu_work before, after, out;
+
+	CHECK(!pcpu_work(pcpu, &before, &out));
+	CHECK(pcpu_alloc_gfp(pcpu, 300, 4, PCPU_ATOMIC) == -PCPU_E_NO_PLACE);
+	CHECK(!pcpu_work(pcpu, &after, &out));
+	CHECK(after.slots_visited - before.slots_visited == 5);
+	CHECK(after.chunks_visited - before.chunks_visited == 1);
+	CHECK(after.entries_scanned == before.entries_scanned);
+	pcpu_destroy(pcpu);
+}
+
+/*
+ *	|################|########........|	32 of 64 bytes of block 1 are free,
+ *						and the hint of the full chunk is 0
+ *	|################|................|	the whole block: the hint is right
+ */
+TEST(hidden_bytes_are_free_bytes_that_the_hint_denies)
+{
+	struct pcpu *pcpu = small_bitmap();
+	int64_t ptrs[8];
+	int i;
+
+	for (i = 0; i < 8; i++)
+		ptrs[i] = alloc(pcpu, 32);
+	CHECK(info_of(pcpu).hidden_bytes == 0);
+	CHECK(!pcpu_free(pcpu, ptrs[3]));
+	CHECK(info_of(pcpu).hidden_bytes == 32);
+	CHECK(!pcpu_free(pcpu, ptrs[5]));
+	CHECK(info_of(pcpu).hidden_bytes == 64);
+	CHECK(!pcpu_free(pcpu, ptrs[2]));
+	CHECK(info_of(pcpu).hidden_bytes == 0);
+	pcpu_destroy(pcpu);
+}
+
 TEST(work_counts_operations_and_pages)
 {
 	struct pcpu *pcpu = small_bitmap();
@@ -804,7 +887,6 @@ TEST(work_counts_operations_and_pages)
 	CHECK(in.operations == 2 && in.pages_populated == 5);
 	CHECK(out.operations == 1 && out.tree_steps > 0);
 	steps = out.tree_steps;
-	CHECK(in.chunks_visited == 0 && in.entries_scanned == 0);
 	/* the first units are found without the tree */
 	ptr = alloc(pcpu, 4);
 	CHECK_PLACE(pcpu, ptr, "0:4");

@@ -44,6 +44,7 @@ class Run(NamedTuple):
 
 
 NOTHING = Run(0, 0)
+WORD = 64  # granules of a word of the map
 
 
 class BitmapChunk(Chunk):
@@ -82,6 +83,7 @@ class BitmapChunk(Chunk):
         self.served = range(self.nr_bits)  # the other granules are hidden, as if in use
         self.empty_pages = 0  # populated pages that are all free
         self.isolated = False  # its empty pages are to be depopulated
+        self.read = 0  # blocks, and words of the map, that were read: see percpu_ffi.Work
 
     # --- areas
 
@@ -98,6 +100,16 @@ class BitmapChunk(Chunk):
             found.append((at - end if is_used else end - at) * GRANULE)
             at = end
         return found
+
+    @property
+    def hidden(self) -> int:
+        """Bytes that are free, but no search finds: the contig hint says that there are none."""
+        return 0 if self.hints.contig_hint else self.free_bits * GRANULE
+
+    def _count_words(self, start: int, end: int) -> None:
+        """Count the words of the map in [start, end) as read."""
+        if start < end:
+            self.read += (end - 1) // WORD - start // WORD + 1
 
     # --- search
 
@@ -135,6 +147,7 @@ class BitmapChunk(Chunk):
         carry = NOTHING  # a run that touches the end of the block before
         for number in range(first, len(self.blocks)):
             block = self.blocks[number]
+            self.read += 1
             if carry.bits:
                 carry = Run(carry.start, carry.bits + block.left_free)
                 if carry.bits >= bits:
@@ -174,13 +187,16 @@ class BitmapChunk(Chunk):
         """
         used, skipped = self.used, NOTHING
         limit = min(start + bits + self.block_bits, self.nr_bits)
+        origin = start
         while True:
             start = up(used.next_clear(start, limit), align)
             if start + bits > limit:
                 self.rules.note("map has no place, the hints had")
+                self._count_words(origin, limit)
                 return None, skipped
             blocker = used.next_set(start, start + bits)
             if blocker == start + bits:
+                self._count_words(origin, blocker)
                 return start, skipped
             skipped = _longer(skipped, Run(start, blocker - start))
             start = blocker + 1
@@ -350,6 +366,7 @@ class BitmapChunk(Chunk):
         if block.left_free:
             self.rules.note("left_free kept in a refresh")
         block.right_free = 0
+        self._count_words(number * n + end, (number + 1) * n)
         while (start := self._next_free(number, end)) < n:
             end = self._next_used(number, start)
             block.learn(start, end)
@@ -371,6 +388,7 @@ class BitmapChunk(Chunk):
             if hints.scan_hint:
                 self.rules.note("scan hint kept in a full refresh")
             hints.contig_hint, at = 0, hints.first_free
+        self.read += len(self.blocks) - at // self.block_bits
         while at < self.nr_bits:
             run = self._next_known(at)
             if not run.bits:

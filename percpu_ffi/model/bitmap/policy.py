@@ -16,7 +16,7 @@ from typing import NamedTuple
 from percpu_ffi import errors
 from percpu_ffi.config import BALANCE_STEPS, GRANULE
 from percpu_ffi.model.bitmap.balance import run_steps
-from percpu_ffi.model.bitmap.chunk import BitmapChunk, Run
+from percpu_ffi.model.bitmap.chunk import NOTHING, BitmapChunk, Run
 from percpu_ffi.model.bitmap.first_chunk import up
 from percpu_ffi.model.bitmap.slots import Slots
 from percpu_ffi.model.kernel import NoPlace, ServiceFailed
@@ -82,7 +82,9 @@ class Bitmap(Slots):
 
     def _walk(self, request: Request) -> Place | None:
         """Return the first place in the slots, from that of the size up to the free ones."""
+        work = self.kernel.work
         for slot in range(self.size_to_slot(request.size), self.to_depopulate):
+            work.slots_visited += 1
             # a chunk whose hints have no place may move: walk over a copy
             for chunk in list(self.slots[slot]):
                 if place := self._place_in(chunk, request):
@@ -94,14 +96,21 @@ class Bitmap(Slots):
     def _place_in(self, chunk: BitmapChunk, request: Request) -> Place | None:
         """Return a place in one chunk; one of a low slot is not tried again if hints have none."""
         bits, align = request.size // GRANULE, request.align // GRANULE
+        start, skipped = None, NOTHING
         at = chunk.find_fit(bits, align, populated_only=request.atomic)
-        if at is None:
-            if chunk.slot in FAIL_SLOTS:
-                self.rules.note("chunk moved to slot 0")
-                self.move(chunk, 0, head=True)
-            return None
-        start, skipped = chunk.find_place(at, bits, align)
+        if at is not None:
+            start, skipped = chunk.find_place(at, bits, align)
+        elif chunk.slot in FAIL_SLOTS:
+            self.rules.note("chunk moved to slot 0")
+            self.move(chunk, 0, head=True)
+        self.kernel.work.chunks_visited += 1
+        self._count_read(chunk)
         return None if start is None else Place(chunk, start, skipped)
+
+    def _count_read(self, chunk: BitmapChunk) -> None:
+        """Count what was read of a chunk as work of this operation."""
+        self.kernel.work.entries_scanned += chunk.read
+        chunk.read = 0
 
     def take(self, request: Request, place: Place) -> tuple[BitmapChunk, int]:
         """Take a place, and populate its pages unless the request is atomic.
@@ -115,6 +124,7 @@ class Bitmap(Slots):
         old_slot = self.slot_of(chunk)
         self.add_empty(chunk, -chunk.take(start, request.size // GRANULE, skipped))
         self.relocate(chunk, old_slot)
+        self._count_read(chunk)
         if chunk.isolated:
             self.rules.note("chunk reintegrated by a request")
             self.reintegrate(chunk)
@@ -157,6 +167,7 @@ class Bitmap(Slots):
         old_slot = self.slot_of(chunk)
         self.add_empty(chunk, chunk.release(start))
         self.relocate(chunk, old_slot)
+        self._count_read(chunk)
 
     def find(self, ptr: int) -> Found:
         """Find an area by the bound at its pointer.

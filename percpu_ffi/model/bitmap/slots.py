@@ -78,6 +78,7 @@ class Slots(Policy[BitmapChunk]):
         ):
             if hidden:
                 chunk.empty_pages -= chunk.take(hidden.start, len(hidden))
+        chunk.read = 0  # creation takes no work
         self.chunks.insert(chunk.addr, chunk)
         return chunk
 
@@ -140,6 +141,11 @@ class Slots(Policy[BitmapChunk]):
     def is_free(self, chunk: BitmapChunk) -> bool:
         """Return whether all of a unit is free; never so in the first chunk, which is smaller."""
         return chunk.free_bits * GRANULE == self.unit_size
+
+    @property
+    def hidden_bytes(self) -> int:
+        """See :attr:`PerCpu.hidden_bytes`."""
+        return sum(chunk.hidden for chunk in self.chunks)
 
     # --- empty pages
 
