@@ -90,7 +90,7 @@ class TestThinnedCurves:
         "seconds", [None, [i**3 / 1000 for i in range(20)]], ids=["operations", "seconds"]
     )
     def test_ends_and_extremes_of_each_bucket_are_kept(self, seconds: Any) -> None:
-        curves = SimpleNamespace(live=self.LIVE, chunks=self.CHUNKS)
+        curves = SimpleNamespace(live=self.LIVE, chunks=self.CHUNKS, hidden=None)
         fake: Any = SimpleNamespace(curves=curves, seconds=seconds, stranded=self.PAGES.__getitem__)
         x = seconds or range(20)
         expected = set()
@@ -103,14 +103,19 @@ class TestThinnedCurves:
         assert 5 < len(expected) < 20
 
     def test_items_are_in_order(self) -> None:
-        curves = SimpleNamespace(live=range(1025), chunks=[1] * 1025)
+        curves = SimpleNamespace(live=range(1025), chunks=[1] * 1025, hidden=None)
         fake: Any = SimpleNamespace(curves=curves, seconds=None, stranded=lambda done: done)
         assert thinned(fake, buckets=2) == [0, 511, 512, 1023, 1024]
 
     def test_all_at_one_time(self) -> None:
-        curves = SimpleNamespace(live=[0, 1, 3, 2, 1], chunks=[1, 1, 1, 2, 1])
+        curves = SimpleNamespace(live=[0, 1, 3, 2, 1], chunks=[1, 1, 1, 2, 1], hidden=None)
         fake: Any = SimpleNamespace(curves=curves, seconds=[0.0] * 5, stranded=lambda _: 4)
         assert thinned(fake, buckets=1) == [0, 2, 3, 4]
+
+    def test_extremes_of_hidden_bytes_are_kept(self) -> None:
+        curves = SimpleNamespace(live=[1] * 6, chunks=[1] * 6, hidden=[8, 8, 0, 8, 16, 8])
+        fake: Any = SimpleNamespace(curves=curves, seconds=[0.0] * 6, stranded=lambda _: 4)
+        assert thinned(fake, buckets=1) == [0, 2, 4, 5]
 
     def test_few_items_are_all_kept(self) -> None:
         fake: Any = SimpleNamespace(curves=SimpleNamespace(live=self.LIVE))
@@ -118,7 +123,7 @@ class TestThinnedCurves:
 
     def test_there_are_as_many_buckets_as_a_screen_has_columns(self) -> None:
         for n, kept in (4000, 4000), (4001, 2001):  # of each bucket of 4 items the two ends
-            curves = SimpleNamespace(live=range(n), chunks=[1] * n)
+            curves = SimpleNamespace(live=range(n), chunks=[1] * n, hidden=None)
             fake: Any = SimpleNamespace(curves=curves, seconds=None, stranded=lambda done: done)
             assert len(thinned(fake)) == kept
 

@@ -95,10 +95,10 @@ def _size(patch: Patch) -> int:
 
 def _explain_hidden(timeline: ReplayTimeline, patches: list[Patch]) -> list[str]:
     """Describe the free space that no search finds, if there is any."""
-    hidden = timeline.moments[timeline.moment_at(timeline.worst)].hidden
     chunks = sorted(patch.chunk for patch in patches if patch.kind == HIDDEN)
-    if not chunks:
+    if not chunks or timeline.curves.hidden is None:
         return []
+    hidden = timeline.curves.hidden[timeline.worst]
     names = ", ".join(map(_name, chunks[:MOST_CHUNKS])) + ", ..." * (len(chunks) > MOST_CHUNKS)
     whose = "whose contig hint is" if len(chunks) == 1 else "whose contig hints are"
     return [

@@ -41,7 +41,7 @@ from percpu_ffi.analysis.timeline import (
     Patch,
     Timeline,
 )
-from percpu_ffi.config import GRANULE
+from percpu_ffi.config import BITMAP, GRANULE
 from percpu_ffi.replay import STEP, Replay
 from percpu_ffi.state import ChunkState, State
 from percpu_ffi.trace import Trace
@@ -157,19 +157,22 @@ def _take_figures(allocator: Allocator, trace: Trace, progress: Progress) -> dic
     """Replay the trace and take figures after each operation."""
     n = len(trace)
     pages, chunks = array("q", [allocator.pages]), array("q", [allocator.chunks])
+    hidden = array("q", [allocator.hidden_bytes]) if allocator.policy == BITMAP else None
 
     def take(done: int) -> None:
         if not done:
             return
         pages.append(allocator.pages)
         chunks.append(allocator.chunks)
+        if hidden is not None:
+            hidden.append(allocator.hidden_bytes)
         at = len(pages) - 1
         if progress and (at % STEP == 0 or at == n):
             progress(at % STEP or STEP)
 
     result = allocator.replay(trace, take, stops=range(n))
     lives = _lives(trace, result)
-    curves = Curves(live_bytes(trace, lives), pages, chunks)
+    curves = Curves(live_bytes(trace, lives), pages, chunks, hidden)
     return {"result": result, "lives": lives, "curves": curves}
 
 
@@ -221,8 +224,7 @@ def _take_moments(
 def _moment(timeline: Timeline, done: int, chunks: Iterable[ChunkState]) -> Moment:
     maps = (chunk.entries(timeline.static_size) for chunk in chunks if chunk.id != RESERVED)
     free = [size for sizes in maps for size in sizes if size > 0]
-    hidden = sum(chunk.free_size for chunk in chunks if not chunk.contig_hint)
-    return Moment(done, len(free), max(free, default=0), hidden)
+    return Moment(done, len(free), max(free, default=0))
 
 
 def _all_patches(timeline: Timeline, state: State, areas: Areas) -> Iterator[Patch]:
@@ -238,7 +240,7 @@ def _all_patches(timeline: Timeline, state: State, areas: Areas) -> Iterator[Pat
 def _patches(timeline: Timeline, chunk: ChunkState, areas: Areas) -> Iterator[Patch]:
     """Yield the patches of a chunk: its map, its pages, its blocks."""
     yield _whole(timeline, chunk, FREE_SPACE)
-    if chunk.free_size and not chunk.contig_hint:
+    if chunk.hidden_bytes:
         yield _whole(timeline, chunk, HIDDEN)
     no_area = NOT_BORN, OUTSIDE if chunk.blocks else STATIC
     offset = 0

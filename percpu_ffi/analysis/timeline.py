@@ -62,8 +62,6 @@ class Moment(NamedTuple):
     """Free ranges in all maps, except that of the reserved chunk."""
     largest_free: int = 0
     """Bytes of the largest."""
-    hidden: int = 0
-    """Free bytes of chunks whose contig hint is 0."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,8 @@ class Curves:
     """Page frames held, by ``cpus`` CPUs, including static ones."""
     chunks: array[int]
     """Chunks, including the first one."""
+    hidden: array[int] | None = None
+    """Free bytes of chunks whose contig hint is 0; None: their policy has no such space."""
 
 
 class Lives(NamedTuple):

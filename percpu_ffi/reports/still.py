@@ -141,10 +141,10 @@ def _curves(timeline: Timeline, rows: dict[str, Any]) -> None:
     size.set_ylabel("bytes per CPU")
     size.set_ylim(0, 1.25 * max(held))
     set_byte_ticks(size.yaxis, max(held), 5)
-    hidden = [moment.hidden for moment in timeline.moments]
-    if any(hidden):
-        moments = timeline.x([moment.done for moment in timeline.moments])
-        size.step(moments, hidden, where="post", color=COLOURS["hidden"], lw=1, label="hidden")
+    hidden = timeline.curves.hidden
+    if hidden and max(hidden):
+        values = [hidden[i] for i in done]
+        size.step(x, values, where="post", color=COLOURS["hidden"], lw=1, label="hidden")
     if share:
         percent = [100 * timeline.fragmentation(i) for i in done]
         share.step(x, percent, where="post", color=COLOURS["bad"])

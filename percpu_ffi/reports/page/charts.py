@@ -101,8 +101,8 @@ class Charts:
         size.yaxis.ticker = AdaptiveTicker(base=2, mantissas=[1], desired_num_ticks=6)
         size.yaxis.formatter = CustomJSTickFormatter(code=BYTES_LABEL)
 
-        if max(moments.data.get("hidden", [0])):
-            line = size.step("x", "hidden", source=moments, mode="after", line_width=1.5)
+        if max(timeline.curves.hidden or [0]):
+            line = size.step("x", "hidden", source=self.source, mode="after", line_width=1.5)
             paint(line.glyph, "line_color", "hidden")
         self.charts = [size]
 

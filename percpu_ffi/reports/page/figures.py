@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from percpu_ffi.analysis.recorded import KernelTimeline
 from percpu_ffi.analysis.replayed import ReplayTimeline
 from percpu_ffi.analysis.timeline import Timeline
-from percpu_ffi.config import BITMAP
 
 
 class Figure(NamedTuple):
@@ -38,10 +37,12 @@ def curve_figures(timeline: Timeline) -> list[Figure]:
         runs = timeline.runs
         work = [Figure("runs", "background runs so far", "", runs.__getitem__)] if runs else []
         return [live, held, chunks, *work]
+    hidden = curves.hidden
     return [
         live,
         Figure("held", "populated", "bytes", timeline.held),
         Figure("stranded", "stranded", "bytes", timeline.stranded),
+        *([Figure("hidden", "hidden", "bytes", hidden.__getitem__)] if hidden else []),
         Figure("share", "fragmentation", "share", timeline.fragmentation),
         chunks,
     ]
@@ -51,9 +52,7 @@ def moment_figures(timeline: Timeline) -> list[Figure]:
     """Return the figures that are known at the slider's moments only; values take a Moment."""
     if not isinstance(timeline, ReplayTimeline):
         return []
-    hidden = [Figure("hidden", "hidden", "bytes", lambda moment: moment.hidden)]
     return [
-        *(hidden if timeline.policy == BITMAP else []),
         Figure("free_ranges", "free ranges", "", lambda moment: moment.free_ranges),
         Figure("largest", "largest", "bytes", lambda moment: moment.largest_free),
     ]

@@ -63,8 +63,8 @@ def _curves_sentence(timeline: Timeline, *, is_replay: bool) -> str:
     text = f"{what} over {long}: {curves.live[timeline.peak]:,} live bytes at the peak"
     if is_replay:
         text += f", {timeline.stranded(timeline.worst):,} stranded bytes at the worst moment"
-    if hidden := max(moment.hidden for moment in timeline.moments):
-        text += f", up to {plural(hidden, 'hidden byte')} at the slider's moments"
+    if hidden := max(curves.hidden or [0]):
+        text += f", at most {plural(hidden, 'hidden byte')}"
     return f"{text}, at most {plural(max(curves.chunks), 'chunk')}."
 
 

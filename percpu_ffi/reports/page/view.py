@@ -120,7 +120,7 @@ class View:
     sentences: list[str]
     """About that moment."""
     has_hidden: bool
-    """There is hidden space at a moment."""
+    """There is hidden space after some operation."""
     legend: list[Mark]
     """Of what the chunks have at any moment."""
     held: str
@@ -154,7 +154,7 @@ def view_of(timeline: Timeline, figures: dict[str, Any]) -> View:
         ],
         marked=[("peak", timeline.peak), ("worst", timeline.worst)],
         sentences=explain(timeline),
-        has_hidden=HIDDEN in kinds,
+        has_hidden=any(timeline.curves.hidden or ()),
         legend=[mark for mark in REPLAY_LEGEND if mark.kind in kinds],
         held="populated",
     )
