@@ -192,8 +192,8 @@ class _History:
                 told = self.done
         self.done = len(self.trace)
         progress(self.done - told)
-        for patch in [*self._live.values()]:
-            self._end(patch, self.done)
+        for patch in self._live.values():
+            self._add_life(patch, self.done)
 
     def _alloc(self, step: Alloc) -> None:
         size = max(-(-step.kind.size // GRANULE), 1) * GRANULE
@@ -228,10 +228,13 @@ class _History:
 
     def _end(self, area: Patch, died: int) -> None:
         del self._live[area.born]
+        self._add_life(area, died)
+        self._touch(area, -1)
+
+    def _add_life(self, area: Patch, died: int) -> None:
         self.spans.append((area, area.born + 1, died))
         for column, value in zip(self.lives, (area.kind, area.born, died), strict=True):
             column.append(value)
-        self._touch(area, -1)
 
     def _touch(self, area: Patch, by: int) -> None:
         """Count an area on its pages, or no longer."""
