@@ -100,8 +100,8 @@ def _of_kernel(args: argparse.Namespace, trace: Trace) -> tuple[Timeline, dict[s
 
 def _refuse_setup(args: argparse.Namespace) -> None:
     """Refuse the options that set up an allocator."""
-    names = [name for name in ("policy", "fixes", *SETTINGS) if getattr(args, name, None)]
-    if names:
+    settings = ("policy", "fixes", *SETTINGS)
+    if names := [name for name in settings if getattr(args, name, None) is not None]:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
         raise ConfigError(
             f"{options} with --as kernel: the history of a kernel has no allocator of ours to set "
