@@ -29,9 +29,12 @@ from zlib import decompress
 import pytest
 from conftest import TINY
 from test_bench_command import some_results
+from test_recorded import LINES, read
+from test_timeline_bitmap import SMALL
 
 from percpu_ffi import ChunkState, Trace
 from percpu_ffi.analysis.curves import thinned
+from percpu_ffi.analysis.recorded import read_history
 from percpu_ffi.analysis.replayed import ReplayTimeline, _patches, collect
 from percpu_ffi.analysis.sizes import sizes
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, Patch
@@ -48,7 +51,7 @@ from percpu_ffi.reports.recording import caveats
 from percpu_ffi.reports.replay import timeline_figures
 from percpu_ffi.reports.size_chart import plot_sizes
 from percpu_ffi.reports.sizes import _histogram
-from percpu_ffi.reports.still import make_still
+from percpu_ffi.reports.still import draw_chunks, make_still
 from percpu_ffi.trace import TraceStats
 
 OPS: list[tuple[Any, ...]] = [
@@ -77,6 +80,11 @@ def timeline() -> ReplayTimeline:
     """The timeline of the trace above."""
     times = [10**9 * second for second in SECONDS[1:]]
     return timeline_of(OPS, {8: "old", 1000: "old", 60: "new"}, times=times)
+
+
+def rgb(colour: str) -> tuple[float, ...]:
+    """Return the parts of a colour, rounded."""
+    return tuple(round(int(colour[i : i + 2], 16) / 255, 2) for i in (1, 3, 5))
 
 
 class TestThinnedCurves:
@@ -471,6 +479,62 @@ class TestPictures:
         assert still["map"].get_ylim() == (2, 0)  # the first chunk on top
         names = [label.get_text() for label in still["map"].get_yticklabels()]
         assert names == ["chunk 0", "chunk 1"]
+
+    def test_chunks_of_bitmaps(self, drawn: list[Any]) -> None:
+        """Chunk 0 has hidden space; half of the blocks of chunk 2, sidelined, are free.
+
+        ::
+
+            chunk 0   |++++|+.++|...    hatched below its areas
+            chunk 1   |.....+++++...
+            chunk 2   |_____+++++...    outlined above them
+            chunk 3   |.....            made by the background work, for its empty pages
+        """
+        ops: list[tuple[Any, ...]] = [
+            *(("alloc", i, 16, 4) for i in range(32)),
+            *(("alloc", 100 + i, 64, 64) for i in range(32)),
+            ("free", 6),
+            *(("free", 100 + i) for i in (*range(5), *range(16, 21))),
+        ]
+        found = collect(Trace.from_ops(ops), {**SMALL, "memory": "none"})
+        axes = pytest.importorskip("matplotlib.figure").Figure().subplots()
+        draw_chunks(found, len(found.moments) - 1, [*range(4)], {"": "#123456"}, axes)
+        (boxes,) = axes.collections
+        hatched, outlined = axes.patches
+        assert (hatched.get_hatch(), hatched.get_xy()) == ("////", (0, 0.1))
+        assert hatched.get_width() == 512
+        assert hatched.get_zorder() < boxes.get_zorder() < outlined.get_zorder()
+        assert (outlined.get_fill(), outlined.get_xy(), outlined.get_width()) == (
+            False, (0, 2.1), 1024
+        )  # fmt: skip
+        drawn_boxes = [
+            (tuple(map(float, path.vertices[0])), tuple(round(float(part), 2) for part in colour))
+            for path, colour in zip(boxes.get_paths(), boxes.get_facecolors(), strict=True)
+        ]
+        free = [box for box in drawn_boxes if box[1][:3] == rgb(COLOURS["free"])]
+        assert [y for (_, y), _ in free] == [1.1, 2.1, 3.1]  # that of chunk 0 is hatched
+        blocks = {
+            xy: colour[3] for xy, colour in drawn_boxes if colour[:3] == rgb(COLOURS["blocks"])
+        }
+        assert blocks[0, 0.64] == 1
+        assert blocks[0, 2.64] == 0.08
+        empty = [xy for xy, colour in drawn_boxes if colour[:3] == rgb(COLOURS["empty"])]
+        assert empty == [(0, 1.8), (0, 3.8)]
+        names = [label.get_text() for label in axes.get_yticklabels()]
+        assert names == ["chunk 0", "chunk 1", "chunk 2, sidelined", "chunk 3"]
+
+    def test_kernel_has_no_fragmentation(self, drawn: list[Any], tmp_path: Path) -> None:
+        make_still(read_history(read(tmp_path, *LINES)), "t", "svg")
+        size, chunks, chunk_map, *_ = drawn[0].axes
+        legend = [text.get_text() for text in size.get_legend().get_texts()]
+        assert legend == ["pages with recorded areas", "recorded areas", "peak of live bytes"]
+        assert list(chunks.lines[0].get_ydata()) == [0, 2, 2, 2, 2, 1, 1]
+        names = [label.get_text() for label in chunk_map.get_yticklabels()]
+        assert names == ["chunk 0, older", "chunk 1"]
+        assert chunk_map.get_title(loc="left") == (
+            "the chunks at the peak, coloured by call site, each above its pages with recorded "
+            "areas\nareas older than the recording dark"
+        )
 
     def test_sizes_and_sites(self, still: dict[str, Any]) -> None:
         allocs, at_peak = ([bar.get_height() for bar in bars] for bars in still["sizes"].containers)
