@@ -188,6 +188,33 @@ class TestGeometry:
             read_history(read(tmp_path, *LINES), given)
         assert read_history(read(tmp_path, *LINES), replace(given, unit_size=4104))
 
+    @pytest.mark.parametrize("size", [0, -4096, 32, 4097, 1 << 27])
+    def test_impossible_page_is_refused(self, tmp_path: Path, size: int) -> None:
+        with pytest.raises(ConfigError, match=f"page of {size:,} bytes: a power of two from 64 to"):
+            read_history(read(tmp_path, *LINES), replace(self.GIVEN, page_size=size))
+
+    @pytest.mark.parametrize("size", [64, 1 << 26])
+    def test_smallest_and_largest_page(self, tmp_path: Path, size: int) -> None:
+        found = read_history(read(tmp_path, *LINES), replace(self.GIVEN, page_size=size))
+        assert found.page_size == size
+
+    def test_impossible_unit_is_refused(self, tmp_path: Path) -> None:
+        """A recording may note any boot line."""
+        trace = read(tmp_path, *LINES)
+        with pytest.raises(ConfigError, match="unit of 1,073,741,825 bytes: at most 1,073,741,824"):
+            read_history(trace, replace(self.GIVEN, unit_size=(1 << 30) + 1))
+        assert read_history(trace, replace(self.GIVEN, unit_size=1 << 30)).unit_size == 1 << 30
+
+    def test_impossible_chunk_is_refused(self, tmp_path: Path) -> None:
+        """The first two chunks of one operation and one event are numbers 0 and 1."""
+        trace = read(tmp_path, CREATE, alloc(1, 0, 8, 4))
+        chunks = trace._data.columns["chunks"]
+        chunks[0] = 2
+        with pytest.raises(TraceError, match="an area in chunk 2, but chunks are numbered by the"):
+            read_history(trace)
+        chunks[0] = 1
+        assert list(read_history(trace).curves.chunks) == [1, 2]
+
     def test_impossible_offset_is_refused(self, tmp_path: Path) -> None:
         """Only a file that no recorder wrote has it."""
         trace = read(tmp_path, alloc(0, 0, 8, 4))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -40,7 +40,7 @@ from percpu_ffi.analysis.timeline import (
     Patch,
     Timeline,
 )
-from percpu_ffi.config import GRANULE, MAX_UNIT_SIZE
+from percpu_ffi.config import GRANULE, MAX_PAGE_SIZE, MAX_UNIT_SIZE, MIN_BITMAP_PAGE
 from percpu_ffi.errors import ConfigError, TraceError
 from percpu_ffi.replay import STEP
 from percpu_ffi.trace.steps import Alloc, Created, Destroyed, Free, Work, steps
@@ -84,7 +84,7 @@ def read_history(
 
     Raises:
         TraceError: the recording does not have the places of its areas, or impossible ones.
-        ConfigError: the geometry has smaller units than the recorded kernel.
+        ConfigError: the geometry is impossible, or not that of the recorded kernel.
 
     """
     if trace.places is None:
@@ -93,7 +93,7 @@ def read_history(
             "so what the kernel did is not known; record it with `percpu-ffi record`, or replay it "
             "without --as kernel"
         )
-    page_size = (geometry and geometry.page_size) or PAGE_SIZE
+    page_size = _page_size(geometry)
     history = _History(trace, page_size, progress)
     timeline = KernelTimeline(
         trace=trace,
@@ -122,14 +122,26 @@ def read_history(
     return timeline
 
 
-def _unit_size(extent: int, geometry: Geometry | None, page_size: int) -> int:
-    if extent > MAX_UNIT_SIZE:
-        raise TraceError(
-            f"the recording has an area that ends at offset {extent:,} of a unit; no kernel has "
-            f"units of more than {MAX_UNIT_SIZE:,} bytes"
+def _page_size(geometry: Geometry | None) -> int:
+    if geometry is None or geometry.page_size is None:
+        return PAGE_SIZE
+    size = geometry.page_size
+    if not MIN_BITMAP_PAGE <= size <= MAX_PAGE_SIZE or size & (size - 1):
+        raise ConfigError(
+            f"page of {size:,} bytes: a power of two from {MIN_BITMAP_PAGE} to {MAX_PAGE_SIZE:,} "
+            "is needed; give another geometry with --like FILE"
         )
+    return size
+
+
+def _unit_size(extent: int, geometry: Geometry | None, page_size: int) -> int:
     if geometry is None:
         return max(1 << (extent - 1).bit_length() if extent else 0, page_size)
+    if geometry.unit_size > MAX_UNIT_SIZE:
+        raise ConfigError(
+            f"unit of {geometry.unit_size:,} bytes: at most {MAX_UNIT_SIZE:,} are possible; give "
+            "another geometry with --like FILE"
+        )
     if extent > geometry.unit_size:
         raise ConfigError(
             f"unit of {geometry.unit_size:,} bytes: the recording has an area that ends at offset "
@@ -164,11 +176,13 @@ class _History:
         self.runs: Counter[int] = Counter()
         """How many runs of background work begin, by operations done."""
         self._live: dict[int, Patch] = {}  # by operation
+        self._in_chunk: defaultdict[int, set[int]] = defaultdict(set)  # operations of live areas
         self._areas: Counter[tuple[int, int]] = Counter()  # on a chunk's page
         self._touches: list[tuple[int, int, int, int]] = []  # done, chunk, page, +1 or -1
         self._complete = not (
             trace.stats.lost or UNCERTAIN & {skipped.kind for skipped in trace.skipped}
         )
+        self._most_chunks = len(trace) + len(trace.events)
         self._kinds = trace.ops.cast("I")[3::4].tolist()
         self._read(progress or (lambda done: None))
 
@@ -201,6 +215,7 @@ class _History:
         self._mention(chunk, start + size)
         patch = Patch(chunk, start, start + size, self._kinds[step.number], step.number)
         self._live[step.number] = patch
+        self._in_chunk[chunk].add(step.number)
         self._touch(patch, 1)
 
     def _free(self, step: Free) -> None:
@@ -214,6 +229,16 @@ class _History:
 
     def _mention(self, chunk: int, end: int) -> None:
         """Note a chunk in which something ends at ``end``."""
+        if end > MAX_UNIT_SIZE:
+            raise TraceError(
+                f"the recording has an area that ends at offset {end:,} of a unit; no kernel has "
+                f"units of more than {MAX_UNIT_SIZE:,} bytes"
+            )
+        if chunk >= self._most_chunks:
+            raise TraceError(
+                f"the recording has an area in chunk {chunk:,}, but chunks are numbered by their "
+                f"first appearance, and it has {self._most_chunks:,} operations and events"
+            )
         self.extent = max(self.extent, end)
         if chunk not in self.chunks:
             self.chunks[chunk] = self.done, len(self.trace)
@@ -223,11 +248,12 @@ class _History:
         """End a chunk, and areas in it whose frees the recording lacks."""
         if chunk in self.chunks:
             self.chunks[chunk] = self.chunks[chunk][0], self.done - 1
-        for patch in [patch for patch in self._live.values() if patch.chunk == chunk]:
-            self._end(patch, self.done - 1)
+        for number in sorted(self._in_chunk[chunk]):
+            self._end(self._live[number], self.done - 1)
 
     def _end(self, area: Patch, died: int) -> None:
         del self._live[area.born]
+        self._in_chunk[area.chunk].remove(area.born)
         self._add_life(area, died)
         self._touch(area, -1)
 
