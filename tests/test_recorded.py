@@ -36,6 +36,8 @@ from percpu_ffi.analysis.timeline import (
 )
 from percpu_ffi.analysis.totals import chunk_users
 from percpu_ffi.geometry import Geometry
+from percpu_ffi.trace import Skipped
+from percpu_ffi.trace.text import SKIPS
 
 BOOT = str(SAMPLES / "boot_k61tcg.ftrace.xz")
 CREATE, DESTROY = (f"percpu_{what}_chunk: base_addr={BASES[1]}" for what in ("create", "destroy"))
@@ -96,6 +98,7 @@ class TestHistory:
         assert found.runs is not None
         assert list(found.runs) == [0, 0, 0, 1, 1, 1, 1]
         assert (found.curves.hidden, found.held(2), found.peak) == (None, 3 * 4096, 2)
+        assert found.static_size == 0
 
     def test_lives(self, found: KernelTimeline) -> None:
         lives = [(kind.size, born, died) for kind, born, died in found.areas()]
@@ -115,6 +118,10 @@ class TestHistory:
         )
         assert sites == "Call sites in the most chunks: f in 2 of 2 (24 bytes)."
 
+    def test_chunks_without_areas_do_not_count_at_the_peak(self, tmp_path: Path) -> None:
+        (summary,) = explain_peak(read_history(read(tmp_path, CREATE, alloc(0, 0, 8, 8))))
+        assert "in 1 chunk, on pages of 4,096 bytes." in summary
+
 
 class TestMissing:
     """What a recording does not have is not invented."""
@@ -130,6 +137,15 @@ class TestMissing:
         path.write_text(f"{line}\n{path.read_text()}")
         found = read_history(Trace.load(path))
         assert OLD_AREA not in {patch.kind for patch in found.patches}
+
+    @pytest.mark.parametrize("kind", SKIPS)
+    def test_nothing_is_older_if_skipped_lines_may_be_events(
+        self, tmp_path: Path, kind: str
+    ) -> None:
+        trace = read(tmp_path, *LINES)
+        trace._data.skipped = [Skipped(kind, 1, 1, "")]
+        kinds = {patch.kind for patch in read_history(trace).patches}
+        assert (OLD_AREA in kinds) == (kind in ("text", "other_event"))
 
     def test_area_of_a_new_chunk_is_never_older(self, tmp_path: Path) -> None:
         found = read_history(read(tmp_path, CREATE, alloc(1, 0, 8, 8), free(1, 64)))
@@ -169,7 +185,7 @@ class TestGeometry:
         assert found.patches[Patch(1, 63 * 64, 65 * 64, PAGES, -1)] == [(2, 4)]
 
     @pytest.mark.parametrize(
-        ("offset", "unit"), [(4092, 4096), (4096, 8192), (8188, 8192), (8192, 16384)]
+        ("offset", "unit"), [(4092, 4096), (4093, 8192), (4096, 8192), (8188, 8192), (8192, 16384)]
     )
     def test_unknown_unit_is_a_power_of_two(self, tmp_path: Path, offset: int, unit: int) -> None:
         found = read_history(read(tmp_path, free(0, offset)))
@@ -251,10 +267,10 @@ def test_peak_is_among_few_moments(tmp_path: Path, moments: int) -> None:
 
 
 def test_progress_counts_operations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("percpu_ffi.analysis.recorded.STEP", 4)
+    monkeypatch.setattr("percpu_ffi.analysis.recorded.STEP", 2)
     steps: list[int] = []
     read_history(read(tmp_path, *LINES), progress=steps.append)
-    assert steps == [4, 2]
+    assert steps == [2, 2, 2, 0]
 
 
 @pytest.mark.parametrize("path", [BOOT, NETNS])
@@ -277,4 +293,10 @@ def test_areas_are_at_the_offsets_of_the_recording(path: str) -> None:
             for page in range(at // 4096, (at + size + 4095) // 4096)
         }
         assert found.curves.pages[moment.done] == len(pages)
+        runs = [(p.chunk, p.start, p.end) for p in found.patches_at(number) if p.kind == PAGES]
+        assert sum(end - start for _, start, end in runs) == 4096 * len(pages)
+        starts = {(chunk, start) for chunk, start, _ in runs}
+        assert starts.isdisjoint((chunk, end) for chunk, _, end in runs)  # they do not touch
+    dones = [moment.done for moment in found.moments]
+    assert dones == sorted(dones)
     assert found.peak == lives.peak + 1

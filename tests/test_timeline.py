@@ -262,6 +262,12 @@ class TestCurves:
         lives = [(kind.size, born, died) for kind, born, died in found.areas()]
         assert lives == [(100, 0, 1), (4, 1, 3), (8, 2, 6)]
 
+    def test_areas_with_similar_keys_are_different(self) -> None:
+        """The keys of a recording are pointers; the lower halves of these two are equal."""
+        one, other = 1, 1 + (1 << 32)
+        found = timeline_of(("alloc", one, 8, 4), ("alloc", other, 4, 4), ("free", one))
+        assert list(found.curves.live) == [0, 8, 12, 4]
+
     def test_faults_end_no_area(self) -> None:
         """A fault is numbered as areas are: this one as the area a."""
         found = timeline_of(("alloc", "a", 8, 4), ("inject", "map", {"nth": 9}))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from percpu_ffi import Allocator, Trace
-from percpu_ffi.analysis.explain import _enough_chunks, explain_worst
+from percpu_ffi.analysis.explain import _enough_chunks, _explain_hidden, explain_worst
 from percpu_ffi.analysis.replayed import ReplayTimeline, collect
 from percpu_ffi.analysis.timeline import (
     BLOCKS,
@@ -188,6 +188,19 @@ class TestHiddenSpace:
         ops = [("alloc", 100 + i, 16, 4) for i in range(64)]
         ops += [op for i in range(first, 64, 4) for op in free(101 + i, 102 + i, 103 + i)]
         assert explain_worst(timeline_of(*self.FULL, *ops))[1] == f"Hidden: {sentence}them."
+
+    @pytest.mark.parametrize(
+        ("chunks", "names"),
+        [
+            ([2, 0, 1], "3 chunks (chunk 0, chunk 1, chunk 2)"),
+            ([9, 7, RESERVED, 8], "4 chunks (the reserved chunk, chunk 7, chunk 8, ...)"),
+        ],
+    )
+    def test_three_chunks_are_named(self, chunks: list[int], names: str) -> None:
+        fake: Any = SimpleNamespace(curves=SimpleNamespace(hidden=[0, 1000]), worst=1)
+        patches = [whole(chunk, kind) for chunk in chunks for kind in (FREE_SPACE, HIDDEN)]
+        (sentence,) = _explain_hidden(fake, patches)
+        assert sentence.startswith(f"Hidden: 1,000 free bytes of {names}, whose contig hints are")
 
     def test_full_chunk_hides_nothing(self) -> None:
         found = timeline_of(*self.FULL[:-1])

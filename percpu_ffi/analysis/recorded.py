@@ -126,7 +126,7 @@ def _page_size(geometry: Geometry | None) -> int:
     if geometry is None or geometry.page_size is None:
         return PAGE_SIZE
     size = geometry.page_size
-    if not MIN_BITMAP_PAGE <= size <= MAX_PAGE_SIZE or size & (size - 1):
+    if not MIN_BITMAP_PAGE <= size <= MAX_PAGE_SIZE or size.bit_count() != 1:
         raise ConfigError(
             f"page of {size:,} bytes: a power of two from {MIN_BITMAP_PAGE} to {MAX_PAGE_SIZE:,} "
             "is needed; give another geometry with --like FILE"
@@ -136,7 +136,7 @@ def _page_size(geometry: Geometry | None) -> int:
 
 def _unit_size(extent: int, geometry: Geometry | None, page_size: int) -> int:
     if geometry is None:
-        return max(1 << (extent - 1).bit_length() if extent else 0, page_size)
+        return max(1 << (extent - 1).bit_length(), page_size)
     if geometry.unit_size > MAX_UNIT_SIZE:
         raise ConfigError(
             f"unit of {geometry.unit_size:,} bytes: at most {MAX_UNIT_SIZE:,} are possible; give "
@@ -176,7 +176,7 @@ class _History:
         self.runs: Counter[int] = Counter()
         """How many runs of background work begin, by operations done."""
         self._live: dict[int, Patch] = {}  # by operation
-        self._in_chunk: defaultdict[int, set[int]] = defaultdict(set)  # operations of live areas
+        self._in_chunk: defaultdict[int, dict[int, Patch]] = defaultdict(dict)  # the same
         self._areas: Counter[tuple[int, int]] = Counter()  # on a chunk's page
         self._touches: list[tuple[int, int, int, int]] = []  # done, chunk, page, +1 or -1
         self._complete = not (
@@ -184,9 +184,9 @@ class _History:
         )
         self._most_chunks = len(trace) + len(trace.events)
         self._kinds = trace.ops.cast("I")[3::4].tolist()
-        self._read(progress or (lambda done: None))
+        self._read(progress)
 
-    def _read(self, progress: Callable[[int], object]) -> None:
+    def _read(self, progress: Callable[[int], object] | None) -> None:
         told = 0
         for step in steps(self.trace):
             if isinstance(step, Alloc):
@@ -201,11 +201,12 @@ class _History:
                 self._destroy(step.chunk)
             elif isinstance(step, Work):
                 self.runs[self.done] += step.begins
-            if self.done - told >= STEP:
+            if progress and self.done - told >= STEP:
                 progress(self.done - told)
                 told = self.done
         self.done = len(self.trace)
-        progress(self.done - told)
+        if progress:
+            progress(self.done - told)
         for patch in self._live.values():
             self._add_life(patch, self.done)
 
@@ -215,7 +216,7 @@ class _History:
         self._mention(chunk, start + size)
         patch = Patch(chunk, start, start + size, self._kinds[step.number], step.number)
         self._live[step.number] = patch
-        self._in_chunk[chunk].add(step.number)
+        self._in_chunk[chunk][step.number] = patch
         self._touch(patch, 1)
 
     def _free(self, step: Free) -> None:
@@ -248,12 +249,12 @@ class _History:
         """End a chunk, and areas in it whose frees the recording lacks."""
         if chunk in self.chunks:
             self.chunks[chunk] = self.chunks[chunk][0], self.done - 1
-        for number in sorted(self._in_chunk[chunk]):
-            self._end(self._live[number], self.done - 1)
+        for patch in [*self._in_chunk[chunk].values()]:
+            self._end(patch, self.done - 1)
 
     def _end(self, area: Patch, died: int) -> None:
         del self._live[area.born]
-        self._in_chunk[area.chunk].remove(area.born)
+        del self._in_chunk[area.chunk][area.born]
         self._add_life(area, died)
         self._touch(area, -1)
 
@@ -299,7 +300,7 @@ class _History:
         for stop in stops:
             while at < len(self._touches) and self._touches[at][0] <= stop:
                 _done, chunk, page, by = self._touches[at]
-                (held.add if by > 0 else held.discard)((chunk, page))
+                (held.add if by == 1 else held.discard)((chunk, page))
                 at += 1
             yield [*self._page_runs(sorted(held))]
 
