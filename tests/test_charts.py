@@ -29,11 +29,15 @@ from zlib import decompress
 import pytest
 from conftest import TINY
 from test_bench_command import some_results
+from test_recorded import LINES, read
+from test_timeline_bitmap import SMALL
 
 from percpu_ffi import ChunkState, Trace
 from percpu_ffi.analysis.curves import thinned
+from percpu_ffi.analysis.recorded import read_history
+from percpu_ffi.analysis.replayed import ReplayTimeline, _patches, collect
 from percpu_ffi.analysis.sizes import sizes
-from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, Patch, Timeline, _patches, collect
+from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, Patch
 from percpu_ffi.analysis.totals import Row
 from percpu_ffi.bench.results import Figures
 from percpu_ffi.reports.axes import bytes_label
@@ -42,11 +46,12 @@ from percpu_ffi.reports.bench_difference import _change
 from percpu_ffi.reports.colours import COLOURS, OTHERS, SITES, site_keys
 from percpu_ffi.reports.page import _ages, _legend, _notes, _plots
 from percpu_ffi.reports.page.tables import curves_table, origins_table, sizes_table
+from percpu_ffi.reports.page.view import view_of
 from percpu_ffi.reports.recording import caveats
 from percpu_ffi.reports.replay import timeline_figures
 from percpu_ffi.reports.size_chart import plot_sizes
 from percpu_ffi.reports.sizes import _histogram
-from percpu_ffi.reports.still import make_still
+from percpu_ffi.reports.still import draw_chunks, make_still
 from percpu_ffi.trace import TraceStats
 
 OPS: list[tuple[Any, ...]] = [
@@ -61,7 +66,9 @@ SECONDS = [0, 1, 2, 5, 9, 10, 17]  # after each operation; the first one begins
 LIVE = [0, 8, 1008, 1068, 68, 8, 68]
 
 
-def timeline_of(ops: list[tuple[Any, ...]], sites: dict[int, str], **options: Any) -> Timeline:
+def timeline_of(
+    ops: list[tuple[Any, ...]], sites: dict[int, str], **options: Any
+) -> ReplayTimeline:
     """Replay operations; each size has its call site."""
     trace = Trace.from_ops(ops, **options)
     trace.kinds[:] = [kind._replace(site=sites.get(kind.size, "")) for kind in trace.kinds]
@@ -69,10 +76,15 @@ def timeline_of(ops: list[tuple[Any, ...]], sites: dict[int, str], **options: An
 
 
 @pytest.fixture(scope="module")
-def timeline() -> Timeline:
+def timeline() -> ReplayTimeline:
     """The timeline of the trace above."""
     times = [10**9 * second for second in SECONDS[1:]]
     return timeline_of(OPS, {8: "old", 1000: "old", 60: "new"}, times=times)
+
+
+def rgb(colour: str) -> tuple[float, ...]:
+    """Return the parts of a colour, rounded."""
+    return tuple(round(int(colour[i : i + 2], 16) / 255, 2) for i in (1, 3, 5))
 
 
 class TestThinnedCurves:
@@ -86,7 +98,7 @@ class TestThinnedCurves:
         "seconds", [None, [i**3 / 1000 for i in range(20)]], ids=["operations", "seconds"]
     )
     def test_ends_and_extremes_of_each_bucket_are_kept(self, seconds: Any) -> None:
-        curves = SimpleNamespace(live=self.LIVE, chunks=self.CHUNKS)
+        curves = SimpleNamespace(live=self.LIVE, chunks=self.CHUNKS, hidden=None)
         fake: Any = SimpleNamespace(curves=curves, seconds=seconds, stranded=self.PAGES.__getitem__)
         x = seconds or range(20)
         expected = set()
@@ -99,14 +111,19 @@ class TestThinnedCurves:
         assert 5 < len(expected) < 20
 
     def test_items_are_in_order(self) -> None:
-        curves = SimpleNamespace(live=range(1025), chunks=[1] * 1025)
+        curves = SimpleNamespace(live=range(1025), chunks=[1] * 1025, hidden=None)
         fake: Any = SimpleNamespace(curves=curves, seconds=None, stranded=lambda done: done)
         assert thinned(fake, buckets=2) == [0, 511, 512, 1023, 1024]
 
     def test_all_at_one_time(self) -> None:
-        curves = SimpleNamespace(live=[0, 1, 3, 2, 1], chunks=[1, 1, 1, 2, 1])
+        curves = SimpleNamespace(live=[0, 1, 3, 2, 1], chunks=[1, 1, 1, 2, 1], hidden=None)
         fake: Any = SimpleNamespace(curves=curves, seconds=[0.0] * 5, stranded=lambda _: 4)
         assert thinned(fake, buckets=1) == [0, 2, 3, 4]
+
+    def test_extremes_of_hidden_bytes_are_kept(self) -> None:
+        curves = SimpleNamespace(live=[1] * 6, chunks=[1] * 6, hidden=[8, 8, 0, 8, 16, 8])
+        fake: Any = SimpleNamespace(curves=curves, seconds=[0.0] * 6, stranded=lambda _: 4)
+        assert thinned(fake, buckets=1) == [0, 2, 4, 5]
 
     def test_few_items_are_all_kept(self) -> None:
         fake: Any = SimpleNamespace(curves=SimpleNamespace(live=self.LIVE))
@@ -114,7 +131,7 @@ class TestThinnedCurves:
 
     def test_there_are_as_many_buckets_as_a_screen_has_columns(self) -> None:
         for n, kept in (4000, 4000), (4001, 2001):  # of each bucket of 4 items the two ends
-            curves = SimpleNamespace(live=range(n), chunks=[1] * n)
+            curves = SimpleNamespace(live=range(n), chunks=[1] * n, hidden=None)
             fake: Any = SimpleNamespace(curves=curves, seconds=None, stranded=lambda done: done)
             assert len(thinned(fake)) == kept
 
@@ -135,12 +152,13 @@ class TestPage:
         pytest.importorskip("bokeh")
 
     @pytest.fixture
-    def models(self, timeline: Timeline) -> list[Any]:
+    def models(self, timeline: ReplayTimeline) -> list[Any]:
         """All models of the page."""
         return self.references(timeline)
 
-    def references(self, timeline: Timeline) -> list[Any]:
-        plots = _plots(timeline, site_keys(["old", "new"]))
+    def references(self, timeline: ReplayTimeline) -> list[Any]:
+        view = view_of(timeline, timeline_figures(timeline, "t"))
+        plots = _plots(timeline, view, site_keys(["old", "new"]))
         found: set[Any] = set().union(*(plot.references() for plot in plots.values()))
         callbacks = next(iter(plots.values())).document.callbacks._js_event_callbacks
         for callback in callbacks["document_ready"]:
@@ -157,7 +175,7 @@ class TestPage:
         return value
 
     def test_curves_and_moments_have_the_figures_of_the_timeline(
-        self, models: list[Any], timeline: Timeline
+        self, models: list[Any], timeline: ReplayTimeline
     ) -> None:
         for name in ("curves", "moments"):
             data = {key: list(column) for key, column in self.named(models, name).data.items()}
@@ -177,7 +195,7 @@ class TestPage:
         assert data["largest"] == [moment.largest_free for moment in timeline.moments]
 
     def test_marks_know_their_place_on_both_axes(
-        self, models: list[Any], timeline: Timeline
+        self, models: list[Any], timeline: ReplayTimeline
     ) -> None:
         spans = [m for m in models if type(m).__name__ == "Span"]
         found = {(tuple(span.tags), span.location) for span in spans if span.tags}
@@ -192,18 +210,18 @@ class TestPage:
         assert data["share_bytes"] == [8 / 1068, 0, 0, 60 / 1068, 0, 0, 0, 1000 / 1068]
 
     def test_patches_are_packed_in_the_order_of_drawing(
-        self, models: list[Any], timeline: Timeline
+        self, models: list[Any], timeline: ReplayTimeline
     ) -> None:
         np = pytest.importorskip("numpy")
         planes = np.frombuffer(decompress(b64decode(self.script(models, "packed"))), np.uint8)
         columns = [
             np.cumsum(np.ascontiguousarray(column.T).view("<i4").ravel()).tolist()
-            for column in planes.reshape(10, 4, -1)
+            for column in planes.reshape(11, 4, -1)
         ]
         rows = list(zip(*columns, strict=True))
         tick = self.script(models, "tick")
-        assert sorted((*row[:5], *row[6:8]) for row in rows) == sorted(
-            (p.chunk, p.start, p.end - p.start, p.kind, p.born + 1, first, last - first)
+        assert sorted((*row[:5], *row[6:9]) for row in rows) == sorted(
+            (p.chunk, p.start, p.end - p.start, p.kind, p.born + 1, first, last - first, p.hint)
             for p, stays in timeline.patches.items()
             for first, last in stays
         )
@@ -232,12 +250,12 @@ class TestPage:
             planes = np.frombuffer(decompress(b64decode(self.script(models, "packed"))), np.uint8)
             columns = [
                 np.cumsum(np.ascontiguousarray(column.T).view("<i4").ravel()).tolist()
-                for column in planes.reshape(10, 4, -1)
+                for column in planes.reshape(11, 4, -1)
             ]
             callers, tasks = self.script(models, "callers"), self.script(models, "tasks")
             rows = {
                 kind: (callers[caller], tasks[task])
-                for kind, caller, task in zip(columns[3], *columns[8:], strict=True)
+                for kind, caller, task in zip(columns[3], *columns[9:], strict=True)
             }
             net = "net_init" if known else "unknown"
             assert [rows[kind] for kind in range(3)] == [
@@ -247,8 +265,9 @@ class TestPage:
             tips = [dict(m.tooltips) for m in models if getattr(m, "attachment", "") == "above"]
             assert [("caller" in tip, "task" in tip) for tip in tips] == [(known, True)]
 
-    def test_kinds_have_their_call_sites(self, timeline: Timeline) -> None:
-        plots = _plots(timeline, site_keys(["new", "old", ""]))
+    def test_kinds_have_their_call_sites(self, timeline: ReplayTimeline) -> None:
+        view = view_of(timeline, timeline_figures(timeline, "t"))
+        plots = _plots(timeline, view, site_keys(["new", "old", ""]))
         callbacks = next(iter(plots.values())).document.callbacks._js_event_callbacks
         (args,) = {
             id(m): m.args
@@ -279,12 +298,12 @@ class TestPage:
         patches[Patch(3, 0, 64, PAGES, -1)] = [(5, 9)]
         fake: Any = SimpleNamespace(patches=patches)
         lanes = _lanes(fake)
-        assert lanes == [0, 1, 2, 1, 2, 1]
+        assert lanes == [0, 1, 2, 1, 2, 1, 0]  # the last is for the reserved chunk
         for one, other in combinations(stays, 2):
             apart = stays[one][-1][1] < stays[other][0][0] or stays[other][-1][1] < stays[one][0][0]
             assert apart or lanes[one] != lanes[other]
 
-    def test_ages_double_up_to_the_length_of_the_trace(self, timeline: Timeline) -> None:
+    def test_ages_double_up_to_the_length_of_the_trace(self, timeline: ReplayTimeline) -> None:
         ages = _ages(timeline)
         assert [age for age, _ in ages][-3:] == ["4.00 s", "8.00 s", "16.0 s"]
         assert [key for _, key in ages] == [f"age{i}" for i in range(8)]
@@ -313,7 +332,7 @@ class TestPage:
 class TestTables:
     """The tables behind the charts."""
 
-    def test_curves(self, timeline: Timeline) -> None:
+    def test_curves(self, timeline: ReplayTimeline) -> None:
         table = curves_table(timeline)
         assert table.label == (
             "Bytes, fragmentation and chunks over 16.0 s, 6 operations: 1,068 live bytes at the "
@@ -332,7 +351,7 @@ class TestTables:
             ("1", "8", "128", "56", "43.8%", "1", "peak, worst moment"),
         ]
 
-    def test_sizes(self, timeline: Timeline) -> None:
+    def test_sizes(self, timeline: ReplayTimeline) -> None:
         table = sizes_table(timeline)
         assert (
             "up to 64 bytes is the most frequent, up to 1,024 bytes takes the most." in table.label
@@ -416,13 +435,13 @@ class TestPictures:
         return figures
 
     @pytest.fixture
-    def still(self, timeline: Timeline, drawn: list[Any]) -> dict[str, Any]:
+    def still(self, timeline: ReplayTimeline, drawn: list[Any]) -> dict[str, Any]:
         """The axes of the picture of the timeline."""
         make_still(timeline, "t", "svg")
         names = ("bytes", "share", "chunks", "map", "sizes", "sites")
         return dict(zip(names, drawn[0].axes, strict=True))
 
-    def test_curves(self, still: dict[str, Any], timeline: Timeline) -> None:
+    def test_curves(self, still: dict[str, Any], timeline: ReplayTimeline) -> None:
         for axes, values in (
             (still["share"], [100 * timeline.fragmentation(i) for i in range(7)]),
             (still["chunks"], list(timeline.curves.chunks)),
@@ -460,6 +479,62 @@ class TestPictures:
         assert still["map"].get_ylim() == (2, 0)  # the first chunk on top
         names = [label.get_text() for label in still["map"].get_yticklabels()]
         assert names == ["chunk 0", "chunk 1"]
+
+    def test_chunks_of_bitmaps(self, drawn: list[Any]) -> None:
+        """Chunk 0 has hidden space; half of the blocks of chunk 2, sidelined, are free.
+
+        ::
+
+            chunk 0   |++++|+.++|...    hatched below its areas
+            chunk 1   |.....+++++...
+            chunk 2   |_____+++++...    outlined above them
+            chunk 3   |.....            made by the background work, for its empty pages
+        """
+        ops: list[tuple[Any, ...]] = [
+            *(("alloc", i, 16, 4) for i in range(32)),
+            *(("alloc", 100 + i, 64, 64) for i in range(32)),
+            ("free", 6),
+            *(("free", 100 + i) for i in (*range(5), *range(16, 21))),
+        ]
+        found = collect(Trace.from_ops(ops), {**SMALL, "memory": "none"})
+        axes = pytest.importorskip("matplotlib.figure").Figure().subplots()
+        draw_chunks(found, len(found.moments) - 1, [*range(4)], {"": "#123456"}, axes)
+        (boxes,) = axes.collections
+        hatched, outlined = axes.patches
+        assert (hatched.get_hatch(), hatched.get_xy()) == ("////", (0, 0.1))
+        assert hatched.get_width() == 512
+        assert hatched.get_zorder() < boxes.get_zorder() < outlined.get_zorder()
+        assert (outlined.get_fill(), outlined.get_xy(), outlined.get_width()) == (
+            False, (0, 2.1), 1024
+        )  # fmt: skip
+        drawn_boxes = [
+            (tuple(map(float, path.vertices[0])), tuple(round(float(part), 2) for part in colour))
+            for path, colour in zip(boxes.get_paths(), boxes.get_facecolors(), strict=True)
+        ]
+        free = [box for box in drawn_boxes if box[1][:3] == rgb(COLOURS["free"])]
+        assert [y for (_, y), _ in free] == [1.1, 2.1, 3.1]  # that of chunk 0 is hatched
+        blocks = {
+            xy: colour[3] for xy, colour in drawn_boxes if colour[:3] == rgb(COLOURS["blocks"])
+        }
+        assert blocks[0, 0.64] == 1
+        assert blocks[0, 2.64] == 0.08
+        empty = [xy for xy, colour in drawn_boxes if colour[:3] == rgb(COLOURS["empty"])]
+        assert empty == [(0, 1.8), (0, 3.8)]
+        names = [label.get_text() for label in axes.get_yticklabels()]
+        assert names == ["chunk 0", "chunk 1", "chunk 2, sidelined", "chunk 3"]
+
+    def test_kernel_has_no_fragmentation(self, drawn: list[Any], tmp_path: Path) -> None:
+        make_still(read_history(read(tmp_path, *LINES)), "t", "svg")
+        size, chunks, chunk_map, *_ = drawn[0].axes
+        legend = [text.get_text() for text in size.get_legend().get_texts()]
+        assert legend == ["pages with recorded areas", "recorded areas", "peak of live bytes"]
+        assert list(chunks.lines[0].get_ydata()) == [0, 2, 2, 2, 2, 1, 1]
+        names = [label.get_text() for label in chunk_map.get_yticklabels()]
+        assert names == ["chunk 0, older", "chunk 1"]
+        assert chunk_map.get_title(loc="left") == (
+            "the chunks at the peak, coloured by call site, each above its pages with recorded "
+            "areas\nareas older than the recording dark"
+        )
 
     def test_sizes_and_sites(self, still: dict[str, Any]) -> None:
         allocs, at_peak = ([bar.get_height() for bar in bars] for bars in still["sizes"].containers)

@@ -10,7 +10,7 @@ from conftest import TINY
 
 from percpu_ffi import Trace
 from percpu_ffi.analysis.explain import explain_worst
-from percpu_ffi.analysis.timeline import collect
+from percpu_ffi.analysis.replayed import collect
 from percpu_ffi.analysis.totals import ChunkUser, chunk_users
 
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from percpu_ffi import Allocator, Location, PercpuError, State, Trace
 from percpu_ffi.analysis.call_sites import Figures, who
 from percpu_ffi.analysis.geometries import Outcome, compare
+from percpu_ffi.analysis.replayed import collect
 from percpu_ffi.analysis.sizes import sizes
-from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Timeline, collect
+from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Timeline
 from percpu_ffi.analysis.totals import by_site, by_size, chunk_users
 
 pytestmark = pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")

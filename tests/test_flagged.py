@@ -20,8 +20,8 @@ from percpu_ffi import Allocator, ConfigError, Model, Trace, TraceError
 from percpu_ffi._core import lib
 from percpu_ffi.analysis.geometries import Outcome, compare
 from percpu_ffi.analysis.lifetimes import lifetimes, lives_of
+from percpu_ffi.analysis.replayed import collect
 from percpu_ffi.analysis.sizes import sizes
-from percpu_ffi.analysis.timeline import collect
 from percpu_ffi.bench.workload import Options
 from percpu_ffi.bench.workloads import recording
 from percpu_ffi.cli import main

@@ -19,7 +19,7 @@ from conftest import NETNS, TINY
 from pages import LONG, NAMES, Page, rename_sites
 
 from percpu_ffi import Trace
-from percpu_ffi.analysis.timeline import Timeline, collect
+from percpu_ffi.analysis.replayed import ReplayTimeline, collect
 from percpu_ffi.cli import main
 from percpu_ffi.reports.axes import set_byte_ticks
 from percpu_ffi.reports.page import make_page
@@ -274,7 +274,7 @@ LOADED = ("src", "srcset", "poster", "data", "action", "formaction", "background
 
 
 @pytest.fixture(scope="module")
-def timeline() -> Timeline:
+def timeline() -> ReplayTimeline:
     """The timeline of a trace in which every call site has a hostile name."""
     trace = Trace.from_ops(
         [
@@ -290,7 +290,7 @@ def timeline() -> Timeline:
 
 
 @pytest.fixture(scope="module")
-def text(timeline: Timeline) -> str:
+def text(timeline: ReplayTimeline) -> str:
     """The page."""
     pytest.importorskip("bokeh")
     return make_page(timeline, timeline_figures(timeline, f"a{NAMES[0]}\ud800"))
@@ -374,7 +374,9 @@ class TestPage:
                     cells = [e.tag for e in page.all("th", "td") if e.parents[-1] is row]
                     assert cells == ["th"] + ["td"] * (len(cells) - 1)
 
-    def test_tables_have_the_figures_of_the_charts(self, page: Page, timeline: Timeline) -> None:
+    def test_tables_have_the_figures_of_the_charts(
+        self, page: Page, timeline: ReplayTimeline
+    ) -> None:
         curves, sizes = (
             list(page.table(table))
             for table in page.all("table")

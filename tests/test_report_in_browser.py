@@ -19,10 +19,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import NETNS, SANITIZED
 from pages import LONG, NAMES, rename_sites
+from test_recorded import LINES, read
 
 from percpu_ffi import Trace
 from percpu_ffi._util.text import printable
-from percpu_ffi.analysis.timeline import PAGES, STATIC, Timeline, collect
+from percpu_ffi.analysis.lifetimes import lives_of
+from percpu_ffi.analysis.replayed import collect
+from percpu_ffi.analysis.timeline import (
+    BLOCKS,
+    DEPOPULATE,
+    EMPTY_PAGES,
+    FREE_SPACE,
+    HIDDEN,
+    PAGES,
+    SIDELINED,
+    STATIC,
+    Patch,
+    Timeline,
+)
 from percpu_ffi.analysis.totals import chunk_users
 from percpu_ffi.cli import main
 from percpu_ffi.reports.colours import COLOURS, DARK
@@ -130,9 +144,9 @@ def page(opened: Chrome) -> Iterator[Chrome]:
     assert errors(opened) == []
 
 
-def open_page(browser: Chrome, trace: Path) -> None:
+def open_page(browser: Chrome, trace: Path, *options: str) -> None:
     page = trace.with_suffix(".html")
-    assert main(["report", str(trace), "--cpus", "2", "-o", str(page)]) == 0
+    assert main(["report", str(trace), *(options or ("--cpus", "2")), "-o", str(page)]) == 0
     browser.get(page.as_uri())
     until(browser, "return document.getElementById('now-done').textContent !== ''")
 
@@ -708,4 +722,145 @@ def test_trace_without_allocations(browser: Chrome, tmp_path: Path) -> None:
     text = browser.find_element("tag name", "body").text
     assert "No area is live at this moment." in text
     assert text.count("There are no allocations.") == 2
+    assert errors(browser) == []
+
+
+def go_to(browser: Chrome, moment: int, done: int) -> None:
+    """Move the slider to a moment."""
+    browser.execute_script(
+        """
+    const slider = document.getElementById("moment")
+    slider.value = arguments[0]
+    slider.dispatchEvent(new Event("input"))
+    """,
+        moment,
+    )
+    until(browser, f"return document.getElementById('now-done').textContent === '{done:,}'")
+
+
+def cells(browser: Chrome, body: str) -> list[list[str]]:
+    """Return the cells of a table's body."""
+    script = "return [...arguments[0].rows].map((row) => [...row.cells].map((c) => c.textContent))"
+    found: list[list[str]] = browser.execute_script(script, browser.find_element("id", body))
+    return found
+
+
+# The first chunk is full, but for 16 bytes that are hidden; of chunk 2 five pages are freed::
+#
+#     reserved  |....|
+#     chunk 0   |++++|++++|+.++|++++|...       |
+#     chunk 1   |.....+++++++++++++++++++++++++|
+#     chunk 2   |.....+++++++++++++++++++++++++|   isolated, then sidelined
+def test_marks_of_bitmaps(browser: Chrome, tmp_path: Path) -> None:
+    setup = {"policy": "bitmap", "static_size": 64, "reserved_size": 64, "dyn_size": 512,
+             "unit_size": 1024, "page_size": 64, "balance": "manual"}  # fmt: skip
+    ops: list[tuple[Any, ...]] = [
+        *(("alloc", i, 16, 4) for i in range(32)),
+        *(("alloc", 100 + i, 64, 64) for i in range(32)),
+        ("free", 10),
+        *(("free", 100 + i) for i in (*range(5), *range(16, 21))),
+        ("balance",),
+    ]
+    trace = Trace.from_ops(ops, setup=setup)
+    trace.save(tmp_path / "a")
+    timeline = collect(trace, {**setup, "cpus": 2})
+    open_page(browser, tmp_path / "a")
+    for done in (0, len(ops) - 1, len(ops)):
+        moment = timeline.moment_at(done)
+        go_to(browser, moment, done)
+        patches = list(timeline.patches_at(moment))
+
+        def ends(*kinds: int, patches: list[Patch] = patches) -> list[tuple[int, ...]]:
+            return sorted((p.chunk, p.start, p.end) for p in patches if p.kind in kinds)
+
+        for source, kinds in (
+            ("units", (FREE_SPACE,)), ("pages", (PAGES,)), ("empty", (EMPTY_PAGES,)),
+            ("hidden", (HIDDEN,)), ("apart", (SIDELINED, DEPOPULATE)), ("blocks", (BLOCKS,)),
+        ):  # fmt: skip
+            assert columns(browser, source, "chunk", "left", "right") == ends(*kinds)
+        hints = columns(browser, "blocks", "chunk", "left", "hint")
+        assert hints == sorted((p.chunk, p.start, p.hint) for p in patches if p.kind == BLOCKS)
+        strips = [set(columns(browser, name, "bottom", "top")) for name in ("blocks", "pages")]
+        assert strips[0].isdisjoint(strips[1])
+    assert columns(browser, "units", "chunk", "name", "mark", "hidden") == [
+        (-1, "reserved chunk", "", 0), (0, "chunk 0", "", 16), (1, "chunk 1", "", 0),
+        (2, "chunk 2, sidelined", "sidelined", 0),
+    ]  # fmt: skip
+    assert (2, 320, "chunk 2, sidelined") in columns(browser, "areas", "chunk", "left", "name")
+    first = columns(browser, "blocks", "chunk", "left", "blocks", "shade")
+    assert (0, 0, "0 to 1", 1) in first
+    assert (1, 0, "0 to 4", pytest.approx(0.08)) in first
+    assert (0, 128, "2", pytest.approx(1 - 0.92 * 16 / 64)) in first
+    assert number(browser, "now-hidden") == 16
+    assert [row[:5] for row in cells(browser, "lanes")] == [
+        ["reserved chunk", "0", "0", "64", "0"],
+        ["chunk 0", "31", "496", "512", "16"],
+        ["chunk 1", "11", "704", "1,024", "0"],
+        ["chunk 2, sidelined", "11", "704", "704", "0"],
+    ]
+    labels = browser.execute_script("""
+    for (const model of Bokeh.documents[0]._all_models.values())
+        if (model.type === "LinearAxis" && model.formatter.args?.units) {
+            const {formatter, ticker} = model, ticks = ticker.ticks.slice().sort((a, b) => b - a)
+            const wide = formatter.doFormat(ticks, {})
+            formatter.args.two_lines = false  // as if there were many chunks
+            return [wide, formatter.doFormat(ticks, {})]
+        }
+    """)
+    assert labels == [
+        ["reserved", "chunk 0", "chunk 1", "chunk 2\nsidelined"],
+        ["reserved", "chunk 0", "chunk 1", "2, sidelined"],
+    ]
+    go_to(browser, timeline.moment_at(len(ops) - 1), len(ops) - 1)
+    names = [name for (name,) in columns(browser, "units", "name")]
+    assert "chunk 2, to be depopulated" in names
+    assert errors(browser) == []
+
+
+def test_history_of_a_kernel(browser: Chrome, tmp_path: Path) -> None:
+    """The areas are at the recording's own offsets."""
+    path = tmp_path / "netns.ftrace.xz"
+    shutil.copy(NETNS, path)
+    open_page(browser, path, "--as", "kernel")
+    trace = Trace.load(NETNS)
+    lives, places = lives_of(trace), trace.places
+    assert places is not None
+    peak = lives.peak + 1  # the page opens there
+    assert number(browser, "now-done") == peak
+    for moment, done in ((None, peak), (0, 0), (9999, len(trace))):
+        if moment is not None:
+            go_to(browser, moment, done)
+        live = [
+            (places.chunks[born], places.offsets[born], kind)
+            for kind, born, died in zip(lives.kinds, lives.born, lives.died, strict=True)
+            if born < done <= died
+        ]
+        assert columns(browser, "areas", "chunk", "left", "right") == sorted(
+            (chunk, at, at + (trace.kinds[kind].size + 3) // 4 * 4) for chunk, at, kind in live
+        )
+        assert number(browser, "now-live") == sum(trace.kinds[kind].size for _, _, kind in live)
+    assert len(figures(browser)) == 4  # bytes, chunks; the chunks; sizes
+    assert errors(browser) == []
+
+
+def test_older_areas_of_a_kernel(browser: Chrome, tmp_path: Path) -> None:
+    """What is older than the recording has no size, no call site and no age."""
+    read(tmp_path, *LINES)
+    open_page(browser, tmp_path / "recording", "--as", "kernel")
+    older = ("chunk 0, older than the recording", 640, 4, " or more", "older than the recording",
+             "since before the recording")  # fmt: skip
+    names = ("name", "left", "size", "align", "site", "age")
+    assert [row for row in columns(browser, "areas", *names) if row[1] == 640] == [older]
+    assert columns(browser, "units", "chunk", "name", "mark", "used") == [
+        (0, "chunk 0, older than the recording", "older", 12), (1, "chunk 1", "", 12),
+    ]  # fmt: skip
+    assert columns(browser, "apart", "chunk") == []
+    # only chunk 1 is known from its start
+    users = [cell.text for cell in browser.find_elements("css selector", "#pins tr > *")]
+    assert users == ["f", "2", "1", "2", "24"]
+    label = browser.find_element("id", "map").accessible_name
+    assert label.endswith("22 live bytes, 12,288 on pages with recorded areas.")
+    go_to(browser, 3, 3)
+    assert 640 not in {left for (left,) in columns(browser, "areas", "left")}
+    assert number(browser, "now-runs") == 1
     assert errors(browser) == []

@@ -23,16 +23,9 @@ import pytest
 from conftest import FORK, NETNS, TINY
 
 from percpu_ffi import Allocator, Trace
-from percpu_ffi.analysis.timeline import (
-    FREE_SPACE,
-    PAGES,
-    STATIC,
-    Moment,
-    Patch,
-    Timeline,
-    _thin,
-    collect,
-)
+from percpu_ffi.analysis.moments import _thin
+from percpu_ffi.analysis.replayed import ReplayTimeline, collect
+from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Moment, Patch, Timeline
 
 A, B, C, D, E = range(5)  # kinds
 OPS: list[tuple[Any, ...]] = [
@@ -49,7 +42,7 @@ UNKNOWN = (1 << 64) - 1  # a time
 FULL_PAGES = [("alloc", i, 64, 4) for i in range(8)]  # no byte is ever stranded
 
 
-def timeline_of(*ops: tuple[Any, ...], **options: Any) -> Timeline:
+def timeline_of(*ops: tuple[Any, ...], **options: Any) -> ReplayTimeline:
     times = options.pop("times", None)
     setup = {**TINY, **options.pop("setup", {})}
     return collect(Trace.from_ops(ops, times=times), setup, **options)
@@ -191,10 +184,10 @@ class TestMoments:
 
     def test_are_fewer_if_many_areas_are_live(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """At the moments 0, 4 and 8 no more than 12 areas are looked at."""
-        monkeypatch.setattr("percpu_ffi.analysis.timeline.MOST_AREAS_SEEN", 12)
+        monkeypatch.setattr("percpu_ffi.analysis.moments.MOST_AREAS_SEEN", 12)
         assert dones(timeline_of(*FULL_PAGES)) == [0, 4, 8]
         # an area that lives for one operation is live at one moment of four
-        monkeypatch.setattr("percpu_ffi.analysis.timeline.MOST_AREAS_SEEN", 1)
+        monkeypatch.setattr("percpu_ffi.analysis.moments.MOST_AREAS_SEEN", 1)
         short = [("alloc", "a", 64, 4), ("free", "a"), ("free", "x"), ("free", "x")]
         assert dones(timeline_of(*short)) == [0, 1, 2, 3, 4]
 
@@ -269,6 +262,12 @@ class TestCurves:
         lives = [(kind.size, born, died) for kind, born, died in found.areas()]
         assert lives == [(100, 0, 1), (4, 1, 3), (8, 2, 6)]
 
+    def test_areas_with_similar_keys_are_different(self) -> None:
+        """The keys of a recording are pointers; the lower halves of these two are equal."""
+        one, other = 1, 1 + (1 << 32)
+        found = timeline_of(("alloc", one, 8, 4), ("alloc", other, 4, 4), ("free", one))
+        assert list(found.curves.live) == [0, 8, 12, 4]
+
     def test_faults_end_no_area(self) -> None:
         """A fault is numbered as areas are: this one as the area a."""
         found = timeline_of(("alloc", "a", 8, 4), ("inject", "map", {"nth": 9}))
@@ -310,7 +309,7 @@ def test_whether_call_sites_are_known() -> None:
 
 def test_progress_counts_operations(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first replay reports in steps, the second one at each moment."""
-    monkeypatch.setattr("percpu_ffi.analysis.timeline.STEP", 3)
+    monkeypatch.setattr("percpu_ffi.analysis.replayed.STEP", 3)
     steps: list[int] = []
     timeline_of(*FULL_PAGES, moments=2, progress=steps.append)
     assert steps == [3, 3, 2, 4, 4]

@@ -11,7 +11,8 @@ import pytest
 from conftest import TINY
 
 from percpu_ffi import Trace
-from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Patch, Timeline, collect
+from percpu_ffi.analysis.replayed import collect
+from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Patch, Timeline
 from percpu_ffi.analysis.totals import (
     ChunkUser,
     Row,
@@ -174,7 +175,7 @@ def test_users_of_chunks() -> None:
     ]
     patches += [Patch(0, 0, 64, STATIC, -1), Patch(4, 0, 128, PAGES, -1)]
     patches += [Patch(4, 0, 1024, FREE_SPACE, -1)]
-    timeline: Any = SimpleNamespace(trace=trace)
+    timeline: Any = SimpleNamespace(trace=trace, kept=frozenset({0}))
     assert chunk_users(timeline, patches) == [
         ChunkUser("f", chunks=4, alone=2, areas=5, bytes=16 + 16 + 8 + 24 + 8),
         ChunkUser("j", chunks=2, alone=0, areas=2, bytes=24),

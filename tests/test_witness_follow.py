@@ -20,10 +20,11 @@ from percpu_ffi import Allocator, Model, Trace, TraceError
 from percpu_ffi.geometry import Geometry
 from percpu_ffi.state import Choice
 from percpu_ffi.stats import Dump
+from percpu_ffi.trace.steps import Alloc, Created, Free, Work
 from percpu_ffi.witness.follow import Figures
 from percpu_ffi.witness.reorder import reordered
 from percpu_ffi.witness.start import Sizes, Start, boot_starts, inferred_start
-from percpu_ffi.witness.steps import Alloc, Created, Free, Work, steps_of
+from percpu_ffi.witness.steps import steps_of
 from percpu_ffi.witness.verdict import Verdict, _boot_start, check_recording
 
 GEOMETRY = Geometry(

@@ -13,9 +13,9 @@ import pytest
 
 from percpu_ffi import Allocator, Location, TraceError
 from percpu_ffi.trace.operations import Kind
+from percpu_ffi.trace.steps import Alloc, Created, Destroyed, Failed, Free, Step, Work
 from percpu_ffi.witness.follow import Choices, Follower, Foretold
 from percpu_ffi.witness.start import Start
-from percpu_ffi.witness.steps import Alloc, Created, Destroyed, Failed, Free, Step, Work
 
 TINY: dict[str, Any] = {
     **{"policy": "bitmap", "cpus": 1, "page_size": 64, "memory": "none", "balance": "manual"},

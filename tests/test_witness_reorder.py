@@ -13,10 +13,10 @@ import pytest
 
 from percpu_ffi import Location, TraceError
 from percpu_ffi.trace.operations import NO_INDEX, Kind
+from percpu_ffi.trace.steps import Alloc, Created, Free, Step
 from percpu_ffi.witness import reorder
 from percpu_ffi.witness.follow import Figures, Miss
 from percpu_ffi.witness.reorder import reordered
-from percpu_ffi.witness.steps import Alloc, Created, Free, Step
 
 Order = Sequence[Step]
 

@@ -13,9 +13,9 @@ from percpu_ffi.drawing import LEGEND
 from percpu_ffi.reports.witness import WitnessReport
 from percpu_ffi.state import ChunkState, State
 from percpu_ffi.trace.operations import Kind
+from percpu_ffi.trace.steps import Alloc
 from percpu_ffi.witness.follow import Choices, Figures, Foretold, Miss
 from percpu_ffi.witness.start import Start
-from percpu_ffi.witness.steps import Alloc
 from percpu_ffi.witness.verdict import Verdict
 
 TRACE = Trace.from_ops([("alloc", 1, 64, 8), ("alloc", 2, 12, 4), ("free", 1)])

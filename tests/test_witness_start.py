@@ -13,8 +13,8 @@ from percpu_ffi.geometry import Geometry
 from percpu_ffi.stats import Dump
 from percpu_ffi.stats.dump import Chunk
 from percpu_ffi.trace.operations import Kind
+from percpu_ffi.trace.steps import Alloc, Created, Free, Step
 from percpu_ffi.witness.start import Sizes, boot_starts, inferred_start
-from percpu_ffi.witness.steps import Alloc, Created, Free, Step
 
 SIZES = Sizes((8, 64), 128)
 

@@ -10,7 +10,8 @@ import pytest
 
 from percpu_ffi import Location, Trace, TraceError
 from percpu_ffi.trace.operations import BALANCE, FAULT, NO_INDEX, OP, ORPHAN, Kind
-from percpu_ffi.witness.steps import Alloc, Created, Destroyed, Failed, Free, Work, steps_of
+from percpu_ffi.trace.steps import Alloc, Created, Destroyed, Failed, Free, Work
+from percpu_ffi.witness.steps import steps_of
 
 if TYPE_CHECKING:
     from pathlib import Path

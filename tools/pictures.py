@@ -3,8 +3,9 @@
 
 Usage: pictures.py FOLDER
 
-``page.png`` is a screenshot by Debian's chromium, ``sizes.png`` and ``size-distributions.png`` are
-the output of the command; the two of docs/pinned-chunks.md are drawn here.
+``page.png``, ``page-bitmap.png`` and ``page-kernel.png`` are screenshots by Debian's chromium,
+``sizes.png`` and ``size-distributions.png`` are the output of the command, ``hidden-space.png`` is
+that of the example; the two of docs/pinned-chunks.md are drawn here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from percpu_ffi import Allocator, Trace
-from percpu_ffi.analysis.timeline import Timeline, collect
+from percpu_ffi.analysis.replayed import ReplayTimeline, collect
 from percpu_ffi.analysis.totals import by_site
 from percpu_ffi.cli import main
 from percpu_ffi.reports.colours import COLOURS, site_colours
@@ -30,16 +31,22 @@ from percpu_ffi.stats import figures
 
 ROOT = Path(__file__).resolve().parents[1]
 PINNED = "samples/pinned_cgroups.trace"
+BOOT = "samples/boot_k61tcg.ftrace.xz"
 SAMPLES = ("samples/fork_storm.perf.xz", "samples/netns_churn.ftrace.xz", PINNED)
 CORPUS = "samples/corpus"
 SETUP: dict[str, Any] = {"cpus": 2, "memory": "none"}
 DPI = 80
 SITES = 4  # of the legend
 POINTS = 600  # of a curve
-WINDOW = "1280,2260"  # pixels of the screenshot
+WINDOW = "1280,2260"  # pixels of a screenshot of the whole page
+BITMAP_WINDOW, KERNEL_WINDOW = "1100,866", "1100,500"
+# of a page, only its head and the chunks are left
+CHUNKS_ONLY = """<style>
+main > :not(h1, h1 + p, :has(#map)), .wide.sites, .wide.sites + p { display: none }
+</style>"""
 
 
-def two_moments(timeline: Timeline, path: Path) -> None:
+def two_moments(timeline: ReplayTimeline, path: Path) -> None:
     """Draw all chunks at the peak of live bytes, and at the end."""
     colours = site_colours([row.name for row in by_site(timeline)])
     lanes = [chunk.id for chunk in timeline.state.chunks]
@@ -106,14 +113,23 @@ def _pages(trace: Trace, takes: Callable[[object], bool]) -> tuple[list[int], li
     return held, used
 
 
-def screenshot(path: Path) -> None:
-    """Open the page in a browser without a window, and save a screenshot."""
+def screenshot(path: Path, window: str, *arguments: str, style: str = "") -> None:
+    """Open a page of the command in a browser without a window, and save a screenshot.
+
+    Args:
+        path: of the picture.
+        window: width and height in pixels.
+        arguments: of ``percpu-ffi report``.
+        style: added to the page.
+
+    """
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
-        _run("report", PINNED, "-o", str(page))
+        _run("report", *arguments, "-o", str(page))
+        page.write_text(page.read_text(encoding="utf-8") + style, encoding="utf-8")
         command = [
             "chromium", "--headless=new", "--disable-dev-shm-usage", "--hide-scrollbars",
-            f"--user-data-dir={folder}/browser", f"--window-size={WINDOW}",
+            f"--user-data-dir={folder}/browser", f"--window-size={window}",
             "--virtual-time-budget=30000", f"--screenshot={path}", page.as_uri(),
         ]  # fmt: skip
         if os.getuid() == 0:
@@ -135,7 +151,13 @@ def make(folder: Path) -> None:
     _run("sizes", *SAMPLES, "--plot", str(folder / "sizes.png"))
     corpus = sorted(map(str, Path(CORPUS).glob("*.trace")))
     _run("sizes", *corpus, "--plot", str(folder / "size-distributions.png"))
-    screenshot(folder / "page.png")
+    command = [sys.executable, "examples/hidden_space.py", "plot", str(folder / "hidden-space.png")]
+    subprocess.run(command, check=True)
+    screenshot(folder / "page.png", WINDOW, PINNED)
+    bitmap = ("--policy", "bitmap", "--unit-size", "128K")
+    screenshot(folder / "page-bitmap.png", BITMAP_WINDOW, PINNED, *bitmap, style=CHUNKS_ONLY)
+    kernel = (BOOT, "--as", "kernel")
+    screenshot(folder / "page-kernel.png", KERNEL_WINDOW, *kernel, style=CHUNKS_ONLY)
 
 
 if __name__ == "__main__":

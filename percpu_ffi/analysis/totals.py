@@ -37,7 +37,7 @@ class ChunkUser:
     chunks: int = 0
     """Chunks in which it has areas."""
     alone: int = 0
-    """Those in which no other call site has areas, without the first chunk, which stays anyway."""
+    """Those in which no other call site has areas, without ``Timeline.kept``."""
     areas: int = 0
     """Areas in all chunks."""
     bytes: int = 0
@@ -49,7 +49,7 @@ def chunk_users(timeline: Timeline, patches: Iterable[Patch]) -> list[ChunkUser]
     rows: dict[str, ChunkUser] = {}
     sites: dict[int, set[str]] = {}  # by chunk
     for patch in patches:
-        if patch.born >= 0:
+        if patch.kind >= 0:
             name = timeline.trace.kinds[patch.kind].site
             row = rows.setdefault(name, ChunkUser(name))
             row.areas += 1
@@ -58,7 +58,7 @@ def chunk_users(timeline: Timeline, patches: Iterable[Patch]) -> list[ChunkUser]
     for chunk, names in sites.items():
         for name in names:
             rows[name].chunks += 1
-            rows[name].alone += chunk > 0 and len(names) == 1
+            rows[name].alone += chunk not in timeline.kept and len(names) == 1
     return sorted(rows.values(), key=lambda row: (-row.chunks, -row.bytes, row.name))
 
 

@@ -6,14 +6,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.cli.arguments import file_name, load_trace
+from percpu_ffi.cli.machine import recorded_geometry
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import BITMAP
-from percpu_ffi.errors import ConfigError, StatsError
+from percpu_ffi.errors import ConfigError
 from percpu_ffi.geometry import Geometry
 from percpu_ffi.lockstep import Factory
 from percpu_ffi.reports.witness import WitnessReport
@@ -21,7 +21,7 @@ from percpu_ffi.stats import Dump
 from percpu_ffi.stats.source import read_dumps
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import CREATED, DESTROYED, LOST
-from percpu_ffi.trace.source import STDIN, open_source
+from percpu_ffi.trace.source import open_source
 from percpu_ffi.witness.verdict import check_recording
 
 BOOT = "boot"
@@ -66,29 +66,14 @@ def run_against_kernel(args: argparse.Namespace, makers: Mapping[str, Factory]) 
 
 
 def _geometry(args: argparse.Namespace, trace: Trace) -> Geometry:
-    """Return the geometry of ``--like``, of a sibling .meta, or of the recorder."""
-    if args.like:
-        return Geometry.load(args.like)
-    if args.trace != STDIN and (sibling := _sibling(Path(args.trace))):
-        return Geometry.load(sibling)
-    try:
-        return Geometry.from_machine(trace.machine)
-    except StatsError:
+    """Return the geometry of the recorded machine."""
+    geometry = recorded_geometry(args, trace)
+    if geometry is None:
         raise ConfigError(
             "the geometry of the recorded machine is not known: give its boot line (percpu: "
             "Embedded ...) or a dump of percpu_stats with --like FILE"
-        ) from None
-
-
-def _sibling(path: Path) -> Path | None:
-    """Return NAME.meta of NAME.ftrace.xz, if there is one; each suffix may be missing."""
-    name = path.name
-    while name:
-        meta = path.with_name(f"{name}.meta")
-        if meta.is_file():
-            return meta
-        name = name.rpartition(".")[0]
-    return None
+        )
+    return geometry
 
 
 def _dump(start: str | None) -> Dump | None:

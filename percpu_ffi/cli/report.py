@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.text import printable
-from percpu_ffi.analysis.timeline import collect
+from percpu_ffi.analysis.recorded import read_history
+from percpu_ffi.analysis.replayed import collect
+from percpu_ffi.analysis.timeline import Timeline
 from percpu_ffi.cli.arguments import (
+    SETTINGS,
     add_policy,
     add_setup,
     add_trace,
@@ -17,13 +21,18 @@ from percpu_ffi.cli.arguments import (
     short_name,
 )
 from percpu_ffi.cli.files import OutputFile
+from percpu_ffi.cli.machine import recorded_geometry
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError, TraceError
+from percpu_ffi.reports.history import history_figures
 from percpu_ffi.reports.page import make_page
 from percpu_ffi.reports.recording import failure_lines
 from percpu_ffi.reports.replay import timeline_figures
 from percpu_ffi.reports.still import make_still
+from percpu_ffi.trace import Trace
 from percpu_ffi.trace.source import source_name
+
+KERNEL = "kernel"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,10 +42,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "any moment, sizes, call sites. The page is one file and needs no network."
     )
     add_trace(parser)
+    text = (
+        "no replay: what the recorded kernel itself did, by the chunks and offsets that it "
+        "printed; --like or NAME.meta, next to the recording, has its unit size"
+    )
+    parser.add_argument("--as", dest="whose", choices=(KERNEL,), help=text)
     add_policy(add_setup(parser))
     text = "the page; needs the extra 'report' (bokeh)"
     parser.add_argument("-o", "--html", type=OutputFile("bokeh"), metavar="OUT.html", help=text)
-    text = "a picture with the chunks at the worst moment; needs the extra 'plot' (matplotlib)"
+    text = (
+        "a picture with the chunks at the worst moment, or at a kernel's peak; needs the extra "
+        "'plot' (matplotlib)"
+    )
     for kind in ("png", "svg"):
         parser.add_argument(
             f"--{kind}", type=OutputFile("matplotlib"), metavar=f"OUT.{kind}", help=text
@@ -44,18 +61,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the trace, replay it, write the files."""
+    """Read the trace, make its timeline, write the files."""
     outputs = {"-o": args.html, "--png": args.png, "--svg": args.svg}
     outputs = {option: path for option, path in outputs.items() if path is not None}
     if not outputs:
         raise ConfigError("no output: give -o OUT.html, --png OUT.png or --svg OUT.svg")
+    if args.whose == KERNEL:
+        _refuse_setup(args)
     trace = load_trace(args.trace, strict=args.strict)
     if not trace:
         why = "; ".join(["the trace has no operations", *failure_lines(trace)])
         raise TraceError(why, source_name(args.trace))
-    with progress_bar("replaying", 2 * len(trace), "op") as progress:
-        timeline = collect(trace, setup_of(args, trace), progress)
-    figures = timeline_figures(timeline, short_name(args.trace))
+    timeline, figures = _of_kernel(args, trace) if args.whose else _of_replay(args, trace)
     written = []
     for option, path in outputs.items():
         if option == "-o":
@@ -66,3 +83,27 @@ def run(args: argparse.Namespace) -> int:
         written.append(f"{printable(path)}: {len(data):,} bytes")
     print("\n".join(written))
     return 0
+
+
+def _of_replay(args: argparse.Namespace, trace: Trace) -> tuple[Timeline, dict[str, Any]]:
+    with progress_bar("replaying", 2 * len(trace), "op") as progress:
+        timeline = collect(trace, setup_of(args, trace), progress)
+    return timeline, timeline_figures(timeline, short_name(args.trace))
+
+
+def _of_kernel(args: argparse.Namespace, trace: Trace) -> tuple[Timeline, dict[str, Any]]:
+    geometry = recorded_geometry(args, trace)
+    with progress_bar("reading the history", len(trace), "op") as progress:
+        timeline = read_history(trace, geometry, progress)
+    return timeline, history_figures(timeline, short_name(args.trace))
+
+
+def _refuse_setup(args: argparse.Namespace) -> None:
+    """Refuse the options that set up an allocator."""
+    settings = ("policy", "fixes", *SETTINGS)
+    if names := [name for name in settings if getattr(args, name, None) is not None]:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
+        raise ConfigError(
+            f"{options} with --as kernel: the history of a kernel has no allocator of ours to set "
+            "up; leave it out (--like FILE gives the geometry of the recorded machine)"
+        )

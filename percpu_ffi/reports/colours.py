@@ -34,6 +34,7 @@ COLOURS = _scheme(
     grid="#e6eaf0", axis="#9aa5b1", cursor="#111111", note="#e0a800",
     static="#37474f", free="#e8ecf1", faint="#c3cad3", pages="#2a9d8f", held="#b7dcd6",
     live="#3b6fb6", bad="#cc3d3d", chunks="#6b4fa0", second="#e69f00", peak="#3b6fb6",
+    hidden="#cc3d3d", apart="#b35900", blocks="#6b4fa0", empty="#c9a227",
 )  # fmt: skip
 DARK = _scheme(
     SITES_DARK, OTHERS_DARK, AGES_DARK,
@@ -41,6 +42,7 @@ DARK = _scheme(
     grid="#262d36", axis="#66717d", cursor="#f0f0f0", note="#e0a800",
     static="#d5dde5", free="#30363d", faint="#4f5964", pages="#2a9d8f", held="#2f5f59",
     live="#6ca0e8", bad="#ff7b72", chunks="#b39ae6", second="#e69f00", peak="#6ca0e8",
+    hidden="#ff7b72", apart="#ffa657", blocks="#b39ae6", empty="#e3c65b",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.analysis.timeline import Timeline
+from percpu_ffi.analysis.replayed import ReplayTimeline
 from percpu_ffi.drawing import LEGEND, map_bar
 from percpu_ffi.replay import Replay
 from percpu_ffi.reports.recording import (
@@ -29,7 +29,7 @@ COPIED = ("live_bytes", "peak_live_bytes", "chunks_created", "chunks_destroyed",
           "peak_populated_pages")  # fmt: skip
 
 
-def geometry_of(allocator: Allocator | Timeline, setup: dict[str, Any]) -> dict[str, Any]:
+def geometry_of(allocator: Allocator | ReplayTimeline, setup: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of an allocator, with automatic sizes filled in."""
     return {
         "cpus": allocator.cpus,
@@ -178,7 +178,7 @@ def _most(reasons: dict[str, int]) -> list[tuple[str, int]]:
     return rows[:MOST_REASONS] + [("other reasons", others)] * (others > 0)
 
 
-def timeline_figures(timeline: Timeline, name: str) -> dict[str, Any]:
+def timeline_figures(timeline: ReplayTimeline, name: str) -> dict[str, Any]:
     """Return the figures of ``replay --json``, without the speed: the replay had to wait."""
     figures = ReplayReport(
         name=name,

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Draw a timeline as a picture with matplotlib: curves, and the chunks at the worst moment."""
+"""Draw a timeline as a picture with matplotlib: curves, and the chunks at one moment.
+
+That is the worst moment of a replay, and the peak of a recorded kernel.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,50 @@ from typing import Any
 from percpu_ffi._util.optional import plain
 from percpu_ffi._util.text import printable
 from percpu_ffi.analysis.curves import thinned
-from percpu_ffi.analysis.explain import explain_worst
-from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Timeline
+from percpu_ffi.analysis.explain import explain
+from percpu_ffi.analysis.recorded import KernelTimeline
+from percpu_ffi.analysis.timeline import (
+    BLOCKS,
+    DEPOPULATE,
+    EMPTY_PAGES,
+    FREE_SPACE,
+    HIDDEN,
+    OLD_AREA,
+    OUTSIDE,
+    PAGES,
+    RESERVED,
+    SIDELINED,
+    STATIC,
+    Patch,
+    Timeline,
+)
 from percpu_ffi.analysis.totals import by_site, by_size
 from percpu_ffi.reports.axes import AXES, set_byte_ticks
 from percpu_ffi.reports.colours import COLOURS, OTHERS, site_colours
+from percpu_ffi.reports.page.view import STATES
 
 LANE = 0.34  # inches for each chunk, if there is room
 MOST_INCHES = 12.0
 MOST_SITES = 10
 LINE = 150  # characters
+# shares of a chunk's line, from its top; areas are in that of free space
+ROWS = {FREE_SPACE: (0.1, 0.68), PAGES: (0.72, 0.86)}
+ROWS_WITH_BLOCKS = {
+    FREE_SPACE: (0.1, 0.6), BLOCKS: (0.64, 0.74), PAGES: (0.8, 0.92), EMPTY_PAGES: (0.8, 0.92)
+}  # fmt: skip
+FIXED = {
+    FREE_SPACE: "free", STATIC: "static", OUTSIDE: "static", OLD_AREA: "static", PAGES: "pages",
+    EMPTY_PAGES: "empty",
+}  # fmt: skip
+OUTLINE: dict[str, Any] = {
+    "fill": False, "edgecolor": COLOURS["apart"], "linewidth": 1.2, "linestyle": "--", "zorder": 3
+}  # fmt: skip
+FRAMES: dict[int, dict[str, Any]] = {
+    HIDDEN: {"facecolor": COLOURS["free"], "edgecolor": COLOURS["hidden"], "hatch": "////",
+             "linewidth": 0, "zorder": 0.9},
+    SIDELINED: OUTLINE,
+    DEPOPULATE: OUTLINE,
+}  # fmt: skip
 NAME = 9.0  # points of a chunk's name
 SITE = 60  # characters of a call site
 
@@ -42,20 +79,20 @@ def make_still(timeline: Timeline, name: str, kind: str) -> bytes:
 
     sites = by_site(timeline)
     colours = site_colours([row.name for row in sites])
-    worst = timeline.moment_at(timeline.worst)
-    lanes = sorted({patch.chunk for patch in timeline.patches_at(worst)})
-    height = min(max(LANE * len(lanes), 1.0), MOST_INCHES)
-    lines = explain_worst(timeline)
-    figure = Figure(figsize=(12, 8.8 + height), layout="constrained")
+    is_kernel = isinstance(timeline, KernelTimeline)
+    moment = timeline.moment_at(timeline.peak if is_kernel else timeline.worst)
+    lanes = sorted({patch.chunk for patch in timeline.patches_at(moment)})
+    heights = {"bytes": 2.2, **({} if is_kernel else {"share": 1.2}), "chunks": 1.0}
+    heights |= {"map": min(max(LANE * len(lanes), 1.0), MOST_INCHES), "sizes": 2.6}
+    lines = explain(timeline)
+    figure = Figure(figsize=(12, 1.8 + sum(heights.values())), layout="constrained")
     rows = figure.subplot_mosaic(
-        [["bytes", "bytes"], ["share", "share"], ["chunks", "chunks"], ["map", "map"],
-         ["sizes", "sites"]],
-        height_ratios=[2.2, 1.2, 1, height, 2.6],
-    )  # fmt: skip
-    _curves(timeline, rows["bytes"], rows["share"], rows["chunks"])
-    draw_chunks(timeline, worst, lanes, colours, rows["map"])
-    rows["map"].set_title("the chunks at the worst moment, coloured by call site, each above its "
-                          "populated pages", fontsize=9, loc="left")  # fmt: skip
+        [[name, "sites" if name == "sizes" else name] for name in heights],
+        height_ratios=list(heights.values()),
+    )
+    _curves(timeline, rows)
+    draw_chunks(timeline, moment, lanes, colours, rows["map"])
+    rows["map"].set_title(_map_title(timeline, moment), fontsize=9, loc="left")
     _sizes(timeline, rows["sizes"])
     _sites(sites, colours, rows["sites"])
     # escaped after wrapping: a line break may not separate a dollar from its backslash
@@ -74,32 +111,59 @@ def _short(name: str) -> str:
     return plain(name if len(name) <= SITE else f"{name[: SITE - 1]}\N{HORIZONTAL ELLIPSIS}")
 
 
-def _curves(timeline: Timeline, size: Any, share: Any, chunks: Any) -> None:
+def _map_title(timeline: Timeline, moment: int) -> str:
+    """Explain the chunks, with what only some timelines have."""
+    kinds = {patch.kind for patch in timeline.patches_at(moment)}
+    when, pages = "worst moment", "populated pages"
+    if isinstance(timeline, KernelTimeline):
+        when, pages = "peak", "pages with recorded areas"
+    marks = {
+        BLOCKS: "blocks: a strong colour is a small contig hint",
+        EMPTY_PAGES: "populated pages that are all free in another colour",
+        HIDDEN: "hidden space hatched",
+        SIDELINED: "sidelined chunks outlined",
+        OLD_AREA: "areas older than the recording dark",
+    }
+    lines = [f"the chunks at the {when}, coloured by call site, each above its {pages}"]
+    more = "; ".join(text for kind, text in marks.items() if kind in kinds)
+    return "\n".join([*lines, *wrap(more, LINE)])
+
+
+def _curves(timeline: Timeline, rows: dict[str, Any]) -> None:
+    size, share, chunks = rows["bytes"], rows.get("share"), rows["chunks"]
     done = thinned(timeline)
     x, held = timeline.x(done), [timeline.held(i) for i in done]
     used = [timeline.static_size + timeline.curves.live[i] for i in done]
-    for values, colour, label in ((held, "held", "populated"), (used, "live", "static and live")):
+    labels = ("populated", "static and live") if share else (
+        "pages with recorded areas", "recorded areas")  # fmt: skip
+    for values, colour, label in zip((held, used), ("held", "live"), labels, strict=True):
         size.fill_between(x, values, step="post", color=COLOURS[colour], label=label, lw=0)
     size.set_ylabel("bytes per CPU")
     size.set_ylim(0, 1.25 * max(held))
     set_byte_ticks(size.yaxis, max(held), 5)
-    percent = [100 * timeline.fragmentation(i) for i in done]
-    share.step(x, percent, where="post", color=COLOURS["bad"])
-    share.set_ylabel("fragmentation, %")
-    share.set_ylim(0, 104)
+    hidden = timeline.curves.hidden
+    if hidden and max(hidden):
+        values = [hidden[i] for i in done]
+        size.step(x, values, where="post", color=COLOURS["hidden"], lw=1, label="hidden")
+    if share:
+        percent = [100 * timeline.fragmentation(i) for i in done]
+        share.step(x, percent, where="post", color=COLOURS["bad"])
+        share.set_ylabel("fragmentation, %")
+        share.set_ylim(0, 104)
     chunks.step(x, [timeline.curves.chunks[i] for i in done], where="post", color=COLOURS["chunks"])
     chunks.set_ylabel("chunks")
     chunks.set_ylim(0)
     chunks.yaxis.get_major_locator().set_params(integer=True)
     chunks.set_xlabel(AXES[timeline.seconds is None])
     peak, worst = timeline.x([timeline.peak, timeline.worst])
-    for axes in (size, share, chunks):
+    for axes in filter(None, (size, share, chunks)):
         axes.set_xlim(x[0], x[-1] or 1)
         axes.grid(alpha=0.3)
         axes.xaxis.set_major_formatter("{x:,.10g}")
         axes.axvline(peak, color=COLOURS["peak"], ls="--", lw=1, label="peak of live bytes")
-        axes.axvline(worst, color=COLOURS["bad"], ls="--", lw=1, label="worst moment")
-    size.legend(loc="upper left", fontsize=8, ncols=4)
+        if share:
+            axes.axvline(worst, color=COLOURS["bad"], ls="--", lw=1, label="worst moment")
+    size.legend(loc="upper left", fontsize=8, ncols=5)
 
 
 def draw_chunks(
@@ -117,27 +181,50 @@ def draw_chunks(
     """
     from matplotlib.collections import PolyCollection  # noqa: PLC0415
 
-    kinds = timeline.trace.kinds
-    fixed = {FREE_SPACE: COLOURS["free"], STATIC: COLOURS["static"], PAGES: COLOURS["pages"]}
+    patches = sorted(timeline.patches_at(moment), key=lambda patch: (patch.born, patch.kind))
+    rows = ROWS_WITH_BLOCKS if any(patch.kind == BLOCKS for patch in patches) else ROWS
+    names = {chunk: "reserved" if chunk == RESERVED else f"chunk {chunk}" for chunk in lanes}
+    framed = {patch.chunk for patch in patches if patch.kind == HIDDEN}
     boxes, filled, lines = [], [], []
-    for patch in sorted(timeline.patches_at(moment), key=lambda patch: patch.kind != FREE_SPACE):
+    for patch in patches:
         y = lanes.index(patch.chunk)
-        top, bottom = (y + 0.72, y + 0.86) if patch.kind == PAGES else (y + 0.1, y + 0.68)
-        x = patch.start, patch.end
-        boxes.append([(x[0], top), (x[1], top), (x[1], bottom), (x[0], bottom)])
-        filled.append(fixed.get(patch.kind) or colours[kinds[patch.kind].site])
-        # the line keeps a small area visible: it may be the one that pins its chunk
-        lines.append(0.0 if patch.kind == FREE_SPACE else 0.8)
+        top, bottom = (y + share for share in rows.get(patch.kind, rows[FREE_SPACE]))
+        if state := STATES.get(patch.kind):
+            names[patch.chunk] += f", {state.short_name}"
+        if patch.kind in FRAMES:
+            _frame(axes, patch, top, bottom)
+        elif not state and not (patch.kind == FREE_SPACE and patch.chunk in framed):
+            left, right = patch.start, patch.end
+            boxes.append([(left, top), (right, top), (right, bottom), (left, bottom)])
+            filled.append(_colour(timeline, patch, colours))
+            # the line keeps a small area visible: it may be the one that pins its chunk
+            lines.append(0.0 if patch.kind in (FREE_SPACE, BLOCKS) else 0.8)
     polygons = PolyCollection(boxes, facecolors=filled, edgecolors=filled, linewidths=lines,
                               clip_on=False)  # fmt: skip
     axes.add_collection(polygons)
     axes.set_xlim(0, timeline.unit_size)
     axes.set_ylim(len(lanes), 0)
     named = range(0, len(lanes), math.ceil(1.3 * NAME * len(lanes) / (72 * MOST_INCHES)))
-    axes.set_yticks([lane + 0.45 for lane in named], [f"chunk {lanes[lane]}" for lane in named])
+    axes.set_yticks([lane + 0.45 for lane in named], [names[lanes[lane]] for lane in named])
     axes.tick_params(axis="y", length=0, labelsize=NAME)
     set_byte_ticks(axes.xaxis, timeline.unit_size, 8)
     axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _colour(timeline: Timeline, patch: Patch, colours: dict[str, str]) -> Any:
+    if patch.kind == BLOCKS:
+        return COLOURS["blocks"], 1 - 0.92 * patch.hint / timeline.page_size
+    if patch.kind in FIXED:
+        return COLOURS[FIXED[patch.kind]]
+    return colours[timeline.trace.kinds[patch.kind].site]
+
+
+def _frame(axes: Any, patch: Patch, top: float, bottom: float) -> None:
+    """Draw a whole chunk: its free space hatched, below its areas, or its outline above them."""
+    from matplotlib.patches import Rectangle  # noqa: PLC0415
+
+    corner, width, height = (patch.start, top), patch.end - patch.start, bottom - top
+    axes.add_patch(Rectangle(corner, width, height, **FRAMES[patch.kind]))
 
 
 def _sizes(timeline: Timeline, axes: Any) -> None:

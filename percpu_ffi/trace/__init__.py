@@ -2,7 +2,8 @@
 """Traces: sequences of operations, and readers for what kernels print.
 
 ``operations`` has the data of a trace; ``text``, ``file_reader`` and ``old_file`` read it, ``file``
-writes it; ``source`` opens files, ``trace`` has the public class.
+writes it; ``source`` opens files, ``trace`` has the public class; ``steps`` reads a recording as a
+kernel's history.
 """
 
 from percpu_ffi.trace.columns import Columns

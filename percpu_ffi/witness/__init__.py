@@ -5,7 +5,7 @@ A recording has the chunk and the offset of each choice that a kernel made.  For
 policy is asked first, then the area is placed where the kernel placed it, so that the next
 question starts from the kernel's own state:
 
-    steps   the recording, in order: allocations, frees, chunks, background work
+    steps   the recording, in order, if it has what a policy decides by
     start   what was in use before the recording began
     follow  the policy is asked, and follows the kernel
     reorder lines are not always printed in the order of the decisions

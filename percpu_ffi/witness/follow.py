@@ -11,7 +11,7 @@ from percpu_ffi.config import GRANULE
 from percpu_ffi.errors import InvalidRequest, PercpuMemoryError, TraceError, WildPointer
 from percpu_ffi.state import Location, State
 from percpu_ffi.trace.operations import FLAGS
-from percpu_ffi.witness.steps import (
+from percpu_ffi.trace.steps import (
     Alloc,
     Created,
     Destroyed,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from percpu_ffi.errors import TraceError
 from percpu_ffi.trace.operations import NO_INDEX
-from percpu_ffi.witness.steps import Alloc, Free, Step
+from percpu_ffi.trace.steps import Alloc, Free, Step
 
 if TYPE_CHECKING:
     from percpu_ffi.witness.follow import Figures, Miss

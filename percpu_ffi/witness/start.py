@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from percpu_ffi.config import GRANULE
-from percpu_ffi.witness.steps import Alloc, Created, Free, Step
+from percpu_ffi.trace.steps import Alloc, Created, Free, Step
 
 if TYPE_CHECKING:
     from percpu_ffi.geometry import Geometry

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.config import BITMAP
 from percpu_ffi.errors import TraceError
+from percpu_ffi.trace.steps import Step
 from percpu_ffi.witness.follow import Figures, Follower
 from percpu_ffi.witness.reorder import reordered
 from percpu_ffi.witness.start import Sizes, Start, boot_starts, inferred_start
-from percpu_ffi.witness.steps import Step, steps_of
+from percpu_ffi.witness.steps import steps_of
 
 if TYPE_CHECKING:
     from percpu_ffi.geometry import Geometry

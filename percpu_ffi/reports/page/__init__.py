@@ -1,39 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Render a timeline as an HTML page of one file, with bokeh, the extra ``report``.
 
-``page.html`` is the template.  ``charts`` draws the curves, ``chunks`` the chunks at the moment
-of a slider; ``tables`` has what the charts show as text.
+``page.html`` is the template; ``view`` has what it says of a replay, and of a kernel's history.
+``charts`` draws the curves, ``chunks`` the chunks at the moment of a slider; ``tables`` has what
+the charts show as text, ``figures`` the figures of all of them.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from percpu_ffi._util.text import duration, plural, printable
-from percpu_ffi.analysis.explain import explain_worst
+from percpu_ffi.analysis.recorded import KernelTimeline
+from percpu_ffi.analysis.replayed import ReplayTimeline
 from percpu_ffi.analysis.timeline import Timeline
 from percpu_ffi.analysis.totals import by_caller, by_site, by_task
 from percpu_ffi.reports.colours import AGES, COLOURS, DARK, site_keys
 from percpu_ffi.reports.page.bundle import inline_bokeh
+from percpu_ffi.reports.page.figures import curve_figures, moment_figures
 from percpu_ffi.reports.page.style import Paint, read_asset
 from percpu_ffi.reports.page.tables import curves_table, origins_table, sizes_table
+from percpu_ffi.reports.page.view import View, view_of
 from percpu_ffi.reports.recording import caveats, failure_lines
 
 MOST_SITES = 12  # in the table
-
-CARDS = (
-    ("events", "recorded events"),
-    ("allocs", "allocations"),
-    ("frees", "frees"),
-    ("failures", "failures in this replay"),
-    ("peak_live_bytes", "live bytes at the peak"),
-    ("live_bytes", "live bytes at the end"),
-    ("chunks_created", "chunks created"),
-    ("chunks_destroyed", "chunks destroyed"),
-    ("chunks", "chunks at the end"),
-    ("peak_populated_pages", "most pages, of all CPUs"),
-    ("utilisation_at_peak", "utilisation at the peak"),
-)
 
 
 def make_page(timeline: Timeline, figures: dict[str, Any]) -> str:
@@ -41,7 +32,7 @@ def make_page(timeline: Timeline, figures: dict[str, Any]) -> str:
 
     Args:
         timeline: the timeline.
-        figures: those of ``percpu-ffi replay --json``.
+        figures: those of ``percpu-ffi replay --json``, or of :func:`history_figures`.
 
     Raises:
         ImportError: bokeh is not installed.
@@ -52,18 +43,14 @@ def make_page(timeline: Timeline, figures: dict[str, Any]) -> str:
 
     sites = by_site(timeline)
     keys = site_keys(row.name for row in sites)
-    script, divs = components(_plots(timeline, keys))
+    view = view_of(timeline, figures)
+    script, divs = components(_plots(timeline, view, keys))
     environment = Environment(autoescape=True, trim_blocks=True)
     template = environment.from_string(read_asset("page.html"))
-    cards = [(key, _number(figures[key]), what) for key, what in CARDS]
     return template.render(
-        about=_about(figures),
         ages=_ages(timeline),
         bokeh=inline_bokeh(),
-        cards=[
-            *cards,
-            ("", f"{timeline.stranded(timeline.worst):,}", "stranded bytes at the worst moment"),
-        ],
+        cards=[(key, _number(value), what) for key, value, what in view.cards],
         curves=curves_table(timeline),
         dark=_variables(DARK),
         divs=divs,
@@ -78,30 +65,34 @@ def make_page(timeline: Timeline, figures: dict[str, Any]) -> str:
         last=len(timeline.moments) - 1,
         light=_variables(COLOURS),
         more_sites=max(len(sites) - MOST_SITES, 0),
+        marked=[(name, timeline.moment_at(done)) for name, done in view.marked],
         notes=_notes(timeline),
-        peak_moment=timeline.moment_at(timeline.peak),
+        now=[*curve_figures(timeline), *moment_figures(timeline)],
         script=script,
         site_legend=_legend(keys),
         sites=[(printable(row.name), row, keys[row.name]) for row in sites[:MOST_SITES]],
         sizes=sizes_table(timeline) if "sizes" in divs else None,
         timed=timeline.seconds is not None,
         title=printable(figures["trace"]),
-        worst=explain_worst(timeline),
-        worst_moment=timeline.moment_at(timeline.worst),
+        view=view,
     )
 
 
-def _plots(timeline: Timeline, keys: dict[str, str]) -> dict[str, Any]:
+def _plots(timeline: Timeline, view: View, keys: dict[str, str]) -> dict[str, Any]:
     """Make the charts by their names in the template."""
     from bokeh.document import Document  # noqa: PLC0415
 
-    from percpu_ffi.reports.page.charts import Charts, size_chart  # noqa: PLC0415 - it needs bokeh
+    from percpu_ffi.reports.page.charts import (  # noqa: PLC0415 - it needs bokeh
+        Charts,
+        moments_source,
+        size_chart,
+    )
     from percpu_ffi.reports.page.chunks import Chunks  # noqa: PLC0415
 
     paint = Paint()
     plots = {"sizes": size_chart(timeline, paint)} if max(timeline.curves.live) else {}
-    charts = Charts(timeline, paint)
-    chunks = Chunks(timeline, keys, charts, paint)
+    charts = Charts(timeline, moments_source(timeline), paint)
+    chunks = Chunks(timeline, view, keys, charts, paint)
     plots |= {"charts": charts.column, "map": chunks.chart}
     document = Document()
     for plot in plots.values():
@@ -119,18 +110,6 @@ def _number(value: Any) -> str:
     return f"{value:.1%}" if isinstance(value, float) else f"{value:,}"
 
 
-def _about(figures: dict[str, Any]) -> str:
-    geometry = figures["geometry"]
-    whose = "the allocator of February 2009" if geometry["first_chunk"] else "today's policy"
-    first = f"first chunk {geometry['first_chunk']}, " if geometry["first_chunk"] else ""
-    return (
-        f"The allocations of a kernel, replayed through {whose} "
-        f"on {plural(geometry['cpus'], 'CPU')}: {first}static "
-        f"area of {geometry['static_size']:,} bytes, units of {geometry['unit_size']:,}, pages "
-        f"of {geometry['page_size']:,}."
-    )
-
-
 def _notes(timeline: Timeline) -> list[str]:
     """Return notes about what the trace lacks, and about failures."""
     notes = []
@@ -141,9 +120,12 @@ def _notes(timeline: Timeline) -> list[str]:
             "The trace has no call sites (kernels before 5.19 do not print them): areas are "
             "coloured by age."
         )
-    lines = [*caveats(timeline.trace.stats), *failure_lines(timeline.trace)]
+    stats = timeline.trace.stats
+    if isinstance(timeline, KernelTimeline):
+        stats = replace(stats, orphan_frees=0)  # they are shown
+    lines = [*caveats(stats), *failure_lines(timeline.trace)]
     notes += [f"{line[0].upper()}{line[1:]}." for line in lines]
-    if failures := timeline.result.failures:
+    if isinstance(timeline, ReplayTimeline) and (failures := timeline.result.failures):
         notes.append(
             f"{plural(len(failures), 'operation')} failed in this replay. The first, number "
             f"{failures[0].index + 1:,}: {failures[0].error}"

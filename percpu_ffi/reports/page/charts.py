@@ -26,7 +26,10 @@ from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.timeline import Timeline
 from percpu_ffi.analysis.totals import by_size
 from percpu_ffi.reports.axes import AXES
+from percpu_ffi.reports.page.figures import curve_figures, moment_figures
 from percpu_ffi.reports.page.style import BYTES_LABEL, LEFT, Paint
+
+FORMATS = {"bytes": "{0,0} bytes", "share": "{0.0 %}", "": "{0,0}"}
 
 # switches the axis: each column x becomes that of seconds or of operations
 SWITCH_AXIS = """
@@ -54,28 +57,34 @@ slider.dispatchEvent(new Event("input"))
 
 def columns_at(timeline: Timeline, done: list[int]) -> dict[str, Any]:
     """Return the figures at some moments as columns; ``x`` equals ``seconds`` or ``done``."""
-    curves, seconds = timeline.curves, timeline.seconds
-    data = {
+    seconds = timeline.seconds
+    data: dict[str, list[float]] = {
         "seconds": [0.0 if seconds is None else seconds[i] for i in done],
-        "done": [float(i) for i in done],
-        "live": [float(curves.live[i]) for i in done],
-        "used": [float(timeline.static_size + curves.live[i]) for i in done],
-        "held": [float(timeline.held(i)) for i in done],
-        "stranded": [float(timeline.stranded(i)) for i in done],
-        "share": [timeline.fragmentation(i) for i in done],
-        "chunks": [float(curves.chunks[i]) for i in done],
+        "done": list(done),
+        "used": [timeline.static_size + timeline.curves.live[i] for i in done],
+        **{key: [*map(value, done)] for key, _name, _unit, value in curve_figures(timeline)},
     }
     columns = {name: np.array(values, dtype=np.float64) for name, values in data.items()}
     return {"x": columns["done" if seconds is None else "seconds"], **columns}
 
 
+def moments_source(timeline: Timeline) -> ColumnDataSource:
+    """Return a row for each position of the slider."""
+    data = columns_at(timeline, [moment.done for moment in timeline.moments])
+    for key, _name, _unit, value in moment_figures(timeline):
+        data[key] = np.array([*map(value, timeline.moments)], dtype=np.float64)
+    return ColumnDataSource(data, name="moments")
+
+
 class Charts:
     """Bytes, fragmentation and chunks over time, one chart below the other."""
 
-    def __init__(self, timeline: Timeline, paint: Paint) -> None:
-        """Draw the charts."""
+    def __init__(self, timeline: Timeline, moments: ColumnDataSource, paint: Paint) -> None:
+        """Draw the charts; ``moments`` is of :func:`moments_source`."""
         self.paint = paint
+        self.figures = curve_figures(timeline)
         self.timed = timeline.seconds is not None
+        self.moments = moments
         self.source = ColumnDataSource(columns_at(timeline, thinned(timeline)), name="curves")
         end = float(self.source.data["x"][-1]) or 1.0
         self.range = Range1d(start=0, end=end, bounds=(0, end))
@@ -92,12 +101,19 @@ class Charts:
         size.yaxis.ticker = AdaptiveTicker(base=2, mantissas=[1], desired_num_ticks=6)
         size.yaxis.formatter = CustomJSTickFormatter(code=BYTES_LABEL)
 
-        share = self._chart(120, "fragmentation", "share")
-        line = share.step("x", "share", source=self.source, mode="after")
-        paint(line.glyph, "line_color", "bad")
-        share.y_range = Range1d(start=0, end=1.04)
-        share.yaxis.ticker = [0, 0.5, 1]
-        share.yaxis.formatter = NumeralTickFormatter(format="0%")
+        if max(timeline.curves.hidden or [0]):
+            line = size.step("x", "hidden", source=self.source, mode="after", line_width=1.5)
+            paint(line.glyph, "line_color", "hidden")
+        self.charts = [size]
+
+        if "share" in self.source.data:
+            share = self._chart(120, "fragmentation", "share")
+            line = share.step("x", "share", source=self.source, mode="after")
+            paint(line.glyph, "line_color", "bad")
+            share.y_range = Range1d(start=0, end=1.04)
+            share.yaxis.ticker = [0, 0.5, 1]
+            share.yaxis.formatter = NumeralTickFormatter(format="0%")
+            self.charts.append(share)
 
         chunks = self._chart(150, "chunks", "chunks")
         line = chunks.step("x", "chunks", source=self.source, mode="after")
@@ -106,25 +122,25 @@ class Charts:
         chunks.yaxis.ticker = AdaptiveTicker(min_interval=1, desired_num_ticks=3)
         chunks.xaxis.axis_label = AXES[0 if self.timed else 1]
 
-        self.charts = [size, share, chunks]
+        self.charts.append(chunks)
         self._mark(timeline)
         for chart in self.charts[:-1]:
             chart.xaxis.major_label_text_font_size = "0px"
             chart.xaxis.major_tick_line_alpha = 0
         self.column = column(*self.charts, sizing_mode="stretch_width")
 
-    def axis_switch(self, moments: Any) -> Any:
-        """Return JavaScript that changes the axis of ``moments``, too, to the chosen one."""
+    def axis_switch(self) -> Any:
+        """Return JavaScript that changes the axis to the chosen one."""
         args = {
-            "sources": [self.source, moments], "range": self.range, "marks": self.marks,
+            "sources": [self.source, self.moments], "range": self.range, "marks": self.marks,
             "label": self.charts[-1].xaxis[0], "axes": AXES,
         }  # fmt: skip
         return CustomJS(args=args, code=SWITCH_AXIS)
 
-    def move_slider_on_tap(self, moments: Any) -> None:
+    def move_slider_on_tap(self) -> None:
         """Make a click move the slider to the nearest moment."""
         for chart in self.charts:
-            chart.js_on_event("tap", CustomJS(args={"moments": moments}, code=GO_TO_NEAREST))
+            chart.js_on_event("tap", CustomJS(args={"moments": self.moments}, code=GO_TO_NEAREST))
 
     def _chart(self, height: int, label: str, key: str) -> Any:
         """Make an empty chart with a tooltip of all figures."""
@@ -139,11 +155,7 @@ class Charts:
         tooltips = [
             *([("seconds", "@seconds{0,0.000000}")] if self.timed else []),
             ("operations done", "@done{0,0}"),
-            ("live", "@live{0,0} bytes"),
-            ("populated", "@held{0,0} bytes"),
-            ("stranded", "@stranded{0,0} bytes"),
-            ("fragmentation", "@share{0.0 %}"),
-            ("chunks", "@chunks"),
+            *((figure.name, f"@{figure.key}{FORMATS[figure.unit]}") for figure in self.figures),
         ]
         # a line has one tooltip; of points, each nearby one would have its own
         line = chart.line("x", key, source=self.source, alpha=0)
@@ -153,12 +165,12 @@ class Charts:
         return chart
 
     def _mark(self, timeline: Timeline) -> None:
-        """Draw lines at the peak, at the worst moment, and at the moment of the slider."""
+        """Draw lines at the peak, at the worst moment of a replay, and at that of the slider."""
         top = self.charts[0].y_range.end
-        for done, text, colour, height in (
-            (timeline.peak, "peak", "peak", 0.86),
-            (timeline.worst, "worst", "bad", 0.70),
-        ):
+        marks = [(timeline.peak, "peak", "peak", 0.86)]
+        if "stranded" in self.source.data:
+            marks.append((timeline.worst, "worst", "bad", 0.70))
+        for done, text, colour, height in marks:
             seconds = timeline.seconds[done] if timeline.seconds else 0.0
             at = seconds if self.timed else done
             late = at > self.range.end / 2

@@ -3,7 +3,11 @@
 //
 // moments   a row for each position of the slider
 // patches   ranges of chunks, with their first moment and how many more they stay
-// units, pages, areas   what is drawn: free space below, populated pages, areas
+// units, pages, areas, ...   what is drawn: free space below, populated pages, areas
+// rows      where they are in a chunk's line
+// no_areas  patches in the row of areas: kind, name, what follows the size, age
+// states    patches that cover a chunk: kind, what follows its name, the same short, is outlined
+// kept      chunks that no area pins
 // pins      a table: call sites with areas in chunks; the selected one is highlighted
 const p = patches.data, m = moments.data
 if (!p.first) return  // not unpacked yet
@@ -13,7 +17,7 @@ const done = m.done[now], seconds = m.seconds[now]
 const byAge = document.querySelector("[name=colouring]:checked").value === "age"
 const style = getComputedStyle(document.documentElement)
 const colour = (key) => style.getPropertyValue(`--${key}`).trim()
-const static_colour = colour("static"), faint = colour("faint")
+const fixed_colour = colour("static"), faint = colour("faint")
 const site_colours = site_keys.map(colour), age_colours = ages.map(colour)
 const number = (value) => Math.round(value).toLocaleString("en")
 const clock = (value) =>
@@ -35,12 +39,16 @@ const short = (name) =>
 const tip_names = site_names.map(short)
 
 const columns = (names) => Object.fromEntries(names.split(" ").map((name) => [name, []]))
-const u = columns("left right bottom top y chunk used count held")
-const g = columns("left right bottom top chunk")
-const a = columns("left right bottom top fill size align site caller task age chunk")
+const box = "left right bottom top chunk"
+const u = columns(box + " y name short_name mark used count held hidden")
+const g = columns(box), e = columns(box), h = columns(box), o = columns(box)
+const b = columns(box + " shade hint blocks")
+const a = columns(box + " fill size align site caller task age name")
 function push(to, row) {
     for (const name in row) to[name].push(row[name])
 }
+const by_kind = (rows) => new Map(rows.map(([kind, ...row]) => [kind, row]))
+const no_area_of = by_kind(no_areas), state_of = by_kind(states)
 const row_of = new Map()  // chunk: its row in u
 const sites_of = new Map()  // chunk: site: bytes
 const pins = new Map()  // site: its row in the table
@@ -56,25 +64,49 @@ function tint(since) {
 for (let i = 0; i < p.first.length; i++) {
     if (p.first[i] > now || p.first[i] + p.stay[i] < now) continue
     const kind = p.kind[i], chunk = p.chunk[i], left = p.start[i], right = left + p.size[i]
-    const top = -lane_of[chunk]
+    const lane = -lane_of.at(chunk)
+    const on = (row) => ({left, right, top: lane - rows[row][0], bottom: lane - rows[row][1], chunk})
     const row = row_of.get(chunk)
     if (kind === FREE_SPACE) {  // the first patch of each chunk
+        const name = chunk < 0 ? "reserved chunk" : `chunk ${chunk}`
         row_of.set(chunk, u.left.length)
         sites_of.set(chunk, new Map())
-        push(u, {left, right, top: top - 0.06, bottom: top - 0.66, y: top - 0.45, chunk,
-                 used: 0, count: 0, held: 0})
+        push(u, {...on("areas"), y: lane - 0.45, name, short_name: chunk < 0 ? "reserved" : name,
+                 mark: "", used: 0, count: 0, held: 0, hidden: 0})
         continue
     }
     if (kind === PAGES) {
         u.held[row] += right - left
-        push(g, {left, right, top: top - 0.70, bottom: top - 0.84, chunk})
+        push(g, on("pages"))
         continue
     }
-    u.used[row] += right - left
-    push(a, {left, right, top: top - 0.06, bottom: top - 0.66, chunk})
-    if (kind === STATIC) {
-        push(a, {fill: static_colour, size: right - left, align: "", site: "static area",
-                 caller: "", task: "", age: "since the start"})
+    if (kind === EMPTY_PAGES) {
+        push(e, on("pages"))
+        continue
+    }
+    if (kind === BLOCKS) {
+        const first = left / page_size, last = right / page_size - 1, hint = p.hint[i]
+        push(b, {...on("blocks"), hint, shade: 1 - 0.92 * hint / page_size,
+                 blocks: first === last ? number(first) : `${number(first)} to ${number(last)}`})
+        continue
+    }
+    if (kind === HIDDEN) {
+        u.hidden[row] = 1  // its bytes follow
+        push(h, on("areas"))
+        continue
+    }
+    if (state_of.has(kind)) {
+        const [name, mark, is_outlined] = state_of.get(kind)
+        u.name[row] += `, ${name}`
+        u.mark[row] = mark
+        if (is_outlined) push(o, on("areas"))
+        continue
+    }
+    push(a, {...on("areas"), name: u.name[row]})
+    if (kind !== OLD_AREA) u.used[row] += right - left
+    if (no_area_of.has(kind)) {
+        const [site, align, age] = no_area_of.get(kind)
+        push(a, {fill: fixed_colour, size: right - left, align, site, caller: "", task: "", age})
         continue
     }
     u.count[row] += 1
@@ -94,27 +126,30 @@ for (let i = 0; i < p.first.length; i++) {
 }
 u.pinned_by = u.chunk.map((chunk) => {
     const sites = [...sites_of.get(chunk)].sort((one, other) => other[1] - one[1])
-    if (sites.length === 1 && chunk > 0) pins.get(sites[0][0]).alone += 1
+    if (sites.length === 1 && !kept.includes(chunk)) pins.get(sites[0][0]).alone += 1
     const named = sites.slice(0, MOST_NAMED).map(([site, bytes]) =>
         `${tip_names[site]} (${number(bytes)} bytes)`)
     if (sites.length > MOST_NAMED) named.push(`${sites.length - MOST_NAMED} others`)
     return named.join(", ") || "no area"
 })
-for (const key of ["used", "count", "held", "pinned_by"])
-    g[key] = g.chunk.map((chunk) => u[key][row_of.get(chunk)])
-units.data = u
-pages.data = g
-areas.data = a
-lanes.ticks = u.y.filter((_, i) => lane_of[u.chunk[i]] % named === 0)
+u.hidden = u.hidden.map((hidden, i) => hidden && u.right[i] - u.left[i] - u.used[i])
+for (const key of ["name", "used", "count", "held", "pinned_by", "hidden"])
+    for (const strip of [g, e]) strip[key] = strip.chunk.map((chunk) => u[key][row_of.get(chunk)])
+for (const [source, data] of [[units, u], [pages, g], [empty, e], [hidden, h], [apart, o],
+                              [blocks, b], [areas, a]])
+    source.data = data
+lanes.ticks = u.y.filter((_, i) => lane_of.at(u.chunk[i]) % named === 0)
 for (const cursor of cursors) cursor.location = m.x[now]
 
 document.getElementById("legend-site").hidden = byAge
 document.getElementById("legend-age").hidden = !byAge
 const setText = (id, text) => { document.getElementById(id).textContent = text }
 setText("now-when", timed ? clock(seconds) : `operation ${number(done)}`)
-setText("now-fragmentation", `${(100 * m.share[now]).toFixed(1)} %`)
-for (const name of ["done", "live", "held", "stranded", "chunks", "free_ranges", "largest"])
-    setText(`now-${name}`, number(m[name][now]))
+setText("now-done", number(done))
+for (const [name, is_share] of figures) {
+    const value = m[name][now]
+    setText(`now-${name}`, is_share ? `${(100 * value).toFixed(1)} %` : number(value))
+}
 
 const all = [...pins.values()].sort((one, other) =>
     other.chunks - one.chunks || other.bytes - one.bytes ||
@@ -146,7 +181,8 @@ setText("more-pins", all.length > shown.length ? `and ${number(all.length - show
     all.length ? "" : "No area is live at this moment.")
 fill(document.getElementById("lanes"),
      [...row_of].sort(([one], [other]) => one - other).map(([chunk, i]) => [
-         `chunk ${chunk}`, ...[u.count[i], u.used[i], u.held[i]].map(number), u.pinned_by[i]]))
+         u.name[i], ...[u.count[i], u.used[i], u.held[i]].map(number),
+         ...(document.getElementById("hidden-head") ? [number(u.hidden[i])] : []), u.pinned_by[i]]))
 
 const which = done === worst ? "worst moment: " : done === peak ? "peak of live bytes: " : ""
 const when = `${which}${timed ? `${spoken(seconds)}, ` : ""}${counted(done, "operation")} done`
@@ -154,4 +190,4 @@ slider.setAttribute("aria-valuetext", when)
 document.getElementById("map").setAttribute("aria-label",
     `The chunks, ${when}: ${counted(m.chunks[now], "chunk")} with ` +
     `${counted(u.count.reduce((sum, count) => sum + count, 0), "area")}, ` +
-    `${number(m.live[now])} live bytes, ${number(m.held[now])} populated.`)
+    `${number(m.live[now])} live bytes, ${number(m.held[now])} ${held_where}.`)

@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from percpu_ffi._util.text import duration, plural, printable
 from percpu_ffi.analysis.curves import thinned
+from percpu_ffi.analysis.replayed import ReplayTimeline
 from percpu_ffi.analysis.timeline import Timeline
 from percpu_ffi.analysis.totals import Row, by_size
+from percpu_ffi.reports.page.figures import curve_figures
 
 BUCKETS = 12  # of a table of curves; each has a few rows
 MOST_ORIGINS = 12
@@ -29,36 +31,41 @@ class Table(NamedTuple):
 
 def curves_table(timeline: Timeline) -> Table:
     """Return the curves at some moments, with the peak and the worst one."""
-    curves, seconds = timeline.curves, timeline.seconds
-    peak, worst = timeline.peak, timeline.worst
-    long = plural(len(timeline.trace), "operation")
-    if seconds is not None:
-        long = f"{duration(round(seconds[-1] * 1e9))}, {long}"
-    notes = {worst: "worst moment", peak: "peak"}
-    if worst == peak:
-        notes = {peak: "peak, worst moment"}
+    seconds, figures = timeline.seconds, curve_figures(timeline)
+    is_replay = isinstance(timeline, ReplayTimeline)
+    notes = {timeline.peak: "peak"}
+    if is_replay:
+        both = timeline.worst == timeline.peak
+        notes[timeline.worst] = "peak, worst moment" if both else "worst moment"
+    names = (f"{figure.name} bytes" if figure.key == "live" else figure.name for figure in figures)
     return Table(
-        f"Bytes, fragmentation and chunks over {long}: {curves.live[peak]:,} live bytes at the "
-        f"peak, {timeline.stranded(worst):,} stranded bytes at the worst moment, at most "
-        f"{plural(max(curves.chunks), 'chunk')}.",
+        _curves_sentence(timeline, is_replay=is_replay),
         "The curves at their extremes",
-        (
-            *("operations done", *(["seconds"] if seconds is not None else [])),
-            *("live bytes", "populated", "stranded", "fragmentation", "chunks", "note"),
-        ),
+        ("operations done", *(["seconds"] if seconds is not None else []), *names, "note"),
         [
             (
                 f"{done:,}",
                 *([f"{seconds[done]:,.6f}"] if seconds is not None else []),
-                *(f"{n:,}" for n in (curves.live[done], timeline.held(done))),
-                f"{timeline.stranded(done):,}",
-                f"{timeline.fragmentation(done):.1%}",
-                f"{curves.chunks[done]:,}",
+                *(figure.text(done) for figure in figures),
                 notes.get(done, ""),
             )
             for done in thinned(timeline, BUCKETS)
         ],
     )
+
+
+def _curves_sentence(timeline: Timeline, *, is_replay: bool) -> str:
+    curves, seconds = timeline.curves, timeline.seconds
+    long = plural(len(timeline.trace), "operation")
+    if seconds is not None:
+        long = f"{duration(round(seconds[-1] * 1e9))}, {long}"
+    what = "Bytes, fragmentation and chunks" if is_replay else "Bytes and chunks"
+    text = f"{what} over {long}: {curves.live[timeline.peak]:,} live bytes at the peak"
+    if is_replay:
+        text += f", {timeline.stranded(timeline.worst):,} stranded bytes at the worst moment"
+    if hidden := max(curves.hidden or [0]):
+        text += f", at most {plural(hidden, 'hidden byte')}"
+    return f"{text}, at most {plural(max(curves.chunks), 'chunk')}."
 
 
 def sizes_table(timeline: Timeline) -> Table:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Unpacks the patches, which chunks.py packed, and shows them.
-const names = ["chunk", "start", "size", "kind", "born", "x", "first", "stay", "caller", "task"]
+const names = ["chunk", "start", "size", "kind", "born", "x", "first", "stay", "hint", "caller", "task"]
 
 function columns(bytes) {
     const rows = bytes.length / (4 * names.length)
