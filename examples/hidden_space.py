@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the free space costs that Linux 5.2 to 6.18 does not see: figures of docs/hidden-space.md.
 
-Usage: hidden_space.py recordings | steady | generations | plot FILE.png
+Usage: hidden_space.py recordings [TRACE...] | steady | generations | plot FILE.png
 
-The first three print a table each; plot draws them with matplotlib.  Pages are those of one CPU.
+The first three print a table each, recordings that of samples/ or of your own; plot draws them with
+matplotlib.  Pages are those of one CPU.
 The same requests are served twice: with today's policy, and with the fix "chunk-hint".  No chunk
 has an area at first, and the background work runs at once.
 """
@@ -11,8 +12,9 @@ has an area at first, and the background work runs at once.
 from __future__ import annotations
 
 import random
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +29,7 @@ SETUP: dict[str, Any] = {
     "policy": "bitmap", "cpus": 1, "static_size": PAGE, "page_size": PAGE, "memory": "none",
 }  # fmt: skip
 STOPS = 400  # moments of a mean
-FEW_PAGES = 30  # a recording with fewer at the peak says little
+FEW_PAGES = 40  # a recording with fewer at the peak says little
 
 
 class Cost(NamedTuple):
@@ -79,15 +81,16 @@ def pair(trace: Trace, unit: int, start: int = 0) -> tuple[Cost, Cost]:
 # --- what is served
 
 
-def recordings() -> dict[str, Trace]:
-    """Return the recordings of samples/ that take some pages."""
-    paths = sorted(path for path in SAMPLES.rglob("*") if path.suffix in (".xz", ".trace"))
-    traces = {path.name.partition(".")[0]: Trace.load(path) for path in paths}
-    return {
-        name: trace
-        for name, trace in traces.items()
-        if cost(trace, UNITS[0], FIX).peak >= FEW_PAGES
-    }
+def recordings(paths: Sequence[str] = ()) -> dict[str, Trace]:
+    """Return recordings by name: of files, or those of samples/ that take some pages."""
+    if paths:
+        return {Path(path).name: Trace.load(path) for path in paths}
+    found = {}
+    for path in sorted(SAMPLES.rglob("*.xz")) + sorted(SAMPLES.rglob("*.trace")):
+        trace = Trace.load(path)
+        if cost(trace, UNITS[0], FIX).peak >= FEW_PAGES:
+            found[re.sub(r"\.(ftrace\.xz|perf\.xz|trace)$", "", path.name)] = trace
+    return found
 
 
 # sizes in bytes, as often as they are listed
@@ -153,9 +156,10 @@ Table = dict[str, list[tuple[Cost, Cost]]]
 """For each row the costs with each unit, today and with the fix."""
 
 
-def recordings_table() -> Table:
+def recordings_table(paths: Sequence[str] = ()) -> Table:
     """Return the cost of each recording."""
-    return {name: [pair(trace, unit) for unit in UNITS] for name, trace in recordings().items()}
+    traces = recordings(paths)
+    return {name: [pair(trace, unit) for unit in UNITS] for name, trace in traces.items()}
 
 
 def steady_table() -> Table:
@@ -245,8 +249,8 @@ def plot(path: str) -> None:
 def main(arguments: list[str]) -> int:
     """Run a command; return the exit status."""
     match arguments:
-        case ["recordings"]:
-            print_table(recordings_table())
+        case ["recordings", *paths]:
+            print_table(recordings_table(paths))
         case ["steady"]:
             print_table(steady_table())
         case ["generations"]:

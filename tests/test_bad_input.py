@@ -426,6 +426,7 @@ class TestClosed:
         "validate": lambda a: a.validate(),
         "chunks": lambda a: a.chunks,
         "pages": lambda a: a.pages,
+        "hidden_bytes": lambda a: a.hidden_bytes,
     }
 
     def test_no_method_is_left_out(self) -> None:

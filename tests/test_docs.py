@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import doctest
 import re
+import runpy
 import shlex
 from glob import glob
 from pathlib import Path
@@ -76,7 +77,11 @@ def test_commands(
     monkeypatch.setenv("COLUMNS", "80")
     if command == "make run":
         command = "percpu-ffi replay samples/netns_churn.ftrace.xz"
-    assert main(words(command)[1:]) == 0
+    program, *arguments = words(command)
+    if program == "python":
+        assert runpy.run_path(arguments[0])["main"](arguments[1:]) == 0
+    else:
+        assert main(arguments) == 0
     printed = SPEED.sub("speed", capsys.readouterr().out)
     wanted = re.escape(SPEED.sub("speed", output)).replace("\\.\\.\\.\\\n", "(?:.*\n)*")
     assert re.fullmatch(wanted, printed), printed
@@ -123,6 +128,34 @@ def test_pictures_are_those_of_the_script() -> None:
         for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", path.read_text("utf-8"))
     }
     assert made == shown_ones == {path.name for path in (ROOT / "docs/pictures").iterdir()}
+
+
+def test_table_of_kernels_is_what_the_program_printed() -> None:
+    """Each row of docs/hidden-space.md is a file of samples/hidden_space, all are there."""
+    text = (ROOT / "docs/hidden-space.md").read_text("utf-8")
+    table = re.findall(r"^\| (6\.\d.*) \|$", text, flags=re.M)
+    made = []
+    for path in (ROOT / "samples/hidden_space").glob("*.txt"):
+        output = path.read_text("utf-8")
+        corrected = path.stem.endswith("corrected")
+        release = re.search(r"Debian ([\d.]+)-|^Linux ([\d.]+) ", output)
+        unit = re.search(r"CPUs (?:0-)?(\d+), units of (\d+)", output)
+        freed = re.search(r"^freed: \d+ areas, (\d+) bytes", output, flags=re.M)
+        assert release
+        assert unit
+        assert freed
+        bytes_ = int(unit[2])
+        steps = [
+            "{:,} / {:,}; {}; {:+,} kB".format(*map(int, row))
+            for row in re.findall(r"allocated +(\d+) +(\d+) +(\d+) +([+-]\d+) kB", output)
+        ]
+        made.append(
+            f"{release[1] or release[2]}{', corrected' * corrected} | "
+            f"{f'{bytes_ >> 10} KiB' if bytes_ < 1 << 20 else f'{bytes_ >> 20} MiB'}, "
+            f"{int(unit[1]) + 1} | {int(freed[1]):,} | "
+            f"{steps[0]} | {'' if corrected else steps[1]}"
+        )
+    assert sorted(row.rstrip(" |") for row in table) == sorted(row.rstrip(" |") for row in made)
 
 
 @pytest.mark.parametrize(("document", "steps"), [("one-allocation.md", 24), ("bitmap.md", 16)])
