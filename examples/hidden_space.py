@@ -220,9 +220,9 @@ def plot(path: str) -> None:
 
     figure = Figure(figsize=(13, 4.2), layout="constrained")
     left, middle, right = figure.subplots(ncols=3)
-    for axes, title, table in (
-        (left, "recordings", recordings_table()),
-        (middle, "random replacement", steady_table()),
+    for axes, title, table, place in (
+        (left, "recordings", recordings_table(), "lower right"),
+        (middle, "random replacement", steady_table(), "upper right"),
     ):
         for name, costs in table.items():
             axes.plot([more(a.mean, b.mean) for a, b in costs], marker=".", label=name)
@@ -230,7 +230,7 @@ def plot(path: str) -> None:
         axes.set_ylabel("per cent more than with the fix")
         axes.set_xticks(range(len(UNITS)), map(unit_name, UNITS))
         axes.set_xlabel("bytes of a unit")
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, loc=place)
     counts = generations_table()
     for which, label in enumerate(("today", "with the fix")):
         right.plot(
