@@ -141,6 +141,8 @@ def test_table_of_kernels_is_what_the_program_printed() -> None:
         release = re.search(r"Debian ([\d.]+)-|^Linux ([\d.]+) ", output)
         unit = re.search(r"CPUs (?:0-)?(\d+), units of (\d+)", output)
         freed = re.search(r"^freed: \d+ areas, (\d+) bytes", output, flags=re.M)
+        for stats in re.findall(r"^percpu_stats: (.*), (.*)$", output, flags=re.M):
+            assert all(f"`{figure}`" in text for figure in stats)
         assert release
         assert unit
         assert freed
