@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the free space costs that Linux 5.2 to 6.18 does not see: figures of docs/hidden-space.md.
 
-Usage: hidden_space.py recordings [TRACE...] | steady | generations | plot FILE.png
+Usage: hidden_space.py recordings [TRACE...] | steady | generations | plot FILE.png |
+                       pattern FILE.trace
 
 The first three print a table each, recordings that of samples/ or of your own; plot draws them with
-matplotlib.  Pages are those of one CPU.
+matplotlib.  The last one saves the trace of two generations.  Pages are those of one CPU.
 The same requests are served twice: with today's policy, and with the fix "chunk-hint".  No chunk
 has an area at first, and the background work runs at once.
 """
@@ -257,6 +258,8 @@ def main(arguments: list[str]) -> int:
             print_generations()
         case ["plot", path]:
             plot(path)
+        case ["pattern", path]:
+            generations(2).save(path)
         case _:
             print(__doc__, file=sys.stderr)
             return 2

@@ -3,9 +3,9 @@
 
 Usage: pictures.py FOLDER
 
-``page.png``, ``page-bitmap.png`` and ``page-kernel.png`` are screenshots by Debian's chromium,
-``sizes.png`` and ``size-distributions.png`` are the output of the command, ``hidden-space.png`` is
-that of the example; the two of docs/pinned-chunks.md are drawn here.
+Those of pages are screenshots by Debian's chromium; ``sizes.png`` and ``size-distributions.png`` are
+the output of the command, ``hidden-space.png`` is that of the example.  The two of
+docs/pinned-chunks.md are drawn here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DPI = 80
 SITES = 4  # of the legend
 POINTS = 600  # of a curve
 WINDOW = "1280,2260"  # pixels of a screenshot of the whole page
-BITMAP_WINDOW, KERNEL_WINDOW = "1100,866", "1100,500"
+BITMAP_WINDOW, HIDDEN_WINDOW, KERNEL_WINDOW = "1100,866", "1100,700", "1100,500"
 # of a page, only its head and the chunks are left
 CHUNKS_ONLY = """<style>
 main > :not(h1, h1 + p, :has(#map)), .wide.sites, .wide.sites + p { display: none }
@@ -142,6 +142,10 @@ def _run(*arguments: str) -> None:
         sys.exit(status)
 
 
+def _hidden_space(*arguments: str | Path) -> None:
+    subprocess.run([sys.executable, "examples/hidden_space.py", *arguments], check=True)
+
+
 def make(folder: Path) -> None:
     """Draw all pictures into a folder."""
     folder.mkdir(exist_ok=True)
@@ -151,11 +155,17 @@ def make(folder: Path) -> None:
     _run("sizes", *SAMPLES, "--plot", str(folder / "sizes.png"))
     corpus = sorted(map(str, Path(CORPUS).glob("*.trace")))
     _run("sizes", *corpus, "--plot", str(folder / "size-distributions.png"))
-    command = [sys.executable, "examples/hidden_space.py", "plot", str(folder / "hidden-space.png")]
-    subprocess.run(command, check=True)
+    _hidden_space("plot", folder / "hidden-space.png")
     screenshot(folder / "page.png", WINDOW, PINNED)
     bitmap = ("--policy", "bitmap", "--unit-size", "128K")
     screenshot(folder / "page-bitmap.png", BITMAP_WINDOW, PINNED, *bitmap, style=CHUNKS_ONLY)
+    with tempfile.TemporaryDirectory() as saved:
+        pattern = Path(saved) / "pattern.trace"
+        _hidden_space("pattern", pattern)
+        hidden = ("--policy", "bitmap", "--static-size", "4K", "--unit-size", "256K")
+        screenshot(
+            folder / "page-hidden.png", HIDDEN_WINDOW, str(pattern), *hidden, style=CHUNKS_ONLY
+        )
     kernel = (BOOT, "--as", "kernel")
     screenshot(folder / "page-kernel.png", KERNEL_WINDOW, *kernel, style=CHUNKS_ONLY)
 
