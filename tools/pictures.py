@@ -3,8 +3,8 @@
 
 Usage: pictures.py FOLDER
 
-Those of pages are screenshots by Debian's chromium; ``sizes.png`` and ``size-distributions.png`` are
-the output of the command, ``hidden-space.png`` is that of the example.  The two of
+Those of pages are screenshots by Debian's chromium; ``sizes.png`` and ``size-distributions.png``
+are the output of the command, ``hidden-space.png`` is that of the example.  The two of
 docs/pinned-chunks.md are drawn here.
 """
 
