@@ -31,7 +31,7 @@ COMMANDS = {
     "replay": "replay a trace through the allocator",
     "who": "show which call sites hold the memory",
     "sizes": "show the distribution of sizes and alignments",
-    "compare": "replay a trace under several geometries",
+    "compare": "replay a trace under several policies and geometries",
     "stats": "print or compare statistics as in /sys/kernel/debug/percpu_stats",
     "check": "drive allocators in lockstep and stop at the first difference",
     "report": "make an HTML page that shows the chunks over time",

@@ -26,7 +26,7 @@ from percpu_ffi.reports.replay import ReplayReport, geometry_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
     parser.description = (
-        "Replay the allocations and frees of a kernel through the allocator of 2009."
+        "Replay the allocations and frees of a kernel through the allocator of 2009, or of today."
     )
     add_trace(parser)
     setup = add_setup(parser)

@@ -835,18 +835,24 @@ TEST(work_counts_what_the_kernel_reads_for_a_free)
 	pcpu_destroy(pcpu);
 }
 
-/* a search that fails in the map has read up to its limit */
+/*
+ * An atomic request of 8 pages in chunk 1, of which pages 0 to 4 are populated:
+ *
+ *	|75 taken  |.....                 ...|	read: blocks 4 to 12, whose pages are
+ *	 0         4 5       12 13         15	missing; then the rest, 13 to 15
+ */
 TEST(work_counts_a_search_that_finds_no_place)
 {
 	struct pcpu *pcpu = small_bitmap();
 	struct pcpu_work before, after, out;
 
+	alloc(pcpu, 300);
 	CHECK(!pcpu_work(pcpu, &before, &out));
-	CHECK(pcpu_alloc_gfp(pcpu, 300, 4, PCPU_ATOMIC) == -PCPU_E_NO_PLACE);
+	CHECK(pcpu_alloc_gfp(pcpu, 512, 4, PCPU_ATOMIC) == -PCPU_E_NO_PLACE);
 	CHECK(!pcpu_work(pcpu, &after, &out));
-	CHECK(after.slots_visited - before.slots_visited == 5);
+	CHECK(after.slots_visited - before.slots_visited == 4);
 	CHECK(after.chunks_visited - before.chunks_visited == 1);
-	CHECK(after.entries_scanned == before.entries_scanned);
+	CHECK(after.entries_scanned - before.entries_scanned == 9 + 3);
 	pcpu_destroy(pcpu);
 }
 
