@@ -836,6 +836,28 @@ TEST(work_counts_what_the_kernel_reads_for_a_free)
 }
 
 /*
+ * The first chunk starts in its first page, and ends in its fifth:
+ *
+ *	|xxxxxxxxx.......|...|...|...|.........xxxxxxx|
+ *
+ * To hide the edges is no work.  4 bytes: block 0 and word 0; learnt anew, the rest
+ * of the word, and five blocks.
+ */
+TEST(work_of_the_set_up_is_not_counted)
+{
+	struct pcpu_config config = bitmap_config(1);
+	struct pcpu_work in, out;
+	struct pcpu *pcpu;
+
+	config.static_size = 100;
+	pcpu = create(&config);
+	alloc(pcpu, 4);
+	CHECK(!pcpu_work(pcpu, &in, &out));
+	CHECK(in.entries_scanned == 2 + 1 + 5);
+	pcpu_destroy(pcpu);
+}
+
+/*
  * An atomic request of 8 pages in chunk 1, of which pages 0 to 4 are populated:
  *
  *	|75 taken  |.....                 ...|	read: blocks 4 to 12, whose pages are

@@ -290,6 +290,36 @@ TEST(pages_at_the_peak_are_those_of_the_first_time)
 	pcpu_destroy(pcpu);
 }
 
+/*
+ * The first chunk, two pages of 64 bytes, is full.  Areas of its second page are
+ * freed: the chunk's hint stays 0 until the page is empty.
+ *
+ *	|aaaaaaaa|01234567|	|aaaaaaaa|0......7|	|aaaaaaaa|........|
+ */
+TEST(most_hidden_bytes_are_those_before_the_last_free)
+{
+	struct pcpu_config config = small_config(1);
+	struct pcpu_op ops[16];
+	struct pcpu *pcpu;
+	int i;
+
+	config.policy = PCPU_POLICY_BITMAP;
+	config.unit_size = UNIT;
+	config.dyn_size = 128;
+	pcpu = create(&config);
+	CHECK(pcpu_alloc(pcpu, 64, 4) > 0);
+	for (i = 0; i < 8; i++) {
+		ops[i] = (struct pcpu_op){ 0xa, (uint32_t)i, EIGHT };
+		ops[8 + i] = (struct pcpu_op){ 0xa, (uint32_t)i, PCPU_OP_FREE };
+	}
+	start(ops);
+	CHECK(!pcpu_replay(pcpu, &replay, 0, 9));
+	CHECK(replay.failures == 0 && replay.peak_hidden == 8);
+	CHECK(!pcpu_replay(pcpu, &replay, 9, 16));
+	CHECK(replay.peak_hidden == 7 * 8 && info_of(pcpu).hidden_bytes == 0);
+	pcpu_destroy(pcpu);
+}
+
 /* the chunk is created, then no page for it can be allocated */
 TEST(a_chunk_that_a_failed_allocation_created_counts_for_the_peak)
 {
