@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,19 @@ class TestChoice:
             today["peak_hidden"] > old["hidden"] == old["peak_hidden"] == fixed["peak_hidden"] == 0
         )
         assert all(row["steps_per_alloc"] > 10 for row in (old, today, fixed))
+
+    @pytest.mark.parametrize("traces", [[BOOT], ["--summary", BOOT, NETNS]], ids=["one", "two"])
+    def test_like_is_read_once(
+        self,
+        traces: list[str],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """Each policy read it again, so that standard input was empty for the second one."""
+        with open(META, "rb") as file:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
+            assert main(["compare", *traces, "--policy", "area-map,bitmap", "--like", "-"]) == 0
+        assert "2M" in capsys.readouterr().out
 
     def test_lists_of_one_policy_do_not_apply_to_the_other(
         self, capsys: pytest.CaptureFixture[str]

@@ -221,30 +221,31 @@ def given_policy(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
+def no_such_fix(fix: str) -> ConfigError:
+    """Return the error for ``--fixes`` without bitmaps."""
+    return ConfigError(f"--fixes {fix}: only bitmaps have it; add --policy bitmap")
+
+
 def policy_of(given: Mapping[str, Any], trace: Trace | None = None) -> str:
     """Return the policy: the given one, else that of the trace."""
     return given.get("policy") or (trace.setup.get("policy") if trace else None) or AREA_MAP
 
 
-def default_setup(
-    args: argparse.Namespace, trace: Trace, policy: Mapping[str, Any]
-) -> dict[str, Any]:
+def default_setup(like: Geometry | None, trace: Trace, policy: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of an allocator: ``--like``, else the trace, else the defaults.
 
     Args:
-        args: the command line.
+        like: the geometry of ``--like``, as :func:`load_like` returns it.
         trace: the trace.
         policy: the policy and its fixes, as :func:`given_policy` returns them.
 
     """
     own = {"first_chunk": "4k"} if policy_of(policy, trace) == AREA_MAP else {}
     default = {"memory": "mapped", "cpus": trace.stats.cpus or DEFAULT_CPUS, **own}
-    return {**default, **known_setup(args, trace, policy)}
+    return {**default, **known_setup(like, trace, policy)}
 
 
-def known_setup(
-    args: argparse.Namespace, trace: Trace, policy: Mapping[str, Any]
-) -> dict[str, Any]:
+def known_setup(like: Geometry | None, trace: Trace, policy: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that ``policy``, ``--like`` and the trace give.
 
     Those of the trace that only another policy has are left out.
@@ -252,16 +253,17 @@ def known_setup(
     name = policy_of(policy, trace)
     other = ONLY[BITMAP if name == AREA_MAP else AREA_MAP]
     of_trace = {name: value for name, value in trace.setup.items() if name not in other}
-    return {**of_trace, **like_setup(args, name), **policy}
+    of_like = like.setup(name) if like else {}
+    return {**of_trace, **of_like, **policy}
 
 
-def like_setup(args: argparse.Namespace, policy: str) -> dict[str, Any]:
-    """Return the arguments of an allocator that ``--like`` gives."""
+def load_like(args: argparse.Namespace) -> Geometry | None:
+    """Read the geometry of ``--like``, if it is given."""
     if args.like is None:
-        return {}
+        return None
     if args.like == STDIN == getattr(args, "trace", None):
         raise ConfigError("standard input can be read only once; give a file for --like")
-    return Geometry.load(args.like).setup(policy)
+    return Geometry.load(args.like)
 
 
 def given_setup(args: argparse.Namespace) -> dict[str, Any]:
@@ -272,7 +274,8 @@ def given_setup(args: argparse.Namespace) -> dict[str, Any]:
 
 def setup_of(args: argparse.Namespace, trace: Trace) -> dict[str, Any]:
     """Return the arguments of the allocator: single options, else :func:`default_setup`."""
-    return {**default_setup(args, trace, given_policy(args)), **given_setup(args)}
+    default = default_setup(load_like(args), trace, given_policy(args))
+    return {**default, **given_setup(args)}
 
 
 def size(text: str) -> int:

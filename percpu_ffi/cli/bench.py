@@ -13,7 +13,7 @@ from percpu_ffi.bench.run import run as measure_all
 from percpu_ffi.bench.upstream import percpu_c_named
 from percpu_ffi.bench.workload import Options
 from percpu_ffi.bench.workloads import make_workloads, samples
-from percpu_ffi.cli.arguments import add_plot, add_policy, add_repeatable, given_policy
+from percpu_ffi.cli.arguments import add_plot, add_policy, add_repeatable, given_policy, no_such_fix
 from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
@@ -133,5 +133,5 @@ def _plan(args: argparse.Namespace) -> Plan:
 def _options(args: argparse.Namespace) -> Options:
     policy = policy_name(given_policy(args))
     if policy not in POLICY_NAMES:
-        raise ConfigError(f"--fixes {args.fixes[0]}: only bitmaps have it; add --policy bitmap")
+        raise no_such_fix(args.fixes[0])
     return Options(args.objects, args.live, args.seed, policy)

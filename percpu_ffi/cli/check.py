@@ -20,7 +20,7 @@ from percpu_ffi.cli.arguments import (
     add_strict,
     given_policy,
     known_setup,
-    like_setup,
+    load_like,
     load_trace,
     policy_of,
 )
@@ -127,9 +127,8 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     default: dict[str, Any] = {"memory": "none"}
     if trace.stats.cpus:
         default["cpus"] = trace.stats.cpus
-    trace = Trace.from_ops(
-        trace, {**default, **known_setup(args, trace, given_policy(args)), **args.setup}
-    )
+    known = known_setup(load_like(args), trace, given_policy(args))
+    trace = Trace.from_ops(trace, {**default, **known, **args.setup})
     for calls in args.calls or ["single"]:
         with progress_bar("checking", len(trace), "op") as progress:
             difference = lockstep(
@@ -144,14 +143,14 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
 def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
     if args.jobs is not None and not 1 <= args.jobs <= MOST_JOBS:
         raise ConfigError(f"--jobs {args.jobs}: from 1 to {MOST_JOBS} processes")
-    policy = given_policy(args)
+    policy, like = given_policy(args), load_like(args)
     campaign = Campaign(
         makers,
         operations=args.operations,
         seed=args.seed,
         length=args.length,
         faults=args.faults,
-        setup={**like_setup(args, policy_of(policy)), **policy, **args.setup},
+        setup={**(like.setup(policy_of(policy)) if like else {}), **policy, **args.setup},
         compare=tuple(args.compare),
         calls=tuple(args.calls or CALLS),
         mix=Mix(args.sizes, args.aligns, args.plans),

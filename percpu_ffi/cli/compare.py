@@ -21,7 +21,9 @@ from percpu_ffi.cli.arguments import (
     file_name,
     first_chunk,
     given_setup,
+    load_like,
     load_trace,
+    no_such_fix,
     policy_of,
     policy_setup,
     print_report,
@@ -33,6 +35,7 @@ from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import AREA_MAP, BITMAP, ONLY, POLICY_NAMES
 from percpu_ffi.custom import CustomPolicy, Units, check_policy
 from percpu_ffi.errors import ConfigError, TraceError, shown
+from percpu_ffi.geometry import Geometry
 from percpu_ffi.reports.geometries import KERNEL, GeometryReport
 from percpu_ffi.reports.geometry_summary import GeometrySummary
 from percpu_ffi.reports.recording import failure_lines
@@ -83,22 +86,25 @@ def run(args: argparse.Namespace) -> int:
     """Read the traces, replay each under each geometry, print the tables."""
     if len(args.traces) > 1 and not args.summary:
         raise ConfigError("several traces: add --summary, or give one")
-    own = _own_policies(args)
-    reports = [_report(args, path, own) for path in args.traces]
+    own, like = _own_policies(args), load_like(args)
+    reports = [_report(args, like, path, own) for path in args.traces]
     print_report(args, GeometrySummary(reports) if args.summary else reports[0])
     rows = (row for report in reports for row in report.rows)
     return 0 if any(isinstance(row, Outcome) for row in rows) else REFUSED
 
 
 def _report(
-    args: argparse.Namespace, path: str, own: Mapping[str, type[CustomPolicy]]
+    args: argparse.Namespace,
+    like: Geometry | None,
+    path: str,
+    own: Mapping[str, type[CustomPolicy]],
 ) -> GeometryReport:
     """Replay a trace under each geometry."""
     trace = load_trace(path, strict=args.strict)
     if not len(trace):
         why = "; ".join(["the trace has no operations", *failure_lines(trace)])
         raise TraceError(why, source_name(path))
-    setups = list(itertools.islice(_setups(args, trace, own), MOST_GEOMETRIES + 1))
+    setups = list(itertools.islice(_setups(args, like, trace, own), MOST_GEOMETRIES + 1))
     if len(setups) > MOST_GEOMETRIES:
         raise ConfigError(
             f"more than {MOST_GEOMETRIES:,} geometries; give fewer values, or single geometries "
@@ -128,12 +134,14 @@ def _own_policies(args: argparse.Namespace) -> dict[str, type[CustomPolicy]]:
     return own
 
 
-def _setups(args: argparse.Namespace, trace: Trace, own: Iterable[str]) -> Iterator[dict[str, Any]]:
+def _setups(
+    args: argparse.Namespace, like: Geometry | None, trace: Trace, own: Iterable[str]
+) -> Iterator[dict[str, Any]]:
     """Yield all combinations of the given values, then the single geometries, then own policies."""
     policies = args.policy or [{}]
     asked = [*policies, *(one["policy"] for one in args.explicit if "policy" in one)]
     if args.fixes and all(policy_of(policy, trace) != BITMAP for policy in asked):
-        raise ConfigError(f"--fixes {args.fixes[0]}: only bitmaps have it; add --policy bitmap")
+        raise no_such_fix(args.fixes[0])
     given = given_setup(args) or ({} if args.explicit or args.like else DEFAULT_LISTS)
     for policy in policies:
         lists = {name: given[name] for name in GEOMETRY if name in given}  # the last varies first
@@ -141,15 +149,15 @@ def _setups(args: argparse.Namespace, trace: Trace, own: Iterable[str]) -> Itera
             # what only another policy has is meant for that one
             others = ONLY[BITMAP if policy_of(policy, trace) == AREA_MAP else AREA_MAP]
             lists = {name: values for name, values in lists.items() if name not in others}
-        default = _default(args, trace, policy)
+        default = _default(args, like, trace, policy)
         if lists or args.like or (args.policy and not args.explicit):
             for values in itertools.product(*lists.values()):
                 yield {**default, **dict(zip(lists, values, strict=True))}
     for one in args.explicit:
         settings = dict(one)
         policy = settings.pop("policy", policies[0])
-        yield {**_default(args, trace, policy), **settings}
-    default = _of_units(default_setup(args, trace, {"policy": AREA_MAP}))
+        yield {**_default(args, like, trace, policy), **settings}
+    default = _of_units(default_setup(like, trace, {"policy": AREA_MAP}))
     lists = _of_units(given)
     for name in own:
         if given or args.like:
@@ -164,9 +172,11 @@ def _of_units(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: settings[name] for name in GEOMETRY if name in Units._fields and name in settings}
 
 
-def _default(args: argparse.Namespace, trace: Trace, policy: dict[str, Any]) -> dict[str, Any]:
+def _default(
+    args: argparse.Namespace, like: Geometry | None, trace: Trace, policy: dict[str, Any]
+) -> dict[str, Any]:
     """Return the arguments of an allocator with a policy, and with ``--fixes`` if it has them."""
-    default = default_setup(args, trace, policy)
+    default = default_setup(like, trace, policy)
     if args.fixes and default.get("policy") == BITMAP:
         default["fixes"] = sorted({*default.get("fixes", ()), *args.fixes})
     return default

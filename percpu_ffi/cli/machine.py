@@ -6,7 +6,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from percpu_ffi.errors import ConfigError, StatsError
+from percpu_ffi.cli.arguments import load_like
+from percpu_ffi.errors import StatsError
 from percpu_ffi.geometry import Geometry
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.source import STDIN
@@ -14,10 +15,8 @@ from percpu_ffi.trace.source import STDIN
 
 def recorded_geometry(args: argparse.Namespace, trace: Trace) -> Geometry | None:
     """Return the geometry of ``--like``, of a sibling .meta, or of the recorder; None: unknown."""
-    if args.like:
-        if args.like == STDIN == args.trace:
-            raise ConfigError("standard input can be read only once; give a file for --like")
-        return Geometry.load(args.like)
+    if like := load_like(args):
+        return like
     if args.trace != STDIN and (sibling := _sibling(Path(args.trace))):
         return Geometry.load(sibling)
     try:
