@@ -164,7 +164,7 @@ class _History:
         self.trace = trace
         self.page_size = page_size
         self.done = 0
-        self.lives = Lives(array("L"), array("L"), array("L"))
+        self.lives = Lives.none()
         self.spans: list[tuple[Patch, int, int]] = []
         """Of areas."""
         self.chunks: dict[int, tuple[int, int]] = {}
@@ -260,8 +260,7 @@ class _History:
 
     def _add_life(self, area: Patch, died: int) -> None:
         self.spans.append((area, area.born + 1, died))
-        for column, value in zip(self.lives, (area.kind, area.born, died), strict=True):
-            column.append(value)
+        self.lives.add(area.kind, area.born, died)
 
     def _touch(self, area: Patch, by: int) -> None:
         """Count an area on its pages, or no longer."""

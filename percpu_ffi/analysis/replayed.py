@@ -136,43 +136,43 @@ def _area_events(trace: Trace, result: Replay) -> Iterator[tuple[int, Area | Non
 
 
 def _lives(trace: Trace, result: Replay) -> Lives:
-    lives = Lives(array("L"), array("L"), array("L"))
+    lives = Lives.none()
     live: dict[int, Area] = {}  # by operation
-
-    def end(area: Area, died: int) -> None:
-        for column, value in zip(lives, (area.kind, area.born, died), strict=True):
-            column.append(value)
-
     for index, gone, new in _area_events(trace, result):
         if gone:
-            end(live.pop(gone.born), index)
+            del live[gone.born]
+            lives.add(gone.kind, gone.born, index)
         if new:
             live[new.born] = new
     for area in live.values():
-        end(area, len(trace))
+        lives.add(area.kind, area.born, len(trace))
     return lives
 
 
 def _take_figures(allocator: Allocator, trace: Trace, progress: Progress) -> dict[str, Any]:
     """Replay the trace and take figures after each operation."""
     n = len(trace)
-    pages, chunks = array("q", [allocator.pages]), array("q", [allocator.chunks])
-    hidden = array("q", [allocator.hidden_bytes]) if allocator.policy == BITMAP else None
+    pages, chunks, hidden = array("q"), array("q"), array("q")
+
+    def note() -> None:
+        info = allocator._info()  # all figures by one call
+        pages.append(info.pages)
+        chunks.append(info.chunks)
+        hidden.append(info.hidden_bytes)
 
     def take(done: int) -> None:
         if not done:
             return
-        pages.append(allocator.pages)
-        chunks.append(allocator.chunks)
-        if hidden is not None:
-            hidden.append(allocator.hidden_bytes)
+        note()
         at = len(pages) - 1
         if progress and (at % STEP == 0 or at == n):
             progress(at % STEP or STEP)
 
+    note()
     result = allocator.replay(trace, take, stops=range(n))
     lives = _lives(trace, result)
-    curves = Curves(live_bytes(trace, lives), pages, chunks, hidden)
+    has_hints = allocator.policy == BITMAP
+    curves = Curves(live_bytes(trace, lives), pages, chunks, hidden if has_hints else None)
     return {"result": result, "lives": lives, "curves": curves}
 
 

@@ -88,6 +88,16 @@ class Lives(NamedTuple):
     died: array[int]
     """Index of the operation that ended it; the number of operations if none did."""
 
+    @classmethod
+    def none(cls) -> Lives:
+        """Return columns without rows."""
+        return cls(array("L"), array("L"), array("L"))
+
+    def add(self, kind: int, born: int, died: int) -> None:
+        """Add the life of an area."""
+        for column, value in zip(self, (kind, born, died), strict=True):
+            column.append(value)
+
 
 @dataclass(kw_only=True)
 class Timeline:
