@@ -264,7 +264,7 @@ void pcpu_event_buffer_free(struct pcpu *pcpu);
  * pcpu_lock - enter the allocator
  * @pcpu: the allocator, or NULL
  *
- * A part of each fast path: gcc stops to inline it on its own as callers grow.
+ * A part of each fast path: gcc no longer inlines it on its own as callers grow.
  * Return: 0 with the lock held; or without it -PCPU_E_NULL, -PCPU_E_BUSY or
  * -PCPU_E_CLOSED.
  */

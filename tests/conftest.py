@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from percpu_ffi import Allocator, Model, PerCpu
+from percpu_ffi import Allocator, CustomPolicy, Model, PerCpu
 from percpu_ffi.trace import TraceStats
 
 if TYPE_CHECKING:
@@ -56,6 +56,18 @@ Make = Callable[..., PerCpu]
 #   |SSSS|............................................................|
 #   0    64                                                        1024
 TINY: dict[str, Any] = {"cpus": 2, "static_size": 64, "page_size": 64, "memory": "none"}
+
+
+class OnePage(CustomPolicy):
+    """A policy of a user: each area has a chunk of its own."""
+
+    def alloc(self, size: int, align: int) -> tuple[int, int]:
+        chunk = self.create_chunk()
+        self.populate(chunk, self.pages_at(0, size))
+        return chunk, 0
+
+    def free(self, chunk: int, offset: int) -> None:
+        self.destroy_chunk(chunk)
 
 
 def in_child(work: Callable[[], object], seconds: int = 10) -> int:

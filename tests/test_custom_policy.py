@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import OnePage
 
 import percpu_ffi.replay
 from percpu_ffi import (
@@ -101,15 +102,6 @@ class TestFigures:
         assert 0 < result.elapsed_ns <= time.perf_counter_ns() - before
 
     def test_destroyed_chunks_take_their_pages_along(self) -> None:
-        class OnePage(CustomPolicy):
-            def alloc(self, size: int, align: int) -> tuple[int, int]:
-                chunk = self.create_chunk()
-                self.populate(chunk, self.pages_at(0, size))
-                return chunk, 0
-
-            def free(self, chunk: int, offset: int) -> None:
-                self.destroy_chunk(chunk)
-
         ops = [*(("alloc", "a", 65, 1), ("free", "a")) * 2, ("alloc", "b", 1, 1)]
         result, work = replay_custom(OnePage, Trace.from_ops(ops), UNITS)
         assert [*result.pointers] == [1024, 1024, 1536, 1536, 2048]

@@ -11,23 +11,10 @@ from typing import Any
 import pytest
 from conftest import TINY
 
-from percpu_ffi import CustomPolicy, Trace
+from percpu_ffi import Trace
 from percpu_ffi.cli import main
 
-
-class Alone(CustomPolicy):
-    """Each area has a chunk of its own."""
-
-    def alloc(self, size: int, align: int) -> tuple[int, int]:
-        chunk = self.create_chunk()
-        self.populate(chunk, self.pages_at(0, size))
-        return chunk, 0
-
-    def free(self, chunk: int, offset: int) -> None:
-        self.destroy_chunk(chunk)
-
-
-ALONE = ("--with", f"alone={__name__}:Alone")
+ALONE = ("--with", "alone=conftest:OnePage")
 
 
 @pytest.fixture

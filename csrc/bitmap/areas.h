@@ -43,7 +43,7 @@ void pcpu_areas_init(struct pcpu_areas *areas);
 int pcpu_find_block_fit(struct pcpu_areas *areas, int bits, int align,
 			bool pop_only);
 int pcpu_find_zero_area(struct pcpu_areas *areas, int start, int bits, int align,
-			 struct pcpu_skipped *skipped);
+			struct pcpu_skipped *skipped);
 int pcpu_areas_take(struct pcpu_areas *areas, int start, int bits,
 		    const struct pcpu_skipped *skipped);
 int pcpu_areas_release(struct pcpu_areas *areas, int start, int bits);

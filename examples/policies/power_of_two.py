@@ -117,7 +117,7 @@ class PowerOfTwo(CustomPolicy):
         return chunk, 0
 
     def give_back(self, slab: Slab) -> None:
-        """Give back a slab's pages, and its chunk if no other slab is in it."""
+        """Release a slab's pages, and its chunk if it has no other slab."""
         taken = self.taken[slab.chunk]
         self.depopulate(slab.chunk, slab.pages)
         taken[slab.pages.start : slab.pages.stop] = bytes(len(slab.pages))

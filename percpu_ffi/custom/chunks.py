@@ -145,7 +145,7 @@ class Chunks:
         self.tally.populated += missing
 
     def depopulate(self, number: Any, pages: Any) -> None:
-        """Give page frames back; pages without one are left as they are."""
+        """Release the page frames of pages; those without one stay as they are."""
         call = f"called depopulate({shown(number)}, {shown(pages)})"
         number, chunk = self._chunk(call, number)
         start, end = self._pages(call, pages)

@@ -98,12 +98,12 @@ class CustomPolicy(ABC):
         self.__chunks.populate(chunk, pages)
 
     def depopulate(self, chunk: int, pages: range) -> None:
-        """Give back the page frames of this range; no live area may be in it."""
+        """Release the page frames of these pages; none of them may have a live area."""
         self.__chunks.depopulate(chunk, pages)
 
     def pages_at(self, offset: int, size: int) -> range:
         """Return the pages that a range of bytes of a unit touches."""
-        return range(offset // self.page_size, -(-(offset + size) // self.page_size))
+        return self.__chunks.pages_at(offset, size)
 
     def step(self, count: int = 1) -> None:
         """Count steps: what the policy visits, such as lists, chunks and free ranges.

@@ -242,11 +242,6 @@ class Model(BaseAllocator):
         with self._entry:
             return self._policy.pages
 
-    @property
-    def hidden_bytes(self) -> int:
-        with self._entry:
-            return self._policy.hidden_bytes
-
     def counters(self) -> dict[str, int]:
         with self._entry:
             return dict(self._policy.kernel.calls)

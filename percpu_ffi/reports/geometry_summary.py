@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from percpu_ffi._util.text import cell, csv_text, table
 from percpu_ffi.analysis.geometries import Outcome, Refusal
 from percpu_ffi.reports.geometries import UNKNOWN, GeometryReport, setting, wrapped
-from percpu_ffi.reports.size_summary import short_names
+from percpu_ffi.reports.recording import short_names
 
 ALL = "all"
 NOTE = (

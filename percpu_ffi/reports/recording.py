@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the reports say about a recording: its CPUs, its events, what is missing."""
+"""What the reports say about a recording: its name, its CPUs, its events, what is missing."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from percpu_ffi._util.text import plural
@@ -13,6 +15,12 @@ from percpu_ffi.trace import Skipped, Trace, TraceStats
 from percpu_ffi.trace.operations import FAILED
 
 MOST_REQUESTS = 5  # that failed, in a sentence
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Return names of files without their folders and the ending .trace, if they stay distinct."""
+    short = [PurePath(name).name.removesuffix(".trace") for name in names]
+    return short if len({*short}) == len({*names}) else [*names]
 
 
 def recorded_on(stats: TraceStats) -> str:

@@ -13,7 +13,7 @@ from percpu_ffi._util.optional import plain, save_plot
 from percpu_ffi._util.text import cell
 from percpu_ffi.analysis.sizes import Bucket, Distribution, Request
 from percpu_ffi.reports.axes import bytes_label
-from percpu_ffi.reports.size_summary import short_names
+from percpu_ffi.reports.recording import short_names
 
 MOST_CURVES = 12  # more are no longer told apart
 PANELS = ("allocations", "areas at the peak", "bytes at the peak")

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePath
 
 from percpu_ffi._util.text import cell, csv_text, table
 from percpu_ffi.analysis.size_summary import UNIT, UP_TO, Summary
+from percpu_ffi.reports.recording import short_names
 
 Named = Sequence[tuple[str, Summary]]
 NOTES = f"""\
@@ -19,12 +19,6 @@ FIGURES = ("areas", "bytes", "sizes", "mean", "median", "largest")
 ROUNDED = ("rounded", "in_powers")
 WIDTH = 4  # of a share
 GROUPS = ("% of allocations up to", "% of areas at peak up to", "% of bytes at peak up to")
-
-
-def short_names(names: Sequence[str]) -> list[str]:
-    """Return names of files without their folders and the ending .trace, if they stay distinct."""
-    short = [PurePath(name).name.removesuffix(".trace") for name in names]
-    return short if len({*short}) == len({*names}) else [*names]
 
 
 def summary_csv(named: Named) -> str:
