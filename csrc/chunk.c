@@ -16,15 +16,22 @@ void pcpu_init_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
  * @addr: the address
  * @steps: set to the number of chunks that it was compared with
  *
+ * The last chunk that was found is tried first.
  * Return: the chunk, or NULL.  The 2009 file returns the chunk before a gap.
  */
 struct pcpu_chunk *pcpu_chunk_addr_search(struct pcpu *pcpu, uint64_t addr,
 					  int *steps)
 {
 	struct rb_node *node = pcpu->chunks.node;
-	struct pcpu_chunk *best = NULL;
+	struct pcpu_chunk *best = pcpu->found_chunk;
 
+	if (likely(best) &&
+	    addr - best->addr < (uint64_t)pcpu->geo.chunk_size) {
+		*steps = pcpu->found_steps;
+		return best;
+	}
 	/* the chunk with the highest start that is not above @addr */
+	best = NULL;
 	*steps = 0;
 	while (node) {
 		struct pcpu_chunk *chunk = pcpu_rb_chunk(node);
@@ -41,6 +48,8 @@ struct pcpu_chunk *pcpu_chunk_addr_search(struct pcpu *pcpu, uint64_t addr,
 	}
 	if (!best || addr - best->addr >= (uint64_t)pcpu->geo.chunk_size)
 		return NULL;
+	pcpu->found_chunk = best;
+	pcpu->found_steps = *steps;
 	return best;
 }
 
@@ -59,6 +68,7 @@ void pcpu_chunk_addr_insert(struct pcpu *pcpu, struct pcpu_chunk *new)
 		pcpu_count(&pcpu->work->tree_steps, 1);
 	}
 	fake_rb_insert(&pcpu->chunks, &new->rb_node, parent, link);
+	pcpu->found_chunk = NULL;
 }
 
 /* free a chunk that is in no tree, perhaps half made */
@@ -118,6 +128,7 @@ noinline void pcpu_kill_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 	pcpu_emit_event(pcpu, PCPU_EVENT_DESTROY_CHUNK, chunk, 0, 0, 0, 0);
 	pcpu_depopulate_chunk(pcpu, chunk, 0, pcpu->geo.unit_pages, false);
 	fake_rb_erase(&pcpu->chunks, &chunk->rb_node);
+	pcpu->found_chunk = NULL;
 	pcpu_free_chunk(pcpu, chunk);
 	pcpu->nr_chunks--;
 	pcpu->nr_destroyed++;

@@ -200,6 +200,7 @@ int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 	if (geo->bitmap)
 		return bitmap_set_up_first(pcpu);
 	pcpu_chunk_addr_insert(pcpu, chunk);
+	area_map_init(pcpu);
 	return area_map_chunk_init(pcpu, chunk, geo->static_size,
 				   geo->free_size);
 }

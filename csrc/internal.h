@@ -25,6 +25,8 @@
 #include "lock.h"
 #include "percpu.h"
 
+#define PCPU_MAX_SLOTS	32	/* bits of pcpu.slot_mask */
+
 /* sizes and counts that never change */
 struct pcpu_geometry {
 	int cpus;		/* possible CPUs */
@@ -65,7 +67,12 @@ struct pcpu {
 	struct pcpu_geometry geo; /* sizes and counts */
 	struct list_head *slots; /* chunks, sorted by the policy */
 	uint32_t slot_mask;	/* slots that may have chunks; others have none */
+	struct list_head slot_groups[PCPU_MAX_SLOTS]; /* with area maps: their
+				   chunks in groups, see area_map/walk.c */
+	struct list_head spare_groups; /* groups that no slot needs now */
 	struct rb_root chunks;	/* chunks by address */
+	struct pcpu_chunk *found_chunk; /* the last one looked up, or NULL */
+	int found_steps;	/* chunks that its address was compared with */
 	struct pcpu_chunk *first_chunk;	/* starts with the static area; with
 					   bitmaps, after it */
 	struct pcpu_chunk *reserved_chunk; /* between both, or NULL */

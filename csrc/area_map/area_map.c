@@ -1,86 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * area_map.c - the slot lists and how they are walked; memory for the maps.
- *
- * Slots sort the chunks by free size, a power of two each, so that allocation
- * can try the fullest chunk first and drain the others.  Slot 0 is for full
- * chunks, the last slot for empty ones:
- *
- *	slot	0	1	2	3	...	14	15
- *	free	none	4-15	16-31	32-63	...	64K-	all
+ * area_map.c - the policy of 2009: chunks, memory for their maps, and areas.
  */
 #include "area_map.h"
 
-#include "map.h"
+#include "groups.h"
 
-#define PCPU_SLOT_BASE_SHIFT	5	/* 1 to 15 bytes share a slot */
 #define PCPU_DFL_MAP_ALLOC	16	/* entries that a map starts with */
-
-struct area_map_chunk {
-	struct pcpu_chunk chunk; /* what any policy needs */
-	struct pcpu_area_map map; /* its areas, free size and hint */
-	int slot;		/* the slot that it is on, or -1 */
-};
-
-static struct area_map_chunk *to_area_map(struct pcpu_chunk *chunk)
-{
-	return container_of(chunk, struct area_map_chunk, chunk);
-}
-
-static const struct pcpu_area_map *chunk_map(const struct pcpu_chunk *chunk)
-{
-	return &((const struct area_map_chunk *)(const void *)chunk)->map;
-}
-
-/* --- slots */
-
-/* the slot of a chunk with so much free */
-static int __pcpu_size_to_slot(int size)
-{
-	return pcpu_fls((unsigned int)size | 8) - PCPU_SLOT_BASE_SHIFT + 2;
-}
-
-/* the same, but empty chunks have the last slot for themselves */
-static int pcpu_size_to_slot(const struct pcpu *pcpu, int size)
-{
-	if (size == pcpu->geo.unit_size)
-		return pcpu->geo.nr_slots - 1;
-	return __pcpu_size_to_slot(size);
-}
-
-/* the slot where a chunk belongs; 0 when it has nothing worth looking for */
-static int pcpu_chunk_slot(const struct pcpu *pcpu,
-			   const struct pcpu_area_map *map)
-{
-	if (map->free_size < PCPU_SMALL || map->contig_hint < PCPU_SMALL)
-		return 0;
-	return pcpu_size_to_slot(pcpu, map->free_size);
-}
-
-/* to the front of a higher slot, to the back of a lower one */
-static noinline void move_to_slot(struct pcpu *pcpu,
-				  struct area_map_chunk *chunk, int slot)
-{
-	struct list_head *link = &chunk->chunk.list;
-
-	if (slot > chunk->slot)
-		list_move(link, &pcpu->slots[slot]);
-	else
-		list_move_tail(link, &pcpu->slots[slot]);
-	chunk->slot = slot;
-	/* the bit of an empty slot is cleared when the slot is next visited */
-	pcpu->slot_mask |= (uint32_t)1 << slot;
-}
-
-/* put a chunk on the slot where it belongs; most changes leave it there */
-static inline void pcpu_chunk_relocate(struct pcpu *pcpu,
-				       struct area_map_chunk *chunk)
-{
-	int slot = pcpu_chunk_slot(pcpu, &chunk->map);
-
-	if (slot != chunk->slot)
-		move_to_slot(pcpu, chunk, slot);
-}
+#define PCPU_SHORT_SLOT	8	/* chunks that need no groups */
 
 /**
  * area_map_geometry - sizes and counts that depend on the policy
@@ -90,7 +17,9 @@ void area_map_geometry(struct pcpu_geometry *geo)
 {
 	/* one more slot than sizes need: the last is for empty chunks */
 	geo->nr_slots = __pcpu_size_to_slot(geo->unit_size) + 2;
-	geo->policy_size = sizeof(struct area_map_chunk);
+	geo->policy_size = sizeof(struct area_map_chunk) +
+			   (size_t)pcpu_nr_bounds(geo->unit_size) *
+				   sizeof(int);
 }
 
 /* --- memory for maps */
@@ -114,7 +43,8 @@ static noinline int pcpu_realloc(struct pcpu *pcpu, struct pcpu_area_map *map,
 				 int map_alloc)
 {
 	uint32_t *room, *old_room = map->room;
-	size_t size = ((size_t)map_alloc + PCPU_MAP_EXTRA) * sizeof(*room);
+	size_t size = ((size_t)map_alloc + PCPU_MAP_EXTRA + PCPU_MAP_BLOCK) *
+		      sizeof(*room);
 	bool small = is_small(pcpu, map_alloc);
 	int old_alloc = map->map_alloc;
 
@@ -161,6 +91,12 @@ static int grow_map(struct pcpu *pcpu, struct pcpu_area_map *map, int extra)
 	return 0;
 }
 
+/* the policy's part of a new allocator */
+void area_map_init(struct pcpu *pcpu)
+{
+	pcpu_groups_init(pcpu);
+}
+
 /**
  * area_map_chunk_init - the policy's part of a new chunk; put it on a slot
  * @chunk: zeroed, except for what pcpu_init_chunk() sets
@@ -175,6 +111,7 @@ int area_map_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 	struct area_map_chunk *self = to_area_map(chunk);
 	int err;
 
+	self->map.region_shift = pcpu_region_shift(pcpu->geo.unit_size);
 	self->map.free_size = free_size;
 	self->map.contig_hint = free_size;
 	if (!static_size) {
@@ -182,18 +119,17 @@ int area_map_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 		if (err)
 			return err;
 	}
-	self->slot = -1;
-	pcpu_chunk_relocate(pcpu, self);
+	pcpu_slot_add(pcpu, self);
 	return 0;
 }
 
 /* undo area_map_chunk_init(), also one that failed */
 void area_map_chunk_exit(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
-	struct pcpu_area_map *map = &to_area_map(chunk)->map;
+	struct area_map_chunk *self = to_area_map(chunk);
 
-	list_del(&chunk->list);
-	free_room(pcpu, map->room, map->map_alloc);
+	pcpu_slot_remove(pcpu, self);
+	free_room(pcpu, self->map.room, self->map.map_alloc);
 }
 
 /* --- areas */
@@ -256,30 +192,152 @@ int pcpu_alloc_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int size,
 }
 
 /*
- * Look for a place in the chunks of one slot.  pcpu_alloc_area() may move the
- * chunk to another slot; the walk goes on with the next one of this slot.
+ * Look for a place in the chunks of a group.  pcpu_alloc_area() may move a chunk
+ * to another slot; the walk goes on with the next one of this slot.
  */
-static struct pcpu_chunk *alloc_from_slot(struct pcpu *pcpu,
-					  struct list_head *slot, int size,
-					  int align, int *offset, int *error)
+static struct pcpu_chunk *alloc_from_group(struct pcpu *pcpu,
+					   struct pcpu_group *group, int size,
+					   int align, int *offset, int *error,
+					   const struct area_map_chunk *tried)
+{
+	uint32_t seats = group->seats;
+	int largest = 0;
+	int entries = 0;
+
+	for (; seats; seats &= seats - 1) {
+		int seat = __builtin_ctz(seats);
+		struct area_map_chunk *chunk = group->chunk[seat];
+
+		pcpu_count(&pcpu->work->chunks_visited, chunk != tried);
+		if (size <= group->hint[seat] && chunk != tried) {
+			*error = pcpu_alloc_area(pcpu, &chunk->chunk, size,
+						 align, offset);
+			if (*error != PCPU_NO_SPACE)
+				return *error ? NULL : &chunk->chunk;
+			if (!(group->seats & 1u << seat))
+				continue;	/* it moved */
+		}
+		if (largest < group->hint[seat])
+			largest = group->hint[seat];
+		if (size <= group->hint[seat])
+			entries += chunk->map.map_used;
+	}
+	group->largest = largest;
+	group->failed_size = size;
+	group->failed_align = align;
+	group->failed_entries = entries;
+	return NULL;
+}
+
+/* look for a place in the groups of one slot */
+static struct pcpu_chunk *alloc_from_groups(struct pcpu *pcpu,
+					    struct list_head *groups, int size,
+					    int align, int *offset, int *error,
+					    const struct area_map_chunk *tried)
 {
 	struct list_head *pos, *next;
 
-	list_for_each_safe(pos, next, slot) {
-		struct pcpu_chunk *chunk =
-			list_entry(pos, struct pcpu_chunk, list);
+	list_for_each_safe(pos, next, groups) {
+		struct pcpu_group *group =
+			list_entry(pos, struct pcpu_group, list);
+		bool failed = pcpu_group_failed(group, size, align);
+		struct pcpu_chunk *chunk;
 
-		pcpu_count(&pcpu->work->chunks_visited, 1);
-		if (size > chunk_map(chunk)->contig_hint)
+		if (size > group->largest || failed) {
+			pcpu_count(&pcpu->work->chunks_visited,
+				   group->nr_chunks);
+			if (failed)
+				pcpu_count(&pcpu->work->entries_scanned,
+					   group->failed_entries);
 			continue;
-		*error = pcpu_alloc_area(pcpu, chunk, size, align, offset);
-		if (!*error)
+		}
+		chunk = alloc_from_group(pcpu, group, size, align, offset,
+					 error, tried);
+		if (chunk || *error != PCPU_NO_SPACE)
 			return chunk;
-		if (*error != PCPU_NO_SPACE)
-			return NULL;
 	}
-	*error = PCPU_NO_SPACE;
 	return NULL;
+}
+
+/* look for a place in the chunks of one slot, which gets groups if it is long */
+static struct pcpu_chunk *alloc_from_slot(struct pcpu *pcpu, int slot, int size,
+					  int align, int *offset, int *error,
+					  const struct area_map_chunk *tried)
+{
+	struct pcpu_chunk *found = NULL;
+	struct list_head *pos, *next;
+	int visited = 0;
+
+	if (!list_empty(&pcpu->slot_groups[slot]))
+		return alloc_from_groups(pcpu, &pcpu->slot_groups[slot], size,
+					 align, offset, error, tried);
+	list_for_each_safe(pos, next, &pcpu->slots[slot]) {
+		struct area_map_chunk *chunk =
+			list_entry(pos, struct area_map_chunk, chunk.list);
+
+		if (chunk == tried)
+			continue;
+		visited++;
+		pcpu_count(&pcpu->work->chunks_visited, 1);
+		if (size > chunk->map.contig_hint)
+			continue;
+		*error = pcpu_alloc_area(pcpu, &chunk->chunk, size, align,
+					 offset);
+		if (*error != PCPU_NO_SPACE) {
+			found = *error ? NULL : &chunk->chunk;
+			break;
+		}
+	}
+	if (visited > PCPU_SHORT_SLOT)
+		pcpu_make_groups(pcpu, slot);
+	return found;
+}
+
+/* walk along the slots; @tried, or NULL, was visited already and has no place */
+static noinline struct pcpu_chunk *walk(struct pcpu *pcpu, int size, int align,
+					int *offset, int *error,
+					const struct area_map_chunk *tried)
+{
+	int first = pcpu_size_to_slot(pcpu, size);
+	uint32_t slots = pcpu->slot_mask & ~0u << first;
+	struct pcpu_chunk *chunk;
+
+	*error = PCPU_NO_SPACE;
+	for (; slots; slots &= slots - 1) {
+		int slot = __builtin_ctz(slots);
+
+		chunk = alloc_from_slot(pcpu, slot, size, align, offset, error,
+					tried);
+		if (chunk || *error != PCPU_NO_SPACE) {
+			pcpu_count(&pcpu->work->slots_visited,
+				   slot + 1 - first);
+			return chunk;
+		}
+		if (list_empty(&pcpu->slots[slot]))
+			pcpu->slot_mask &= ~(slots & -slots);
+	}
+	pcpu_count(&pcpu->work->slots_visited, pcpu->geo.nr_slots - first);
+	return NULL;
+}
+
+/* the first chunk that a walk visits, if it may have a place; else NULL */
+static inline struct area_map_chunk *first_chunk(const struct pcpu *pcpu,
+						 uint32_t slots, int size,
+						 int align)
+{
+	struct area_map_chunk *chunk;
+	struct list_head *slot;
+
+	if (unlikely(!slots))
+		return NULL;
+	slot = &pcpu->slots[__builtin_ctz(slots)];
+	if (unlikely(list_empty(slot)))
+		return NULL;
+	chunk = to_area_map(list_entry(slot->next, struct pcpu_chunk, list));
+	if (size > chunk->map.contig_hint ||
+	    (chunk->group && pcpu_group_failed(chunk->group, size, align)))
+		return NULL;
+	return chunk;
 }
 
 /**
@@ -289,7 +347,7 @@ static struct pcpu_chunk *alloc_from_slot(struct pcpu *pcpu,
  * @offset: set to its offset in each unit
  * @error: set to the reason if NULL is returned, as in pcpu_alloc_area()
  *
- * Pages are not populated.
+ * Pages are not populated.  Mostly the first chunk has a place.
  * Return: the chunk, or NULL.
  * Source: the walk in __alloc_percpu() of the 2009 file.
  */
@@ -298,26 +356,16 @@ struct pcpu_chunk *area_map_alloc(struct pcpu *pcpu, int size, int align,
 {
 	int first = pcpu_size_to_slot(pcpu, size);
 	uint32_t slots = pcpu->slot_mask & ~0u << first;
-	struct pcpu_chunk *chunk;
+	struct area_map_chunk *chunk = first_chunk(pcpu, slots, size, align);
 
-	for (; slots; slots &= slots - 1) {
-		int slot = __builtin_ctz(slots);
-
-		if (list_empty(&pcpu->slots[slot])) {
-			pcpu->slot_mask &= ~(slots & -slots);
-			continue;
-		}
-		chunk = alloc_from_slot(pcpu, &pcpu->slots[slot], size, align,
-					offset, error);
-		if (chunk || *error != PCPU_NO_SPACE) {
-			pcpu_count(&pcpu->work->slots_visited,
-				   slot + 1 - first);
-			return chunk;
-		}
-	}
-	pcpu_count(&pcpu->work->slots_visited, pcpu->geo.nr_slots - first);
-	*error = PCPU_NO_SPACE;
-	return NULL;
+	if (unlikely(!chunk))
+		return walk(pcpu, size, align, offset, error, NULL);
+	pcpu_count(&pcpu->work->chunks_visited, 1);
+	*error = pcpu_alloc_area(pcpu, &chunk->chunk, size, align, offset);
+	if (unlikely(*error == PCPU_NO_SPACE))
+		return walk(pcpu, size, align, offset, error, chunk);
+	pcpu_count(&pcpu->work->slots_visited, __builtin_ctz(slots) + 1 - first);
+	return *error ? NULL : &chunk->chunk;
 }
 
 /**

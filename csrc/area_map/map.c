@@ -34,15 +34,9 @@ static int max(int a, int b)
 	return a > b ? a : b;
 }
 
-/* a search that failed fails again until the map changes */
-static void forget_failure(struct pcpu_area_map *map)
-{
-	map->failed_size = INT_MAX;
-}
-
 /**
  * pcpu_map_start - write the first entries of a map
- * @map: has room for two entries
+ * @map: has room for two entries; the bounds of its regions are zeroed
  * @in_use: bytes in use from offset 0
  * @free: free bytes after them
  */
@@ -53,11 +47,12 @@ void pcpu_map_start(struct pcpu_area_map *map, int in_use, int free)
 	if (in_use)
 		map->edge[n++] = pcpu_in_use_from(0);
 	map->first_free = n;
-	if (free)
+	if (free) {
+		pcpu_region_raise(map, in_use, free);
 		map->edge[n++] = pcpu_free_from(in_use);
+	}
 	map->edge[n] = pcpu_in_use_from(in_use + free);
 	map->map_used = n;
-	forget_failure(map);
 }
 
 /**
@@ -75,29 +70,6 @@ void pcpu_map_move(struct pcpu_area_map *map, uint32_t *room, int map_alloc)
 	map->map_alloc = map_alloc;
 }
 
-/*
- * Search after the first free entry.  The result is map->map_used when nothing
- * fits; then the hint is exact.
- */
-static noinline int search(struct pcpu_area_map *map, int size, int align,
-			   int *largest)
-{
-	int i;
-
-	if (size >= map->failed_size && align >= map->failed_align)
-		return map->map_used;
-	i = pcpu_map_scan(map->edge, map->first_free, map->map_used, size, align,
-			  largest);
-	if (!*largest)
-		map->first_free = i;
-	if (i == map->map_used) {
-		map->contig_hint = *largest;
-		map->failed_size = size;
-		map->failed_align = align;
-	}
-	return i;
-}
-
 /* describe the place at @offset of the free entry @i */
 static inline void set_fit(struct pcpu_area_map *map, int i, int offset,
 			   int size, struct pcpu_fit *fit)
@@ -109,8 +81,9 @@ static inline void set_fit(struct pcpu_area_map *map, int i, int offset,
 	if (unlikely(offset != start) && offset - start < PCPU_SMALL) {
 		map->edge[i] = pcpu_free_from(offset);
 		map->free_size -= offset - start;
-		forget_failure(map);
+		map->exact = false;
 		start = offset;
+		pcpu_region_raise(map, start, pcpu_map_size(map, i));
 	}
 	fit->index = i;
 	fit->offset = offset;
@@ -138,25 +111,28 @@ bool pcpu_map_fit(struct pcpu_area_map *map, int size, int align,
 	uint32_t *edge = map->edge;
 	int i = map->first_free;
 
-	fit->max_contig = 0;
+	fit->passed = 0;
 	if (unlikely(!pcpu_edge_holds(edge + i, size, align))) {
-		i = search(map, size, align, &fit->max_contig);
+		i = pcpu_map_search(map, size, align);
 		fit->index = i;
 		if (i == map->map_used)
 			return false;
+		/* a larger one holds the area wherever it starts */
+		fit->passed = size + align - 2;
 	}
 	set_fit(map, i, pcpu_align_up(pcpu_edge_offset(edge[i]), align), size,
 		fit);
 	return true;
 }
 
-/* the last one of @n entries, all in order, that is not above @wanted */
-static noinline int binary_search(const uint32_t *edge, int n, uint32_t wanted)
+/* the last one of @nr entries, all in order, that is not above @wanted */
+static noinline int binary_search(const uint32_t *edge, int nr, uint32_t wanted)
 {
 	const uint32_t *low = edge;
+	unsigned int n = (unsigned int)nr;
 
 	while (n > 1) {
-		int half = n / 2;
+		unsigned int half = n / 2;
 
 		low = low[half] <= wanted ? low + half : low;
 		n -= half;
@@ -190,15 +166,17 @@ bool pcpu_map_fit_at(struct pcpu_area_map *map, int offset, int size,
 	if (!pcpu_edge_is_free(edge[i]) ||
 	    offset + size > pcpu_edge_offset(edge[i + 1]))
 		return false;
-	fit->max_contig = map->contig_hint;	/* other entries: unknown */
+	fit->passed = -1;
 	set_fit(map, i, offset, size, fit);
 	return true;
 }
 
-/* like memmove(), but most moves are of a few edges only */
+/* like memmove(), but most moves are of one edge, or a few */
 static void move(uint32_t *to, const uint32_t *from, int n)
 {
-	if (n > FEW) {
+	if (likely(n == 1)) {
+		*to = *from;
+	} else if (n > FEW) {
 		memmove(to, from, (size_t)n * sizeof(*to));
 	} else if (to < from) {
 		while (n--)
@@ -266,8 +244,21 @@ static inline void pcpu_split_block(struct pcpu_area_map *map, int i, int head,
 	int extra = !!head + !!tail;
 
 	open_gap(map, i + 1, extra);
-	if (likely(tail))
+	if (likely(tail)) {
 		map->edge[i + extra] = pcpu_free_from(end);
+		pcpu_region_raise(map, end, tail);
+	}
+}
+
+/* the place was in the last entry: the 2009 file has scanned the whole map */
+static void set_hint(struct pcpu_area_map *map, const struct pcpu_fit *fit)
+{
+	int rest = max(fit->head, fit->tail);
+
+	if (unlikely(fit->passed < 0))
+		return;
+	map->contig_hint = rest >= fit->passed ? rest : pcpu_map_largest(map);
+	map->exact = true;
 }
 
 /**
@@ -279,17 +270,10 @@ static inline void pcpu_split_block(struct pcpu_area_map *map, int i, int head,
  */
 void pcpu_map_take(struct pcpu_area_map *map, const struct pcpu_fit *fit)
 {
-	int max_contig = max(fit->max_contig, max(fit->head, fit->tail));
+	bool last = fit->index + 1 == map->map_used;
 	int i = fit->index;
-	int end;
+	int end = pcpu_edge_offset(map->edge[i + 1]) - fit->tail;
 
-	if (i + 1 == map->map_used)	/* the whole map was scanned */
-		map->contig_hint = max_contig;
-	else
-		map->contig_hint = max(map->contig_hint, max_contig);
-	forget_failure(map);
-
-	end = pcpu_edge_offset(map->edge[i + 1]) - fit->tail;
 	map->free_size -= end - fit->offset;
 	if (likely(pcpu_fit_extra(fit)))
 		pcpu_split_block(map, i, fit->head, end, fit->tail);
@@ -299,6 +283,9 @@ void pcpu_map_take(struct pcpu_area_map *map, const struct pcpu_fit *fit)
 		map->first_free++;
 	map->edge[i] = pcpu_in_use_from(fit->offset);
 	map->last = i;
+	map->exact = false;
+	if (last)
+		set_hint(map, fit);
 }
 
 /**
@@ -370,7 +357,9 @@ int pcpu_map_release(struct pcpu_area_map *map, int index)
 
 	map->free_size += pcpu_edge_size(edge);
 	map->contig_hint = max(map->contig_hint, end - start);
-	forget_failure(map);
+	pcpu_region_raise(map, start, end - start);
+	if (start < map->searched)
+		map->searched = start;
 	if (index < map->first_free)
 		map->first_free = index;
 	map->last = index - before;

@@ -23,19 +23,29 @@
 /* edges in addition to one for each entry: the end, and a spare one */
 #define PCPU_MAP_EXTRA	2
 
-/* the entries cover the unit from offset 0, without gaps */
+/* edges after them that a scan may read: it handles so many at once */
+#define PCPU_MAP_BLOCK	8
+
+/*
+ * The entries cover the unit from offset 0, without gaps.  After the struct are
+ * the bounds of its regions, see map_search.c.
+ */
 struct pcpu_area_map {
 	int contig_hint;	/* no free entry is larger */
+	bool exact;		/* one has that size, or none is free */
 	int free_size;		/* sum of the free entries */
 	int map_used;		/* entries in use */
 	int map_alloc;		/* entries that there is room for */
 	int first_free;		/* no entry before it is free */
 	int last;		/* an entry near the last change */
-	int failed_size;	/* such a request found no place since the */
-	int failed_align;	/* last change, so no larger one will */
+	int searched;		/* no free entry that starts before it holds */
+	int searched_size;	/* so many bytes, */
+	int searched_align;	/* with this alignment */
+	int region_shift;	/* the logarithm of a region's bytes */
 	uint32_t *edge;		/* where each entry starts; then the end, as an
 				   entry in use */
-	uint32_t *room;		/* map_alloc + PCPU_MAP_EXTRA of them, or NULL */
+	uint32_t *room;		/* map_alloc + PCPU_MAP_EXTRA of them, and
+				   PCPU_MAP_BLOCK that are not used; or NULL */
 };
 
 /* a place found for an area, not yet taken */
@@ -44,7 +54,8 @@ struct pcpu_fit {
 	int offset;		/* where the area will start */
 	int head;		/* bytes left free before it */
 	int tail;		/* bytes left free after it */
-	int max_contig;		/* largest free entry that was passed */
+	int passed;		/* no free entry before it is larger; -1 if that
+				   is not known */
 };
 
 static inline uint32_t pcpu_free_from(int offset)
@@ -96,6 +107,28 @@ static inline int pcpu_map_size(const struct pcpu_area_map *map, int index)
 	return pcpu_edge_size(map->edge + index);
 }
 
+/* for each region: no free entry that starts there is larger */
+static inline int *pcpu_map_bounds(const struct pcpu_area_map *map)
+{
+	return (int *)(uintptr_t)(map + 1);
+}
+
+/* the region where an entry starts */
+static inline int pcpu_map_region(const struct pcpu_area_map *map, int index)
+{
+	return pcpu_edge_offset(map->edge[index]) >> map->region_shift;
+}
+
+/* raise the bound of a region for a free entry that is new, or larger now */
+static inline void pcpu_region_raise(struct pcpu_area_map *map, int start,
+				     int size)
+{
+	int *bound = pcpu_map_bounds(map) + (start >> map->region_shift);
+
+	if (*bound < size)
+		*bound = size;
+}
+
 /* entries that a split will add */
 static inline int pcpu_fit_extra(const struct pcpu_fit *fit)
 {
@@ -115,8 +148,15 @@ int pcpu_map_next(const struct pcpu_area_map *map, int offset);
 int pcpu_map_release(struct pcpu_area_map *map, int index);
 void pcpu_map_sizes(const struct pcpu_area_map *map, int *sizes);
 
+/* map_search.c */
+int pcpu_region_shift(int unit_size);
+int pcpu_nr_bounds(int unit_size);
+int pcpu_map_search(struct pcpu_area_map *map, int size, int align);
+int pcpu_map_largest(struct pcpu_area_map *map);
+
 /* map_scan.c */
-int pcpu_map_scan(const uint32_t *edge, int i, int used, int size, int align,
+int pcpu_bound_scan(const int *bound, int r, int end, int size);
+int pcpu_map_scan(const uint32_t *edge, int used, int stop, int size, int align,
 		  int *largest);
 
 #endif /* PCPU_MAP_H */

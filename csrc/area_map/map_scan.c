@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * map_scan.c - the search along the entries of a map.
+ * map_scan.c - scans along the bounds of regions, and along entries.
  *
- * Entries are scanned in blocks, without a branch for each, so that a compiler
- * can handle several at once.  On x86-64 the loop is compiled twice, and the
- * wider vectors are used if the machine has them.
+ * So many are compared at once, without a branch for each, in vectors of the
+ * compiler.  On x86-64 the loops are compiled twice, and the wider vectors are
+ * used if the machine has them.
  */
 #include "map.h"
 
-#include "../kernel/kernel.h"
+#include <string.h>
 
-#define BLOCK	64	/* entries */
+#include "../kernel/kernel.h"
 
 #if defined(__x86_64__) && !defined(PCPU_NO_AVX2)
 #define FOR_AVX2	__attribute__((target("avx2")))
@@ -20,61 +20,115 @@
 #define HAS_AVX2()	false
 #endif
 
-/* skip the blocks where nothing fits; return where the next block starts */
-static always_inline int pass_blocks(const uint32_t *edge, int i, int used,
-				     int size, int align, int *largest)
+#define LANES	PCPU_MAP_BLOCK
+
+typedef int32_t lanes __attribute__((vector_size(4 * LANES)));
+typedef uint32_t edges __attribute__((vector_size(4 * LANES)));
+typedef int64_t halves __attribute__((vector_size(4 * LANES)));
+
+/* whether a comparison, which gives -1 or 0 in each lane, is true in one */
+static always_inline bool any(const lanes *mask)
 {
-	for (; i + BLOCK <= used; i += BLOCK) {
-		int most = *largest;
-		int any = 0;
-		int j;
+	halves half = (halves)*mask;
 
-		for (j = i; j < i + BLOCK; j++) {
-			int free = (int)(edge[j] & 1) - 1; /* all bits, or 0 */
-			int start = pcpu_edge_offset(edge[j]);
-			int end = pcpu_edge_offset(edge[j + 1]);
-			int fits = pcpu_align_up(start, align) + size <= end;
-			int range = free & (end - start);
-
-			any |= free & fits;
-			most = most > range ? most : range;
-		}
-		if (any)
-			break;
-		*largest = most;
-	}
-	return i;
+	return (half[0] | half[1]) | (half[2] | half[3]);
 }
 
-FOR_AVX2 static int pass_blocks_avx2(const uint32_t *edge, int i, int used,
+static always_inline int first(const lanes *mask)
+{
+	int lane = 0;
+
+	while (!(*mask)[lane])
+		lane++;
+	return lane;
+}
+
+/* the first of the regions whose bound is not too low, or -1 */
+static always_inline int scan_bounds(const int *bound, int r, int end, int size)
+{
+	for (; r < end; r += LANES) {
+		lanes fits;
+
+		memcpy(&fits, bound + r, sizeof(fits));
+		fits = fits >= size;
+		if (any(&fits))
+			return r + first(&fits);
+	}
+	return -1;
+}
+
+FOR_AVX2 static int scan_bounds_avx2(const int *bound, int r, int end, int size)
+{
+	return scan_bounds(bound, r, end, size);
+}
+
+/**
+ * pcpu_bound_scan - find the first region that may have a place
+ * @bound: of @end regions, then PCPU_MAP_BLOCK that are 0
+ * @r: the first region
+ * @end: after the last one
+ * @size: bytes, above 0
+ *
+ * Return: the region, or -1.
+ */
+noinline int pcpu_bound_scan(const int *bound, int r, int end, int size)
+{
+	if (HAS_AVX2())
+		return scan_bounds_avx2(bound, r, end, size);
+	return scan_bounds(bound, r, end, size);
+}
+
+/* scan block by block; entries that start at or after @stop do not count */
+static always_inline int scan_blocks(const uint32_t *edge, int used, int stop,
 				     int size, int align, int *largest)
 {
-	return pass_blocks(edge, i, used, size, align, largest);
+	const lanes lane = { 0, 1, 2, 3, 4, 5, 6, 7 };
+	lanes most = { 0 };
+	int i;
+
+	for (i = 0; i < used && pcpu_edge_offset(edge[i]) < stop; i += LANES) {
+		lanes start, end, range, fits, more;
+		edges from, to;
+
+		memcpy(&from, edge + i, sizeof(from));
+		memcpy(&to, edge + i + 1, sizeof(to));
+		start = (lanes)(from >> 1);
+		end = (lanes)(to >> 1);
+		range = (end - start) & (lanes)((from & 1) - 1) &
+			(start < stop) & (lane < used - i);
+		fits = start + range - ((start + align - 1) & -align) >= size;
+		if (any(&fits))
+			return i + first(&fits);
+		more = range > most;
+		most = (range & more) | (most & ~more);
+	}
+	*largest = 0;
+	for (i = 0; i < LANES; i++)
+		*largest = *largest > most[i] ? *largest : most[i];
+	return used;
+}
+
+FOR_AVX2 static int scan_blocks_avx2(const uint32_t *edge, int used, int stop,
+				     int size, int align, int *largest)
+{
+	return scan_blocks(edge, used, stop, size, align, largest);
 }
 
 /**
  * pcpu_map_scan - find the first free entry that holds an area
- * @edge: @used edges, and the end
- * @i: the first to scan
- * @used: after the last one
- * @size: bytes
+ * @edge: @used edges, the end, and PCPU_MAP_BLOCK that are ignored
+ * @used: number of entries
+ * @stop: offset where the scan ends
+ * @size: bytes, above 0
  * @align: a power of two
- * @largest: raised to the largest free entry that was skipped
+ * @largest: if nothing is found, set to the largest free entry before @stop
  *
  * Return: its index, or @used.  Source: the loop in pcpu_alloc_area().
  */
-int pcpu_map_scan(const uint32_t *edge, int i, int used, int size, int align,
+noinline int pcpu_map_scan(const uint32_t *edge, int used, int stop, int size, int align,
 		  int *largest)
 {
 	if (HAS_AVX2())
-		i = pass_blocks_avx2(edge, i, used, size, align, largest);
-	else
-		i = pass_blocks(edge, i, used, size, align, largest);
-
-	for (; i < used && !pcpu_edge_holds(edge + i, size, align); i++) {
-		if (pcpu_edge_is_free(edge[i]) &&
-		    *largest < pcpu_edge_size(edge + i))
-			*largest = pcpu_edge_size(edge + i);
-	}
-	return i;
+		return scan_blocks_avx2(edge, used, stop, size, align, largest);
+	return scan_blocks(edge, used, stop, size, align, largest);
 }
