@@ -16,7 +16,7 @@ void pcpu_init_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
  * @addr: the address
  * @steps: set to the number of chunks that it was compared with
  *
- * The last chunk that was found is tried first.
+ * The last one found is tried first.
  * Return: the chunk, or NULL.  The 2009 file returns the chunk before a gap.
  */
 struct pcpu_chunk *pcpu_chunk_addr_search(struct pcpu *pcpu, uint64_t addr,
@@ -25,7 +25,7 @@ struct pcpu_chunk *pcpu_chunk_addr_search(struct pcpu *pcpu, uint64_t addr,
 	struct rb_node *node = pcpu->chunks.node;
 	struct pcpu_chunk *best = pcpu->found_chunk;
 
-	if (likely(best) &&
+	if (likely(best) && addr > best->addr &&
 	    addr - best->addr < (uint64_t)pcpu->geo.chunk_size) {
 		*steps = pcpu->found_steps;
 		return best;
@@ -48,8 +48,11 @@ struct pcpu_chunk *pcpu_chunk_addr_search(struct pcpu *pcpu, uint64_t addr,
 	}
 	if (!best || addr - best->addr >= (uint64_t)pcpu->geo.chunk_size)
 		return NULL;
-	pcpu->found_chunk = best;
-	pcpu->found_steps = *steps;
+	/* the search for its first byte ends early */
+	if (addr != best->addr) {
+		pcpu->found_chunk = best;
+		pcpu->found_steps = *steps;
+	}
 	return best;
 }
 

@@ -7,7 +7,10 @@
 #include "groups.h"
 
 #define PCPU_DFL_MAP_ALLOC	16	/* entries that a map starts with */
-#define PCPU_SHORT_SLOT	8	/* chunks that need no groups */
+/* a slot gets groups when a walk has visited more chunks */
+#ifndef PCPU_SHORT_SLOT
+#define PCPU_SHORT_SLOT	8
+#endif
 
 /**
  * area_map_geometry - sizes and counts that depend on the policy
@@ -294,7 +297,7 @@ static struct pcpu_chunk *alloc_from_slot(struct pcpu *pcpu, int slot, int size,
 }
 
 /* walk along the slots; @tried, or NULL, was visited already and has no place */
-static noinline struct pcpu_chunk *walk(struct pcpu *pcpu, int size, int align,
+static noinline flatten struct pcpu_chunk *walk(struct pcpu *pcpu, int size, int align,
 					int *offset, int *error,
 					const struct area_map_chunk *tried)
 {
