@@ -7,7 +7,7 @@
  * which of pcpu.slots a chunk is; and finds, takes and frees areas there.
  * Pages, addresses, the lock and events are not its business.
  *
- * Each function is documented in area_map.c.
+ * Each function is documented in area_map.c, area_map_alloc() in walk.c.
  */
 #ifndef PCPU_AREA_MAP_H
 #define PCPU_AREA_MAP_H
