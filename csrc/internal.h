@@ -287,6 +287,15 @@ static always_inline int pcpu_lock(struct pcpu *pcpu)
 	return -PCPU_E_CLOSED;
 }
 
-void pcpu_unlock(struct pcpu *pcpu);
+void pcpu_unlock_and_log(struct pcpu *pcpu);
+
+/* leave the allocator */
+static always_inline void pcpu_unlock(struct pcpu *pcpu)
+{
+	if (unlikely(pcpu->kernel.log.pending))
+		pcpu_unlock_and_log(pcpu);
+	else
+		pcpu_lock_drop(&pcpu->lock);
+}
 
 #endif /* PCPU_INTERNAL_H */
