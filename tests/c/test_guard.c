@@ -10,17 +10,24 @@
 #include "internal.h"
 #include "small.h"
 
+#include <sys/uio.h>
+
 #define CPUS	130		/* two batches of 64 ranges, and two more */
 
-/* Linux 6.15: guards for pages in many places by one call */
+/* Linux 6.15: pages can have guards, and one call changes several ranges */
 static bool has_guards(void)
 {
-	struct pcpu_config config = mapped_config(1);
-	struct pcpu *pcpu = create(&config);
-	bool guarded = pcpu->first_chunk->guarded;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct iovec range = { .iov_len = page };
+	bool is_there;
 
-	pcpu_destroy(pcpu);
-	return guarded;
+	range.iov_base = mmap(NULL, page, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(range.iov_base != MAP_FAILED);
+	is_there = syscall(SYS_process_madvise, -10000 /* PIDFD_SELF */, &range,
+			   1, 102 /* MADV_GUARD_INSTALL */, 0) == (long)page;
+	CHECK(!munmap(range.iov_base, page));
+	return is_there;
 }
 
 static char *copy_of(struct pcpu *pcpu, int64_t ptr, int64_t cpu)
@@ -96,6 +103,18 @@ TEST(the_pages_of_an_area_and_no_others_are_mapped_on_every_cpu)
 		check_two_pages();
 	}
 	host_kind = HOST_TODAY;
+}
+
+TEST(all_chunks_have_guards_if_the_host_has_some)
+{
+	struct pcpu *pcpu = mapped(2);
+	int64_t ptr = pcpu_alloc(pcpu, info_of(pcpu).unit_size, 8);
+	int steps;
+
+	CHECK(pcpu->first_chunk->guarded == has_guards());
+	CHECK(pcpu_chunk_addr_search(pcpu, (uint64_t)ptr, &steps)->guarded ==
+	      has_guards());
+	pcpu_destroy(pcpu);
 }
 
 TEST(a_page_is_mapped_and_unmapped_by_a_call_for_64_cpus)
