@@ -153,8 +153,8 @@ $(BUILD)/sanitized.a: $(CSRC:%.c=$(BUILD)/sanitized/%.o)
 	$(Q)$(AR) rcs $@ $^
 
 # calls to the host that tests/c/host_faults.h replaces
-HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise
-%/test_host %/test_host_calls %/test_reader_calls: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
+HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise syscall
+%/test_guard %/test_host %/test_host_calls %/test_reader_calls: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
 %/test_host_limit: WRAP := -Wl,--wrap=open,--wrap=read,--wrap=close,--wrap=clock_gettime
 %/test_this_cpu: WRAP := -Wl,--wrap=sched_getcpu
 

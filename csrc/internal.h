@@ -55,6 +55,9 @@ struct pcpu_chunk {
 	int64_t id;		/* ordinal of creation */
 	int64_t max_size;	/* largest request that it served */
 	bool immutable;		/* mapped by the caller, pages stay */
+	bool guarded;		/* its pages have guards, see kernel/guard.c */
+	int zero_from;		/* offset; from there on bytes are zero, except
+				   in live areas */
 	uint32_t *populated;	/* for each page from addr on: CPUs that hold it */
 };
 
