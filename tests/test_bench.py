@@ -236,7 +236,7 @@ class TestWorkloads:
                 assert port._allocator.unit_size == bitmap._allocator.unit_size == 16 * 4096
                 fixes = [session._allocator._config.fixes for session in (port, bitmap)]
                 assert fixes == [{"chunk-hint"}, set()]
-        assert WORKLOADS["lying-hint"](FEW).with_policy(FEW) == WORKLOADS["lying-hint"](FEW)
+        assert WORKLOADS["lying-hint"](FEW).with_options(FEW) == WORKLOADS["lying-hint"](FEW)
 
     def test_workload_is_made_when_it_is_called(self, tmp_path: Path) -> None:
         """In the order of the command line, each once; recordings come last."""

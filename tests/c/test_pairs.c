@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_pairs.c - what threads achieve that share an allocator.
+ */
+#define _GNU_SOURCE 1	/* sched_getcpu, CPU_SET, setitimer */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "bench/pairs.h"
+#include "small.h"
+
+#define MS		1000000u
+#define THREADS		3
+#define INTERVALS	2
+
+static uint64_t pairs[INTERVALS * THREADS], ns[INTERVALS];
+static _Atomic uint64_t allocated, freed; /* by all threads */
+static _Atomic int64_t fails;	/* allocations that fail from now on */
+static atomic_int wrong_size;	/* requests of another kind */
+static _Thread_local int held;	/* areas of a thread: 0 or 1 */
+static atomic_int most_held;
+static atomic_uint used_cpus;	/* a bit for each */
+
+static int64_t count_alloc(struct pcpu *pcpu, int64_t size, int64_t align)
+{
+	(void)pcpu;
+	if (size != 64 || align != 8)
+		atomic_store(&wrong_size, 1);
+	if (atomic_load(&fails) > 0 && atomic_fetch_sub(&fails, 1) > 0)
+		return -PCPU_E_NOMEM;
+	if (++held > atomic_load(&most_held))
+		atomic_store(&most_held, held);
+	atomic_fetch_or(&used_cpus, 1u << (sched_getcpu() & 31));
+	atomic_fetch_add(&allocated, 1);
+	return 4096;
+}
+
+static int count_free(struct pcpu *pcpu, int64_t ptr)
+{
+	(void)pcpu;
+	if (ptr != 4096)
+		return -PCPU_E_WILD;
+	held--;
+	atomic_fetch_add(&freed, 1);
+	return 0;
+}
+
+/* --- the host: the linker has these called instead of its functions */
+
+static bool no_memory, no_affinity;
+static int threads_left = 99;	/* that the system allows */
+
+void *__real_aligned_alloc(size_t align, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t size);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+			  void *(*run)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+			  void *(*run)(void *), void *arg);
+int __real_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+
+void *__wrap_aligned_alloc(size_t align, size_t size)
+{
+	return no_memory ? NULL : __real_aligned_alloc(align, size);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+			  void *(*run)(void *), void *arg)
+{
+	return threads_left-- > 0 ?
+	       __real_pthread_create(thread, attr, run, arg) : EAGAIN;
+}
+
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+	return no_affinity ? -1 : __real_sched_getaffinity(pid, size, set);
+}
+
+/* --- runs */
+
+static struct pcpu_pairs run_of(size_t threads, size_t intervals)
+{
+	memset(pairs, 0, sizeof(pairs));
+	memset(ns, 0, sizeof(ns));
+	allocated = freed = 0;
+	used_cpus = 0;
+	threads_left = 99;
+	return (struct pcpu_pairs){
+		.contender = { count_alloc, count_free, NULL },
+		.kind = { 64, 8, 0 },
+		.nr_threads = threads, .nr_intervals = intervals,
+		.interval_ns = 3 * MS, .pairs = pairs, .ns = ns,
+	};
+}
+
+TEST(each_thread_is_counted_in_each_interval)
+{
+	struct pcpu_pairs run = run_of(THREADS, INTERVALS);
+	uint64_t sum = 0;
+
+	CHECK(pcpu_bench_pairs(&run) == INTERVALS);
+	for (int i = 0; i < INTERVALS * THREADS; i++)
+		sum += pairs[i];
+	for (int i = 0; i < INTERVALS; i++)
+		CHECK(ns[i] >= 3 * MS && ns[i] < 10000ull * MS);
+	CHECK(sum > 0 && sum <= freed);	/* some follow the last interval */
+	CHECK(allocated == freed);
+	CHECK(most_held == 1 && !wrong_size);
+	CHECK(run.failures == 0);
+}
+
+TEST(intervals_do_not_count_a_pair_twice)
+{
+	struct pcpu_pairs run = run_of(1, INTERVALS);
+
+	CHECK(pcpu_bench_pairs(&run) == INTERVALS);
+	CHECK(pairs[0] > 0 && pairs[1] > 0);
+	CHECK(pairs[0] + pairs[1] <= freed);
+}
+
+TEST(a_failed_request_is_no_pair)
+{
+	struct pcpu_pairs run = run_of(1, 1);
+
+	fails = 5;
+	CHECK(pcpu_bench_pairs(&run) == 1);
+	CHECK(run.failures == 5);
+	CHECK(allocated == freed);
+	fails = INT64_MAX;
+	CHECK(pcpu_bench_pairs(&run) == 1);
+	CHECK(run.failures > 5 && pairs[0] == 0);
+	fails = 0;
+}
+
+/* as many CPUs as there are, or as threads; a process may not use all of them */
+TEST(threads_are_spread_over_the_cpus)
+{
+	struct pcpu_pairs run = run_of(2, 1);
+	cpu_set_t usable, one;
+	int first = 0;
+
+	sched_getaffinity(0, sizeof(usable), &usable);
+	run.interval_ns = 20 * MS;
+	pcpu_bench_pairs(&run);
+	CHECK(__builtin_popcount(used_cpus) ==
+	      (CPU_COUNT(&usable) > 1 ? 2 : 1));
+
+	while (!CPU_ISSET(first, &usable))
+		first++;
+	CPU_ZERO(&one);
+	CPU_SET(first, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+	run = run_of(2, 1);
+	CHECK(pcpu_bench_pairs(&run) == 1);
+	CHECK(used_cpus == 1u << (first & 31));
+	sched_setaffinity(0, sizeof(usable), &usable);
+}
+
+TEST(threads_of_a_machine_with_too_many_cpus_are_not_bound)
+{
+	struct pcpu_pairs run = run_of(2, 1);
+
+	no_affinity = true;
+	CHECK(pcpu_bench_pairs(&run) == 1);
+	CHECK(pairs[0] + pairs[1] > 0);
+	no_affinity = false;
+}
+
+/* the system allows two of three threads: they end without a pair */
+TEST(a_thread_that_cannot_be_created_is_an_error)
+{
+	struct pcpu_pairs run = run_of(3, 1);
+
+	threads_left = 2;
+	CHECK(pcpu_bench_pairs(&run) == -EAGAIN);
+	CHECK(threads_left == -1 && allocated == 0);
+	no_memory = true;
+	CHECK(pcpu_bench_pairs(&run) == -ENOMEM);
+	no_memory = false;
+}
+
+static void handle(int sig)
+{
+	(void)sig;
+}
+
+/*
+ * A run of a minute, Ctrl-C in its second interval.
+ */
+TEST(a_signal_ends_the_run)
+{
+	struct pcpu_pairs run = run_of(2, INTERVALS);
+	struct sigaction action = { .sa_handler = handle }, before;
+	struct itimerval soon = { .it_value.tv_usec = 5000 };
+
+	run.interval_ns = 60000ull * MS;
+	sigaction(SIGALRM, &action, &before);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	CHECK(pcpu_bench_pairs(&run) == 0);
+	sigaction(SIGALRM, &before, NULL);
+	CHECK(allocated == freed && ns[0] == 0);
+}
+
+TEST(threads_share_the_port)
+{
+	struct pcpu *pcpu = small(2);
+	struct pcpu_pairs run = run_of(2, 1);
+
+	run.contender = (struct pcpu_contender){ pcpu_alloc, pcpu_free, pcpu };
+	CHECK(pcpu_bench_pairs(&run) == 1);
+	CHECK(run.failures == 0 && pairs[0] + pairs[1] > 0);
+	CHECK_MAP(pcpu, 0, "-128 896 (free 896 hint 896)");
+	pcpu_destroy(pcpu);
+}
