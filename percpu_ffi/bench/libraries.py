@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -80,11 +81,13 @@ def make_room() -> None:
     """Start this process again, if the thread-local variables of jemalloc find no room.
 
     The C library reserves room for those of libraries that are loaded later when a process
-    starts, and by default less than jemalloc needs.
+    starts, and by default less than jemalloc needs.  Ctrl-C waits until the new program handles it.
     """
     tunables = os.environ.get("GLIBC_TUNABLES", "")
-    if TUNABLE in tunables or TLS_IS_FULL not in why_missing(JEMALLOC):
-        return
-    more = f"{TUNABLE}={TLS_BYTES}"
-    os.environ["GLIBC_TUNABLES"] = f"{tunables}:{more}" if tunables else more
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    if TUNABLE in tunables:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    elif TLS_IS_FULL in why_missing(JEMALLOC):
+        more = f"{TUNABLE}={TLS_BYTES}"
+        os.environ["GLIBC_TUNABLES"] = f"{tunables}:{more}" if tunables else more
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from percpu_ffi._util.text import plural, table
 from percpu_ffi.bench.contenders import Contender
 from percpu_ffi.bench.histogram import Histogram
-from percpu_ffi.bench.results import BoundResult, Figures, PhaseResult, Results, WorkloadResult
+from percpu_ffi.bench.results import BoundResult, Figures, Results, WorkloadResult
 from percpu_ffi.bench.run import Plan
 from percpu_ffi.bench.workload import Workload
 
@@ -19,8 +19,8 @@ LEGEND = """\
 ns      nanoseconds per operation: the median of all repetitions, +- half of the interquartile
         range; x: ratio to the port, the median over the repetitions
 memory  of a fresh process at the first peak of the live bytes, median; x: ratio to these bytes
-threads pairs of an allocation and a free, of all threads in a second: the median; x: ratio to one
-        thread; least: the smallest share of a thread in any second
+pairs   an allocation and a free, of all threads in a second: the median; x: ratio to one thread;
+        least: the smallest share of a thread in any second
 latency nanoseconds of one call at p50, p99 and p99.9, including the clock: see "empty"
 work    what the kernel's code visits and moves per operation; the port may do less
 formula C chunks, R rounds; P, S, U bytes of a page, the static area, a unit; m0, m objects in the
@@ -94,25 +94,26 @@ def workload_tables(result: WorkloadResult) -> list[str]:
 
 
 def _times(result: WorkloadResult) -> list[Sequence[str]]:
-    rows: list[Sequence[str]] = [("ns", *(phase.name for phase in result.phases))]
-    if any(phase.operations for phase in result.phases):
-        rows.append(("operations", *(f"{phase.operations:,}" for phase in result.phases)))
-    for name in result.phases[0].contenders:
-        rows.append((name, *(_time(phase, name) for phase in result.phases)))
+    columns: list[Sequence[str]] = [("ns", "operations", *result.phases[0].contenders)]
+    for phase in result.phases:
+        port = phase.contenders.get("port")
+        figures = phase.contenders.values()
+        times = (f"{each.median:,.1f} +-{spread(each.ns):3.0%}" for each in figures)
+        columns.append((phase.name, f"{phase.operations:,}", *times))
+        if port:
+            columns.append(("", "", *(_ratio(each, port) for each in figures)))
+    rows: list[Sequence[str]] = list(zip(*columns, strict=True))
+    if not any(phase.operations for phase in result.phases):
+        del rows[1]  # threads: as many as they achieve
     return rows
 
 
-def _time(phase: PhaseResult, name: str) -> str:
-    figures, port = phase.contenders[name], phase.contenders.get("port")
-    text = f"{figures.median:,.1f} +-{spread(figures.ns):3.0%}"
-    if port is None:
-        return text
-    ratio = "" if port is figures else f"x{statistics.median(figures.ratios(port)):.2f}"
-    return f"{text} {ratio:<6}"
+def _ratio(figures: Figures, port: Figures) -> str:
+    return "" if figures is port else f"x{statistics.median(figures.ratios(port)):.2f}"
 
 
 def _threads(result: WorkloadResult) -> list[Sequence[str]]:
-    rows: list[Sequence[str]] = [("threads", "", "pairs a second", "", "least")]
+    rows: list[Sequence[str]] = [("pairs", "", "a second", "", "least")]
     for name, alone in result.phases[0].contenders.items():
         for phase in result.phases:
             figures = phase.contenders[name]
