@@ -9,7 +9,8 @@ once.  The process reads ``/proc/self`` before the allocator exists and at the p
 
 The differences include the interpreter and the arrays of the loop.  So the contender ``empty``,
 which allocates nothing, is measured in the same way and subtracted.  The rest is accurate to some
-pages.
+pages.  The C library first uses up address space of its heap that the interpreter has freed,
+about half a MiB, so that its address space may be smaller than its resident memory.
 """
 
 from __future__ import annotations
