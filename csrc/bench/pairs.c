@@ -3,12 +3,11 @@
  * pairs.c - several threads share one allocator: how much each achieves.
  *
  * Each thread counts for itself, on a cache line of its own, and reads no
- * clock.  The caller sleeps, and reads the counts at the end of each interval:
+ * clock.  The caller sleeps, and reads the counts between two intervals:
  *
  *	thread 0	|.............|.............|.............|
  *	thread 1	|.............|.............|.............|
- *	caller		^             ^ counts      ^ counts      ^ counts, stop
- *			go
+ *	caller		^ counts      ^ counts      ^ counts      ^ counts, stop
  */
 #define _GNU_SOURCE 1	/* clock_nanosleep, CPU_SET, pthread_attr_setaffinity_np */
 #include "pairs.h"
@@ -24,14 +23,12 @@
 
 #include "../kernel/kernel.h"
 
-enum { WAIT, GO, STOP };
-
 /* some CPUs fetch two cache lines at a time */
 struct pair_worker {
 	alignas(128) _Atomic uint64_t pairs; /* so far */
 	uint64_t failures;	/* requests that failed */
 	const struct pcpu_pairs *run; /* what it does */
-	atomic_int *state;	/* when it does it */
+	const atomic_bool *stop; /* until when */
 	pthread_t thread;	/* does it */
 	uint64_t seen;		/* pairs up to the last interval, for the caller */
 };
@@ -43,9 +40,7 @@ static void *run_pairs(void *arg)
 	struct pcpu_kind kind = worker->run->kind;
 	uint64_t pairs = 0;
 
-	while (atomic_load(worker->state) == WAIT)
-		sched_yield();
-	while (atomic_load_explicit(worker->state, memory_order_relaxed) == GO) {
+	while (!atomic_load_explicit(worker->stop, memory_order_relaxed)) {
 		int64_t ptr = to->alloc(to->pcpu, kind.size, kind.align);
 
 		if (ptr <= 0 || to->free(to->pcpu, ptr)) {
@@ -104,26 +99,35 @@ static bool sleep_until(uint64_t ns)
 	return !clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL);
 }
 
+/* return the pairs of a thread since the last call */
+static uint64_t new_pairs(struct pair_worker *worker)
+{
+	uint64_t total = atomic_load(&worker->pairs);
+	uint64_t pairs = total - worker->seen;
+
+	worker->seen = total;
+	return pairs;
+}
+
 /* count what each thread does in each interval; return complete intervals */
 static int count_intervals(struct pcpu_pairs *run,
 			   struct pair_worker *workers)
 {
-	uint64_t start = ktime_get_ns();
 	uint64_t *pairs = run->pairs;
+	uint64_t start;
 	size_t i, t;
 
+	for (t = 0; t < run->nr_threads; t++)
+		new_pairs(&workers[t]);	/* those of a head start */
+	start = ktime_get_ns();
 	for (i = 0; i < run->nr_intervals; i++) {
 		uint64_t now;
 
 		if (!sleep_until(start + run->interval_ns))
 			break;
 		now = ktime_get_ns();
-		for (t = 0; t < run->nr_threads; t++) {
-			uint64_t total = atomic_load(&workers[t].pairs);
-
-			*pairs++ = total - workers[t].seen;
-			workers[t].seen = total;
-		}
+		for (t = 0; t < run->nr_threads; t++)
+			*pairs++ = new_pairs(&workers[t]);
 		run->ns[i] = now - start;
 		start = now;
 	}
@@ -133,7 +137,7 @@ static int count_intervals(struct pcpu_pairs *run,
 int pcpu_bench_pairs(struct pcpu_pairs *run)
 {
 	struct pair_worker *workers;
-	atomic_int state = WAIT;
+	atomic_bool stop = false;
 	size_t made;
 	int result = 0;
 
@@ -143,16 +147,14 @@ int pcpu_bench_pairs(struct pcpu_pairs *run)
 		return -ENOMEM;
 	for (made = 0; made < run->nr_threads; made++) {
 		workers[made] = (struct pair_worker){ .run = run,
-						      .state = &state };
+						      .stop = &stop };
 		result = -create_worker(&workers[made], made);
 		if (result)
 			break;
 	}
-	if (!result) {
-		atomic_store(&state, GO);
+	if (!result)
 		result = count_intervals(run, workers);
-	}
-	atomic_store(&state, STOP);
+	atomic_store(&stop, true);
 	run->failures = 0;
 	while (made--) {
 		pthread_join(workers[made].thread, NULL);
