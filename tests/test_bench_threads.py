@@ -42,23 +42,29 @@ def test_cpus_are_those_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> Non
     assert WORKLOADS["threads"](Options()).kinds == ((64, 8),)
 
 
+def run_for_some_time(workload: Workload, name: str) -> tuple[list[Interval], int]:
+    """Run two threads for two intervals; for longer ones on a machine too busy to run them."""
+    for ms in (10, 100, 1000, 10_000):
+        intervals, failures = run_threads(workload, name, 2, 2, ms * 10**6)
+        assert all(interval.ns >= ms * 10**6 for interval in intervals)
+        if failures or all(min(interval.pairs) > 0 for interval in intervals):
+            break
+    return intervals, failures
+
+
 @pytest.mark.parametrize("name", ["port", "mapped", "aligned_alloc"])
-def test_threads_run_at_the_same_time(name: str) -> None:
-    intervals, failures = run_threads(WORKLOAD, name, 2, intervals=2, interval_ns=30_000_000)
-    assert len(intervals) == 2
-    for interval in intervals:
-        assert interval.ns >= 30_000_000
-        assert len(interval.pairs) == 2
-        assert sum(interval.pairs) > 0
+def test_threads_are_counted_in_each_interval(name: str) -> None:
+    intervals, failures = run_for_some_time(WORKLOAD, name)
+    assert [len(interval.pairs) for interval in intervals] == [2, 2]
+    assert all(min(interval.pairs) > 0 for interval in intervals)
     assert failures == 0
 
 
 def test_failures_are_those_of_all_threads() -> None:
     """No area of a megabyte can be allocated: there is no pair, each attempt fails."""
-    [(pairs, _)], failures = run_threads(
-        replace(WORKLOAD, kinds=((1 << 20, 8),)), "aligned_alloc", 2, 1, 20_000_000
-    )
-    assert pairs == [0, 0]
+    large = replace(WORKLOAD, kinds=((1 << 20, 8),))
+    intervals, failures = run_for_some_time(large, "aligned_alloc")
+    assert [interval.pairs for interval in intervals] == [[0, 0], [0, 0]]
     assert failures > 0
 
 
