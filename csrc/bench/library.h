@@ -30,8 +30,8 @@ struct pcpu_library {
  * pcpu_contender_library - allocate with the functions of a library
  * @library: these functions; used as long as the result is
  *
- * A copy takes the size, rounded up to the alignment, or to a cache line if that
- * is more.  Blocks are aligned likewise, except those of calloc().
+ * A copy takes the size, rounded up to the alignment, or to a cache line if
+ * that is more.  Blocks are aligned likewise, except those of calloc().
  * Return: the contender.
  */
 struct pcpu_contender pcpu_contender_library(struct pcpu_library *library);

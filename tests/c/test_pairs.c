@@ -24,6 +24,9 @@ static uint64_t pairs[INTERVALS * THREADS], ns[INTERVALS];
 static _Atomic uint64_t allocated, freed; /* by all threads */
 static _Atomic int64_t fails;	/* allocations that fail from now on */
 static int64_t failure;		/* what a failed allocation returns */
+static int serves;		/* allocations of a thread that succeed; 0: all */
+static _Thread_local int served; /* of these */
+static atomic_int exhausted;	/* threads with no more of them */
 static bool frees_fail;
 static atomic_int wrong;	/* requests of another kind, or with signals */
 static _Thread_local int held;	/* areas of a thread: 0 or 1 */
@@ -40,6 +43,10 @@ static int64_t count_alloc(struct pcpu *pcpu, int64_t size, int64_t align)
 		atomic_store(&wrong, 1);
 	if (atomic_load(&fails) > 0 && atomic_fetch_sub(&fails, 1) > 0)
 		return failure;
+	if (serves && served++ >= serves) {
+		atomic_fetch_add(&exhausted, served == serves + 1);
+		return failure;
+	}
 	if (++held > atomic_load(&most_held))
 		atomic_store(&most_held, held);
 	atomic_fetch_or(&used_cpus, 1u << (sched_getcpu() & 31));
@@ -63,6 +70,7 @@ static int count_free(struct pcpu *pcpu, int64_t ptr)
 
 static bool no_memory, no_affinity;
 static int threads_left = 99;	/* that the system allows */
+static int wait_for;		/* exhausted threads, before the last one starts */
 
 void *__real_aligned_alloc(size_t align, size_t size);
 void *__wrap_aligned_alloc(size_t align, size_t size);
@@ -81,6 +89,8 @@ void *__wrap_aligned_alloc(size_t align, size_t size)
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 			  void *(*run)(void *), void *arg)
 {
+	while (threads_left == 1 && atomic_load(&exhausted) < wait_for)
+		sched_yield();
 	return threads_left-- > 0 ?
 	       __real_pthread_create(thread, attr, run, arg) : EAGAIN;
 }
@@ -96,6 +106,7 @@ static struct pcpu_pairs run_of(size_t threads, size_t intervals)
 {
 	fails = 0;
 	failure = -PCPU_E_SIZE;
+	serves = wait_for = exhausted = 0;
 	threads_left = 99;
 	return (struct pcpu_pairs){
 		.contender = { count_alloc, count_free, NULL },
@@ -115,15 +126,6 @@ static bool each_has_pairs(const struct pcpu_pairs *run)
 	return true;
 }
 
-/* so that a set of signals that is not filled is empty */
-static __attribute__((noinline)) void clear_stack(void)
-{
-	volatile char stack[4096];
-
-	for (size_t i = 0; i < sizeof(stack); i++)
-		stack[i] = 0;
-}
-
 /* run; again and longer if a busy machine did not run some thread */
 static int run_pairs_of(struct pcpu_pairs *run)
 {
@@ -136,7 +138,6 @@ static int run_pairs_of(struct pcpu_pairs *run)
 		allocated = freed = 0;
 		used_cpus = 0;
 		fails = fails_before;
-		clear_stack();
 		done = pcpu_bench_pairs(run);
 		run->interval_ns *= 4;
 	} while (!each_has_pairs(run) && run->failures <= 5 &&
@@ -184,6 +185,23 @@ TEST(a_failed_request_is_no_pair)
 	CHECK(run.failures > 5 && pairs[0] == 0);
 }
 
+/*
+ *	thread 0	10 pairs |.............|
+ *	thread 1	10 pairs |.............|
+ *	thread 2	         |  10 pairs   |
+ */
+TEST(a_head_start_is_not_counted)
+{
+	struct pcpu_pairs run = run_of(3, 1);
+
+	serves = 10;
+	wait_for = 2;
+	threads_left = 3;
+	CHECK(pcpu_bench_pairs(&run) == 1);
+	CHECK(pairs[0] == 0 && pairs[1] == 0 && pairs[2] <= 10);
+	CHECK(exhausted >= 2);
+}
+
 TEST(zero_is_a_failure)
 {
 	struct pcpu_pairs run = run_of(1, 1);
@@ -204,7 +222,7 @@ TEST(a_failed_free_is_no_pair)
 	frees_fail = false;
 }
 
-/* as many CPUs as there are, or as threads; a process may not use all of them */
+/* as many CPUs as there are, or as threads; a process may not use them all */
 TEST(threads_are_spread_over_the_cpus)
 {
 	struct pcpu_pairs run = run_of(2, 1);
@@ -266,8 +284,8 @@ static void handle(int sig)
 }
 
 /*
- * A run of a minute that a signal ends.  It comes again and again: the first one
- * may be too early.
+ * A run of a minute that a signal ends.  It comes again and again: the first
+ * one may be too early.
  */
 TEST(a_signal_ends_the_run)
 {
