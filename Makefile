@@ -156,6 +156,7 @@ $(BUILD)/sanitized.a: $(CSRC:%.c=$(BUILD)/sanitized/%.o)
 HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise syscall
 %/test_guard %/test_host %/test_host_calls %/test_reader_calls: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
 %/test_host_limit: WRAP := -Wl,--wrap=open,--wrap=read,--wrap=close,--wrap=clock_gettime
+%/test_pairs: WRAP := -Wl,--wrap=aligned_alloc,--wrap=pthread_create,--wrap=sched_getaffinity
 %/test_this_cpu: WRAP := -Wl,--wrap=sched_getcpu
 
 # the compiler is fastest without; percpu_counter.h has assembly between optimised code

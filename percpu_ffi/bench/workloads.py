@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from percpu_ffi._util.text import plural
+from percpu_ffi.bench.threads import numbers_of_threads
 from percpu_ffi.bench.workload import (
     DEFAULT_GEOMETRY,
     Geometry,
@@ -45,7 +46,9 @@ RECORDINGS = {"netns-churn": "netns_churn.ftrace.xz", "fork-storm": "fork_storm.
 CHURN_SIZES = range(8, 257, 8)
 # contenders
 OBJECTS = ("port", "bitmap", "upstream", "malloc", "empty")
-STEADY_STATE = ("port", "bitmap", "mapped", "upstream", "malloc", "empty")
+ALTERNATIVES = ("malloc", "aligned_alloc", "calloc", "jemalloc", "mimalloc")
+STEADY_STATE = ("port", "bitmap", "mapped", "bitmap-mapped", "upstream", *ALTERNATIVES, "empty")
+SHARED = ("port", "mapped", "bitmap", "malloc")
 
 
 def objects(size: int, options: Options) -> Workload:
@@ -114,6 +117,20 @@ def churn(options: Options) -> Workload:
         kinds=kinds,
         slots=options.live,
         contenders=STEADY_STATE,
+        steady=True,
+    )
+
+
+def threads(_options: Options) -> Workload:
+    """Allocate and free in several threads that share one allocator."""
+    return Workload(
+        name="threads",
+        what="threads share an allocator; each allocates 64 bytes and frees them, again and again",
+        phases=(),
+        kinds=((64, 8),),
+        slots=0,
+        contenders=SHARED,
+        threads=numbers_of_threads(),
     )
 
 
@@ -145,12 +162,13 @@ def recording(name: str, path: str | Path, options: Options) -> Workload:
         what=f"{plural(len(trace), 'operation')} of a real kernel, {plural(times, 'time')} over",
         phases=(
             # areas live at its end are freed when the next round reaches the same handle
-            Phase("first round", ops, timed=False),
+            Phase("first round", ops),
             Phase("replay", ops * times),
         ),
         kinds=tuple((kind.size, kind.align) for kind in trace.kinds),
         slots=trace.slots,
         contenders=STEADY_STATE,
+        steady=True,
     )
 
 
@@ -176,6 +194,7 @@ WORKLOADS: dict[str, Callable[[Options], Workload]] = {
     "churn": churn,
     **{name: partial(_sample, name) for name in RECORDINGS},
     **WORST_CASES,
+    "threads": threads,
 }
 
 
@@ -213,9 +232,9 @@ def make_workloads(
         names = [name for name in WORKLOADS if name not in RECORDINGS or name in samples()]
     return [
         *(partial(_make, name, options) for name in names),
-        *(partial(made.with_policy, options) for made in recorded),
+        *(partial(made.with_options, options) for made in recorded),
     ]
 
 
 def _make(name: str, options: Options) -> Workload:
-    return WORKLOADS[name](options).with_policy(options)
+    return WORKLOADS[name](options).with_options(options)
