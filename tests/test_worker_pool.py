@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from percpu_ffi import Allocator, Model, PercpuError
+from percpu_ffi.executors import WorkerPool
 from percpu_ffi.lockstep import Campaign
-from percpu_ffi.lockstep.worker_pool import WorkerPool
 
 
 def dies(**_setup: object) -> None:

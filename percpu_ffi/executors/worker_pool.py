@@ -7,11 +7,13 @@ at any moment, and no thread is left that could fail afterwards.
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import pickle
 import signal
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Iterator
@@ -19,7 +21,10 @@ from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from percpu_ffi.errors import ConfigError, describe_error
+from percpu_ffi.executors.shared import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,12 +43,14 @@ class WorkerPool(Executor):
         self._max_workers = jobs or os.cpu_count() or 1
         self._workers: dict[Connection, BaseProcess] = {}
         self._running: dict[Connection, Future[Any]] = {}
-        self._waiting: deque[tuple[Future[Any], bytes]] = deque()
+        self._waiting: deque[tuple[Future[Any], _Call]] = deque()
+        self._kept: dict[Connection, set[str]] = {}
+        """Keys of the shared objects that a worker has."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a call in one of the processes, when one is free."""
         future = _Future(self)
-        self._waiting.append((future, pickle.dumps((fn, args, kwargs))))
+        self._waiting.append((future, _Call.of(fn, args, kwargs)))
         self._start_calls()
         return future
 
@@ -51,9 +58,9 @@ class WorkerPool(Executor):
         """End the workers; calls that have no result yet get none."""
         self._end("the pool was shut down")
 
-    def wait_for_results(self) -> None:
-        """Wait until a worker has finished a call or died."""
-        for link in wait([*self._running]):
+    def wait_for_results(self, timeout: float | None = None) -> None:
+        """Wait until a worker has finished a call or died, at most ``timeout`` seconds."""
+        for link in wait([*self._running], timeout):
             assert isinstance(link, Connection)
             try:
                 result, error, origin = pickle.loads(link.recv_bytes())
@@ -79,7 +86,15 @@ class WorkerPool(Executor):
                 link = free.pop() if free else self._start_worker()
                 self._running[link] = future
                 with suppress(OSError):  # it has died: wait_for_results() finds out
-                    link.send_bytes(call)
+                    self._send(link, call)
+
+    def _send(self, link: Connection, call: _Call) -> None:
+        """Send a call, and the shared objects that its worker does not have."""
+        shared: dict[str, bytes] = {}
+        if not call.shared.keys() <= self._kept[link]:
+            self._kept[link] = set(call.shared)
+            shared = {key: each.pickled for key, each in call.shared.items()}
+        link.send_bytes(pickle.dumps((shared, call.pickled), pickle.HIGHEST_PROTOCOL))
 
     def _start_worker(self) -> Connection:
         context = multiprocessing.get_context("forkserver")
@@ -90,6 +105,7 @@ class WorkerPool(Executor):
             worker.start()
             far_end.close()
             self._workers[link] = worker
+            self._kept[link] = set()
         return link
 
     def _end(self, why: str) -> None:
@@ -101,8 +117,8 @@ class WorkerPool(Executor):
         for future in (*self._running.values(), *(future for future, _ in self._waiting)):
             if not future.done():
                 future.set_exception(BrokenExecutor(why))
-        for kept in (self._workers, self._running, self._waiting):
-            kept.clear()
+        for each in (self._workers, self._running, self._waiting, self._kept):
+            each.clear()
 
 
 class _Future(Future[Any]):
@@ -113,10 +129,69 @@ class _Future(Future[Any]):
         self._pool = pool
 
     def result(self, timeout: float | None = None) -> Any:
-        """Return the result; ``timeout`` is not supported."""
-        while not self.done():
-            self._pool.wait_for_results()
-        return super().result()
+        """Return the result.
+
+        Raises:
+            TimeoutError: there is none within ``timeout`` seconds.
+
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.done() and (end is None or time.monotonic() < end):
+            self._pool.wait_for_results(None if end is None else max(end - time.monotonic(), 0))
+        return super().result(0)
+
+
+class _Call(NamedTuple):
+    """A call as bytes, except for the shared objects that it takes."""
+
+    pickled: bytes
+    shared: dict[str, Shared[Any]]
+
+    @classmethod
+    def of(cls, *call: Any) -> _Call:
+        """Pickle a call.
+
+        Raises:
+            ConfigError: that is not possible.
+
+        """
+        text = io.BytesIO()
+        pickler = _Pickler(text)
+        try:
+            pickler.dump(call)
+        except Exception as error:  # of any type: objects pickle themselves
+            raise ConfigError(
+                f"a call cannot be sent to another process ({describe_error(error)}); use "
+                "functions and classes that a module has by their names"
+            ) from error
+        return cls(text.getvalue(), pickler.shared)
+
+
+class _Pickler(pickle.Pickler):
+    """Puts the keys of shared objects in their place, and collects these."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self.shared: dict[str, Shared[Any]] = {}
+
+    def persistent_id(self, item: object) -> str | None:
+        """Return the key of a shared object."""
+        if not isinstance(item, Shared):
+            return None
+        self.shared[item.key] = item
+        return item.key
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds shared objects by their keys."""
+
+    def __init__(self, text: bytes, shared: dict[str, Shared[Any]]) -> None:
+        super().__init__(io.BytesIO(text))
+        self._shared = shared
+
+    def persistent_load(self, key: str) -> Shared[Any]:
+        """Return a shared object."""
+        return self._shared[key]
 
 
 @contextmanager
@@ -132,15 +207,20 @@ def _interrupts_blocked() -> Iterator[None]:
 def _work(link: Connection) -> None:
     """Run calls in a worker, one after the other."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    kept: dict[str, Shared[Any]] = {}
     with suppress(EOFError, OSError):  # the parent has gone
         while True:
-            link.send_bytes(_answer(link.recv_bytes()))
+            shared, call = pickle.loads(link.recv_bytes())
+            link.send_bytes(_answer(shared, call, kept))
 
 
-def _answer(call: bytes) -> bytes:
+def _answer(shared: dict[str, bytes], call: bytes, kept: dict[str, Shared[Any]]) -> bytes:
     """Run a call and return its result, or its error and where that was raised."""
     try:
-        function, args, kwargs = pickle.loads(call)
+        if shared:
+            kept.clear()
+            kept.update({key: Shared(pickle.loads(each), key) for key, each in shared.items()})
+        function, args, kwargs = _Unpickler(call, kept).load()
         return pickle.dumps((function(*args, **kwargs), None, ""))
     except BaseException as error:
         return pickle.dumps((None, error, traceback.format_exc()))

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A cluster of dask as an executor: the extra ``cluster``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from percpu_ffi._util.optional import missing_extra
+from percpu_ffi.errors import ConfigError, shown
+from percpu_ffi.executors.installed import differs, installed
+from percpu_ffi.executors.shared import Shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from percpu_ffi.executors.protocol import Future
+
+TIMEOUT = 3  # seconds to reach the scheduler in
+MARGIN = 0.5  # seconds after which an answer is overdue
+ADDRESS = "tcp://host:8786"
+
+
+@contextmanager
+def dask_cluster(address: str) -> Iterator[DaskCluster]:
+    """Connect to a scheduler; disconnect at the end, and so cancel what it has not begun.
+
+    Raises:
+        ConfigError: dask is not installed; the scheduler cannot be reached, or has no workers; or
+            other versions are installed on a worker.
+
+    """
+    if extra := missing_extra("distributed"):
+        raise ConfigError(
+            f"a cluster needs dask, the extra '{extra}': pip install 'percpu_ffi[{extra}]'"
+        )
+    from distributed import Client  # noqa: PLC0415 - an extra
+
+    with _without_logs():
+        _check_scheduler(address)
+        with Client(address, set_as_default=False) as client:
+            _check_workers(client, address)
+            yield DaskCluster(client)
+
+
+class DaskCluster:
+    """The workers of a scheduler as an executor."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._executor = client.get_executor(pure=False)  # a call may be made again
+        self._sent: tuple[str, Any] = ("", None)  # the latest shared object: its key, its future
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future:
+        """Make a call on a worker; a shared object is sent once to each."""
+        future: Future = self._executor.submit(fn, *map(self._argument, args))
+        return future
+
+    def _argument(self, value: Any) -> Any:
+        if not isinstance(value, Shared):
+            return value
+        if self._sent[0] != value.key:
+            self._sent = value.key, self._client.scatter(value, broadcast=True, hash=False)
+        return self._sent[1]
+
+
+@contextmanager
+def _without_logs() -> Iterator[None]:
+    """Let dask log nothing: with tracebacks, it logs what becomes an error here."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
+    levels = [(log, log.level) for log in map(logging.getLogger, names)]
+    for log, _ in levels:
+        log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for log, level in levels:
+            log.setLevel(level)
+
+
+def _check_scheduler(address: str) -> None:
+    """Check that a scheduler answers; a client would wait forever for another service.
+
+    Raises:
+        ConfigError: there is none.
+
+    """
+    from distributed import Security  # noqa: PLC0415 - an extra
+    from distributed.core import rpc  # noqa: PLC0415
+
+    async def ask() -> None:
+        security = Security().get_connection_args("client")
+        async with rpc(address, connection_args=security, timeout=TIMEOUT) as scheduler:
+            await scheduler.identity()
+
+    try:
+        asyncio.run(asyncio.wait_for(ask(), TIMEOUT + MARGIN))
+    except Exception as error:  # of any type: that of the protocol, or of what it made of an answer
+        reason = str(error) or f"no answer within {TIMEOUT} s"
+        raise ConfigError(
+            f"no dask scheduler at {shown(address)} ({reason}); start `dask scheduler`, and give "
+            f"the address that it prints, such as {ADDRESS}"
+        ) from None
+
+
+def _check_workers(client: Any, address: str) -> None:
+    """Check that there are workers, with the same versions as here.
+
+    Raises:
+        ConfigError: there are none, or one has others.
+
+    """
+
+    def found() -> str:
+        """Run on a worker; dask sends a nested function as code."""
+        try:
+            from percpu_ffi.executors.installed import installed as there  # noqa: PLC0415
+        except ImportError as error:
+            return f"no such package ({error})"
+        return there()
+
+    expected, answers = installed(), client.run(found)
+    if not answers:
+        raise ConfigError(
+            f"the dask scheduler at {address} has no workers; start some: dask worker {address}"
+        )
+    for worker, answer in sorted(answers.items()):
+        if answer != expected:
+            raise differs(f"the worker {worker}", answer, expected)
