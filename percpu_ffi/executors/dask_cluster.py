@@ -6,11 +6,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._util.optional import missing_extra
-from percpu_ffi.errors import ConfigError, shown
+from percpu_ffi.errors import ConfigError, PercpuError, shown
 from percpu_ffi.executors.installed import differs, installed
 from percpu_ffi.executors.shared import Shared
 
@@ -41,23 +41,46 @@ def dask_cluster(address: str) -> Iterator[DaskCluster]:
 
     with _without_logs():
         _check_scheduler(address)
-        with Client(address, set_as_default=False) as client:
+        client = Client(address, timeout=TIMEOUT, set_as_default=False)
+        try:
             _check_workers(client, address)
-            yield DaskCluster(client)
+            yield DaskCluster(client, address)
+        finally:
+            with suppress(TimeoutError):  # the scheduler is lost
+                client.close(timeout=MARGIN)
 
 
 class DaskCluster:
     """The workers of a scheduler as an executor."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, client: Any, address: str) -> None:
+        self._client, self._address = client, address
         self._executor = client.get_executor(pure=False)  # a call may be made again
         self._sent: tuple[str, Any] = ("", None)  # the latest shared object: its key, its future
 
     def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future:
         """Make a call on a worker; a shared object is sent once to each."""
-        future: Future = self._executor.submit(fn, *map(self._argument, args))
-        return future
+        self.check()
+        return _Future(self, self._executor.submit(fn, *map(self._argument, args)))
+
+    def nthreads(self) -> dict[str, int]:
+        """Return the number of threads of each worker, at present."""
+        self.check()
+        threads: dict[str, int] = self._client.nthreads()
+        return threads
+
+    def check(self) -> None:
+        """Check that the scheduler is there.
+
+        Raises:
+            PercpuError: the connection is lost; dask itself would wait much longer.
+
+        """
+        if self._client.status != "running":
+            raise PercpuError(
+                f"the connection to the dask scheduler at {self._address} is lost; start it again, "
+                "then run the command again"
+            )
 
     def _argument(self, value: Any) -> Any:
         if not isinstance(value, Shared):
@@ -65,6 +88,20 @@ class DaskCluster:
         if self._sent[0] != value.key:
             self._sent = value.key, self._client.scatter(value, broadcast=True, hash=False)
         return self._sent[1]
+
+
+class _Future:
+    """The result of a call, as long as the scheduler is there."""
+
+    def __init__(self, cluster: DaskCluster, future: Future) -> None:
+        self._cluster, self._future = cluster, future
+        self.done, self.cancel = future.done, future.cancel
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the result, at most ``timeout`` seconds, and return it."""
+        if not self.done():
+            self._cluster.check()
+        return self._future.result(timeout)
 
 
 @contextmanager

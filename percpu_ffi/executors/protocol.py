@@ -59,10 +59,11 @@ def workers_of(executor: Any) -> int:
         count = getattr(executor, name, None)
         if isinstance(count, int):
             return max(count, 1)
-    client = getattr(executor, "_client", executor)  # of dask
-    if callable(getattr(client, "nthreads", None)):
-        threads: dict[str, int] = client.nthreads()
-        return max(sum(threads.values()), 1)
+    for client in (executor, getattr(executor, "_client", None)):  # of dask
+        ask = getattr(client, "nthreads", None)
+        if callable(ask):
+            threads: dict[str, int] = ask()
+            return max(sum(threads.values()), 1)
     return WORKERS
 
 

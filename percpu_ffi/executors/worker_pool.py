@@ -7,6 +7,7 @@ at any moment, and no thread is left that could fail afterwards.
 
 from __future__ import annotations
 
+import importlib
 import io
 import multiprocessing
 import os
@@ -53,6 +54,11 @@ class WorkerPool(Executor):
         self._waiting.append((future, _Call.of(fn, args, kwargs)))
         self._start_calls()
         return future
+
+    def prepare(self, module: str) -> None:
+        """Start all workers, and let them import a module, while this process does other work."""
+        for _ in range(self._max_workers):
+            self.submit(_import, module)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers; calls that have no result yet get none."""
@@ -202,6 +208,10 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _import(module: str) -> None:
+    importlib.import_module(module)
 
 
 def _work(link: Connection) -> None:
