@@ -54,10 +54,10 @@ class Here(Executor):
 
     def submit(self, function: Any, /, *args: Any, **named: Any) -> Future[Any]:
         """Return a future that runs the task."""
-        return _Lazy(lambda: function(*args, **named))
+        return Lazy(lambda: function(*args, **named))
 
 
-class _Lazy(Future[Any]):
+class Lazy(Future[Any]):
     """Runs a call when its result is needed."""
 
     def __init__(self, call: Callable[[], Any]) -> None:

@@ -759,7 +759,7 @@ class Fatal(Model):
 
 def test_dead_worker_is_reported_with_its_cases() -> None:
     campaign = Campaign(with_port(Fatal), operations=100, length=10, seed=4)
-    with pytest.raises(PercpuError, match="in one of the cases 0 to 9 of seed 4"):
+    with pytest.raises(PercpuError, match="lost 3 times in the cases 0 to 9 of seed 4"):
         campaign.run()
 
 

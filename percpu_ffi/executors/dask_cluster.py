@@ -159,11 +159,13 @@ def _check_workers(client: Any, address: str) -> None:
             return f"no such package ({error})"
         return there()
 
-    expected, answers = installed(), client.run(found)
-    if not answers:
+    try:
+        client.wait_for_workers(1, timeout=TIMEOUT)
+    except (TimeoutError, asyncio.TimeoutError):  # the same since Python 3.11
         raise ConfigError(
             f"the dask scheduler at {address} has no workers; start some: dask worker {address}"
-        )
-    for worker, answer in sorted(answers.items()):
+        ) from None
+    expected = installed()
+    for worker, answer in sorted(client.run(found).items()):
         if answer != expected:
             raise differs(f"the worker {worker}", answer, expected)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from percpu_ffi.errors import PercpuError, describe_error
+from percpu_ffi.errors import PercpuError
 from percpu_ffi.executors.installed import call_if_same, installed
 from percpu_ffi.executors.protocol import LOST, Executor, Future, killed_worker, workers_of
 
@@ -166,6 +166,6 @@ class _Tasks(Generic[T]):
 
 
 def _lost(task: Task, error: Exception, tries: int) -> PercpuError:
-    reason = str(error).partition(". ")[0] or describe_error(error)
+    reason = str(error).partition(". ")[0] or type(error).__name__
     times = "" if tries == 1 else f" {tries} times"
     return PercpuError(f"a worker was lost{times} in {task.what} ({reason}); {task.alone}")
