@@ -375,11 +375,34 @@ def test_file_is_written_every_second(
     assert saved_tasks(state) == 4
 
 
+def test_saving_a_large_file_takes_a_small_share_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A task takes 3 seconds here, and a save takes one: so 20 s and more lie between saves."""
+    Runs(monkeypatch)
+    now, saves = [100], list[int]()
+    monkeypatch.setattr(campaign_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def save(*_: Any) -> None:
+        saves.append(now[0])
+        now[0] += 1
+
+    def progress(_operations: int) -> None:
+        now[0] += 3
+
+    monkeypatch.setattr(Campaign, "_save", save)
+    Campaign(BOTH, 180, length=1).run(Here(), progress=progress, state=tmp_path / "state")
+    start, *between, _end = saves
+    assert start == 100
+    assert between == [107, 129, 151]
+
+
 def test_resumed_campaign_finds_the_difference_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The file is that of the last task without it."""
     monkeypatch.setattr(campaign_module, "SAVE_EVERY", -1)
+    monkeypatch.setattr(campaign_module, "SAVE_SHARE", float("inf"))
     state = tmp_path / "state"
     campaign = Campaign(BOTH, 1000, length=3, faults=0)
     Runs(monkeypatch, differs=24)

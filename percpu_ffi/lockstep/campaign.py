@@ -51,6 +51,7 @@ MAX_LENGTH = 1_000_000  # operations of a case
 MAX_TRIES = 1000  # to find a set-up that fits the given arguments
 MAX_INTEGER = (1 << 63) - 1
 SAVE_EVERY = 1.0  # seconds
+SAVE_SHARE = 0.05  # of the time, at most: the file of a campaign of 10^9 operations is 20 MB
 # arguments that leave sizes open
 NOT_SIZES = {"quirks", "policy", "fixes", "balance"}
 GOLDEN = 0.6180339887498949  # golden ratio; its multiples modulo 1 lie evenly
@@ -231,7 +232,7 @@ class Campaign:
         if progress:
             progress(totals.operations)
         tasks = self._tasks()[done:]
-        saved = time.monotonic()
+        next_save = time.monotonic() + SAVE_EVERY
         with WorkerPool() if executor is None else nullcontext(executor) as pool:
             try:
                 numbers = ((self, task) for task in tasks)
@@ -244,9 +245,8 @@ class Campaign:
                             progress(result.operations)
                         if totals.difference:
                             break
-                        if time.monotonic() - saved > SAVE_EVERY:
-                            self._save(state, totals, done)
-                            saved = time.monotonic()
+                        if time.monotonic() > next_save:
+                            next_save = self._save_in_time(state, totals, done)
             finally:
                 self._save(state, totals, done)
         return totals
@@ -306,6 +306,15 @@ class Campaign:
                 "same arguments, or name another file"
             )
         return totals, done
+
+    def _save_in_time(
+        self, state: str | os.PathLike[str] | None, totals: Totals, done: int
+    ) -> float:
+        """Save the progress; return the time of the next save."""
+        start = time.monotonic()
+        self._save(state, totals, done)
+        end = time.monotonic()
+        return end + max(SAVE_EVERY, (end - start) / SAVE_SHARE)
 
     def _save(self, state: str | os.PathLike[str] | None, totals: Totals, done: int) -> None:
         if state is None or totals.difference:
