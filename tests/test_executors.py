@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import concurrent.futures
-import operator
+import multiprocessing
 import os
 import pickle
+import signal
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from functools import partial
+from multiprocessing import forkserver
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -459,10 +460,29 @@ def test_arguments_are_checked_before_any_task() -> None:
         next(compare(Trace.from_ops([]), [{}], executor=ThreadPoolExecutor))  # type: ignore
 
 
-def test_import_by_workers_while_this_process_works() -> None:
-    with WorkerPool(2) as pool:
-        pool.prepare("decimal")
-        assert len(pool._workers) == 2
-        loaded = pool.submit(operator.contains, ["decimal"], "decimal")
-        assert loaded.result()
-        assert pool.submit(partial(operator.add, 1), 2).result() == 3
+def test_modules_are_imported_before_there_are_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the server that starts them, which receives no Ctrl-C."""
+
+    def blocked() -> bool:
+        return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+    calls: list[Any] = []
+    monkeypatch.setattr(multiprocessing, "set_forkserver_preload", calls.append)
+    monkeypatch.setattr(forkserver, "ensure_running", lambda: calls.append(blocked()))
+    WorkerPool.prepare("decimal")
+    assert calls == [["decimal"], True]
+    assert not blocked()
+
+
+@pytest.mark.parametrize(("cores", "prepared"), [(1, []), (2, ["percpu_ffi.analysis.geometries"])])
+def test_comparison_of_a_long_recording_prepares_workers(
+    cores: int, prepared: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    calls: list[str] = []
+    monkeypatch.setattr(WorkerPool, "prepare", calls.append)
+    assert main(COMPARE) == 0
+    assert calls == []
+    monkeypatch.setattr(options, "LEAST_TEXT", 0)
+    assert main(COMPARE) == 0
+    assert calls == prepared

@@ -7,7 +7,6 @@ at any moment, and no thread is left that could fail afterwards.
 
 from __future__ import annotations
 
-import importlib
 import io
 import multiprocessing
 import os
@@ -20,9 +19,9 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from percpu_ffi.errors import ConfigError, describe_error
 from percpu_ffi.executors.shared import Shared
@@ -44,21 +43,26 @@ class WorkerPool(Executor):
         self._max_workers = jobs or os.cpu_count() or 1
         self._workers: dict[Connection, BaseProcess] = {}
         self._running: dict[Connection, Future[Any]] = {}
-        self._waiting: deque[tuple[Future[Any], _Call]] = deque()
-        self._kept: dict[Connection, set[str]] = {}
-        """Keys of the shared objects that a worker has."""
+        self._waiting: deque[tuple[Future[Any], bytes]] = deque()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a call in one of the processes, when one is free."""
-        future = _Future(self)
-        self._waiting.append((future, _Call.of(fn, args, kwargs)))
+        call, shared = _pickled(fn, args, kwargs)
+        future = _Future(self, shared)
+        self._waiting.append((future, call))
         self._start_calls()
         return future
 
-    def prepare(self, module: str) -> None:
-        """Start all workers, and let them import a module, while this process does other work."""
-        for _ in range(self._max_workers):
-            self.submit(_import, module)
+    @staticmethod
+    def prepare(module: str) -> None:
+        """Let workers start faster, if none has yet: import a module while this process works.
+
+        The server from which multiprocessing forks all workers of this process imports it.
+        """
+        multiprocessing.set_forkserver_preload([module])
+        resource_tracker.ensure_running()  # unblocks the signal
+        with _interrupts_blocked():
+            forkserver.ensure_running()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers; calls that have no result yet get none."""
@@ -92,15 +96,7 @@ class WorkerPool(Executor):
                 link = free.pop() if free else self._start_worker()
                 self._running[link] = future
                 with suppress(OSError):  # it has died: wait_for_results() finds out
-                    self._send(link, call)
-
-    def _send(self, link: Connection, call: _Call) -> None:
-        """Send a call, and the shared objects that its worker does not have."""
-        shared: dict[str, bytes] = {}
-        if not call.shared.keys() <= self._kept[link]:
-            self._kept[link] = set(call.shared)
-            shared = {key: each.pickled for key, each in call.shared.items()}
-        link.send_bytes(pickle.dumps((shared, call.pickled), pickle.HIGHEST_PROTOCOL))
+                    link.send_bytes(call)
 
     def _start_worker(self) -> Connection:
         context = multiprocessing.get_context("forkserver")
@@ -111,7 +107,6 @@ class WorkerPool(Executor):
             worker.start()
             far_end.close()
             self._workers[link] = worker
-            self._kept[link] = set()
         return link
 
     def _end(self, why: str) -> None:
@@ -123,16 +118,17 @@ class WorkerPool(Executor):
         for future in (*self._running.values(), *(future for future, _ in self._waiting)):
             if not future.done():
                 future.set_exception(BrokenExecutor(why))
-        for each in (self._workers, self._running, self._waiting, self._kept):
+        for each in (self._workers, self._running, self._waiting):
             each.clear()
 
 
 class _Future(Future[Any]):
     """The result of a call, which its pool waits for in this thread."""
 
-    def __init__(self, pool: WorkerPool) -> None:
+    def __init__(self, pool: WorkerPool, shared: list[Shared[Any]]) -> None:
         super().__init__()
         self._pool = pool
+        self._shared = shared  # their files last as long as they do
 
     def result(self, timeout: float | None = None) -> Any:
         """Return the result.
@@ -147,57 +143,56 @@ class _Future(Future[Any]):
         return super().result(0)
 
 
-class _Call(NamedTuple):
-    """A call as bytes, except for the shared objects that it takes."""
+def _pickled(*call: Any) -> tuple[bytes, list[Shared[Any]]]:
+    """Return a call as bytes, with the files of the shared objects that it takes, and these.
 
-    pickled: bytes
-    shared: dict[str, Shared[Any]]
+    Raises:
+        ConfigError: it cannot be pickled.
 
-    @classmethod
-    def of(cls, *call: Any) -> _Call:
-        """Pickle a call.
-
-        Raises:
-            ConfigError: that is not possible.
-
-        """
-        text = io.BytesIO()
-        pickler = _Pickler(text)
-        try:
-            pickler.dump(call)
-        except Exception as error:  # of any type: objects pickle themselves
-            raise ConfigError(
-                f"a call cannot be sent to another process ({describe_error(error)}); use "
-                "functions and classes that a module has by their names"
-            ) from error
-        return cls(text.getvalue(), pickler.shared)
+    """
+    text = io.BytesIO()
+    pickler = _Pickler(text)
+    try:
+        pickler.dump(call)
+    except OSError:
+        raise
+    except Exception as error:  # of any type: objects pickle themselves
+        raise ConfigError(
+            f"a call cannot be sent to another process ({describe_error(error)}); use functions "
+            "and classes that a module has by their names"
+        ) from error
+    return text.getvalue(), pickler.shared
 
 
 class _Pickler(pickle.Pickler):
-    """Puts the keys of shared objects in their place, and collects these."""
+    """Puts the files of shared objects in their place, and collects these."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
-        self.shared: dict[str, Shared[Any]] = {}
+        self.shared: list[Shared[Any]] = []
 
-    def persistent_id(self, item: object) -> str | None:
-        """Return the key of a shared object."""
+    def persistent_id(self, item: object) -> tuple[str, str] | None:
+        """Return the file and the key of a shared object."""
         if not isinstance(item, Shared):
             return None
-        self.shared[item.key] = item
-        return item.key
+        self.shared.append(item)
+        return item.path, item.key
 
 
 class _Unpickler(pickle.Unpickler):
-    """Finds shared objects by their keys."""
+    """Reads shared objects; the latest one is kept for other calls."""
 
-    def __init__(self, text: bytes, shared: dict[str, Shared[Any]]) -> None:
+    def __init__(self, kept: dict[str, Shared[Any]], text: bytes) -> None:
         super().__init__(io.BytesIO(text))
-        self._shared = shared
+        self._kept = kept
 
-    def persistent_load(self, key: str) -> Shared[Any]:
+    def persistent_load(self, place: tuple[str, str]) -> Shared[Any]:
         """Return a shared object."""
-        return self._shared[key]
+        path, key = place
+        if key not in self._kept:
+            self._kept.clear()
+            self._kept[key] = Shared.read(path, key)
+        return self._kept[key]
 
 
 @contextmanager
@@ -210,27 +205,19 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _import(module: str) -> None:
-    importlib.import_module(module)
-
-
 def _work(link: Connection) -> None:
     """Run calls in a worker, one after the other."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     kept: dict[str, Shared[Any]] = {}
     with suppress(EOFError, OSError):  # the parent has gone
         while True:
-            shared, call = pickle.loads(link.recv_bytes())
-            link.send_bytes(_answer(shared, call, kept))
+            link.send_bytes(_answer(link.recv_bytes(), kept))
 
 
-def _answer(shared: dict[str, bytes], call: bytes, kept: dict[str, Shared[Any]]) -> bytes:
+def _answer(call: bytes, kept: dict[str, Shared[Any]]) -> bytes:
     """Run a call and return its result, or its error and where that was raised."""
     try:
-        if shared:
-            kept.clear()
-            kept.update({key: Shared(pickle.loads(each), key) for key, each in shared.items()})
-        function, args, kwargs = _Unpickler(call, kept).load()
+        function, args, kwargs = _Unpickler(kept, call).load()
         return pickle.dumps((function(*args, **kwargs), None, ""))
     except BaseException as error:
         return pickle.dumps((None, error, traceback.format_exc()))
