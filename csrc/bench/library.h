@@ -20,7 +20,7 @@ struct pcpu_library {
 	void *(*aligned_alloc)(size_t align, size_t size);
 				/* its blocks are cleared with memset() */
 	void *(*calloc)(size_t n, size_t size);
-				/* used where its alignment is sufficient; or NULL */
+				/* used where its alignment suffices; or NULL */
 	void (*free)(void *ptr); /* frees the blocks of both */
 	size_t cpus;		/* copies of each area */
 	int64_t limit;		/* bytes of a copy: larger requests fail */

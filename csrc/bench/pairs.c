@@ -30,7 +30,7 @@ struct pair_worker {
 	const struct pcpu_pairs *run; /* what it does */
 	const atomic_bool *stop; /* until when */
 	pthread_t thread;	/* does it */
-	uint64_t seen;		/* pairs up to the last interval, for the caller */
+	uint64_t seen;		/* for the caller: pairs that it has counted */
 };
 
 static void *run_pairs(void *arg)

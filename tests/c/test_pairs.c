@@ -24,7 +24,7 @@ static uint64_t pairs[INTERVALS * THREADS], ns[INTERVALS];
 static _Atomic uint64_t allocated, freed; /* by all threads */
 static _Atomic int64_t fails;	/* allocations that fail from now on */
 static int64_t failure;		/* what a failed allocation returns */
-static int serves;		/* allocations of a thread that succeed; 0: all */
+static int serves;		/* allocations of a thread that succeed, or 0 */
 static _Thread_local int served; /* of these */
 static atomic_int exhausted;	/* threads with no more of them */
 static bool frees_fail;
@@ -70,7 +70,7 @@ static int count_free(struct pcpu *pcpu, int64_t ptr)
 
 static bool no_memory, no_affinity;
 static int threads_left = 99;	/* that the system allows */
-static int wait_for;		/* exhausted threads, before the last one starts */
+static int wait_for;		/* exhausted threads: the last one starts */
 
 void *__real_aligned_alloc(size_t align, size_t size);
 void *__wrap_aligned_alloc(size_t align, size_t size);
