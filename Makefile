@@ -24,7 +24,7 @@ ON_ALL_CPUS := -n auto --maxprocesses 8 --dist worksteal --durations 5
 PYTEST := $(BIN)/python -m pytest $(ON_ALL_CPUS)
 
 .PHONY: run help test check-quick check-c check-c-quick check-python check-upstream liars \
-	bench pictures lint strict layers coverage mutate mutate-python \
+	bench pictures growth lint strict layers coverage mutate mutate-python \
 	dist clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
@@ -84,6 +84,10 @@ bench: $(VENV)/.test
 pictures: $(VENV)/.test
 	tools/need.sh program chromium
 	$(BIN)/python tools/pictures.py docs/pictures
+
+## draw how cost grows with the live areas, in minutes; with PERCPU_C=... next to the 2009 file, in an hour
+growth: $(VENV)/.test
+	$(BIN)/python tools/growth.py docs/pictures/growth.png $(BUILD)/growth.json
 
 ## format, types and imports of Python; strict and layers for C
 lint: $(VENV)/.lint layers

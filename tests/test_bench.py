@@ -135,6 +135,19 @@ class TestWorkloads:
         ops = [WORKLOADS["churn"](Options(300, 40, seed)).phases[-1].ops for seed in (1, 1, 2)]
         assert ops[0] == ops[1] != ops[2]
 
+    def test_replacement_has_the_kinds_of_the_samples(self) -> None:
+        """They are kept in the package, which has no samples when it is a wheel."""
+        kinds = {
+            (kind.size, kind.align)
+            for sample in ("netns_churn.ftrace.xz", "fork_storm.perf.xz")
+            for kind in Trace.load(SAMPLES / sample).kinds
+        }
+        workload = WORKLOADS["replacement"](Options(objects=40_000, live=1000))
+        assert list(workload.kinds) == sorted(kinds)
+        assert [(phase.name, len(phase), phase.timed) for phase in workload.phases] == [
+            ("fill", 1000, False), ("settle", 6000, False), ("replacement", 40_000, True)
+        ]  # fmt: skip
+
     def test_recording_is_repeated(self) -> None:
         """Until there are as many operations as objects, rounded up; once at least."""
         trace = Trace.load(SAMPLES / "netns_churn.ftrace.xz")
@@ -152,7 +165,7 @@ class TestWorkloads:
 
     def test_default_contenders(self) -> None:
         """Real memory matters in a steady state; the model takes too long for any."""
-        steady = {"churn", "netns-churn", "fork-storm"}
+        steady = {"churn", "replacement", "netns-churn", "fork-storm"}
         for name, make in WORKLOADS.items():
             workload = make(FEW)
             bitmap = ["bitmap"] if name.startswith("objects-") else []

@@ -44,6 +44,12 @@ RECORDINGS = {"netns-churn": "netns_churn.ftrace.xz", "fork-storm": "fork_storm.
 
 # from a counter to a small struct, as most areas in a kernel
 CHURN_SIZES = range(8, 257, 8)
+# sizes and alignments of all requests in the samples netns_churn and fork_storm
+RECORDED_KINDS = (
+    (4, 4), (8, 4), (8, 8), (16, 4), (16, 8), (16, 16), (20, 4), (32, 8), (32, 32), (52, 4),
+    (56, 8), (80, 8), (128, 8), (128, 64), (176, 8), (240, 8), (260, 4), (264, 8), (304, 8),
+    (1088, 8),
+)  # fmt: skip
 # contenders
 OBJECTS = ("port", "bitmap", "upstream", "malloc", "empty")
 ALTERNATIVES = ("malloc", "aligned_alloc", "calloc", "jemalloc", "mimalloc")
@@ -95,7 +101,18 @@ def half_full(size: int, options: Options, geometry: Geometry = DEFAULT_GEOMETRY
 
 def churn(options: Options) -> Workload:
     """Replace random objects; the number of live ones stays the same."""
-    kinds = tuple((size, 8) for size in CHURN_SIZES)
+    kinds = [(size, 8) for size in CHURN_SIZES]
+    return _replacing("churn", "of 8 to 256 bytes", kinds, options)
+
+
+def replacement(options: Options) -> Workload:
+    """Replace random objects with the sizes and alignments of the recordings in ``samples/``."""
+    return _replacing("replacement", "with the sizes of recordings", RECORDED_KINDS, options)
+
+
+def _replacing(
+    name: str, what: str, kinds: Sequence[tuple[int, int]], options: Options
+) -> Workload:
     rng = random.Random(options.seed)
 
     def some(n: int) -> list[int]:
@@ -105,16 +122,15 @@ def churn(options: Options) -> Workload:
         return replacements(rng.choices(range(options.live), k=n), some(n))
 
     return Workload(
-        name="churn",
-        what=f"{plural(options.live, 'object')} of 8 to 256 bytes live, one after the other is "
-        "replaced",
+        name=name,
+        what=f"{plural(options.live, 'object')} {what} live, one after the other is replaced",
         phases=(
             Phase("fill", allocs(range(options.live), some(options.live)), timed=False),
             # each is replaced about three times, until fragmentation is steady
             Phase("settle", replace(3 * options.live), timed=False),
-            Phase("churn", replace(-(-options.objects // 2))),
+            Phase(name, replace(-(-options.objects // 2))),
         ),
-        kinds=kinds,
+        kinds=tuple(kinds),
         slots=options.live,
         contenders=STEADY_STATE,
         steady=True,
@@ -192,6 +208,7 @@ WORKLOADS: dict[str, Callable[[Options], Workload]] = {
     **{f"objects-{size}": partial(objects, size) for size in SIZES},
     **{f"half-full-{size}": partial(half_full, size) for size in SIZES},
     "churn": churn,
+    "replacement": replacement,
     **{name: partial(_sample, name) for name in RECORDINGS},
     **WORST_CASES,
     "threads": threads,
