@@ -367,36 +367,24 @@ TEST(a_signal_handler_is_refused_or_takes_the_lock)
 
 /* --- forks */
 
-static bool waiting_at_fork;	/* there are an heir and a sleeper */
-
-static void add_waiting(void)
-{
-	if (waiting_at_fork) {
-		lock.heir = OTHER;
-		lock.asleep = 1;
-	}
-}
-
-/* before the lock's handlers: so it runs after them, with the lock held */
-__attribute__((constructor(101))) static void watch_forks_first(void)
-{
-	pthread_atfork(add_waiting, NULL, NULL);
-}
-
-/* they wait in the parent only */
+/*
+ * Threads that wait for the fork to end do so in the parent only.  This one holds
+ * the lock already, like a hook that forks: so the state is known.
+ */
 TEST(a_child_does_not_know_threads_that_waited)
 {
 	pid_t child;
 	int status;
 
 	be_one_of_several();
-	waiting_at_fork = true;
+	CHECK(pcpu_lock_take(&lock));
+	lock.heir = OTHER;
+	lock.asleep = 1;
 	child = fork();
 	if (!child)
 		_exit(lock.owner || lock.heir || lock.asleep);
 	CHECK(waitpid(child, &status, 0) == child && status == 0);
-	CHECK(!lock.owner && lock.heir == OTHER && lock.asleep == 1);
-	waiting_at_fork = false;
+	CHECK(!lock.owner && lock.heir == OTHER && lock.asleep);
 	lock.heir = PCPU_OWNER_NONE;
 	lock.asleep = 0;
 }
