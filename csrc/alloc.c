@@ -160,15 +160,6 @@ static inline void count_free(struct pcpu *pcpu, const struct pcpu_found *found)
 			found->size, 0, 0);
 }
 
-/* the bytes of an area that is freed may be anything */
-static inline void note_used(const struct pcpu_found *found)
-{
-	int end = found->offset + found->size;
-
-	if (end > found->chunk->zero_from)
-		found->chunk->zero_from = end;
-}
-
 /* pcpu_free() of a pointer that is not 0, with bitmaps and the lock held */
 static noinline int free_bitmap(struct pcpu *pcpu, int64_t ptr)
 {
@@ -178,7 +169,6 @@ static noinline int free_bitmap(struct pcpu *pcpu, int64_t ptr)
 	if (err)
 		return err;
 	count_free(pcpu, &found);
-	note_used(&found);
 	bitmap_free(pcpu, found.chunk, found.offset, found.size);
 	balance_if_requested(pcpu);
 	return 0;
@@ -200,7 +190,6 @@ flatten int pcpu_free_locked(struct pcpu *pcpu, int64_t ptr)
 		return err;
 
 	count_free(pcpu, &found);
-	note_used(&found);
 	pcpu_free_area(pcpu, found.chunk, found.index);
 	spare = area_map_spare(pcpu, found.chunk);
 	if (unlikely(spare))

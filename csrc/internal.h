@@ -56,8 +56,8 @@ struct pcpu_chunk {
 	int64_t max_size;	/* largest request that it served */
 	bool immutable;		/* mapped by the caller, pages stay */
 	bool guarded;		/* its pages have guards, see kernel/guard.c */
-	int zero_from;		/* offset; from there on bytes are zero, except
-				   in live areas */
+	int served_to;		/* highest end of an area that was cleared; the
+				   map may have added up to 3 bytes to it */
 	uint32_t *populated;	/* for each page from addr on: CPUs that hold it */
 };
 

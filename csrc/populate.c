@@ -206,25 +206,32 @@ static inline bool is_zero(const char *mem, size_t size)
 	return true;
 }
 
+/* the most bytes that an area map adds to an area at the end of a unit */
+#define MAX_TAIL	3
+
 /**
  * pcpu_clear_area - clear an area on every CPU; the memory is real
  * @offset: of the area, bytes
  * @size: of the area, bytes
  *
- * Bytes that are zero already are not written.  So a page that a CPU never
- * wrote to takes no memory, and its first write decides on which node it is.
+ * Bytes after all areas so far are not even read: a new page is zero.  Of the
+ * others those that are zero are not written.  So a page that a CPU never wrote
+ * to takes no memory, and the first write decides on which node it is.
  */
 noinline void pcpu_clear_area(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 			      int offset, int size)
 {
 	uint64_t addr = chunk->addr + (uint64_t)offset;
+	int served_to = chunk->served_to;
 	char *copy;
 	int cpu;
 
-	if (size > chunk->zero_from - offset)
-		size = chunk->zero_from - offset;
-	if (size <= 0)
+	if (offset + size > served_to)
+		chunk->served_to = offset + size;
+	if (offset >= served_to)
 		return;
+	if (size > served_to + MAX_TAIL - offset)
+		size = served_to + MAX_TAIL - offset;
 	copy = fake_host(&pcpu->kernel.vmalloc, addr);
 	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++, copy += pcpu->geo.unit_size)
 		if (!is_zero(copy, (size_t)size))
