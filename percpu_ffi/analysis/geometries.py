@@ -19,6 +19,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -40,7 +41,7 @@ from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import NO_PLACE, OP, SPECIAL
 from percpu_ffi.work import Work, WorkByCall
 
-KIND = 3  # the word of an operation that has its kind
+IS_ALLOC = bytes(byte != SPECIAL >> 24 for byte in range(256))
 GEOMETRY = ("policy", "first_chunk", "unit_size", "cpus", "static_size", "free_size", "page_size")
 
 
@@ -358,12 +359,14 @@ def _names(setup: Mapping[str, Any]) -> dict[str, str | None]:
 
 def _kernel_offsets(trace: Trace) -> tuple[array[int], array[int]]:
     """Return the allocations whose offset in the kernel is known: their numbers, the offsets."""
-    numbers, offsets = array("Q"), array("I")
-    if trace.places is not None:
-        words = array("I", bytes(trace.ops))
-        rows = enumerate(zip(trace.places.offsets, words[KIND :: OP.size // 4], strict=True))
-        for number, (offset, kind) in rows:
-            if offset != NO_PLACE and kind < SPECIAL:
-                numbers.append(number)
-                offsets.append(offset)
+    if trace.places is None:
+        return array("Q"), array("I")
+    # the last byte of an operation is the highest one of its kind: all bits of no allocation's
+    allocs = bytes(trace.ops)[OP.size - 1 :: OP.size].translate(IS_ALLOC)
+    numbers = array("Q", compress(range(len(trace)), allocs))
+    offsets = array("I", compress(trace.places.offsets, allocs))
+    if NO_PLACE in offsets:
+        known = [offset != NO_PLACE for offset in offsets]
+        numbers = array("Q", compress(numbers, known))
+        offsets = array("I", compress(offsets, known))
     return numbers, offsets

@@ -30,9 +30,9 @@ class Shared(Generic[T]):
 
     @cached_property
     def path(self) -> str:
-        """The name of a file with the same bytes, for processes of this machine."""
+        """The name of a file with the object, for processes of this machine."""
         file = open(os.memfd_create("percpu_ffi"), "wb")  # noqa: SIM115 - as long as this object
-        file.write(self.pickled)
+        pickle.dump(self.value, file, pickle.HIGHEST_PROTOCOL)  # with few copies of large objects
         file.flush()
         weakref.finalize(self, file.close)
         return f"/proc/{os.getpid()}/fd/{file.fileno()}"
