@@ -20,7 +20,7 @@
 
 #define ROOM	300	/* entries */
 #define SHIFT	4	/* regions of 16 bytes, unless a test sets others */
-#define REGIONS	((1024 >> SHIFT) + 1)
+#define REGIONS	(1024 / 4 + 1)
 
 static uint32_t room[ROOM + PCPU_MAP_EXTRA + PCPU_MAP_BLOCK];
 static struct {

@@ -171,13 +171,14 @@ TEST(the_largest_unit_is_scanned)
 }
 
 /* the sanitizer notices a read after them */
-TEST(a_scan_reads_at_most_a_block_after_the_end)
+TEST(a_scan_reads_less_than_a_block_after_the_end)
 {
-	uint32_t *edges = malloc((9 + PCPU_MAP_BLOCK) * sizeof(*edges));
-	int *bounds = malloc((9 + PCPU_MAP_BLOCK) * sizeof(*bounds));
+	const int n = 9 + PCPU_MAP_BLOCK - 1;
+	uint32_t *edges = malloc((size_t)n * sizeof(*edges));
+	int *bounds = malloc((size_t)n * sizeof(*bounds));
 	int largest;
 
-	for (int i = 0; i < 9 + PCPU_MAP_BLOCK; i++) {
+	for (int i = 0; i < n; i++) {
 		edges[i] = i <= 8 ? pcpu_in_use_from(i) : pcpu_free_from(i);
 		bounds[i] = 0;
 	}
