@@ -2,9 +2,9 @@
 /*
  * map_scan.c - scans along the bounds of regions, and along entries.
  *
- * So many are compared at once, without a branch for each, in vectors of the
- * compiler.  On x86-64 the loops are compiled twice, and the wider vectors are
- * used if the machine has them.
+ * A block of them is compared at once, without a branch for each, in vectors of
+ * the compiler.  On x86-64 the loops are compiled twice, and the wider vectors
+ * are used if the machine has them.
  */
 #include "map.h"
 
@@ -87,16 +87,18 @@ static always_inline int scan_blocks(const uint32_t *edge, int used, int stop,
 	int i;
 
 	for (i = 0; i < used && pcpu_edge_offset(edge[i]) < stop; i += LANES) {
-		lanes start, end, range, fits, more;
-		edges from, to;
+		edges from, start, end, aligned;
+		lanes range, fits, more;
 
 		memcpy(&from, edge + i, sizeof(from));
-		memcpy(&to, edge + i + 1, sizeof(to));
-		start = (lanes)(from >> 1);
-		end = (lanes)(to >> 1);
-		range = (end - start) & (lanes)((from & 1) - 1) &
-			(start < stop) & (lane < used - i);
-		fits = start + range - ((start + align - 1) & -align) >= size;
+		memcpy(&end, edge + i + 1, sizeof(end));
+		start = from >> 1;
+		end >>= 1;
+		range = (lanes)(end - start) & (lanes)((from & 1) - 1) &
+			((lanes)start < stop) & (lane < used - i);
+		/* what is after the end may be anything: these sums wrap */
+		aligned = (start + (uint32_t)align - 1) & -(uint32_t)align;
+		fits = range - (lanes)(aligned - start) >= size;
 		if (any(&fits))
 			return i + first(&fits);
 		more = range > most;
@@ -125,8 +127,8 @@ FOR_AVX2 static int scan_blocks_avx2(const uint32_t *edge, int used, int stop,
  *
  * Return: its index, or @used.  Source: the loop in pcpu_alloc_area().
  */
-noinline int pcpu_map_scan(const uint32_t *edge, int used, int stop, int size, int align,
-		  int *largest)
+noinline int pcpu_map_scan(const uint32_t *edge, int used, int stop, int size,
+			   int align, int *largest)
 {
 	if (HAS_AVX2())
 		return scan_blocks_avx2(edge, used, stop, size, align, largest);

@@ -7,28 +7,29 @@
  * of 1 KiB slot 9 is the slot for empty chunks.
  */
 #include "area_map/area_map.h"
+#include "area_map/groups.h"
 #include "small.h"
 
-/* the slot for @size free bytes; the last slot is for empty chunks */
-static int slot_of(int size)
+/* slots 0 to 8 for sizes up to 1 KiB, slot 9 for empty chunks */
+TEST(a_unit_has_a_slot_for_each_power_of_two_and_one_for_empty_chunks)
 {
-	struct pcpu_geometry geo = { .unit_size = size };
+	struct pcpu_geometry geo = { .unit_size = UNIT };
 
 	area_map_geometry(&geo);
-	return geo.nr_slots - 2;
+	CHECK(geo.nr_slots == 10);
+	geo.unit_size = 65536;
+	area_map_geometry(&geo);
+	CHECK(geo.nr_slots == 16);
 }
 
-TEST(each_slot_covers_a_power_of_two)
+/* 64 regions of 1 KiB, one for the end, and what a scan may read after them */
+TEST(a_chunk_has_a_bound_for_each_region_after_its_map)
 {
-	CHECK(slot_of(1) == 1);
-	CHECK(slot_of(15) == 1);
-	CHECK(slot_of(16) == 2);
-	CHECK(slot_of(31) == 2);
-	CHECK(slot_of(32) == 3);
-	CHECK(slot_of(65536) == 14);
-	/* 0 has no highest bit */
-	CHECK(pcpu_fls(0) == 0);
-	CHECK(slot_of(0) == 1);
+	struct pcpu_geometry geo = { .unit_size = 65536 };
+
+	area_map_geometry(&geo);
+	CHECK(geo.policy_size == sizeof(struct area_map_chunk) +
+				 (64 + 1 + PCPU_MAP_BLOCK) * sizeof(int));
 }
 
 /* 896 free bytes: slot 7; 888: still 7; 511: slot 6; none: slot 0 */

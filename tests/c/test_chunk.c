@@ -106,6 +106,135 @@ TEST(the_address_tree_finds_the_chunk_that_contains_an_address)
 	pcpu_destroy(pcpu);
 }
 
+/* --- the chunk that was found last: tried first, with the steps of the tree
+ *
+ *	    chunk 1			an address in chunk 0 or 2: 2 steps
+ *	    /     \\			in chunk 1: 2, since 2 is visited too,
+ *	chunk 0  chunk 2		except for its first byte: 1
+ */
+static struct pcpu *three_chunks(void)
+{
+	struct pcpu *pcpu = small(1);
+
+	pcpu_alloc(pcpu, UNIT - STATIC, 1);
+	for (int i = 0; i < 2; i++)
+		pcpu_alloc(pcpu, UNIT, 1);
+	CHECK(info_of(pcpu).chunks == 3);
+	return pcpu;
+}
+
+static int steps;	/* of the last search */
+
+/* the id of the chunk that covers an address, or -1 */
+static int search(struct pcpu *pcpu, uint64_t addr)
+{
+	struct pcpu_chunk *chunk = pcpu_chunk_addr_search(pcpu, addr, &steps);
+
+	return chunk ? (int)chunk->id : -1;
+}
+
+TEST(the_chunk_found_last_is_tried_first)
+{
+	struct pcpu *pcpu = three_chunks();
+	uint64_t addr = pcpu_rb_chunk(pcpu->chunks.node)->addr;
+
+	CHECK(search(pcpu, addr + 1) == 1 && steps == 2);
+	CHECK(pcpu->found_chunk->id == 1);
+	pcpu->found_steps = 77;		/* wrong, so that it shows */
+	CHECK(search(pcpu, addr + 1) == 1 && steps == 77);
+	CHECK(search(pcpu, addr + UNIT - 1) == 1 && steps == 77);
+	CHECK(search(pcpu, addr - 1) == 0 && steps == 2);
+	CHECK(search(pcpu, addr + UNIT) == -1);		/* the guard page */
+	CHECK(pcpu->found_chunk->id == 0);
+	pcpu_destroy(pcpu);
+}
+
+/* the search in the tree ends at the chunk that starts there */
+TEST(the_first_byte_of_a_chunk_is_searched_in_the_tree)
+{
+	struct pcpu *pcpu = three_chunks();
+	uint64_t addr = pcpu_rb_chunk(pcpu->chunks.node)->addr;
+
+	CHECK(search(pcpu, addr) == 1 && steps == 1);
+	CHECK(!pcpu->found_chunk);
+	CHECK(search(pcpu, addr + 1) == 1 && steps == 2);
+	CHECK(search(pcpu, addr) == 1 && steps == 1);
+	CHECK(search(pcpu, addr + 1) == 1 && steps == 2);
+	pcpu_destroy(pcpu);
+}
+
+/* chunk 3 becomes a child of chunk 2: an address in it takes a step more */
+TEST(the_chunk_found_last_is_forgotten_when_a_chunk_is_created)
+{
+	struct pcpu *pcpu = three_chunks();
+	uint64_t addr = pcpu_rb_chunk(pcpu->chunks.node)->addr + UNIT + PAGE;
+
+	CHECK(search(pcpu, addr + 8) == 2 && steps == 2);
+	pcpu_alloc(pcpu, UNIT, 1);
+	CHECK(!pcpu->found_chunk);
+	CHECK(search(pcpu, addr + 8) == 2 && steps == 3);
+	pcpu_destroy(pcpu);
+}
+
+/* chunk 2 is destroyed, and its address is wild */
+TEST(the_chunk_found_last_is_forgotten_when_a_chunk_is_destroyed)
+{
+	struct pcpu *pcpu = three_chunks();
+	struct pcpu_chunk *root = pcpu_rb_chunk(pcpu->chunks.node);
+	uint64_t addr = root->addr + UNIT + PAGE;
+
+	CHECK(search(pcpu, addr + 8) == 2 && steps == 2);
+	pcpu_kill_chunk(pcpu, pcpu->found_chunk);
+	CHECK(!pcpu->found_chunk);
+	CHECK(search(pcpu, addr + 8) == -1);
+	CHECK(search(pcpu, root->addr + 8) == 1 && steps == 1);
+	pcpu_destroy(pcpu);
+}
+
+/* down the tree to the last chunk that does not start after an address */
+static int plain_search(struct pcpu *pcpu, uint64_t addr, int *plain_steps)
+{
+	struct rb_node *node = pcpu->chunks.node;
+	struct pcpu_chunk *best = NULL;
+
+	for (*plain_steps = 0; node; ++*plain_steps) {
+		struct pcpu_chunk *chunk = pcpu_rb_chunk(node);
+
+		if (addr >= chunk->addr)
+			best = chunk;
+		node = addr < chunk->addr ? node->left :
+		       addr > chunk->addr ? node->right : NULL;
+	}
+	return best && addr < best->addr + UNIT ? (int)best->id : -1;
+}
+
+TEST(random_searches_take_the_steps_of_the_tree)
+{
+	struct pcpu *pcpu = three_chunks();
+	int64_t ptrs[20] = { 0 };
+	uint64_t addr = 0;
+
+	for (int round = 0; round < 20000; round++) {
+		int64_t *ptr = &ptrs[pick(20)];
+		int plain_steps, expected;
+
+		if (!pick(8)) {
+			if (*ptr)
+				CHECK(!pcpu_free(pcpu, *ptr));
+			*ptr = *ptr ? 0 : pcpu_alloc(pcpu, UNIT, 1);
+		}
+		/* often in the same chunk, and often at its start */
+		if (pick(2))
+			addr = pick(4) ? pick(25 * (UNIT + PAGE)) :
+					 PAGE + UNIT + pick(25) * (UNIT + PAGE);
+		expected = plain_search(pcpu, addr, &plain_steps);
+		CHECK(search(pcpu, addr) == expected);
+		CHECK(expected < 0 || steps == plain_steps);
+	}
+	CHECK(info_of(pcpu).chunks_destroyed > 100);
+	pcpu_destroy(pcpu);
+}
+
 static void note_text(void *arg, int about, const char *text)
 {
 	(void)about;

@@ -5,96 +5,48 @@
  * Above each test is a drawing of the map at its start: #### is an area, .... a
  * free range, and the numbers below are offsets.
  */
-#include <stdlib.h>
-#include <string.h>
+#include "one_map.h"
 
-#include "area_map/map.h"
-#include "harness.h"
-#include "percpu.h"
-#include "pick.h"
-
-#define ROOM	300
-
-static uint32_t room[ROOM + PCPU_MAP_EXTRA];
-static struct pcpu_area_map map;
-static struct pcpu_fit fit;
-
-/* put entries of these sizes into a map and compute its free_size */
-static void fill(struct pcpu_area_map *empty, const int *sizes, int n)
+/* a map of @in_use and @free bytes; its room has other values */
+static void start(int in_use, int free)
 {
-	int at = 0;
-
-	pcpu_map_start(empty, 1, 0);
-	for (int i = 0; i < n; i++) {
-		empty->edge[i] = sizes[i] > 0 ? pcpu_free_from(at) :
-						pcpu_in_use_from(at);
-		empty->free_size += sizes[i] > 0 ? sizes[i] : 0;
-		at += abs(sizes[i]);
-	}
-	empty->edge[n] = pcpu_in_use_from(at);
-	empty->map_used = n;
-	empty->first_free = 0;
-}
-
-/* @hint may be wrong; there is room for @before edges before the first one */
-static void set_map(int before, int hint, const int *sizes, int n)
-{
-	map = (struct pcpu_area_map){ .contig_hint = hint, .map_alloc = ROOM };
-	map.room = room;
-	map.edge = room + before;
-	fill(&map, sizes, n);
-}
-
-static bool map_is(int hint, const int *sizes, int n)
-{
-	static int found[ROOM];
-	int free_size = 0;
-
-	for (int i = 0; i < n; i++)
-		free_size += sizes[i] > 0 ? sizes[i] : 0;
-	if (map.map_used != n)
-		return false;
-	pcpu_map_sizes(&map, found);
-	return map.contig_hint == hint && map.free_size == free_size &&
-	       !memcmp(found, sizes, (size_t)n * sizeof(*sizes));
-}
-
-#define LENGTH(...)	(int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int))
-#define GIVEN(hint, ...) \
-	set_map(0, hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__))
-#define GIVEN_WITH_ROOM(before, hint, ...) \
-	set_map(before, hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__))
-#define EXPECT(hint, ...) \
-	CHECK(map_is(hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__)))
-
-/* find a free range and take it; return the offset, or -1 */
-static int alloc(int size, int align)
-{
-	int used = map.map_used;
-
-	if (!pcpu_map_fit(&map, size, align, &fit))
-		return -1;
-	CHECK(map.map_used == used);
-	used += pcpu_fit_extra(&fit);
-	CHECK(used <= ROOM);
-	pcpu_map_take(&map, &fit);
-	CHECK(map.map_used == used);
-	return fit.offset;
+	set_map(0, free, NULL, 0);
+	map->free_size = free;
+	map->edge = NULL;
+	pcpu_map_move(map, room, ROOM);
+	pcpu_map_start(map, in_use, free);
 }
 
 /*
- *	|####|####|....|		-> |####|............|
- *	0    8   16   64		   0    8           64
+ *	|####|............|	|............|	|############|
+ *	0    8           64	0           64	0           64
  */
-TEST(starting_a_map_discards_earlier_entries)
+TEST(a_map_starts_with_the_static_area_and_a_free_range)
 {
-	GIVEN(56, -8, 56);
-	CHECK(alloc(8, 4) == 8);
-	CHECK(alloc(64, 4) == -1);
-	map.contig_hint = map.free_size = 56;
-	pcpu_map_start(&map, 8, 56);
+	start(8, 56);
 	EXPECT(56, -8, 56);
-	CHECK(alloc(56, 4) == 8);
+	CHECK(map->first_free == 1);
+	CHECK(alloc(57, 1) == -1 && alloc(56, 4) == 8);
+	start(0, 64);
+	EXPECT(64, 64);
+	CHECK(map->first_free == 0);
+	CHECK(alloc(65, 1) == -1 && alloc(64, 4) == 0);
+	start(64, 0);
+	EXPECT(0, -64);
+	CHECK(map->first_free == 1);
+	CHECK(alloc(1, 1) == -1);
+}
+
+/* regions of 16 bytes
+ *
+ *	|####|............|	region 0 has the area, region 1 the free range
+ *	0   16           64
+ */
+TEST(a_map_starts_with_a_bound_for_its_free_range)
+{
+	start(16, 48);
+	CHECK(tested.bound[0] == 0 && tested.bound[1] == 48);
+	CHECK(tested.bound[2] == 0 && tested.bound[3] == 0);
 }
 
 /*
@@ -183,7 +135,7 @@ TEST(a_head_of_three_bytes_joins_the_area_before)
 TEST(a_head_is_parked_even_if_the_fit_is_not_taken)
 {
 	GIVEN(51, -13, 51);
-	CHECK(pcpu_map_fit(&map, 8, 16, &fit));
+	CHECK(pcpu_map_fit(map, 8, 16, &fit));
 	EXPECT(51, -16, 48);
 	CHECK(fit.index == 1 && fit.offset == 16 && fit.head == 0);
 }
@@ -229,11 +181,11 @@ TEST(a_tail_of_three_bytes_joins_the_area)
 TEST(an_area_in_the_middle_splits_a_free_range_in_three)
 {
 	GIVEN(36, -4, 36, -4);
-	CHECK(pcpu_map_fit(&map, 8, 16, &fit));
+	CHECK(pcpu_map_fit(map, 8, 16, &fit));
 	CHECK(fit.index == 1 && fit.offset == 16);
 	CHECK(fit.head == 12 && fit.tail == 16);
 	CHECK(pcpu_fit_extra(&fit) == 2);
-	pcpu_map_take(&map, &fit);
+	pcpu_map_take(map, &fit);
 	EXPECT(36, -4, 12, -8, 16, -4);
 }
 
@@ -273,39 +225,6 @@ TEST(taking_an_earlier_entry_does_not_lower_the_hint)
 }
 
 /*
- *	|####|..............|####|		hint 4 is too low
- *	0    4             36   40
- */
-TEST(taking_an_earlier_entry_raises_the_hint_to_the_tail)
-{
-	GIVEN(4, -4, 32, -4);
-	CHECK(alloc(8, 4) == 4);
-	EXPECT(24, -4, -8, 24, -4);
-}
-
-/*
- *	|####|..............|####|		hint 4 is too low
- *	0    4             36   40
- */
-TEST(taking_an_earlier_entry_raises_the_hint_to_the_head)
-{
-	GIVEN(4, -4, 32, -4);
-	CHECK(alloc(16, 16) == 16);
-	EXPECT(12, -4, 12, -16, 4, -4);
-}
-
-/*
- *	|####|........|####|....|####|		hint 4 is too low
- *	0    4       20   24   36   40
- */
-TEST(taking_an_earlier_entry_raises_the_hint_to_a_skipped_free_range)
-{
-	GIVEN(4, -1, 19, -12, 16, -4);
-	CHECK(alloc(16, 32) == 32);
-	EXPECT(19, -1, 19, -12, -16, -4);
-}
-
-/*
  *	|####|........|####|....|####|		hint 99 is too high
  *	0    4       12   16   20   24
  */
@@ -334,7 +253,7 @@ TEST(a_full_map_has_hint_zero)
 TEST(a_released_area_between_areas_becomes_a_free_range)
 {
 	GIVEN(0, -8, -16, -8);
-	pcpu_map_release(&map, 1);
+	pcpu_map_release(map, 1);
 	EXPECT(16, -8, 16, -8);
 }
 
@@ -345,7 +264,7 @@ TEST(a_released_area_between_areas_becomes_a_free_range)
 TEST(a_released_area_merges_with_the_free_range_before)
 {
 	GIVEN(8, -8, 8, -16, -8);
-	pcpu_map_release(&map, 2);
+	pcpu_map_release(map, 2);
 	EXPECT(24, -8, 24, -8);
 }
 
@@ -356,7 +275,7 @@ TEST(a_released_area_merges_with_the_free_range_before)
 TEST(a_released_area_merges_with_the_free_range_after)
 {
 	GIVEN(8, -8, -16, 8, -8);
-	pcpu_map_release(&map, 1);
+	pcpu_map_release(map, 1);
 	EXPECT(24, -8, 24, -8);
 }
 
@@ -367,7 +286,7 @@ TEST(a_released_area_merges_with_the_free_range_after)
 TEST(a_released_area_merges_with_free_ranges_on_both_sides)
 {
 	GIVEN(12, -8, 8, -16, 12, -4);
-	pcpu_map_release(&map, 2);
+	pcpu_map_release(map, 2);
 	EXPECT(36, -8, 36, -4);
 }
 
@@ -378,9 +297,9 @@ TEST(a_released_area_merges_with_free_ranges_on_both_sides)
 TEST(the_first_and_the_last_area_can_be_released)
 {
 	GIVEN(0, -8, -56);
-	pcpu_map_release(&map, 0);
+	pcpu_map_release(map, 0);
 	EXPECT(8, 8, -56);
-	pcpu_map_release(&map, 1);
+	pcpu_map_release(map, 1);
 	EXPECT(64, 64);
 }
 
@@ -391,7 +310,7 @@ TEST(the_first_and_the_last_area_can_be_released)
 TEST(a_release_does_not_lower_the_hint)
 {
 	GIVEN(20, -4, -8, 20);
-	pcpu_map_release(&map, 0);
+	pcpu_map_release(map, 0);
 	EXPECT(20, 4, -8, 20);
 }
 
@@ -402,23 +321,22 @@ TEST(a_release_does_not_lower_the_hint)
  */
 TEST(nothing_outside_the_map_is_read)
 {
-	static const int sizes[] = { -8, 16, -8 };
-	struct pcpu_area_map full = { .map_alloc = 3, .contig_hint = 16 };
+	uint32_t *exact = malloc((3 + PCPU_MAP_EXTRA + PCPU_MAP_BLOCK) *
+				 sizeof(*exact));
 
-	full.room = malloc((3 + PCPU_MAP_EXTRA) * sizeof(*full.room));
-	full.edge = full.room;
-	fill(&full, sizes, 3);
-	CHECK(!pcpu_map_fit(&full, 17, 1, &fit));
-	CHECK(pcpu_map_find(&full, 24) == 2);
-	CHECK(pcpu_map_find(&full, 32) == -PCPU_E_WILD);
-	pcpu_map_release(&full, 2);
-	CHECK(full.map_used == 2 && pcpu_map_size(&full, 1) == 24);
-	pcpu_map_release(&full, 0);
-	CHECK(full.map_used == 1 && pcpu_map_size(&full, 0) == 32);
-	CHECK(pcpu_map_fit(&full, 32, 1, &fit));
-	pcpu_map_take(&full, &fit);
-	CHECK(fit.offset == 0 && full.map_used == 1);
-	free(full.room);
+	GIVEN(16, -8, 16, -8);
+	pcpu_map_move(map, exact, 3);
+	CHECK(!pcpu_map_fit(map, 17, 1, &fit));
+	CHECK(pcpu_map_find(map, 24) == 2);
+	CHECK(pcpu_map_find(map, 32) == -PCPU_E_WILD);
+	pcpu_map_release(map, 2);
+	CHECK(map->map_used == 2 && pcpu_map_size(map, 1) == 24);
+	pcpu_map_release(map, 0);
+	CHECK(map->map_used == 1 && pcpu_map_size(map, 0) == 32);
+	CHECK(pcpu_map_fit(map, 32, 1, &fit));
+	pcpu_map_take(map, &fit);
+	CHECK(fit.offset == 0 && map->map_used == 1);
+	free(exact);
 }
 
 /* later entries move up, once for each free range that is merged
@@ -429,10 +347,10 @@ TEST(nothing_outside_the_map_is_read)
 TEST(a_release_returns_how_many_entries_the_2009_file_moves)
 {
 	GIVEN(12, -8, 8, -16, 12, -4, -4);
-	CHECK(pcpu_map_release(&map, 5) == 0);	/* no merge: nothing moves */
-	CHECK(pcpu_map_release(&map, 2) == 3 + 2); /* first 3 to 5, then 4, 5 */
+	CHECK(pcpu_map_release(map, 5) == 0);	/* no merge: nothing moves */
+	CHECK(pcpu_map_release(map, 2) == 3 + 2); /* first 3 to 5, then 4, 5 */
 	EXPECT(36, -8, 36, -4, 4);
-	CHECK(pcpu_map_release(&map, 2) == 1 + 0);
+	CHECK(pcpu_map_release(map, 2) == 1 + 0);
 	EXPECT(44, -8, 44);
 }
 
@@ -444,7 +362,7 @@ TEST(a_map_grows_at_its_nearer_end)
 {
 	GIVEN_WITH_ROOM(2, 8, 8, -8, -8, -8, -8);
 	CHECK(alloc(4, 4) == 0);
-	CHECK(map.edge == room + 1);
+	CHECK(map->edge == room + 1);
 	EXPECT(8, -4, 4, -8, -8, -8, -8);
 }
 
@@ -453,7 +371,7 @@ TEST(a_map_grows_at_its_start_with_as_many_entries_before_as_after)
 {
 	GIVEN_WITH_ROOM(2, 8, -8, 8, -8, -8);
 	CHECK(alloc(4, 4) == 8);
-	CHECK(map.edge == room + 1);
+	CHECK(map->edge == room + 1);
 	EXPECT(8, -8, -4, 4, -8, -8);
 }
 
@@ -461,7 +379,7 @@ TEST(a_map_grows_at_its_end_with_fewer_entries_after)
 {
 	GIVEN_WITH_ROOM(2, 8, -8, -8, -8, 8, -8);
 	CHECK(alloc(4, 4) == 24);
-	CHECK(map.edge == room + 2);
+	CHECK(map->edge == room + 2);
 	EXPECT(8, -8, -8, -8, -4, 4, -8);
 }
 
@@ -469,9 +387,9 @@ TEST(a_map_grows_at_its_end_with_fewer_entries_after)
 TEST(a_map_slides_back_without_room_before_it)
 {
 	GIVEN_WITH_ROOM(1, 28, -4, 28, -8, -8, -8, -8);
-	map.map_alloc = 11;	/* one edge before, 5 after */
+	map->map_alloc = 11;	/* one edge before, 5 after */
 	CHECK(alloc(8, 16) == 16);	/* a head and a tail: two more */
-	CHECK(map.edge == room + 3 - 2);
+	CHECK(map->edge == room + 3 - 2);
 	EXPECT(28, -4, 12, -8, 8, -8, -8, -8, -8);
 }
 
@@ -479,9 +397,9 @@ TEST(a_map_slides_back_without_room_before_it)
 TEST(a_map_slides_forward_without_room_after_it)
 {
 	GIVEN_WITH_ROOM(2, 8, -8, -8, -8, 8);
-	map.map_alloc = 5;
+	map->map_alloc = 5;
 	CHECK(alloc(4, 4) == 24);
-	CHECK(map.edge == room + 1);
+	CHECK(map->edge == room + 1);
 	EXPECT(4, -8, -8, -8, -4, 4);
 }
 
@@ -489,37 +407,37 @@ TEST(room_that_is_just_enough_is_used)
 {
 	GIVEN_WITH_ROOM(2, 28, -4, 28, -8, -8, -8, -8);
 	CHECK(alloc(8, 16) == 16);
-	CHECK(map.edge == room);
+	CHECK(map->edge == room);
 	GIVEN_WITH_ROOM(2, 8, -8, -8, -8, 8);
-	map.map_alloc = 6;	/* room for one edge after */
+	map->map_alloc = 6;	/* room for one edge after */
 	CHECK(alloc(4, 4) == 24);
-	CHECK(map.edge == room + 2);
+	CHECK(map->edge == room + 2);
 }
 
 /* room for 3 edges, one of them before the map: two move there, both needed */
 TEST(the_last_room_is_enough_for_two_entries)
 {
 	GIVEN_WITH_ROOM(1, 28, -4, 28, -8, -8);
-	map.map_alloc = 6;
+	map->map_alloc = 6;
 	CHECK(alloc(8, 16) == 16);
-	CHECK(map.edge == room && map.map_used == map.map_alloc);
+	CHECK(map->edge == room && map->map_used == map->map_alloc);
 	EXPECT(28, -4, 12, -8, 8, -8, -8);
 	GIVEN_WITH_ROOM(2, 24, -8, -8, -4, 32);
-	map.map_alloc = 6;
+	map->map_alloc = 6;
 	CHECK(alloc(8, 16) == 32);
-	CHECK(map.edge == room + 1 && map.map_used == map.map_alloc);
+	CHECK(map->edge == room + 1 && map->map_used == map->map_alloc);
 	EXPECT(12, -8, -8, -4, 12, -8, 12);
 }
 
 TEST(a_map_shrinks_at_its_nearer_end)
 {
 	GIVEN(8, 8, -8, -8, -8, -8, -8);
-	pcpu_map_release(&map, 1);
-	CHECK(map.edge == room + 1);
+	pcpu_map_release(map, 1);
+	CHECK(map->edge == room + 1);
 	EXPECT(16, 16, -8, -8, -8, -8);
-	pcpu_map_release(&map, 4);
-	pcpu_map_release(&map, 3);
-	CHECK(map.edge == room + 1);
+	pcpu_map_release(map, 4);
+	pcpu_map_release(map, 3);
+	CHECK(map->edge == room + 1);
 	EXPECT(16, 16, -8, -8, 16);
 }
 
@@ -536,130 +454,19 @@ TEST(many_entries_can_be_moved)
 	set_map(0, 8, sizes, 41);
 	CHECK(alloc(4, 4) == 160);
 	CHECK(alloc(4, 4) == 164);
-	CHECK(map.map_used == 42 && map.free_size == 0);
-	pcpu_map_release(&map, 20);
-	pcpu_map_release(&map, 21);
+	CHECK(map->map_used == 42 && map->free_size == 0);
+	pcpu_map_release(map, 20);
+	pcpu_map_release(map, 21);
 	CHECK(map_is(8, expected, 41));
-}
-
-/* a repeated search finds nothing until the map changes
- *
- *	|####|....|########|....|####|
- *	0    4   12       24   32   36
- */
-TEST(a_failed_search_is_not_repeated)
-{
-	GIVEN(8, -4, 8, -12, 8, -4);
-	CHECK(alloc(8, 16) == -1);
-	CHECK(map.failed_size == 8 && map.failed_align == 16);
-	map.edge[2] = pcpu_free_from(12);	/* 16 to 24, but not scanned */
-	CHECK(alloc(8, 16) == -1 && fit.index == 5);
-	CHECK(alloc(9, 32) == -1 && fit.index == 5);
-	map.edge[2] = pcpu_in_use_from(12);
-	CHECK(alloc(4, 16) == -1);	/* a smaller size: scanned */
-	CHECK(map.failed_size == 4);
-	CHECK(alloc(8, 8) == 24);
-}
-
-TEST(after_a_release_a_failed_search_is_repeated)
-{
-	GIVEN(8, -4, 8, -8, 8, -4);
-	CHECK(alloc(16, 4) == -1);
-	pcpu_map_release(&map, 2);
-	CHECK(alloc(16, 4) == 4);
-}
-
-/* less is free than the search found, so the hint is no longer exact
- *
- *	|####|....|####|		-> |####|##|..|####|
- *	0    4   12   20		   0    4  8 12   20
- */
-TEST(after_an_allocation_a_failed_search_is_repeated)
-{
-	GIVEN(99, -4, 8, -8);
-	CHECK(alloc(8, 16) == -1);
-	CHECK(alloc(4, 4) == 4);
-	EXPECT(8, -4, -4, 4, -8);
-	CHECK(alloc(8, 16) == -1);
-	EXPECT(4, -4, -4, 4, -8);
-}
-
-/*
- *	|####|...................|	-> |######|................|
- *	0   13                  64	   0     16               64
- */
-TEST(after_a_head_is_parked_a_failed_search_is_repeated)
-{
-	GIVEN(99, -13, 51);
-	CHECK(alloc(60, 4) == -1);
-	CHECK(pcpu_map_fit(&map, 8, 16, &fit));
-	EXPECT(51, -16, 48);
-	CHECK(alloc(60, 4) == -1);
-	EXPECT(48, -16, 48);
-}
-
-/*
- *	|####|####|####|................|
- *	0    8   16   24               64
- */
-TEST(areas_before_the_first_free_range_are_not_scanned_again)
-{
-	GIVEN(40, -8, -8, -8, 40);
-	CHECK(alloc(8, 4) == 24);
-	CHECK(map.first_free == 4);	/* after the new area */
-	CHECK(alloc(64, 4) == -1);
-	CHECK(map.first_free == 4);
-	pcpu_map_release(&map, 1);
-	CHECK(map.first_free == 1);
-	EXPECT(32, -8, 8, -8, -8, 32);
-}
-
-/* whether it finds a range that fits or not */
-TEST(a_search_records_the_first_free_range)
-{
-	GIVEN(8, -8, -8, 8, -8);
-	CHECK(map.first_free == 0);
-	CHECK(alloc(8, 32) == -1);
-	CHECK(map.first_free == 0);	/* a free range was skipped */
-	CHECK(alloc(8, 8) == 16);
-	CHECK(map.first_free == 3);
-}
-
-/*
- *	|####|......|####|....|####|
- *	0    4     16   24   32   36
- */
-TEST(after_an_allocation_a_search_makes_the_hint_exact_again)
-{
-	GIVEN(12, -4, 12, -8, 8, -4);
-	CHECK(alloc(12, 16) == -1);
-	CHECK(alloc(12, 4) == 4);
-	EXPECT(12, -4, -12, -8, 8, -4);
-	CHECK(alloc(12, 16) == -1);
-	EXPECT(8, -4, -12, -8, 8, -4);
-}
-
-/* also if the fit is not taken
- *
- *	|#####|......|####|...|##|
- *	0     5     16   24  30 32
- */
-TEST(after_a_head_is_parked_a_search_makes_the_hint_exact_again)
-{
-	GIVEN(11, -5, 11, -8, 6, -2);
-	CHECK(alloc(32, 4) == -1);
-	CHECK(pcpu_map_fit(&map, 8, 8, &fit));
-	CHECK(alloc(32, 4) == -1);
-	EXPECT(8, -8, 8, -8, 6, -2);
 }
 
 /* take @size bytes at @offset; return whether they were free */
 static bool take_at(int offset, int size)
 {
-	if (!pcpu_map_fit_at(&map, offset, size, &fit))
+	if (!pcpu_map_fit_at(map, offset, size, &fit))
 		return false;
 	CHECK(fit.offset == offset);
-	pcpu_map_take(&map, &fit);
+	pcpu_map_take(map, &fit);
 	return true;
 }
 
@@ -760,17 +567,17 @@ TEST(a_given_offset_of_one_to_three_in_an_empty_unit_is_refused)
 TEST(next_returns_the_first_area_at_an_offset_or_after_it)
 {
 	GIVEN(24, -8, 16, -8, -8, 24);
-	CHECK(pcpu_map_next(&map, 0) == 0);
-	CHECK(pcpu_map_next(&map, 1) == 2);
-	CHECK(pcpu_map_next(&map, 8) == 2);
-	CHECK(pcpu_map_next(&map, 24) == 2);
-	CHECK(pcpu_map_next(&map, 25) == 3);
-	CHECK(pcpu_map_next(&map, 32) == 3);
-	CHECK(pcpu_map_next(&map, 33) == map.map_used);
-	CHECK(pcpu_map_next(&map, 64) == map.map_used);
-	CHECK(pcpu_map_next(&map, 65) == map.map_used);
-	map.map_used = 0;
-	CHECK(pcpu_map_next(&map, 0) == 0);
+	CHECK(pcpu_map_next(map, 0) == 0);
+	CHECK(pcpu_map_next(map, 1) == 2);
+	CHECK(pcpu_map_next(map, 8) == 2);
+	CHECK(pcpu_map_next(map, 24) == 2);
+	CHECK(pcpu_map_next(map, 25) == 3);
+	CHECK(pcpu_map_next(map, 32) == 3);
+	CHECK(pcpu_map_next(map, 33) == map->map_used);
+	CHECK(pcpu_map_next(map, 64) == map->map_used);
+	CHECK(pcpu_map_next(map, 65) == map->map_used);
+	map->map_used = 0;
+	CHECK(pcpu_map_next(map, 0) == 0);
 }
 
 /*
@@ -780,8 +587,8 @@ TEST(next_returns_the_first_area_at_an_offset_or_after_it)
 TEST(find_returns_the_entry_of_an_area)
 {
 	GIVEN(16, -8, 16, -8);
-	CHECK(pcpu_map_find(&map, 0) == 0);
-	CHECK(pcpu_map_find(&map, 24) == 2);
+	CHECK(pcpu_map_find(map, 0) == 0);
+	CHECK(pcpu_map_find(map, 24) == 2);
 }
 
 /* the last used entry is only offset_of the search begins
@@ -793,15 +600,15 @@ TEST(find_does_not_depend_on_the_last_used_entry)
 {
 	GIVEN(8, -8, 8, -8, -8, 8, -8);
 	/* an edge after the end, from when the map was longer */
-	map.edge[map.map_used + 1] = pcpu_in_use_from(16);
-	for (map.last = 0; map.last <= map.map_used; map.last++) {
-		CHECK(pcpu_map_find(&map, 0) == 0);
-		CHECK(pcpu_map_find(&map, 8) == -PCPU_E_NOT_LIVE);
-		CHECK(pcpu_map_find(&map, 16) == 2);
-		CHECK(pcpu_map_find(&map, 24) == 3);
-		CHECK(pcpu_map_find(&map, 40) == 5);
-		CHECK(pcpu_map_find(&map, 41) == -PCPU_E_INTERIOR);
-		CHECK(pcpu_map_find(&map, 48) == -PCPU_E_WILD);
+	map->edge[map->map_used + 1] = pcpu_in_use_from(16);
+	for (map->last = 0; map->last <= map->map_used; map->last++) {
+		CHECK(pcpu_map_find(map, 0) == 0);
+		CHECK(pcpu_map_find(map, 8) == -PCPU_E_NOT_LIVE);
+		CHECK(pcpu_map_find(map, 16) == 2);
+		CHECK(pcpu_map_find(map, 24) == 3);
+		CHECK(pcpu_map_find(map, 40) == 5);
+		CHECK(pcpu_map_find(map, 41) == -PCPU_E_INTERIOR);
+		CHECK(pcpu_map_find(map, 48) == -PCPU_E_WILD);
 	}
 }
 
@@ -812,12 +619,12 @@ TEST(find_does_not_depend_on_the_last_used_entry)
 TEST(the_last_used_entry_is_recorded)
 {
 	GIVEN(32, -8, 32, -8);
-	CHECK(alloc(8, 8) == 8 && map.last == 1);
-	CHECK(alloc(8, 32) == 32 && map.last == 3);	/* after a head */
-	pcpu_map_release(&map, 1);
-	CHECK(map.last == 1);
-	pcpu_map_release(&map, 2);	/* merges with the range before */
-	CHECK(map.last == 1);
+	CHECK(alloc(8, 8) == 8 && map->last == 1);
+	CHECK(alloc(8, 32) == 32 && map->last == 3);	/* after a head */
+	pcpu_map_release(map, 1);
+	CHECK(map->last == 1);
+	pcpu_map_release(map, 2);	/* merges with the range before */
+	CHECK(map->last == 1);
 	EXPECT(32, -8, 32, -8);
 }
 
@@ -830,12 +637,12 @@ TEST(find_checks_the_last_used_entry_and_its_neighbours_first)
 {
 	GIVEN(0, -8, -8, -8, -8, -8);
 	for (int i = 0; i < 5; i++)
-		map.edge[i] = pcpu_in_use_from(32 - 8 * i);
-	map.last = 2;
-	CHECK(pcpu_map_find(&map, 16) == 2);
-	CHECK(pcpu_map_find(&map, 8) == 3);
-	CHECK(pcpu_map_find(&map, 24) == 1);
-	CHECK(pcpu_map_find(&map, 0) == -PCPU_E_INTERIOR);	/* not found */
+		map->edge[i] = pcpu_in_use_from(32 - 8 * i);
+	map->last = 2;
+	CHECK(pcpu_map_find(map, 16) == 2);
+	CHECK(pcpu_map_find(map, 8) == 3);
+	CHECK(pcpu_map_find(map, 24) == 1);
+	CHECK(pcpu_map_find(map, 0) == -PCPU_E_INTERIOR);	/* not found */
 }
 
 /*
@@ -845,20 +652,20 @@ TEST(find_checks_the_last_used_entry_and_its_neighbours_first)
 TEST(find_distinguishes_free_interior_and_wild)
 {
 	GIVEN(16, -8, 16, -8);
-	CHECK(pcpu_map_find(&map, 1) == -PCPU_E_INTERIOR);
-	CHECK(pcpu_map_find(&map, 7) == -PCPU_E_INTERIOR);
-	CHECK(pcpu_map_find(&map, 8) == -PCPU_E_NOT_LIVE);
-	CHECK(pcpu_map_find(&map, 9) == -PCPU_E_NOT_LIVE);
-	CHECK(pcpu_map_find(&map, 23) == -PCPU_E_NOT_LIVE);
-	CHECK(pcpu_map_find(&map, 31) == -PCPU_E_INTERIOR);
-	CHECK(pcpu_map_find(&map, 32) == -PCPU_E_WILD);
-	CHECK(pcpu_map_find(&map, 33) == -PCPU_E_WILD);
+	CHECK(pcpu_map_find(map, 1) == -PCPU_E_INTERIOR);
+	CHECK(pcpu_map_find(map, 7) == -PCPU_E_INTERIOR);
+	CHECK(pcpu_map_find(map, 8) == -PCPU_E_NOT_LIVE);
+	CHECK(pcpu_map_find(map, 9) == -PCPU_E_NOT_LIVE);
+	CHECK(pcpu_map_find(map, 23) == -PCPU_E_NOT_LIVE);
+	CHECK(pcpu_map_find(map, 31) == -PCPU_E_INTERIOR);
+	CHECK(pcpu_map_find(map, 32) == -PCPU_E_WILD);
+	CHECK(pcpu_map_find(map, 33) == -PCPU_E_WILD);
 }
 
 TEST(find_in_a_map_without_entries_is_wild)
 {
-	map = (struct pcpu_area_map){ 0 };
-	CHECK(pcpu_map_find(&map, 0) == -PCPU_E_WILD);
+	set_map(0, 0, NULL, 0);
+	CHECK(pcpu_map_find(map, 0) == -PCPU_E_WILD);
 }
 
 /*
@@ -908,9 +715,9 @@ static bool map_matches_model(void)
 {
 	int entries[UNIT], at = 0, free_size = 0, largest = 0;
 
-	pcpu_map_sizes(&map, entries);
+	pcpu_map_sizes(map, entries);
 
-	for (int i = 0; i < map.map_used; i++) {
+	for (int i = 0; i < map->map_used; i++) {
 		int size = abs(entries[i]);
 
 		if (size == 0 || at + size > UNIT)
@@ -928,8 +735,8 @@ static bool map_matches_model(void)
 		}
 		at += size;
 	}
-	return at == UNIT && map.free_size == free_size &&
-	       map.contig_hint >= largest;
+	return at == UNIT && map->free_size == free_size &&
+	       map->contig_hint >= largest;
 }
 
 TEST(random_requests_match_a_map_of_bytes)
@@ -944,12 +751,12 @@ TEST(random_requests_match_a_map_of_bytes)
 		int id = 1 + (int)pick(63);
 
 		if (offset_of[id] >= 0) {
-			int index = pcpu_map_find(&map, offset_of[id]);
+			int index = pcpu_map_find(map, offset_of[id]);
 
 			CHECK(index >= 0);
 			if (index < 0)
 				return;
-			pcpu_map_release(&map, index);
+			pcpu_map_release(map, index);
 			model_free(id);
 			offset_of[id] = -1;
 		} else {
