@@ -252,6 +252,49 @@ TEST(bytes_that_were_in_no_freed_area_are_not_touched)
 	}
 }
 
+/*
+ *	page	0 1 2
+ *		s a		a is freed
+ *		s bbb		and a larger area begins there
+ */
+TEST(only_the_used_part_of_an_area_is_touched)
+{
+	for POLICIES(policy) {
+		struct pcpu *pcpu = mapped(policy, 2);
+		int64_t page = info_of(pcpu).page_size;
+		int64_t ptr = pcpu_alloc(pcpu, page - 8, page);
+
+		CHECK(!pcpu_free(pcpu, ptr));
+		CHECK(pcpu_alloc(pcpu, 2 * page, page) == ptr);
+		for (int cpu = 0; cpu < 2; cpu++) {
+			CHECK(is_touched(copy_of(pcpu, ptr, cpu)));
+			CHECK(!is_touched(copy_of(pcpu, ptr, cpu) + page));
+		}
+		pcpu_destroy(pcpu);
+	}
+}
+
+/*
+ *	page	0	 1
+ *		s ...aaaa|	not mapped
+ */
+TEST(no_byte_after_an_area_is_read)
+{
+	for (int size = 1; size <= 75; size++) {
+		struct pcpu *pcpu = mapped(PCPU_POLICY_AREA_MAP, 1);
+		int64_t page = info_of(pcpu).page_size;
+		int64_t ptr;
+
+		CHECK(pcpu_alloc(pcpu, page - STATIC - size, 1) > 0);
+		for (int i = 0; i < 2; i++) {
+			ptr = pcpu_alloc(pcpu, size, 1);
+			CHECK(ptr == info_of(pcpu).static_ptr + page - size);
+			CHECK(!pcpu_free(pcpu, ptr));
+		}
+		pcpu_destroy(pcpu);
+	}
+}
+
 /* kilobytes of memory of this process */
 static long resident_kb(void)
 {
@@ -263,20 +306,26 @@ static long resident_kb(void)
 	return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-/* 64 copies of 16 pages are 4 MiB, of which one CPU writes */
+/* 64 copies of a unit are 4 MiB, of which one CPU writes: all, or 8 bytes a page */
 TEST(copies_that_no_cpu_wrote_to_take_no_memory)
 {
-	struct pcpu *pcpu = mapped(PCPU_POLICY_AREA_MAP, 64);
-	int64_t size = info_of(pcpu).unit_size;
-	long before = resident_kb();
+	for (int areas = 1; areas <= 15; areas += 14) {
+		struct pcpu *pcpu = mapped(PCPU_POLICY_AREA_MAP, 64);
+		int64_t size = areas == 1 ? info_of(pcpu).unit_size : 8;
+		int64_t page = info_of(pcpu).page_size, ptr[15];
+		long before = resident_kb();
 
-	for (int i = 0; i < 3; i++) {
-		int64_t ptr = pcpu_alloc(pcpu, size, 8);
-
-		CHECK(!dirty_bytes(pcpu, ptr, size));
-		memset(copy_of(pcpu, ptr, 5), 0x5a, (size_t)size);
-		CHECK(!pcpu_free(pcpu, ptr));
+		for (int round = 0; round < 3; round++) {
+			for (int i = 0; i < areas; i++) {
+				ptr[i] = pcpu_alloc(pcpu, size, page);
+				CHECK(!dirty_bytes(pcpu, ptr[i], size));
+				memset(copy_of(pcpu, ptr[i], 5), 0x5a,
+				       (size_t)size);
+			}
+			for (int i = 0; i < areas; i++)
+				CHECK(!pcpu_free(pcpu, ptr[i]));
+		}
+		CHECK(resident_kb() - before < 2048);
+		pcpu_destroy(pcpu);
 	}
-	CHECK(resident_kb() - before < 2048);
-	pcpu_destroy(pcpu);
 }
