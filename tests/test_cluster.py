@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from conftest import FORK, NETNS
 
-from percpu_ffi import ConfigError, Model, PercpuError
+from percpu_ffi import ConfigError, Model, PercpuError, PercpuMemoryError, TraceError
 from percpu_ffi.cli import main
 from percpu_ffi.executors import Shared, dask_cluster
 from percpu_ffi.executors.dask_cluster import DaskCluster
@@ -126,6 +126,25 @@ def test_shared_object_is_sent_once(address: str) -> None:
 
 def _first(shared: Shared[list[str]], number: int) -> str:
     return f"{shared.value[0]} {number}"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [PercpuMemoryError("full", "map"), TraceError("odd", "file", 3), ConfigError("wrong")],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_are_sent_as_they_are(error: PercpuError, address: str) -> None:
+    """Dask pickles errors in its own way, and failed with one of memory."""
+    with (
+        dask_cluster.dask_cluster(address) as cluster,
+        pytest.raises(type(error)) as caught,
+    ):
+        cluster.submit(_fail, error).result()
+    assert (str(caught.value), vars(caught.value)) == (str(error), vars(error))
+
+
+def _fail(error: PercpuError) -> None:
+    raise error
 
 
 def test_workers_with_other_versions_are_refused(
