@@ -31,7 +31,7 @@ from percpu_ffi.executors.installed import installed
 pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
 
 CLUSTER = """
-import sys
+import signal
 import dask
 from distributed import LocalCluster
 
@@ -42,8 +42,7 @@ if __name__ == "__main__":
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
         )
     print(cluster.scheduler_address, flush=True)
-    sys.stdin.read()
-    cluster.close()
+    signal.pause()
 """
 CHECK = ["check", "--random", "--operations=600", "--length=20", "--seed=5"]
 
@@ -51,18 +50,18 @@ CHECK = ["check", "--random", "--operations=600", "--length=20", "--seed=5"]
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a scheduler with two workers, which can import this module."""
-    script = tmp_path_factory.mktemp("cluster") / "cluster.py"
-    script.write_text(CLUSTER)
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "cluster.py").write_text(CLUSTER)
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    environment = {"PYTHONPATH": ":".join(paths), "DASK_TEMPORARY_DIRECTORY": str(folder)}
     process = subprocess.Popen(
-        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, text=True, env={**os.environ, "PYTHONPATH": ":".join(paths)},
-        start_new_session=True,
+        [sys.executable, "cluster.py"], cwd=folder, env={**os.environ, **environment},
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
     with process:
         assert process.stdout
         yield process.stdout.readline().strip()
-        process.communicate()
+        os.killpg(process.pid, signal.SIGKILL)  # it would wait for workers that start again
 
 
 def printed(capsys: pytest.CaptureFixture[str], *command: str) -> str:
@@ -91,6 +90,7 @@ def test_interrupt_cancels_what_the_cluster_has_not_done(address: str, tmp_path:
     from distributed import Client  # noqa: PLC0415 - an extra
 
     command = [sys.executable, "-m", "percpu_ffi", "check", "--random", "--operations=9000000"]
+    command.append("--length=50")
     state = tmp_path / "state"
     with Client(address, set_as_default=False) as client:
         with subprocess.Popen(
