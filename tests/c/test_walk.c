@@ -348,14 +348,14 @@ TEST(a_walk_lowers_what_a_group_says_is_the_largest_hint)
 }
 
 /*
- * Of nine groups eight have one chunk left, and 31 seats are free: the walk
- * makes one group of them.
+ * Each of nine groups has one chunk left, and 31 free seats: the walk makes one
+ * group of them.
  */
 TEST(a_walk_past_many_free_seats_makes_fewer_groups)
 {
-	struct area_map_chunk *chunks[8 * 32];
+	struct area_map_chunk *chunks[9 * 32];
 	struct pcpu_group *group;
-	int n = 8 * 32;
+	int n = 9 * 32;
 
 	start();
 	for (int i = 0; i < n; i++)
@@ -366,10 +366,10 @@ TEST(a_walk_past_many_free_seats_makes_fewer_groups)
 			pcpu_kill_chunk(pcpu, &chunks[i]->chunk);
 	}
 	CHECK(chunks[0]->group != chunks[32]->group);
-	CHECK_WALK(50, 4, "none, 7 slots, 8 chunks, 0 entries");
+	CHECK_WALK(50, 4, "none, 7 slots, 9 chunks, 0 entries");
 	group = chunks[0]->group;
-	CHECK(group->nr_chunks == 8 && chunks[7 * 32]->group == group);
-	CHECK(group->seats == 0xff);
+	CHECK(group->nr_chunks == 9 && chunks[8 * 32]->group == group);
+	CHECK(group->seats == 0x1ff);
 	pcpu_destroy(pcpu);
 }
 
