@@ -7,6 +7,7 @@ which runs phase after phase.  All but the model run in the same loop in C.
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import time
 from abc import ABC, abstractmethod
@@ -74,6 +75,12 @@ class Session(ABC):
         self.run(ops)
         return None
 
+    def write(self, sizes: Sequence[int]) -> None:
+        """Write each copy of the live areas, whose sizes are those by handle.
+
+        Memory that was never written may not be resident.
+        """
+
     def work(self) -> Any:
         """Return ``allocator.work()`` so far; None for an allocator that does not count."""
         count = getattr(self._allocator, "work", None)
@@ -137,6 +144,17 @@ class BitmapSession(CSession):
         """Return None."""
 
 
+class MappedSession(CSession):
+    """The same with real memory."""
+
+    def write(self, sizes: Sequence[int]) -> None:
+        """Write each copy."""
+        for ptr in filter(None, self._ptrs):
+            for cpu in range(self._allocator.cpus):
+                with self._allocator.view(ptr, cpu) as copy:
+                    copy[:] = bytes(len(copy))
+
+
 class LibrarySession(CSession):
     """Runs a malloc library as a per-CPU allocator: ``csrc/bench/library.c``.
 
@@ -150,6 +168,12 @@ class LibrarySession(CSession):
         functions.cpus, functions.limit = workload.geometry.cpus, workload.geometry.unit
         super().__init__(workload, lib.pcpu_contender_library(functions))
         self._library, self._functions = library, functions
+
+    def write(self, sizes: Sequence[int]) -> None:
+        """Write each block; the copies of a CPU are rounded to cache lines."""
+        for ptr, size in zip(self._ptrs, sizes, strict=True):
+            if ptr:
+                ctypes.memset(ptr, 0, self._functions.cpus * -(-size // 64) * 64)
 
     def close(self) -> None:
         super().close()
@@ -200,8 +224,8 @@ class Contender(NamedTuple):
     """Whether threads can share it."""
 
 
-def _port(workload: Workload, **changes: Any) -> Session:
-    allocator = Allocator(**{**workload.geometry.setup, **changes})
+def _port(workload: Workload) -> Session:
+    allocator = Allocator(**workload.geometry.setup)
     return CSession(workload, _calls(allocator), allocator)
 
 
@@ -222,7 +246,10 @@ def _calls(allocator: Allocator) -> Any:
 
 def _mapped(workload: Workload) -> Session:
     page_size = max(workload.geometry.page_size, mmap.PAGESIZE)
-    return _port(workload, memory="mapped", page_size=page_size)
+    allocator = Allocator(
+        **{**workload.geometry.setup, "memory": "mapped", "page_size": page_size}
+    )
+    return MappedSession(workload, _calls(allocator), allocator)
 
 
 def _bitmap_mapped(workload: Workload) -> Session:

@@ -2,7 +2,8 @@
 """The memory that contenders take for the same live areas: those at the peak of a workload.
 
 Each figure comes from a fresh process, because a malloc library keeps memory that was in use
-once.  The process reads ``/proc/self`` before the allocator exists and at the peak:
+once.  The process reads ``/proc/self`` before the allocator exists and at the peak, after it
+has written each copy of each live area:
 
     resident        private memory in page frames: ``Anonymous`` of ``smaps_rollup``
     address space   mapped or reserved: the first number of ``statm``
@@ -120,8 +121,19 @@ def growth(workload: Workload, name: str) -> tuple[int, int]:
     with CONTENDERS[name].open(workload) as session:
         for phase in workload.phases:
             session.run(phase.ops)
+        session.write(_live_sizes(workload))
         resident_after, space_after = _reading()
     return resident_after - resident, space_after - space
+
+
+def _live_sizes(workload: Workload) -> list[int]:
+    """Return the size of the live area of each handle, or 0."""
+    sizes = [0] * workload.slots
+    ops = chain.from_iterable(OP.iter_unpack(phase.ops) for phase in workload.phases)
+    for _key, handle, kind in ops:
+        if handle != ORPHAN:
+            sizes[handle] = 0 if kind == FREE else workload.kinds[kind][0]
+    return sizes
 
 
 def _reading() -> tuple[int, int]:
