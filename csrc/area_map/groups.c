@@ -70,12 +70,12 @@ static void take_seat(struct pcpu *pcpu, struct area_map_chunk *chunk, int slot,
 	pcpu_group_update(chunk);
 }
 
+/* the group knows of the change that lets the chunk leave */
 static void leave_seat(struct pcpu *pcpu, struct area_map_chunk *chunk)
 {
 	struct pcpu_group *group = chunk->group;
 
 	group->seats &= ~((uint32_t)1 << chunk->seat);
-	group->failed_size = INT_MAX;
 	if (!--group->nr_chunks)
 		list_move(&group->list, &pcpu->spare_groups);
 	chunk->group = NULL;

@@ -474,6 +474,24 @@ TEST(a_chunk_that_moves_to_slot_0_leaves_its_group)
 	pcpu_destroy(pcpu);
 }
 
+/* free ranges of 3 bytes that are not aligned to 4; of 4 bytes, the same
+ *
+ *	|#|...|#####|...|####...	|#|....|####|....|####...
+ *	0 1   4     9   12		0 1    5    9    13
+ */
+TEST(a_chunk_that_moved_is_not_counted_when_a_request_fails_again)
+{
+	start();
+	MAKE(4, -1, 4, -4, 4, -4, 4, -4, 4, -995);
+	MAKE(20, -1, 3, -5, 3, -5, 3, -5, 3, -5, 3, -5, 3, -980);
+	MAKE(4, -1, 4, -4, 4, -4, 4, -4, 4, -995);
+	pcpu_make_groups(pcpu, 2);
+	CHECK_WALK(2, 4, "none, 9 slots, 3 chunks, 31 entries");
+	CHECK_SLOTS(pcpu, "0:0,2 2:3,1");
+	CHECK_WALK(2, 4, "none, 9 slots, 2 chunks, 18 entries");
+	pcpu_destroy(pcpu);
+}
+
 /* it is tried before the walk along its group */
 TEST(the_first_chunk_is_counted_once_also_if_it_moves_to_slot_0)
 {
