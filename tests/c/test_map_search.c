@@ -77,7 +77,7 @@ TEST(a_search_from_the_middle_of_a_region_keeps_its_bound)
 	CHECK(tested.bound[1] == 8);	/* scanned from its start */
 }
 
-/* at 10 a search starts in the middle of region 0; regions 1 and 2 have no entry
+/* at 10 a search starts in region 0; no entry starts in regions 1 and 2
  *
  *	|##|....|##|....|######################|........|####|
  *	0  2    8  10   14                    48       56   64
@@ -188,7 +188,7 @@ TEST(a_smaller_request_is_searched_from_the_first_free_range_on)
 	CHECK(pcpu_map_search(map, 7, 4) == 2);
 }
 
-TEST(a_request_with_a_smaller_alignment_is_searched_from_the_first_free_range_on)
+TEST(a_less_aligned_request_is_searched_from_the_first_free_range_on)
 {
 	after_a_search();
 	CHECK(pcpu_map_search(map, 8, 2) == 2);

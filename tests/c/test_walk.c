@@ -11,7 +11,7 @@
  * Units have 1 KiB.  The first chunk, 0, is full.  Free bytes and slots:
  *
  *	slot	0	1	2	3	4	5	6	7	9
- *	free	none	4-15	16-31	32-63	64-127	128-255	256-511	512-	all
+ *	free	none	4-	16-	32-	64-	128-	256-	512-	all
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -39,12 +39,13 @@ static const struct pcpu_area_map *map_in(const struct list_head *pos)
 	return &list_entry(pos, const struct area_map_chunk, chunk.list)->map;
 }
 
-/* the first entry that holds an area, or map_used */
+/* the index of the first entry that holds an area, or map_used */
 static int plain_fit(const struct pcpu_area_map *map, int size, int align)
 {
 	int i = 0;
 
-	while (i < map->map_used && !pcpu_edge_holds(map->edge + i, size, align))
+	while (i < map->map_used &&
+	       !pcpu_edge_holds(map->edge + i, size, align))
 		i++;
 	return i;
 }
@@ -93,7 +94,7 @@ static struct outcome port_walk(int size, int align)
 	return walk;
 }
 
-static const char *text_of(struct outcome walk)
+static const char *outcome_text(struct outcome walk)
 {
 	static char text[128];
 	char *at = text;
@@ -111,8 +112,8 @@ static const char *text_of(struct outcome walk)
 /* what the port and the plain walk find */
 #define CHECK_WALK(size, align, text)					\
 	do {								\
-		CHECK(same_text(text_of(plain_walk(size, align)), text)); \
-		CHECK(same_text(text_of(port_walk(size, align)), text)); \
+		CHECK(same_text(outcome_text(plain_walk(size, align)), text)); \
+		CHECK(same_text(outcome_text(port_walk(size, align)), text)); \
 	} while (0)
 
 /* --- chunks */
@@ -121,7 +122,8 @@ static void start(void)
 {
 	pcpu = small(1);
 	pcpu->work = &work;
-	CHECK(!area_map_take_at(pcpu, pcpu->first_chunk, STATIC, UNIT - STATIC));
+	CHECK(!area_map_take_at(pcpu, pcpu->first_chunk, STATIC,
+				UNIT - STATIC));
 	CHECK_SLOTS(pcpu, "0:0");
 }
 
@@ -387,9 +389,9 @@ TEST(a_failed_request_fails_again_without_a_scan)
 
 	CHECK_WALK(32, 32, "none, 7 slots, 3 chunks, 6 entries");
 	group->failed_entries = 100;
-	CHECK(same_text(text_of(port_walk(32, 32)),
+	CHECK(same_text(outcome_text(port_walk(32, 32)),
 			"none, 7 slots, 3 chunks, 100 entries"));
-	CHECK(same_text(text_of(port_walk(32, 64)),
+	CHECK(same_text(outcome_text(port_walk(32, 64)),
 			"none, 7 slots, 3 chunks, 100 entries"));
 	pcpu_destroy(pcpu);
 }
@@ -542,7 +544,7 @@ TEST(the_walk_ends_where_memory_is_lacking)
 		if (groups)
 			pcpu_make_groups(pcpu, 3);
 		fail_at(pcpu, PCPU_VMALLOC, 1);
-		CHECK(same_text(text_of(port_walk(48, 1)),
+		CHECK(same_text(outcome_text(port_walk(48, 1)),
 				"no memory, 1 slots, 2 chunks, 15 entries"));
 		/* nothing is remembered about the group */
 		CHECK_WALK(48, 1, "2@57, 1 slots, 2 chunks, 15 entries");
@@ -556,7 +558,7 @@ TEST(memory_may_be_lacking_in_the_first_chunk_of_a_walk)
 	start();
 	make_full_map(60);
 	fail_at(pcpu, PCPU_VMALLOC, 1);
-	CHECK(same_text(text_of(port_walk(16, 4)),
+	CHECK(same_text(outcome_text(port_walk(16, 4)),
 			"no memory, 2 slots, 1 chunks, 15 entries"));
 	pcpu_destroy(pcpu);
 }
@@ -585,7 +587,7 @@ TEST(a_chunk_on_a_wrong_slot_is_found_where_it_is)
 
 #define AREAS	2000
 
-static struct place {
+static struct area_place {
 	struct pcpu_chunk *chunk; /* NULL if it is free */
 	int offset;		/* in its units */
 } places[AREAS];
@@ -625,7 +627,7 @@ static bool groups_know(int slot)
 }
 
 /* a walk; if it ends without a place, a new chunk */
-static void random_alloc(struct place *place, int size, int align)
+static void random_alloc(struct area_place *place, int size, int align)
 {
 	struct outcome plain = plain_walk(size, align);
 	struct outcome port = port_walk(size, align);
@@ -648,7 +650,7 @@ static void random_alloc(struct place *place, int size, int align)
 	}
 }
 
-static void random_free(struct place *place)
+static void random_free(struct area_place *place)
 {
 	struct pcpu_chunk *spare;
 
@@ -665,8 +667,8 @@ TEST(random_walks_are_those_along_each_chunk)
 	failures = 0;
 	memset(places, 0, sizeof(places));
 	for (int step = 0; step < 30000; step++) {
-		struct place *place = &places[pick(AREAS)];
-		/* now few areas are freed, now many; now long ones, now short */
+		struct area_place *place = &places[pick(AREAS)];
+		/* areas are short or long by turns; so are their lives */
 		int size = 1 + (int)pick(step & 4096 ? 20 : 200);
 
 		if (!pick(64))
