@@ -482,7 +482,8 @@ static bool groups_fit(int slot, int *nr_groups)
 			if (!(group->seats & (uint32_t)1 << seat))
 				continue;
 			chunk = group->chunk[seat];
-			if (name_of(chunk) != *name || chunk->group != group || chunk->seat != seat ||
+			if (name_of(chunk) != *name ||
+			    chunk->group != group || chunk->seat != seat ||
 			    chunk->map.contig_hint != group->hint[seat] ||
 			    group->hint[seat] > group->largest)
 				return false;
