@@ -24,7 +24,7 @@ ON_ALL_CPUS := -n auto --maxprocesses 8 --dist worksteal --durations 5
 PYTEST := $(BIN)/python -m pytest $(ON_ALL_CPUS)
 
 .PHONY: run help test check-quick check-c check-c-quick check-python check-upstream liars \
-	bench pictures lint strict layers coverage mutate mutate-python \
+	bench pictures growth lint strict layers coverage mutate mutate-python \
 	dist clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
@@ -84,6 +84,10 @@ bench: $(VENV)/.test
 pictures: $(VENV)/.test
 	tools/need.sh program chromium
 	$(BIN)/python tools/pictures.py docs/pictures
+
+## draw how cost grows with the live areas, in minutes; with PERCPU_C=... next to the 2009 file, in an hour
+growth: $(VENV)/.test
+	$(BIN)/python tools/growth.py docs/pictures/growth.png $(BUILD)/growth.json
 
 ## format, types and imports of Python; strict and layers for C
 lint: $(VENV)/.lint layers
@@ -153,9 +157,10 @@ $(BUILD)/sanitized.a: $(CSRC:%.c=$(BUILD)/sanitized/%.o)
 	$(Q)$(AR) rcs $@ $^
 
 # calls to the host that tests/c/host_faults.h replaces
-HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise
-%/test_host %/test_host_calls %/test_reader_calls: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
+HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise syscall
+%/test_guard %/test_host %/test_host_calls %/test_reader_calls: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
 %/test_host_limit: WRAP := -Wl,--wrap=open,--wrap=read,--wrap=close,--wrap=clock_gettime
+%/test_pairs: WRAP := -Wl,--wrap=aligned_alloc,--wrap=pthread_create,--wrap=sched_getaffinity
 %/test_this_cpu: WRAP := -Wl,--wrap=sched_getcpu
 
 # the compiler is fastest without; percpu_counter.h has assembly between optimised code

@@ -25,6 +25,8 @@ HEADERS = (
     "csrc/percpu_hooks.h",
     "csrc/trace/percpu_trace.h",
     "csrc/bench/measure.h",
+    "csrc/bench/library.h",
+    "csrc/bench/pairs.h",
     "csrc/kernel/rbtree.h",  # the benchmark passes it to the 2009 file
 )
 
@@ -84,7 +86,10 @@ FREE = "int64_t percpu_ffi_free(struct pcpu *pcpu, int64_t ptr)"
 
 HEADER_FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("csrc/**/*.h"))
 # The library has the rest.  It does not export its red-black tree: the benchmark gets a second.
-C_FILES = ["csrc/bench/measure.c", "csrc/kernel/rbtree.c"]
+C_FILES = [
+    *(f"csrc/bench/{name}.c" for name in ("measure", "library", "pairs")),
+    "csrc/kernel/rbtree.c",
+]
 
 ffibuilder = FFI()
 ffibuilder.cdef(
@@ -104,7 +109,8 @@ ffibuilder.set_source(
     # relative to the project's folder, where setuptools and cffi run
     include_dirs=["."],
     depends=[*C_FILES, *HEADER_FILES],
-    extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-fno-plt"],
+    extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-fno-plt", "-pthread"],
+    extra_link_args=["-pthread"],
     # where setup.py puts the library
     runtime_library_dirs=["$ORIGIN/embed"],
     py_limited_api=True,

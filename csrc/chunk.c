@@ -111,6 +111,8 @@ noinline struct pcpu_chunk *pcpu_create_chunk(struct pcpu *pcpu, int *error)
 	}
 
 	chunk->addr = chunk->vm->addr;
+	chunk->guarded = fake_guard(&pcpu->kernel, chunk->addr,
+				    (uint64_t)pcpu->geo.chunk_size);
 	chunk->id = ++pcpu->nr_created;
 	pcpu->nr_chunks++;
 	if (pcpu->nr_chunks > pcpu->max_chunks)

@@ -191,6 +191,8 @@ int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 	} else {
 		fake_vm_area_register_early(&pcpu->kernel.vmalloc, chunk->vm,
 					    (uint64_t)geo->chunk_size);
+		chunk->guarded = fake_guard(&pcpu->kernel, chunk->vm->addr,
+					    (uint64_t)geo->chunk_size);
 	}
 
 	chunk->addr = chunk->vm->addr;

@@ -55,6 +55,9 @@ struct pcpu_chunk {
 	int64_t id;		/* ordinal of creation */
 	int64_t max_size;	/* largest request that it served */
 	bool immutable;		/* mapped by the caller, pages stay */
+	bool guarded;		/* its pages have guards, see kernel/guard.c */
+	int served_to;		/* highest end of an area that was cleared; the
+				   map may have added up to 3 bytes to it */
 	uint32_t *populated;	/* for each page from addr on: CPUs that hold it */
 };
 
@@ -287,6 +290,15 @@ static always_inline int pcpu_lock(struct pcpu *pcpu)
 	return -PCPU_E_CLOSED;
 }
 
-void pcpu_unlock(struct pcpu *pcpu);
+void pcpu_unlock_and_log(struct pcpu *pcpu);
+
+/* leave the allocator */
+static always_inline void pcpu_unlock(struct pcpu *pcpu)
+{
+	if (unlikely(pcpu->kernel.log.pending))
+		pcpu_unlock_and_log(pcpu);
+	else
+		pcpu_lock_drop(&pcpu->lock);
+}
 
 #endif /* PCPU_INTERNAL_H */

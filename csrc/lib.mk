@@ -15,7 +15,7 @@ SHARED := libpercpu.so.$(VERSION)
 
 AMALGAMATION := $(BUILD)/amalgamation
 # these call functions that are static in percpu.c, or not in it
-LIB_TESTS := $(filter-out %/test_measure %/test_host_calls %/test_host_limit,$(C_TESTS))
+LIB_TESTS := $(filter-out %/test_measure %/test_library %/test_pairs %/test_host_calls %/test_host_limit,$(C_TESTS))
 
 .PHONY: lib amalgamation install uninstall check-lib check-amalgamation check-embedding $(BUILD)/percpu.pc
 

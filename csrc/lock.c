@@ -1,12 +1,176 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * lock.c - enter and leave an allocator; locks across a fork.
+ * lock.c - wait for an allocator, and wake who waits; locks across a fork.
+ *
+ * An allocator's data takes microseconds to move to another core, as long as
+ * dozens of calls.  So threads that want it all the time take turns: the one
+ * that leaves may enter again at once, while another one looks at the lock less
+ * and less often.  After PCPU_PATIENCE that one is the heir, and the others let
+ * it pass.  A thread that waits twice as long sleeps, until a thread that leaves
+ * wakes it: calls take long, or there are more threads than cores.
+ *
+ *	thread 1   calls ...............| waits          heir| calls ...
+ *	thread 2   waits            heir| calls .............| waits
+ *
+ * Each step changes one word.  So a signal handler that calls the allocator is
+ * refused, or waits for another thread, wherever it interrupted this one.
+ */
+#define _GNU_SOURCE 1	/* syscall */
+#include <errno.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+/* nanoseconds; docs/threads.md has the throughput of other values */
+#ifndef PCPU_PATIENCE
+#define PCPU_PATIENCE	50000	/* a move costs some per cent of it */
+#endif
+#define FIRST_PAUSE	250	/* a few calls */
+#define MAX_PAUSE	(PCPU_PATIENCE / 8)
+#define MAX_SLEEP	10000000
+
+/* operations of SYS_futex, in linux/futex.h, which musl-gcc does not find */
+#define WAIT_PRIVATE	128
+#define WAKE_PRIVATE	129
+
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ __volatile__("yield" : : : "memory");
+#endif
+}
+
+/* take a free lock, except from another thread that is the heir */
+static bool try_take(struct pcpu_lock *lock, uintptr_t self)
+{
+	uintptr_t heir = __atomic_load_n(&lock->heir, __ATOMIC_RELAXED);
+	uintptr_t none = PCPU_OWNER_NONE;
+
+	if (heir && heir != self)
+		return false;
+	return __atomic_compare_exchange_n(&lock->owner, &none, self, false,
+					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+static bool is_held(const struct pcpu_lock *lock)
+{
+	return __atomic_load_n(&lock->owner, __ATOMIC_RELAXED);
+}
+
+/* look at the lock from time to time; return whether this thread took it */
+static bool spin(struct pcpu_lock *lock, uintptr_t self)
+{
+	uint64_t now = ktime_get_ns(), end = now + PCPU_PATIENCE;
+	uint64_t pause = FIRST_PAUSE;
+
+	for (;;) {
+		uint64_t next = now + pause;
+
+		/* only a write takes the cache line from the owner */
+		if (!is_held(lock) && try_take(lock, self))
+			return true;
+		if (now >= end)
+			return false;
+		while ((now = ktime_get_ns()) < next)
+			cpu_relax();
+		if (pause < MAX_PAUSE)
+			pause *= 2;
+	}
+}
+
+/* become the heir, also in place of one that does not come: it may not run */
+static bool become_heir(struct pcpu_lock *lock, uintptr_t self)
+{
+	uintptr_t heir = __atomic_load_n(&lock->heir, __ATOMIC_RELAXED);
+
+	if (heir && is_held(lock))
+		return false;
+	return __atomic_compare_exchange_n(&lock->heir, &heir, self, false,
+					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+/* no longer be the heir, if this thread is */
+static void resign(struct pcpu_lock *lock, uintptr_t self)
+{
+	__atomic_compare_exchange_n(&lock->heir, &self, PCPU_OWNER_NONE, false,
+				    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+/*
+ * Sleep until woken; return whether this thread took the lock instead.  A
+ * thread that leaves at the same moment may not notice, so a sleep has a limit.
+ */
+static bool sleep_or_take(struct pcpu_lock *lock, uintptr_t self)
+{
+	static const long limit[] = { 0, MAX_SLEEP };	/* the kernel's timespec */
+	long err;
+
+	do {
+		__atomic_store_n(&lock->asleep, 1, __ATOMIC_SEQ_CST);
+		if (try_take(lock, self))
+			return true;
+		err = syscall(SYS_futex, &lock->asleep, WAIT_PRIVATE, 1, limit);
+	} while (err && errno == ETIMEDOUT);
+	return false;
+}
+
+/* take a lock that another thread holds; false: it is this one */
+static noinline bool wait_for_lock(struct pcpu_lock *lock, uintptr_t self)
+{
+	uintptr_t owner = __atomic_load_n(&lock->owner, __ATOMIC_RELAXED);
+	bool slept = false;
+
+	if (owner == self || owner == PCPU_OWNER_ALONE)
+		return false;
+	while (!spin(lock, self) &&
+	       !(become_heir(lock, self) && spin(lock, self))) {
+		resign(lock, self);
+		slept = true;
+		if (sleep_or_take(lock, self))
+			break;
+	}
+	resign(lock, self);
+	/* the thread that woke this one cleared it, and there may be others */
+	if (slept)
+		__atomic_store_n(&lock->asleep, 1, __ATOMIC_RELAXED);
+	return true;
+}
+
+/**
+ * pcpu_lock_shared - take a lock when there may be other threads
+ *
+ * Return: false when this thread holds it, or a thread that was the only one
+ * when it took it, or when it has ended.
+ */
+noinline bool pcpu_lock_shared(struct pcpu_lock *lock)
+{
+	uintptr_t self = (uintptr_t)pthread_self();
+
+	return likely(try_take(lock, self)) || wait_for_lock(lock, self);
+}
+
+/* release a lock and wake one thread, except if the heir comes anyway */
+noinline void pcpu_lock_drop_and_wake(struct pcpu_lock *lock)
+{
+	bool wake = !__atomic_load_n(&lock->heir, __ATOMIC_RELAXED);
+
+	if (wake)
+		__atomic_store_n(&lock->asleep, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&lock->owner, PCPU_OWNER_NONE, __ATOMIC_RELEASE);
+	/* if the lock is freed by now, it wakes none */
+	if (wake)
+		syscall(SYS_futex, &lock->asleep, WAKE_PRIVATE, 1);
+}
+
+/* --- forks
  *
  * A child has the forking thread only: a lock that another thread held would
  * never be released.  So a fork waits until no thread is inside any allocator.
  */
-#define _GNU_SOURCE 1	/* PTHREAD_MUTEX_ERRORCHECK */
-#include "internal.h"
 
 static pthread_mutex_t all_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct list_head all_locks = { &all_locks, &all_locks };
@@ -16,20 +180,6 @@ static struct pcpu_lock *link_to_lock(struct list_head *link)
 	return list_entry(link, struct pcpu_lock, list);
 }
 
-/*
- * The mutex reports an owner that locks it again.  It also reports an unlock by
- * another thread, as in a child, which therefore gets new mutexes.
- */
-static void mutex_init(pthread_mutex_t *mutex)
-{
-	pthread_mutexattr_t attr;
-
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
-	pthread_mutex_init(mutex, &attr);
-	pthread_mutexattr_destroy(&attr);
-}
-
 static void before_fork(void)
 {
 	struct list_head *pos;
@@ -37,16 +187,7 @@ static void before_fork(void)
 	pthread_mutex_lock(&all_mutex);
 	/* newest first: a hook of one may need an older one */
 	list_for_each(pos, &all_locks)
-		pthread_mutex_lock(&link_to_lock(pos)->mutex);
-}
-
-static void after_fork_in_child(void)
-{
-	struct list_head *pos;
-
-	list_for_each(pos, &all_locks)
-		mutex_init(&link_to_lock(pos)->mutex);
-	pthread_mutex_unlock(&all_mutex);
+		pcpu_lock_take(link_to_lock(pos));
 }
 
 static void after_fork(void)
@@ -54,8 +195,20 @@ static void after_fork(void)
 	struct list_head *pos;
 
 	list_for_each(pos, &all_locks)
-		pthread_mutex_unlock(&link_to_lock(pos)->mutex);
+		pcpu_lock_drop(link_to_lock(pos));
 	pthread_mutex_unlock(&all_mutex);
+}
+
+/* no thread of the parent waits here */
+static void after_fork_in_child(void)
+{
+	struct list_head *pos;
+
+	list_for_each(pos, &all_locks) {
+		link_to_lock(pos)->heir = PCPU_OWNER_NONE;
+		link_to_lock(pos)->asleep = 0;
+	}
+	after_fork();
 }
 
 /*
@@ -67,57 +220,36 @@ __attribute__((constructor)) static void watch_forks(void)
 	pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
+/* --- the life of a lock */
+
+/* the memory is zero */
 void pcpu_lock_init(struct pcpu_lock *lock)
 {
-	mutex_init(&lock->mutex);
-	lock->held = PCPU_HELD_NOT;
 	pthread_mutex_lock(&all_mutex);
 	list_add(&lock->list, &all_locks);
 	pthread_mutex_unlock(&all_mutex);
 }
 
 /*
- * End a lock.  From then on it counts as held: the hook that frees its memory
- * is refused like any other.  So the mutex is not destroyed, which would free
- * nothing on Linux.
+ * From then on it counts as held: the hook that frees its memory is refused
+ * like any other.
  */
 void pcpu_lock_exit(struct pcpu_lock *lock)
 {
 	pthread_mutex_lock(&all_mutex);
 	list_del(&lock->list);
 	pthread_mutex_unlock(&all_mutex);
-	lock->held = PCPU_HELD_ALONE;
+	lock->owner = PCPU_OWNER_ALONE;
 }
 
-/**
- * pcpu_lock_wait - take a lock when there may be other threads
- *
- * Return: false when this thread holds it, or a thread that was the only one
- * when it took it, or when it has ended.
- */
-bool pcpu_lock_wait(struct pcpu_lock *lock)
-{
-	if (pthread_mutex_lock(&lock->mutex))
-		return false;
-	if (unlikely(lock->held)) {
-		/* the holder was the only thread until its hook made one */
-		pthread_mutex_unlock(&lock->mutex);
-		return false;
-	}
-	lock->held = PCPU_HELD_MUTEX;
-	return true;
-}
-
-/* leave the allocator, and deliver a pending warning */
-void pcpu_unlock(struct pcpu *pcpu)
+/* leave an allocator and deliver a pending warning */
+void pcpu_unlock_and_log(struct pcpu *pcpu)
 {
 	struct fake_log *log = &pcpu->kernel.log;
 	const char *text = log->pending;
 
-	if (unlikely(text))
-		log->pending = NULL;
+	log->pending = NULL;
 	pcpu_lock_drop(&pcpu->lock);
 	/* without the lock: the sink may call the allocator */
-	if (unlikely(text))
-		fake_log_text(log, PCPU_LOG_WARN, text);
+	fake_log_text(log, PCPU_LOG_WARN, text);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * lock.h - one allocator's lock: a mutex that costs nothing without threads.
+ * lock.h - one allocator's lock, which is almost free without contention.
  *
  * While the process has a single thread, which the C library knows, there is
  * no other thread to wait for.  A thread that is inside already is refused: it
@@ -9,8 +9,8 @@
 #ifndef PCPU_LOCK_H
 #define PCPU_LOCK_H
 
-#include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "kernel/kernel.h"
 
@@ -24,43 +24,42 @@
 #define PCPU_SINGLE_THREADED	false
 #endif
 
-/* whether a thread is inside, and how it took the lock */
-enum pcpu_held {
-	PCPU_HELD_NOT,
-	PCPU_HELD_ALONE,	/* the only thread */
-	PCPU_HELD_MUTEX		/* one of several */
-};
+/* owners that are no thread */
+#define PCPU_OWNER_NONE		((uintptr_t)0)
+#define PCPU_OWNER_ALONE	((uintptr_t)1)	/* the only thread */
 
 struct pcpu_lock {
-	pthread_mutex_t mutex;	/* taken if there are other threads */
-	enum pcpu_held held;	/* as of the time that it was taken */
+	uintptr_t owner;	/* the thread inside, or one of the above */
+	uintptr_t heir;		/* waits, and is the next owner; or none */
+	uint32_t asleep;	/* 1: a thread that waits may sleep */
 	struct list_head list;	/* in all_locks: a fork waits for them */
 };
 
 void pcpu_lock_init(struct pcpu_lock *lock);
 void pcpu_lock_exit(struct pcpu_lock *lock);
-bool pcpu_lock_wait(struct pcpu_lock *lock);
+bool pcpu_lock_shared(struct pcpu_lock *lock);
+void pcpu_lock_drop_and_wake(struct pcpu_lock *lock);
 
 /* take a lock; false: this thread holds it already */
 static inline bool pcpu_lock_take(struct pcpu_lock *lock)
 {
 	if (!PCPU_SINGLE_THREADED)
-		return pcpu_lock_wait(lock);
-	if (unlikely(lock->held))
+		return pcpu_lock_shared(lock);
+	if (unlikely(__atomic_load_n(&lock->owner, __ATOMIC_RELAXED)))
 		return false;
-	lock->held = PCPU_HELD_ALONE;
+	__atomic_store_n(&lock->owner, PCPU_OWNER_ALONE, __ATOMIC_RELAXED);
 	barrier();	/* before any change that a signal handler may see */
 	return true;
 }
 
+/* the next owner may free the lock: it is not touched after the store */
 static inline void pcpu_lock_drop(struct pcpu_lock *lock)
 {
-	bool mutex = lock->held == PCPU_HELD_MUTEX;
-
-	barrier();
-	lock->held = PCPU_HELD_NOT;
-	if (mutex)
-		pthread_mutex_unlock(&lock->mutex);
+	if (unlikely(__atomic_load_n(&lock->asleep, __ATOMIC_RELAXED)))
+		pcpu_lock_drop_and_wake(lock);
+	else
+		__atomic_store_n(&lock->owner, PCPU_OWNER_NONE,
+				 __ATOMIC_RELEASE);
 }
 
 #endif /* PCPU_LOCK_H */

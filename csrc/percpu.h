@@ -263,7 +263,8 @@ void pcpu_destroy(struct pcpu *pcpu);
  * @align: a power of two, up to a page
  *
  * Cost: a search among the free ranges of the fullest chunks that may hold it,
- * and clearing @size bytes for each CPU; rarely mapping a page, or a new chunk.
+ * and clearing what is not zero of @size bytes for each CPU; rarely mapping a
+ * page, or a new chunk.
  * Return: the per-CPU pointer, or -PCPU_E_SIZE, -PCPU_E_ALIGN,
  * -PCPU_E_CLOSED, -PCPU_E_MAPPINGS, or -(PCPU_E_NOMEM + the service that
  * failed).

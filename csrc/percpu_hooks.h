@@ -78,7 +78,8 @@ struct pcpu_hooks {
 	 * @map: make pages of the reservation readable and writable, zeroed
 	 * @unmap: unmap pages and discard their contents
 	 *
-	 * Whole pages of one CPU's unit.  map() returns 0 on success; after any
+	 * Whole pages of one CPU's unit.  A new area in a page that map() just
+	 * zeroed is not cleared.  map() returns 0 on success; after any
 	 * other value the request fails with PCPU_E_NOMEM + PCPU_MAP.  The range
 	 * of unmap() may include pages that are not mapped.
 	 */

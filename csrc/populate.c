@@ -10,9 +10,17 @@
 
 #include "internal.h"
 
-static uint64_t range_size(const struct pcpu *pcpu, int start, int end)
+static struct fake_units units_of(const struct pcpu *pcpu,
+				  const struct pcpu_chunk *chunk, int start,
+				  int end)
 {
-	return (uint64_t)(end - start) << pcpu->geo.page_shift;
+	return (struct fake_units){
+		.addr = pcpu_chunk_addr(pcpu, chunk, 0, start),
+		.size = (uint64_t)(end - start) << pcpu->geo.page_shift,
+		.distance = (uint64_t)pcpu->geo.unit_size,
+		.cpus = pcpu->geo.cpus,
+		.guarded = chunk->guarded,
+	};
 }
 
 /**
@@ -24,19 +32,15 @@ static uint64_t range_size(const struct pcpu *pcpu, int start, int end)
  */
 int pcpu_map(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start, int end)
 {
+	struct fake_units units = units_of(pcpu, chunk, start, end);
 	struct fake_kernel *kernel = &pcpu->kernel;
-	uint64_t size = range_size(pcpu, start, end);
-	int cpu, err;
+	int err;
 
 	fake_warn_on(kernel, chunk->immutable,
 		     "pages are mapped into an immutable chunk");
-	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
-		uint64_t addr = pcpu_chunk_addr(pcpu, chunk, cpu, start);
-
-		err = fake_map_kernel_range(kernel, addr, size, cpu);
-		if (err)
-			return err;
-	}
+	err = fake_map_units(kernel, &units);
+	if (err)
+		return err;
 	/* once for all CPUs: a flush is expensive, whatever its range */
 	fake_count(&kernel->faults, PCPU_FLUSH_CACHE_VMAP);
 	return 0;
@@ -45,19 +49,14 @@ int pcpu_map(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start, int end)
 static void pcpu_unmap(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
 		       int end, bool flush)
 {
+	struct fake_units units = units_of(pcpu, chunk, start, end);
 	struct fake_kernel *kernel = &pcpu->kernel;
-	uint64_t size = range_size(pcpu, start, end);
-	int cpu;
 
 	fake_warn_on(kernel, chunk->immutable,
 		     "pages are unmapped from an immutable chunk");
 	if (flush)
 		fake_count(&kernel->faults, PCPU_FLUSH_CACHE_VUNMAP);
-	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++) {
-		uint64_t addr = pcpu_chunk_addr(pcpu, chunk, cpu, start);
-
-		fake_unmap_kernel_range(kernel, addr, size, cpu);
-	}
+	fake_unmap_units(kernel, &units);
 	if (flush)
 		fake_count(&kernel->faults, PCPU_FLUSH_TLB);
 }
@@ -185,17 +184,58 @@ static bool is_populated(const struct pcpu_chunk *chunk, int start, int end)
 	return true;
 }
 
-/* clear an area on every CPU; the memory is real */
+/* whether all bytes are zero: four words at a time, then one, then bytes */
+static inline bool is_zero(const char *mem, size_t size)
+{
+	const char *end = mem + size;
+	uint64_t word[4];
+
+	for (; end - mem >= 32; mem += 32) {
+		memcpy(word, mem, 32);
+		if (word[0] | word[1] | word[2] | word[3])
+			return false;
+	}
+	for (; end - mem >= 8; mem += 8) {
+		memcpy(word, mem, 8);
+		if (word[0])
+			return false;
+	}
+	for (; mem < end; mem++)
+		if (*mem)
+			return false;
+	return true;
+}
+
+/* the most bytes that an area map adds to an area at the end of a unit */
+#define MAX_TAIL	3
+
+/**
+ * pcpu_clear_area - clear an area on every CPU; the memory is real
+ * @offset: of the area, bytes
+ * @size: of the area, bytes
+ *
+ * Bytes after all areas so far are not even read: a new page is zero.  Of the
+ * others those that are zero are not written.  So a page that a CPU never wrote
+ * to takes no memory, and the first write decides on which node it is.
+ */
 noinline void pcpu_clear_area(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 			      int offset, int size)
 {
 	uint64_t addr = chunk->addr + (uint64_t)offset;
+	int served_to = chunk->served_to;
 	char *copy;
 	int cpu;
 
+	if (offset + size > served_to)
+		chunk->served_to = offset + size;
+	if (offset >= served_to)
+		return;
+	if (size > served_to + MAX_TAIL - offset)
+		size = served_to + MAX_TAIL - offset;
 	copy = fake_host(&pcpu->kernel.vmalloc, addr);
 	for (cpu = 0; cpu < pcpu->geo.cpus; cpu++, copy += pcpu->geo.unit_size)
-		memset(copy, 0, (size_t)size);
+		if (!is_zero(copy, (size_t)size))
+			memset(copy, 0, (size_t)size);
 }
 
 /**

@@ -18,6 +18,10 @@ def main() -> int:
 
 
 def _run() -> int:
+    if sys.argv[1:2] == ["bench"]:
+        from percpu_ffi.bench.libraries import make_room  # noqa: PLC0415
+
+        make_room()
     from percpu_ffi.cli import main as run  # noqa: PLC0415
 
     return run()

@@ -37,6 +37,10 @@ class PercpuMemoryError(PercpuError, MemoryError):
         super().__init__(message)
         self.service = service
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # dask makes errors of memory without arguments, which Python refuses
+        return type(self), (str(self), self.service)
+
 
 class InvalidRequest(PercpuError, ValueError):
     """A size or an alignment that cannot be served."""

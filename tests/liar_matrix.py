@@ -54,9 +54,21 @@ class Here(Executor):
 
     def submit(self, function: Any, /, *args: Any, **named: Any) -> Future[Any]:
         """Return a future that runs the task."""
-        future: Future[Any] = Future()
-        future.result = lambda timeout=None: function(*args, **named)  # type: ignore[method-assign]
-        return future
+        return Lazy(lambda: function(*args, **named))
+
+
+class Lazy(Future[Any]):
+    """Runs a call when its result is needed."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        super().__init__()
+        self._call = call
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return the result."""
+        if not self.done():
+            self.set_result(self._call())
+        return super().result()
 
 
 class Found(NamedTuple):
@@ -221,8 +233,9 @@ def in_this_process() -> Iterator[None]:
         return difference
 
     with contextlib.ExitStack() as stack:
-        for module in ("percpu_ffi.cli.check", "upstream.check"):
+        for module in ("percpu_ffi.cli.executors", "upstream.check"):
             stack.enter_context(mock.patch(f"{module}.WorkerPool", Here))
+        for module in ("percpu_ffi.cli.check", "upstream.check"):
             stack.enter_context(mock.patch(f"{module}.shorten", unchanged))
         stack.enter_context(mock.patch("percpu_ffi.lockstep.campaign.CASES_A_TASK", CASES))
         stack.enter_context(mock.patch.object(check, "recordings", no_recordings))

@@ -14,7 +14,7 @@ SUITE := csrc percpu_ffi tests tools samples docs examples Makefile README.md CO
 ## all tests under sanitizers
 sanitize: check-c check-fuzz check-threads check-python-sanitized
 
-TSAN_TESTS := $(BUILD)/tests/tsan_threads $(BUILD)/tests/tsan_counter
+TSAN_TESTS := $(addprefix $(BUILD)/tests/tsan_,threads counter lock)
 
 ## threads under ThreadSanitizer
 check-threads: $(TSAN_TESTS)

@@ -135,6 +135,19 @@ class TestWorkloads:
         ops = [WORKLOADS["churn"](Options(300, 40, seed)).phases[-1].ops for seed in (1, 1, 2)]
         assert ops[0] == ops[1] != ops[2]
 
+    def test_replacement_has_the_kinds_of_the_samples(self) -> None:
+        """They are kept in the package, which has no samples when it is a wheel."""
+        kinds = {
+            (kind.size, kind.align)
+            for sample in ("netns_churn.ftrace.xz", "fork_storm.perf.xz")
+            for kind in Trace.load(SAMPLES / sample).kinds
+        }
+        workload = WORKLOADS["replacement"](Options(objects=40_000, live=1000))
+        assert list(workload.kinds) == sorted(kinds)
+        assert [(phase.name, len(phase), phase.timed) for phase in workload.phases] == [
+            ("fill", 1000, False), ("settle", 6000, False), ("replacement", 40_000, True)
+        ]  # fmt: skip
+
     def test_recording_is_repeated(self) -> None:
         """Until there are as many operations as objects, rounded up; once at least."""
         trace = Trace.load(SAMPLES / "netns_churn.ftrace.xz")
@@ -142,7 +155,7 @@ class TestWorkloads:
         for objects, times in ((1, 1), (2 * n, 2), (2 * n + 1, 3)):
             workload = WORKLOADS["netns-churn"](Options(objects=objects))
             once, again = workload.phases
-            assert (once.name, once.timed) == ("first round", False)
+            assert (once.name, once.timed) == ("first round", True)
             assert (again.name, again.timed) == ("replay", True)
             assert once.ops.tobytes() == trace.ops
             assert again.ops == once.ops * times
@@ -152,14 +165,20 @@ class TestWorkloads:
 
     def test_default_contenders(self) -> None:
         """Real memory matters in a steady state; the model takes too long for any."""
-        steady = {"churn", "netns-churn", "fork-storm"}
+        steady = {"churn", "replacement", "netns-churn", "fork-storm"}
         for name, make in WORKLOADS.items():
             workload = make(FEW)
-            bitmap = ["bitmap"] if name in steady or name.startswith("objects-") else []
-            mapped = ["mapped"] if name in steady else []
-            both = [*bitmap, *mapped]
-            assert [*workload.contenders] == ["port", *both, "upstream", "malloc", "empty"]
+            bitmap = ["bitmap"] if name.startswith("objects-") else []
+            expected = ["port", *bitmap, "upstream", "malloc", "empty"]
+            if name in steady:
+                mapped = ["bitmap", "mapped", "bitmap-mapped"]
+                libraries = ["aligned_alloc", "calloc", "jemalloc", "mimalloc"]
+                expected = ["port", *mapped, "upstream", "malloc", *libraries, "empty"]
+            if name == "threads":
+                expected = ["port", "mapped", "bitmap", "malloc"]
+            assert [*workload.contenders] == expected
             assert workload.name == name
+            assert workload.steady is (name in steady)
 
     def test_sizes_and_slots_of_the_published_measurement(self) -> None:
         for size in (4, 16, 64, 256, 1024):
@@ -218,7 +237,7 @@ class TestWorkloads:
         assert Options() == Options(objects=65536, live=4096, seed=2009)
         Options(objects=1, live=1)
         Options(objects=1 << 24, live=1 << 20)
-        for name, most in (("objects", 1 << 24), ("live", 1 << 20)):
+        for name, most in (("objects", 1 << 24), ("live", 1 << 20), ("cpus", 1 << 16)):
             for number in (0, most + 1):
                 with pytest.raises(ConfigError, match=f"--{name} {number}: from 1 to {most:,}"):
                     Options(**{name: number})  # type: ignore[arg-type]
@@ -236,7 +255,7 @@ class TestWorkloads:
                 assert port._allocator.unit_size == bitmap._allocator.unit_size == 16 * 4096
                 fixes = [session._allocator._config.fixes for session in (port, bitmap)]
                 assert fixes == [{"chunk-hint"}, set()]
-        assert WORKLOADS["lying-hint"](FEW).with_policy(FEW) == WORKLOADS["lying-hint"](FEW)
+        assert WORKLOADS["lying-hint"](FEW).with_options(FEW) == WORKLOADS["lying-hint"](FEW)
 
     def test_workload_is_made_when_it_is_called(self, tmp_path: Path) -> None:
         """In the order of the command line, each once; recordings come last."""
@@ -427,8 +446,10 @@ class TestContenders:
                 model.run(phase.ops)
                 assert state_of(port) == state_of(model)
 
-    @pytest.mark.parametrize("name", ["port", "bitmap", "mapped", "model", "malloc", "empty"])
+    @pytest.mark.parametrize("name", CONTENDERS)
     def test_every_contender_runs_every_phase(self, name: str) -> None:
+        if why := CONTENDERS[name].missing():
+            pytest.skip(why)
         with CONTENDERS[name].open(workload := WORKLOADS["netns-churn"](FEW)) as session:
             for phase in workload.phases:
                 assert session.run(phase.ops) > 0
@@ -469,7 +490,9 @@ class TestContenders:
         assert taken.alloc.calls == taken.free.calls == len(phase) // 2
 
     def test_unknown(self) -> None:
-        with pytest.raises(ConfigError, match=r"'slub': there are port, bitmap, mapped, model"):
+        with pytest.raises(
+            ConfigError, match=r"'slub': there are port, bitmap, mapped, bitmap-mapped, model"
+        ):
             choose_contenders(["slub"])
 
     def test_long_phases_run_in_steps(self, monkeypatch: pytest.MonkeyPatch) -> None:

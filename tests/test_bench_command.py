@@ -68,7 +68,7 @@ class TestResults:
         save(some_results(), path := tmp_path / "a.json")
         data = json.loads(path.read_text())
         path.write_text(json.dumps({**data, "version": 99}))
-        with pytest.raises(ResultsError, match=r"a\.json: version 99 of the format.*reads 1"):
+        with pytest.raises(ResultsError, match=r"a\.json: version 99 of the format.*reads 1 to 2"):
             load(path)
         del data["version"]
         path.write_text(json.dumps(data))
@@ -78,7 +78,7 @@ class TestResults:
     def test_file_begins_with_format_and_version(self, tmp_path: Path) -> None:
         """One value a line, so that two files can be compared by other tools."""
         save(some_results(), path := tmp_path / "a.json")
-        assert path.read_text().startswith('{\n "format": "percpu-ffi bench",\n "version": 1,\n')
+        assert path.read_text().startswith('{\n "format": "percpu-ffi bench",\n "version": 2,\n')
 
     def test_fields_that_are_needed_are_named(self, tmp_path: Path) -> None:
         save(some_results(), path := tmp_path / "a.json")
@@ -169,12 +169,13 @@ class TestReport:
         assert "\n".join(workload_tables(result)) == (
             """\
 name: what it does
-  ns     operations        port             malloc
-  alloc       1,000  11.5 +- 7%  27.0 +-27% x2.50
-  free          500   5.0 +- 0%   2.5 +- 0% x0.50
-  latency                  port     malloc
-  alloc    alloc  20 / 49 / 115
-  alloc     free                 7 / 7 / 7
+  ns               alloc              free
+  operations       1,000               500
+  port        11.5 +- 7%         5.0 +- 0%
+  malloc      27.0 +-27%  x2.50  2.5 +- 0%  x0.50
+  latency   alloc, alloc  alloc, free
+  port     20 / 49 / 115
+  malloc                    7 / 7 / 7
   work   entries  bytes
          scanned  moved
   alloc     5.50   0.25
@@ -257,7 +258,19 @@ edge       2.000      2.000      2.000   at most        2.0                  hol
 
 def bench(*args: str) -> int:
     return main(
-        ["bench", "--objects", "200", "--live", "20", "--repeat", "2", "--seconds", "0", *args]
+        [
+            "bench",
+            "--objects",
+            "200",
+            "--live",
+            "20",
+            "--repeat",
+            "2",
+            "--seconds",
+            "0",
+            "--no-memory",
+            *args,
+        ]
     )
 
 
@@ -334,9 +347,9 @@ class TestCommand:
             monkeypatch.setattr(bounds, name, value)
         assert bench("churn", "--bounds") in (0, 1)
         rows = capsys.readouterr().out.partition("\nbound ")[2].splitlines()[1:]
-        assert len(rows) == 20 + 20 + 2 + 2 + 2 + 1 + 1 + 2
-        unknown = [row for row in rows if "not measured: objects-" in row]
-        assert len(unknown) == 40
+        assert len(rows) == 20 + 20 + 2 + 2 + 2 + 1 + 1 + 2 + 2
+        unknown = [row for row in rows if re.search("not measured: (objects-|threads was)", row)]
+        assert len(unknown) == 40 + 2
         assert all(row.endswith(("holds", "MISSED")) for row in rows if row not in unknown)
 
     @pytest.mark.parametrize(
@@ -361,10 +374,10 @@ class TestCommand:
             results.partial = False
 
         monkeypatch.setattr("percpu_ffi.cli.bench.measure_all", measure)
-        numbers = "--objects 11 --live 12 --seed 13 --repeat 14 --seconds 15"
+        numbers = "--objects 11 --live 12 --seed 13 --cpus 3 --repeat 14 --seconds 15"
         assert main(["bench", *numbers.split(), *args]) == 0
         (plan,) = plans
-        assert plan.options == Options(objects=11, live=12, seed=13)
+        assert plan.options == Options(objects=11, live=12, seed=13, cpus=3)
         assert (plan.repeat, plan.seconds, plan.bounds) == (14, 15.0, measured)
         assert plan.contenders == (["port"] if "port" in args else [])
 
@@ -463,8 +476,8 @@ class TestCommand:
         add_arguments(parser)
         out = tmp_path / "a.json"
         with pytest.raises(BrokenPipeError):
-            run(parser.parse_args(["churn", "--objects", "200", "--repeat", "1",
-                                   "--seconds", "0", "--json", str(out)]))  # fmt: skip
+            run(parser.parse_args(["churn", "--objects", "200", "--repeat", "1", "--seconds", "0",
+                                   "--no-memory", "--json", str(out)]))  # fmt: skip
         results = load(out)
         assert results.partial
         assert [each.name for each in results.workloads] == ["churn"]
@@ -504,6 +517,7 @@ class TestCommand:
             (["--repeat", "0"], "--repeat 0: from 1"),
             (["--seconds", "-1"], "--seconds -1.0: from 0"),
             (["--live", "0"], "--live 0: from 1"),
+            (["--cpus", "0"], "--cpus 0: from 1 to 65,536"),
             (["--json", "nowhere/a.json"], "--json nowhere/a.json: a file"),
             (["--json", "/"], "--json /: a file"),
             (["--plot", "a.dance"], "--plot a.dance: a file that ends in .svg, .png, .pdf"),

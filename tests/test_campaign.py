@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import fields
 from pathlib import Path
@@ -12,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from liar_matrix import Here
+from liar_matrix import Here, Lazy
 
 from percpu_ffi import Allocator, ConfigError, Model, PercpuError, Trace
 from percpu_ffi.lockstep import ASPECTS, Campaign, Difference, Mix, Totals
@@ -89,7 +88,7 @@ def test_wrong_arguments_of_methods_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="number='x': an integer is needed"):
         campaign.case("x")
     for wrong, words in (
-        ({"executor": 3}, "executor=3: an Executor, or None, is needed"),
+        ({"executor": 3}, r"executor=3: an object with submit\(\), as in concurrent.futures, is"),
         ({"progress": 3}, "progress=3: a function of a number, or None, is needed"),
         ({"state": 3}, "path=3: a str or Path"),
     ):
@@ -254,40 +253,24 @@ def test_campaign_ends_with_the_task_of_the_first_difference(
 class Queue(Executor):
     """Runs a task when its result is needed; notes how many wait."""
 
-    def __init__(self, workers: int | None = None) -> None:
-        self.futures: list[Future[Any]] = []
-        self.waiting, self.most = 0, 0
-        if workers:
-            self._max_workers = workers
+    def __init__(self, workers: int) -> None:
+        self._max_workers = workers
+        self.futures: list[Lazy] = []
+        self.most = 0
 
     def submit(self, function: Any, /, *args: Any, **_: Any) -> Future[Any]:
         """Return a future that runs the task."""
-        future: Future[Any] = Future()
-
-        def result(timeout: float | None = None) -> Any:
-            self.waiting -= 1
-            return function(*args)
-
-        future.result = result  # type: ignore[method-assign]
-        self.futures.append(future)
-        self.waiting += 1
-        self.most = max(self.most, self.waiting)
-        return future
+        self.futures.append(Lazy(lambda: function(*args)))
+        self.most = max(self.most, sum(not future.done() for future in self.futures))
+        return self.futures[-1]
 
 
-@pytest.mark.parametrize(
-    ("workers", "cores", "tasks"), [(1, 3, 2), (5, 3, 10), (None, 3, 6), (None, None, 2)]
-)
-def test_two_tasks_for_each_worker_wait(
-    workers: int | None, cores: int | None, tasks: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """So no worker waits for a task; the number of cores stands for an unknown number."""
+def test_all_workers_have_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     Runs(monkeypatch)
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    queue = Queue(workers)
-    totals = Campaign(BOTH, 150, length=1).run(queue)
-    assert queue.most == tasks
-    assert (len(queue.futures), totals.cases) == (15, 150)
+    queue = Queue(32)
+    totals = Campaign(BOTH, 1000, length=1).run(queue)
+    assert queue.most == 32 + 8
+    assert (len(queue.futures), totals.cases) == (100, 1000)
 
 
 def test_tasks_that_wait_are_cancelled_after_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,23 +280,28 @@ def test_tasks_that_wait_are_cancelled_after_a_difference(monkeypatch: pytest.Mo
     assert [future.cancelled() for future in queue.futures] == [False, True, True, True]
 
 
-def test_broken_executor_names_the_cases_that_ran() -> None:
-    class Breaks(Queue):
-        def submit(self, *args: Any, **named: Any) -> Future[Any]:
-            future = super().submit(*args, **named)
-            if len(self.futures) == 2:
-                future.set_exception(BrokenExecutor("it died"))
-                del future.result
+def test_lost_worker_names_the_cases(tmp_path: Path) -> None:
+    """Also those of a campaign that was resumed."""
+
+    class Loses(Here):
+        def submit(self, function: Any, /, *args: Any, **named: Any) -> Future[Any]:
+            if args[-1] != 4:
+                return super().submit(function, *args, **named)
+            future: Future[Any] = Future()
+            future.set_exception(BrokenExecutor("it died"))
             return future
 
+    state = tmp_path / "state"
     campaign = Campaign(BOTH, 1000, length=1, seed=6)
-    with pytest.raises(PercpuError) as caught:
-        campaign.run(Breaks(2))
-    assert str(caught.value) == (
-        "a worker died in one of the cases 10 to 49 of seed 6 (it died); Campaign.case() makes "
-        "them: run them one by one"
-    )
-    assert isinstance(caught.value.__cause__, BrokenExecutor)
+    for _ in range(2):
+        with pytest.raises(PercpuError) as caught:
+            campaign.run(Loses(), state=state)
+        assert saved_tasks(state) == 4
+        assert str(caught.value) == (
+            "a worker was lost 3 times in the cases 40 to 49 of seed 6 (it died); run them one by "
+            "one, with the same arguments and --case 40 to --case 49, or with Campaign.case()"
+        )
+        assert isinstance(caught.value.__cause__, BrokenExecutor)
 
 
 # --- the file
@@ -364,7 +352,7 @@ def test_file_is_written_at_the_start(tmp_path: Path) -> None:
     seen: list[int] = []
     state = tmp_path / "state"
     with pytest.raises(KeyboardInterrupt):
-        Campaign(BOTH, 10, length=1).run(Stops(), state=state)
+        Campaign(BOTH, 10, length=1).run(Stops(1), state=state)
     assert seen == [0]
 
 
@@ -387,11 +375,34 @@ def test_file_is_written_every_second(
     assert saved_tasks(state) == 4
 
 
+def test_saving_a_large_file_takes_a_small_share_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A task takes 3 seconds here, and a save takes one: so 20 s and more lie between saves."""
+    Runs(monkeypatch)
+    now, saves = [100], list[int]()
+    monkeypatch.setattr(campaign_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def save(*_: Any) -> None:
+        saves.append(now[0])
+        now[0] += 1
+
+    def progress(_operations: int) -> None:
+        now[0] += 3
+
+    monkeypatch.setattr(Campaign, "_save", save)
+    Campaign(BOTH, 180, length=1).run(Here(), progress=progress, state=tmp_path / "state")
+    start, *between, _end = saves
+    assert start == 100
+    assert between == [107, 129, 151]
+
+
 def test_resumed_campaign_finds_the_difference_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The file is that of the last task without it."""
     monkeypatch.setattr(campaign_module, "SAVE_EVERY", -1)
+    monkeypatch.setattr(campaign_module, "SAVE_SHARE", float("inf"))
     state = tmp_path / "state"
     campaign = Campaign(BOTH, 1000, length=3, faults=0)
     Runs(monkeypatch, differs=24)
@@ -468,11 +479,12 @@ def test_file_of_a_campaign_with_other_arguments(tmp_path: Path) -> None:
 def test_totals_of_the_file_are_added_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Two(Here):
         def submit(self, function: Any, /, *args: Any, **named: Any) -> Future[Any]:
-            if args[1] == 2:
+            if args[-1] == 3:
                 raise KeyboardInterrupt
             return super().submit(function, *args, **named)
 
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+        _max_workers = 1  # and two tasks that wait
+
     runs, state = Runs(monkeypatch), tmp_path / "state"
     campaign = Campaign(BOTH, 50, length=1, faults=0)
     with pytest.raises(KeyboardInterrupt):

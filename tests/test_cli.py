@@ -180,7 +180,7 @@ def test_check_passes_the_number_of_processes_on(
     def pool(jobs: int | None) -> None:
         raise ConfigError(f"jobs: {jobs}")
 
-    monkeypatch.setattr("percpu_ffi.cli.check.WorkerPool", pool)
+    monkeypatch.setattr("percpu_ffi.cli.executors.WorkerPool", pool)
     for options, jobs in (
         ([], "jobs: None"),
         (["--jobs", "1"], "jobs: 1"),

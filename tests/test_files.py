@@ -30,9 +30,10 @@ commands = pytest.mark.parametrize("command", COMMANDS)
 # arguments whose text is not the name of a file
 TEXTS = {
     "bench": {"workloads", "contenders"},
-    "check": {"parties", "only"},
-    "compare": {"own"},
+    "check": {"parties", "only", "executor", "dask"},
+    "compare": {"own", "executor", "dask"},
     "record": {"command"},
+    "sizes": {"executor", "dask"},
     "who": {"cull", "sort", "sites", "pids", "names", "helpers"},
 }
 OTHER_TEXTS = [
@@ -41,6 +42,8 @@ OTHER_TEXTS = [
     ("check", [NETNS, "--with", ""]),
     ("check", [NETNS, "--only", ""]),
     ("compare", [NETNS, "--with", ""]),
+    ("compare", [NETNS, "--executor", ""]),
+    ("sizes", [NETNS, "--dask", ""]),
     ("record", ["--", ""]),
     ("who", [NETNS, "--cull", ""]),
     ("who", [NETNS, "--sort", ""]),

@@ -21,7 +21,7 @@ from conftest import in_child
 import percpu_ffi.cli
 from percpu_ffi import Allocator, InvalidRequest, __main__
 from percpu_ffi._util import interrupts
-from percpu_ffi.lockstep.worker_pool import WorkerPool
+from percpu_ffi.executors import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -281,8 +281,12 @@ steps of a policy of your own: what it reports.
             assert "\nx " in capsys.readouterr().out
 
     def test_files_that_no_output_may_replace(self) -> None:
-        args = argparse.Namespace(own=[MINE[1], "no=nowhere.at.all:X", "odd"])
-        assert [*command.other_inputs(args)] == [(f"--with {MINE[1]}", __file__)]
+        place = f"{__name__}:Pool"
+        args = argparse.Namespace(own=[MINE[1], "no=nowhere.at.all:X", "odd"], executor=place)
+        assert [*command.other_inputs(args)] == [
+            (f"--with {MINE[1]}", __file__),
+            (f"--executor {place}", __file__),
+        ]
 
 
 class NoClass:

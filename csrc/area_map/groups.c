@@ -105,11 +105,18 @@ noinline void pcpu_move_to_slot(struct pcpu *pcpu, struct area_map_chunk *chunk,
 	pcpu->slot_mask |= (uint32_t)1 << slot;
 }
 
-/* put the chunks of a slot into groups */
+/* put the chunks of a slot into groups, or into fewer groups */
 noinline void pcpu_make_groups(struct pcpu *pcpu, int slot)
 {
 	struct list_head *pos;
 
+	list_for_each(pos, &pcpu->slots[slot]) {
+		struct area_map_chunk *chunk =
+			list_entry(pos, struct area_map_chunk, chunk.list);
+
+		if (chunk->group)
+			leave_seat(pcpu, chunk);
+	}
 	list_for_each(pos, &pcpu->slots[slot])
 		take_seat(pcpu, list_entry(pos, struct area_map_chunk,
 					   chunk.list), slot, false);

@@ -12,7 +12,7 @@
 #include "../internal.h"
 #include "map.h"
 
-#define PCPU_GROUP_SEATS	16
+#define PCPU_GROUP_SEATS	32
 
 /* up to so many chunks that follow each other on a slot */
 struct pcpu_group {

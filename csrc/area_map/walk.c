@@ -84,23 +84,27 @@ static struct area_map_chunk *walk_group(struct pcpu *pcpu,
 	return NULL;
 }
 
-/* walk along the groups of a slot; pass those where no chunk has a place */
+/*
+ * Walk along the groups of a slot, and pass those where no chunk has a place.
+ * Chunks leave seats free; if there are many of these, make fewer groups.
+ */
 static struct area_map_chunk *walk_groups(struct pcpu *pcpu,
-					  struct pcpu_walk *walk,
-					  struct list_head *groups)
+					  struct pcpu_walk *walk, int slot)
 {
+	struct area_map_chunk *chunk = NULL;
 	struct list_head *pos, *next;
+	int free_seats = 0;
 
-	list_for_each_safe(pos, next, groups) {
+	list_for_each_safe(pos, next, &pcpu->slot_groups[slot]) {
 		struct pcpu_group *group =
 			list_entry(pos, struct pcpu_group, list);
 		bool failed = pcpu_group_failed(group, walk->size, walk->align);
-		struct area_map_chunk *chunk;
 
+		free_seats += PCPU_GROUP_SEATS / 2 - group->nr_chunks;
 		if (walk->size <= group->largest && !failed) {
 			chunk = walk_group(pcpu, walk, group);
 			if (chunk)
-				return chunk;
+				break;
 			continue;
 		}
 		pcpu_count(&pcpu->work->chunks_visited, group->nr_chunks);
@@ -108,7 +112,9 @@ static struct area_map_chunk *walk_groups(struct pcpu *pcpu,
 			pcpu_count(&pcpu->work->entries_scanned,
 				   group->failed_entries);
 	}
-	return NULL;
+	if (unlikely(free_seats > 4 * PCPU_GROUP_SEATS))
+		pcpu_make_groups(pcpu, slot);
+	return chunk;
 }
 
 /* walk along a slot, which gets groups if it proves to be long */
@@ -120,7 +126,7 @@ static struct area_map_chunk *walk_slot(struct pcpu *pcpu,
 	int visited = 0;
 
 	if (unlikely(!list_empty(&pcpu->slot_groups[slot])))
-		return walk_groups(pcpu, walk, &pcpu->slot_groups[slot]);
+		return walk_groups(pcpu, walk, slot);
 	list_for_each_safe(pos, next, &pcpu->slots[slot]) {
 		chunk = list_entry(pos, struct area_map_chunk, chunk.list);
 		visited++;

@@ -4,7 +4,8 @@
  *
  * Addresses are reserved without access rights.  Mapping a page gives it
  * rights, unmapping takes them and the contents away; so an access to a page
- * that is not mapped faults, as in the kernel.
+ * that is not mapped faults, as in the kernel.  Chunks with guard pages are
+ * cheaper: see guard.c.
  *
  * The host allows 65,530 mappings per process (vm.max_map_count), and the
  * pages of an area are mapped one by one, in any order.  Neighbours become one

@@ -109,6 +109,14 @@ struct host_range {
 	int node;		/* the NUMA node of that CPU */
 };
 
+/* the same pages of each unit of a chunk */
+struct host_units {
+	char *addr;		/* first byte in the first unit */
+	size_t size;		/* bytes, whole pages */
+	size_t distance;	/* bytes from one unit to the next */
+	int n;			/* units */
+};
+
 const char *host_missing_hook(const struct pcpu_hooks *hooks);
 int host_refusal(const struct host *host, int error);
 void *host_alloc(const struct host *host, size_t size);
@@ -119,6 +127,13 @@ bool host_prime(const struct host *host, char *page, size_t size);
 void host_release(const struct host *host, char *addr, size_t size);
 int host_map(const struct host *host, const struct host_range *range);
 bool host_unmap(const struct host *host, const struct host_range *range);
+
+/* --- guard.c: pages that fault until their guards are removed */
+
+bool host_has_guards(const struct host *host, char *page, size_t size);
+bool host_guard(char *addr, size_t size);
+bool host_unguard(const struct host_units *units);
+bool host_guard_again(const struct host_units *units);
 
 /* --- slab.c: kmalloc and kfree */
 
@@ -135,6 +150,7 @@ void fake_kfree(struct fake_kernel *kernel, void *ptr);
 struct fake_pages {
 	int64_t *held;		/* frames handed out, for each node */
 	int64_t limit;		/* the most for a node, 0: no limit */
+	bool alike;		/* one node, and no hook to call for each */
 	int64_t nodes;		/* NUMA nodes */
 	int64_t cpus;		/* possible CPUs, in even blocks on the nodes */
 };
@@ -143,10 +159,10 @@ bool fake_pages_init(struct fake_kernel *kernel, int64_t cpus, int64_t nodes,
 		     int64_t limit);
 void fake_pages_exit(struct fake_kernel *kernel);
 bool fake_alloc_page(struct fake_kernel *kernel, int cpu);
-int fake_alloc_pages(struct fake_kernel *kernel, int cpus);
+int fake_alloc_each_page(struct fake_kernel *kernel, int cpus);
 int fake_alloc_boot_pages(struct fake_kernel *kernel, int cpus);
 void fake_free_page(struct fake_kernel *kernel, int cpu);
-void fake_free_pages(struct fake_kernel *kernel, int cpus);
+void fake_free_each_page(struct fake_kernel *kernel, int cpus);
 void fake_drop_pages(struct fake_kernel *kernel, int cpus);
 
 /* the NUMA node of a CPU */
@@ -183,6 +199,7 @@ struct fake_vmalloc {
 	uint64_t end;		/* after the highest one */
 	char *host;		/* real address of the base; NULL: no memory */
 	size_t reserved;	/* bytes from there */
+	bool has_guards;	/* pages there can have guards */
 };
 
 /* arguments of fake_vmalloc_init() */
@@ -204,12 +221,6 @@ void fake_vm_area_register_early(struct fake_vmalloc *vmalloc,
 struct fake_vm_area *fake_get_vm_area(struct fake_kernel *kernel,
 				      uint64_t size);
 void fake_free_vm_area(struct fake_kernel *kernel, struct fake_vm_area *area);
-int fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
-			  uint64_t size, int cpu);
-void fake_unmap_kernel_range(struct fake_kernel *kernel, uint64_t addr,
-			     uint64_t size, int cpu);
-int fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
-		  int cpu);
 void *fake_vmalloc(struct fake_kernel *kernel, size_t size);
 void fake_vfree(struct fake_kernel *kernel, void *ptr);
 
@@ -219,6 +230,28 @@ static inline char *fake_host(const struct fake_vmalloc *vmalloc, uint64_t addr)
 	return vmalloc->host + (addr - vmalloc->base);
 }
 
+/* --- map.c: maps and unmaps pages of the address space */
+
+/* the same pages of every CPU's unit in a chunk */
+struct fake_units {
+	uint64_t addr;		/* first address in the first unit */
+	uint64_t size;		/* bytes, whole pages */
+	uint64_t distance;	/* bytes from one unit to the next */
+	int cpus;		/* units */
+	bool guarded;		/* from fake_guard(), for the whole chunk */
+};
+
+int fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
+			  uint64_t size, int cpu);
+void fake_unmap_kernel_range(struct fake_kernel *kernel, uint64_t addr,
+			     uint64_t size, int cpu);
+int fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
+		  int cpu);
+bool fake_guard(struct fake_kernel *kernel, uint64_t addr, uint64_t size);
+int fake_map_units(struct fake_kernel *kernel, const struct fake_units *units);
+void fake_unmap_units(struct fake_kernel *kernel,
+		      const struct fake_units *units);
+
 struct fake_kernel {
 	struct fake_faults faults;	/* call counts and fault plans */
 	struct host host;		/* provides memory, addresses and pages */
@@ -226,5 +259,34 @@ struct fake_kernel {
 	struct fake_pages pages;	/* page frames by NUMA node */
 	struct fake_vmalloc vmalloc;	/* the address space */
 };
+
+/**
+ * fake_alloc_pages - take a frame for each of the first CPUs
+ * @cpus: how many
+ *
+ * Return: how many CPUs have one; the first failure ends the loop.
+ */
+static inline int fake_alloc_pages(struct fake_kernel *kernel, int cpus)
+{
+	/* no call can fail: count them all at once */
+	if (likely(kernel->pages.alike && !kernel->pages.limit &&
+		   !kernel->faults.plan[PCPU_ALLOC_PAGE].armed)) {
+		kernel->faults.calls[PCPU_ALLOC_PAGE] += (uint64_t)cpus;
+		kernel->pages.held[0] += cpus;
+		return cpus;
+	}
+	return fake_alloc_each_page(kernel, cpus);
+}
+
+/* free a frame of each of the first CPUs */
+static inline void fake_free_pages(struct fake_kernel *kernel, int cpus)
+{
+	if (likely(kernel->pages.alike)) {
+		kernel->faults.calls[PCPU_FREE_PAGE] += (uint64_t)cpus;
+		kernel->pages.held[0] -= cpus;
+		return;
+	}
+	fake_free_each_page(kernel, cpus);
+}
 
 #endif /* FAKE_KERNEL_H */

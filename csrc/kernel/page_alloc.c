@@ -21,6 +21,7 @@ bool fake_pages_init(struct fake_kernel *kernel, int64_t cpus, int64_t nodes,
 	pages->cpus = cpus;
 	pages->nodes = nodes;
 	pages->limit = limit;
+	pages->alike = nodes == 1 && !kernel->host.hooks.alloc_page;
 	pages->held = host_zalloc(&kernel->host,
 				  (size_t)nodes * sizeof(*pages->held));
 	return pages->held;
@@ -72,25 +73,11 @@ bool fake_alloc_page(struct fake_kernel *kernel, int cpu)
 	return true;
 }
 
-/**
- * fake_alloc_pages - take a frame for each of the first CPUs
- * @cpus: how many
- *
- * Return: how many CPUs have one; the first failure ends the loop.
- */
-int fake_alloc_pages(struct fake_kernel *kernel, int cpus)
+/* fake_alloc_pages(), a call for each frame */
+int fake_alloc_each_page(struct fake_kernel *kernel, int cpus)
 {
-	struct fake_pages *pages = &kernel->pages;
 	int cpu = 0;
 
-	/* no call can fail: count them all at once */
-	if (pages->nodes == 1 && !pages->limit &&
-	    !kernel->host.hooks.alloc_page &&
-	    !kernel->faults.plan[PCPU_ALLOC_PAGE].armed) {
-		kernel->faults.calls[PCPU_ALLOC_PAGE] += (uint64_t)cpus;
-		pages->held[0] += cpus;
-		return cpus;
-	}
 	while (cpu < cpus && fake_alloc_page(kernel, cpu))
 		cpu++;
 	return cpu;
@@ -125,21 +112,16 @@ void fake_free_page(struct fake_kernel *kernel, int cpu)
 	host_takes(kernel, cpu);
 }
 
-/* free a frame of each of the first CPUs */
-void fake_free_pages(struct fake_kernel *kernel, int cpus)
+/* fake_free_pages(), a call for each frame */
+void fake_free_each_page(struct fake_kernel *kernel, int cpus)
 {
 	int cpu;
 
-	if (kernel->pages.nodes == 1 && !kernel->host.hooks.free_page) {
-		kernel->faults.calls[PCPU_FREE_PAGE] += (uint64_t)cpus;
-		kernel->pages.held[0] -= cpus;
-		return;
-	}
 	for (cpu = 0; cpu < cpus; cpu++)
 		fake_free_page(kernel, cpu);
 }
 
-/* the same when the allocator is closed: not counted */
+/* free them when the allocator is closed: not counted */
 void fake_drop_pages(struct fake_kernel *kernel, int cpus)
 {
 	int cpu;

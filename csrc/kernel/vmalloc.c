@@ -74,12 +74,14 @@ int fake_vmalloc_init(struct fake_kernel *kernel,
 		.end = UNMAPPED_END,
 	};
 	list_init(&vmalloc->areas);
-	if (!space->mapped ||
-	    (reserve(kernel, space) &&
-	     host_prime(&kernel->host, vmalloc->host,
-			(size_t)space->page_size)))
+	if (!space->mapped)
 		return 0;
-	return host_refusal(&kernel->host, -PCPU_E_HOST);
+	if (!reserve(kernel, space) ||
+	    !host_prime(&kernel->host, vmalloc->host, (size_t)space->page_size))
+		return host_refusal(&kernel->host, -PCPU_E_HOST);
+	vmalloc->has_guards = host_has_guards(&kernel->host, vmalloc->host,
+					      (size_t)space->page_size);
+	return 0;
 }
 
 /* release the whole space, with all areas */
@@ -184,73 +186,6 @@ void fake_free_vm_area(struct fake_kernel *kernel, struct fake_vm_area *area)
 		vmalloc->hint = prev;
 	list_del(&area->list);
 	host_free(&kernel->host, area);
-}
-
-static struct host_range range_of(const struct fake_kernel *kernel,
-				  uint64_t addr, uint64_t size, int cpu)
-{
-	struct host_range range = {
-		.addr = fake_host(&kernel->vmalloc, addr),
-		.size = (size_t)size,
-		.cpu = cpu,
-		.node = fake_cpu_to_node(&kernel->pages, cpu),
-	};
-
-	return range;
-}
-
-/**
- * fake_map_boot - map pages at boot time: not counted, never made to fail
- * @addr: page-aligned address
- * @size: bytes, whole pages
- * @cpu: whose unit they are in
- *
- * Return: 0, or what host_map() returns.
- */
-int fake_map_boot(struct fake_kernel *kernel, uint64_t addr, uint64_t size,
-		  int cpu)
-{
-	struct host_range range;
-
-	if (!kernel->vmalloc.host)
-		return 0;
-	range = range_of(kernel, addr, size, cpu);
-	return host_map(&kernel->host, &range);
-}
-
-/**
- * fake_map_kernel_range - make pages readable and writable
- * @addr: page-aligned address
- * @size: bytes, whole pages
- * @cpu: whose unit they are in
- *
- * Return: 0, -(PCPU_E_NOMEM + PCPU_MAP), or -PCPU_E_MAPPINGS.
- */
-int fake_map_kernel_range(struct fake_kernel *kernel, uint64_t addr,
-			  uint64_t size, int cpu)
-{
-	if (fake_should_fail(&kernel->faults, PCPU_MAP))
-		return -(PCPU_E_NOMEM + PCPU_MAP);
-	return fake_map_boot(kernel, addr, size, cpu);
-}
-
-/**
- * fake_unmap_kernel_range - take pages away, and their contents
- * @addr: page-aligned address
- * @size: bytes, whole pages; some may not be mapped
- * @cpu: whose unit they are in
- */
-void fake_unmap_kernel_range(struct fake_kernel *kernel, uint64_t addr,
-			     uint64_t size, int cpu)
-{
-	struct host_range range;
-
-	fake_count(&kernel->faults, PCPU_UNMAP);
-	if (!kernel->vmalloc.host)
-		return;
-	range = range_of(kernel, addr, size, cpu);
-	fake_warn_on(kernel, !host_unmap(&kernel->host, &range),
-		     "the host left pages accessible: too many mappings");
 }
 
 /**

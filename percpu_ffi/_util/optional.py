@@ -15,7 +15,11 @@ from typing import Any
 from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.text import printable
 
-EXTRAS = {"bokeh": "report", "matplotlib": "plot"}  # the extra that installs each
+EXTRAS = {
+    "bokeh": "report",
+    "distributed": "cluster",
+    "matplotlib": "plot",
+}  # the extra that installs each
 PLOT_FORMATS = (".svg", ".png", ".pdf")
 
 

@@ -19,6 +19,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -33,12 +34,14 @@ from percpu_ffi.errors import (
     shown,
     without_warnings,
 )
+from percpu_ffi.executors import Executor, Shared, Task, check_executor, run_in_order
 from percpu_ffi.interface import PerCpu
 from percpu_ffi.replay import Replay
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import NO_PLACE, OP, SPECIAL
 from percpu_ffi.work import Work, WorkByCall
 
+IS_ALLOC = bytes(byte != SPECIAL >> 24 for byte in range(256))
 GEOMETRY = ("policy", "first_chunk", "unit_size", "cpus", "static_size", "free_size", "page_size")
 
 
@@ -133,8 +136,11 @@ def compare(
     setups: Iterable[Mapping[str, Any]],
     progress: Callable[[int], object] | None = None,
     policies: Mapping[str, type[CustomPolicy]] | None = None,
+    executor: Executor | None = None,
 ) -> Iterator[Outcome | Refusal]:
     """Replay ``trace`` under each geometry, in order; each item is computed when requested.
+
+    An executor computes some ahead, at the same time; the items are the same.
 
     The background work of bitmaps runs when it is requested, and no chunk has an area at first.
 
@@ -144,8 +150,10 @@ def compare(
         progress: called with the number of operations done since its last call.
         policies: policies of the user by name.  With such a name as ``policy``, a set-up may have
             ``cpus``, ``page_size``, ``unit_size`` and ``static_size``.
+        executor: runs the replays, see :mod:`percpu_ffi.executors`; None: this process.
 
     Raises:
+        PercpuError: a worker was lost several times with the same geometry.
         TraceError: the trace is damaged.
         PolicyError: a policy of the user broke a promise, or raised an error.
         ConfigError: an argument is of a wrong type.
@@ -158,20 +166,18 @@ def compare(
     check_type("policies", own, Mapping, "a mapping of names to classes, or None,")
     for policy in own.values():
         check_policy(policy)
-    known = _kernel_offsets(trace)
-    for setup in setups:
-        check_type("setup", setup, Mapping, "a mapping of arguments of an allocator")
-        row: Outcome | Refusal
-        name = setup.get("policy")
-        try:
-            if isinstance(name, str) and name in own:
-                run = _run_custom(own[name], trace, setup, progress)
-            else:
-                run = _run(trace, {**setup, "memory": "none"}, progress)
-            row = _outcome(known, run)
-        except (ConfigError, PercpuMemoryError) as refused:
-            requested = {name: setup.get(name, _DEFAULTS.get(name, 0)) for name in GEOMETRY}
-            row = Refusal({**requested, **_names(setup)}, str(refused))
+    check_executor(executor)
+    recording = _Recording(trace, _kernel_offsets(trace))
+    requests = ((setup, _own_policy(setup, own)) for setup in map(_checked, setups))
+    if executor is None:
+        for request in requests:
+            yield _row(recording, *request, progress)
+        return
+    shared = Shared(recording._replace(trace=trace.without_columns()))
+    arguments = ((shared, *request) for request in requests)
+    for row in run_in_order(executor, _row_elsewhere, arguments, _describe):
+        if progress:
+            progress(len(trace))
         yield row
 
 
@@ -188,6 +194,55 @@ _DEFAULTS = {"cpus": 4, "static_size": 8192}
 _COPIED = ("live_bytes", "peak_live_bytes", "pages_at_peak", "chunks", "peak_chunks",
            "chunks_created", "chunks_destroyed")  # fmt: skip
 _STEPS = ("slots_visited", "chunks_visited", "entries_scanned", "entries_moved", "tree_steps")
+
+
+class _Recording(NamedTuple):
+    """What all replays have in common."""
+
+    trace: Trace
+    known: tuple[array[int], array[int]]
+    """As :func:`_kernel_offsets` returns it."""
+
+
+def _checked(setup: Mapping[str, Any]) -> dict[str, Any]:
+    check_type("setup", setup, Mapping, "a mapping of arguments of an allocator")
+    return dict(setup)
+
+
+def _own_policy(
+    setup: Mapping[str, Any], own: Mapping[str, type[CustomPolicy]]
+) -> type[CustomPolicy] | None:
+    """Return the policy of the user that a set-up names, if it does."""
+    name = setup.get("policy")
+    return own.get(name) if isinstance(name, str) else None
+
+
+def _row(
+    recording: _Recording,
+    setup: dict[str, Any],
+    policy: type[CustomPolicy] | None,
+    progress: Callable[[int], object] | None = None,
+) -> Outcome | Refusal:
+    """Replay under one geometry."""
+    try:
+        if policy:
+            run = _run_custom(policy, recording.trace, setup, progress)
+        else:
+            run = _run(recording.trace, {**setup, "memory": "none"}, progress)
+        return _outcome(recording.known, run)
+    except (ConfigError, PercpuMemoryError) as refused:
+        requested = {name: setup.get(name, _DEFAULTS.get(name, 0)) for name in GEOMETRY}
+        return Refusal({**requested, **_names(setup)}, str(refused))
+
+
+def _row_elsewhere(
+    shared: Shared[_Recording], setup: dict[str, Any], policy: type[CustomPolicy] | None
+) -> Outcome | Refusal:
+    return _row(shared.value, setup, policy)
+
+
+def _describe(number: int) -> Task:
+    return Task(f"the replay under geometry {number + 1}", "replay in one process with --jobs 1")
 
 
 class _Run(NamedTuple):
@@ -304,11 +359,14 @@ def _names(setup: Mapping[str, Any]) -> dict[str, str | None]:
 
 def _kernel_offsets(trace: Trace) -> tuple[array[int], array[int]]:
     """Return the allocations whose offset in the kernel is known: their numbers, the offsets."""
-    numbers, offsets = array("Q"), array("I")
-    if trace.places is not None:
-        rows = zip(trace.places.offsets, OP.iter_unpack(trace.ops), strict=True)
-        for number, (offset, (_key, _handle, kind)) in enumerate(rows):
-            if offset != NO_PLACE and kind < SPECIAL:
-                numbers.append(number)
-                offsets.append(offset)
+    if trace.places is None:
+        return array("Q"), array("I")
+    # the last byte of an operation is the highest one of its kind: all bits of no allocation's
+    allocs = bytes(trace.ops)[OP.size - 1 :: OP.size].translate(IS_ALLOC)
+    numbers = array("Q", compress(range(len(trace)), allocs))
+    offsets = array("I", compress(trace.places.offsets, allocs))
+    if NO_PLACE in offsets:
+        known = [offset != NO_PLACE for offset in offsets]
+        numbers = array("Q", compress(numbers, known))
+        offsets = array("I", compress(offsets, known))
     return numbers, offsets

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -85,6 +85,14 @@ class Distribution:
     """Bytes of the areas live at the peak, likewise."""
     atomic: int | None
     """Allocations that must not sleep; None: unknown."""
+
+    def of_copies(self, copies: int) -> Distribution:
+        """Return the same with bytes in so many times as many copies."""
+        each, at_peak = (
+            Counter({request: size * copies for request, size in counts.items()})
+            for counts in (self.bytes, self.peak_bytes)
+        )
+        return replace(self, bytes=each, peak_bytes=at_peak)
 
     def rows(self) -> list[SizeRow]:
         """Return one row for each size, alignment and caller, the smallest first."""
@@ -169,6 +177,18 @@ def sizes(trace: Trace, copies: int = 1, *, callers: bool = False) -> Distributi
         _bytes(at_peak, copies),
         atomic if "atomic" in trace.columns() else None,
     )
+
+
+def sizes_of_file(path: str, strict: bool, callers: bool) -> tuple[Distribution, Trace]:
+    """Read a trace and count its requests, for :func:`run_in_order`.
+
+    Returns: the distribution, and the trace without its operations.
+
+    Raises: as :meth:`Trace.load` and :func:`sizes`.
+
+    """
+    trace = Trace.load(path, strict=strict)
+    return sizes(trace, callers=callers), trace.without_operations()
 
 
 def total(distributions: Iterable[Distribution]) -> Distribution:

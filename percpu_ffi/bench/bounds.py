@@ -87,6 +87,21 @@ def real_memory(results: Results) -> list[BoundResult]:
     return [_of_workload(results, bound, ("churn", "churn", "mapped", "port"))]
 
 
+def two_threads(results: Results) -> list[BoundResult]:
+    """Compare two threads that share the port with one, and the threads with each other."""
+    speed = BoundResult("port, pairs of two threads / of one", limit=0.8, at_most=False)
+    share = BoundResult("port, least share of one of them", limit=0.25, at_most=False)
+    workload = results.workload("threads")
+    phases = workload.phases if workload else []
+    port = {phase.name: phase.contenders.get("port") for phase in phases}
+    alone, both = port.get("1 thread"), port.get("2 threads")
+    if alone and both:
+        speed.values, share.values = alone.ratios(both), [both.least_share]
+    else:
+        speed.why = share.why = "threads was not run, with the port and two threads"
+    return [speed, share]
+
+
 def _of_workload(
     results: Results, bound: BoundResult, where: tuple[str, str, str, str]
 ) -> BoundResult:
@@ -221,6 +236,7 @@ BOUNDS: tuple[Callable[[Results], list[BoundResult]], ...] = (
     bitmap_replays,
     model_speed,
     real_memory,
+    two_threads,
     trace_reader,
 )
 """In the order of the table; each returns one or more rows."""

@@ -11,13 +11,25 @@ import mmap
 import time
 from abc import ABC, abstractmethod
 from array import array
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from percpu_ffi._core import ffi, lib
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.bench.histogram import Histogram
+from percpu_ffi.bench.libraries import (
+    JEMALLOC,
+    LIBC,
+    MIMALLOC,
+    Library,
+    address,
+    functions_of,
+    why_missing,
+)
 from percpu_ffi.bench.upstream import PAGE, Upstream, percpu_c_named
 from percpu_ffi.bench.workload import Workload, frees
+from percpu_ffi.config import BITMAP
 from percpu_ffi.errors import ConfigError, PercpuError
 from percpu_ffi.model import Model
 from percpu_ffi.replay import STEP
@@ -87,7 +99,7 @@ class CSession(Session):
             "struct pcpu_bench *",
             {"contender": contender, "kinds": self._kinds, "ptrs": self._ptrs},
         )
-        self._contender = contender
+        self.contender = contender
 
     @property
     def failures(self) -> int:  # type: ignore[override]
@@ -103,12 +115,12 @@ class CSession(Session):
     def run_timed(self, ops: array[int]) -> Latencies | None:
         counts = [array("Q", [0]) * lib.PCPU_LATENCY_BUCKETS for _ in range(2)]
         alloc, free = (ffi.from_buffer("uint64_t[]", count) for count in counts)
-        latency = ffi.new("struct pcpu_latency *", [self._contender, alloc, free])
+        latency = ffi.new("struct pcpu_latency *", [self.contender, alloc, free])
         self._bench.contender = lib.pcpu_contender_timed(latency)
         try:
             self.run(ops)
         finally:
-            self._bench.contender = self._contender
+            self._bench.contender = self.contender
         return Latencies(*map(Histogram.of_all, counts))
 
     def close(self) -> None:
@@ -123,6 +135,25 @@ class BitmapSession(CSession):
 
     def work(self) -> None:
         """Return None."""
+
+
+class LibrarySession(CSession):
+    """Runs a malloc library as a per-CPU allocator: ``csrc/bench/library.c``.
+
+    At the end its free memory is returned to the system, so that the next one starts afresh.
+    """
+
+    def __init__(self, workload: Workload, library: Library, calloc: bool) -> None:
+        functions = ffi.new("struct pcpu_library *")
+        for name in ("aligned_alloc", "free", *(["calloc"] if calloc else [])):
+            setattr(functions, name, address(library, name, ffi.typeof(getattr(functions, name))))
+        functions.cpus, functions.limit = workload.geometry.cpus, workload.geometry.unit
+        super().__init__(workload, lib.pcpu_contender_library(functions))
+        self._library, self._functions = library, functions
+
+    def close(self) -> None:
+        super().close()
+        self._library.trim(functions_of(self._library))
 
 
 class PythonSession(Session):
@@ -163,6 +194,10 @@ class Contender(NamedTuple):
 
     Raises ConfigError when the user named a wrong file.
     """
+    memory: bool = False
+    """Whether its memory can be measured."""
+    threads: bool = False
+    """Whether threads can share it."""
 
 
 def _port(workload: Workload, **changes: Any) -> Session:
@@ -188,6 +223,10 @@ def _calls(allocator: Allocator) -> Any:
 def _mapped(workload: Workload) -> Session:
     page_size = max(workload.geometry.page_size, mmap.PAGESIZE)
     return _port(workload, memory="mapped", page_size=page_size)
+
+
+def _bitmap_mapped(workload: Workload) -> Session:
+    return _mapped(replace(workload, geometry=replace(workload.geometry, policy=BITMAP)))
 
 
 def _model(workload: Workload) -> Session:
@@ -222,12 +261,25 @@ def _empty(workload: Workload) -> Session:
     return CSession(workload, lib.pcpu_contender_empty())
 
 
+def _library(library: Library, name: str, what: str, calloc: bool = False) -> Contender:
+    def open_session(workload: Workload) -> Session:
+        return LibrarySession(workload, library, calloc)
+
+    missing = partial(why_missing, library)
+    return Contender(name, what, open_session, missing, memory=True, threads=True)
+
+
+def _own(name: str, what: str, opener: Callable[[Workload], Session]) -> Contender:
+    return Contender(name, what, opener, memory=True, threads=True)
+
+
 CONTENDERS = {
     contender.name: contender
     for contender in (
-        Contender("port", "the port, bookkeeping only", _port),
-        Contender("bitmap", "the port with today's policy, bookkeeping only", _bitmap),
-        Contender("mapped", "the port with real memory", _mapped),
+        _own("port", "the port, bookkeeping only", _port),
+        _own("bitmap", "the port with today's policy, bookkeeping only", _bitmap),
+        _own("mapped", "the port with real memory", _mapped),
+        _own("bitmap-mapped", "the port with today's policy and real memory", _bitmap_mapped),
         Contender("model", "the model in Python, more than a hundred times slower", _model),
         Contender(
             "upstream",
@@ -235,8 +287,16 @@ CONTENDERS = {
             _upstream,
             _why_no_upstream,
         ),
-        Contender("malloc", "malloc and free of the C library: one block, not one a CPU", _malloc),
-        Contender("empty", "two functions that do nothing: loop and calls", _empty),
+        _own("malloc", "malloc and free of the C library: one block, not one a CPU", _malloc),
+        _library(
+            LIBC,
+            "aligned_alloc",
+            "aligned_alloc and memset of the C library: CPUs x size, rounded up to 64 bytes",
+        ),
+        _library(LIBC, "calloc", "calloc of the C library, likewise, aligned to 16", calloc=True),
+        _library(JEMALLOC, "jemalloc", "aligned_alloc of jemalloc and memset, likewise"),
+        _library(MIMALLOC, "mimalloc", "aligned_alloc of mimalloc and memset, likewise"),
+        Contender("empty", "two functions that do nothing: loop and calls", _empty, threads=True),
     )
 }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -21,7 +21,8 @@ from percpu_ffi.bench.workload import Expected  # get_type_hints() needs it
 from percpu_ffi.errors import PercpuError, shown
 
 FORMAT = "percpu-ffi bench"
-VERSION = 1
+VERSION = 2
+SINCE_2 = {"since": 2}  # a field that files of version 1 do not have
 
 
 class ResultsError(PercpuError, ValueError):
@@ -40,6 +41,8 @@ class Figures:
     """Latencies of the allocations."""
     free: Histogram | None = None
     """Latencies of the frees."""
+    pairs: list[list[int]] = field(default_factory=list, metadata=SINCE_2)
+    """With threads: pairs of an allocation and a free, in each second, by each thread."""
 
     @property
     def median(self) -> float:
@@ -49,6 +52,11 @@ class Figures:
     def ratios(self, to: Figures) -> list[float]:
         """Return how many times longer it took than another one, for each repetition."""
         return [own / other for own, other in zip(self.ns, to.ns, strict=True)]
+
+    @property
+    def least_share(self) -> float:
+        """The least share of a thread in the pairs of all threads, in any second."""
+        return min(min(second) / max(sum(second), 1) for second in self.pairs)
 
 
 @dataclass
@@ -64,6 +72,26 @@ class PhaseResult:
 
 
 @dataclass
+class MemoryFigures:
+    """Memory of one contender, bytes; one figure for each process."""
+
+    resident: list[int] = field(default_factory=list)
+    """In page frames."""
+    address_space: list[int] = field(default_factory=list)
+    """Mapped or reserved."""
+
+
+@dataclass
+class MemoryResult:
+    """The memory for the live areas at the peak of a workload."""
+
+    areas: int
+    live_bytes: int
+    """Requested bytes, of all CPUs."""
+    contenders: dict[str, MemoryFigures]
+
+
+@dataclass
 class WorkloadResult:
     """A workload."""
 
@@ -72,7 +100,9 @@ class WorkloadResult:
     phases: list[PhaseResult]
     expected: list[Expected] = field(default_factory=list)
     partial: bool = False
-    """It was interrupted: repetitions are missing, or the latencies."""
+    """It was interrupted: repetitions are missing, or the latencies, or the memory."""
+    memory: MemoryResult | None = field(default=None, metadata=SINCE_2)
+    """None: not measured."""
 
     @property
     def whole_repetitions(self) -> int:
@@ -155,13 +185,13 @@ def load(path: str | Path) -> Results:
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
         raise _damaged(path, f"no results of '{FORMAT}'")
     version = data.pop("version", None)
-    if version != VERSION:
+    if version not in range(1, VERSION + 1):
         raise ResultsError(
-            f"{path}: version {shown(version)} of the format, this program reads {VERSION}; "
+            f"{path}: version {shown(version)} of the format, this program reads 1 to {VERSION}; "
             "measure again, or compare with the percpu_ffi that wrote it"
         )
     try:
-        results: Results = _from_json(Results, data)
+        results: Results = _from_json(Results, data, version)
     except (TypeError, ValueError, OverflowError) as error:
         raise _damaged(path, f"damaged: {error}") from None
     phases = (phase for workload in results.workloads for phase in workload.phases)
@@ -175,8 +205,8 @@ def _damaged(path: str | Path, why: str) -> ResultsError:
     return ResultsError(f"{path}: {why}; a file that bench --json wrote is needed")
 
 
-def _from_json(kind: Any, value: Any) -> Any:
-    """Build a value of a type, with exactly the fields of each dataclass.
+def _from_json(kind: Any, value: Any, version: int) -> Any:
+    """Build a value of a type, with exactly the fields of each dataclass in a version.
 
     Raises:
         TypeError, ValueError, OverflowError: the value is not of that type.
@@ -184,20 +214,24 @@ def _from_json(kind: Any, value: Any) -> Any:
     """
     args = get_args(kind)
     if isinstance(kind, UnionType):  # optional
-        return None if value is None else _from_json(args[0], value)
+        return None if value is None else _from_json(args[0], value, version)
     plain: Any = get_origin(kind) or kind
     if plain is Histogram:
         return Histogram({int(bucket): int(count) for bucket, count in dict(value).items()})
     if is_dataclass(plain):
         hints = get_type_hints(kind)
-        if dict(value).keys() != hints.keys():
-            raise ValueError(f"{kind.__name__} has the fields {', '.join(hints)}")
-        return kind(**{name: _from_json(hints[name], value[name]) for name in hints})
+        names = [f.name for f in fields(plain) if f.metadata.get("since", 1) <= version]
+        if dict(value).keys() != set(names):
+            raise ValueError(f"{kind.__name__} has the fields {', '.join(names)}")
+        return kind(**{name: _from_json(hints[name], value[name], version) for name in names})
     allowed: Any = (int, float) if plain is float else plain
     if not isinstance(value, allowed):
         raise TypeError(f"{plain.__name__} is needed, not {value!r:.40}")
     if plain is list:
-        return [_from_json(args[0], item) for item in value]
+        return [_from_json(args[0], item, version) for item in value]
     if plain is dict:
-        return {_from_json(args[0], key): _from_json(args[1], value[key]) for key in value}
+        return {
+            _from_json(args[0], key, version): _from_json(args[1], item, version)
+            for key, item in value.items()
+        }
     return value

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from percpu_ffi.bench.bounds import BOUNDS
 from percpu_ffi.bench.contenders import CONTENDERS
+from percpu_ffi.bench.fresh import ProcessFailed
 from percpu_ffi.bench.machine import describe_machine
 from percpu_ffi.bench.measure import measure
+from percpu_ffi.bench.memory import PROCESSES, measure_memory
 from percpu_ffi.bench.results import Results, WorkloadResult
+from percpu_ffi.bench.threads import ROUNDS, measure_threads
 from percpu_ffi.config import AREA_MAP
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ class Plan:
     """Shortest time to repeat each."""
     bounds: bool
     """Whether to measure the bounds at the end."""
+    memory: bool | None = None
+    """Whether to measure the memory of each workload; None: of steady states and recordings."""
 
 
 def new_results(plan: Plan) -> Results:
@@ -64,7 +69,9 @@ def run(
     """
     try:
         for make in plan.workloads:
-            result = _measure(make(), plan, progress_bar)
+            result = _measure(make(), plan, results.notes, progress_bar)
+            if result is None:
+                continue
             if result.whole_repetitions:
                 results.workloads.append(result)
                 done(result)
@@ -81,10 +88,46 @@ def run(
         return
 
 
-def _measure(workload: Workload, plan: Plan, progress_bar: ProgressBar) -> WorkloadResult:
+def _measure(
+    workload: Workload, plan: Plan, notes: list[str], progress_bar: ProgressBar
+) -> WorkloadResult | None:
+    """Measure one workload; None: no contender can run it."""
     contenders = list(plan.contenders) or [
         name for name in workload.contenders if not CONTENDERS[name].missing()
     ]
+    if workload.threads:
+        unable = [name for name in contenders if not CONTENDERS[name].threads]
+        notes += [f"{name} in {workload.name}: threads cannot share it" for name in unable]
+        contenders = [name for name in contenders if name not in unable]
+        if not contenders:
+            return None
+        runs = ROUNDS * len(contenders) * len(workload.threads)
+        with progress_bar(workload.name, runs, "run") as progress:
+            return measure_threads(workload, contenders, plan.seconds, progress)
     runs = (plan.repeat + 1) * len(contenders)
     with progress_bar(workload.name, runs, "run") as progress:
-        return measure(workload, contenders, plan.repeat, plan.seconds, progress)
+        result = measure(workload, contenders, plan.repeat, plan.seconds, progress)
+    if (workload.steady if plan.memory is None else plan.memory) and not result.partial:
+        _add_memory(result, workload, contenders, notes, progress_bar)
+    return result
+
+
+def _add_memory(
+    result: WorkloadResult,
+    workload: Workload,
+    contenders: Sequence[str],
+    notes: list[str],
+    progress_bar: ProgressBar,
+) -> None:
+    """Measure the memory of those contenders that have some; the times are kept in any case."""
+    measurable = [name for name in contenders if CONTENDERS[name].memory]
+    if not measurable:
+        return
+    runs = PROCESSES * (len(measurable) + 1)
+    try:
+        with progress_bar(f"{workload.name}, memory", runs, "run") as progress:
+            result.memory = measure_memory(workload, measurable, PROCESSES, progress)
+    except ProcessFailed as error:
+        notes.append(f"memory of {workload.name}: {error}")
+    except KeyboardInterrupt:
+        result.partial = True

@@ -12,7 +12,7 @@ from array import array
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from percpu_ffi.config import AREA_MAP, BITMAP, policy_arguments
+from percpu_ffi.config import AREA_MAP, BITMAP, MAX_CPUS, policy_arguments
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.trace.operations import FREE
 
@@ -43,9 +43,11 @@ class Options:
     """Of all random numbers."""
     policy: str = AREA_MAP
     """Whose decisions ``port``, ``mapped`` and ``model`` take; one of ``POLICY_NAMES``."""
+    cpus: int = 4
+    """Of each allocator."""
 
     def __post_init__(self) -> None:
-        for name, most in (("objects", 1 << 24), ("live", 1 << 20)):
+        for name, most in (("objects", 1 << 24), ("live", 1 << 20), ("cpus", MAX_CPUS)):
             if not 1 <= getattr(self, name) <= most:
                 raise ConfigError(f"--{name} {getattr(self, name)}: from 1 to {most:,}")
 
@@ -161,12 +163,16 @@ class Workload:
     """Names of the default contenders."""
     geometry: Geometry = DEFAULT_GEOMETRY
     expected: tuple[Expected, ...] = ()
-    """The work of the area map."""
+    """The work of the area map with that geometry."""
+    steady: bool = False
+    """Whether its peak is that of a program in use, so that its memory is worth measuring."""
+    threads: tuple[int, ...] = ()
+    """Numbers of threads that allocate and free areas of the first kind, instead of phases."""
 
-    def with_policy(self, options: Options) -> Workload:
-        """Return the workload for the policy of the options."""
-        geometry = replace(self.geometry, policy=options.policy)
-        expected = self.expected if options.policy == AREA_MAP else ()
+    def with_options(self, options: Options) -> Workload:
+        """Return the workload for the policy and the CPUs of the options."""
+        geometry = replace(self.geometry, policy=options.policy, cpus=options.cpus)
+        expected = self.expected if geometry == self.geometry else ()
         return replace(self, geometry=geometry, expected=expected)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from percpu_ffi._util.text import plural
+from percpu_ffi.bench.threads import numbers_of_threads
 from percpu_ffi.bench.workload import (
     DEFAULT_GEOMETRY,
     Geometry,
@@ -43,9 +44,17 @@ RECORDINGS = {"netns-churn": "netns_churn.ftrace.xz", "fork-storm": "fork_storm.
 
 # from a counter to a small struct, as most areas in a kernel
 CHURN_SIZES = range(8, 257, 8)
+# sizes and alignments of all requests in the samples netns_churn and fork_storm
+RECORDED_KINDS = (
+    (4, 4), (8, 4), (8, 8), (16, 4), (16, 8), (16, 16), (20, 4), (32, 8), (32, 32), (52, 4),
+    (56, 8), (80, 8), (128, 8), (128, 64), (176, 8), (240, 8), (260, 4), (264, 8), (304, 8),
+    (1088, 8),
+)  # fmt: skip
 # contenders
 OBJECTS = ("port", "bitmap", "upstream", "malloc", "empty")
-STEADY_STATE = ("port", "bitmap", "mapped", "upstream", "malloc", "empty")
+ALTERNATIVES = ("malloc", "aligned_alloc", "calloc", "jemalloc", "mimalloc")
+STEADY_STATE = ("port", "bitmap", "mapped", "bitmap-mapped", "upstream", *ALTERNATIVES, "empty")
+SHARED = ("port", "mapped", "bitmap", "malloc")
 
 
 def objects(size: int, options: Options) -> Workload:
@@ -92,7 +101,18 @@ def half_full(size: int, options: Options, geometry: Geometry = DEFAULT_GEOMETRY
 
 def churn(options: Options) -> Workload:
     """Replace random objects; the number of live ones stays the same."""
-    kinds = tuple((size, 8) for size in CHURN_SIZES)
+    kinds = [(size, 8) for size in CHURN_SIZES]
+    return _replacing("churn", "of 8 to 256 bytes", kinds, options)
+
+
+def replacement(options: Options) -> Workload:
+    """Replace random objects with the sizes and alignments of the recordings in ``samples/``."""
+    return _replacing("replacement", "with the sizes of recordings", RECORDED_KINDS, options)
+
+
+def _replacing(
+    name: str, what: str, kinds: Sequence[tuple[int, int]], options: Options
+) -> Workload:
     rng = random.Random(options.seed)
 
     def some(n: int) -> list[int]:
@@ -102,18 +122,31 @@ def churn(options: Options) -> Workload:
         return replacements(rng.choices(range(options.live), k=n), some(n))
 
     return Workload(
-        name="churn",
-        what=f"{plural(options.live, 'object')} of 8 to 256 bytes live, one after the other is "
-        "replaced",
+        name=name,
+        what=f"{plural(options.live, 'object')} {what} live, one after the other is replaced",
         phases=(
             Phase("fill", allocs(range(options.live), some(options.live)), timed=False),
             # each is replaced about three times, until fragmentation is steady
             Phase("settle", replace(3 * options.live), timed=False),
-            Phase("churn", replace(-(-options.objects // 2))),
+            Phase(name, replace(-(-options.objects // 2))),
         ),
-        kinds=kinds,
+        kinds=tuple(kinds),
         slots=options.live,
         contenders=STEADY_STATE,
+        steady=True,
+    )
+
+
+def threads(_options: Options) -> Workload:
+    """Allocate and free in several threads that share one allocator."""
+    return Workload(
+        name="threads",
+        what="threads share an allocator; each allocates 64 bytes and frees them, again and again",
+        phases=(),
+        kinds=((64, 8),),
+        slots=0,
+        contenders=SHARED,
+        threads=numbers_of_threads(),
     )
 
 
@@ -145,12 +178,13 @@ def recording(name: str, path: str | Path, options: Options) -> Workload:
         what=f"{plural(len(trace), 'operation')} of a real kernel, {plural(times, 'time')} over",
         phases=(
             # areas live at its end are freed when the next round reaches the same handle
-            Phase("first round", ops, timed=False),
+            Phase("first round", ops),
             Phase("replay", ops * times),
         ),
         kinds=tuple((kind.size, kind.align) for kind in trace.kinds),
         slots=trace.slots,
         contenders=STEADY_STATE,
+        steady=True,
     )
 
 
@@ -174,8 +208,10 @@ WORKLOADS: dict[str, Callable[[Options], Workload]] = {
     **{f"objects-{size}": partial(objects, size) for size in SIZES},
     **{f"half-full-{size}": partial(half_full, size) for size in SIZES},
     "churn": churn,
+    "replacement": replacement,
     **{name: partial(_sample, name) for name in RECORDINGS},
     **WORST_CASES,
+    "threads": threads,
 }
 
 
@@ -213,9 +249,9 @@ def make_workloads(
         names = [name for name in WORKLOADS if name not in RECORDINGS or name in samples()]
     return [
         *(partial(_make, name, options) for name in names),
-        *(partial(made.with_policy, options) for made in recorded),
+        *(partial(made.with_options, options) for made in recorded),
     ]
 
 
 def _make(name: str, options: Options) -> Workload:
-    return WORKLOADS[name](options).with_policy(options)
+    return WORKLOADS[name](options).with_options(options)

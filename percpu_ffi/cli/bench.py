@@ -31,8 +31,8 @@ MOST_SECONDS = 86_400
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
     parser.description = (
-        "Run workloads through the port, the 2009 file, malloc and others in turn; print times, "
-        "ratios, latencies, work counts and performance bounds."
+        "Run workloads through the port, the 2009 file, malloc libraries and others in turn; "
+        "print times, ratios, latencies, work counts, memory and performance bounds."
     )
     parser.epilog = (
         "The exit status is 0, 1 if a bound is missed, 2 for trouble, 130 after Ctrl-C; the "
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("objects", "N", defaults.objects, "allocations; the published measurement has 1048576"),
         ("live", "N", defaults.live, "live areas in a steady state"),
         ("seed", "N", defaults.seed, "seed of all random numbers"),
+        ("cpus", "N", defaults.cpus, "CPUs of each allocator"),
         ("repeat", "N", 15, "repetitions of each workload, at least"),
         ("seconds", "S", 2.0, "seconds for each workload, at least"),
     ):
@@ -60,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_policy(parser)
     text = "check the performance bounds (default: if all workloads are run)"
     parser.add_argument("--bounds", action=argparse.BooleanOptionalAction, help=text)
+    text = "measure memory, too (default: of steady states and recordings)"
+    parser.add_argument("--memory", action=argparse.BooleanOptionalAction, help=text)
     text = "write all results to a file"
     parser.add_argument("--json", type=OutputFile(), metavar="OUT", help=text)
     add_plot(parser)
@@ -127,6 +130,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         args.repeat,
         args.seconds,
         bounds=not some if args.bounds is None else args.bounds,
+        memory=args.memory,
     )
 
 
@@ -134,4 +138,4 @@ def _options(args: argparse.Namespace) -> Options:
     policy = policy_name(given_policy(args))
     if policy not in POLICY_NAMES:
         raise no_such_fix(args.fixes[0])
-    return Options(args.objects, args.live, args.seed, policy)
+    return Options(args.objects, args.live, args.seed, policy, args.cpus)

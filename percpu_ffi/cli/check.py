@@ -24,21 +24,21 @@ from percpu_ffi.cli.arguments import (
     load_trace,
     policy_of,
 )
+from percpu_ffi.cli.executors import add_executor, chosen_executor
 from percpu_ffi.cli.files import InputFile, OutputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.objects import files_of, import_objects
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.lockstep import ASPECTS, Campaign, Difference, Factory, Mix, lockstep, shorten
+from percpu_ffi.lockstep.campaign import MAX_INTEGER
 from percpu_ffi.lockstep.party import CALLS
-from percpu_ffi.lockstep.worker_pool import WorkerPool
 from percpu_ffi.model import Model
 from percpu_ffi.reports.lockstep import campaign_text, operations_text
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import checked_fault, checked_setup
 
 DIFFERENT = 1  # exit status
-MOST_JOBS = 256
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--seed", int, 0, "seed of all random numbers (%(default)s)"),
         ("--length", int, 1000, "operations on one set-up (%(default)s)"),
         ("--faults", float, 1 / 3, "share of the set-ups with faults (1/3)"),
-        ("--jobs", int, None, "processes (one for each core)"),
+        ("--case", int, None, "run only this one of the set-ups, in this process"),
     ):
         campaign.add_argument(option, type=kind, default=default, metavar="N", help=what)
     for option, what in (("--sizes", "sizes to choose from"), ("--aligns", "alignments likewise")):
@@ -98,19 +98,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     text = "save the progress there; continue from it if it exists"
     campaign.add_argument("--resume", type=OutputFile(), metavar="FILE", help=text)
+    add_executor(campaign)
 
 
 def other_inputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
     """Yield the files of the user's own parties."""
-    return files_of(args.parties)
+    return files_of(args.parties, args.executor)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the trace or the campaign and print the outcome."""
     if (args.trace is None) == (not args.random) and not args.against:
         raise ConfigError("give either a TRACE or --random")
-    if args.resume and not args.random:
-        raise ConfigError("--resume requires --random")
+    for option in ("resume", "case", "executor", "dask"):
+        if getattr(args, option) is not None and not args.random:
+            raise ConfigError(f"--{option} requires --random")
     for option in ("start", "reorder", "json"):
         if getattr(args, option) and not args.against:
             raise ConfigError(f"--{option} requires --against kernel")
@@ -129,7 +131,14 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
         default["cpus"] = trace.stats.cpus
     known = known_setup(load_like(args), trace, given_policy(args))
     trace = Trace.from_ops(trace, {**default, **known, **args.setup})
-    for calls in args.calls or ["single"]:
+    return _drive(args, makers, trace, *(args.calls or ["single"]))
+
+
+def _drive(
+    args: argparse.Namespace, makers: Mapping[str, Factory], trace: Trace, *all_calls: str
+) -> int:
+    """Run a trace in each way to call."""
+    for calls in all_calls:
         with progress_bar("checking", len(trace), "op") as progress:
             difference = lockstep(
                 makers, trace, compare=args.compare, calls=calls, progress=progress
@@ -141,8 +150,6 @@ def _run_trace(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
 
 
 def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> int:
-    if args.jobs is not None and not 1 <= args.jobs <= MOST_JOBS:
-        raise ConfigError(f"--jobs {args.jobs}: from 1 to {MOST_JOBS} processes")
     policy, like = given_policy(args), load_like(args)
     campaign = Campaign(
         makers,
@@ -155,9 +162,11 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> in
         calls=tuple(args.calls or CALLS),
         mix=Mix(args.sizes, args.aligns, args.plans),
     )
+    if args.case is not None:
+        return _run_case(args, makers, campaign)
     try:
         with (
-            WorkerPool(args.jobs) as executor,
+            chosen_executor(args) as executor,
             progress_bar("checking", args.operations, "op") as progress,
         ):
             totals = campaign.run(executor, progress=progress, state=args.resume)
@@ -167,6 +176,13 @@ def _run_campaign(args: argparse.Namespace, makers: Mapping[str, Factory]) -> in
         raise
     print(campaign_text(list(makers), args.seed, totals, campaign.policy))
     return _show(args, makers, totals.difference) if totals.difference else 0
+
+
+def _run_case(args: argparse.Namespace, makers: Mapping[str, Factory], campaign: Campaign) -> int:
+    """Run one of the cases, in this process."""
+    if not 0 <= args.case <= MAX_INTEGER:
+        raise ConfigError(f"--case {args.case}: from 0 to {MAX_INTEGER}")
+    return _drive(args, makers, campaign.case(args.case), campaign.calls_of(args.case))
 
 
 def _show(args: argparse.Namespace, makers: Mapping[str, Factory], difference: Difference) -> int:

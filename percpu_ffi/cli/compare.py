@@ -29,12 +29,14 @@ from percpu_ffi.cli.arguments import (
     print_report,
     size,
 )
+from percpu_ffi.cli.executors import add_executor, chosen_executor, is_long, is_worthwhile
 from percpu_ffi.cli.files import InputFile
 from percpu_ffi.cli.objects import files_of, import_objects
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.config import AREA_MAP, BITMAP, ONLY, POLICY_NAMES
 from percpu_ffi.custom import CustomPolicy, Units, check_policy
 from percpu_ffi.errors import ConfigError, TraceError, shown
+from percpu_ffi.executors import Executor, WorkerPool
 from percpu_ffi.geometry import Geometry
 from percpu_ffi.reports.geometries import KERNEL, GeometryReport
 from percpu_ffi.reports.geometry_summary import GeometrySummary
@@ -44,6 +46,9 @@ from percpu_ffi.trace.source import source_name
 
 REFUSED = 1  # exit status: every geometry
 MOST_GEOMETRIES = 1000
+# operations of all replays; in less time than more than these take, processes do not start
+LEAST_STEPS = 1_000_000
+OWN_COST = 10  # an operation of a policy of the user, in those of the port
 OWN_NAME = re.compile(r"\w[\w.-]{0,19}", re.ASCII)  # of a policy of the user, as tables show it
 
 # without any geometry on the command line; 0 is the automatic size of the policy
@@ -75,11 +80,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "a policy of your own, a class over percpu_ffi.CustomPolicy, under the same geometries"
     add_repeatable(group, "--with", "own", "NAME=MODULE:CLASS", text)
     add_formats(parser)
+    add_executor(parser)
 
 
 def other_inputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
     """Yield the files of the user's own policies."""
-    return files_of(args.own)
+    return files_of(args.own, args.executor)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -87,7 +93,10 @@ def run(args: argparse.Namespace) -> int:
     if len(args.traces) > 1 and not args.summary:
         raise ConfigError("several traces: add --summary, or give one")
     own, like = _own_policies(args), load_like(args)
-    reports = [_report(args, like, path, own) for path in args.traces]
+    with chosen_executor(args) as executor:
+        if isinstance(executor, WorkerPool) and is_worthwhile(args, 2, is_long(args.traces)):
+            executor.prepare(compare.__module__)
+        reports = [_report(args, like, path, own, executor) for path in args.traces]
     print_report(args, GeometrySummary(reports) if args.summary else reports[0])
     rows = (row for report in reports for row in report.rows)
     return 0 if any(isinstance(row, Outcome) for row in rows) else REFUSED
@@ -98,6 +107,7 @@ def _report(
     like: Geometry | None,
     path: str,
     own: Mapping[str, type[CustomPolicy]],
+    executor: Executor,
 ) -> GeometryReport:
     """Replay a trace under each geometry."""
     trace = load_trace(path, strict=args.strict)
@@ -110,8 +120,10 @@ def _report(
             f"more than {MOST_GEOMETRIES:,} geometries; give fewer values, or single geometries "
             "with --geometry"
         )
+    steps = len(trace) * sum(OWN_COST if setup.get("policy") in own else 1 for setup in setups)
+    where = executor if is_worthwhile(args, len(setups), steps >= LEAST_STEPS, own) else None
     with progress_bar("replaying", len(trace) * len(setups), "op") as progress:
-        rows = list(compare(trace, setups, progress, own))
+        rows = list(compare(trace, setups, progress, own, where))
     return GeometryReport(file_name(path), trace, rows)
 
 

@@ -9,11 +9,10 @@ import json
 import operator
 import os
 import time
-from collections import Counter, deque
-from concurrent.futures import BrokenExecutor, Executor, Future
+from collections import Counter
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,8 @@ from percpu_ffi._util.atomic_write import write_whole
 from percpu_ffi._util.integers import integer
 from percpu_ffi._util.text import plural
 from percpu_ffi.config import AREA_MAP, BITMAP
-from percpu_ffi.errors import ConfigError, PercpuError, describe_error, shown
+from percpu_ffi.errors import ConfigError, describe_error, shown
+from percpu_ffi.executors import Executor, Task, WorkerPool, check_executor, run_in_order
 from percpu_ffi.lockstep import random_bitmaps
 from percpu_ffi.lockstep.driver import ASPECTS, Factory, run
 from percpu_ffi.lockstep.party import CALLS
@@ -36,12 +36,11 @@ from percpu_ffi.lockstep.random_traces import (
     random_trace,
 )
 from percpu_ffi.lockstep.reach import Reach
-from percpu_ffi.lockstep.worker_pool import WorkerPool
 from percpu_ffi.model import Model
 from percpu_ffi.trace.operations import checked_setup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Mapping
 
     from percpu_ffi.lockstep.difference import Difference
     from percpu_ffi.trace import Trace
@@ -52,10 +51,10 @@ MAX_LENGTH = 1_000_000  # operations of a case
 MAX_TRIES = 1000  # to find a set-up that fits the given arguments
 MAX_INTEGER = (1 << 63) - 1
 SAVE_EVERY = 1.0  # seconds
+SAVE_SHARE = 0.05  # of the time, at most: the file of a campaign of 10^9 operations is 20 MB
 # arguments that leave sizes open
 NOT_SIZES = {"quirks", "policy", "fixes", "balance"}
 GOLDEN = 0.6180339887498949  # golden ratio; its multiples modulo 1 lie evenly
-TASKS_AHEAD = 2  # for each worker, so that none waits
 
 FIGURES = ("cases", "operations", "faults", "failures")  # of Totals, integers in a file
 FORMAT = 2  # of the file; changes when the same arguments make other traces
@@ -210,8 +209,8 @@ class Campaign:
         The first difference does not depend on the executor.
 
         Args:
-            executor: runs the cases; None: a process for each core.  These import the
-                script again, so it needs ``if __name__ == "__main__":``.
+            executor: runs the cases, see :mod:`percpu_ffi.executors`; None: a process for each
+                core.  These import the script again, so it needs ``if __name__ == "__main__":``.
             progress: called with the number of operations done since its last call.
             state: a file for the progress: a campaign that was stopped, also by Ctrl-C, is
                 resumed from it.
@@ -219,11 +218,12 @@ class Campaign:
         Raises:
             ConfigError: the file belongs to another campaign; no set-up fits; or an
                 allocator lacks a method.
-            PercpuError: a worker died, perhaps by a fault in an allocator; names the cases.
+            PercpuError: a worker was lost several times, perhaps by a fault in an allocator;
+                names the cases.
             OSError: the file cannot be written.
 
         """
-        errors.check_type("executor", executor, (Executor, type(None)), "an Executor, or None,")
+        check_executor(executor)
         errors.check_progress(progress)
         if state is not None:
             errors.check_path(state)
@@ -232,10 +232,12 @@ class Campaign:
         if progress:
             progress(totals.operations)
         tasks = self._tasks()[done:]
-        saved = time.monotonic()
+        next_save = time.monotonic() + SAVE_EVERY
         with WorkerPool() if executor is None else nullcontext(executor) as pool:
             try:
-                with closing(self._run_tasks(pool, tasks)) as results:
+                numbers = ((self, task) for task in tasks)
+                describe = partial(self._describe, done)
+                with closing(run_in_order(pool, run_task, numbers, describe)) as results:
                     for result in results:
                         totals.add(result)
                         done += 1
@@ -243,9 +245,8 @@ class Campaign:
                             progress(result.operations)
                         if totals.difference:
                             break
-                        if time.monotonic() - saved > SAVE_EVERY:
-                            self._save(state, totals, done)
-                            saved = time.monotonic()
+                        if time.monotonic() > next_save:
+                            next_save = self._save_in_time(state, totals, done)
             finally:
                 self._save(state, totals, done)
         return totals
@@ -254,28 +255,15 @@ class Campaign:
         """Return the numbers of the tasks, enough for the operations."""
         return range(-(-self.operations // (self.length * CASES_A_TASK)))
 
-    def _run_tasks(self, executor: Executor, tasks: range) -> Generator[Totals]:
-        """Run tasks, some of them ahead, and yield their totals in order."""
-        ahead = TASKS_AHEAD * getattr(executor, "_max_workers", os.cpu_count() or 1)
-        waiting = iter(tasks)
-        running: deque[Future[Totals]] = deque()
-        try:
-            for task in tasks:
-                for number in islice(waiting, ahead - len(running)):
-                    running.append(executor.submit(run_task, self, number))
-                try:
-                    result = running[0].result()
-                except BrokenExecutor as error:
-                    first, end = task * CASES_A_TASK, (task + len(running)) * CASES_A_TASK
-                    raise PercpuError(
-                        f"a worker died in one of the cases {first} to {end - 1} of seed "
-                        f"{self.seed} ({error}); Campaign.case() makes them: run them one by one"
-                    ) from error
-                running.popleft()
-                yield result
-        finally:
-            for future in running:
-                future.cancel()
+    def _describe(self, done: int, number: int) -> Task:
+        """Describe a task after those that are done."""
+        first = (done + number) * CASES_A_TASK
+        last = first + CASES_A_TASK - 1
+        return Task(
+            f"the cases {first} to {last} of seed {self.seed}",
+            f"run them one by one, with the same arguments and --case {first} to --case {last}, or "
+            "with Campaign.case()",
+        )
 
     def _identity(self) -> dict[str, Any]:
         """Return the arguments, by which a file knows its campaign."""
@@ -318,6 +306,15 @@ class Campaign:
                 "same arguments, or name another file"
             )
         return totals, done
+
+    def _save_in_time(
+        self, state: str | os.PathLike[str] | None, totals: Totals, done: int
+    ) -> float:
+        """Save the progress; return the time of the next save."""
+        start = time.monotonic()
+        self._save(state, totals, done)
+        end = time.monotonic()
+        return end + max(SAVE_EVERY, (end - start) / SAVE_SHARE)
 
     def _save(self, state: str | os.PathLike[str] | None, totals: Totals, done: int) -> None:
         if state is None or totals.difference:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from percpu_ffi._util.text import plural, table
 from percpu_ffi.bench.contenders import Contender
 from percpu_ffi.bench.histogram import Histogram
-from percpu_ffi.bench.results import BoundResult, Figures, PhaseResult, Results, WorkloadResult
+from percpu_ffi.bench.results import BoundResult, Figures, Results, WorkloadResult
 from percpu_ffi.bench.run import Plan
 from percpu_ffi.bench.workload import Workload
 
@@ -18,6 +18,9 @@ PERCENTILES = (50, 99, 99.9)
 LEGEND = """\
 ns      nanoseconds per operation: the median of all repetitions, +- half of the interquartile
         range; x: ratio to the port, the median over the repetitions
+memory  of a fresh process at the first peak of the live bytes, median; x: ratio to these bytes
+pairs   an allocation and a free, of all threads in a second: the median; x: ratio to one thread;
+        least: the smallest share of a thread in any second
 latency nanoseconds of one call at p50, p99 and p99.9, including the clock: see "empty"
 work    what the kernel's code visits and moves per operation; the port may do less
 formula C chunks, R rounds; P, S, U bytes of a page, the static area, a unit; m0, m objects in the
@@ -66,7 +69,14 @@ def final_lines(results: Results) -> list[str]:
 
 def workload_tables(result: WorkloadResult) -> list[str]:
     """Return the tables of one workload."""
-    tables = (_times(result), _latencies(result), _work(result), _formulas(result))
+    tables = (
+        _times(result),
+        _threads(result),
+        _latencies(result),
+        _memory(result),
+        _work(result),
+        _formulas(result),
+    )
     lines = [f"{result.name}: {result.what}"]
     for rows in tables:
         if len(rows) > 1:  # more than the heading
@@ -84,30 +94,64 @@ def workload_tables(result: WorkloadResult) -> list[str]:
 
 
 def _times(result: WorkloadResult) -> list[Sequence[str]]:
-    names = list(result.phases[0].contenders)
-    rows: list[Sequence[str]] = [("ns", "operations", *names)]
+    columns: list[Sequence[str]] = [("ns", "operations", *result.phases[0].contenders)]
     for phase in result.phases:
-        rows.append((phase.name, f"{phase.operations:,}", *(_time(phase, name) for name in names)))
+        port = phase.contenders.get("port")
+        figures = phase.contenders.values()
+        times = (f"{each.median:,.1f} +-{spread(each.ns):3.0%}" for each in figures)
+        columns.append((phase.name, f"{phase.operations:,}", *times))
+        if port:
+            columns.append(("", "", *(_ratio(each, port) for each in figures)))
+    rows: list[Sequence[str]] = list(zip(*columns, strict=True))
+    if not any(phase.operations for phase in result.phases):
+        del rows[1]  # threads: as many as they achieve
     return rows
 
 
-def _time(phase: PhaseResult, name: str) -> str:
-    figures, port = phase.contenders[name], phase.contenders.get("port")
-    text = f"{figures.median:,.1f} +-{spread(figures.ns):3.0%}"
-    if port is None or port is figures:
-        return text
-    return f"{text} x{statistics.median(figures.ratios(port)):<5.2f}"
+def _ratio(figures: Figures, port: Figures) -> str:
+    return "" if figures is port else f"x{statistics.median(figures.ratios(port)):.2f}"
+
+
+def _threads(result: WorkloadResult) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = [("pairs", "", "a second", "", "least")]
+    for name, alone in result.phases[0].contenders.items():
+        for phase in result.phases:
+            figures = phase.contenders[name]
+            if figures.pairs:
+                ratio = f"x{alone.median / figures.median:.2f}" if figures is not alone else ""
+                pairs, least = 10**9 / figures.median / 2, figures.least_share
+                rows.append((name, phase.name, f"{pairs:,.0f}", ratio, f"{least:.1%}"))
+    return rows
 
 
 def _latencies(result: WorkloadResult) -> list[Sequence[str]]:
-    names = list(result.phases[0].contenders)
-    rows: list[Sequence[str]] = [("latency", "", *names)]
+    columns: list[Sequence[str]] = [("latency", *result.phases[0].contenders)]
     for phase in result.phases:
         for call in ("alloc", "free"):
-            cells = [_percentiles(phase.contenders[name], call) for name in names]
+            cells = [_percentiles(figures, call) for figures in phase.contenders.values()]
             if any(cells):
-                rows.append((phase.name, call, *cells))
+                columns.append((f"{phase.name}, {call}", *cells))
+    return [row for row in zip(*columns, strict=True) if any(row[1:])]
+
+
+def _memory(result: WorkloadResult) -> list[Sequence[str]]:
+    memory = result.memory
+    if memory is None:
+        return []
+    rows: list[Sequence[str]] = [
+        ("memory", "resident, MiB", "", "address space, MiB"),
+        (plural(memory.areas, "live area"), _mib(memory.live_bytes), "", ""),
+    ]
+    for name, figures in memory.contenders.items():
+        resident = statistics.median(figures.resident)
+        space = statistics.median(figures.address_space)
+        ratio = f"x{resident / memory.live_bytes:.2f}" if memory.live_bytes else ""
+        rows.append((name, _mib(resident), ratio, _mib(space)))
     return rows
+
+
+def _mib(size: float) -> str:
+    return f"{size / (1 << 20):,.2f}"
 
 
 def _percentiles(figures: Figures, call: str) -> str:

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 
 from percpu_ffi._util.text import cell, table
 from percpu_ffi.bench.results import Figures, Results
+from percpu_ffi.bench.workload import Options
 from percpu_ffi.reports.bench import machine_lines, spread
 
 Key = tuple[str, str, str]
+MIB = 1 << 20
 
 
 def difference(a: Results, b: Results) -> list[str]:
@@ -26,6 +29,7 @@ def difference(a: Results, b: Results) -> list[str]:
         rows.append((*map(cell, key), *cells, f"{y.median / x.median:.2f}", _change(x, y)))
     lines = [*_head("A", a), *_head("B", b), *_other_work(a, b), ""]
     lines += table(rows, indent="") if len(rows) > 1 else ["the two files have no figure in common"]
+    lines += _memory(a, b)
     for name, own, other in (("A", first, second), ("B", second, first)):
         alone = dict.fromkeys(cell(key[0]) for key in own if key not in other)
         if alone:
@@ -40,6 +44,24 @@ def _figures(results: Results) -> Iterator[tuple[Key, Figures]]:
                 yield (workload.name, phase.name, name), figures
 
 
+def _memory(a: Results, b: Results) -> list[str]:
+    """Compare resident memory, where both have measured it."""
+    first, second = dict(_resident(a)), dict(_resident(b))
+    rows: list[Sequence[str]] = [("resident at the peak", "", "A, MiB", "B, MiB", "B / A")]
+    for key in (key for key in first if key in second):
+        x, y = first[key], second[key]
+        ratio = f"{y / x:.2f}" if x else ""
+        rows.append((*map(cell, key), f"{x / MIB:,.2f}", f"{y / MIB:,.2f}", ratio))
+    return ["", *table(rows, indent="")] if len(rows) > 1 else []
+
+
+def _resident(results: Results) -> Iterator[tuple[tuple[str, str], float]]:
+    for workload in results.workloads:
+        if workload.memory:
+            for name, figures in workload.memory.contenders.items():
+                yield (workload.name, name), statistics.median(figures.resident)
+
+
 def _change(a: Figures, b: Figures) -> str:
     if min(b.ns) > max(a.ns):
         return "slower"
@@ -48,11 +70,13 @@ def _change(a: Figures, b: Figures) -> str:
 
 def _other_work(a: Results, b: Results) -> list[str]:
     """Warn about options that make workloads of one name different."""
+    older = {"cpus": Options.cpus}  # a file of version 1 has no such option
+    first, second = older | a.options, older | b.options
     return [
-        f"{name} {a.options.get(name)} in A, {b.options.get(name)} in B: "
+        f"{name} {first.get(name)} in A, {second.get(name)} in B: "
         "workloads with the same name differ"
-        for name in ("objects", "live", "seed")
-        if a.options.get(name) != b.options.get(name)
+        for name in ("objects", "live", "seed", "cpus")
+        if first.get(name) != second.get(name)
     ]
 
 

@@ -9,9 +9,11 @@
 #define TEST_HOST_FAULTS_H
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 
 enum host_call {
@@ -19,7 +21,18 @@ enum host_call {
 	HOST_MMAP,
 	HOST_MPROTECT,
 	HOST_MADVISE,
+	HOST_PROCESS_MADVISE,	/* madvise for several ranges */
 	NR_HOST_CALLS
+};
+
+#define DISCARD	4	/* MADV_DONTNEED, for programs without _GNU_SOURCE */
+
+/* what a host does with advice, besides that of Linux since 6.15 */
+enum host_kind {
+	HOST_TODAY,
+	HOST_WITHOUT_GUARDS,	/* Linux before 6.13 */
+	HOST_WITHOUT_RANGES,	/* Linux before 6.15, or a sandbox */
+	HOST_IGNORES_ADVICE	/* an emulator: knows MADV_DONTNEED, no other */
 };
 
 struct host_plan {
@@ -28,6 +41,8 @@ struct host_plan {
 };
 
 static struct host_plan host_plans[NR_HOST_CALLS];
+static int host_calls[NR_HOST_CALLS];	/* made so far */
+static enum host_kind host_kind;
 static size_t host_reserved;	/* bytes mapped and not yet unmapped */
 static size_t host_asked;	/* bytes of the last calloc or mmap */
 static char *host_mapped;	/* start of the last mmap */
@@ -43,6 +58,7 @@ static inline bool host_fails(enum host_call call)
 {
 	struct host_plan *plan = &host_plans[call];
 
+	host_calls[call]++;
 	if (!plan->fail)
 		return false;
 	if (plan->pass) {
@@ -61,6 +77,7 @@ void *__real_mmap(void *addr, size_t n, int prot, int flags, int fd, off_t at);
 int __real_munmap(void *addr, size_t n);
 int __real_mprotect(void *addr, size_t n, int prot);
 int __real_madvise(void *addr, size_t n, int advice);
+long __real_syscall(long number, ...);
 
 void *__wrap_malloc(size_t size)
 {
@@ -105,7 +122,37 @@ int __wrap_mprotect(void *addr, size_t n, int prot)
 
 int __wrap_madvise(void *addr, size_t n, int advice)
 {
-	return host_fails(HOST_MADVISE) ? -1 : __real_madvise(addr, n, advice);
+	if (host_fails(HOST_MADVISE))
+		return -1;
+	if (host_kind == HOST_IGNORES_ADVICE && advice != DISCARD)
+		return 0;
+	if (host_kind == HOST_WITHOUT_GUARDS && advice != DISCARD) {
+		errno = EINVAL;
+		return -1;
+	}
+	return __real_madvise(addr, n, advice);
+}
+
+long __wrap_syscall(long number, ...)
+{
+	va_list list;
+	long arg[5];
+
+	va_start(list, number);
+	for (int i = 0; i < 5; i++)
+		arg[i] = va_arg(list, long);
+	va_end(list);
+#ifdef SYS_process_madvise
+	if (number == SYS_process_madvise) {
+		if (host_fails(HOST_PROCESS_MADVISE))
+			return -1;
+		if (host_kind != HOST_TODAY) {
+			errno = EBADF;
+			return -1;
+		}
+	}
+#endif
+	return __real_syscall(number, arg[0], arg[1], arg[2], arg[3], arg[4]);
 }
 
 #endif /* TEST_HOST_FAULTS_H */

@@ -3,8 +3,8 @@
  * test_groups.c - the slots of area maps, and the groups of chunks on each.
  *
  * Chunks have letters for names here, and no address space.  "cab" are chunks
- * on a slot, the first one c.  "14c 15a|0b" are their groups: c is in seat 14 of
- * the first group, which has 16 seats, b in seat 0 of the second one.
+ * on a slot, the first one c.  "30c 31a|0b" are their groups: c is in seat 30 of
+ * the first group, which has 32 seats, b in seat 0 of the second one.
  */
 #include "area_map/groups.h"
 
@@ -18,6 +18,7 @@
 #define UNIT	1024	/* bytes */
 #define SLOTS	10	/* slot 9 is for empty chunks */
 #define NAMES	58	/* from A to z */
+#define ALPHABET	"abcdefghijklmnopqrstuvwxyz"
 
 static struct pcpu pcpu;
 static struct list_head slots[SLOTS];
@@ -198,31 +199,51 @@ TEST(a_chunk_moves_by_the_slot_that_it_is_said_to_be_on)
 
 /* --- seats */
 
-TEST(groups_are_made_of_16_chunks_that_follow_each_other)
+TEST(groups_are_made_of_32_chunks_that_follow_each_other)
 {
 	start();
-	add_to_back("abcdefghijklmnopqr");
+	add_to_back(ALPHABET "ABCDEFGH");
 	CHECK_GROUPS(6, "");
 	pcpu_make_groups(&pcpu, 6);
-	CHECK_GROUPS(6, "0a 1b 2c 3d 4e 5f 6g 7h 8i 9j 10k 11l 12m 13n 14o 15p|"
-			"0q 1r");
-	CHECK_LIST(6, "abcdefghijklmnopqr");
-	CHECK(named('p')->group->nr_chunks == 16);
-	CHECK(named('r')->group->nr_chunks == 2 && named('r')->seat == 1);
-	CHECK(length(&pcpu.spare_groups) == 18 - 2);
+	CHECK_GROUPS(6, "0a 1b 2c 3d 4e 5f 6g 7h 8i 9j 10k 11l 12m 13n 14o 15p "
+			"16q 17r 18s 19t 20u 21v 22w 23x 24y 25z 26A 27B 28C "
+			"29D 30E 31F|0G 1H");
+	CHECK_LIST(6, ALPHABET "ABCDEFGH");
+	CHECK(named('F')->group->nr_chunks == 32);
+	CHECK(named('H')->group->nr_chunks == 2 && named('H')->seat == 1);
+	CHECK(length(&pcpu.spare_groups) == 34 - 2);
+}
+
+/*
+ * A seat that becomes free between others stays free.  Fewer groups are made
+ * when there are many such seats:
+ *
+ *	before	|- - - d - ...  - F|G H|	after	|d F G H|
+ */
+TEST(groups_that_are_made_again_have_no_free_seats_between)
+{
+	start();
+	add_to_back(ALPHABET "ABCDEFGH");
+	pcpu_make_groups(&pcpu, 6);
+	change("abcefghijklmnopqrstuvwxyzABCDE", 200);
+	CHECK_GROUPS(6, "3d 31F|0G 1H");
+	pcpu_make_groups(&pcpu, 6);
+	CHECK_GROUPS(6, "0d 1F 2G 3H");
+	CHECK_LIST(6, "dFGH");
+	CHECK(length(&pcpu.spare_groups) == 34 - 1);
 }
 
 TEST(a_chunk_at_the_back_takes_the_next_seat_or_a_group)
 {
 	start();
-	add_to_back("abcdefghijklmno");
+	add_to_back(ALPHABET "ABCDE");
 	pcpu_make_groups(&pcpu, 6);
-	add_to_back("p");
-	CHECK(named('p')->group == named('a')->group && named('p')->seat == 15);
-	add_to_back("qr");
-	CHECK(named('q')->group != named('a')->group);
-	CHECK(named('q')->seat == 0 && named('r')->seat == 1);
-	CHECK_LIST(6, "abcdefghijklmnopqr");
+	add_to_back("F");
+	CHECK(named('F')->group == named('a')->group && named('F')->seat == 31);
+	add_to_back("GH");
+	CHECK(named('G')->group != named('a')->group);
+	CHECK(named('G')->seat == 0 && named('H')->seat == 1);
+	CHECK_LIST(6, ALPHABET "ABCDEFGH");
 }
 
 TEST(a_chunk_at_the_front_takes_the_seat_before_or_a_group)
@@ -231,12 +252,12 @@ TEST(a_chunk_at_the_front_takes_the_seat_before_or_a_group)
 	add("ba", 300);
 	pcpu_make_groups(&pcpu, 6);
 	add("dc", 300);
-	CHECK_GROUPS(6, "14c 15d|0a 1b");
+	CHECK_GROUPS(6, "30c 31d|0a 1b");
 	CHECK_LIST(6, "cdab");
 	change("c", 200);
-	CHECK_GROUPS(6, "15d|0a 1b");
+	CHECK_GROUPS(6, "31d|0a 1b");
 	add("c", 300);
-	CHECK_GROUPS(6, "14c 15d|0a 1b");
+	CHECK_GROUPS(6, "30c 31d|0a 1b");
 }
 
 /* so that the order of seats is that of the slot */
@@ -255,7 +276,7 @@ TEST(a_seat_that_becomes_free_between_others_stays_free)
 	change("d", 300);	/* up, to the front */
 	CHECK_GROUPS(6, "1d 2c 3e");
 	change("ba", 300);
-	CHECK_GROUPS(6, "15a|0b 1d 2c 3e");
+	CHECK_GROUPS(6, "31a|0b 1d 2c 3e");
 	CHECK_LIST(6, "abdce");
 }
 
@@ -287,7 +308,7 @@ TEST(a_chunk_moves_from_groups_to_groups)
 	CHECK_GROUPS(6, "0a 2c");
 	CHECK_GROUPS(5, "0d 1e 2b");
 	change("d", 256);
-	CHECK_GROUPS(6, "15d|0a 2c");
+	CHECK_GROUPS(6, "31d|0a 2c");
 	CHECK_GROUPS(5, "1e 2b");
 }
 
@@ -391,6 +412,9 @@ TEST(a_chunk_leaves_its_slot_and_takes_its_group_with_it)
 /* the group that a brought is in use, between two others of the slot */
 TEST(a_group_of_a_removed_chunk_moves_to_a_spare_one)
 {
+	const char *groups = "31d|1b 2c 3e 4f 5g 6h 7i 8j 9k 10l 11m 12n 13o "
+			     "14p 15q 16r 17s 18t 19u 20v 21w 22x 23y 24z 25A "
+			     "26B 27C 28D 29E 30F 31G|0H 1I";
 	struct pcpu_group *old, *new;
 
 	start();
@@ -400,25 +424,23 @@ TEST(a_group_of_a_removed_chunk_moves_to_a_spare_one)
 	old = named('b')->group;
 	CHECK(old == &named('a')->spare);
 	add("d", 300);
-	add_to_back("efghijklmnopq");
-	add_to_back("rs");
+	add_to_back("efghijklmnopqrstuvwxyzABCDEFG");
+	add_to_back("HI");
 	change("a", 200);
 	old->failed_size = 32;
 	old->failed_align = 8;
 	old->failed_entries = 5;
 	old->largest = 400;
-	CHECK_GROUPS(6, "15d|1b 2c 3e 4f 5g 6h 7i 8j 9k 10l 11m 12n 13o 14p 15q|"
-			"0r 1s");
+	CHECK_GROUPS(6, groups);
 	pcpu_slot_remove(&pcpu, named('a'));
-	CHECK_GROUPS(6, "15d|1b 2c 3e 4f 5g 6h 7i 8j 9k 10l 11m 12n 13o 14p 15q|"
-			"0r 1s");
+	CHECK_GROUPS(6, groups);
 	new = named('b')->group;
-	CHECK(new != old && named('q')->group == new);
-	CHECK(named('d')->group != new && named('r')->group != new);
-	CHECK(new->nr_chunks == 15 && new->largest == 400);
+	CHECK(new != old && named('G')->group == new);
+	CHECK(named('d')->group != new && named('H')->group != new);
+	CHECK(new->nr_chunks == 31 && new->largest == 400);
 	CHECK(new->hint[1] == 256);
 	CHECK(pcpu_group_failed(new, 32, 8) && new->failed_entries == 5);
-	CHECK(length(&pcpu.spare_groups) == 18 - 3);
+	CHECK(length(&pcpu.spare_groups) == 34 - 3);
 }
 
 /* its map could not be allocated */
@@ -490,7 +512,7 @@ static bool groups_fit(int slot, int *nr_groups)
 			name++;
 			n++;
 		}
-		if (!n || n != group->nr_chunks || group->seats >> 16)
+		if (!n || n != group->nr_chunks)
 			return false;
 		++*nr_groups;
 	}
@@ -542,7 +564,7 @@ TEST(random_moves_keep_the_order_of_plain_lists)
 			remove_name(name);
 			insert_name(name, chunk->slot, chunk->slot > before);
 		}
-		if (!chunk->group && !pick(4))
+		if (!pick(4))
 			pcpu_make_groups(&pcpu, chunk->slot);
 		CHECK(all_fit(nr_chunks));
 	}

@@ -796,8 +796,8 @@ static void *alloc_one(void *arg)
 }
 
 /*
- * The only thread of a process takes no mutex.  If its hook starts another
- * thread, the lock must exclude that one.
+ * The only thread of a process does not leave its name in the lock.  If its hook
+ * starts another thread, the lock must exclude that one.
  */
 TEST(a_thread_that_a_hook_starts_is_refused)
 {
@@ -805,11 +805,11 @@ TEST(a_thread_that_a_hook_starts_is_refused)
 
 	signalled = small(2);
 	/* the state while the only thread of the process has the lock */
-	signalled->lock.held = PCPU_HELD_ALONE;
+	signalled->lock.owner = PCPU_OWNER_ALONE;
 	CHECK(!pthread_create(&thread, NULL, alloc_one, NULL));
 	pthread_join(thread, NULL);
 	CHECK(signal_answer == -PCPU_E_BUSY);
-	signalled->lock.held = PCPU_HELD_NOT;
+	signalled->lock.owner = PCPU_OWNER_NONE;
 	CHECK(pcpu_alloc(signalled, 8, 8) > 0);
 	pcpu_destroy(signalled);
 }

@@ -64,6 +64,7 @@ TEST(a_creation_allocates_four_times_and_may_fail_each_time)
 /* two calls prepare the reservation, then each CPU's unit is mapped */
 TEST(a_creation_whose_pages_cannot_be_mapped_leaves_nothing)
 {
+	host_kind = HOST_WITHOUT_GUARDS;
 	for (int i = 0; i < 3; i++) {
 		struct pcpu_config config = mapped_config(2);
 		int errors[16];
@@ -74,6 +75,7 @@ TEST(a_creation_whose_pages_cannot_be_mapped_leaves_nothing)
 		CHECK(errors[0] == -PCPU_E_HOST && errors[1] == -PCPU_E_HOST);
 		CHECK(errors[2] == NOMEM(MAP) && errors[3] == NOMEM(MAP));
 	}
+	host_kind = HOST_TODAY;
 }
 
 TEST(a_reservation_that_cannot_be_prepared_is_released)
@@ -255,9 +257,12 @@ TEST(a_map_cannot_grow_without_memory_of_the_host)
 TEST(pages_that_the_host_does_not_map_are_freed)
 {
 	struct pcpu_config config = mapped_config(2);
-	struct pcpu *pcpu = create(&config);
-	struct pcpu_info before = info_of(pcpu);
+	struct pcpu_info before;
+	struct pcpu *pcpu;
 
+	host_kind = HOST_WITHOUT_GUARDS;
+	pcpu = create(&config);
+	before = info_of(pcpu);
 	for (int cpu = 0; cpu < 2; cpu++) {
 		host_fail(HOST_MPROTECT, cpu, 1);
 		CHECK(pcpu_alloc(pcpu, before.page_size, 8) == NOMEM(MAP));
@@ -266,6 +271,7 @@ TEST(pages_that_the_host_does_not_map_are_freed)
 	CHECK(pcpu_alloc(pcpu, before.page_size, 8) > 0);
 	CHECK(calls_of(pcpu, PCPU_WARN) == 0);
 	pcpu_destroy(pcpu);
+	host_kind = HOST_TODAY;
 }
 
 /* the chunk is destroyed all the same */
@@ -275,6 +281,7 @@ TEST(pages_that_the_host_does_not_unmap_cause_a_warning)
 	struct pcpu_config config = mapped_config(2);
 
 	config.log = keep_text;
+	host_kind = HOST_WITHOUT_GUARDS;
 	for (int i = 0; i < 2; i++) {
 		struct pcpu *pcpu = create(&config);
 		int64_t unit = info_of(pcpu).unit_size;
@@ -289,6 +296,7 @@ TEST(pages_that_the_host_does_not_unmap_cause_a_warning)
 		host_fail(calls[i], 0, 0);
 		pcpu_destroy(pcpu);
 	}
+	host_kind = HOST_TODAY;
 }
 
 static void ignore_text(void *arg, int about, const char *text)
@@ -305,6 +313,7 @@ TEST(an_unmap_that_fails_in_either_step_is_a_warning)
 	struct pcpu *pcpu;
 
 	config.log = ignore_text;
+	host_kind = HOST_WITHOUT_GUARDS;
 	pcpu = create(&config);
 	for (int n = 0; n < 2; n++) {
 		host_fail(HOST_MPROTECT, 1, n ? 2 : 1);
@@ -314,6 +323,7 @@ TEST(an_unmap_that_fails_in_either_step_is_a_warning)
 		CHECK(calls_of(pcpu, PCPU_WARN) == (uint64_t)n + 1);
 	}
 	pcpu_destroy(pcpu);
+	host_kind = HOST_TODAY;
 }
 
 TEST(a_snapshot_needs_memory)

@@ -46,7 +46,8 @@ TEST(without_mappings_left_an_allocation_says_so)
 	struct pcpu *pcpu = create(&config);
 	int64_t failed, injected;
 
-	CHECK(pcpu_alloc(pcpu, 8, 8) > 0);
+	/* chunk 1 is next to chunk 0 and may share its mapping; chunk 2 is not */
+	CHECK(pcpu_alloc(pcpu, WHOLE_UNIT, 8) > 0);
 	if (use_up()) {
 		failed = pcpu_alloc(pcpu, WHOLE_UNIT, 8);
 		CHECK(!pcpu_inject(pcpu, PCPU_MAP, &fault));

@@ -313,18 +313,18 @@ TEST(chunks_in_groups_are_counted_one_by_one)
 		MAKE(60, -964, 60);
 		for (int i = 0; i < 4; i++)
 			make_misaligned();
-		for (int i = 0; i < 20; i++)
+		for (int i = 0; i < 36; i++)
 			MAKE(24, -4, 24, -4, 24, -968);
 		for (int i = 0; i < 2; i++)
 			make_misaligned();
 		if (groups)
 			pcpu_make_groups(pcpu, 3);
-		CHECK_WALK(50, 4, "1@964, 1 slots, 27 chunks, 2 entries");
-		CHECK_WALK(32, 32, "none, 7 slots, 26 chunks, 18 entries");
-		CHECK_WALK(32, 4, "27@4, 1 slots, 1 chunks, 2 entries");
-		CHECK_WALK(32, 32, "none, 7 slots, 25 chunks, 15 entries");
-		CHECK_WALK(32, 8, "26@8, 1 slots, 1 chunks, 2 entries");
-		CHECK_WALK(28, 4, "5@4, 2 slots, 21 chunks, 2 entries");
+		CHECK_WALK(50, 4, "1@964, 1 slots, 43 chunks, 2 entries");
+		CHECK_WALK(32, 32, "none, 7 slots, 42 chunks, 18 entries");
+		CHECK_WALK(32, 4, "43@4, 1 slots, 1 chunks, 2 entries");
+		CHECK_WALK(32, 32, "none, 7 slots, 41 chunks, 15 entries");
+		CHECK_WALK(32, 8, "42@8, 1 slots, 1 chunks, 2 entries");
+		CHECK_WALK(28, 4, "5@4, 2 slots, 37 chunks, 2 entries");
 		pcpu_destroy(pcpu);
 	}
 }
@@ -339,13 +339,39 @@ TEST(a_walk_lowers_what_a_group_says_is_the_largest_hint)
 
 	start();
 	last = MAKE(24, -4, 24, -4, 24, -968);
-	for (int i = 0; i < 16; i++)
+	for (int i = 0; i < 32; i++)
 		first = MAKE(24, -4, 24, -4, 24, -968);
 	pcpu_make_groups(pcpu, 3);
 	CHECK(first->group != last->group);
 	first->group->largest = last->group->largest = 60;
-	CHECK_WALK(50, 4, "none, 7 slots, 17 chunks, 0 entries");
+	CHECK_WALK(50, 4, "none, 7 slots, 33 chunks, 0 entries");
 	CHECK(first->group->largest == 24 && last->group->largest == 24);
+	pcpu_destroy(pcpu);
+}
+
+/*
+ * Each of nine groups has one chunk left, and 31 free seats: the walk makes one
+ * group of them.
+ */
+TEST(a_walk_past_many_free_seats_makes_fewer_groups)
+{
+	struct area_map_chunk *chunks[9 * 32];
+	struct pcpu_group *group;
+	int n = 9 * 32;
+
+	start();
+	for (int i = 0; i < n; i++)
+		chunks[i] = MAKE(24, -4, 24, -4, 24, -968);
+	pcpu_make_groups(pcpu, 3);
+	for (int i = 0; i < n; i++) {
+		if (i % 32)
+			pcpu_kill_chunk(pcpu, &chunks[i]->chunk);
+	}
+	CHECK(chunks[0]->group != chunks[32]->group);
+	CHECK_WALK(50, 4, "none, 7 slots, 9 chunks, 0 entries");
+	group = chunks[0]->group;
+	CHECK(group->nr_chunks == 9 && chunks[8 * 32]->group == group);
+	CHECK(group->seats == 0x1ff);
 	pcpu_destroy(pcpu);
 }
 
@@ -506,18 +532,19 @@ TEST(the_first_chunk_is_counted_once_also_if_it_moves_to_slot_0)
 	pcpu_destroy(pcpu);
 }
 
-/* 17 chunks are two groups: the first one is spare after the walk along it */
+/* 33 chunks are two groups: the first one is spare after the walk along it */
 TEST(the_walk_goes_on_after_a_group_that_it_has_emptied)
 {
 	struct area_map_chunk *chunk;
 
 	start();
 	chunk = MAKE(20, -1004, 20);
-	for (int i = 0; i < 16; i++)
+	for (int i = 0; i < 32; i++)
 		make_crumbs(20);
 	pcpu_make_groups(pcpu, 2);
-	CHECK_WALK(16, 4, "1@1004, 1 slots, 17 chunks, 514 entries");
-	CHECK_SLOTS(pcpu, "0:0,17,16,15,14,13,12,11,10,9,8,7,6,5,4,3,2 1:1");
+	CHECK_WALK(16, 4, "1@1004, 1 slots, 33 chunks, 1026 entries");
+	CHECK_SLOTS(pcpu, "0:0,33,32,31,30,29,28,27,26,25,24,23,22,21,20,19,18,"
+			  "17,16,15,14,13,12,11,10,9,8,7,6,5,4,3,2 1:1");
 	CHECK(list_empty(&pcpu->slot_groups[2]) && !chunk->group);
 	pcpu_destroy(pcpu);
 }

@@ -23,9 +23,9 @@ sys.path.insert(0, str(HERE.parent))
 from percpu_ffi import Allocator, Model, Trace  # noqa: E402
 from percpu_ffi.bench.percpu_c import CannotCompile, WrongFile  # noqa: E402
 from percpu_ffi.cli.progress import progress_bar  # noqa: E402
+from percpu_ffi.executors import WorkerPool  # noqa: E402
 from percpu_ffi.lockstep import Campaign, Factory, Totals, lockstep, shorten  # noqa: E402
 from percpu_ffi.lockstep.reach import CLASSES, missed  # noqa: E402
-from percpu_ffi.lockstep.worker_pool import WorkerPool  # noqa: E402
 from upstream.witness import WitnessFactory, build  # noqa: E402
 
 

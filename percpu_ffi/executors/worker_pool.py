@@ -7,19 +7,24 @@ at any moment, and no thread is left that could fail afterwards.
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import pickle
 import signal
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
+
+from percpu_ffi.errors import ConfigError, describe_error
+from percpu_ffi.executors.shared import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,18 +47,30 @@ class WorkerPool(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a call in one of the processes, when one is free."""
-        future = _Future(self)
-        self._waiting.append((future, pickle.dumps((fn, args, kwargs))))
+        call, shared = _pickled(fn, args, kwargs)
+        future = _Future(self, shared)
+        self._waiting.append((future, call))
         self._start_calls()
         return future
+
+    @staticmethod
+    def prepare(module: str) -> None:
+        """Let workers start faster, if none has yet: import a module while this process works.
+
+        The server from which multiprocessing forks all workers of this process imports it.
+        """
+        multiprocessing.set_forkserver_preload([module])
+        resource_tracker.ensure_running()  # unblocks the signal
+        with _interrupts_blocked():
+            forkserver.ensure_running()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers; calls that have no result yet get none."""
         self._end("the pool was shut down")
 
-    def wait_for_results(self) -> None:
-        """Wait until a worker has finished a call or died."""
-        for link in wait([*self._running]):
+    def wait_for_results(self, timeout: float | None = None) -> None:
+        """Wait until a worker has finished a call or died, at most ``timeout`` seconds."""
+        for link in wait([*self._running], timeout):
             assert isinstance(link, Connection)
             try:
                 result, error, origin = pickle.loads(link.recv_bytes())
@@ -101,22 +118,81 @@ class WorkerPool(Executor):
         for future in (*self._running.values(), *(future for future, _ in self._waiting)):
             if not future.done():
                 future.set_exception(BrokenExecutor(why))
-        for kept in (self._workers, self._running, self._waiting):
-            kept.clear()
+        for each in (self._workers, self._running, self._waiting):
+            each.clear()
 
 
 class _Future(Future[Any]):
     """The result of a call, which its pool waits for in this thread."""
 
-    def __init__(self, pool: WorkerPool) -> None:
+    def __init__(self, pool: WorkerPool, shared: list[Shared[Any]]) -> None:
         super().__init__()
         self._pool = pool
+        self._shared = shared  # their files last as long as they do
 
     def result(self, timeout: float | None = None) -> Any:
-        """Return the result; ``timeout`` is not supported."""
-        while not self.done():
-            self._pool.wait_for_results()
-        return super().result()
+        """Return the result.
+
+        Raises:
+            TimeoutError: there is none within ``timeout`` seconds.
+
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.done() and (end is None or time.monotonic() < end):
+            self._pool.wait_for_results(None if end is None else max(end - time.monotonic(), 0))
+        return super().result(0)
+
+
+def _pickled(*call: Any) -> tuple[bytes, list[Shared[Any]]]:
+    """Return a call as bytes, with the files of the shared objects that it takes, and these.
+
+    Raises:
+        ConfigError: it cannot be pickled.
+
+    """
+    text = io.BytesIO()
+    pickler = _Pickler(text)
+    try:
+        pickler.dump(call)
+    except OSError:
+        raise
+    except Exception as error:  # of any type: objects pickle themselves
+        raise ConfigError(
+            f"a call cannot be sent to another process ({describe_error(error)}); use functions "
+            "and classes that a module has by their names"
+        ) from error
+    return text.getvalue(), pickler.shared
+
+
+class _Pickler(pickle.Pickler):
+    """Puts the files of shared objects in their place, and collects these."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self.shared: list[Shared[Any]] = []
+
+    def persistent_id(self, item: object) -> tuple[str, str] | None:
+        """Return the file and the key of a shared object."""
+        if not isinstance(item, Shared):
+            return None
+        self.shared.append(item)
+        return item.path, item.key
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads shared objects; the latest one is kept for other calls."""
+
+    def __init__(self, kept: dict[str, Shared[Any]], text: bytes) -> None:
+        super().__init__(io.BytesIO(text))
+        self._kept = kept
+
+    def persistent_load(self, place: tuple[str, str]) -> Shared[Any]:
+        """Return a shared object."""
+        path, key = place
+        if key not in self._kept:
+            self._kept.clear()
+            self._kept[key] = Shared.read(path, key)
+        return self._kept[key]
 
 
 @contextmanager
@@ -132,15 +208,16 @@ def _interrupts_blocked() -> Iterator[None]:
 def _work(link: Connection) -> None:
     """Run calls in a worker, one after the other."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    kept: dict[str, Shared[Any]] = {}
     with suppress(EOFError, OSError):  # the parent has gone
         while True:
-            link.send_bytes(_answer(link.recv_bytes()))
+            link.send_bytes(_answer(link.recv_bytes(), kept))
 
 
-def _answer(call: bytes) -> bytes:
+def _answer(call: bytes, kept: dict[str, Shared[Any]]) -> bytes:
     """Run a call and return its result, or its error and where that was raised."""
     try:
-        function, args, kwargs = pickle.loads(call)
+        function, args, kwargs = _Unpickler(kept, call).load()
         return pickle.dumps((function(*args, **kwargs), None, ""))
     except BaseException as error:
         return pickle.dumps((None, error, traceback.format_exc()))
