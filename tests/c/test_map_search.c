@@ -440,6 +440,9 @@ TEST(taking_the_last_entry_makes_the_hint_exact_whatever_was_passed)
 	EXPECT(21, -4, 10, -2, -11, 21);
 	CHECK(map->exact);
 	/* aligned: up to size + align - 2 bytes may have been passed */
+	GIVEN(99, -1, 38, -25, 45);
+	CHECK(alloc(8, 32) == 64);
+	EXPECT(38, -1, 38, -25, -8, 37);
 	GIVEN(99, -4, 22, -6, 32);
 	CHECK(alloc(8, 32) == 32);
 	EXPECT(24, -4, 22, -6, -8, 24);

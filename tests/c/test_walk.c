@@ -349,29 +349,65 @@ TEST(a_walk_lowers_what_a_group_says_is_the_largest_hint)
 	pcpu_destroy(pcpu);
 }
 
-/*
- * Each of nine groups has one chunk left, and 31 free seats: the walk makes one
- * group of them.
- */
-TEST(a_walk_past_many_free_seats_makes_fewer_groups)
+/* groups on slot 3, of which each has one chunk left, and 31 free seats */
+static struct area_map_chunk *left[9];
+
+static void make_sparse_groups(int n)
 {
 	struct area_map_chunk *chunks[9 * 32];
-	struct pcpu_group *group;
-	int n = 9 * 32;
 
 	start();
-	for (int i = 0; i < n; i++)
+	left[0] = MAKE(60, -964, 60);	/* the last one, with a place */
+	for (int i = 1; i < n * 32; i++)
 		chunks[i] = MAKE(24, -4, 24, -4, 24, -968);
 	pcpu_make_groups(pcpu, 3);
-	for (int i = 0; i < n; i++) {
+	for (int i = 1; i < n * 32; i++) {
 		if (i % 32)
 			pcpu_kill_chunk(pcpu, &chunks[i]->chunk);
+		else
+			left[i / 32] = chunks[i];
 	}
-	CHECK(chunks[0]->group != chunks[32]->group);
-	CHECK_WALK(50, 4, "none, 7 slots, 9 chunks, 0 entries");
-	group = chunks[0]->group;
-	CHECK(group->nr_chunks == 9 && chunks[8 * 32]->group == group);
+	CHECK(left[0]->group != left[1]->group);
+}
+
+TEST(a_walk_past_many_free_seats_makes_fewer_groups)
+{
+	struct pcpu_group *group;
+
+	make_sparse_groups(9);
+	CHECK_WALK(61, 4, "none, 7 slots, 9 chunks, 0 entries");
+	group = left[0]->group;
+	CHECK(group->nr_chunks == 9 && left[8]->group == group);
 	CHECK(group->seats == 0x1ff);
+	pcpu_destroy(pcpu);
+}
+
+/* the chunk that serves the request leaves the slot, and its group is spare */
+TEST(a_walk_past_many_free_seats_makes_fewer_groups_also_if_it_ends_there)
+{
+	make_sparse_groups(9);
+	CHECK_WALK(50, 4, "1@964, 1 slots, 9 chunks, 2 entries");
+	CHECK(!left[0]->group && left[1]->group == left[8]->group);
+	CHECK(left[1]->group->nr_chunks == 8);
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_walk_past_few_free_seats_leaves_the_groups_as_they_are)
+{
+	make_sparse_groups(8);
+	CHECK_WALK(61, 4, "none, 7 slots, 8 chunks, 0 entries");
+	CHECK(left[0]->group != left[1]->group && left[0]->seat == 31);
+	pcpu_destroy(pcpu);
+}
+
+/* 32 chunks without a free seat make up for the sparse groups */
+TEST(free_seats_count_in_proportion_to_the_chunks)
+{
+	make_sparse_groups(9);
+	for (int i = 0; i < 33; i++)	/* 31 of them in the first group */
+		MAKE(24, -4, 24, -4, 24, -968);
+	CHECK_WALK(61, 4, "none, 7 slots, 42 chunks, 0 entries");
+	CHECK(left[0]->group != left[1]->group);
 	pcpu_destroy(pcpu);
 }
 
