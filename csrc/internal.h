@@ -71,7 +71,7 @@ struct pcpu {
 	struct list_head *slots; /* chunks, sorted by the policy */
 	uint32_t slot_mask;	/* slots that may have chunks; others have none */
 	struct list_head slot_groups[PCPU_MAX_SLOTS]; /* with area maps: their
-				   chunks in groups, see area_map/walk.c */
+				   chunks in groups, see area_map/groups.c */
 	struct list_head spare_groups; /* groups that no slot needs now */
 	struct rb_root chunks;	/* chunks by address */
 	struct pcpu_chunk *found_chunk; /* the last one looked up, or NULL */

@@ -11,7 +11,7 @@
  *
  * A walk compares the contig hint of each chunk with the request.  With many
  * chunks it would mostly wait for their memory.  So a slot that proves to be
- * long gets groups of up to 16 chunks that follow each other, with a copy of
+ * long gets groups of up to 32 chunks that follow each other, with a copy of
  * their hints.  A walk passes a group as a whole if its largest hint is too
  * small:
  *
@@ -20,7 +20,8 @@
  * A chunk comes to the front or to the back of its slot, there into the next
  * seat of the group or into a spare group.  When it leaves, the seat stays free.
  * Each chunk brings one group, so a spare one is there when it is needed.  A
- * slot keeps its groups until it is empty.
+ * slot keeps groups until it is empty; a walk along many free seats makes them
+ * again.
  */
 #include "groups.h"
 
@@ -70,12 +71,12 @@ static void take_seat(struct pcpu *pcpu, struct area_map_chunk *chunk, int slot,
 	pcpu_group_update(chunk);
 }
 
+/* the group knows of the change that lets the chunk leave */
 static void leave_seat(struct pcpu *pcpu, struct area_map_chunk *chunk)
 {
 	struct pcpu_group *group = chunk->group;
 
 	group->seats &= ~((uint32_t)1 << chunk->seat);
-	group->failed_size = INT_MAX;
 	if (!--group->nr_chunks)
 		list_move(&group->list, &pcpu->spare_groups);
 	chunk->group = NULL;

@@ -2,7 +2,7 @@
 /*
  * one_map.h - one map, from the sizes of its entries and back.
  *
- *	GIVEN(40, -8, 8, -8, 40);	|####|....|####|........|	hint 40
+ *	GIVEN(40, -8, 8, -8, 40)	|####|....|####|........|  hint 40
  *					0    8   16   24       64
  *
  * The bounds of its regions are exact; a test may raise them.
@@ -19,7 +19,7 @@
 #include "pick.h"
 
 #define ROOM	300	/* entries */
-#define SHIFT	4	/* regions of 16 bytes, unless a test sets others */
+#define SHIFT	4	/* regions of 16 bytes */
 #define REGIONS	(1024 / 4 + 1)
 
 static uint32_t room[ROOM + PCPU_MAP_EXTRA + PCPU_MAP_BLOCK];
@@ -51,7 +51,7 @@ static inline void fill(struct pcpu_area_map *empty, const int *sizes, int n)
 	empty->map_used = n;
 }
 
-/* @hint may be too high; there is room for @before edges before the first one */
+/* @hint may be too high; there is room for @before edges before the first */
 static inline void set_map(int before, int hint, const int *sizes, int n)
 {
 	memset(&tested, 0, sizeof(tested));

@@ -457,7 +457,7 @@ TEST(a_chunk_that_was_never_added_can_be_removed)
 
 static char expected[SLOTS][NAMES + 1];
 
-static void drop(char name)
+static void remove_name(char name)
 {
 	for (int slot = 0; slot < SLOTS; slot++) {
 		char *at = strchr(expected[slot], name);
@@ -467,7 +467,7 @@ static void drop(char name)
 	}
 }
 
-static void insert(char name, int slot, bool front)
+static void insert_name(char name, int slot, bool front)
 {
 	char *list = expected[slot];
 	size_t n = strlen(list);
@@ -499,12 +499,14 @@ static bool groups_fit(int slot, int *nr_groups)
 		int n = 0;
 
 		for (int seat = 0; seat < PCPU_GROUP_SEATS; seat++) {
+			const struct area_map_chunk *chunk;
+
 			if (!(group->seats & (uint32_t)1 << seat))
 				continue;
-			if (group->chunk[seat] != named(*name) ||
-			    named(*name)->group != group ||
-			    named(*name)->seat != seat ||
-			    named(*name)->map.contig_hint != group->hint[seat] ||
+			chunk = group->chunk[seat];
+			if (name_of(chunk) != *name ||
+			    chunk->group != group || chunk->seat != seat ||
+			    chunk->map.contig_hint != group->hint[seat] ||
 			    group->hint[seat] > group->largest)
 				return false;
 			name++;
@@ -539,14 +541,14 @@ TEST(random_moves_keep_the_order_of_plain_lists)
 	for (int step = 0; step < 20000; step++) {
 		char name = (char)('A' + pick(NAMES));
 		struct area_map_chunk *chunk = named(name);
-		int before = nr_chunks && chunk->spare.list.next ? chunk->slot : -1;
+		int before = chunk->spare.list.next ? chunk->slot : -1;
 		int size = (int)pick(8) ? 128 << pick(3) : (int)pick(UNIT + 1);
 
 		if (before >= 0 && !pick(8)) {
 			pcpu_slot_remove(&pcpu, chunk);
 			memset(chunk, 0, sizeof(*chunk));
 			list_init(&chunk->chunk.list);
-			drop(name);
+			remove_name(name);
 			nr_chunks--;
 			CHECK(all_fit(nr_chunks));
 			continue;
@@ -559,8 +561,8 @@ TEST(random_moves_keep_the_order_of_plain_lists)
 			pcpu_chunk_relocate(&pcpu, chunk);
 		}
 		if (chunk->slot != before) {
-			drop(name);
-			insert(name, chunk->slot, chunk->slot > before);
+			remove_name(name);
+			insert_name(name, chunk->slot, chunk->slot > before);
 		}
 		if (!pick(4))
 			pcpu_make_groups(&pcpu, chunk->slot);

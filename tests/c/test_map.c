@@ -441,6 +441,24 @@ TEST(a_map_shrinks_at_its_nearer_end)
 	EXPECT(16, 16, -8, -8, 16);
 }
 
+/* one edge before, one after the end: the end is the fewer ones' side of a tie
+ *
+ *	|####|####|....|####|		entries 0 and 1 | the end and entry 3
+ *	0    8   16   24   32
+ */
+TEST(a_map_shrinks_at_its_end_with_as_many_entries_before_as_after)
+{
+	GIVEN(8, -8, -8, 8, -8);
+	pcpu_map_release(map, 1);
+	CHECK(map->edge == room);
+	EXPECT(16, -8, 16, -8);
+	/* three before, two after: two edges less */
+	GIVEN(8, -8, -8, 8, -8, 8, -8);
+	pcpu_map_release(map, 3);
+	CHECK(map->edge == room);
+	EXPECT(24, -8, -8, 24, -8);
+}
+
 /* memmove() moves long maps
  *
  *	|....|####|####|  ...  |####|
@@ -458,6 +476,27 @@ TEST(many_entries_can_be_moved)
 	pcpu_map_release(map, 20);
 	pcpu_map_release(map, 21);
 	CHECK(map_is(8, expected, 41));
+}
+
+/* also if it is taken only in part; a head is before the area
+ *
+ *	|####|....|####|............|
+ *	0    8   16   24           64
+ */
+TEST(the_first_free_range_is_after_an_area_that_takes_its_start)
+{
+	GIVEN(40, -8, 8, -8, 40);
+	map->first_free = 1;
+	CHECK(alloc(8, 4) == 8 && map->first_free == 2);
+	map->first_free = 3;
+	CHECK(alloc(8, 4) == 24 && map->first_free == 4);
+	CHECK(alloc(8, 16) == 32 && map->first_free == 5);
+	CHECK(alloc(8, 16) == 48 && map->first_free == 5);
+	EXPECT(8, -8, -8, -8, -8, -8, 8, -8, 8);
+	pcpu_map_release(map, 2);
+	CHECK(map->first_free == 2);
+	pcpu_map_release(map, 3);
+	CHECK(map->first_free == 2);
 }
 
 /* take @size bytes at @offset; return whether they were free */

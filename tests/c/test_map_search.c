@@ -77,6 +77,26 @@ TEST(a_search_from_the_middle_of_a_region_keeps_its_bound)
 	CHECK(tested.bound[1] == 8);	/* scanned from its start */
 }
 
+/* at 10 a search starts in region 0; no entry starts in regions 1 and 2
+ *
+ *	|##|....|##|....|######################|........|####|
+ *	0  2    8  10   14                    48       56   64
+ */
+TEST(a_region_without_entries_has_no_effect_on_the_next_one)
+{
+	GIVEN(8, -2, 6, -2, 4, -34, 8, -8);
+	for (int r = 0; r < 4; r++)
+		tested.bound[r] = 99;
+	map->first_free = 1;
+	map->last = 3;
+	map->searched = 10;
+	map->exact = true;	/* no other scan follows */
+	CHECK(pcpu_map_search(map, 20, 1) == 7);
+	CHECK(tested.bound[1] == 0 && tested.bound[2] == 0);
+	CHECK(tested.bound[3] == 8);
+	CHECK(tested.bound[0] == 99);	/* not from its start */
+}
+
 /* in a unit of 20 bytes, region 1 is short; a map without free ranges has
  * only the end to search
  *
@@ -168,7 +188,7 @@ TEST(a_smaller_request_is_searched_from_the_first_free_range_on)
 	CHECK(pcpu_map_search(map, 7, 4) == 2);
 }
 
-TEST(a_request_with_a_smaller_alignment_is_searched_from_the_first_free_range_on)
+TEST(a_less_aligned_request_is_searched_from_the_first_free_range_on)
 {
 	after_a_search();
 	CHECK(pcpu_map_search(map, 8, 2) == 2);
@@ -187,6 +207,27 @@ TEST(a_search_goes_on_after_a_change_of_another_entry)
 	pcpu_map_release(map, 6);	/* the areas from 28 on, merged */
 	CHECK(map->last == 5 && map->searched == 16);
 	CHECK(pcpu_map_search(map, 12, 4) == 5);
+}
+
+/* at each of the free ranges in turn; the area before it is free by mistake
+ *
+ *	|####|....|####|....|####|....|   ...
+ *	0    4    8    12   16   20   24
+ */
+TEST(a_search_goes_on_at_any_entry)
+{
+	int sizes[40];
+
+	for (int i = 0; i < 40; i++)
+		sizes[i] = i & 1 ? 4 : -4;
+	for (int at = 3; at < 40; at += 2) {
+		set_map(0, 4, sizes, 40);
+		map->first_free = 1;
+		map->searched = 4 * at;
+		map->searched_size = map->searched_align = 4;
+		map->edge[at - 1] = pcpu_free_from(4 * (at - 1));
+		CHECK(pcpu_map_search(map, 4, 4) == at);
+	}
 }
 
 /* the free range at 16 loses its head to the area: it starts at 18
@@ -298,6 +339,9 @@ TEST(the_largest_free_range_is_found_with_bounds_that_are_too_high)
 	CHECK(pcpu_map_largest(map) == 12);
 	CHECK(tested.bound[0] == 4 && tested.bound[1] == 8);
 	CHECK(tested.bound[2] == 12);
+	tested.bound[2] = 40;	/* above the hint */
+	map->contig_hint = 12;
+	CHECK(pcpu_map_largest(map) == 12 && tested.bound[2] == 12);
 	GIVEN(0, -8, -40);
 	CHECK(pcpu_map_largest(map) == 0);
 }
@@ -315,6 +359,8 @@ TEST(a_region_is_not_scanned_if_no_larger_free_range_can_be_there)
 	tested.bound[1] = 13;
 	CHECK(pcpu_map_largest(map) == 12);
 	CHECK(tested.bound[1] == 4);
+	memset(tested.bound, 0, sizeof(tested.bound));	/* wrong */
+	CHECK(pcpu_map_largest(map) == 0);
 }
 
 TEST(a_search_that_fails_makes_the_hint_exact)
@@ -394,6 +440,9 @@ TEST(taking_the_last_entry_makes_the_hint_exact_whatever_was_passed)
 	EXPECT(21, -4, 10, -2, -11, 21);
 	CHECK(map->exact);
 	/* aligned: up to size + align - 2 bytes may have been passed */
+	GIVEN(99, -1, 38, -25, 45);
+	CHECK(alloc(8, 32) == 64);
+	EXPECT(38, -1, 38, -25, -8, 37);
 	GIVEN(99, -4, 22, -6, 32);
 	CHECK(alloc(8, 32) == 32);
 	EXPECT(24, -4, 22, -6, -8, 24);

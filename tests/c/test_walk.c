@@ -11,7 +11,7 @@
  * Units have 1 KiB.  The first chunk, 0, is full.  Free bytes and slots:
  *
  *	slot	0	1	2	3	4	5	6	7	9
- *	free	none	4-15	16-31	32-63	64-127	128-255	256-511	512-	all
+ *	free	none	4-	16-	32-	64-	128-	256-	512-	all
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -39,12 +39,13 @@ static const struct pcpu_area_map *map_in(const struct list_head *pos)
 	return &list_entry(pos, const struct area_map_chunk, chunk.list)->map;
 }
 
-/* the first entry that holds an area, or map_used */
+/* the index of the first entry that holds an area, or map_used */
 static int plain_fit(const struct pcpu_area_map *map, int size, int align)
 {
 	int i = 0;
 
-	while (i < map->map_used && !pcpu_edge_holds(map->edge + i, size, align))
+	while (i < map->map_used &&
+	       !pcpu_edge_holds(map->edge + i, size, align))
 		i++;
 	return i;
 }
@@ -93,7 +94,7 @@ static struct outcome port_walk(int size, int align)
 	return walk;
 }
 
-static const char *text_of(struct outcome walk)
+static const char *outcome_text(struct outcome walk)
 {
 	static char text[128];
 	char *at = text;
@@ -111,8 +112,8 @@ static const char *text_of(struct outcome walk)
 /* what the port and the plain walk find */
 #define CHECK_WALK(size, align, text)					\
 	do {								\
-		CHECK(same_text(text_of(plain_walk(size, align)), text)); \
-		CHECK(same_text(text_of(port_walk(size, align)), text)); \
+		CHECK(same_text(outcome_text(plain_walk(size, align)), text)); \
+		CHECK(same_text(outcome_text(port_walk(size, align)), text)); \
 	} while (0)
 
 /* --- chunks */
@@ -121,7 +122,8 @@ static void start(void)
 {
 	pcpu = small(1);
 	pcpu->work = &work;
-	CHECK(!area_map_take_at(pcpu, pcpu->first_chunk, STATIC, UNIT - STATIC));
+	CHECK(!area_map_take_at(pcpu, pcpu->first_chunk, STATIC,
+				UNIT - STATIC));
 	CHECK_SLOTS(pcpu, "0:0");
 }
 
@@ -347,29 +349,65 @@ TEST(a_walk_lowers_what_a_group_says_is_the_largest_hint)
 	pcpu_destroy(pcpu);
 }
 
-/*
- * Each of nine groups has one chunk left, and 31 free seats: the walk makes one
- * group of them.
- */
-TEST(a_walk_past_many_free_seats_makes_fewer_groups)
+/* groups on slot 3, of which each has one chunk left, and 31 free seats */
+static struct area_map_chunk *left[9];
+
+static void make_sparse_groups(int n)
 {
 	struct area_map_chunk *chunks[9 * 32];
-	struct pcpu_group *group;
-	int n = 9 * 32;
 
 	start();
-	for (int i = 0; i < n; i++)
+	left[0] = MAKE(60, -964, 60);	/* the last one, with a place */
+	for (int i = 1; i < n * 32; i++)
 		chunks[i] = MAKE(24, -4, 24, -4, 24, -968);
 	pcpu_make_groups(pcpu, 3);
-	for (int i = 0; i < n; i++) {
+	for (int i = 1; i < n * 32; i++) {
 		if (i % 32)
 			pcpu_kill_chunk(pcpu, &chunks[i]->chunk);
+		else
+			left[i / 32] = chunks[i];
 	}
-	CHECK(chunks[0]->group != chunks[32]->group);
-	CHECK_WALK(50, 4, "none, 7 slots, 9 chunks, 0 entries");
-	group = chunks[0]->group;
-	CHECK(group->nr_chunks == 9 && chunks[8 * 32]->group == group);
+	CHECK(left[0]->group != left[1]->group);
+}
+
+TEST(a_walk_past_many_free_seats_makes_fewer_groups)
+{
+	struct pcpu_group *group;
+
+	make_sparse_groups(9);
+	CHECK_WALK(61, 4, "none, 7 slots, 9 chunks, 0 entries");
+	group = left[0]->group;
+	CHECK(group->nr_chunks == 9 && left[8]->group == group);
 	CHECK(group->seats == 0x1ff);
+	pcpu_destroy(pcpu);
+}
+
+/* the chunk that serves the request leaves the slot, and its group is spare */
+TEST(a_walk_past_many_free_seats_makes_fewer_groups_also_if_it_ends_there)
+{
+	make_sparse_groups(9);
+	CHECK_WALK(50, 4, "1@964, 1 slots, 9 chunks, 2 entries");
+	CHECK(!left[0]->group && left[1]->group == left[8]->group);
+	CHECK(left[1]->group->nr_chunks == 8);
+	pcpu_destroy(pcpu);
+}
+
+TEST(a_walk_past_few_free_seats_leaves_the_groups_as_they_are)
+{
+	make_sparse_groups(8);
+	CHECK_WALK(61, 4, "none, 7 slots, 8 chunks, 0 entries");
+	CHECK(left[0]->group != left[1]->group && left[0]->seat == 31);
+	pcpu_destroy(pcpu);
+}
+
+/* 32 chunks without a free seat make up for the sparse groups */
+TEST(free_seats_count_in_proportion_to_the_chunks)
+{
+	make_sparse_groups(9);
+	for (int i = 0; i < 33; i++)	/* 31 of them in the first group */
+		MAKE(24, -4, 24, -4, 24, -968);
+	CHECK_WALK(61, 4, "none, 7 slots, 42 chunks, 0 entries");
+	CHECK(left[0]->group != left[1]->group);
 	pcpu_destroy(pcpu);
 }
 
@@ -413,9 +451,9 @@ TEST(a_failed_request_fails_again_without_a_scan)
 
 	CHECK_WALK(32, 32, "none, 7 slots, 3 chunks, 6 entries");
 	group->failed_entries = 100;
-	CHECK(same_text(text_of(port_walk(32, 32)),
+	CHECK(same_text(outcome_text(port_walk(32, 32)),
 			"none, 7 slots, 3 chunks, 100 entries"));
-	CHECK(same_text(text_of(port_walk(32, 64)),
+	CHECK(same_text(outcome_text(port_walk(32, 64)),
 			"none, 7 slots, 3 chunks, 100 entries"));
 	pcpu_destroy(pcpu);
 }
@@ -500,6 +538,24 @@ TEST(a_chunk_that_moves_to_slot_0_leaves_its_group)
 	pcpu_destroy(pcpu);
 }
 
+/* free ranges of 3 bytes that are not aligned to 4; of 4 bytes, the same
+ *
+ *	|#|...|#####|...|####...	|#|....|####|....|####...
+ *	0 1   4     9   12		0 1    5    9    13
+ */
+TEST(a_chunk_that_moved_is_not_counted_when_a_request_fails_again)
+{
+	start();
+	MAKE(4, -1, 4, -4, 4, -4, 4, -4, 4, -995);
+	MAKE(20, -1, 3, -5, 3, -5, 3, -5, 3, -5, 3, -5, 3, -980);
+	MAKE(4, -1, 4, -4, 4, -4, 4, -4, 4, -995);
+	pcpu_make_groups(pcpu, 2);
+	CHECK_WALK(2, 4, "none, 9 slots, 3 chunks, 31 entries");
+	CHECK_SLOTS(pcpu, "0:0,2 2:3,1");
+	CHECK_WALK(2, 4, "none, 9 slots, 2 chunks, 18 entries");
+	pcpu_destroy(pcpu);
+}
+
 /* it is tried before the walk along its group */
 TEST(the_first_chunk_is_counted_once_also_if_it_moves_to_slot_0)
 {
@@ -551,7 +607,7 @@ TEST(the_walk_ends_where_memory_is_lacking)
 		if (groups)
 			pcpu_make_groups(pcpu, 3);
 		fail_at(pcpu, PCPU_VMALLOC, 1);
-		CHECK(same_text(text_of(port_walk(48, 1)),
+		CHECK(same_text(outcome_text(port_walk(48, 1)),
 				"no memory, 1 slots, 2 chunks, 15 entries"));
 		/* nothing is remembered about the group */
 		CHECK_WALK(48, 1, "2@57, 1 slots, 2 chunks, 15 entries");
@@ -565,7 +621,7 @@ TEST(memory_may_be_lacking_in_the_first_chunk_of_a_walk)
 	start();
 	make_full_map(60);
 	fail_at(pcpu, PCPU_VMALLOC, 1);
-	CHECK(same_text(text_of(port_walk(16, 4)),
+	CHECK(same_text(outcome_text(port_walk(16, 4)),
 			"no memory, 2 slots, 1 chunks, 15 entries"));
 	pcpu_destroy(pcpu);
 }
@@ -594,7 +650,7 @@ TEST(a_chunk_on_a_wrong_slot_is_found_where_it_is)
 
 #define AREAS	2000
 
-static struct place {
+static struct area_place {
 	struct pcpu_chunk *chunk; /* NULL if it is free */
 	int offset;		/* in its units */
 } places[AREAS];
@@ -634,7 +690,7 @@ static bool groups_know(int slot)
 }
 
 /* a walk; if it ends without a place, a new chunk */
-static void random_alloc(struct place *place, int size, int align)
+static void random_alloc(struct area_place *place, int size, int align)
 {
 	struct outcome plain = plain_walk(size, align);
 	struct outcome port = port_walk(size, align);
@@ -657,7 +713,7 @@ static void random_alloc(struct place *place, int size, int align)
 	}
 }
 
-static void random_free(struct place *place)
+static void random_free(struct area_place *place)
 {
 	struct pcpu_chunk *spare;
 
@@ -674,8 +730,8 @@ TEST(random_walks_are_those_along_each_chunk)
 	failures = 0;
 	memset(places, 0, sizeof(places));
 	for (int step = 0; step < 30000; step++) {
-		struct place *place = &places[pick(AREAS)];
-		/* now few areas are freed, now many; now long ones, now short */
+		struct area_place *place = &places[pick(AREAS)];
+		/* areas are short or long by turns; so are their lives */
 		int size = 1 + (int)pick(step & 4096 ? 20 : 200);
 
 		if (!pick(64))

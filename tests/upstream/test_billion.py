@@ -57,7 +57,8 @@ MISTAKES = {
         "max(map->contig_hint, end - start + 1)",
     ),
     "hint not exact after a full scan": (
-        *("area_map/map.c", "map->contig_hint = *largest;", "map->contig_hint = *largest + 4;"),
+        *("area_map/map_search.c", "map->contig_hint = pcpu_map_largest(map);"),
+        "map->contig_hint = pcpu_map_largest(map) + 4;",
     ),
     "a head of 4 bytes is small": (
         *("area_map/map.c", "offset - start < PCPU_SMALL)", "offset - start <= PCPU_SMALL)"),
@@ -66,13 +67,45 @@ MISTAKES = {
         *("area_map/map.c", "tail < PCPU_SMALL ?", "tail <= PCPU_SMALL ?"),
     ),
     "always to the front of a slot": (
-        *("area_map/area_map.c", "if (slot > chunk->slot)", "if (slot >= 0)"),
+        *("area_map/groups.c", "bool front = slot > chunk->slot;", "bool front = slot >= 0;"),
     ),
     "a map of a whole page comes from vmalloc": (
         *("area_map/area_map.c", "<= pcpu->geo.page_size;", "< pcpu->geo.page_size;"),
     ),
     "the slot of empty chunks is not counted": (
         *("area_map/area_map.c", "pcpu_count(&pcpu->work->slots_visited, 1);", ";"),
+    ),
+    "a free range that a free makes raises no bound": (
+        *("area_map/map.c", "pcpu_region_raise(map, start, end - start);", ";"),
+    ),
+    "a tail raises no bound": ("area_map/map.c", "pcpu_region_raise(map, end, tail);", ";"),
+    "a free does not send the next search back": (
+        *("area_map/map.c", "if (start < map->searched)", "if (start < 0)"),
+    ),
+    "a bound is lowered by a scan of half of its region": (
+        *("area_map/map_search.c", "if (whole || i > from)", "if (r >= 0)"),
+    ),
+    "a free that moves no chunk leaves its group as it is": (
+        *("area_map/area_map.c", "index));\n\tpcpu_chunk_relocate(pcpu, self);"),
+        "index));\n\tif (pcpu_chunk_slot(pcpu, &self->map) != self->slot)"
+        "\n\t\tpcpu_chunk_relocate(pcpu, self);",
+    ),
+    "a chunk at the front takes a seat after the others": (
+        *("area_map/groups.c", "*seat = front ? __builtin_ctz(group->seats) - 1 :"),
+        "*seat = 0 ? 0 :",
+    ),
+    "the largest hint of a group is that of its last chunk": (
+        *("area_map/walk.c", "if (largest < group->hint[seat])", "if (seat >= 0)"),
+    ),
+    "the first chunk is visited twice": (
+        *("area_map/walk.c", "if (chunk == walk->tried)", "if (!chunk)"),
+    ),
+    "a failed request counts maps that are not scanned": (
+        *("area_map/walk.c", "if (walk->size <= group->hint[seat])\n\t\t\tentries"),
+        "if (seat >= 0)\n\t\t\tentries",
+    ),
+    "a chunk is found with the steps of an older tree": (
+        *("chunk.c", "link);\n\tpcpu->found_chunk = NULL;", "link);"),
     ),
     "no flush of the TLB": (*("populate.c", "fake_count(&kernel->faults, PCPU_FLUSH_TLB);", ";"),),
     "a failed populate forgets what it added": (
