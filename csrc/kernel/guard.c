@@ -33,7 +33,7 @@
 #define NO_ADVICE	(-1)	/* refused, except by a host that ignores advice */
 
 /* ranges of one call; the host accepts 1,024 */
-#define BATCH		64
+#define MAX_RANGES		64
 
 /**
  * host_has_guards - find out whether pages can have guards
@@ -88,14 +88,14 @@ static bool advise(const struct iovec *ranges, int n, int advice)
 
 static bool advise_units(const struct host_units *units, int advice)
 {
-	struct iovec ranges[BATCH];
+	struct iovec ranges[MAX_RANGES];
 	char *addr = units->addr;
 	int left, i, n;
 
 	if (units->size == units->distance)	/* whole units are one range */
 		return !madvise(addr, units->size * (size_t)units->n, advice);
 	for (left = units->n; left > 0; left -= n) {
-		n = left < BATCH ? left : BATCH;
+		n = left < MAX_RANGES ? left : MAX_RANGES;
 		for (i = 0; i < n; i++, addr += units->distance)
 			ranges[i] = (struct iovec){ addr, units->size };
 		if (!advise(ranges, n, advice))
