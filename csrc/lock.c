@@ -6,7 +6,7 @@
  * dozens of calls.  So threads that want it all the time take turns: the one
  * that leaves may enter again at once, while another one looks at the lock less
  * and less often.  After PCPU_PATIENCE that one is the heir, and the others let
- * it pass.  A thread that waits twice as long sleeps, until a thread that leaves
+ * it pass.  A thread that waits twice as long sleeps until a thread that leaves
  * wakes it: calls take long, or there are more threads than cores.
  *
  *	thread 1   calls ...............| waits          heir| calls ...
@@ -16,7 +16,6 @@
  * refused, or waits for another thread, wherever it interrupted this one.
  */
 #define _GNU_SOURCE 1	/* syscall */
-#include <errno.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -28,8 +27,7 @@
 #define PCPU_PATIENCE	50000	/* a move costs some per cent of it */
 #endif
 #define FIRST_PAUSE	250	/* a few calls */
-#define MAX_PAUSE	(PCPU_PATIENCE / 8)
-#define MAX_SLEEP	10000000
+#define LONGEST_SLEEP	50000000
 
 /* operations of SYS_futex, in linux/futex.h, which musl-gcc does not find */
 #define WAIT_PRIVATE	128
@@ -44,16 +42,19 @@ static inline void cpu_relax(void)
 #endif
 }
 
+static bool replace(uintptr_t *word, uintptr_t old, uintptr_t new)
+{
+	return __atomic_compare_exchange_n(word, &old, new, false,
+					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
 /* take a free lock, except from another thread that is the heir */
 static bool try_take(struct pcpu_lock *lock, uintptr_t self)
 {
 	uintptr_t heir = __atomic_load_n(&lock->heir, __ATOMIC_RELAXED);
-	uintptr_t none = PCPU_OWNER_NONE;
 
-	if (heir && heir != self)
-		return false;
-	return __atomic_compare_exchange_n(&lock->owner, &none, self, false,
-					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	return (!heir || heir == self) &&
+	       replace(&lock->owner, PCPU_OWNER_NONE, self);
 }
 
 static bool is_held(const struct pcpu_lock *lock)
@@ -61,13 +62,13 @@ static bool is_held(const struct pcpu_lock *lock)
 	return __atomic_load_n(&lock->owner, __ATOMIC_RELAXED);
 }
 
-/* look at the lock from time to time; return whether this thread took it */
+/* look at the lock less and less often; return whether this thread took it */
 static bool spin(struct pcpu_lock *lock, uintptr_t self)
 {
 	uint64_t now = ktime_get_ns(), end = now + PCPU_PATIENCE;
-	uint64_t pause = FIRST_PAUSE;
+	uint64_t pause;
 
-	for (;;) {
+	for (pause = FIRST_PAUSE; ; pause *= 2) {
 		uint64_t next = now + pause;
 
 		/* only a write takes the cache line from the owner */
@@ -77,8 +78,6 @@ static bool spin(struct pcpu_lock *lock, uintptr_t self)
 			return false;
 		while ((now = ktime_get_ns()) < next)
 			cpu_relax();
-		if (pause < MAX_PAUSE)
-			pause *= 2;
 	}
 }
 
@@ -87,17 +86,13 @@ static bool become_heir(struct pcpu_lock *lock, uintptr_t self)
 {
 	uintptr_t heir = __atomic_load_n(&lock->heir, __ATOMIC_RELAXED);
 
-	if (heir && is_held(lock))
-		return false;
-	return __atomic_compare_exchange_n(&lock->heir, &heir, self, false,
-					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	return !(heir && is_held(lock)) && replace(&lock->heir, heir, self);
 }
 
 /* no longer be the heir, if this thread is */
 static void resign(struct pcpu_lock *lock, uintptr_t self)
 {
-	__atomic_compare_exchange_n(&lock->heir, &self, PCPU_OWNER_NONE, false,
-				    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	replace(&lock->heir, self, PCPU_OWNER_NONE);
 }
 
 /*
@@ -106,15 +101,12 @@ static void resign(struct pcpu_lock *lock, uintptr_t self)
  */
 static bool sleep_or_take(struct pcpu_lock *lock, uintptr_t self)
 {
-	static const long limit[] = { 0, MAX_SLEEP };	/* the kernel's timespec */
-	long err;
+	static const long limit[] = { 0, LONGEST_SLEEP };	/* a timespec */
 
-	do {
-		__atomic_store_n(&lock->asleep, 1, __ATOMIC_SEQ_CST);
-		if (try_take(lock, self))
-			return true;
-		err = syscall(SYS_futex, &lock->asleep, WAIT_PRIVATE, 1, limit);
-	} while (err && errno == ETIMEDOUT);
+	__atomic_store_n(&lock->asleep, 1, __ATOMIC_SEQ_CST);
+	if (try_take(lock, self))
+		return true;
+	syscall(SYS_futex, &lock->asleep, WAIT_PRIVATE, 1, limit);
 	return false;
 }
 
@@ -204,10 +196,8 @@ static void after_fork_in_child(void)
 {
 	struct list_head *pos;
 
-	list_for_each(pos, &all_locks) {
+	list_for_each(pos, &all_locks)
 		link_to_lock(pos)->heir = PCPU_OWNER_NONE;
-		link_to_lock(pos)->asleep = 0;
-	}
 	after_fork();
 }
 
