@@ -2,27 +2,29 @@
 """Files and standard input, which may be compressed, read in blocks.
 
 A small file can decompress to any size.  So a block has at most BLOCK bytes, and the memory of
-a decoder is limited; the readers of the blocks stop at the first that is damaged.
+a decoder is limited; the readers of the blocks stop at the first that is damaged.  Another thread
+decompresses, see :mod:`percpu_ffi.trace.ahead`.
 """
 
 from __future__ import annotations
 
 import bz2
-import gzip
 import lzma
 import os
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from percpu_ffi.errors import TraceError
+from percpu_ffi.trace.ahead import Ahead, Readable
 
 BLOCK = 1 << 20
+INPUT = 1 << 16  # bytes of a compressed file; each stream in them copies what follows it
 MEMORY = 128 << 20  # bytes of a decoder, as in zstd; files of `xz -9` need half of them
 
 STDIN = "-"
@@ -57,13 +59,16 @@ class Blocks:
         self._raw = raw
         self._progress = progress
         self._magic = raw.read(len(XZ_MAGIC))
-        self._stream, self._damage = _decoder(name, self._magic, self)
+        new_decoder, self._damage = _format(name, self._magic)
+        self._ahead: Ahead | None = None
+        if new_decoder:
+            self._ahead = Ahead(self, partial(_Streams, new_decoder), BLOCK)
         self.head = self._next()
 
     @property
     def path(self) -> str | None:
         """The path of the file itself, None if it is compressed, or is a pipe."""
-        if self._stream is self and os.path.isfile(self.name):
+        if not self._ahead and os.path.isfile(self.name):
             with suppress(OSError):  # the raw stream is no file
                 if os.path.samestat(os.stat(self.name), os.fstat(self._raw.fileno())):
                     return os.path.abspath(self.name)
@@ -75,6 +80,11 @@ class Blocks:
         while block:
             yield block
             block = self._next()
+
+    def close(self) -> None:
+        """End what reads ahead; the file itself stays open."""
+        if self._ahead:
+            self._ahead.close()
 
     def read(self, size: int) -> bytes:
         """Read bytes of the file itself."""
@@ -111,7 +121,7 @@ class Blocks:
 
     def _next(self) -> bytes:
         try:
-            return self._stream.read(BLOCK)
+            return self._ahead.take() if self._ahead else self.read(BLOCK)
         except self._damage as error:
             if isinstance(error, OSError) and error.errno is not None:  # of the file itself
                 raise
@@ -124,28 +134,23 @@ class Blocks:
             ) from error
 
 
-def _decoder(
-    name: str, magic: bytes, raw: _Readable
-) -> tuple[_Readable, tuple[type[Exception], ...]]:
-    """Return the decompressed stream of a file, and the exceptions of a damaged one."""
+def _format(
+    name: str, magic: bytes
+) -> tuple[Callable[[], Any] | None, tuple[type[Exception], ...]]:
+    """Return what makes a decoder for a file, if it is compressed, and exceptions of damage."""
     if magic.startswith(GZIP_MAGIC):
-        return gzip.GzipFile(fileobj=raw), (EOFError, OSError, zlib.error)  # type: ignore[call-overload]
+        return _Gzip, (EOFError, zlib.error)
     if magic == XZ_MAGIC:
-        new = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, MEMORY)
-        return _Streams(raw, new), (EOFError, lzma.LZMAError)
+        return partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, MEMORY), (EOFError, lzma.LZMAError)
     if magic.startswith(BZIP2_MAGIC):
-        return _Streams(raw, bz2.BZ2Decompressor), (EOFError, OSError)
+        return bz2.BZ2Decompressor, (EOFError, OSError)
     if magic.startswith(ZSTD_MAGIC):
         zstd = _zstd(name)
-        return _Streams(raw, zstd.ZstdDecompressor), (EOFError, zstd.ZstdError)
-    return raw, ()
+        return zstd.ZstdDecompressor, (EOFError, zstd.ZstdError)
+    return None, ()
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
-class _Raw(_Readable, Protocol):
+class _Raw(Readable, Protocol):
     def fileno(self) -> int: ...
 
 
@@ -156,7 +161,7 @@ class _Streams:
     set to 4 GiB, and does not ignore what follows a stream.
     """
 
-    def __init__(self, raw: _Readable, new_decoder: Callable[[], Any]) -> None:
+    def __init__(self, new_decoder: Callable[[], Any], raw: Readable) -> None:
         self._raw = raw
         self._input = b""
         self._new_decoder = new_decoder
@@ -169,7 +174,7 @@ class _Streams:
             if self._decoder.eof and not self._next_stream():
                 break
             if self._decoder.needs_input and not self._input:
-                self._input = self._raw.read(BLOCK)
+                self._input = self._raw.read(INPUT)
                 if not self._input:
                     raise EOFError("its last stream has no end")
             data = self._decoder.decompress(self._input, size)
@@ -179,12 +184,33 @@ class _Streams:
     def _next_stream(self) -> bool:
         rest = self._decoder.unused_data
         while not (stream := rest.lstrip(b"\0")):
-            rest = self._raw.read(BLOCK)
+            rest = self._raw.read(INPUT)
             if not rest:
                 return False
         self._input = stream
         self._decoder = self._new_decoder()
         return True
+
+
+class _Gzip:
+    """A decoder of gzip with the attributes of those of :mod:`lzma` and :mod:`bz2`."""
+
+    def __init__(self) -> None:
+        self._inflater = zlib.decompressobj(zlib.MAX_WBITS + 16)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._inflater.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inflater.unused_data
+
+    def decompress(self, data: bytes, size: int) -> bytes:
+        block = self._inflater.decompress(self._inflater.unconsumed_tail + data, size)
+        self.needs_input = len(block) < size
+        return block
 
 
 class Pieces:
@@ -270,13 +296,14 @@ def open_source(
 
     """
     if path != STDIN:
-        with Path(path).open("rb") as file:
-            yield Blocks(str(path), file, progress)
+        with Path(path).open("rb") as file, closing(Blocks(str(path), file, progress)) as blocks:
+            yield blocks
         return
     stdin = getattr(sys.stdin, "buffer", None)
     if stdin is None or stdin.closed:
         raise TraceError("standard input is closed; give a file instead of -")
-    yield Blocks(source_name(path), stdin, progress)
+    with closing(Blocks(source_name(path), stdin, progress)) as blocks:
+        yield blocks
 
 
 def source_name(path: str | Path) -> str:
