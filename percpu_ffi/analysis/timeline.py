@@ -123,7 +123,14 @@ class Timeline:
 
     def stranded(self, done: int) -> int:
         """Return the populated bytes that are neither static nor live."""
-        return self.held(done) - self.static_size - self.curves.live[done]
+        return self.stranded_bytes[done]
+
+    @cached_property
+    def stranded_bytes(self) -> array[int]:
+        """The same after each operation; item 0 is before the first one."""
+        page, cpus, static = self.page_size, self.cpus, self.static_size
+        curves = zip(self.curves.pages, self.curves.live, strict=True)
+        return array("q", (pages * page // cpus - static - live for pages, live in curves))
 
     def fragmentation(self, done: int) -> float:
         """Return their share: 1 - (static + live bytes) / populated bytes."""
@@ -147,7 +154,7 @@ class Timeline:
     @cached_property
     def worst(self) -> int:
         """Operations done at the first moment with the most stranded bytes."""
-        return _highest([self.stranded(done) for done in range(len(self.curves.live))])
+        return _highest(self.stranded_bytes)
 
     @property
     def has_sites(self) -> bool:
@@ -189,8 +196,8 @@ class Timeline:
         return ((kinds[kind], born, died) for kind, born, died in zip(*self.lives, strict=True))
 
 
-def _highest(values: Any) -> int:
-    return max(range(len(values)), key=values.__getitem__)
+def _highest(values: array[int]) -> int:
+    return values.index(max(values))
 
 
 def _seconds(trace: Trace) -> array[float] | None:
