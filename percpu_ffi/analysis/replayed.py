@@ -50,6 +50,8 @@ from percpu_ffi.trace.operations import BALANCE, FAULT, FREE
 
 GEOMETRY = ("policy", "cpus", "page_size", "unit_size", "static_size")
 
+SMALLEST = 4  # bytes of a free range in a map; what is smaller belongs to the area before it
+
 Progress = Callable[[int], object] | None
 
 
@@ -160,19 +162,17 @@ def _take_moments(
 ) -> None:
     """Replay the trace again and look at the chunks at ``stops``."""
     trace = timeline.trace
-    seen = _first_seen(timeline, sorted(stops))
     stays = Stays(timeline)
-    fixed = {chunk.id: [*_fixed(timeline, chunk)] for chunk in allocator.state().chunks}
+    areas = _Areas(allocator, timeline, sorted(stops))
     at = 0
 
     def take(done: int) -> None:
         nonlocal at
         at += done
         if at in stops:
-            number, state = len(timeline.moments), allocator.state()
-            stays.take(_moment(timeline, at, state.chunks), _patches(timeline, state, fixed))
-            for patch, last in _areas(allocator, state, seen[number]):
-                timeline.patches[patch] = [(number, last)]
+            state = allocator.state()
+            stays.take(_moment(timeline, at, state.chunks), _patches(timeline, state))
+            areas.take(state)
         if progress and done:
             progress(done)
 
@@ -182,31 +182,73 @@ def _take_moments(
     stays.end()
 
 
-def _first_seen(timeline: ReplayTimeline, stops: list[int]) -> list[list[Seen]]:
-    """Return for each moment the areas that it is the first one to show."""
-    pointers = timeline.result.pointers
-    seen: list[list[Seen]] = [[] for _ in stops]
-    for kind, born, died in zip(*timeline.lives, strict=True):
-        first, last = bisect_right(stops, born), bisect_right(stops, died) - 1
-        if first <= last:
-            seen[first].append(Seen(pointers[born], born, kind, last))
-    return seen
+class _Areas:
+    """Collects the patches of areas: those that a moment is the first one to show."""
 
+    def __init__(self, allocator: Allocator, timeline: ReplayTimeline, stops: list[int]) -> None:
+        self._allocator = allocator
+        self._timeline = timeline
+        self._patches = timeline.patches
+        self._last = len(stops) - 1
+        self._seen: list[list[Seen]] = [[] for _ in stops]
+        for kind, born, died in zip(*timeline.lives, strict=True):
+            first, last = bisect_right(stops, born), bisect_right(stops, died) - 1
+            if first <= last:
+                self._seen[first].append(Seen(timeline.result.pointers[born], born, kind, last))
+        sizes = [timeline.static_size, *(kind.size for kind in timeline.trace.kinds)]
+        self._grow = timeline.policy != BITMAP and any(size % SMALLEST for size in sizes)
+        self._live: list[Patch] = []  # those that may grow
 
-def _areas(allocator: Allocator, state: State, seen: list[Seen]) -> Iterator[tuple[Patch, int]]:
-    """Yield the patches of areas, with the last moment of each."""
-    starts_of = {
-        chunk.id: [*accumulate(map(abs, chunk.map), initial=0)] for chunk in state.chunks
-    }
-    chunk, base, size = RESERVED, 0, 0
-    for ptr, born, kind, last in sorted(seen):
-        # the reserved chunk is at the same addresses as the first one
-        if chunk == RESERVED or ptr - base >= size:
-            chunk, offset = allocator.locate(ptr)
-            base, starts = ptr - offset, starts_of[chunk]
-            size = starts[-1]
-        start = ptr - base
-        yield Patch(chunk, start, starts[bisect_right(starts, start)], kind, born), last
+    def take(self, state: State) -> None:
+        """Add those of a moment."""
+        number, static = len(self._timeline.moments) - 1, self._timeline.static_size
+        starts_of = {
+            chunk.id: [*accumulate(map(abs, chunk.entries(static)), initial=0)]
+            for chunk in state.chunks
+        }
+        if self._grow:
+            self._live = [*self._grown(number, starts_of)]
+        found = self._fixed(state) if number == 0 else self._found(self._seen[number], starts_of)
+        for patch, last in found:
+            self._patches[patch] = [(number, last)]
+            if self._grow:
+                self._live.append(patch)
+
+    def _fixed(self, state: State) -> Iterator[tuple[Patch, int]]:
+        """Yield what is in use before the first operation, which is no area and stays."""
+        for chunk in state.chunks:
+            kind = OUTSIDE if chunk.blocks else STATIC
+            start = 0
+            for size in chunk.entries(self._timeline.static_size):
+                if size < 0:
+                    yield Patch(chunk.id, start, start - size, kind, NOT_BORN), self._last
+                start += abs(size)
+
+    def _found(
+        self, seen: list[Seen], starts_of: dict[int, list[int]]
+    ) -> Iterator[tuple[Patch, int]]:
+        """Yield the patches of areas, and the last moment of each."""
+        chunk, base, starts = RESERVED, 0, [0]
+        for ptr, born, kind, last in sorted(seen):
+            # the reserved chunk is at the same addresses as the first one
+            if chunk == RESERVED or ptr - base >= starts[-1]:
+                chunk, offset = self._allocator.locate(ptr)
+                base, starts = ptr - offset, starts_of[chunk]
+            start = ptr - base
+            yield Patch(chunk, start, starts[bisect_right(starts, start)], kind, born), last
+
+    def _grown(self, number: int, starts_of: dict[int, list[int]]) -> Iterator[Patch]:
+        """Yield live areas; one that got the small head of the area after it is a new patch."""
+        for patch in self._live:
+            ((first, last),) = self._patches[patch]
+            if last < number:
+                continue
+            starts = starts_of[patch.chunk]
+            grown = patch._replace(end=starts[bisect_right(starts, patch.start)])
+            if grown != patch:
+                self._patches[patch] = [(first, number - 1)]
+                self._patches[grown] = [(number, last)]
+            yield grown
 
 
 def _moment(timeline: Timeline, done: int, chunks: Iterable[ChunkState]) -> Moment:
@@ -215,27 +257,14 @@ def _moment(timeline: Timeline, done: int, chunks: Iterable[ChunkState]) -> Mome
     return Moment(done, len(free), max(free, default=0))
 
 
-def _fixed(timeline: ReplayTimeline, chunk: ChunkState) -> Iterator[Patch]:
-    """Yield the patches of what is in use before the first operation: it is no area."""
-    offset = 0
-    for size in chunk.entries(timeline.static_size):
-        if size < 0:
-            kind = OUTSIDE if chunk.blocks else STATIC
-            yield Patch(chunk.id, offset, offset - size, kind, NOT_BORN)
-        offset += abs(size)
-
-
-def _patches(
-    timeline: ReplayTimeline, state: State, fixed: dict[int, list[Patch]]
-) -> Iterator[Patch]:
-    """Yield the patches of all chunks, except areas."""
+def _patches(timeline: ReplayTimeline, state: State) -> Iterator[Patch]:
+    """Yield the patches of all chunks, except what is in use."""
     slots = dict(zip(state.kinds, state.slots, strict=False))  # kinds: only with bitmaps
     for chunk in state.chunks:
         whole = _whole(timeline, chunk, FREE_SPACE)
         yield whole
         if chunk.hidden_bytes:
             yield whole._replace(kind=HIDDEN)
-        yield from fixed.get(chunk.id, ())
         yield from _page_patches(timeline, chunk)
         for kind, slot in (SIDELINED, "sidelined"), (DEPOPULATE, "depopulate"):
             if chunk.id in slots.get(slot, ()):

@@ -9,6 +9,7 @@ moment to another, an area for example; it is stored once, with the moments of i
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -99,6 +100,17 @@ class Lives(NamedTuple):
             column.append(value)
 
 
+class Counts(NamedTuple):
+    """How many areas there are of an origin."""
+
+    all: int
+    """Allocations that succeeded."""
+    at_peak: int
+    """Live at the peak."""
+    left: int
+    """Live at the end."""
+
+
 @dataclass(kw_only=True)
 class Timeline:
     """What happened during a trace; bytes are those of one CPU's copies or units."""
@@ -162,20 +174,39 @@ class Timeline:
         return any(kind.site for kind in self.trace.kinds)
 
     @cached_property
-    def origins(self) -> dict[int, Origin]:
-        """Where the areas come from, by the operation that allocated each."""
-        found, numbers = origins(self.trace, self.lives.born)
-        return {born: found[n] for born, n in zip(self.lives.born, numbers, strict=True)}
+    def _origins(self) -> tuple[list[Origin], list[int]]:
+        return origins(self.trace, self.lives.born)
+
+    @property
+    def origins(self) -> list[Origin]:
+        """The distinct origins of the areas."""
+        return self._origins[0]
+
+    @cached_property
+    def origin_of(self) -> dict[int, int]:
+        """The index of an area's origin, by the operation that allocated the area."""
+        return dict(zip(self.lives.born, self._origins[1], strict=True))
+
+    @cached_property
+    def counts(self) -> list[Counts]:
+        """The areas of each origin."""
+        n, peak = len(self.trace), self.peak
+        _, born, died = self.lives
+        lives = [*zip(self._origins[1], born, died, strict=True)]
+        every = Counter(self._origins[1])
+        at_peak = Counter(origin for origin, born, died in lives if born < peak <= died)
+        left = Counter(origin for origin, _, died in lives if died == n)
+        return [Counts(every[i], at_peak[i], left[i]) for i in range(len(self.origins))]
 
     @property
     def has_stacks(self) -> bool:
         """Whether the stack of an area is known."""
-        return any(origin.stack for origin in self.origins.values())
+        return any(origin.stack for origin in self.origins)
 
     @property
     def has_tasks(self) -> bool:
         """Whether the task of an area is known."""
-        return any(origin.task for origin in self.origins.values())
+        return any(origin.task for origin in self.origins)
 
     def moment_at(self, done: int) -> int:
         """Return the index of the moment after ``done`` operations; it must be one."""
