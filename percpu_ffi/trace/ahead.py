@@ -19,7 +19,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Protocol
 
-DEPTH = 2  # blocks without an answer
+DEPTH = 4  # blocks without an answer
 
 
 class Readable(Protocol):
@@ -96,6 +96,7 @@ class _Worker(threading.Thread):
         self._stream_of = stream_of
         self._size = size
         self._unanswered = 0
+        self._input = memoryview(b"")
         self._stopped = False
 
     def run(self) -> None:
@@ -116,8 +117,10 @@ class _Worker(threading.Thread):
         return RuntimeError("the process was forked while it read a file; read it again")
 
     def read(self, size: int) -> bytes:
-        """Return bytes of the source, which the consumer reads."""
-        return self._send(size, 0)
+        """Return bytes of the source, which the consumer reads in larger parts: it may be busy."""
+        self._input = self._input or memoryview(self._send(self._size, 0))
+        data, self._input = self._input[:size], self._input[size:]
+        return bytes(data)
 
     def stop(self) -> None:
         """End, at the latest when the current block is complete."""

@@ -24,7 +24,7 @@ from percpu_ffi.errors import TraceError
 from percpu_ffi.trace.ahead import Ahead, Readable
 
 BLOCK = 1 << 20
-INPUT = 1 << 16  # bytes of a compressed file; each stream in them copies what follows it
+INPUT = 1 << 16  # compressed bytes for a decoder, which copies those after the end of a stream
 MEMORY = 128 << 20  # bytes of a decoder, as in zstd; files of `xz -9` need half of them
 
 STDIN = "-"
@@ -63,7 +63,11 @@ class Blocks:
         self._ahead: Ahead | None = None
         if new_decoder:
             self._ahead = Ahead(self, partial(_Streams, new_decoder), BLOCK)
-        self.head = self._next()
+        try:
+            self.head = self._next()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def path(self) -> str | None:
