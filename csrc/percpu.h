@@ -509,7 +509,7 @@ struct pcpu_replay {
 	struct pcpu_replay_handle *handles; /* zeroed */
 	int64_t *pointers;		/* one for each operation, or NULL: its
 					   area, 0: skipped, < 0: error */
-	const struct pcpu_replay_curves *curves; /* where to, or NULL */
+	const struct pcpu_replay_curves *curves; /* room for them, or NULL */
 	uint32_t nr_kinds;		/* length of kinds */
 	uint32_t nr_faults;		/* length of faults */
 	uint32_t nr_handles;		/* length of handles */

@@ -16,7 +16,7 @@ from percpu_ffi._core import ffi, lib
 from percpu_ffi.base import BaseAllocator, pointer
 from percpu_ffi.config import SERVICES, Config, FaultPlan
 from percpu_ffi.errors import warn
-from percpu_ffi.replay import Failure, Replay, parts
+from percpu_ffi.replay import Failure, Figures, Replay, parts
 from percpu_ffi.state import Block, Choice, ChunkState, Location, Peaks, State, slot_kinds
 from percpu_ffi.trace.operations import OP, SPECIAL
 from percpu_ffi.tracing.event import RECORD, Record
@@ -304,8 +304,8 @@ class Allocator(BaseAllocator):
         }
         before = self._info()
         if figures:
-            start = before.pages, before.chunks, before.hidden_bytes
-            inputs["curves"] = ffi.new("struct pcpu_replay_curves *", _after_first(figures, start))
+            first = before.pages, before.chunks, before.hidden_bytes
+            inputs["curves"] = ffi.new("struct pcpu_replay_curves *", _after_first(figures, first))
         run = ffi.new("struct pcpu_replay *", inputs)
         self._check(lib.pcpu_replay_check(run, n))
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from percpu_ffi import Trace, TraceError
+from percpu_ffi.bench.workload import Options
+from percpu_ffi.bench.workloads import recording
 from percpu_ffi.cli import main
 from percpu_ffi.trace.ahead import DEPTH, Ahead
 from percpu_ffi.trace.source import Blocks, open_source
@@ -244,9 +246,15 @@ class TestFiles:
         assert workers() == []
 
     def test_ends_if_the_reader_fails(self, packed: str) -> None:
-        with pytest.raises(ZeroDivisionError), open_source(packed) as blocks:
-            for _ in blocks:
-                raise ZeroDivisionError
+        def fail(_block: bytes) -> None:
+            raise ZeroDivisionError
+
+        def read() -> None:
+            with open_source(packed) as blocks:
+                fail(next(iter(blocks)))
+
+        with pytest.raises(ZeroDivisionError):
+            read()
 
     def test_ends_if_the_text_is_refused(self, tmp_path: Path) -> None:
         """The parser stops at the start of a long file."""
@@ -268,6 +276,19 @@ class TestFiles:
         with open_source(tmp_path / "plain"):
             assert workers() == []
 
+    def test_a_benchmark_has_none(self, packed: str) -> None:
+        """With one, each call that it measures would take a lock."""
+        with open_source(packed, ahead=False) as blocks:
+            assert workers() == []
+            assert b"".join(blocks) == self.TEXT * (3 << 14)
+        started = list[str]()
+        threading.setprofile(lambda *_: started.append("a thread"))
+        try:
+            recording("a name", packed, Options())
+        finally:
+            threading.setprofile(None)
+        assert started == []
+
     def test_file_may_be_closed_first(self, packed: str) -> None:
         file = open(packed, "rb")  # noqa: SIM115
         blocks = Blocks("a name", file)
@@ -278,9 +299,11 @@ class TestFiles:
         """The main thread waits for the pipe, so it gets the signal."""
         read, write = os.pipe()
         os.write(write, lzma.compress(self.TEXT)[:40])
-        interrupt = threading.Timer(0.05, signal.pthread_kill, [threading.get_ident(), signal.SIGINT])
-        with pytest.raises(KeyboardInterrupt), open(read, "rb") as file:
-            interrupt.start()
-            list(Blocks("a pipe", file))
+        interrupt = threading.Timer(
+            0.05, signal.pthread_kill, [threading.get_ident(), signal.SIGINT]
+        )
+        interrupt.start()
+        with open(read, "rb") as file, pytest.raises(KeyboardInterrupt):
+            Blocks("a pipe", file)
         interrupt.join()
         os.close(write)

@@ -138,8 +138,10 @@ def _lives(trace: Trace, result: Replay) -> Lives:
         if kind != FREE and ptr:  # 0: it failed
             live[handle] = kind, index
     ended += [(*area, len(trace)) for area in live.values()]
-    return Lives(*(array("L", column) for column in zip(*ended, strict=True))) if ended else (
-        Lives.none()
+    return (
+        Lives(*(array("L", column) for column in zip(*ended, strict=True)))
+        if ended
+        else (Lives.none())
     )
 
 

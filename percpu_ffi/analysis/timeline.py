@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from percpu_ffi.analysis.origins import Origin, origins
 from percpu_ffi.trace import Kind, Trace

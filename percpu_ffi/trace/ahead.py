@@ -33,7 +33,12 @@ class Ahead:
     """The blocks of a stream, from another thread."""
 
     def __init__(
-        self, source: Readable, stream_of: Callable[[Readable], Readable], size: int
+        self,
+        source: Readable,
+        stream_of: Callable[[Readable], Readable],
+        size: int,
+        *,
+        alone: bool = False,
     ) -> None:
         """Begin to read.
 
@@ -41,17 +46,16 @@ class Ahead:
             source: what is read, in the thread that calls :meth:`take`.
             stream_of: returns the stream of a source; the other thread calls it.
             size: bytes of a block, at most.
+            alone: do without the other thread.
 
         """
         self._source = source
         self._size = size
         self._end: BaseException | None = None
-        self._alone: Readable | None = None
         self._worker = _Worker(stream_of, size)
         self._stop = weakref.finalize(self, self._worker.stop)
-        try:
-            self._worker.start()
-        except RuntimeError:  # the host has no more threads, or Python is about to end
+        self._alone: Readable | None = None
+        if alone or not self._worker.started():
             self._alone = stream_of(source)
 
     def take(self) -> bytes:
@@ -82,7 +86,7 @@ class Ahead:
             self._worker.join()
 
 
-class _Stopped(Exception):  # noqa: N818 - no error
+class _Stopped(Exception):
     """Ends a worker, wherever it is."""
 
 
@@ -99,6 +103,14 @@ class _Worker(threading.Thread):
         self._input = memoryview(b"")
         self._stopped = False
 
+    def started(self) -> bool:
+        """Start; return whether that was possible."""
+        try:
+            self.start()
+        except RuntimeError:  # the host has no more threads, or Python is about to end
+            return False
+        return True
+
     def run(self) -> None:
         """Send the blocks, without end an empty one after them, or an exception."""
         try:
@@ -107,7 +119,7 @@ class _Worker(threading.Thread):
                 self._send(stream.read(self._size), DEPTH)
         except _Stopped:
             pass
-        except BaseException as error:  # noqa: BLE001 - the consumer raises it
+        except BaseException as error:
             self._items.put(error)
 
     def item(self) -> bytes | int | BaseException:

@@ -8,8 +8,6 @@ decompresses, see :mod:`percpu_ffi.trace.ahead`.
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import os
 import sys
 import zlib
@@ -18,10 +16,12 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from percpu_ffi.errors import TraceError
-from percpu_ffi.trace.ahead import Ahead, Readable
+
+if TYPE_CHECKING:
+    from percpu_ffi.trace.ahead import Ahead, Readable
 
 BLOCK = 1 << 20
 INPUT = 1 << 16  # compressed bytes for a decoder, which copies those after the end of a stream
@@ -51,18 +51,26 @@ class Blocks:
     """
 
     def __init__(
-        self, name: str, raw: _Raw, progress: Callable[[int], object] | None = None
+        self,
+        name: str,
+        raw: _Raw,
+        progress: Callable[[int], object] | None = None,
+        *,
+        ahead: bool = True,
     ) -> None:
-        """Read from ``raw``, which may be a pipe."""
+        """Read from ``raw``, which may be a pipe; ``ahead`` as in :func:`open_source`."""
         self.name = name
         self.taken = 0
         self._raw = raw
         self._progress = progress
         self._magic = raw.read(len(XZ_MAGIC))
         new_decoder, self._damage = _format(name, self._magic)
+        self._most = "xz -9" if self._magic == XZ_MAGIC else "zstd --long=27"
         self._ahead: Ahead | None = None
         if new_decoder:
-            self._ahead = Ahead(self, partial(_Streams, new_decoder), BLOCK)
+            from percpu_ffi.trace.ahead import Ahead  # noqa: PLC0415 - plain files need no thread
+
+            self._ahead = Ahead(self, partial(_Streams, new_decoder), BLOCK, alone=not ahead)
         try:
             self.head = self._next()
         except BaseException:
@@ -131,7 +139,7 @@ class Blocks:
                 raise
             what = "is cut or damaged", "copy it again"
             if "limit" in str(error) or "too much memory" in str(error):
-                less = "xz -9" if isinstance(error, lzma.LZMAError) else "zstd --long=27"
+                less = "xz -9" if type(error).__name__ == "LZMAError" else "zstd --long=27"
                 what = f"needs more than {MEMORY >> 20} MiB of memory", f"use {less} or less"
             raise TraceError(
                 f"the compressed file {what[0]} ({error}); {what[1]}", self.name
@@ -145,8 +153,12 @@ def _format(
     if magic.startswith(GZIP_MAGIC):
         return _Gzip, (EOFError, zlib.error)
     if magic == XZ_MAGIC:
+        import lzma  # noqa: PLC0415 - most runs need one decoder, or none
+
         return partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, MEMORY), (EOFError, lzma.LZMAError)
     if magic.startswith(BZIP2_MAGIC):
+        import bz2  # noqa: PLC0415
+
         return bz2.BZ2Decompressor, (EOFError, OSError)
     if magic.startswith(ZSTD_MAGIC):
         zstd = _zstd(name)
@@ -154,7 +166,8 @@ def _format(
     return None, ()
 
 
-class _Raw(Readable, Protocol):
+class _Raw(Protocol):
+    def read(self, size: int, /) -> bytes: ...
     def fileno(self) -> int: ...
 
 
@@ -286,13 +299,15 @@ def _zstd(name: str) -> Any:
 
 @contextmanager
 def open_source(
-    path: str | Path, progress: Callable[[int], object] | None = None
+    path: str | Path, progress: Callable[[int], object] | None = None, *, ahead: bool = True
 ) -> Iterator[Blocks]:
     """Open a file that is plain or compressed according to its first bytes.
 
     Args:
         path: the file; the string ``-`` is standard input.
         progress: called with the number of bytes of the file read since its last call.
+        ahead: decompress in another thread.  From then on the C library takes locks, and so does
+            each call of the port, about 10 ns; also after the thread has ended.
 
     Raises:
         OSError: the file cannot be read.
@@ -300,13 +315,16 @@ def open_source(
 
     """
     if path != STDIN:
-        with Path(path).open("rb") as file, closing(Blocks(str(path), file, progress)) as blocks:
+        with (
+            Path(path).open("rb") as file,
+            closing(Blocks(str(path), file, progress, ahead=ahead)) as blocks,
+        ):
             yield blocks
         return
     stdin = getattr(sys.stdin, "buffer", None)
     if stdin is None or stdin.closed:
         raise TraceError("standard input is closed; give a file instead of -")
-    with closing(Blocks(source_name(path), stdin, progress)) as blocks:
+    with closing(Blocks(source_name(path), stdin, progress, ahead=ahead)) as blocks:
         yield blocks
 
 

@@ -264,9 +264,7 @@ def _task(origin: Origin) -> str:
     return origin.task if origin.pid is None else f"{origin.task} ({origin.pid})"
 
 
-def _numbered(
-    timeline: Timeline, text_of: Callable[[Origin], str]
-) -> tuple[list[str], list[int]]:
+def _numbered(timeline: Timeline, text_of: Callable[[Origin], str]) -> tuple[list[str], list[int]]:
     """Return the texts of all origins, and the number of each origin's.
 
     The first text is that of patches that are no areas.
