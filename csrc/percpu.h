@@ -495,6 +495,13 @@ struct pcpu_replay_handle {
 	int64_t size;		/* bytes requested */
 };
 
+/* figures after each operation of a replay, one item for each */
+struct pcpu_replay_curves {
+	int64_t *pages;		/* see pcpu_info.pages */
+	int64_t *chunks;	/* see pcpu_info.chunks */
+	int64_t *hidden;	/* see pcpu_info.hidden_bytes */
+};
+
 /* a replay in progress: set the inputs, zero the rest */
 struct pcpu_replay {
 	const struct pcpu_op *ops;	/* the operations */
@@ -503,6 +510,7 @@ struct pcpu_replay {
 	struct pcpu_replay_handle *handles; /* zeroed */
 	int64_t *pointers;		/* one for each operation, or NULL: its
 					   area, 0: skipped, < 0: error */
+	const struct pcpu_replay_curves *curves; /* room for them, or NULL */
 	uint32_t nr_kinds;		/* length of kinds */
 	uint32_t nr_faults;		/* length of faults */
 	uint32_t nr_handles;		/* length of handles */

@@ -92,6 +92,14 @@ static int64_t arm(struct pcpu *pcpu, struct pcpu_replay *replay,
 	return err;
 }
 
+static void note(const struct pcpu *pcpu, const struct pcpu_replay_curves *to,
+		 size_t i)
+{
+	to->pages[i] = pcpu->nr_pages;
+	to->chunks[i] = pcpu->nr_chunks;
+	to->hidden[i] = pcpu->hidden_bytes;
+}
+
 /* whether the arrays are there; only a replay needs the handles */
 static bool has_inputs(const struct pcpu_replay *replay, size_t n)
 {
@@ -150,6 +158,8 @@ int pcpu_replay(struct pcpu *pcpu, struct pcpu_replay *replay, size_t from,
 			replay->peak_hidden = pcpu->hidden_bytes;
 		if (replay->pointers)
 			replay->pointers[i] = ptr;
+		if (replay->curves)
+			note(pcpu, replay->curves, i);
 	}
 	replay->elapsed_ns += ktime_get_ns() - start;
 	pcpu_unlock(pcpu);

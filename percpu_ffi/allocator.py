@@ -16,7 +16,7 @@ from percpu_ffi._core import ffi, lib
 from percpu_ffi.base import BaseAllocator, pointer
 from percpu_ffi.config import SERVICES, Config, FaultPlan
 from percpu_ffi.errors import warn
-from percpu_ffi.replay import Failure, Replay, parts
+from percpu_ffi.replay import Failure, Figures, Replay, parts
 from percpu_ffi.state import Block, Choice, ChunkState, Location, Peaks, State, slot_kinds
 from percpu_ffi.trace.operations import OP, SPECIAL
 from percpu_ffi.tracing.event import RECORD, Record
@@ -280,7 +280,11 @@ class Allocator(BaseAllocator):
                 raise self._error(error, ptr=_item(data, width, at[0]) if n else 0)
 
     def _replay(
-        self, trace: Trace, part_done: Callable[[int], object], stops: Iterable[int]
+        self,
+        trace: Trace,
+        part_done: Callable[[int], object],
+        stops: Iterable[int] = (),
+        figures: Figures | None = None,
     ) -> Replay:
         # its length is the buffer's own; not of the view: see _c_integers
         ops = ffi.from_buffer("struct pcpu_op[]", trace.ops.obj)
@@ -298,8 +302,11 @@ class Allocator(BaseAllocator):
             "nr_faults": len(faults),
             "nr_handles": handles,
         }
-        run = ffi.new("struct pcpu_replay *", inputs)
         before = self._info()
+        if figures:
+            first = before.pages, before.chunks, before.hidden_bytes
+            inputs["curves"] = ffi.new("struct pcpu_replay_curves *", _after_first(figures, first))
+        run = ffi.new("struct pcpu_replay *", inputs)
         self._check(lib.pcpu_replay_check(run, n))
 
         # between two parts the interpreter handles Ctrl-C, and other threads run
@@ -436,6 +443,13 @@ def _item(data: Any, width: int, at: int) -> int:
 
 def _blocks(blocks: Any, n: int) -> tuple[Block, ...]:
     return tuple(map(Block._make, _BLOCK.iter_unpack(ffi.buffer(blocks, n * _BLOCK.size))))
+
+
+def _after_first(figures: Figures, first: Iterable[int]) -> list[Any]:
+    """Set the first item of each column, and return the addresses of the second ones."""
+    for column, value in zip(figures, first, strict=True):
+        column[0] = value
+    return [ffi.from_buffer("int64_t[]", column) + 1 for column in figures]
 
 
 def _read_state(snapshot: Any) -> State:

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from array import array
-
     from percpu_ffi.trace import Op
 
 # operations of a part, after which Ctrl-C is handled: some milliseconds in C
@@ -28,6 +27,22 @@ def parts(n: int, stops: Iterable[int]) -> Iterator[tuple[int, int]]:
             start += STEP
         yield start, stop
         start = stop
+
+
+class Figures(NamedTuple):
+    """Figures of a replay after each operation; item 0 is before the first one."""
+
+    pages: array[int]
+    """Page frames that the chunks hold."""
+    chunks: array[int]
+    """Chunks, the first one included."""
+    hidden: array[int]
+    """Free bytes that no search finds: see :attr:`PerCpu.hidden_bytes`."""
+
+    @classmethod
+    def room(cls, n: int) -> Figures:
+        """Return columns for ``n`` operations."""
+        return cls(*(array("q", [0]) * (n + 1) for _ in cls._fields))
 
 
 @dataclass(frozen=True)

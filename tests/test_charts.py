@@ -35,7 +35,7 @@ from test_timeline_bitmap import SMALL
 from percpu_ffi import ChunkState, Trace
 from percpu_ffi.analysis.curves import thinned
 from percpu_ffi.analysis.recorded import read_history
-from percpu_ffi.analysis.replayed import ReplayTimeline, _patches, collect
+from percpu_ffi.analysis.replayed import ReplayTimeline, _page_patches, collect
 from percpu_ffi.analysis.sizes import sizes
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, Patch
 from percpu_ffi.analysis.totals import Row
@@ -99,7 +99,7 @@ class TestThinnedCurves:
     )
     def test_ends_and_extremes_of_each_bucket_are_kept(self, seconds: Any) -> None:
         curves = SimpleNamespace(live=self.LIVE, chunks=self.CHUNKS, hidden=None)
-        fake: Any = SimpleNamespace(curves=curves, seconds=seconds, stranded=self.PAGES.__getitem__)
+        fake: Any = SimpleNamespace(curves=curves, seconds=seconds, stranded_bytes=self.PAGES)
         x = seconds or range(20)
         expected = set()
         for bucket in range(5):  # the last one holds only the end
@@ -112,17 +112,17 @@ class TestThinnedCurves:
 
     def test_items_are_in_order(self) -> None:
         curves = SimpleNamespace(live=range(1025), chunks=[1] * 1025, hidden=None)
-        fake: Any = SimpleNamespace(curves=curves, seconds=None, stranded=lambda done: done)
+        fake: Any = SimpleNamespace(curves=curves, seconds=None, stranded_bytes=range(1025))
         assert thinned(fake, buckets=2) == [0, 511, 512, 1023, 1024]
 
     def test_all_at_one_time(self) -> None:
         curves = SimpleNamespace(live=[0, 1, 3, 2, 1], chunks=[1, 1, 1, 2, 1], hidden=None)
-        fake: Any = SimpleNamespace(curves=curves, seconds=[0.0] * 5, stranded=lambda _: 4)
+        fake: Any = SimpleNamespace(curves=curves, seconds=[0.0] * 5, stranded_bytes=[4] * 5)
         assert thinned(fake, buckets=1) == [0, 2, 3, 4]
 
     def test_extremes_of_hidden_bytes_are_kept(self) -> None:
         curves = SimpleNamespace(live=[1] * 6, chunks=[1] * 6, hidden=[8, 8, 0, 8, 16, 8])
-        fake: Any = SimpleNamespace(curves=curves, seconds=[0.0] * 6, stranded=lambda _: 4)
+        fake: Any = SimpleNamespace(curves=curves, seconds=[0.0] * 6, stranded_bytes=[4] * 6)
         assert thinned(fake, buckets=1) == [0, 2, 4, 5]
 
     def test_few_items_are_all_kept(self) -> None:
@@ -132,7 +132,7 @@ class TestThinnedCurves:
     def test_there_are_as_many_buckets_as_a_screen_has_columns(self) -> None:
         for n, kept in (4000, 4000), (4001, 2001):  # of each bucket of 4 items the two ends
             curves = SimpleNamespace(live=range(n), chunks=[1] * n, hidden=None)
-            fake: Any = SimpleNamespace(curves=curves, seconds=None, stranded=lambda done: done)
+            fake: Any = SimpleNamespace(curves=curves, seconds=None, stranded_bytes=range(n))
             assert len(thinned(fake)) == kept
 
 
@@ -140,7 +140,7 @@ class TestThinnedCurves:
 def test_populated_pages_with_a_hole_are_two_ranges() -> None:
     fake: Any = SimpleNamespace(static_size=64, page_size=64)
     chunk = ChunkState(0, 896, 896, (-64, -64, 896), 16, False, (2, 1, 0, 2) + (0,) * 12)
-    patches = [(p.start, p.end) for p in _patches(fake, chunk, {}) if p.kind == PAGES]
+    patches = [(p.start, p.end) for p in _page_patches(fake, chunk) if p.kind == PAGES]
     assert patches == [(0, 128), (192, 256)]
 
 

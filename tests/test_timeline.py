@@ -227,7 +227,7 @@ class TestMoments:
         steps: list[int] = []
         found = timeline_of(*FULL_PAGES, moments=2, progress=steps.append)
         assert dones(found) == [0, 4, 8]
-        assert steps == [8, 3, 1, 3, 1]
+        assert steps == [3, 3, 2, 3, 1, 3, 1]
 
 
 class TestCurves:
@@ -308,14 +308,14 @@ def test_whether_call_sites_are_known() -> None:
 
 
 def test_progress_counts_operations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first replay reports in steps, the second one at each moment."""
-    monkeypatch.setattr("percpu_ffi.analysis.replayed.STEP", 3)
+    """The first replay reports in steps, the second one also at each moment."""
+    monkeypatch.setattr("percpu_ffi.replay.STEP", 5)
     steps: list[int] = []
     timeline_of(*FULL_PAGES, moments=2, progress=steps.append)
-    assert steps == [3, 3, 2, 4, 4]
+    assert steps == [5, 3, 4, 4]
     steps.clear()
     timeline_of(*FULL_PAGES[:6], moments=1, progress=steps.append)
-    assert steps == [3, 3, 6]
+    assert steps == [5, 1, 5, 1]
 
 
 def test_live_bytes_follow_failures_and_lost_frees() -> None:

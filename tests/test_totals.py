@@ -142,7 +142,8 @@ def test_callers_and_tasks() -> None:
         Row("", allocs=1, bytes=16, at_peak=16, left=16, areas_at_peak=1),
     ]
     assert (found.has_stacks, found.has_tasks) == (True, True)
-    assert (found.origins[3].caller, found.origins[3].pid) == ("net", 2)
+    third = found.origins[found.origin_of[3]]
+    assert (third.caller, third.pid) == ("net", 2)
     data.columns.clear()
     found = collect(trace, TINY)
     assert (found.has_stacks, found.has_tasks) == (False, False)

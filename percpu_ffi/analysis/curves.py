@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from bisect import bisect_right
 
 from percpu_ffi.analysis.timeline import Timeline
 
@@ -19,13 +19,16 @@ def thinned(timeline: Timeline, buckets: int = BUCKETS) -> list[int]:
     if n <= 4 * buckets:
         return list(range(n))
     x = timeline.seconds or range(n)
-    stranded = [timeline.stranded(done) for done in range(n)]
     scale = buckets / (x[-1] or 1)
-    hidden = [timeline.curves.hidden] if timeline.curves.hidden else []
+    curves = timeline.curves
+    hidden = [curves.hidden] if curves.hidden else []
     chosen: set[int] = set()
-    for _, bucket in groupby(range(n), lambda item: int(x[item] * scale)):
-        items = list(bucket)
-        chosen |= {items[0], items[-1]}
-        for values in (timeline.curves.live, stranded, timeline.curves.chunks, *hidden):
-            chosen |= {min(items, key=values.__getitem__), max(items, key=values.__getitem__)}
+    start = 0
+    while start < n:
+        end = bisect_right(x, int(x[start] * scale), start, key=lambda at: int(at * scale))
+        chosen |= {start, end - 1}
+        for curve in (curves.live, timeline.stranded_bytes, curves.chunks, *hidden):
+            values = curve[start:end]
+            chosen |= {start + values.index(extreme) for extreme in (min(values), max(values))}
+        start = end
     return sorted(chosen)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import repeat
 from typing import NamedTuple
 
 from percpu_ffi.analysis.callers import Callers, function
@@ -51,15 +52,17 @@ def origins(
     known = {*recorded} & {*columns}
     callers = Callers(helpers)
 
-    def column(name: str, unknown: int) -> list[int]:
-        return recorded[name].tolist() if name in known else [unknown] * len(trace)
+    def column(name: str, unknown: int) -> Iterable[int]:
+        if name not in known:
+            return repeat(unknown, len(operations))
+        return map(recorded[name].tolist().__getitem__, operations)
 
-    kinds = trace.ops.cast("I")[3::4].tolist()
-    rows = list(zip(kinds, column("task", NO_CODE), column("pid", NO_INDEX),
-                    column("stack", NO_CODE), strict=True))  # fmt: skip
+    kinds = map(trace.ops.cast("I")[3::4].tolist().__getitem__, operations)
+    rows = zip(kinds, column("task", NO_CODE), column("pid", NO_INDEX),
+               column("stack", NO_CODE), strict=True)  # fmt: skip
     names = recorded.texts("task") if "task" in known else []
     numbers: dict[tuple[int, int, int, int], int] = {}
-    found = [numbers.setdefault(rows[i], len(numbers)) for i in operations]
+    found = [numbers.setdefault(row, len(numbers)) for row in rows]
 
     def origin(kind: int, name: int, pid: int, stack: int) -> Origin:
         request = trace.kinds[kind]

@@ -9,9 +9,10 @@ including these two.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any, NamedTuple
 
 from percpu_ffi.allocator import Allocator
@@ -42,15 +43,16 @@ from percpu_ffi.analysis.timeline import (
     Timeline,
 )
 from percpu_ffi.config import BITMAP, GRANULE
-from percpu_ffi.replay import STEP, Replay
+from percpu_ffi.replay import Figures, Replay
 from percpu_ffi.state import ChunkState, State
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import BALANCE, FAULT, FREE
 
 GEOMETRY = ("policy", "cpus", "page_size", "unit_size", "static_size")
 
+SMALLEST = 4  # bytes of a free range in a map; what is smaller belongs to the area before it
+
 Progress = Callable[[int], object] | None
-Areas = dict[tuple[int, int], tuple[int, int]]  # chunk, offset: born, kind
 
 
 @dataclass(kw_only=True)
@@ -67,8 +69,8 @@ class ReplayTimeline(Timeline):
     """Arguments of the allocator."""
 
 
-class Area(NamedTuple):
-    """A live area of the replay."""
+class Seen(NamedTuple):
+    """An area that at least one moment shows."""
 
     ptr: int
     """Its per-CPU pointer."""
@@ -76,6 +78,8 @@ class Area(NamedTuple):
     """The operation that allocated it."""
     kind: int
     """Size, alignment and call site: index into ``Trace.kinds``."""
+    last: int
+    """Index of the last moment that shows it."""
 
 
 def collect(
@@ -119,9 +123,9 @@ def collect(
     return timeline
 
 
-def _area_events(trace: Trace, result: Replay) -> Iterator[tuple[int, Area | None, Area | None]]:
-    """Yield for each operation its index, the area that it ended, the one that it allocated."""
-    held: dict[int, Area] = {}  # by handle
+def _lives(trace: Trace, result: Replay) -> Lives:
+    ended: list[tuple[int, int, int]] = []
+    live: dict[int, tuple[int, int]] = {}  # by handle
     words = trace.ops.cast("I")
     # whole columns at once: faster than operations as tuples
     rows = zip(words[2::4].tolist(), words[3::4].tolist(), result.pointers, strict=True)
@@ -129,50 +133,29 @@ def _area_events(trace: Trace, result: Replay) -> Iterator[tuple[int, Area | Non
         if kind in {FAULT, BALANCE}:
             continue
         # an allocation ends the area of its handle, whose free is missing, even if it fails
-        gone, new = held.pop(handle, None), None
+        if handle in live:
+            ended.append((*live.pop(handle), index))
         if kind != FREE and ptr:  # 0: it failed
-            new = held[handle] = Area(ptr, index, kind)
-        yield index, gone, new
-
-
-def _lives(trace: Trace, result: Replay) -> Lives:
-    lives = Lives.none()
-    live: dict[int, Area] = {}  # by operation
-    for index, gone, new in _area_events(trace, result):
-        if gone:
-            del live[gone.born]
-            lives.add(gone.kind, gone.born, index)
-        if new:
-            live[new.born] = new
-    for area in live.values():
-        lives.add(area.kind, area.born, len(trace))
-    return lives
+            live[handle] = kind, index
+    ended += [(*area, len(trace)) for area in live.values()]
+    return (
+        Lives(*(array("L", column) for column in zip(*ended, strict=True)))
+        if ended
+        else (Lives.none())
+    )
 
 
 def _take_figures(allocator: Allocator, trace: Trace, progress: Progress) -> dict[str, Any]:
     """Replay the trace and take figures after each operation."""
-    n = len(trace)
-    pages, chunks, hidden = array("q"), array("q"), array("q")
-
-    def note() -> None:
-        info = allocator._info()  # all figures by one call
-        pages.append(info.pages)
-        chunks.append(info.chunks)
-        hidden.append(info.hidden_bytes)
-
-    def take(done: int) -> None:
-        if not done:
-            return
-        note()
-        at = len(pages) - 1
-        if progress and (at % STEP == 0 or at == n):
-            progress(at % STEP or STEP)
-
-    note()
-    result = allocator.replay(trace, take, stops=range(n))
+    figures = Figures.room(len(trace))
+    result = allocator._replay(trace, progress or (lambda _done: None), figures=figures)
     lives = _lives(trace, result)
-    has_hints = allocator.policy == BITMAP
-    curves = Curves(live_bytes(trace, lives), pages, chunks, hidden if has_hints else None)
+    curves = Curves(
+        live_bytes(trace, lives),
+        figures.pages,
+        figures.chunks,
+        figures.hidden if allocator.policy == BITMAP else None,
+    )
     return {"result": result, "lives": lives, "curves": curves}
 
 
@@ -181,37 +164,17 @@ def _take_moments(
 ) -> None:
     """Replay the trace again and look at the chunks at ``stops``."""
     trace = timeline.trace
-    events = _area_events(trace, timeline.result)
-    event = next(events, None)
-    live: dict[int, Area] = {}  # by pointer
-    places: dict[int, tuple[int, int]] = {}  # pointer: chunk, offset
     stays = Stays(timeline)
+    areas = _Areas(allocator, timeline, sorted(stops))
     at = 0
-
-    def catch_up() -> None:
-        """Update ``live`` and ``places`` to the operations done."""
-        nonlocal event
-        while event and event[0] < at:
-            _index, gone, new = event
-            if gone:
-                del live[gone.ptr]
-                places.pop(gone.ptr, None)
-            if new:
-                live[new.ptr] = new
-            event = next(events, None)
 
     def take(done: int) -> None:
         nonlocal at
         at += done
         if at in stops:
-            catch_up()
-            areas = {}
-            for ptr, born, kind in live.values():
-                if ptr not in places:
-                    places[ptr] = allocator.locate(ptr)
-                areas[places[ptr]] = born, kind
             state = allocator.state()
-            stays.take(_moment(timeline, at, state.chunks), _all_patches(timeline, state, areas))
+            stays.take(_moment(timeline, at, state.chunks), _patches(timeline, state))
+            areas.take(state)
         if progress and done:
             progress(done)
 
@@ -221,34 +184,97 @@ def _take_moments(
     stays.end()
 
 
+class _Areas:
+    """Collects the patches of areas: those that a moment is the first one to show."""
+
+    def __init__(self, allocator: Allocator, timeline: ReplayTimeline, stops: list[int]) -> None:
+        self._allocator = allocator
+        self._timeline = timeline
+        self._patches = timeline.patches
+        self._last = len(stops) - 1
+        self._seen: list[list[Seen]] = [[] for _ in stops]
+        for kind, born, died in zip(*timeline.lives, strict=True):
+            first, last = bisect_right(stops, born), bisect_right(stops, died) - 1
+            if first <= last:
+                self._seen[first].append(Seen(timeline.result.pointers[born], born, kind, last))
+        sizes = [timeline.static_size, *(kind.size for kind in timeline.trace.kinds)]
+        self._grow = timeline.policy != BITMAP and any(size % SMALLEST for size in sizes)
+        self._live: list[Patch] = []  # those that may grow
+
+    def take(self, state: State) -> None:
+        """Add those of a moment."""
+        number, static = len(self._timeline.moments) - 1, self._timeline.static_size
+        starts_of = {
+            chunk.id: [*accumulate(map(abs, chunk.entries(static)), initial=0)]
+            for chunk in state.chunks
+        }
+        if self._grow:
+            self._live = [*self._grown(number, starts_of)]
+        found = self._fixed(state) if number == 0 else self._found(self._seen[number], starts_of)
+        for patch, last in found:
+            self._patches[patch] = [(number, last)]
+            if self._grow:
+                self._live.append(patch)
+
+    def _fixed(self, state: State) -> Iterator[tuple[Patch, int]]:
+        """Yield what is in use before the first operation, which is no area and stays."""
+        for chunk in state.chunks:
+            kind = OUTSIDE if chunk.blocks else STATIC
+            start = 0
+            for size in chunk.entries(self._timeline.static_size):
+                if size < 0:
+                    yield Patch(chunk.id, start, start - size, kind, NOT_BORN), self._last
+                start += abs(size)
+
+    def _found(
+        self, seen: list[Seen], starts_of: dict[int, list[int]]
+    ) -> Iterator[tuple[Patch, int]]:
+        """Yield the patches of areas, and the last moment of each."""
+        chunk, base, starts = RESERVED, 0, [0]
+        for ptr, born, kind, last in sorted(seen):
+            # the reserved chunk is at the same addresses as the first one
+            if chunk == RESERVED or ptr - base >= starts[-1]:
+                chunk, offset = self._allocator.locate(ptr)
+                base, starts = ptr - offset, starts_of[chunk]
+            start = ptr - base
+            yield Patch(chunk, start, starts[bisect_right(starts, start)], kind, born), last
+
+    def _grown(self, number: int, starts_of: dict[int, list[int]]) -> Iterator[Patch]:
+        """Yield live areas; one that got the small head of the area after it is a new patch."""
+        for patch in self._live:
+            ((first, last),) = self._patches[patch]
+            if last < number:
+                continue
+            starts = starts_of[patch.chunk]
+            grown = patch._replace(end=starts[bisect_right(starts, patch.start)])
+            if grown != patch:
+                self._patches[patch] = [(first, number - 1)]
+                self._patches[grown] = [(number, last)]
+            yield grown
+
+
 def _moment(timeline: Timeline, done: int, chunks: Iterable[ChunkState]) -> Moment:
     maps = (chunk.entries(timeline.static_size) for chunk in chunks if chunk.id != RESERVED)
     free = [size for sizes in maps for size in sizes if size > 0]
     return Moment(done, len(free), max(free, default=0))
 
 
-def _all_patches(timeline: Timeline, state: State, areas: Areas) -> Iterator[Patch]:
-    """Yield the patches of all chunks."""
+def _patches(timeline: ReplayTimeline, state: State) -> Iterator[Patch]:
+    """Yield the patches of all chunks, except what is in use."""
     slots = dict(zip(state.kinds, state.slots, strict=False))  # kinds: only with bitmaps
     for chunk in state.chunks:
-        yield from _patches(timeline, chunk, areas)
+        whole = _whole(timeline, chunk, FREE_SPACE)
+        yield whole
+        if chunk.hidden_bytes:
+            yield whole._replace(kind=HIDDEN)
+        yield from _page_patches(timeline, chunk)
         for kind, slot in (SIDELINED, "sidelined"), (DEPOPULATE, "depopulate"):
             if chunk.id in slots.get(slot, ()):
-                yield _whole(timeline, chunk, kind)
+                yield whole._replace(kind=kind)
 
 
-def _patches(timeline: Timeline, chunk: ChunkState, areas: Areas) -> Iterator[Patch]:
-    """Yield the patches of a chunk: its map, its pages, its blocks."""
-    yield _whole(timeline, chunk, FREE_SPACE)
-    if chunk.hidden_bytes:
-        yield _whole(timeline, chunk, HIDDEN)
-    no_area = NOT_BORN, OUTSIDE if chunk.blocks else STATIC
-    offset = 0
-    for size in chunk.entries(timeline.static_size):
-        if size < 0:
-            born, kind = areas.get((chunk.id, offset), no_area)
-            yield Patch(chunk.id, offset, offset - size, kind, born)
-        offset += abs(size)
+def _page_patches(timeline: ReplayTimeline, chunk: ChunkState) -> Iterator[Patch]:
+    """Yield the patches of a chunk's pages and blocks."""
     pages = [cpus > 0 for cpus in chunk.populated]
     hints = [block.contig_hint * GRANULE for block in chunk.blocks]
     empty = [held and hint == timeline.page_size for held, hint in zip(pages, hints, strict=False)]

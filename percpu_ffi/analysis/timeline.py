@@ -9,10 +9,11 @@ moment to another, an area for example; it is stored once, with the moments of i
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from percpu_ffi.analysis.origins import Origin, origins
 from percpu_ffi.trace import Kind, Trace
@@ -99,6 +100,17 @@ class Lives(NamedTuple):
             column.append(value)
 
 
+class Counts(NamedTuple):
+    """How many areas there are of an origin."""
+
+    all: int
+    """Allocations that succeeded."""
+    at_peak: int
+    """Live at the peak."""
+    left: int
+    """Live at the end."""
+
+
 @dataclass(kw_only=True)
 class Timeline:
     """What happened during a trace; bytes are those of one CPU's copies or units."""
@@ -123,7 +135,14 @@ class Timeline:
 
     def stranded(self, done: int) -> int:
         """Return the populated bytes that are neither static nor live."""
-        return self.held(done) - self.static_size - self.curves.live[done]
+        return self.stranded_bytes[done]
+
+    @cached_property
+    def stranded_bytes(self) -> array[int]:
+        """The same after each operation; item 0 is before the first one."""
+        page, cpus, static = self.page_size, self.cpus, self.static_size
+        curves = zip(self.curves.pages, self.curves.live, strict=True)
+        return array("q", (pages * page // cpus - static - live for pages, live in curves))
 
     def fragmentation(self, done: int) -> float:
         """Return their share: 1 - (static + live bytes) / populated bytes."""
@@ -147,7 +166,7 @@ class Timeline:
     @cached_property
     def worst(self) -> int:
         """Operations done at the first moment with the most stranded bytes."""
-        return _highest([self.stranded(done) for done in range(len(self.curves.live))])
+        return _highest(self.stranded_bytes)
 
     @property
     def has_sites(self) -> bool:
@@ -155,20 +174,39 @@ class Timeline:
         return any(kind.site for kind in self.trace.kinds)
 
     @cached_property
-    def origins(self) -> dict[int, Origin]:
-        """Where the areas come from, by the operation that allocated each."""
-        found, numbers = origins(self.trace, self.lives.born)
-        return {born: found[n] for born, n in zip(self.lives.born, numbers, strict=True)}
+    def _origins(self) -> tuple[list[Origin], list[int]]:
+        return origins(self.trace, self.lives.born)
+
+    @property
+    def origins(self) -> list[Origin]:
+        """The distinct origins of the areas."""
+        return self._origins[0]
+
+    @cached_property
+    def origin_of(self) -> dict[int, int]:
+        """The index of an area's origin, by the operation that allocated the area."""
+        return dict(zip(self.lives.born, self._origins[1], strict=True))
+
+    @cached_property
+    def counts(self) -> list[Counts]:
+        """The areas of each origin."""
+        n, peak = len(self.trace), self.peak
+        _, born, died = self.lives
+        lives = [*zip(self._origins[1], born, died, strict=True)]
+        every = Counter(self._origins[1])
+        at_peak = Counter(origin for origin, born, died in lives if born < peak <= died)
+        left = Counter(origin for origin, _, died in lives if died == n)
+        return [Counts(every[i], at_peak[i], left[i]) for i in range(len(self.origins))]
 
     @property
     def has_stacks(self) -> bool:
         """Whether the stack of an area is known."""
-        return any(origin.stack for origin in self.origins.values())
+        return any(origin.stack for origin in self.origins)
 
     @property
     def has_tasks(self) -> bool:
         """Whether the task of an area is known."""
-        return any(origin.task for origin in self.origins.values())
+        return any(origin.task for origin in self.origins)
 
     def moment_at(self, done: int) -> int:
         """Return the index of the moment after ``done`` operations; it must be one."""
@@ -189,8 +227,8 @@ class Timeline:
         return ((kinds[kind], born, died) for kind, born, died in zip(*self.lives, strict=True))
 
 
-def _highest(values: Any) -> int:
-    return max(range(len(values)), key=values.__getitem__)
+def _highest(values: array[int]) -> int:
+    return values.index(max(values))
 
 
 def _seconds(trace: Trace) -> array[float] | None:

@@ -78,26 +78,27 @@ def by_task(timeline: Timeline) -> list[Row]:
 
 
 def _by_origin(timeline: Timeline, name_of: Callable[[Origin], str]) -> list[Row]:
-    rows: dict[str, Row] = {}
-    for kind, born, died in timeline.areas():
-        name = name_of(timeline.origins[born])
-        _add(rows.setdefault(name, Row(name)), timeline, kind.size, born, died)
-    return sorted(rows.values(), key=lambda row: (-row.at_peak, -row.bytes, row.name))
+    rows = _rows(timeline, name_of).values()
+    return sorted(rows, key=lambda row: (-row.at_peak, -row.bytes, row.name))
 
 
 def by_size(timeline: Timeline) -> list[Row]:
     """Return one row for each power of two from the smallest area up to the largest."""
-    rows: dict[int, Row] = {}
-    for kind, born, died in timeline.areas():
-        power = (kind.size - 1).bit_length()
-        _add(rows.setdefault(power, Row(str(1 << power))), timeline, kind.size, born, died)
-    powers = range(min(rows), max(rows) + 1) if rows else ()
-    return [rows.get(power, Row(str(1 << power))) for power in powers]
+    rows = _rows(timeline, lambda origin: str(1 << (origin.kind.size - 1).bit_length()))
+    powers = [int(name).bit_length() - 1 for name in rows]
+    names = [str(1 << power) for power in range(min(powers), max(powers) + 1)] if rows else []
+    return [rows.get(name, Row(name)) for name in names]
 
 
-def _add(row: Row, timeline: Timeline, size: int, born: int, died: int) -> None:
-    row.allocs += 1
-    row.bytes += size
-    row.left += size * (died == len(timeline.trace))
-    row.at_peak += size * (born < timeline.peak <= died)
-    row.areas_at_peak += born < timeline.peak <= died
+def _rows(timeline: Timeline, name_of: Callable[[Origin], str]) -> dict[str, Row]:
+    """Return one row for each name of origins."""
+    rows: dict[str, Row] = {}
+    for origin, counts in zip(timeline.origins, timeline.counts, strict=True):
+        name, size = name_of(origin), origin.kind.size
+        row = rows.setdefault(name, Row(name))
+        row.allocs += counts.all
+        row.bytes += size * counts.all
+        row.at_peak += size * counts.at_peak
+        row.left += size * counts.left
+        row.areas_at_peak += counts.at_peak
+    return rows

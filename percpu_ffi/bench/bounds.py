@@ -19,7 +19,7 @@ from percpu_ffi.bench.contenders import CONTENDERS
 from percpu_ffi.bench.measure import measure
 from percpu_ffi.bench.results import BoundResult, Results
 from percpu_ffi.bench.workload import DEFAULT_GEOMETRY, Options
-from percpu_ffi.bench.workloads import PUBLISHED, SIZES, WORKLOADS, recording, samples
+from percpu_ffi.bench.workloads import PUBLISHED, SIZES, WORKLOADS, load_alone, recording, samples
 from percpu_ffi.trace import Trace
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def bitmap_replays(_results: Results) -> list[BoundResult]:
 
 
 def _policy_ratios(path: Path) -> list[float]:
-    trace = Trace.load(path)
+    trace = load_alone(path)
 
     def replay_ns(setup: dict[str, Any]) -> int:
         with Allocator(**setup) as a:
@@ -183,7 +183,7 @@ def replays(_results: Results) -> list[BoundResult]:
 
 
 def _replay_ratios(path: Path) -> list[float]:
-    trace, workload = Trace.load(path), recording(path.name, path, Options())
+    trace, workload = load_alone(path), recording(path.name, path, Options())
     ops = workload.phases[0].ops
     ratios = []
     for _ in range(ROUNDS):
@@ -216,7 +216,7 @@ def trace_reader(_results: Results) -> list[BoundResult]:
 
 def _load_rates(path: Path) -> list[float]:
     text = lzma.decompress(path.read_bytes())
-    times = -(-EVENTS // Trace.load(path).stats.events)
+    times = -(-EVENTS // load_alone(path).stats.events)
     rates = []
     with tempfile.NamedTemporaryFile() as file:
         file.write(text * times)

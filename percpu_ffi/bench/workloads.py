@@ -31,7 +31,7 @@ from percpu_ffi.bench.worst_cases import WORST_CASES
 from percpu_ffi.errors import ConfigError
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import BALANCE
-from percpu_ffi.trace.source import STDIN
+from percpu_ffi.trace.source import STDIN, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -150,6 +150,17 @@ def threads(_options: Options) -> Workload:
     )
 
 
+def load_alone(path: str | Path) -> Trace:
+    """Load a trace without a second thread, after which each call would take its lock.
+
+    Raises:
+        OSError, TraceError: the file cannot be read.
+
+    """
+    with open_source(path, ahead=False) as blocks:
+        return Trace.read(blocks)
+
+
 def recording(name: str, path: str | Path, options: Options) -> Workload:
     """Replay a recording again and again; ``-`` is standard input.
 
@@ -158,7 +169,7 @@ def recording(name: str, path: str | Path, options: Options) -> Workload:
         ConfigError: it cannot be measured.
 
     """
-    trace = Trace.load(path)
+    trace = load_alone(path)
     if trace.faults:
         raise ConfigError(f"{path}: a trace that sets faults cannot be measured")
     if BALANCE in trace.ops.cast("I")[3::4].tolist():  # of the kernel, not of its callers

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from percpu_ffi._util.text import printable
 from percpu_ffi.cli.files import PLOT, InputFile
@@ -26,10 +26,12 @@ from percpu_ffi.config import (
     policy_arguments,
 )
 from percpu_ffi.errors import ConfigError
-from percpu_ffi.geometry import Geometry
 from percpu_ffi.reports.recording import possible_cpus, skipped_lines
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.source import STDIN, Blocks, open_source, source_name
+
+if TYPE_CHECKING:
+    from percpu_ffi.geometry import Geometry
 
 TRACE = "a recording by ftrace or perf, or a file of this package; - for standard input"
 DEFAULT_CPUS = 4  # if the trace names none
@@ -263,6 +265,8 @@ def load_like(args: argparse.Namespace) -> Geometry | None:
         return None
     if args.like == STDIN == getattr(args, "trace", None):
         raise ConfigError("standard input can be read only once; give a file for --like")
+    from percpu_ffi.geometry import Geometry  # noqa: PLC0415 - it needs the reader of dumps
+
     return Geometry.load(args.like)
 
 

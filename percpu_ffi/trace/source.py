@@ -2,27 +2,29 @@
 """Files and standard input, which may be compressed, read in blocks.
 
 A small file can decompress to any size.  So a block has at most BLOCK bytes, and the memory of
-a decoder is limited; the readers of the blocks stop at the first that is damaged.
+a decoder is limited; the readers of the blocks stop at the first that is damaged.  Another thread
+decompresses, see :mod:`percpu_ffi.trace.ahead`.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import os
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from percpu_ffi.errors import TraceError
 
+if TYPE_CHECKING:
+    from percpu_ffi.trace.ahead import Ahead, Readable
+
 BLOCK = 1 << 20
+INPUT = 1 << 16  # compressed bytes for a decoder, which copies those after the end of a stream
 MEMORY = 128 << 20  # bytes of a decoder, as in zstd; files of `xz -9` need half of them
 
 STDIN = "-"
@@ -49,21 +51,36 @@ class Blocks:
     """
 
     def __init__(
-        self, name: str, raw: _Raw, progress: Callable[[int], object] | None = None
+        self,
+        name: str,
+        raw: _Raw,
+        progress: Callable[[int], object] | None = None,
+        *,
+        ahead: bool = True,
     ) -> None:
-        """Read from ``raw``, which may be a pipe."""
+        """Read from ``raw``, which may be a pipe; ``ahead`` as in :func:`open_source`."""
         self.name = name
         self.taken = 0
         self._raw = raw
         self._progress = progress
         self._magic = raw.read(len(XZ_MAGIC))
-        self._stream, self._damage = _decoder(name, self._magic, self)
-        self.head = self._next()
+        new_decoder, self._damage = _format(name, self._magic)
+        self._most = "xz -9" if self._magic == XZ_MAGIC else "zstd --long=27"
+        self._ahead: Ahead | None = None
+        if new_decoder:
+            from percpu_ffi.trace.ahead import Ahead  # noqa: PLC0415 - plain files need no thread
+
+            self._ahead = Ahead(self, partial(_Streams, new_decoder), BLOCK, alone=not ahead)
+        try:
+            self.head = self._next()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def path(self) -> str | None:
         """The path of the file itself, None if it is compressed, or is a pipe."""
-        if self._stream is self and os.path.isfile(self.name):
+        if not self._ahead and os.path.isfile(self.name):
             with suppress(OSError):  # the raw stream is no file
                 if os.path.samestat(os.stat(self.name), os.fstat(self._raw.fileno())):
                     return os.path.abspath(self.name)
@@ -75,6 +92,11 @@ class Blocks:
         while block:
             yield block
             block = self._next()
+
+    def close(self) -> None:
+        """End what reads ahead; the file itself stays open."""
+        if self._ahead:
+            self._ahead.close()
 
     def read(self, size: int) -> bytes:
         """Read bytes of the file itself."""
@@ -111,41 +133,41 @@ class Blocks:
 
     def _next(self) -> bytes:
         try:
-            return self._stream.read(BLOCK)
+            return self._ahead.take() if self._ahead else self.read(BLOCK)
         except self._damage as error:
             if isinstance(error, OSError) and error.errno is not None:  # of the file itself
                 raise
             what = "is cut or damaged", "copy it again"
             if "limit" in str(error) or "too much memory" in str(error):
-                less = "xz -9" if isinstance(error, lzma.LZMAError) else "zstd --long=27"
+                less = "xz -9" if type(error).__name__ == "LZMAError" else "zstd --long=27"
                 what = f"needs more than {MEMORY >> 20} MiB of memory", f"use {less} or less"
             raise TraceError(
                 f"the compressed file {what[0]} ({error}); {what[1]}", self.name
             ) from error
 
 
-def _decoder(
-    name: str, magic: bytes, raw: _Readable
-) -> tuple[_Readable, tuple[type[Exception], ...]]:
-    """Return the decompressed stream of a file, and the exceptions of a damaged one."""
+def _format(
+    name: str, magic: bytes
+) -> tuple[Callable[[], Any] | None, tuple[type[Exception], ...]]:
+    """Return what makes a decoder for a file, if it is compressed, and exceptions of damage."""
     if magic.startswith(GZIP_MAGIC):
-        return gzip.GzipFile(fileobj=raw), (EOFError, OSError, zlib.error)  # type: ignore[call-overload]
+        return _Gzip, (EOFError, zlib.error)
     if magic == XZ_MAGIC:
-        new = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, MEMORY)
-        return _Streams(raw, new), (EOFError, lzma.LZMAError)
+        import lzma  # noqa: PLC0415 - most runs need one decoder, or none
+
+        return partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, MEMORY), (EOFError, lzma.LZMAError)
     if magic.startswith(BZIP2_MAGIC):
-        return _Streams(raw, bz2.BZ2Decompressor), (EOFError, OSError)
+        import bz2  # noqa: PLC0415
+
+        return bz2.BZ2Decompressor, (EOFError, OSError)
     if magic.startswith(ZSTD_MAGIC):
         zstd = _zstd(name)
-        return _Streams(raw, zstd.ZstdDecompressor), (EOFError, zstd.ZstdError)
-    return raw, ()
+        return zstd.ZstdDecompressor, (EOFError, zstd.ZstdError)
+    return None, ()
 
 
-class _Readable(Protocol):
+class _Raw(Protocol):
     def read(self, size: int, /) -> bytes: ...
-
-
-class _Raw(_Readable, Protocol):
     def fileno(self) -> int: ...
 
 
@@ -156,7 +178,7 @@ class _Streams:
     set to 4 GiB, and does not ignore what follows a stream.
     """
 
-    def __init__(self, raw: _Readable, new_decoder: Callable[[], Any]) -> None:
+    def __init__(self, new_decoder: Callable[[], Any], raw: Readable) -> None:
         self._raw = raw
         self._input = b""
         self._new_decoder = new_decoder
@@ -169,7 +191,7 @@ class _Streams:
             if self._decoder.eof and not self._next_stream():
                 break
             if self._decoder.needs_input and not self._input:
-                self._input = self._raw.read(BLOCK)
+                self._input = self._raw.read(INPUT)
                 if not self._input:
                     raise EOFError("its last stream has no end")
             data = self._decoder.decompress(self._input, size)
@@ -179,12 +201,33 @@ class _Streams:
     def _next_stream(self) -> bool:
         rest = self._decoder.unused_data
         while not (stream := rest.lstrip(b"\0")):
-            rest = self._raw.read(BLOCK)
+            rest = self._raw.read(INPUT)
             if not rest:
                 return False
         self._input = stream
         self._decoder = self._new_decoder()
         return True
+
+
+class _Gzip:
+    """A decoder of gzip with the attributes of those of :mod:`lzma` and :mod:`bz2`."""
+
+    def __init__(self) -> None:
+        self._inflater = zlib.decompressobj(zlib.MAX_WBITS + 16)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._inflater.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inflater.unused_data
+
+    def decompress(self, data: bytes, size: int) -> bytes:
+        block = self._inflater.decompress(self._inflater.unconsumed_tail + data, size)
+        self.needs_input = len(block) < size
+        return block
 
 
 class Pieces:
@@ -256,13 +299,15 @@ def _zstd(name: str) -> Any:
 
 @contextmanager
 def open_source(
-    path: str | Path, progress: Callable[[int], object] | None = None
+    path: str | Path, progress: Callable[[int], object] | None = None, *, ahead: bool = True
 ) -> Iterator[Blocks]:
     """Open a file that is plain or compressed according to its first bytes.
 
     Args:
         path: the file; the string ``-`` is standard input.
         progress: called with the number of bytes of the file read since its last call.
+        ahead: decompress in another thread.  From then on the C library takes locks, and so does
+            each call of the port, about 10 ns; also after the thread has ended.
 
     Raises:
         OSError: the file cannot be read.
@@ -270,13 +315,17 @@ def open_source(
 
     """
     if path != STDIN:
-        with Path(path).open("rb") as file:
-            yield Blocks(str(path), file, progress)
+        with (
+            Path(path).open("rb") as file,
+            closing(Blocks(str(path), file, progress, ahead=ahead)) as blocks,
+        ):
+            yield blocks
         return
     stdin = getattr(sys.stdin, "buffer", None)
     if stdin is None or stdin.closed:
         raise TraceError("standard input is closed; give a file instead of -")
-    yield Blocks(source_name(path), stdin, progress)
+    with closing(Blocks(source_name(path), stdin, progress, ahead=ahead)) as blocks:
+        yield blocks
 
 
 def source_name(path: str | Path) -> str:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 NUMBER = re.compile(r"-?[0-9]{1,20}")  # a call site without a name
 ADDRESS_MASK = (1 << 64) - 1
 HEAD = 1 << 16  # bytes that show what a text without events may be
-BLOCKS_OF_BATCH = 8  # many small batches would move the growing columns often
+BLOCKS_OF_BATCH = 2  # more would hold the interpreter's lock for long, as decompressing needs it
 
 MESSAGES = {
     lib.PCPU_T_MISSING: "the event has no `{field}=`; the line is damaged, or no kernel's",
@@ -188,7 +188,7 @@ def _bytes(data: Any, size: int) -> bytes:
 
 
 def _text(data: Any, length: int) -> str:
-    return _bytes(data, length).decode(errors="replace")
+    return ffi.unpack(data, length).decode(errors="replace") if length else ""
 
 
 def _site(text: str) -> str:

@@ -38,7 +38,6 @@ from percpu_ffi.trace.operations import (
     unknown,
 )
 from percpu_ffi.trace.source import open_source
-from percpu_ffi.trace.tools import printed, tool_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,6 +107,7 @@ class Trace:
         if blocks.head.startswith(old_file.MAGICS):
             return cls(old_file.read_file(blocks))
         from percpu_ffi.trace.text import read_text  # noqa: PLC0415 - needs the compiled core
+        from percpu_ffi.trace.tools import printed, tool_for  # noqa: PLC0415 - starts processes
 
         if tool := tool_for(blocks.head):
             with printed(blocks, tool) as text:

@@ -66,6 +66,34 @@ TEST(operations_run_in_order_and_store_their_pointers)
 	pcpu_destroy(pcpu);
 }
 
+TEST(figures_are_noted_after_each_operation)
+{
+	/* the second area fills a chunk of its own, which goes with it */
+	const struct pcpu_op ops[] = {
+		{ 0xa, 0, EIGHT },
+		{ 0xb, 1, WHOLE },
+		{ 0xc, 2, BAD },
+		{ 0xb, 1, PCPU_OP_FREE },
+	};
+	int64_t pages[COUNT(ops)], chunks[COUNT(ops)], hidden[COUNT(ops)];
+	const struct pcpu_replay_curves curves = { pages, chunks, hidden };
+	struct pcpu *pcpu = small(2);
+	struct pcpu_info info;
+	size_t i;
+
+	start(ops);
+	replay.curves = &curves;
+	for (i = 0; i < COUNT(ops); i++) {
+		CHECK(!pcpu_replay(pcpu, &replay, i, i + 1));
+		CHECK(!pcpu_info(pcpu, &info));
+		CHECK(pages[i] == info.pages && chunks[i] == info.chunks);
+		CHECK(hidden[i] == info.hidden_bytes);
+	}
+	CHECK(chunks[0] == 1 && chunks[1] == 2 && chunks[2] == 2);
+	CHECK(pages[1] > pages[0] && pages[2] == pages[1]);
+	pcpu_destroy(pcpu);
+}
+
 TEST(a_replay_may_run_without_storing_pointers)
 {
 	const struct pcpu_op ops[] = { { 0xa, 0, EIGHT } };

@@ -264,23 +264,23 @@ def _task(origin: Origin) -> str:
     return origin.task if origin.pid is None else f"{origin.task} ({origin.pid})"
 
 
-def _numbered(
-    timeline: Timeline, text_of: Callable[[Origin], str]
-) -> tuple[list[str], dict[int, int]]:
-    """Return the texts of all origins, and the number of each area's, by its first operation.
+def _numbered(timeline: Timeline, text_of: Callable[[Origin], str]) -> tuple[list[str], list[int]]:
+    """Return the texts of all origins, and the number of each origin's.
 
     The first text is that of patches that are no areas.
     """
     texts = {"": 0}
-    numbers = {
-        born: texts.setdefault(printable(text_of(origin)) or "unknown", len(texts))
-        for born, origin in timeline.origins.items()
-    }
+    numbers = [
+        texts.setdefault(printable(text_of(origin)) or "unknown", len(texts))
+        for origin in timeline.origins
+    ]
     return [*texts], numbers
 
 
-def _packed(timeline: Timeline, *numbers: dict[int, int]) -> str:
-    """Pack all stays of patches as columns of 32-bit integers; the last are from ``numbers``.
+def _packed(timeline: Timeline, *numbers: list[int]) -> str:
+    """Pack all stays of patches as columns of 32-bit integers.
+
+    The last columns are those of ``numbers``, which have an item for each origin.
 
     Each integer is replaced by its difference to the one before it; the first bytes of all are
     put together, then the second ones, and so on; the result is compressed and in base64.
@@ -289,6 +289,7 @@ def _packed(timeline: Timeline, *numbers: dict[int, int]) -> str:
     rows.sort(key=lambda row: (row[0].born, row[0].kind))  # drawn in this order
     # an area exists after the operation that allocated it
     born = [patch.born + 1 for patch, _, _ in rows]
+    origins = [timeline.origin_of.get(patch.born) for patch, _, _ in rows]
     seconds = timeline.seconds
     length = seconds[-1] if seconds else 0.0
     columns = [
@@ -301,7 +302,7 @@ def _packed(timeline: Timeline, *numbers: dict[int, int]) -> str:
         [first for _, first, _ in rows],
         [last - first for _, first, last in rows],
         [patch.hint for patch, _, _ in rows],
-        *([number.get(patch.born, 0) for patch, _, _ in rows] for number in numbers),
+        *([0 if i is None else number[i] for i in origins] for number in numbers),
     ]
     packed = b""
     for column in columns:
