@@ -178,8 +178,12 @@ static void before_fork(void)
 
 	pthread_mutex_lock(&all_mutex);
 	/* newest first: a hook of one may need an older one */
-	list_for_each(pos, &all_locks)
-		pcpu_lock_take(link_to_lock(pos));
+	list_for_each(pos, &all_locks) {
+		struct pcpu_lock *lock = link_to_lock(pos);
+
+		/* not if a hook of this allocator forks: it stays inside */
+		lock->for_fork = pcpu_lock_take(lock);
+	}
 }
 
 static void after_fork(void)
@@ -187,7 +191,8 @@ static void after_fork(void)
 	struct list_head *pos;
 
 	list_for_each(pos, &all_locks)
-		pcpu_lock_drop(link_to_lock(pos));
+		if (link_to_lock(pos)->for_fork)
+			pcpu_lock_drop(link_to_lock(pos));
 	pthread_mutex_unlock(&all_mutex);
 }
 

@@ -32,6 +32,7 @@ struct pcpu_lock {
 	uintptr_t owner;	/* the thread inside, or one of the above */
 	uintptr_t heir;		/* waits, and is the next owner; or none */
 	uint32_t asleep;	/* 1: a thread that waits may sleep */
+	bool for_fork;		/* a fork took it, and gives it back */
 	struct list_head list;	/* in all_locks: a fork waits for them */
 };
 

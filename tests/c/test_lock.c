@@ -400,22 +400,29 @@ TEST(a_signal_handler_is_refused_or_takes_the_lock)
 
 /*
  * Threads that wait for the end of a fork do so in the parent only.  This one has
- * the lock already, like a hook that forks, so the state is known.
+ * the lock already, like a hook that forks, so the state is known; it keeps it.
  */
 TEST(a_child_does_not_know_threads_that_waited)
 {
+	uintptr_t self;
 	pid_t child;
 	int status;
 
 	be_one_of_several();
 	CHECK(pcpu_lock_take(&lock));
+	self = lock.owner;
 	lock.heir = OTHER;
 	lock.asleep = 1;
 	child = fork();
-	if (!child)
-		_exit(lock.owner || lock.heir || lock.asleep);
+	if (!child) {
+		if (lock.owner != self || lock.heir)
+			_exit(1);
+		pcpu_lock_drop(&lock);
+		_exit(lock.owner || lock.asleep);
+	}
 	CHECK(waitpid(child, &status, 0) == child && status == 0);
-	CHECK(!lock.owner && lock.heir == OTHER && lock.asleep);
+	CHECK(lock.owner == self && lock.heir == OTHER && lock.asleep);
 	lock.heir = PCPU_OWNER_NONE;
-	lock.asleep = 0;
+	pcpu_lock_drop(&lock);
+	CHECK(!lock.owner && !lock.asleep);
 }

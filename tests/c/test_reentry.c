@@ -9,6 +9,8 @@
 #include "creator.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -242,6 +244,55 @@ TEST(hooks_are_refused_when_a_creation_fails)
 	creator.no_map_at = 1;
 	CHECK(!pcpu_create(&config, &error) && error == NOMEM(MAP));
 	CHECK(!self && creator.blocks == 0 && creator.releases == 1);
+}
+
+/* --- forks */
+
+static int fork_at;		/* calls of the hook until it forks */
+
+/* fork, as popen() does; parent and child are still inside the allocator */
+static int forking_should_fail(void *arg, int service)
+{
+	pid_t pid;
+	int status;
+
+	if (fork_at && !--fork_at) {
+		pid = fork();
+		CHECK(pcpu_alloc(self, 8, 8) == -PCPU_E_BUSY);
+		if (!pid)
+			_exit(test_failures != 0);
+		CHECK(waitpid(pid, &status, 0) == pid && !status);
+	}
+	return creator_should_fail(arg, service);
+}
+
+static void check_a_hook_that_forks(void)
+{
+	struct creator creator = CREATOR(.should_fail = forking_should_fail);
+	struct pcpu_config config = config_by(&creator, PCPU_MEMORY_NONE);
+	struct pcpu *other = create(&config);
+
+	self = create(&config);
+	fork_at = 1;
+	CHECK(pcpu_alloc(self, 8, 8) > 0);
+	CHECK(!fork_at);
+	/* no thread is inside now */
+	CHECK(pcpu_alloc(self, 8, 8) > 0 && pcpu_alloc(other, 8, 8) > 0);
+	pcpu_destroy(self);
+	pcpu_destroy(other);
+	self = NULL;
+}
+
+TEST(an_allocator_whose_hook_forks_stays_closed_to_it)
+{
+	pthread_t thread;
+
+	check_a_hook_that_forks();
+	pthread_mutex_lock(&waiting);
+	CHECK(!pthread_create(&thread, NULL, wait_for_mutex, NULL));
+	check_a_hook_that_forks();
+	pthread_mutex_unlock(&waiting);
+	pthread_join(thread, NULL);
 }
 
 static int texts;	/* that the log function received */
