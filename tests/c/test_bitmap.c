@@ -467,7 +467,7 @@ TEST(the_fix_reaches_all_chunks)
 
 static char events[2048];
 
-static void note(void *arg, const struct pcpu_event *event)
+static void note_event(void *arg, const struct pcpu_event *event)
 {
 	static const char *const names[] = {
 		"alloc", "free", "fail", "create", "destroy", "leak",
@@ -492,7 +492,7 @@ static void note_log(void *arg, int about, const char *text)
 static struct pcpu *with_events(struct pcpu_config *config,
 				struct pcpu_hooks *hooks)
 {
-	*hooks = (struct pcpu_hooks){ .event = note };
+	*hooks = (struct pcpu_hooks){ .event = note_event };
 	events[0] = '\0';
 	config->hooks = hooks;
 	config->log = note_log;

@@ -183,8 +183,8 @@ TEST(a_scan_reads_less_than_a_block_after_the_end)
 		bounds[i] = 0;
 	}
 	for (int used = 0; used <= 8; used++) {
-		CHECK(pcpu_map_scan(edges, used, 8, 1, 1, &largest) == used);
-		CHECK(plain_map_scan(edges, used, 8, 1, 1, &largest) == used);
+		CHECK(pcpu_map_scan(edges, used, 99, 1, 1, &largest) == used);
+		CHECK(plain_map_scan(edges, used, 99, 1, 1, &largest) == used);
 		CHECK(pcpu_bound_scan(bounds, used, 9, 1) == -1);
 		CHECK(plain_bound_scan(bounds, used, 9, 1) == -1);
 	}

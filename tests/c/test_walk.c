@@ -400,14 +400,17 @@ TEST(a_walk_past_few_free_seats_leaves_the_groups_as_they_are)
 	pcpu_destroy(pcpu);
 }
 
-/* 32 chunks without a free seat make up for the sparse groups */
+/* many: 128 more than half of all, so 129 with 15 chunks, 128 with 16 */
 TEST(free_seats_count_in_proportion_to_the_chunks)
 {
 	make_sparse_groups(9);
-	for (int i = 0; i < 33; i++)	/* 31 of them in the first group */
+	for (int i = 0; i < 7; i++)	/* they come to the first group */
 		MAKE(24, -4, 24, -4, 24, -968);
-	CHECK_WALK(61, 4, "none, 7 slots, 42 chunks, 0 entries");
+	CHECK_WALK(61, 4, "none, 7 slots, 16 chunks, 0 entries");
 	CHECK(left[0]->group != left[1]->group);
+	pcpu_kill_chunk(pcpu, &left[8]->chunk);
+	CHECK_WALK(61, 4, "none, 7 slots, 15 chunks, 0 entries");
+	CHECK(left[0]->group == left[1]->group);
 	pcpu_destroy(pcpu);
 }
 
