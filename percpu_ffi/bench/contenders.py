@@ -246,9 +246,7 @@ def _calls(allocator: Allocator) -> Any:
 
 def _mapped(workload: Workload) -> Session:
     page_size = max(workload.geometry.page_size, mmap.PAGESIZE)
-    allocator = Allocator(
-        **{**workload.geometry.setup, "memory": "mapped", "page_size": page_size}
-    )
+    allocator = Allocator(**{**workload.geometry.setup, "memory": "mapped", "page_size": page_size})
     return MappedSession(workload, _calls(allocator), allocator)
 
 
