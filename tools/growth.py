@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Draw how the cost of an allocation and a free grows with the live areas: docs/pictures/growth.png.
+"""Draw how the cost of an allocation and a free grows with the live areas.
 
 Usage: growth.py FILE.png [FIGURES.json]
 
-Measures ``percpu-ffi bench replacement --live N`` for N from 100 to a million, and keeps the figures in
-FIGURES.json; if that file exists, they are drawn without a measurement.  With PERCPU_C, the 2009
-file takes part; it needs about an hour.
+Measures ``percpu-ffi bench replacement --live N`` for N from 100 to a million, and keeps the
+figures in FIGURES.json; if that file exists, they are drawn without a measurement.  With
+PERCPU_C, the 2009 file takes part.
 """
 
 from __future__ import annotations

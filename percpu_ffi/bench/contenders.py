@@ -75,11 +75,8 @@ class Session(ABC):
         self.run(ops)
         return None
 
-    def write(self, sizes: Sequence[int]) -> None:
-        """Write each copy of the live areas, whose sizes are those by handle.
-
-        Memory that was never written may not be resident.
-        """
+    def write(self, sizes: Sequence[int]) -> None:  # noqa: B027, most areas have no memory
+        """Write each copy of the live areas, so that it is resident; ``sizes`` are by handle."""
 
     def work(self) -> Any:
         """Return ``allocator.work()`` so far; None for an allocator that does not count."""
