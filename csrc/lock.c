@@ -96,18 +96,16 @@ static void resign(struct pcpu_lock *lock, uintptr_t self)
 }
 
 /*
- * Sleep until woken; return whether this thread took the lock instead.  A
- * thread that leaves at the same moment may not notice, so a sleep has a limit.
+ * Sleep until woken.  A thread that leaves at the same moment may not notice, so
+ * a sleep has a limit.
  */
-static bool sleep_or_take(struct pcpu_lock *lock, uintptr_t self)
+static void sleep_until_woken(struct pcpu_lock *lock)
 {
 	static const long limit[] = { 0, LONGEST_SLEEP };	/* a timespec */
 
 	__atomic_store_n(&lock->asleep, 1, __ATOMIC_SEQ_CST);
-	if (try_take(lock, self))
-		return true;
-	syscall(SYS_futex, &lock->asleep, WAIT_PRIVATE, 1, limit);
-	return false;
+	if (is_held(lock))
+		syscall(SYS_futex, &lock->asleep, WAIT_PRIVATE, 1, limit);
 }
 
 /* take a lock that another thread holds; false: it is this one */
@@ -121,9 +119,8 @@ static noinline bool wait_for_lock(struct pcpu_lock *lock, uintptr_t self)
 	while (!spin(lock, self) &&
 	       !(become_heir(lock, self) && spin(lock, self))) {
 		resign(lock, self);
+		sleep_until_woken(lock);
 		slept = true;
-		if (sleep_or_take(lock, self))
-			break;
 	}
 	resign(lock, self);
 	/* the thread that woke this one cleared it, and there may be others */

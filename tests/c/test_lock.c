@@ -94,7 +94,7 @@ static uintptr_t heir(void)
 
 static bool some_sleep(void)
 {
-	return __atomic_load_n(&lock.asleep, __ATOMIC_RELAXED);
+	return __atomic_load_n(&lock.asleep, __ATOMIC_RELAXED) == 1;
 }
 
 /* --- refusals */
