@@ -2,12 +2,14 @@
 /*
  * chunk.c - a chunk's life; the tree of chunks by address.
  */
+#include "groups.h"
 #include "policy.h"
 
 /* prepare a chunk whose struct is zeroed, of pcpu_geometry.chunk_struct_size */
 void pcpu_init_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
 	list_init(&chunk->list);
+	pcpu_group_add(pcpu, chunk);
 	chunk->populated = pcpu_unit_populated(pcpu, chunk);
 }
 

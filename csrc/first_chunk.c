@@ -14,6 +14,7 @@
  *
  *	bitmap	|static|reserved|first chunk|  not used     |	immutable
  */
+#include "groups.h"
 #include "policy.h"
 
 /* x86: reserved for modules and early users, in addition to the static area */
@@ -177,6 +178,7 @@ int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 	}
 	for (i = 0; i < geo->nr_slots; i++)
 		list_init(&pcpu->slots[i]);
+	pcpu_groups_init(pcpu, geo->bitmap ? bitmap_hint : area_map_hint);
 
 	pcpu->first_chunk = chunk;
 	pcpu->nr_chunks = 1;
@@ -202,7 +204,6 @@ int pcpu_setup_first_chunk(struct pcpu *pcpu, const struct pcpu_setup *setup)
 	if (geo->bitmap)
 		return bitmap_set_up_first(pcpu);
 	pcpu_chunk_addr_insert(pcpu, chunk);
-	area_map_init(pcpu);
 	return area_map_chunk_init(pcpu, chunk, geo->static_size,
 				   geo->free_size);
 }

@@ -46,9 +46,27 @@ struct pcpu_geometry {
 	size_t chunk_struct_size; /* of that and of pcpu_chunk.populated */
 };
 
+#define PCPU_GROUP_SEATS	32
+
+/* up to so many chunks that follow each other on a slot, see groups.c */
+struct pcpu_group {
+	struct list_head list;	/* in pcpu.slot_groups or pcpu.spare_groups */
+	uint32_t seats;		/* a bit for each seat that a chunk has */
+	int nr_chunks;		/* number of these bits */
+	int largest;		/* no hint of its chunks is larger */
+	int failed_size;	/* a request of this size, with this alignment, */
+	int failed_align;	/* found no place since the last change; */
+	int failed_entries;	/* the maps that were scanned have so many */
+	int hint[PCPU_GROUP_SEATS]; /* of each chunk: no larger area has a place */
+	struct pcpu_chunk *chunk[PCPU_GROUP_SEATS]; /* by seat */
+};
+
 /* the part of a chunk that any policy needs; first in the policy's struct */
 struct pcpu_chunk {
 	struct list_head list;	/* in one of pcpu.slots */
+	struct pcpu_group *group; /* or NULL: its slot has none */
+	int seat;		/* its seat in the group */
+	struct pcpu_group spare; /* for any chunk that needs one */
 	struct rb_node rb_node;	/* in pcpu.chunks, key is addr */
 	uint64_t addr;		/* start of its first unit */
 	struct fake_vm_area *vm; /* its address space, or NULL */
@@ -70,9 +88,10 @@ struct pcpu {
 	struct pcpu_geometry geo; /* sizes and counts */
 	struct list_head *slots; /* chunks, sorted by the policy */
 	uint32_t slot_mask;	/* slots that may have chunks; others have none */
-	struct list_head slot_groups[PCPU_MAX_SLOTS]; /* with area maps: their
-				   chunks in groups, see area_map/groups.c */
+	struct list_head slot_groups[PCPU_MAX_SLOTS]; /* of long slots: their
+							 chunks in groups */
 	struct list_head spare_groups; /* groups that no slot needs now */
+	int (*chunk_hint)(const struct pcpu_chunk *chunk); /* the policy's */
 	struct rb_root chunks;	/* chunks by address */
 	struct pcpu_chunk *found_chunk; /* the last one looked up, or NULL */
 	int found_steps;	/* chunks that its address was compared with */

@@ -9,6 +9,7 @@
 
 #include "area_map/area_map.h"
 #include "bitmap/bitmap.h"
+#include "groups.h"
 
 static inline void policy_geometry(struct pcpu_geometry *geo)
 {
@@ -33,7 +34,7 @@ static inline void policy_chunk_exit(struct pcpu *pcpu, struct pcpu_chunk *chunk
 	if (likely(!pcpu->geo.bitmap))
 		area_map_chunk_exit(pcpu, chunk);
 	else
-		list_del(&chunk->list);
+		pcpu_slot_remove(pcpu, chunk);
 }
 
 /* the first area at or after an offset; its offset, or -1 */

@@ -4,7 +4,7 @@
  */
 #include "area_map.h"
 
-#include "groups.h"
+#include "chunk.h"
 
 #define PCPU_DFL_MAP_ALLOC	16	/* entries that a map starts with */
 
@@ -90,10 +90,10 @@ static int grow_map(struct pcpu *pcpu, struct pcpu_area_map *map, int extra)
 	return 0;
 }
 
-/* the policy's part of a new allocator */
-void area_map_init(struct pcpu *pcpu)
+/* the hint of a chunk, bytes */
+int area_map_hint(const struct pcpu_chunk *chunk)
 {
-	pcpu_groups_init(pcpu);
+	return chunk_map(chunk)->contig_hint;
 }
 
 /**
@@ -118,7 +118,8 @@ int area_map_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 		if (err)
 			return err;
 	}
-	pcpu_slot_add(pcpu, self);
+	self->slot = -1;
+	pcpu_chunk_relocate(pcpu, self);
 	return 0;
 }
 
@@ -127,7 +128,7 @@ void area_map_chunk_exit(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
 	struct area_map_chunk *self = to_area_map(chunk);
 
-	pcpu_slot_remove(pcpu, self);
+	pcpu_slot_remove(pcpu, chunk);
 	free_room(pcpu, self->map.room, self->map.map_alloc);
 }
 

@@ -21,7 +21,7 @@
 
 /* the life of a chunk */
 void area_map_geometry(struct pcpu_geometry *geo);
-void area_map_init(struct pcpu *pcpu);
+int area_map_hint(const struct pcpu_chunk *chunk);
 int area_map_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 			int static_size, int free_size);
 void area_map_chunk_exit(struct pcpu *pcpu, struct pcpu_chunk *chunk);

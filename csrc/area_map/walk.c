@@ -18,12 +18,7 @@
  */
 #include "area_map.h"
 
-#include "groups.h"
-
-/* a slot gets groups when a walk has visited more chunks */
-#ifndef PCPU_SHORT_SLOT
-#define PCPU_SHORT_SLOT	8
-#endif
+#include "chunk.h"
 
 struct pcpu_walk {
 	int size;		/* bytes that are requested */
@@ -64,7 +59,7 @@ static struct area_map_chunk *walk_group(struct pcpu *pcpu,
 
 	for (; seats; seats &= seats - 1) {
 		int seat = __builtin_ctz(seats);
-		struct area_map_chunk *chunk = group->chunk[seat];
+		struct area_map_chunk *chunk = to_area_map(group->chunk[seat]);
 
 		if (visit(pcpu, walk, chunk) &&
 		    walk->size <= group->hint[seat] &&
@@ -100,7 +95,7 @@ static struct area_map_chunk *walk_groups(struct pcpu *pcpu,
 			list_entry(pos, struct pcpu_group, list);
 		bool failed = pcpu_group_failed(group, walk->size, walk->align);
 
-		free_seats += PCPU_GROUP_SEATS / 2 - group->nr_chunks;
+		free_seats += pcpu_group_free_seats(group);
 		if (walk->size <= group->largest && !failed) {
 			chunk = walk_group(pcpu, walk, group);
 			if (chunk)
@@ -112,8 +107,7 @@ static struct area_map_chunk *walk_groups(struct pcpu *pcpu,
 			pcpu_count(&pcpu->work->entries_scanned,
 				   group->failed_entries);
 	}
-	if (unlikely(free_seats > 4 * PCPU_GROUP_SEATS))
-		pcpu_make_groups(pcpu, slot);
+	pcpu_end_walk(pcpu, slot, 0, free_seats);
 	return chunk;
 }
 
@@ -136,8 +130,7 @@ static struct area_map_chunk *walk_slot(struct pcpu *pcpu,
 			break;
 		chunk = NULL;
 	}
-	if (unlikely(visited > PCPU_SHORT_SLOT))
-		pcpu_make_groups(pcpu, slot);
+	pcpu_end_walk(pcpu, slot, visited, 0);
 	return chunk;
 }
 
@@ -156,7 +149,7 @@ static inline struct area_map_chunk *first_chunk(const struct pcpu *pcpu,
 		return NULL;
 	chunk = list_entry(slot->next, struct area_map_chunk, chunk.list);
 	if (size > chunk->map.contig_hint ||
-	    (chunk->group && pcpu_group_failed(chunk->group, size, align)))
+	    (chunk->chunk.group && pcpu_group_failed(chunk->chunk.group, size, align)))
 		return NULL;
 	return chunk;
 }

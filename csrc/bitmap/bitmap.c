@@ -30,6 +30,13 @@ static struct bitmap_chunk *init_areas(struct pcpu *pcpu,
 	return self;
 }
 
+/* the hint of a chunk, granules */
+int bitmap_hint(const struct pcpu_chunk *chunk)
+{
+	return ((const struct bitmap_chunk *)(const void *)chunk)
+		->areas.chunk_md.contig_hint;
+}
+
 /* the policy's part of a new chunk, whose struct is zeroed; put it on a slot */
 void bitmap_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {

@@ -24,6 +24,7 @@ int bitmap_plan(const struct pcpu_config *config,
 int bitmap_set_up_first(struct pcpu *pcpu);
 
 /* the life of a chunk */
+int bitmap_hint(const struct pcpu_chunk *chunk);
 void bitmap_geometry(struct pcpu_geometry *geo);
 void bitmap_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk);
 void bitmap_first_chunk_init(struct pcpu *pcpu, struct pcpu_chunk *chunk,

@@ -52,32 +52,102 @@ static bool choose_in(struct pcpu *pcpu, struct bitmap_chunk *chunk, int slot,
 	return choice->start >= 0;
 }
 
+/* look for a place in the chunks of a group; those whose hints are too small fail */
+static bool choose_in_group(struct pcpu *pcpu, struct pcpu_group *group,
+			    int slot, const struct bitmap_request *request,
+			    struct choice *choice)
+{
+	uint32_t seats = group->seats;
+	int largest = 0;
+
+	for (; seats; seats &= seats - 1) {
+		int seat = __builtin_ctz(seats);
+		int hint = group->hint[seat];
+
+		if (request->bits > hint)
+			pcpu_count(&pcpu->work->chunks_visited, 1);
+		else if (choose_in(pcpu, to_bitmap(group->chunk[seat]), slot,
+				   request, choice))
+			return true;
+		if (largest < hint)
+			largest = hint;
+	}
+	group->largest = largest;
+	return false;
+}
+
+/* look for a place in the groups of a slot, whose chunks stay when they fail */
+static bool choose_in_groups(struct pcpu *pcpu, int slot,
+			     const struct bitmap_request *request,
+			     struct choice *choice)
+{
+	bool found = false;
+	struct list_head *pos;
+	int free_seats = 0;
+
+	list_for_each(pos, &pcpu->slot_groups[slot]) {
+		struct pcpu_group *group =
+			list_entry(pos, struct pcpu_group, list);
+
+		free_seats += pcpu_group_free_seats(group);
+		if (request->bits > group->largest) {
+			pcpu_count(&pcpu->work->chunks_visited,
+				   group->nr_chunks);
+			continue;
+		}
+		found = choose_in_group(pcpu, group, slot, request, choice);
+		if (found)
+			break;
+	}
+	pcpu_end_walk(pcpu, slot, 0, free_seats);
+	return found;
+}
+
+/* look for a place in the chunks of a slot */
+static bool choose_in_slot(struct pcpu *pcpu, int slot,
+			   const struct bitmap_request *request,
+			   struct choice *choice)
+{
+	struct list_head *pos, *next;
+	bool found = false;
+	int visited = 0;
+
+	if (!list_empty(&pcpu->slot_groups[slot]))
+		return choose_in_groups(pcpu, slot, request, choice);
+	list_for_each_safe(pos, next, &pcpu->slots[slot]) {
+		struct pcpu_chunk *chunk =
+			list_entry(pos, struct pcpu_chunk, list);
+
+		visited++;
+		found = choose_in(pcpu, to_bitmap(chunk), slot, request,
+				  choice);
+		if (found)
+			break;
+	}
+	if (slot >= PCPU_SLOT_FAIL_THRESHOLD)
+		pcpu_end_walk(pcpu, slot, visited, 0);
+	return found;
+}
+
 /* the first chunk with a place, from the request's slot upwards */
 static bool walk_slots(struct pcpu *pcpu, const struct bitmap_request *request,
-		 struct choice *choice)
+		       struct choice *choice)
 {
 	int first = bitmap_size_to_slot(pcpu, request->bits *
 					      PCPU_MIN_ALLOC_SIZE);
 	uint32_t slots = pcpu->slot_mask & ~0u << first &
 			 ~(~0u << pcpu_to_depopulate_slot(pcpu));
-	struct list_head *pos, *next;
 
 	for (; slots; slots &= slots - 1) {
 		int slot = __builtin_ctz(slots);
 
+		if (choose_in_slot(pcpu, slot, request, choice)) {
+			pcpu_count(&pcpu->work->slots_visited,
+				   slot - first + 1);
+			return true;
+		}
 		if (list_empty(&pcpu->slots[slot]))
 			pcpu->slot_mask &= ~(slots & -slots);
-		list_for_each_safe(pos, next, &pcpu->slots[slot]) {
-			struct pcpu_chunk *chunk =
-				list_entry(pos, struct pcpu_chunk, list);
-
-			if (choose_in(pcpu, to_bitmap(chunk), slot, request,
-				      choice)) {
-				pcpu_count(&pcpu->work->slots_visited,
-					   slot - first + 1);
-				return true;
-			}
-		}
 	}
 	pcpu_count(&pcpu->work->slots_visited,
 		   pcpu_to_depopulate_slot(pcpu) - first);
@@ -107,6 +177,8 @@ static int choose(struct pcpu *pcpu, const struct bitmap_request *request,
 static void update(struct pcpu *pcpu, struct bitmap_chunk *chunk, int old_slot,
 		   int old_hidden)
 {
+	if (unlikely(chunk->chunk.group))
+		pcpu_group_update(&chunk->chunk, bitmap_hint(&chunk->chunk));
 	bitmap_relocate(pcpu, chunk, old_slot);
 	pcpu->hidden_bytes += bitmap_hidden(chunk) - old_hidden;
 	count_read(pcpu, chunk);

@@ -113,7 +113,7 @@ __cold int bitmap_set_up_first(struct pcpu *pcpu)
 
 		if (!chunk)
 			return -PCPU_E_HOST;
-		list_init(&chunk->list);
+		pcpu_init_chunk(pcpu, chunk);
 		chunk->id = PCPU_RESERVED_CHUNK;
 		pcpu->reserved_chunk = chunk;
 		init_chunk(pcpu, chunk, reserved, dynamic);

@@ -67,12 +67,7 @@ void bitmap_move(struct pcpu *pcpu, struct bitmap_chunk *chunk, int slot,
 {
 	if (&chunk->chunk == pcpu->reserved_chunk)
 		return;
-	/* the bit of an empty slot is cleared when the slot is next visited */
-	pcpu->slot_mask |= (uint32_t)1 << slot;
-	if (head)
-		list_move(&chunk->chunk.list, &pcpu->slots[slot]);
-	else
-		list_move_tail(&chunk->chunk.list, &pcpu->slots[slot]);
+	pcpu_move_to_slot(pcpu, &chunk->chunk, slot, head);
 }
 
 /**

@@ -5,6 +5,7 @@
 #ifndef PCPU_SLOTS_H
 #define PCPU_SLOTS_H
 
+#include "../groups.h"
 #include "areas.h"
 #include "bitmap.h"
 

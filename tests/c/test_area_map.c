@@ -7,7 +7,7 @@
  * of 1 KiB slot 9 is the slot for empty chunks.
  */
 #include "area_map/area_map.h"
-#include "area_map/groups.h"
+#include "area_map/chunk.h"
 #include "small.h"
 
 /* slots 0 to 8 for sizes up to 1 KiB, slot 9 for empty chunks */

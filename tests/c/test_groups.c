@@ -6,7 +6,7 @@
  * on a slot, the first one c.  "30c 31a|0b" are their groups: c is in seat 30 of
  * the first group, which has 32 seats, b in seat 0 of the second one.
  */
-#include "area_map/groups.h"
+#include "area_map/chunk.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +24,11 @@ static struct pcpu pcpu;
 static struct list_head slots[SLOTS];
 static struct area_map_chunk chunks[NAMES];
 
+static int hint_of(const struct pcpu_chunk *chunk)
+{
+	return chunk_map(chunk)->contig_hint;
+}
+
 static void start(void)
 {
 	memset(&pcpu, 0, sizeof(pcpu));
@@ -35,7 +40,7 @@ static void start(void)
 		list_init(&slots[slot]);
 	for (int i = 0; i < NAMES; i++)
 		list_init(&chunks[i].chunk.list);
-	pcpu_groups_init(&pcpu);
+	pcpu_groups_init(&pcpu, hint_of);
 }
 
 static struct area_map_chunk *named(char name)
@@ -54,12 +59,19 @@ static void set_map(char name, int free_size, int hint)
 	named(name)->map.contig_hint = hint;
 }
 
+static void start_on_slot(struct area_map_chunk *chunk)
+{
+	pcpu_group_add(&pcpu, &chunk->chunk);
+	chunk->slot = -1;
+	pcpu_chunk_relocate(&pcpu, chunk);
+}
+
 /* add chunks, each to the front of the slot for so many free bytes */
 static void add(const char *names, int free_size)
 {
 	for (; *names; names++) {
 		set_map(*names, free_size, free_size);
-		pcpu_slot_add(&pcpu, named(*names));
+		start_on_slot(named(*names));
 	}
 }
 
@@ -107,7 +119,7 @@ static const char *groups_of(int slot)
 			if (!(group->seats & (uint32_t)1 << seat))
 				continue;
 			at += sprintf(at, "%s%d%c", sep, seat,
-				      name_of(group->chunk[seat]));
+				      name_of(to_area_map(group->chunk[seat])));
 			sep = " ";
 		}
 	}
@@ -172,7 +184,7 @@ TEST(a_chunk_that_moves_up_comes_first_and_one_that_moves_down_last)
 	CHECK_LIST(5, "ca");
 	change("ac", 300);
 	CHECK_LIST(6, "cab");
-	CHECK(!named('a')->group && pcpu.slot_mask == (1 << 6 | 1 << 5));
+	CHECK(!named('a')->chunk.group && pcpu.slot_mask == (1 << 6 | 1 << 5));
 }
 
 /* also if it goes back to the slot that it came from, see "half-done" */
@@ -194,7 +206,7 @@ TEST(a_chunk_moves_by_the_slot_that_it_is_said_to_be_on)
 	change("a", 300);
 	CHECK_LIST(6, "a");
 	CHECK_GROUPS(6, "");
-	CHECK(!named('a')->group);
+	CHECK(!named('a')->chunk.group);
 }
 
 /* --- seats */
@@ -209,8 +221,8 @@ TEST(groups_are_made_of_32_chunks_that_follow_each_other)
 			"16q 17r 18s 19t 20u 21v 22w 23x 24y 25z 26A 27B 28C "
 			"29D 30E 31F|0G 1H");
 	CHECK_LIST(6, ALPHABET "ABCDEFGH");
-	CHECK(named('F')->group->nr_chunks == 32);
-	CHECK(named('H')->group->nr_chunks == 2 && named('H')->seat == 1);
+	CHECK(named('F')->chunk.group->nr_chunks == 32);
+	CHECK(named('H')->chunk.group->nr_chunks == 2 && named('H')->chunk.seat == 1);
 	CHECK(length(&pcpu.spare_groups) == 34 - 2);
 }
 
@@ -239,10 +251,10 @@ TEST(a_chunk_at_the_back_takes_the_next_seat_or_a_group)
 	add_to_back(ALPHABET "ABCDE");
 	pcpu_make_groups(&pcpu, 6);
 	add_to_back("F");
-	CHECK(named('F')->group == named('a')->group && named('F')->seat == 31);
+	CHECK(named('F')->chunk.group == named('a')->chunk.group && named('F')->chunk.seat == 31);
 	add_to_back("GH");
-	CHECK(named('G')->group != named('a')->group);
-	CHECK(named('G')->seat == 0 && named('H')->seat == 1);
+	CHECK(named('G')->chunk.group != named('a')->chunk.group);
+	CHECK(named('G')->chunk.seat == 0 && named('H')->chunk.seat == 1);
 	CHECK_LIST(6, ALPHABET "ABCDEFGH");
 }
 
@@ -268,7 +280,7 @@ TEST(a_seat_that_becomes_free_between_others_stays_free)
 	pcpu_make_groups(&pcpu, 6);
 	change("bd", 200);
 	CHECK_GROUPS(6, "0a 2c");
-	CHECK(named('a')->group->nr_chunks == 2 && !named('b')->group);
+	CHECK(named('a')->chunk.group->nr_chunks == 2 && !named('b')->chunk.group);
 	add_to_back("e");
 	CHECK_GROUPS(6, "0a 2c 3e");
 	change("a", 200);
@@ -294,7 +306,7 @@ TEST(a_group_without_chunks_is_spare)
 	/* the slot is as if it never had groups */
 	change("a", 300);
 	CHECK_GROUPS(6, "");
-	CHECK(!named('a')->group);
+	CHECK(!named('a')->chunk.group);
 }
 
 TEST(a_chunk_moves_from_groups_to_groups)
@@ -322,7 +334,7 @@ TEST(a_group_has_a_copy_of_each_hint_and_no_hint_is_larger_than_its_largest)
 	add("ba", 300);
 	set_map('b', 300, 40);
 	pcpu_make_groups(&pcpu, 6);
-	group = named('a')->group;
+	group = named('a')->chunk.group;
 	CHECK(group->hint[0] == 300 && group->hint[1] == 40);
 	CHECK(group->largest == 300);
 	set_map('b', 450, 400);
@@ -332,7 +344,7 @@ TEST(a_group_has_a_copy_of_each_hint_and_no_hint_is_larger_than_its_largest)
 	pcpu_chunk_relocate(&pcpu, named('b'));
 	CHECK(group->hint[1] == 20 && group->largest == 400);
 	add("c", 450);
-	CHECK(named('c')->group->largest == 450);
+	CHECK(named('c')->chunk.group->largest == 450);
 }
 
 TEST(a_spare_group_remembers_nothing)
@@ -342,10 +354,10 @@ TEST(a_spare_group_remembers_nothing)
 	start();
 	add("a", 500);
 	pcpu_make_groups(&pcpu, 6);
-	group = named('a')->group;
+	group = named('a')->chunk.group;
 	change("a", 200);
 	pcpu_make_groups(&pcpu, 5);
-	CHECK(named('a')->group == group && group->largest == 200);
+	CHECK(named('a')->chunk.group == group && group->largest == 200);
 	CHECK(group->nr_chunks == 1);
 }
 
@@ -356,7 +368,7 @@ static struct pcpu_group *after_failure(void)
 	start();
 	add("cba", 300);
 	pcpu_make_groups(&pcpu, 6);
-	group = named('a')->group;
+	group = named('a')->chunk.group;
 	group->failed_size = 32;
 	group->failed_align = 8;
 	return group;
@@ -381,14 +393,14 @@ TEST(a_change_of_a_chunk_ends_what_a_group_remembers)
 	CHECK(!pcpu_group_failed(group, 32, 8));
 	group = after_failure();
 	change("b", 200);	/* it leaves */
-	CHECK(named('a')->group == group && !pcpu_group_failed(group, 32, 8));
+	CHECK(named('a')->chunk.group == group && !pcpu_group_failed(group, 32, 8));
 	group = after_failure();
 	add_to_back("d");	/* it comes */
-	CHECK(named('d')->group == group && !pcpu_group_failed(group, 32, 8));
+	CHECK(named('d')->chunk.group == group && !pcpu_group_failed(group, 32, 8));
 	group = after_failure();
 	add("d", 400);		/* to another group */
-	CHECK(named('d')->group != group && pcpu_group_failed(group, 32, 8));
-	CHECK(!pcpu_group_failed(named('d')->group, 32, 8));
+	CHECK(named('d')->chunk.group != group && pcpu_group_failed(group, 32, 8));
+	CHECK(!pcpu_group_failed(named('d')->chunk.group, 32, 8));
 }
 
 /* --- chunks that are destroyed */
@@ -397,13 +409,13 @@ TEST(a_chunk_leaves_its_slot_and_takes_its_group_with_it)
 {
 	start();
 	add("cba", 300);
-	pcpu_slot_remove(&pcpu, named('b'));
+	pcpu_slot_remove(&pcpu, &named('b')->chunk);
 	CHECK_LIST(6, "ac");
 	CHECK(length(&pcpu.spare_groups) == 2);
 	pcpu_make_groups(&pcpu, 6);
-	pcpu_slot_remove(&pcpu, named('a'));
+	pcpu_slot_remove(&pcpu, &named('a')->chunk);
 	CHECK_GROUPS(6, "1c");
-	pcpu_slot_remove(&pcpu, named('c'));
+	pcpu_slot_remove(&pcpu, &named('c')->chunk);
 	CHECK_LIST(6, "");
 	CHECK_GROUPS(6, "");
 	CHECK(length(&pcpu.spare_groups) == 0);
@@ -421,8 +433,8 @@ TEST(a_group_of_a_removed_chunk_moves_to_a_spare_one)
 	add("a", 300);
 	pcpu_make_groups(&pcpu, 6);
 	add_to_back("bc");
-	old = named('b')->group;
-	CHECK(old == &named('a')->spare);
+	old = named('b')->chunk.group;
+	CHECK(old == &named('a')->chunk.spare);
 	add("d", 300);
 	add_to_back("efghijklmnopqrstuvwxyzABCDEFG");
 	add_to_back("HI");
@@ -432,11 +444,11 @@ TEST(a_group_of_a_removed_chunk_moves_to_a_spare_one)
 	old->failed_entries = 5;
 	old->largest = 400;
 	CHECK_GROUPS(6, groups);
-	pcpu_slot_remove(&pcpu, named('a'));
+	pcpu_slot_remove(&pcpu, &named('a')->chunk);
 	CHECK_GROUPS(6, groups);
-	new = named('b')->group;
-	CHECK(new != old && named('G')->group == new);
-	CHECK(named('d')->group != new && named('H')->group != new);
+	new = named('b')->chunk.group;
+	CHECK(new != old && named('G')->chunk.group == new);
+	CHECK(named('d')->chunk.group != new && named('H')->chunk.group != new);
 	CHECK(new->nr_chunks == 31 && new->largest == 400);
 	CHECK(new->hint[1] == 256);
 	CHECK(pcpu_group_failed(new, 32, 8) && new->failed_entries == 5);
@@ -444,11 +456,12 @@ TEST(a_group_of_a_removed_chunk_moves_to_a_spare_one)
 }
 
 /* its map could not be allocated */
-TEST(a_chunk_that_was_never_added_can_be_removed)
+TEST(a_chunk_that_was_never_on_a_slot_can_be_removed)
 {
 	start();
 	add("a", 300);
-	pcpu_slot_remove(&pcpu, named('b'));
+	pcpu_group_add(&pcpu, &named('b')->chunk);
+	pcpu_slot_remove(&pcpu, &named('b')->chunk);
 	CHECK_LIST(6, "a");
 	CHECK(length(&pcpu.spare_groups) == 1);
 }
@@ -489,7 +502,7 @@ static bool groups_fit(int slot, int *nr_groups)
 
 	if (list_empty(&pcpu.slot_groups[slot])) {
 		while (*name)
-			if (named(*name++)->group)
+			if (named(*name++)->chunk.group)
 				return false;
 		return true;
 	}
@@ -503,9 +516,10 @@ static bool groups_fit(int slot, int *nr_groups)
 
 			if (!(group->seats & (uint32_t)1 << seat))
 				continue;
-			chunk = group->chunk[seat];
+			chunk = to_area_map(group->chunk[seat]);
 			if (name_of(chunk) != *name ||
-			    chunk->group != group || chunk->seat != seat ||
+			    chunk->chunk.group != group ||
+			    chunk->chunk.seat != seat ||
 			    chunk->map.contig_hint != group->hint[seat] ||
 			    group->hint[seat] > group->largest)
 				return false;
@@ -541,11 +555,11 @@ TEST(random_moves_keep_the_order_of_plain_lists)
 	for (int step = 0; step < 20000; step++) {
 		char name = (char)('A' + pick(NAMES));
 		struct area_map_chunk *chunk = named(name);
-		int before = chunk->spare.list.next ? chunk->slot : -1;
+		int before = chunk->chunk.spare.list.next ? chunk->slot : -1;
 		int size = (int)pick(8) ? 128 << pick(3) : (int)pick(UNIT + 1);
 
 		if (before >= 0 && !pick(8)) {
-			pcpu_slot_remove(&pcpu, chunk);
+			pcpu_slot_remove(&pcpu, &chunk->chunk);
 			memset(chunk, 0, sizeof(*chunk));
 			list_init(&chunk->chunk.list);
 			remove_name(name);

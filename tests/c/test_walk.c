@@ -17,7 +17,7 @@
 #include <stdlib.h>
 
 #include "area_map/area_map.h"
-#include "area_map/groups.h"
+#include "area_map/chunk.h"
 #include "hints.h"
 #include "small.h"
 
@@ -169,8 +169,8 @@ static struct area_map_chunk *make_misaligned(void)
 
 static struct pcpu_group *group_of(struct area_map_chunk *chunk)
 {
-	CHECK(chunk->group);
-	return chunk->group;
+	CHECK(chunk->chunk.group);
+	return chunk->chunk.group;
 }
 
 /* --- the walk */
@@ -342,10 +342,10 @@ TEST(a_walk_lowers_what_a_group_says_is_the_largest_hint)
 	for (int i = 0; i < 32; i++)
 		first = MAKE(24, -4, 24, -4, 24, -968);
 	pcpu_make_groups(pcpu, 3);
-	CHECK(first->group != last->group);
-	first->group->largest = last->group->largest = 60;
+	CHECK(first->chunk.group != last->chunk.group);
+	first->chunk.group->largest = last->chunk.group->largest = 60;
 	CHECK_WALK(50, 4, "none, 7 slots, 33 chunks, 0 entries");
-	CHECK(first->group->largest == 24 && last->group->largest == 24);
+	CHECK(first->chunk.group->largest == 24 && last->chunk.group->largest == 24);
 	pcpu_destroy(pcpu);
 }
 
@@ -367,7 +367,7 @@ static void make_sparse_groups(int n)
 		else
 			left[i / 32] = chunks[i];
 	}
-	CHECK(left[0]->group != left[1]->group);
+	CHECK(left[0]->chunk.group != left[1]->chunk.group);
 }
 
 TEST(a_walk_past_many_free_seats_makes_fewer_groups)
@@ -376,8 +376,8 @@ TEST(a_walk_past_many_free_seats_makes_fewer_groups)
 
 	make_sparse_groups(9);
 	CHECK_WALK(61, 4, "none, 7 slots, 9 chunks, 0 entries");
-	group = left[0]->group;
-	CHECK(group->nr_chunks == 9 && left[8]->group == group);
+	group = left[0]->chunk.group;
+	CHECK(group->nr_chunks == 9 && left[8]->chunk.group == group);
 	CHECK(group->seats == 0x1ff);
 	pcpu_destroy(pcpu);
 }
@@ -387,8 +387,8 @@ TEST(a_walk_past_many_free_seats_makes_fewer_groups_also_if_it_ends_there)
 {
 	make_sparse_groups(9);
 	CHECK_WALK(50, 4, "1@964, 1 slots, 9 chunks, 2 entries");
-	CHECK(!left[0]->group && left[1]->group == left[8]->group);
-	CHECK(left[1]->group->nr_chunks == 8);
+	CHECK(!left[0]->chunk.group && left[1]->chunk.group == left[8]->chunk.group);
+	CHECK(left[1]->chunk.group->nr_chunks == 8);
 	pcpu_destroy(pcpu);
 }
 
@@ -396,7 +396,7 @@ TEST(a_walk_past_few_free_seats_leaves_the_groups_as_they_are)
 {
 	make_sparse_groups(8);
 	CHECK_WALK(61, 4, "none, 7 slots, 8 chunks, 0 entries");
-	CHECK(left[0]->group != left[1]->group && left[0]->seat == 31);
+	CHECK(left[0]->chunk.group != left[1]->chunk.group && left[0]->chunk.seat == 31);
 	pcpu_destroy(pcpu);
 }
 
@@ -407,10 +407,10 @@ TEST(free_seats_count_in_proportion_to_the_chunks)
 	for (int i = 0; i < 7; i++)	/* they come to the first group */
 		MAKE(24, -4, 24, -4, 24, -968);
 	CHECK_WALK(61, 4, "none, 7 slots, 16 chunks, 0 entries");
-	CHECK(left[0]->group != left[1]->group);
+	CHECK(left[0]->chunk.group != left[1]->chunk.group);
 	pcpu_kill_chunk(pcpu, &left[8]->chunk);
 	CHECK_WALK(61, 4, "none, 7 slots, 15 chunks, 0 entries");
-	CHECK(left[0]->group == left[1]->group);
+	CHECK(left[0]->chunk.group == left[1]->chunk.group);
 	pcpu_destroy(pcpu);
 }
 
@@ -423,9 +423,9 @@ TEST(a_group_whose_largest_hint_is_too_small_is_passed)
 	chunk = MAKE(60, -964, 60);
 	MAKE(24, -4, 24, -4, 24, -968);
 	pcpu_make_groups(pcpu, 3);
-	chunk->group->largest = 49;
+	chunk->chunk.group->largest = 49;
 	CHECK(port_walk(50, 4).id == -1 && work.chunks_visited == 2);
-	chunk->group->largest = 50;
+	chunk->chunk.group->largest = 50;
 	CHECK(port_walk(50, 4).id == 1);
 	pcpu_destroy(pcpu);
 }
@@ -534,8 +534,8 @@ TEST(a_chunk_that_moves_to_slot_0_leaves_its_group)
 	pcpu_make_groups(pcpu, 2);
 	CHECK_WALK(16, 32, "none, 8 slots, 3 chunks, 38 entries");
 	CHECK_SLOTS(pcpu, "0:0,2 2:3,1");
-	CHECK(!two->group && three->group == one->group);
-	CHECK(one->group->nr_chunks == 2 && one->group->largest == 20);
+	CHECK(!two->chunk.group && three->chunk.group == one->chunk.group);
+	CHECK(one->chunk.group->nr_chunks == 2 && one->chunk.group->largest == 20);
 	CHECK_WALK(16, 32, "none, 8 slots, 2 chunks, 6 entries");
 	CHECK_WALK(16, 4, "3@4, 1 slots, 1 chunks, 2 entries");
 	pcpu_destroy(pcpu);
@@ -584,7 +584,7 @@ TEST(the_walk_goes_on_after_a_group_that_it_has_emptied)
 	CHECK_WALK(16, 4, "1@1004, 1 slots, 33 chunks, 1026 entries");
 	CHECK_SLOTS(pcpu, "0:0,33,32,31,30,29,28,27,26,25,24,23,22,21,20,19,18,"
 			  "17,16,15,14,13,12,11,10,9,8,7,6,5,4,3,2 1:1");
-	CHECK(list_empty(&pcpu->slot_groups[2]) && !chunk->group);
+	CHECK(list_empty(&pcpu->slot_groups[2]) && !chunk->chunk.group);
 	pcpu_destroy(pcpu);
 }
 
@@ -642,7 +642,7 @@ TEST(a_chunk_on_a_wrong_slot_is_found_where_it_is)
 	pcpu_make_groups(pcpu, 3);
 	fail_at(pcpu, PCPU_VMALLOC, 1);
 	CHECK(port_walk(8, 4).error == NOMEM(VMALLOC));
-	CHECK(chunk->slot == 2 && chunk->group);
+	CHECK(chunk->slot == 2 && chunk->chunk.group);
 	CHECK_SLOTS(pcpu, "0:0 3:2,1");
 	CHECK_WALK(16, 4, "2@60, 2 slots, 1 chunks, 15 entries");
 	CHECK_SLOTS(pcpu, "0:0 1:2 3:1");	/* 15 bytes */
@@ -674,7 +674,7 @@ static bool groups_know(int slot)
 
 			if (!(group->seats >> seat & 1))
 				continue;
-			map = &group->chunk[seat]->map;
+			map = chunk_map(group->chunk[seat]);
 			if (group->hint[seat] != map->contig_hint ||
 			    group->hint[seat] > group->largest)
 				return false;

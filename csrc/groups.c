@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * groups.c - the slots, and the groups of chunks on each.
+ * groups.c - the chunks of a long slot, in groups.
  *
- * Slots sort the chunks by free size, a power of two each, so that allocation
- * can try the fullest chunk first and drain the others.  Slot 0 is for full
- * chunks, the last slot for empty ones:
- *
- *	slot	0	1	2	3	...	14	15
- *	free	none	4-15	16-31	32-63	...	64K-	all
- *
- * A walk compares the contig hint of each chunk with the request.  With many
+ * A walk compares the hint of each chunk of a slot with the request.  With many
  * chunks it would mostly wait for their memory.  So a slot that proves to be
  * long gets groups of up to 32 chunks that follow each other, with a copy of
  * their hints.  A walk passes a group as a whole if its largest hint is too
@@ -25,11 +18,16 @@
  */
 #include "groups.h"
 
-/* the groups of a new allocator */
-void pcpu_groups_init(struct pcpu *pcpu)
+/**
+ * pcpu_groups_init - prepare a new allocator
+ * @hint: returns the policy's hint of a chunk
+ */
+void pcpu_groups_init(struct pcpu *pcpu,
+		      int (*hint)(const struct pcpu_chunk *chunk))
 {
 	int slot;
 
+	pcpu->chunk_hint = hint;
 	for (slot = 0; slot < PCPU_MAX_SLOTS; slot++)
 		list_init(&pcpu->slot_groups[slot]);
 	list_init(&pcpu->spare_groups);
@@ -59,7 +57,7 @@ static struct pcpu_group *end_group(struct pcpu *pcpu, int slot, bool front,
 	return group;
 }
 
-static void take_seat(struct pcpu *pcpu, struct area_map_chunk *chunk, int slot,
+static void take_seat(struct pcpu *pcpu, struct pcpu_chunk *chunk, int slot,
 		      bool front)
 {
 	struct pcpu_group *group = end_group(pcpu, slot, front, &chunk->seat);
@@ -68,11 +66,11 @@ static void take_seat(struct pcpu *pcpu, struct area_map_chunk *chunk, int slot,
 	group->nr_chunks++;
 	group->chunk[chunk->seat] = chunk;
 	chunk->group = group;
-	pcpu_group_update(chunk);
+	pcpu_group_update(chunk, pcpu->chunk_hint(chunk));
 }
 
 /* the group knows of the change that lets the chunk leave */
-static void leave_seat(struct pcpu *pcpu, struct area_map_chunk *chunk)
+static void leave_seat(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
 	struct pcpu_group *group = chunk->group;
 
@@ -83,25 +81,21 @@ static void leave_seat(struct pcpu *pcpu, struct area_map_chunk *chunk)
 }
 
 /**
- * pcpu_move_to_slot - move a chunk to the front of a higher slot, or to the back
- *	of a lower one
- * @slot: not the one that it is on
+ * pcpu_move_to_slot - move a chunk to a slot
+ * @slot: perhaps the one that it is on
+ * @front: to the front of its list, or to the back
  */
-noinline void pcpu_move_to_slot(struct pcpu *pcpu, struct area_map_chunk *chunk,
-				int slot)
+noinline void pcpu_move_to_slot(struct pcpu *pcpu, struct pcpu_chunk *chunk,
+				int slot, bool front)
 {
-	struct list_head *link = &chunk->chunk.list;
-	bool front = slot > chunk->slot;
-
 	if (front)
-		list_move(link, &pcpu->slots[slot]);
+		list_move(&chunk->list, &pcpu->slots[slot]);
 	else
-		list_move_tail(link, &pcpu->slots[slot]);
+		list_move_tail(&chunk->list, &pcpu->slots[slot]);
 	if (unlikely(chunk->group))
 		leave_seat(pcpu, chunk);
 	if (unlikely(!list_empty(&pcpu->slot_groups[slot])))
 		take_seat(pcpu, chunk, slot, front);
-	chunk->slot = slot;
 	/* the bit of an empty slot is cleared when the slot is next walked */
 	pcpu->slot_mask |= (uint32_t)1 << slot;
 }
@@ -112,42 +106,50 @@ noinline void pcpu_make_groups(struct pcpu *pcpu, int slot)
 	struct list_head *pos;
 
 	list_for_each(pos, &pcpu->slots[slot]) {
-		struct area_map_chunk *chunk =
-			list_entry(pos, struct area_map_chunk, chunk.list);
+		struct pcpu_chunk *chunk =
+			list_entry(pos, struct pcpu_chunk, list);
 
 		if (chunk->group)
 			leave_seat(pcpu, chunk);
 	}
 	list_for_each(pos, &pcpu->slots[slot])
-		take_seat(pcpu, list_entry(pos, struct area_map_chunk,
-					   chunk.list), slot, false);
+		take_seat(pcpu, list_entry(pos, struct pcpu_chunk, list), slot,
+			  false);
 }
 
-/* add a new chunk, whose map has its size and hint, to its slot */
-void pcpu_slot_add(struct pcpu *pcpu, struct area_map_chunk *chunk)
+/**
+ * pcpu_end_walk - make the groups of a slot, if the walk along it was too long
+ * @visited: chunks that it visited one by one, since there were no groups
+ * @free_seats: sum of pcpu_group_free_seats() of the groups that it passed
+ */
+void pcpu_end_walk(struct pcpu *pcpu, int slot, int visited, int free_seats)
+{
+	if (unlikely(visited > PCPU_SHORT_SLOT ||
+		     free_seats > 4 * PCPU_GROUP_SEATS))
+		pcpu_make_groups(pcpu, slot);
+}
+
+/* make the group of a new chunk a spare one */
+void pcpu_group_add(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
 	list_add(&chunk->spare.list, &pcpu->spare_groups);
-	chunk->slot = -1;
-	pcpu_move_to_slot(pcpu, chunk, pcpu_chunk_slot(pcpu, &chunk->map));
 }
 
 /**
  * pcpu_slot_remove - remove a chunk from its slot
- * @chunk: perhaps never added
+ * @chunk: perhaps on none
  *
  * If other chunks are in the group that it brought, they move to a spare one.
  */
-void pcpu_slot_remove(struct pcpu *pcpu, struct area_map_chunk *chunk)
+void pcpu_slot_remove(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 {
 	struct pcpu_group *group = &chunk->spare;
 	struct pcpu_group *other;
 	uint32_t seats;
 
-	list_del(&chunk->chunk.list);
+	list_del(&chunk->list);
 	if (chunk->group)
 		leave_seat(pcpu, chunk);
-	if (!group->list.next)
-		return;
 	if (group->nr_chunks) {
 		other = list_entry(pcpu->spare_groups.next, struct pcpu_group,
 				   list);
