@@ -48,6 +48,19 @@ int pcpu_check_request(struct pcpu *pcpu, int64_t size, int64_t align)
 	return check_request(pcpu, size, align);
 }
 
+/* allocate an area in a new chunk */
+static noinline struct pcpu_chunk *alloc_in_new_chunk(struct pcpu *pcpu, int size,
+						      int align, int *offset,
+						      int *error)
+{
+	struct pcpu_chunk *chunk = pcpu_create_chunk(pcpu, error);
+
+	if (!chunk)
+		return NULL;
+	*error = pcpu_alloc_area(pcpu, chunk, size, align, offset);
+	return *error ? NULL : chunk;
+}
+
 /* allocate an area in a chunk that has a place, or in a new one */
 static struct pcpu_chunk *alloc_area(struct pcpu *pcpu, int size, int align,
 				     int *offset, int *error)
@@ -55,13 +68,18 @@ static struct pcpu_chunk *alloc_area(struct pcpu *pcpu, int size, int align,
 	struct pcpu_chunk *chunk;
 
 	chunk = area_map_alloc(pcpu, size, align, offset, error);
-	if (chunk || *error != PCPU_NO_SPACE)
+	if (likely(chunk) || *error != PCPU_NO_SPACE)
 		return chunk;
-	chunk = pcpu_create_chunk(pcpu, error);
-	if (!chunk)
-		return NULL;
-	*error = pcpu_alloc_area(pcpu, chunk, size, align, offset);
-	return *error ? NULL : chunk;
+	return alloc_in_new_chunk(pcpu, size, align, offset, error);
+}
+
+/* free an area whose pages could not be populated */
+static noinline void undo_area(struct pcpu *pcpu, struct pcpu_chunk *chunk,
+			       int offset)
+{
+	int size;
+
+	pcpu_free_area(pcpu, chunk, area_map_find(chunk, offset, &size));
 }
 
 /* count a new area; new extremes of the size are rare */
@@ -136,10 +154,7 @@ flatten int64_t pcpu_alloc_locked(struct pcpu *pcpu, int64_t size,
 		return pcpu_emit_failure(pcpu, size, align, 0, error);
 	error = pcpu_populate_chunk(pcpu, chunk, offset, (int)size);
 	if (unlikely(error)) {
-		int map_size;
-
-		pcpu_free_area(pcpu, chunk,
-			       area_map_find(chunk, offset, &map_size));
+		undo_area(pcpu, chunk, offset);
 		return pcpu_emit_failure(pcpu, size, align, 0, error);
 	}
 	count_area(pcpu, chunk, size);

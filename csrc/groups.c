@@ -22,7 +22,7 @@
  * pcpu_groups_init - prepare a new allocator
  * @hint: returns the policy's hint of a chunk
  */
-void pcpu_groups_init(struct pcpu *pcpu,
+__cold void pcpu_groups_init(struct pcpu *pcpu,
 		      int (*hint)(const struct pcpu_chunk *chunk))
 {
 	int slot;
@@ -80,6 +80,16 @@ static void leave_seat(struct pcpu *pcpu, struct pcpu_chunk *chunk)
 	chunk->group = NULL;
 }
 
+/* after a move to one end of a slot */
+static noinline void change_seat(struct pcpu *pcpu, struct pcpu_chunk *chunk,
+				 int slot, bool front)
+{
+	if (chunk->group)
+		leave_seat(pcpu, chunk);
+	if (!list_empty(&pcpu->slot_groups[slot]))
+		take_seat(pcpu, chunk, slot, front);
+}
+
 /**
  * pcpu_move_to_slot - move a chunk to a slot
  * @slot: perhaps the one that it is on
@@ -92,16 +102,14 @@ noinline void pcpu_move_to_slot(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 		list_move(&chunk->list, &pcpu->slots[slot]);
 	else
 		list_move_tail(&chunk->list, &pcpu->slots[slot]);
-	if (unlikely(chunk->group))
-		leave_seat(pcpu, chunk);
-	if (unlikely(!list_empty(&pcpu->slot_groups[slot])))
-		take_seat(pcpu, chunk, slot, front);
 	/* the bit of an empty slot is cleared when the slot is next walked */
 	pcpu->slot_mask |= (uint32_t)1 << slot;
+	if (unlikely(chunk->group || !list_empty(&pcpu->slot_groups[slot])))
+		change_seat(pcpu, chunk, slot, front);
 }
 
 /* put the chunks of a slot into groups, or into fewer groups */
-noinline void pcpu_make_groups(struct pcpu *pcpu, int slot)
+__cold void pcpu_make_groups(struct pcpu *pcpu, int slot)
 {
 	struct list_head *pos;
 

@@ -168,7 +168,7 @@ static int take_fit(struct pcpu *pcpu, struct area_map_chunk *chunk,
  * Return: 0, PCPU_NO_SPACE, or -(PCPU_E_NOMEM + service) when the map could
  * not grow.
  */
-int pcpu_alloc_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int size,
+flatten int pcpu_alloc_area(struct pcpu *pcpu, struct pcpu_chunk *chunk, int size,
 		    int align, int *offset)
 {
 	struct area_map_chunk *self = to_area_map(chunk);

@@ -171,12 +171,10 @@ bool pcpu_map_fit_at(struct pcpu_area_map *map, int offset, int size,
 	return true;
 }
 
-/* like memmove(), but most moves are of one edge, or a few */
-static void move(uint32_t *to, const uint32_t *from, int n)
+/* like memmove(), but most moves are of a few edges only */
+static noinline void move_edges(uint32_t *to, const uint32_t *from, int n)
 {
-	if (likely(n == 1)) {
-		*to = *from;
-	} else if (n > FEW) {
+	if (n > FEW) {
 		memmove(to, from, (size_t)n * sizeof(*to));
 	} else if (to < from) {
 		while (n--)
@@ -185,6 +183,15 @@ static void move(uint32_t *to, const uint32_t *from, int n)
 		while (n--)
 			to[n] = from[n];
 	}
+}
+
+/* or of one */
+static inline void move(uint32_t *to, const uint32_t *from, int n)
+{
+	if (likely(n == 1))
+		*to = *from;
+	else
+		move_edges(to, from, n);
 }
 
 /* move the array to where it has room for @before edges in front */

@@ -155,7 +155,7 @@ static inline struct area_map_chunk *first_chunk(const struct pcpu *pcpu,
 }
 
 /* the whole walk; @tried, or NULL, was the first chunk, and has no place */
-static noinline flatten struct pcpu_chunk *
+static noinline struct pcpu_chunk *
 walk_on(struct pcpu *pcpu, int size, int align, int *offset, int *error,
 	const struct area_map_chunk *tried)
 {

@@ -43,7 +43,7 @@
  * Emulators that accept any advice, and ignore it, have none.
  * Return: true if they can; never with hooks that reserve addresses.
  */
-bool host_has_guards(const struct host *host, char *page, size_t size)
+__cold bool host_has_guards(const struct host *host, char *page, size_t size)
 {
 	return !host->hooks.reserve &&
 	       madvise(page, size, NO_ADVICE) &&
@@ -60,7 +60,7 @@ bool host_has_guards(const struct host *host, char *page, size_t size)
  * or the bytes that are writable may be limited.
  * Return: false if it does; then the pages can be mapped by host_map().
  */
-bool host_guard(char *addr, size_t size)
+__cold bool host_guard(char *addr, size_t size)
 {
 	if (!madvise(addr, size, GUARD_INSTALL) &&
 	    !mprotect(addr, size, PROT_READ | PROT_WRITE))
@@ -86,7 +86,7 @@ static bool advise(const struct iovec *ranges, int n, int advice)
 	return true;
 }
 
-static bool advise_units(const struct host_units *units, int advice)
+static noinline bool advise_units(const struct host_units *units, int advice)
 {
 	struct iovec ranges[MAX_RANGES];
 	char *addr = units->addr;

@@ -44,24 +44,30 @@ static inline void list_add_tail(struct list_head *link, struct list_head *head)
 	list_add(link, head->prev);
 }
 
-/* remove @link from its list; may be repeated, since it is a list of its own */
-static inline void list_del(struct list_head *link)
+/* the neighbours of @link no longer know it */
+static inline void __list_del(const struct list_head *link)
 {
 	link->prev->next = link->next;
 	link->next->prev = link->prev;
+}
+
+/* remove @link from its list; may be repeated, since it is a list of its own */
+static inline void list_del(struct list_head *link)
+{
+	__list_del(link);
 	list_init(link);
 }
 
 static inline void list_move(struct list_head *link, struct list_head *head)
 {
-	list_del(link);
+	__list_del(link);
 	list_add(link, head);
 }
 
 static inline void list_move_tail(struct list_head *link,
 				  struct list_head *head)
 {
-	list_del(link);
+	__list_del(link);
 	list_add_tail(link, head);
 }
 
