@@ -566,6 +566,7 @@ class TestBounds:
                 return SimpleNamespace(stats=SimpleNamespace(events=events))
 
             monkeypatch.setattr(bounds, "Trace", SimpleNamespace(load=load))
+            monkeypatch.setattr(bounds, "load_alone", load)
             bounds._load_rates(path)
             assert loaded.pop() == b"text;" * times
 
