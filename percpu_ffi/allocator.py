@@ -229,7 +229,11 @@ class Allocator(BaseAllocator):
         self._check(lib.pcpu_pin(self._pcpu, pinned_ptr, number, pin), ptr=ptr)
         # the buffer keeps this pointer alive, and its destructor the pin
         copy = ffi.gc(ffi.cast("char *", pin.address), [pinned].append)
-        return memoryview(ffi.buffer(copy, pin.size))
+        try:
+            return memoryview(ffi.buffer(copy, pin.size))
+        finally:
+            # a profiler that keeps this frame must not keep the pin
+            del pinned, copy
 
     def state(self) -> State:
         with self._snapshot() as snapshot:

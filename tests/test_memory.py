@@ -8,6 +8,7 @@ import faulthandler
 import gc
 import mmap
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -210,6 +211,20 @@ def test_released_view_allows_the_free(real: PerCpu) -> None:
         real.free(ptr)
     with second:
         second[0] = 1
+    real.free(ptr)
+
+
+def test_profiler_that_keeps_frames_keeps_no_pin(real: PerCpu) -> None:
+    """The profiler of dask's workers holds the frames of other threads for a moment."""
+    frames: list[object] = []
+    ptr = real.alloc(64)
+    sys.setprofile(lambda frame, _event, _arg: frames.append(frame))
+    try:
+        view = real.view(ptr, 0)
+    finally:
+        sys.setprofile(None)
+    view.release()
+    assert len(frames) > 1
     real.free(ptr)
 
 

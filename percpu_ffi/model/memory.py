@@ -11,8 +11,17 @@ import ctypes
 import mmap
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 from percpu_ffi import errors
+
+# not weakref.finalize(), whose frame a profiler may keep, with the object
+_ends: dict[int, tuple[weakref.ref[Any], Callable[[], object]]] = {}
+
+
+def _end(ref: weakref.ref[Any]) -> None:
+    _, at_end = _ends.pop(id(ref))
+    at_end()
 
 
 class Memory:
@@ -64,8 +73,12 @@ class Memory:
         assert self.bytes is not None, "mapped before"
         copy = (ctypes.c_char * size).from_buffer(self.bytes, self._at(offset, cpu))
         # everything made from the view keeps this object alive
-        weakref.finalize(copy, at_end).atexit = False
-        return memoryview(copy).cast("B")
+        ref = weakref.ref(copy, _end)
+        _ends[id(ref)] = ref, at_end
+        try:
+            return memoryview(copy).cast("B")
+        finally:
+            del copy  # or a profiler that keeps this frame keeps it
 
     def _at(self, offset: int, cpu: int) -> int:
         return self.start + cpu * self.unit_size + offset

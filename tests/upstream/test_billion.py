@@ -67,7 +67,7 @@ MISTAKES = {
         *("area_map/map.c", "tail < PCPU_SMALL ?", "tail <= PCPU_SMALL ?"),
     ),
     "always to the front of a slot": (
-        *("area_map/groups.c", "bool front = slot > chunk->slot;", "bool front = slot >= 0;"),
+        *("groups.c", "if (front)\n\t\tlist_move(&chunk", "if (slot >= 0)\n\t\tlist_move(&chunk"),
     ),
     "a map of a whole page comes from vmalloc": (
         *("area_map/area_map.c", "<= pcpu->geo.page_size;", "< pcpu->geo.page_size;"),
@@ -91,7 +91,7 @@ MISTAKES = {
         "\n\t\tpcpu_chunk_relocate(pcpu, self);",
     ),
     "a chunk at the front takes a seat after the others": (
-        *("area_map/groups.c", "*seat = front ? __builtin_ctz(group->seats) - 1 :"),
+        *("groups.c", "*seat = front ? __builtin_ctz(group->seats) - 1 :"),
         "*seat = 0 ? 0 :",
     ),
     "the largest hint of a group is that of its last chunk": (
