@@ -17,6 +17,7 @@
  */
 #define _GNU_SOURCE 1	/* syscall */
 #include <pthread.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -81,12 +82,17 @@ static bool spin(struct pcpu_lock *lock, uintptr_t self)
 	}
 }
 
-/* become the heir, also in place of one that does not come: it may not run */
+/* become the heir, also in place of one that does not come */
 static bool become_heir(struct pcpu_lock *lock, uintptr_t self)
 {
 	uintptr_t heir = __atomic_load_n(&lock->heir, __ATOMIC_RELAXED);
 
-	return !(heir && is_held(lock)) && replace(&lock->heir, heir, self);
+	if (heir) {
+		if (is_held(lock))
+			return false;
+		sched_yield();	/* it may wait for this core */
+	}
+	return replace(&lock->heir, heir, self);
 }
 
 /* no longer be the heir, if this thread is */
@@ -96,16 +102,19 @@ static void resign(struct pcpu_lock *lock, uintptr_t self)
 }
 
 /*
- * Sleep until woken.  A thread that leaves at the same moment may not notice, so
- * a sleep has a limit.
+ * Sleep until woken or for a while: a thread that leaves at the same moment may
+ * not notice.
  */
-static void sleep_until_woken(struct pcpu_lock *lock)
+static void sleep_until_woken(struct pcpu_lock *lock, uintptr_t self)
 {
 	static const long limit[] = { 0, LONGEST_SLEEP };	/* a timespec */
+	bool heir = __atomic_load_n(&lock->heir, __ATOMIC_RELAXED) == self;
+	uint32_t *word = heir ? &lock->heir_asleep : &lock->asleep;
 
+	__atomic_store_n(word, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&lock->asleep, 1, __ATOMIC_SEQ_CST);
 	if (is_held(lock))
-		syscall(SYS_futex, &lock->asleep, WAIT_PRIVATE, 1, limit);
+		syscall(SYS_futex, word, WAIT_PRIVATE, 1, limit);
 }
 
 /* take a lock that another thread holds; false: it is this one */
@@ -118,8 +127,7 @@ static noinline bool wait_for_lock(struct pcpu_lock *lock, uintptr_t self)
 		return false;
 	while (!spin(lock, self) &&
 	       !(become_heir(lock, self) && spin(lock, self))) {
-		resign(lock, self);
-		sleep_until_woken(lock);
+		sleep_until_woken(lock, self);
 		slept = true;
 	}
 	resign(lock, self);
@@ -142,17 +150,16 @@ noinline bool pcpu_lock_shared(struct pcpu_lock *lock)
 	return likely(try_take(lock, self)) || wait_for_lock(lock, self);
 }
 
-/* release a lock and wake one thread, except if the heir comes anyway */
+/* release a lock and wake one thread: the heir, if there is one */
 noinline void pcpu_lock_drop_and_wake(struct pcpu_lock *lock)
 {
-	bool wake = !__atomic_load_n(&lock->heir, __ATOMIC_RELAXED);
+	bool heir = __atomic_load_n(&lock->heir, __ATOMIC_RELAXED);
+	uint32_t *word = heir ? &lock->heir_asleep : &lock->asleep;
 
-	if (wake)
-		__atomic_store_n(&lock->asleep, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(word, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&lock->owner, PCPU_OWNER_NONE, __ATOMIC_RELEASE);
 	/* if the lock is freed by now, it wakes none */
-	if (wake)
-		syscall(SYS_futex, &lock->asleep, WAKE_PRIVATE, 1);
+	syscall(SYS_futex, word, WAKE_PRIVATE, 1);
 }
 
 /* --- forks

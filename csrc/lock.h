@@ -31,7 +31,8 @@
 struct pcpu_lock {
 	uintptr_t owner;	/* the thread inside, or one of the above */
 	uintptr_t heir;		/* waits, and is the next owner; or none */
-	uint32_t asleep;	/* 1: a thread that waits may sleep */
+	uint32_t heir_asleep;	/* 1: the heir may sleep */
+	uint32_t asleep;	/* 1: the heir or another thread may sleep */
 	bool for_fork;		/* a fork took it, and gives it back */
 	struct list_head list;	/* in all_locks: a fork waits for them */
 };

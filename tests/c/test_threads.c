@@ -31,7 +31,7 @@
 #define CLOSES		20
 #elif defined(FEW_OPERATIONS)	/* for each of thousands of mutants */
 #define OPERATIONS	500
-#define FORKS		2
+#define FORKS		6
 #define CLOSES		2
 #else
 #define OPERATIONS	6000
