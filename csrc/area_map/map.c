@@ -164,8 +164,8 @@ bool pcpu_map_fit(struct pcpu_area_map *map, int size, int align,
  * @size: bytes
  * @fit: set to the place
  *
- * Up to 3 bytes before it are treated as in pcpu_map_fit(); if no area is before
- * them, the place is refused.
+ * Up to 3 bytes before it are treated as in pcpu_map_fit().  If no area is
+ * before them, the place is refused.
  *
  * Return: true if it is free and in the map.
  */
@@ -189,7 +189,7 @@ bool pcpu_map_fit_at(struct pcpu_area_map *map, int offset, int size,
 	return true;
 }
 
-/* move the gap, and the edges between its old and its new place */
+/* move the edges between the gap and its new place */
 static void move_gap(struct pcpu_area_map *map, int at)
 {
 	int from = map->gap_at;
@@ -200,7 +200,6 @@ static void move_gap(struct pcpu_area_map *map, int at)
 	else
 		memmove(map->room + from, map->after + from,
 			(size_t)(at - from) * sizeof(*map->room));
-	map->gap_at = at;
 }
 
 /* insert @n edges at @at, which the caller writes */
@@ -327,7 +326,8 @@ int pcpu_map_next(const struct pcpu_area_map *map, int offset)
 	for (; i < map->map_used; i++) {
 		uint32_t edge = *pcpu_map_edge(map, i);
 
-		if (!pcpu_edge_is_free(edge) && pcpu_edge_offset(edge) >= offset)
+		if (!pcpu_edge_is_free(edge) &&
+		    pcpu_edge_offset(edge) >= offset)
 			break;
 	}
 	return i;

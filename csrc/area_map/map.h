@@ -28,8 +28,8 @@
 
 /*
  * The entries cover the unit from offset 0.  Their edges are in an array with a
- * gap, which is where the map was changed last: see map.c.  After the struct are
- * the bounds of its regions, see map_search.c.
+ * gap where the map was changed last, see map.c.  After the struct are the
+ * bounds of its regions, see map_search.c.
  */
 struct pcpu_area_map {
 	int contig_hint;	/* no free entry is larger */
@@ -104,8 +104,9 @@ static inline bool pcpu_edge_holds(const uint32_t *edge, int size, int align)
 	       start + size <= pcpu_edge_offset(edge[1]);
 }
 
-/* the edge of an entry, or the end; the edge in the next word is that of the next */
-static inline uint32_t *pcpu_map_edge(const struct pcpu_area_map *map, int index)
+/* the edge of an entry, or the end; in the next word is the next edge */
+static inline uint32_t *pcpu_map_edge(const struct pcpu_area_map *map,
+				      int index)
 {
 	return (index < map->gap_at ? map->room : map->after) + index;
 }
@@ -131,7 +132,8 @@ static inline int *pcpu_map_bounds(const struct pcpu_area_map *map)
 /* the region where an entry starts */
 static inline int pcpu_map_region(const struct pcpu_area_map *map, int index)
 {
-	return pcpu_edge_offset(*pcpu_map_edge(map, index)) >> map->region_shift;
+	return pcpu_edge_offset(*pcpu_map_edge(map, index)) >>
+	       map->region_shift;
 }
 
 /* raise the bound of a region for a free entry that is new, or larger now */

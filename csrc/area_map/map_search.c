@@ -49,7 +49,8 @@ static int next_region(const struct pcpu_area_map *map, int r, int size)
  *
  * Return: its index; map_used if there are no entries from @i on.
  */
-noinline int pcpu_map_upto(const struct pcpu_area_map *map, int i, uint32_t edge)
+noinline int pcpu_map_upto(const struct pcpu_area_map *map, int i,
+			   uint32_t edge)
 {
 	unsigned int n = (unsigned int)(map->gap_at - i);
 	const uint32_t *low;
@@ -162,8 +163,10 @@ noinline int pcpu_map_largest(struct pcpu_area_map *map)
 /* the last search showed that no free entry before map->searched is enough */
 static bool was_searched(const struct pcpu_area_map *map, int size, int align)
 {
+	uint32_t first = *pcpu_map_edge(map, map->first_free);
+
 	return size >= map->searched_size && align >= map->searched_align &&
-	       map->searched > pcpu_edge_offset(*pcpu_map_edge(map, map->first_free));
+	       map->searched > pcpu_edge_offset(first);
 }
 
 /* move on from entries in use, a few at a time */
@@ -172,7 +175,8 @@ static int first_free(struct pcpu_area_map *map)
 	int i = map->first_free;
 	int steps = STEPS;
 
-	while (i < map->map_used && !pcpu_edge_is_free(*pcpu_map_edge(map, i)) && steps--)
+	while (i < map->map_used &&
+	       !pcpu_edge_is_free(*pcpu_map_edge(map, i)) && steps--)
 		i++;
 	map->first_free = i;
 	return i;

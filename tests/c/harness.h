@@ -19,7 +19,7 @@ static struct test *tests, **tests_end = &tests;
 static const char *test_name;	/* of the running test */
 static int test_failures;	/* failed checks of the running test */
 
-/* a program may define how often each test runs, and use the number of the run */
+/* a program may define how often each test runs, and use the run's number */
 #ifndef RUNS
 #define RUNS	1
 #endif

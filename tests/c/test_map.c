@@ -370,7 +370,7 @@ TEST(the_gap_moves_to_an_entry_that_is_inserted)
 	}
 }
 
-/* in the middle of a free range two edges are inserted, and the area's is first */
+/* in the middle of a free range two entries are inserted: area and tail */
 TEST(the_gap_moves_to_the_second_of_two_entries)
 {
 	for (int at = 0; at <= 4; at++) {
