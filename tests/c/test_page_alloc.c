@@ -128,7 +128,7 @@ static uint32_t run[RUN];	/* CPUs that have a frame, for each page */
 static char asked[256];		/* calls of the hooks: "+0 " for CPU 0, "-0 " */
 static int refused;		/* the call that alloc_page refuses, from 1 */
 
-static int give(void *arg, int cpu, int node)
+static int alloc_frame(void *arg, int cpu, int node)
 {
 	(void)arg;
 	(void)node;
@@ -136,7 +136,7 @@ static int give(void *arg, int cpu, int node)
 	return --refused ? 0 : -1;
 }
 
-static void take(void *arg, int cpu, int node)
+static void free_frame(void *arg, int cpu, int node)
 {
 	(void)arg;
 	(void)node;
@@ -154,8 +154,8 @@ static void fail_call(uint64_t nth)
 static void start_with_hooks(int n)
 {
 	memset(&kernel, 0, sizeof(kernel));
-	kernel.host.hooks.alloc_page = give;
-	kernel.host.hooks.free_page = take;
+	kernel.host.hooks.alloc_page = alloc_frame;
+	kernel.host.hooks.free_page = free_frame;
 	refused = n;
 	*asked = '\0';
 	CHECK(fake_pages_init(&kernel, CPUS, 1, 0));
