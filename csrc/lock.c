@@ -242,7 +242,7 @@ void pcpu_lock_exit(struct pcpu_lock *lock)
 }
 
 /* leave an allocator and deliver a pending warning */
-void pcpu_unlock_and_log(struct pcpu *pcpu)
+noinline void pcpu_unlock_and_log(struct pcpu *pcpu)
 {
 	struct fake_log *log = &pcpu->kernel.log;
 	const char *text = log->pending;

@@ -70,74 +70,62 @@ static void pcpu_unmap(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
 void pcpu_depopulate_chunk(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 			   int start, int end, bool flush)
 {
-	int unmap_start = -1;
-	int unmap_end = -1;
 	uint32_t *populated = chunk->populated;
-	int page;
+	int64_t frames;
 
-	for (page = start; page < end; page++) {
-		int held = (int)populated[page];
-
-		if (!held)
-			continue;
-		fake_free_pages(&pcpu->kernel, held);
-		pcpu->nr_pages -= held;
-		pcpu_count(&pcpu->work->pages_depopulated, held);
-		populated[page] = 0;
-		if (unmap_start < 0)
-			unmap_start = page;
-		unmap_end = page + 1;
-	}
-
-	if (unmap_start >= 0)
-		pcpu_unmap(pcpu, chunk, unmap_start, unmap_end, flush);
+	while (start < end && !populated[start])
+		start++;
+	while (start < end && !populated[end - 1])
+		end--;
+	if (start == end)
+		return;
+	frames = fake_free_pages(&pcpu->kernel, &populated[start], end - start);
+	pcpu->nr_pages -= frames;
+	pcpu_count(&pcpu->work->pages_depopulated, frames);
+	pcpu_unmap(pcpu, chunk, start, end, flush);
 }
 
-/* take one frame for each CPU; in @held, count the CPUs that have one */
-static int populate_page(struct pcpu *pcpu, uint32_t *held)
+/* populate and map a run of pages that are all missing */
+static int populate_run(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
+			int end)
 {
-	int got = fake_alloc_pages(&pcpu->kernel, pcpu->geo.cpus);
+	int64_t frames = fake_alloc_pages(&pcpu->kernel,
+					  &chunk->populated[start], end - start);
 
-	*held = (uint32_t)got;
-	pcpu->nr_pages += got;
-	pcpu_count(&pcpu->work->pages_populated, got);
-	return got < pcpu->geo.cpus ? -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE) : 0;
+	pcpu->nr_pages += frames;
+	pcpu_count(&pcpu->work->pages_populated, frames);
+	if (chunk->populated[end - 1] < (uint32_t)pcpu->geo.cpus)
+		return -(PCPU_E_NOMEM + PCPU_ALLOC_PAGE);
+	return pcpu_map(pcpu, chunk, start, end);
 }
 
 /*
- * Populate and map what is missing in a range.  In @added, set the bits of the
- * pages, counted from @start, that were missing.
+ * Populate and map what is missing in a range, run by run.  In @added, set the
+ * bits of the pages, counted from @start, that were missing.
  */
 static int populate_range(struct pcpu *pcpu, struct pcpu_chunk *chunk,
-			  int start, int end, uint32_t *added)
+			  int start, int end, uint64_t *added)
 {
-	uint32_t *populated = chunk->populated;
-	int map_start = -1;	/* first page of a run not mapped yet */
-	int page, err;
+	int page, run, err;
 
 	for (page = start; page < end; page++) {
-		if (populated[page]) {
-			if (map_start >= 0) {
-				err = pcpu_map(pcpu, chunk, map_start, page);
-				if (err)
-					return err;
-				map_start = -1;
-			}
+		run = page;
+		while (page < end && !chunk->populated[page])
+			page++;
+		if (page == run)
 			continue;
-		}
-		if (map_start < 0)
-			map_start = page;
-		*added |= (uint32_t)1 << (page - start);
-		err = populate_page(pcpu, &populated[page]);
+		*added |= ((uint64_t)1 << (page - start)) -
+			  ((uint64_t)1 << (run - start));
+		err = populate_run(pcpu, chunk, run, page);
 		if (err)
 			return err;
 	}
-	return map_start < 0 ? 0 : pcpu_map(pcpu, chunk, map_start, end);
+	return 0;
 }
 
 /* undo a failed populate, run by run; the 2009 file frees the whole range */
 static void rollback(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
-		     int end, uint32_t added)
+		     int end, uint64_t added)
 {
 	int page = start;
 
@@ -148,7 +136,7 @@ static void rollback(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
 	while (page < end) {
 		int run = page;
 
-		while (page < end && added & (uint32_t)1 << (page - start))
+		while (page < end && added & (uint64_t)1 << (page - start))
 			page++;
 		pcpu_depopulate_chunk(pcpu, chunk, run, page, true);
 		page++;
@@ -167,7 +155,7 @@ static void rollback(struct pcpu *pcpu, struct pcpu_chunk *chunk, int start,
 noinline int pcpu_populate_pages(struct pcpu *pcpu, struct pcpu_chunk *chunk,
 				 int start, int end)
 {
-	uint32_t added = 0;	/* an area of 16 pages touches 17 at most */
+	uint64_t added = 0;	/* an area of 16 pages touches 17 at most */
 	int err = populate_range(pcpu, chunk, start, end, &added);
 
 	if (err)

@@ -149,7 +149,7 @@ void fake_kfree(struct fake_kernel *kernel, void *ptr);
 
 struct fake_pages {
 	int64_t *held;		/* frames handed out, for each node */
-	int64_t limit;		/* the most for a node, 0: no limit */
+	int64_t limit;		/* the most for a node */
 	bool alike;		/* one node, and no hook to call for each */
 	int64_t nodes;		/* NUMA nodes */
 	int64_t cpus;		/* possible CPUs, in even blocks on the nodes */
@@ -159,10 +159,10 @@ bool fake_pages_init(struct fake_kernel *kernel, int64_t cpus, int64_t nodes,
 		     int64_t limit);
 void fake_pages_exit(struct fake_kernel *kernel);
 bool fake_alloc_page(struct fake_kernel *kernel, int cpu);
-int fake_alloc_each_page(struct fake_kernel *kernel, int cpus);
+int64_t fake_alloc_pages(struct fake_kernel *kernel, uint32_t *held, int n);
 int fake_alloc_boot_pages(struct fake_kernel *kernel, int cpus);
 void fake_free_page(struct fake_kernel *kernel, int cpu);
-void fake_free_each_page(struct fake_kernel *kernel, int cpus);
+int64_t fake_free_pages(struct fake_kernel *kernel, uint32_t *held, int n);
 void fake_drop_pages(struct fake_kernel *kernel, int cpus);
 
 /* the NUMA node of a CPU */
@@ -259,34 +259,5 @@ struct fake_kernel {
 	struct fake_pages pages;	/* page frames by NUMA node */
 	struct fake_vmalloc vmalloc;	/* the address space */
 };
-
-/**
- * fake_alloc_pages - take a frame for each of the first CPUs
- * @cpus: how many
- *
- * Return: how many CPUs have one; the first failure ends the loop.
- */
-static inline int fake_alloc_pages(struct fake_kernel *kernel, int cpus)
-{
-	/* no call can fail: count them all at once */
-	if (likely(kernel->pages.alike && !kernel->pages.limit &&
-		   !kernel->faults.plan[PCPU_ALLOC_PAGE].armed)) {
-		kernel->faults.calls[PCPU_ALLOC_PAGE] += (uint64_t)cpus;
-		kernel->pages.held[0] += cpus;
-		return cpus;
-	}
-	return fake_alloc_each_page(kernel, cpus);
-}
-
-/* free a frame of each of the first CPUs */
-static inline void fake_free_pages(struct fake_kernel *kernel, int cpus)
-{
-	if (likely(kernel->pages.alike)) {
-		kernel->faults.calls[PCPU_FREE_PAGE] += (uint64_t)cpus;
-		kernel->pages.held[0] -= cpus;
-		return;
-	}
-	fake_free_each_page(kernel, cpus);
-}
 
 #endif /* FAKE_KERNEL_H */

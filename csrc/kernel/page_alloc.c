@@ -20,7 +20,7 @@ bool fake_pages_init(struct fake_kernel *kernel, int64_t cpus, int64_t nodes,
 
 	pages->cpus = cpus;
 	pages->nodes = nodes;
-	pages->limit = limit;
+	pages->limit = limit ? limit : INT64_MAX;
 	pages->alike = nodes == 1 && !kernel->host.hooks.alloc_page;
 	pages->held = host_zalloc(&kernel->host,
 				  (size_t)nodes * sizeof(*pages->held));
@@ -65,7 +65,7 @@ bool fake_alloc_page(struct fake_kernel *kernel, int cpu)
 
 	if (fake_should_fail(&kernel->faults, PCPU_ALLOC_PAGE))
 		return false;
-	if (pages->limit && *held >= pages->limit)
+	if (*held >= pages->limit)
 		return false;
 	if (!host_gives(kernel, cpu))
 		return false;
@@ -74,13 +74,42 @@ bool fake_alloc_page(struct fake_kernel *kernel, int cpu)
 }
 
 /* fake_alloc_pages(), a call for each frame */
-int fake_alloc_each_page(struct fake_kernel *kernel, int cpus)
+static noinline int64_t alloc_each_page(struct fake_kernel *kernel,
+					uint32_t *held, int n)
 {
-	int cpu = 0;
+	int64_t cpus = kernel->pages.cpus;
+	int i;
 
-	while (cpu < cpus && fake_alloc_page(kernel, cpu))
-		cpu++;
-	return cpu;
+	for (i = 0; i < n; i++)
+		for (; held[i] < cpus; held[i]++)
+			if (!fake_alloc_page(kernel, (int)held[i]))
+				return i * cpus + held[i];
+	return n * cpus;
+}
+
+/**
+ * fake_alloc_pages - take frames for a run of pages, page by page for all CPUs
+ * @held: for each page the CPUs that have a frame: none before
+ * @n: pages
+ *
+ * The first failure ends the loop.
+ * Return: how many frames were taken.
+ */
+int64_t fake_alloc_pages(struct fake_kernel *kernel, uint32_t *held, int n)
+{
+	struct fake_pages *pages = &kernel->pages;
+	int64_t frames = n * pages->cpus;
+	int i;
+
+	if (unlikely(!pages->alike || pages->held[0] + frames > pages->limit ||
+		     kernel->faults.plan[PCPU_ALLOC_PAGE].armed))
+		return alloc_each_page(kernel, held, n);
+	/* no call can fail: count them all at once */
+	kernel->faults.calls[PCPU_ALLOC_PAGE] += (uint64_t)frames;
+	pages->held[0] += frames;
+	for (i = 0; i < n; i++)
+		held[i] = (uint32_t)pages->cpus;
+	return frames;
 }
 
 /**
@@ -112,13 +141,31 @@ void fake_free_page(struct fake_kernel *kernel, int cpu)
 	host_takes(kernel, cpu);
 }
 
-/* fake_free_pages(), a call for each frame */
-void fake_free_each_page(struct fake_kernel *kernel, int cpus)
+/**
+ * fake_free_pages - free the frames of a run of pages
+ * @held: for each page the CPUs that have a frame: none after
+ * @n: pages
+ *
+ * Return: how many frames were freed.
+ */
+int64_t fake_free_pages(struct fake_kernel *kernel, uint32_t *held, int n)
 {
-	int cpu;
+	struct fake_pages *pages = &kernel->pages;
+	int64_t frames = 0;
+	int i, cpu;
 
-	for (cpu = 0; cpu < cpus; cpu++)
-		fake_free_page(kernel, cpu);
+	for (i = 0; i < n; i++) {
+		if (unlikely(!pages->alike))
+			for (cpu = 0; cpu < (int)held[i]; cpu++)
+				fake_free_page(kernel, cpu);
+		frames += held[i];
+		held[i] = 0;
+	}
+	if (likely(pages->alike)) {
+		kernel->faults.calls[PCPU_FREE_PAGE] += (uint64_t)frames;
+		pages->held[0] -= frames;
+	}
+	return frames;
 }
 
 /* free them when the allocator is closed: not counted */

@@ -98,6 +98,28 @@ TEST(walk_leaves_out_chunks_to_depopulate)
 	pcpu_destroy(pcpu);
 }
 
+/* ten chunks of slot 5 have 62 free granules, too few for a request of 63: a
+ * walk past so many chunks makes groups
+ */
+TEST(walk_groups_have_the_hints_of_their_chunks)
+{
+	struct pcpu *pcpu = small_bitmap();
+
+	fill_first(pcpu);
+	for (int i = 0; i < 10; i++) {
+		alloc(pcpu, LARGEST);
+		alloc(pcpu, 264);
+	}
+	CHECK_LISTS(pcpu, "0:0 5:1,2,3,4,5,6,7,8,9,10");
+	CHECK_PLACE(pcpu, alloc(pcpu, 252), "11:0");
+	for (int id = 1; id <= 10; id++) {
+		const struct pcpu_chunk *chunk = &chunk_of(pcpu, id)->chunk;
+
+		CHECK(chunk->group->hint[chunk->seat] == 62);
+	}
+	pcpu_destroy(pcpu);
+}
+
 /* a request of a whole unit has the slot of free chunks */
 TEST(walk_asks_a_free_chunk_for_a_whole_unit)
 {

@@ -425,7 +425,7 @@ TEST(a_refused_frame_does_not_count_against_the_page_limit)
 	pcpu_destroy(pcpu);
 }
 
-/* one node without a limit counts several frames at once, but not with hooks */
+/* one node counts the frames of a run at once, but not with hooks */
 TEST(with_a_single_node_the_hook_is_called_for_each_frame)
 {
 	struct creator creator = CREATOR(PAGE_HOOKS);

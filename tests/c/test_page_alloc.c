@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * test_page_alloc.c - page frames: from which node they come, and its limit.
+ *
+ * A text has a digit for each page of a run: the number of CPUs, of four, that
+ * have a frame for it.  "420" is a run that failed in its second page.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "harness.h"
@@ -116,41 +120,159 @@ static int64_t calls(enum pcpu_service service)
 	return (int64_t)kernel.faults.calls[service];
 }
 
-/* one node without a limit, two nodes, a limit that is not reached, a fault
- * that is not due: the counts equal those of single pages
- */
-TEST(pages_for_several_cpus_are_counted_like_single_ones)
-{
-	struct pcpu_fault late = { 100, 1, 1, 1.0, 0 };
+/* --- runs of three pages for four CPUs */
 
-	for (int way = 0; way < 4; way++) {
-		start(4, way == 1 ? 2 : 1, way == 2 ? 9 : 0);
+enum { CPUS = 4, RUN = 3 };
+
+static uint32_t run[RUN];	/* CPUs that have a frame, for each page */
+static char asked[256];		/* calls of the hooks: "+0 " for CPU 0, "-0 " */
+static int refused;		/* the call that alloc_page refuses, from 1 */
+
+static int alloc_frame(void *arg, int cpu, int node)
+{
+	(void)arg;
+	(void)node;
+	sprintf(asked + strlen(asked), "+%d ", cpu);
+	return --refused ? 0 : -1;
+}
+
+static void free_frame(void *arg, int cpu, int node)
+{
+	(void)arg;
+	(void)node;
+	sprintf(asked + strlen(asked), "-%d ", cpu);
+}
+
+static void fail_call(uint64_t nth)
+{
+	struct pcpu_fault fault = { nth, 1, 1, 1.0, 0 };
+
+	CHECK(!fake_fault_arm(&kernel.faults, PCPU_ALLOC_PAGE, &fault));
+}
+
+/* hooks, of which alloc_page refuses the n-th call */
+static void start_with_hooks(int n)
+{
+	memset(&kernel, 0, sizeof(kernel));
+	kernel.host.hooks.alloc_page = alloc_frame;
+	kernel.host.hooks.free_page = free_frame;
+	refused = n;
+	*asked = '\0';
+	CHECK(fake_pages_init(&kernel, CPUS, 1, 0));
+}
+
+static int64_t take_run(void)
+{
+	memset(run, 0, sizeof(run));
+	return fake_alloc_pages(&kernel, run, RUN);
+}
+
+static bool run_is(const char *text)
+{
+	int page;
+
+	for (page = 0; page < RUN; page++)
+		if (text[page] - '0' != (int)run[page])
+			return false;
+	return true;
+}
+
+/* end with a run's frames freed: none is held */
+static void end_without_run(int64_t frames)
+{
+	int64_t free_calls = calls(PCPU_FREE_PAGE);
+	int node;
+
+	CHECK(fake_free_pages(&kernel, run, RUN) == frames);
+	CHECK(run_is("000"));
+	CHECK(calls(PCPU_FREE_PAGE) - free_calls == frames);
+	for (node = 0; node < kernel.pages.nodes; node++)
+		CHECK(kernel.pages.held[node] == 0);
+	end();
+}
+
+/* one node without a limit or with one that is not exceeded, two nodes, a call
+ * that fails later, hooks
+ */
+TEST(a_run_is_counted_like_single_frames)
+{
+	for (int way = 0; way < 5; way++) {
+		if (way == 4)
+			start_with_hooks(13);
+		else
+			start(CPUS, way == 2 ? 2 : 1, way == 1 ? 12 : 0);
 		if (way == 3)
-			CHECK(!fake_fault_arm(&kernel.faults, PCPU_ALLOC_PAGE,
-					      &late));
-		CHECK(fake_alloc_pages(&kernel, 4) == 4);
-		CHECK(calls(PCPU_ALLOC_PAGE) == 4);
-		CHECK(kernel.pages.held[0] == (way == 1 ? 2 : 4));
-		fake_free_pages(&kernel, 3);
-		CHECK(calls(PCPU_FREE_PAGE) == 3);
-		CHECK(kernel.pages.held[0] == (way == 1 ? 0 : 1));
-		end();
+			fail_call(13);
+		CHECK(take_run() == 12);
+		CHECK(run_is("444"));
+		CHECK(calls(PCPU_ALLOC_PAGE) == 12);
+		CHECK(kernel.pages.held[0] == (way == 2 ? 6 : 12));
+		end_without_run(12);
 	}
 }
 
-TEST(the_first_cpu_without_a_page_ends_the_request)
+/*
+ *	page	0 1 2
+ *	CPU 0	+ +
+ *	    1	+ +
+ *	    2	+ !	the seventh call fails: a limit, a fault, a hook
+ *	    3	+
+ */
+TEST(a_run_ends_at_the_first_frame_that_is_refused)
 {
-	struct pcpu_fault third = { 3, 1, 1, 1.0, 0 };
+	for (int way = 0; way < 3; way++) {
+		if (way == 2)
+			start_with_hooks(7);
+		else
+			start(CPUS, 1, way == 0 ? 6 : 0);
+		if (way == 1)
+			fail_call(7);
+		CHECK(take_run() == 6);
+		CHECK(run_is("420"));
+		CHECK(calls(PCPU_ALLOC_PAGE) == 7);
+		CHECK(kernel.pages.held[0] == 6);
+		end_without_run(6);
+	}
+}
 
-	start(4, 1, 2);
-	CHECK(fake_alloc_pages(&kernel, 4) == 2);
-	CHECK(calls(PCPU_ALLOC_PAGE) == 3);
-	CHECK(kernel.pages.held[0] == 2);
-	end();
+/* node 0 has CPUs 0 and 1: five frames are two pages and a frame of the third */
+TEST(a_run_ends_at_the_limit_of_any_node)
+{
+	start(CPUS, 2, 5);
+	CHECK(take_run() == 9);
+	CHECK(run_is("441"));
+	CHECK(calls(PCPU_ALLOC_PAGE) == 10);
+	CHECK(kernel.pages.held[0] == 5);
+	CHECK(kernel.pages.held[1] == 4);
+	end_without_run(9);
+}
 
-	start(4, 1, 0);
-	CHECK(!fake_fault_arm(&kernel.faults, PCPU_ALLOC_PAGE, &third));
-	CHECK(fake_alloc_pages(&kernel, 4) == 2);
-	CHECK(calls(PCPU_ALLOC_PAGE) == 3);
+TEST(the_frames_of_earlier_runs_count_against_the_limit)
+{
+	start(CPUS, 1, 14);
+	CHECK(take_run() == 12);
+	CHECK(take_run() == 2);
+	CHECK(run_is("200"));
 	end();
+}
+
+/* a boot-time frame that is freed adds to the limit */
+TEST(a_run_may_use_a_freed_boot_time_frame)
+{
+	start(CPUS, 1, 11);
+	CHECK(take_run() == 11);
+	CHECK(fake_free_pages(&kernel, run, RUN) == 11);
+	fake_free_page(&kernel, 0);
+	CHECK(take_run() == 12);
+	end();
+}
+
+TEST(hooks_are_called_page_by_page_and_cpu_by_cpu)
+{
+	start_with_hooks(7);
+	take_run();
+	CHECK(!strcmp(asked, "+0 +1 +2 +3 +0 +1 +2 "));
+	*asked = '\0';
+	end_without_run(6);
+	CHECK(!strcmp(asked, "-0 -1 -2 -3 -0 -1 "));
 }

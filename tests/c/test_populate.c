@@ -130,6 +130,32 @@ TEST(populated_pages_split_a_range_into_runs)
 	pcpu_destroy(pcpu);
 }
 
+/*
+ *	page	0  1  2  3  4  5
+ *		      ##[----]##	one run, between populated pages
+ */
+TEST(a_range_may_begin_and_end_with_a_populated_page)
+{
+	struct pcpu *pcpu = with_pages_2_and_5(0);
+	uint64_t maps = calls_of(pcpu, PCPU_MAP);
+	uint64_t flushes = calls_of(pcpu, PCPU_FLUSH_CACHE_VMAP);
+	uint64_t pages = calls_of(pcpu, PCPU_ALLOC_PAGE);
+	int steps;
+	struct pcpu_chunk *chunk =
+		pcpu_chunk_addr_search(pcpu, BASE + 2 * UNIT, &steps);
+
+	CHECK(!pcpu_populate_pages(pcpu, chunk, 2, 6));
+	CHECK_PAGES(pcpu, 1, "0022220000000000");
+	CHECK(calls_of(pcpu, PCPU_MAP) - maps == 2);
+	CHECK(calls_of(pcpu, PCPU_FLUSH_CACHE_VMAP) - flushes == 1);
+	CHECK(calls_of(pcpu, PCPU_ALLOC_PAGE) - pages == 2 * 2);
+	/* nothing is missing any more */
+	CHECK(!pcpu_populate_pages(pcpu, chunk, 2, 6));
+	CHECK(calls_of(pcpu, PCPU_MAP) - maps == 2);
+	CHECK(calls_of(pcpu, PCPU_ALLOC_PAGE) - pages == 2 * 2);
+	pcpu_destroy(pcpu);
+}
+
 /* chunk 0 is full, so pages 0 to 2 of chunk 1 are requested
  *
  *	page	0  1  2
@@ -378,6 +404,52 @@ TEST(failed_pages_leave_the_nodes_as_they_were)
 	CHECK(pcpu->kernel.pages.held[1] == 0);
 	CHECK_PAGES(pcpu, 0, "4400000000000000");
 	pcpu_destroy(pcpu);
+}
+
+/*
+ * An area of three pages on four CPUs needs twelve frames, of which the n-th is
+ * refused, by a fault or by the limit of the only node.
+ *
+ *	page	0 1 2 3 4
+ *	CPU 0	s s + +
+ *	    1	s s + +
+ *	    2	s s + !		n = 7
+ *	    3	s s +
+ */
+static void refuse_frame(uint64_t n, bool by_limit)
+{
+	struct pcpu_config config = small_config(4);
+	uint64_t some = n > 1;	/* frames were taken */
+	struct pcpu_work work, free_work;
+	struct pcpu *pcpu;
+
+	config.page_limit = by_limit ? (int64_t)n - 1 : 12;
+	pcpu = create(&config);
+	if (!by_limit)
+		fail_at(pcpu, PCPU_ALLOC_PAGE, n);
+	CHECK(pcpu_alloc(pcpu, 3 * PAGE, 8) == NOMEM(ALLOC_PAGE));
+	CHECK_PAGES(pcpu, 0, "4400000000000000");
+	CHECK(info_of(pcpu).pages == 2 * 4);
+	CHECK(pcpu->kernel.pages.held[0] == 0);
+	CHECK(calls_of(pcpu, PCPU_ALLOC_PAGE) == n);
+	CHECK(calls_of(pcpu, PCPU_FREE_PAGE) == n - 1);
+	/* only the static area was mapped; a run is unmapped as a whole */
+	CHECK(calls_of(pcpu, PCPU_MAP) == 4);
+	CHECK(calls_of(pcpu, PCPU_UNMAP) == 4 * some);
+	CHECK(calls_of(pcpu, PCPU_FLUSH_TLB) == some);
+	CHECK(!pcpu_work(pcpu, &work, &free_work));
+	CHECK(work.pages_populated == n - 1);
+	CHECK(work.pages_depopulated == n - 1);
+	pcpu_destroy(pcpu);
+}
+
+TEST(any_frame_of_a_run_may_be_the_one_that_is_refused)
+{
+	for (uint64_t n = 1; n <= 12; n++)
+		refuse_frame(n, false);
+	/* a limit of 0 is none */
+	for (uint64_t n = 2; n <= 12; n++)
+		refuse_frame(n, true);
 }
 
 /* with mapped memory: what the neighbour wrote is still there */
