@@ -70,7 +70,7 @@ static noinline int create_map(struct pcpu *pcpu, struct pcpu_area_map *map,
 /* the first chunk is set up before kmalloc works: its map comes when needed */
 static int need_map(struct pcpu *pcpu, struct pcpu_area_map *map)
 {
-	return likely(map->edge) ? 0 :
+	return likely(map->room) ? 0 :
 	       create_map(pcpu, map, pcpu->geo.static_size);
 }
 
@@ -235,7 +235,7 @@ int area_map_find(const struct pcpu_chunk *chunk, int offset, int *size)
 	int index;
 
 	/* without a map no area was ever allocated here */
-	if (!map->edge)
+	if (!map->room)
 		return -PCPU_E_NOT_LIVE;
 	index = pcpu_map_find(map, offset);
 	if (index >= 0)
@@ -300,7 +300,7 @@ int area_map_next(const struct pcpu_chunk *chunk, int offset, int *size)
 	if (index == map->map_used)
 		return -1;
 	*size = pcpu_map_size(map, index);
-	return pcpu_edge_offset(map->edge[index]);
+	return pcpu_edge_offset(*pcpu_map_edge(map, index));
 }
 
 /**

@@ -16,9 +16,14 @@
  * The hint is an upper bound of the largest free entry.  A scan that runs to
  * the end makes it exact; one that stops early can only keep or raise it.
  *
- * The decisions are those of the 2009 file.  The costs are lower: entries are
- * scanned in blocks, an offset is found by binary search, and the array grows
- * and shrinks at its nearer end.
+ * The decisions are those of the 2009 file.  The costs are lower: regions are
+ * passed, entries are scanned in blocks, an offset is found by binary search,
+ * and no edges are moved but those between two changes: the array has a gap
+ * where it was changed last.  The gap begins with a copy of the edge after it,
+ * so that each edge is followed by the one where its entry ends:
+ *
+ *	edge	0     1     2     3                 3     4     end
+ *		|#####|.....|#####|copy |     |     |.....|#####|
  */
 #include "map.h"
 
@@ -26,12 +31,29 @@
 
 #include "../kernel/kernel.h"
 
-/* so many edges are moved without a call */
-#define FEW	8
-
 static int max(int a, int b)
 {
 	return a > b ? a : b;
+}
+
+/* let the gap begin with a copy of the edge after it */
+static inline void begin_gap(struct pcpu_area_map *map)
+{
+	map->room[map->gap_at] = map->after[map->gap_at];
+}
+
+static inline void set_edge(struct pcpu_area_map *map, int index, uint32_t edge)
+{
+	*pcpu_map_edge(map, index) = edge;
+	begin_gap(map);
+}
+
+/* let the gap be where no edge has to be moved for it */
+static inline void set_gap(struct pcpu_area_map *map, int at, uint32_t *after)
+{
+	map->gap_at = at;
+	map->after = after;
+	begin_gap(map);
 }
 
 /**
@@ -42,17 +64,19 @@ static int max(int a, int b)
  */
 void pcpu_map_start(struct pcpu_area_map *map, int in_use, int free)
 {
+	uint32_t *last = map->room + map->map_alloc + PCPU_MAP_EXTRA - 1;
 	int n = 0;
 
+	*last = pcpu_in_use_from(in_use + free);
 	if (in_use)
-		map->edge[n++] = pcpu_in_use_from(0);
+		map->room[n++] = pcpu_in_use_from(0);
 	map->first_free = n;
 	if (free) {
 		pcpu_region_raise(map, in_use, free);
-		map->edge[n++] = pcpu_free_from(in_use);
+		map->room[n++] = pcpu_free_from(in_use);
 	}
-	map->edge[n] = pcpu_in_use_from(in_use + free);
 	map->map_used = n;
+	set_gap(map, n, last - n);
 }
 
 /**
@@ -62,33 +86,40 @@ void pcpu_map_start(struct pcpu_area_map *map, int in_use, int free)
  */
 void pcpu_map_move(struct pcpu_area_map *map, uint32_t *room, int map_alloc)
 {
-	if (map->edge)
-		memcpy(room, map->edge,
-		       (size_t)(map->map_used + 1) * sizeof(*room));
-	map->edge = room;
+	uint32_t *after = room + map_alloc + PCPU_MAP_EXTRA - 1 - map->map_used;
+	int at = map->gap_at;
+
+	if (map->room) {
+		memcpy(room, map->room, (size_t)at * sizeof(*room));
+		memcpy(after + at, map->after + at,
+		       (size_t)(map->map_used + 1 - at) * sizeof(*room));
+	}
 	map->room = room;
 	map->map_alloc = map_alloc;
+	set_gap(map, at, after);
 }
 
 /* describe the place at @offset of the free entry @i */
 static inline void set_fit(struct pcpu_area_map *map, int i, int offset,
 			   int size, struct pcpu_fit *fit)
 {
-	int start = pcpu_edge_offset(map->edge[i]);
+	const uint32_t *edge = pcpu_map_edge(map, i);
+	int start = pcpu_edge_offset(edge[0]);
+	int end = pcpu_edge_offset(edge[1]);
 	int tail;
 
-	/* offset 0 is aligned to anything: a gap has an area before it */
+	/* offset 0 is aligned to anything: an area is before this entry */
 	if (unlikely(offset != start) && offset - start < PCPU_SMALL) {
-		map->edge[i] = pcpu_free_from(offset);
+		set_edge(map, i, pcpu_free_from(offset));
 		map->free_size -= offset - start;
 		map->exact = false;
 		start = offset;
-		pcpu_region_raise(map, start, pcpu_map_size(map, i));
+		pcpu_region_raise(map, start, end - start);
 	}
 	fit->index = i;
 	fit->offset = offset;
 	fit->head = offset - start;
-	tail = pcpu_edge_offset(map->edge[i + 1]) - offset - size;
+	tail = end - offset - size;
 	fit->tail = tail < PCPU_SMALL ? 0 : tail; /* or stays with the area */
 }
 
@@ -98,8 +129,8 @@ static inline void set_fit(struct pcpu_area_map *map, int i, int offset,
  * @align: a power of two
  * @fit: set to the place
  *
- * A gap of up to 3 bytes before the aligned start is added to the area before
- * it at once.  That is not undone if the place is not taken.
+ * Up to 3 bytes before the aligned start are added to the area before them at
+ * once.  That is not undone if the place is not taken.
  * When nothing fits, the whole map was scanned and the hint becomes exact.
  *
  * Return: true if there is one.
@@ -108,36 +139,22 @@ static inline void set_fit(struct pcpu_area_map *map, int i, int offset,
 bool pcpu_map_fit(struct pcpu_area_map *map, int size, int align,
 		  struct pcpu_fit *fit)
 {
-	uint32_t *edge = map->edge;
 	int i = map->first_free;
+	const uint32_t *edge = pcpu_map_edge(map, i);
 
 	fit->passed = 0;
-	if (unlikely(!pcpu_edge_holds(edge + i, size, align))) {
+	if (unlikely(!pcpu_edge_holds(edge, size, align))) {
 		i = pcpu_map_search(map, size, align);
 		fit->index = i;
 		if (i == map->map_used)
 			return false;
 		/* a larger one holds the area wherever it starts */
 		fit->passed = size + align - 2;
+		edge = pcpu_map_edge(map, i);
 	}
-	set_fit(map, i, pcpu_align_up(pcpu_edge_offset(edge[i]), align), size,
+	set_fit(map, i, pcpu_align_up(pcpu_edge_offset(*edge), align), size,
 		fit);
 	return true;
-}
-
-/* the last one of @nr entries, all in order, that is not above @wanted */
-static noinline int binary_search(const uint32_t *edge, int nr, uint32_t wanted)
-{
-	const uint32_t *low = edge;
-	unsigned int n = (unsigned int)nr;
-
-	while (n > 1) {
-		unsigned int half = n / 2;
-
-		low = low[half] <= wanted ? low + half : low;
-		n -= half;
-	}
-	return (int)(low - edge);
 }
 
 /**
@@ -147,97 +164,62 @@ static noinline int binary_search(const uint32_t *edge, int nr, uint32_t wanted)
  * @size: bytes
  * @fit: set to the place
  *
- * Gaps of up to 3 bytes are treated as in pcpu_map_fit(); at offset 1 to 3 no
- * area is before the gap, so these places are refused.
+ * Up to 3 bytes before it are treated as in pcpu_map_fit(); if no area is before
+ * them, the place is refused.
  *
  * Return: true if it is free and in the map.
  */
 bool pcpu_map_fit_at(struct pcpu_area_map *map, int offset, int size,
 		     struct pcpu_fit *fit)
 {
-	const uint32_t *edge = map->edge;
-	int end = pcpu_edge_offset(edge[map->map_used]);
+	int end = pcpu_edge_offset(pcpu_map_end(map));
+	const uint32_t *edge;
 	int i;
 
-	if (offset < 0 || size < 1 || size > end - offset ||
-	    (offset && offset < PCPU_SMALL && pcpu_edge_is_free(edge[0])))
+	if (offset < 0 || size < 1 || size > end - offset)
 		return false;
-	i = binary_search(edge, map->map_used, pcpu_in_use_from(offset));
-	if (!pcpu_edge_is_free(edge[i]) ||
-	    offset + size > pcpu_edge_offset(edge[i + 1]))
+	i = pcpu_map_upto(map, 0, pcpu_in_use_from(offset));
+	edge = pcpu_map_edge(map, i);
+	if (!pcpu_edge_is_free(edge[0]) ||
+	    offset + size > pcpu_edge_offset(edge[1]) ||
+	    (!i && offset && offset < PCPU_SMALL))
 		return false;
 	fit->passed = -1;
 	set_fit(map, i, offset, size, fit);
 	return true;
 }
 
-/* like memmove(), but most moves are of a few edges only */
-static noinline void move_edges(uint32_t *to, const uint32_t *from, int n)
+/* move the gap, and the edges between its old and its new place */
+static void move_gap(struct pcpu_area_map *map, int at)
 {
-	if (n > FEW) {
-		memmove(to, from, (size_t)n * sizeof(*to));
-	} else if (to < from) {
-		while (n--)
-			*to++ = *from++;
-	} else {
-		while (n--)
-			to[n] = from[n];
-	}
-}
+	int from = map->gap_at;
 
-/* or of one */
-static inline void move(uint32_t *to, const uint32_t *from, int n)
-{
-	if (likely(n == 1))
-		*to = *from;
+	if (at < from)
+		memmove(map->after + at, map->room + at,
+			(size_t)(from - at) * sizeof(*map->room));
 	else
-		move_edges(to, from, n);
+		memmove(map->room + from, map->after + from,
+			(size_t)(at - from) * sizeof(*map->room));
+	map->gap_at = at;
 }
 
-/* move the array to where it has room for @before edges in front */
-static noinline void slide(struct pcpu_area_map *map, int before)
+/* insert @n edges at @at, which the caller writes */
+static void insert_edges(struct pcpu_area_map *map, int at, int n)
 {
-	uint32_t *edge = map->room + before;
-
-	memmove(edge, map->edge, (size_t)(map->map_used + 1) * sizeof(*edge));
-	map->edge = edge;
-}
-
-/*
- * Insert @n edges at @at: move those before or after, whichever are fewer.
- * If there is no room on that side, it gets half of all room: enough, thanks
- * to the spare edge, and it lasts if there is much.
- */
-static void open_gap(struct pcpu_area_map *map, int at, int n)
-{
-	int room = map->map_alloc + PCPU_MAP_EXTRA - 1 - map->map_used;
-	int before = (int)(map->edge - map->room);
-
-	if (at <= map->map_used - at) {
-		if (unlikely(before < n))
-			slide(map, room - room / 2);
-		move(map->edge - n, map->edge, at);
-		map->edge -= n;
-	} else {
-		if (unlikely(room - before < n))
-			slide(map, room / 2);
-		move(map->edge + at + n, map->edge + at, map->map_used + 1 - at);
-	}
+	if (at != map->gap_at)
+		move_gap(map, at);
+	set_gap(map, at + n, map->after - n);
 	map->map_used += n;
 }
 
-/* remove @n edges from @at on, in the same way */
-static void close_gap(struct pcpu_area_map *map, int at, int n)
+/* remove @n edges from @at on, which are one or two */
+static void remove_edges(struct pcpu_area_map *map, int at, int n)
 {
-	uint32_t *edge = map->edge;
-	int after = map->map_used + 1 - at - n;
-
-	if (at < after) {
-		move(edge + n, edge, at);
-		map->edge += n;
-	} else {
-		move(edge + at, edge + at + n, after);
-	}
+	if (map->gap_at < at)
+		move_gap(map, at);
+	else if (map->gap_at > at + n)
+		move_gap(map, at + n);
+	set_gap(map, at, map->after + n);
 	map->map_used -= n;
 }
 
@@ -250,9 +232,9 @@ static inline void pcpu_split_block(struct pcpu_area_map *map, int i, int head,
 {
 	int extra = !!head + !!tail;
 
-	open_gap(map, i + 1, extra);
+	insert_edges(map, i + 1, extra);
 	if (likely(tail)) {
-		map->edge[i + extra] = pcpu_free_from(end);
+		map->room[i + extra] = pcpu_free_from(end);
 		pcpu_region_raise(map, end, tail);
 	}
 }
@@ -279,7 +261,7 @@ void pcpu_map_take(struct pcpu_area_map *map, const struct pcpu_fit *fit)
 {
 	bool last = fit->index + 1 == map->map_used;
 	int i = fit->index;
-	int end = pcpu_edge_offset(map->edge[i + 1]) - fit->tail;
+	int end = pcpu_edge_offset(pcpu_map_edge(map, i)[1]) - fit->tail;
 
 	map->free_size -= end - fit->offset;
 	if (likely(pcpu_fit_extra(fit)))
@@ -288,7 +270,7 @@ void pcpu_map_take(struct pcpu_area_map *map, const struct pcpu_fit *fit)
 		i++;
 	else if (map->first_free == i)
 		map->first_free++;
-	map->edge[i] = pcpu_in_use_from(fit->offset);
+	set_edge(map, i, pcpu_in_use_from(fit->offset));
 	map->last = i;
 	map->exact = false;
 	if (last)
@@ -306,26 +288,29 @@ void pcpu_map_take(struct pcpu_area_map *map, const struct pcpu_fit *fit)
  */
 int pcpu_map_find(const struct pcpu_area_map *map, int offset)
 {
-	const uint32_t *edge = map->edge;
 	uint32_t wanted = pcpu_in_use_from(offset);
 	int last = map->last;
+	uint32_t edge;
 
-	if (!map->map_used || wanted >= edge[map->map_used])
+	if (!map->map_used || wanted >= pcpu_map_end(map))
 		return -PCPU_E_WILD;
 
 	/* areas are often freed in the order of allocation, or the reverse */
 	if (last < map->map_used) {
-		if (edge[last] == wanted)
+		const uint32_t *near = pcpu_map_edge(map, last);
+
+		if (near[0] == wanted)
 			return last;
-		if (edge[last + 1] == wanted)
+		if (near[1] == wanted)
 			return last + 1;
-		if (last && edge[last - 1] == wanted)
+		if (last && *pcpu_map_edge(map, last - 1) == wanted)
 			return last - 1;
 	}
-	last = binary_search(edge, map->map_used, wanted);
-	if (pcpu_edge_is_free(edge[last]))
+	last = pcpu_map_upto(map, 0, wanted);
+	edge = *pcpu_map_edge(map, last);
+	if (pcpu_edge_is_free(edge))
 		return -PCPU_E_NOT_LIVE;
-	return edge[last] == wanted ? last : -PCPU_E_INTERIOR;
+	return edge == wanted ? last : -PCPU_E_INTERIOR;
 }
 
 /**
@@ -337,12 +322,14 @@ int pcpu_map_find(const struct pcpu_area_map *map, int offset)
  */
 int pcpu_map_next(const struct pcpu_area_map *map, int offset)
 {
-	const uint32_t *edge = map->edge;
-	int i = binary_search(edge, map->map_used, pcpu_free_from(offset));
+	int i = pcpu_map_upto(map, 0, pcpu_free_from(offset));
 
-	while (i < map->map_used && (pcpu_edge_is_free(edge[i]) ||
-				     pcpu_edge_offset(edge[i]) < offset))
-		i++;
+	for (; i < map->map_used; i++) {
+		uint32_t edge = *pcpu_map_edge(map, i);
+
+		if (!pcpu_edge_is_free(edge) && pcpu_edge_offset(edge) >= offset)
+			break;
+	}
 	return i;
 }
 
@@ -355,14 +342,23 @@ int pcpu_map_next(const struct pcpu_area_map *map, int offset)
  */
 int pcpu_map_release(struct pcpu_area_map *map, int index)
 {
-	uint32_t *edge = map->edge + index;
-	bool before = index > 0 && pcpu_edge_is_free(edge[-1]);
+	uint32_t *edge = pcpu_map_edge(map, index);
+	int start = pcpu_edge_offset(edge[0]);
+	int end = pcpu_edge_offset(edge[1]);
 	bool after = pcpu_edge_is_free(edge[1]);	/* the end is not */
-	int start = pcpu_edge_offset(edge[-before]);
-	int end = pcpu_edge_offset(edge[1 + after]);
+	bool before = false;
 	int moved = 0;
 
-	map->free_size += pcpu_edge_size(edge);
+	map->free_size += end - start;
+	if (index > 0) {
+		uint32_t previous = *pcpu_map_edge(map, index - 1);
+
+		before = pcpu_edge_is_free(previous);
+		if (before)
+			start = pcpu_edge_offset(previous);
+	}
+	if (after)
+		end = pcpu_edge_offset(*pcpu_map_edge(map, index + 2));
 	map->contig_hint = max(map->contig_hint, end - start);
 	pcpu_region_raise(map, start, end - start);
 	if (start < map->searched)
@@ -377,7 +373,9 @@ int pcpu_map_release(struct pcpu_area_map *map, int index)
 	if (after)
 		moved += map->map_used - 2 - index;
 	if (before || after)
-		close_gap(map, index + !before, before + after);
+		remove_edges(map, index + !before, before + after);
+	else
+		begin_gap(map);
 	return moved;
 }
 
@@ -392,6 +390,7 @@ void pcpu_map_sizes(const struct pcpu_area_map *map, int *sizes)
 	for (i = 0; i < map->map_used; i++) {
 		int size = pcpu_map_size(map, i);
 
-		sizes[i] = pcpu_edge_is_free(map->edge[i]) ? size : -size;
+		sizes[i] = pcpu_edge_is_free(*pcpu_map_edge(map, i)) ? size :
+								       -size;
 	}
 }

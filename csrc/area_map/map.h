@@ -20,14 +20,15 @@
 /* smaller free ranges are not kept apart: sizeof(int) in the 2009 file */
 #define PCPU_SMALL	4
 
-/* edges in addition to one for each entry: the end, and a spare one */
+/* edges in addition to one for each entry: the end, and one for the gap */
 #define PCPU_MAP_EXTRA	2
 
 /* edges after them that a scan may read: it handles so many at once */
 #define PCPU_MAP_BLOCK	8
 
 /*
- * The entries cover the unit from offset 0, without gaps.  After the struct are
+ * The entries cover the unit from offset 0.  Their edges are in an array with a
+ * gap, which is where the map was changed last: see map.c.  After the struct are
  * the bounds of its regions, see map_search.c.
  */
 struct pcpu_area_map {
@@ -42,9 +43,11 @@ struct pcpu_area_map {
 	int searched_size;	/* so many bytes, */
 	int searched_align;	/* with this alignment */
 	int region_shift;	/* the logarithm of a region's bytes */
-	uint32_t *edge;		/* where each entry starts; then the end, as an
-				   entry in use */
-	uint32_t *room;		/* map_alloc + PCPU_MAP_EXTRA of them, and
+	int gap_at;		/* the first edge after the gap */
+	uint32_t *after;	/* from it on, after[i] is edge i */
+	uint32_t *room;		/* the edges before it, the gap, those after it,
+				   and the end, an entry in use: in all
+				   map_alloc + PCPU_MAP_EXTRA; then
 				   PCPU_MAP_BLOCK that are not used; or NULL */
 };
 
@@ -101,10 +104,22 @@ static inline bool pcpu_edge_holds(const uint32_t *edge, int size, int align)
 	       start + size <= pcpu_edge_offset(edge[1]);
 }
 
+/* the edge of an entry, or the end; the edge in the next word is that of the next */
+static inline uint32_t *pcpu_map_edge(const struct pcpu_area_map *map, int index)
+{
+	return (index < map->gap_at ? map->room : map->after) + index;
+}
+
+/* the end of the unit, as an edge */
+static inline uint32_t pcpu_map_end(const struct pcpu_area_map *map)
+{
+	return map->after[map->map_used];
+}
+
 /* bytes of an entry */
 static inline int pcpu_map_size(const struct pcpu_area_map *map, int index)
 {
-	return pcpu_edge_size(map->edge + index);
+	return pcpu_edge_size(pcpu_map_edge(map, index));
 }
 
 /* for each region: no free entry that starts there is larger */
@@ -116,7 +131,7 @@ static inline int *pcpu_map_bounds(const struct pcpu_area_map *map)
 /* the region where an entry starts */
 static inline int pcpu_map_region(const struct pcpu_area_map *map, int index)
 {
-	return pcpu_edge_offset(map->edge[index]) >> map->region_shift;
+	return pcpu_edge_offset(*pcpu_map_edge(map, index)) >> map->region_shift;
 }
 
 /* raise the bound of a region for a free entry that is new, or larger now */
@@ -153,6 +168,7 @@ int pcpu_region_shift(int unit_size);
 int pcpu_nr_bounds(int unit_size);
 int pcpu_map_search(struct pcpu_area_map *map, int size, int align);
 int pcpu_map_largest(struct pcpu_area_map *map);
+int pcpu_map_upto(const struct pcpu_area_map *map, int i, uint32_t edge);
 
 /* map_scan.c */
 int pcpu_bound_scan(const int *bound, int r, int end, int size);

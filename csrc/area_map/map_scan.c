@@ -104,7 +104,6 @@ static always_inline int scan_blocks(const uint32_t *edge, int used, int stop,
 		more = range > most;
 		most = (range & more) | (most & ~more);
 	}
-	*largest = 0;
 	for (i = 0; i < LANES; i++)
 		*largest = *largest > most[i] ? *largest : most[i];
 	return used;
@@ -123,7 +122,7 @@ FOR_AVX2 static int scan_blocks_avx2(const uint32_t *edge, int used, int stop,
  * @stop: offset where the scan ends
  * @size: bytes, above 0
  * @align: a power of two
- * @largest: if nothing is found, set to the largest free entry before @stop
+ * @largest: if nothing is found, raised to the largest free entry before @stop
  *
  * Return: its index, or @used.  Source: the loop in pcpu_alloc_area().
  */

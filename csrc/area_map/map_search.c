@@ -42,22 +42,61 @@ static int next_region(const struct pcpu_area_map *map, int r, int size)
 	return pcpu_bound_scan(pcpu_map_bounds(map), r, end, size);
 }
 
-/* the first of the entries from @i on that starts at @offset or after it */
-static int first_from(const struct pcpu_area_map *map, int i, int offset)
+/**
+ * pcpu_map_upto - find the last entry that does not start after another edge
+ * @i: the first entry to look at; it does not start after it
+ * @edge: the other one, before the end
+ *
+ * Return: its index; map_used if there are no entries from @i on.
+ */
+noinline int pcpu_map_upto(const struct pcpu_area_map *map, int i, uint32_t edge)
 {
-	const uint32_t *low = map->edge + i;
-	uint32_t wanted = pcpu_free_from(offset);
-	unsigned int n = (unsigned int)(map->map_used - i);
+	unsigned int n = (unsigned int)(map->gap_at - i);
+	const uint32_t *low;
 
-	if (!n || *low >= wanted)
-		return i;
+	if (i >= map->gap_at || map->room[map->gap_at] <= edge) {
+		i = i < map->gap_at ? map->gap_at : i;
+		n = (unsigned int)(map->map_used - i);
+	}
+	low = pcpu_map_edge(map, i);
+	i -= (int)(low - map->room);
 	while (n > 1) {
 		unsigned int half = n / 2;
 
-		low = low[half] < wanted ? low + half : low;
+		low = low[half] <= edge ? low + half : low;
 		n -= half;
 	}
-	return (int)(low - map->edge) + 1;
+	return i + (int)(low - map->room);
+}
+
+/* the first of the entries from @i on that starts at @offset or after it */
+static int first_from(const struct pcpu_area_map *map, int i, int offset)
+{
+	uint32_t wanted = pcpu_free_from(offset);
+
+	if (i == map->map_used || *pcpu_map_edge(map, i) >= wanted)
+		return i;
+	return pcpu_map_upto(map, i, wanted - 1) + 1;
+}
+
+/* pcpu_map_scan() from entry @i on, before and after the gap */
+static int scan(const struct pcpu_area_map *map, int i, int stop, int size,
+		int align, int *largest)
+{
+	int before = map->gap_at - i;
+	int found;
+
+	if (before > 0) {
+		found = pcpu_map_scan(map->room + i, before, stop, size, align,
+				      largest);
+		if (found < before)
+			return i + found;
+		i = map->gap_at;
+	}
+	if (pcpu_edge_offset(*pcpu_map_edge(map, i)) >= stop)
+		return map->map_used;
+	return i + pcpu_map_scan(pcpu_map_edge(map, i), map->map_used - i, stop,
+				 size, align, largest);
 }
 
 /*
@@ -70,9 +109,9 @@ static int scan_region(const struct pcpu_area_map *map, int r, int *i, int size,
 	int start = r << map->region_shift;
 
 	*i = first_from(map, *i, start);
-	return *i + pcpu_map_scan(map->edge + *i, map->map_used - *i,
-				  start + (1 << map->region_shift), size, align,
-				  largest);
+	*largest = 0;
+	return scan(map, *i, start + (1 << map->region_shift), size, align,
+		    largest);
 }
 
 /*
@@ -124,7 +163,7 @@ noinline int pcpu_map_largest(struct pcpu_area_map *map)
 static bool was_searched(const struct pcpu_area_map *map, int size, int align)
 {
 	return size >= map->searched_size && align >= map->searched_align &&
-	       map->searched > pcpu_edge_offset(map->edge[map->first_free]);
+	       map->searched > pcpu_edge_offset(*pcpu_map_edge(map, map->first_free));
 }
 
 /* move on from entries in use, a few at a time */
@@ -133,7 +172,7 @@ static int first_free(struct pcpu_area_map *map)
 	int i = map->first_free;
 	int steps = STEPS;
 
-	while (i < map->map_used && !pcpu_edge_is_free(map->edge[i]) && steps--)
+	while (i < map->map_used && !pcpu_edge_is_free(*pcpu_map_edge(map, i)) && steps--)
 		i++;
 	map->first_free = i;
 	return i;
@@ -155,15 +194,15 @@ noinline int pcpu_map_search(struct pcpu_area_map *map, int size, int align)
 
 	if (!was_searched(map, size, align))
 		i = first_free(map);
-	else if (pcpu_edge_offset(map->edge[i]) != map->searched)
+	else if (pcpu_edge_offset(*pcpu_map_edge(map, i)) != map->searched)
 		i = first_from(map, map->first_free, map->searched);
 
 	/* areas that are allocated one after the other are often neighbours */
-	if (i < map->map_used && !pcpu_edge_is_free(map->edge[i]))
+	if (i < map->map_used && !pcpu_edge_is_free(*pcpu_map_edge(map, i)))
 		i++;
-	if (!pcpu_edge_holds(map->edge + i, size, align))
+	if (!pcpu_edge_holds(pcpu_map_edge(map, i), size, align))
 		i = find(map, i, size, align);
-	map->searched = pcpu_edge_offset(map->edge[i]);
+	map->searched = pcpu_edge_offset(*pcpu_map_edge(map, i));
 	map->searched_size = size;
 	map->searched_align = align;
 	if (i == map->map_used && !map->exact) {

@@ -19,6 +19,12 @@ static struct test *tests, **tests_end = &tests;
 static const char *test_name;	/* of the running test */
 static int test_failures;	/* failed checks of the running test */
 
+/* a program may define how often each test runs, and use the number of the run */
+#ifndef RUNS
+#define RUNS	1
+#endif
+static int __attribute__((unused)) run_nr;
+
 /* a constructor registers the test, so that no list can omit it */
 #define TEST(name)						\
 	static void name(void);					\
@@ -48,7 +54,8 @@ int main(void)
 	for (const struct test *test = tests; test; test = test->next) {
 		test_name = test->name;
 		test_failures = 0;
-		test->run();
+		for (run_nr = 0; run_nr < RUNS; run_nr++)
+			test->run();
 		*(test_failures ? &failed : &passed) += 1;
 	}
 	printf("%d passed, %d failed\n", passed, failed);

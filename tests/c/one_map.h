@@ -5,13 +5,16 @@
  *	GIVEN(40, -8, 8, -8, 40)	|####|....|####|........|  hint 40
  *					0    8   16   24       64
  *
- * The bounds of its regions are exact; a test may raise them.
+ * The bounds of its regions are exact; a test may raise them.  Each test runs
+ * several times, with the gap at another edge each time.
  */
 #ifndef TEST_ONE_MAP_H
 #define TEST_ONE_MAP_H
 
 #include <stdlib.h>
 #include <string.h>
+
+#define RUNS	9	/* more than the edges of most maps */
 
 #include "area_map/map.h"
 #include "harness.h"
@@ -30,39 +33,49 @@ static struct {
 static struct pcpu_area_map *const map = &tested.map;
 static struct pcpu_fit fit;
 
-/* put entries of these sizes into a map whose bounds are zeroed */
-static inline void fill(struct pcpu_area_map *empty, const int *sizes, int n)
+/* write an edge, also where it begins the gap */
+static inline void put_edge(int i, uint32_t edge)
+{
+	*pcpu_map_edge(map, i) = edge;
+	if (i == map->gap_at)
+		map->room[i] = edge;
+}
+
+/* @hint may be too high; the gap is at one of the edges, whatever @gap_at is */
+static inline void set_map(int gap_at, int hint, const int *sizes, int n)
 {
 	int at = 0;
 
-	for (int i = 0; i < n; i++) {
-		int size = abs(sizes[i]);
-
-		if (sizes[i] > 0) {
-			empty->edge[i] = pcpu_free_from(at);
-			empty->free_size += size;
-			pcpu_region_raise(empty, at, size);
-		} else {
-			empty->edge[i] = pcpu_in_use_from(at);
-		}
-		at += size;
-	}
-	empty->edge[n] = pcpu_in_use_from(at);
-	empty->map_used = n;
-}
-
-/* @hint may be too high; there is room for @before edges before the first */
-static inline void set_map(int before, int hint, const int *sizes, int n)
-{
 	memset(&tested, 0, sizeof(tested));
-	/* what is after the end may be anything */
+	/* what is in the gap, or after the end, may be anything */
 	memset(room, 0xff, sizeof(room));
 	map->contig_hint = hint;
+	map->map_used = n;
 	map->map_alloc = ROOM;
 	map->region_shift = SHIFT;
 	map->room = room;
-	map->edge = room + before;
-	fill(map, sizes, n);
+	map->gap_at = gap_at % (n + 1);
+	map->after = room + ROOM + PCPU_MAP_EXTRA - 1 - n;
+	for (int i = 0; i < n; i++) {
+		if (sizes[i] > 0) {
+			put_edge(i, pcpu_free_from(at));
+			map->free_size += sizes[i];
+			pcpu_region_raise(map, at, sizes[i]);
+		} else {
+			put_edge(i, pcpu_in_use_from(at));
+		}
+		at += abs(sizes[i]);
+	}
+	put_edge(n, pcpu_in_use_from(at));
+}
+
+/* whether the gap has all the room, and begins with the edge after it */
+static inline bool gap_is_right(void)
+{
+	return map->gap_at >= 0 && map->gap_at <= map->map_used &&
+	       map->after + map->map_used ==
+		       map->room + map->map_alloc + PCPU_MAP_EXTRA - 1 &&
+	       map->room[map->gap_at] == map->after[map->gap_at];
 }
 
 static inline bool map_is(int hint, const int *sizes, int n)
@@ -75,15 +88,16 @@ static inline bool map_is(int hint, const int *sizes, int n)
 	if (map->map_used != n)
 		return false;
 	pcpu_map_sizes(map, found);
-	return map->contig_hint == hint && map->free_size == free_size &&
+	return gap_is_right() && map->contig_hint == hint &&
+	       map->free_size == free_size &&
 	       !memcmp(found, sizes, (size_t)n * sizeof(*sizes));
 }
 
 #define LENGTH(...)	(int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int))
 #define GIVEN(hint, ...) \
-	set_map(0, hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__))
-#define GIVEN_WITH_ROOM(before, hint, ...) \
-	set_map(before, hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__))
+	set_map(run_nr, hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__))
+#define GIVEN_WITH_GAP(at, hint, ...) \
+	set_map(at, hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__))
 #define EXPECT(hint, ...) \
 	CHECK(map_is(hint, (int[]){ __VA_ARGS__ }, LENGTH(__VA_ARGS__)))
 

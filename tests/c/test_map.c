@@ -12,7 +12,8 @@ static void start(int in_use, int free)
 {
 	set_map(0, free, NULL, 0);
 	map->free_size = free;
-	map->edge = NULL;
+	map->room = NULL;
+	map->map_alloc = 0;
 	pcpu_map_move(map, room, ROOM);
 	pcpu_map_start(map, in_use, free);
 }
@@ -354,112 +355,96 @@ TEST(a_release_returns_how_many_entries_the_2009_file_moves)
 	EXPECT(44, -8, 44);
 }
 
-/*
- *	edges	|  |  |a |b |c |		room for two before them
- *	-> at the start, since fewer entries are before the area than after it
- */
-TEST(a_map_grows_at_its_nearer_end)
-{
-	GIVEN_WITH_ROOM(2, 8, 8, -8, -8, -8, -8);
-	CHECK(alloc(4, 4) == 0);
-	CHECK(map->edge == room + 1);
-	EXPECT(8, -4, 4, -8, -8, -8, -8);
-}
-
-/* two edges before the free range, three after it, including the end */
-TEST(a_map_grows_at_its_start_with_as_many_entries_before_as_after)
-{
-	GIVEN_WITH_ROOM(2, 8, -8, 8, -8, -8);
-	CHECK(alloc(4, 4) == 8);
-	CHECK(map->edge == room + 1);
-	EXPECT(8, -8, -4, 4, -8, -8);
-}
-
-TEST(a_map_grows_at_its_end_with_fewer_entries_after)
-{
-	GIVEN_WITH_ROOM(2, 8, -8, -8, -8, 8, -8);
-	CHECK(alloc(4, 4) == 24);
-	CHECK(map->edge == room + 2);
-	EXPECT(8, -8, -8, -8, -4, 4, -8);
-}
-
-/* half of the free room moves to that side, so that slides are rare */
-TEST(a_map_slides_back_without_room_before_it)
-{
-	GIVEN_WITH_ROOM(1, 28, -4, 28, -8, -8, -8, -8);
-	map->map_alloc = 11;	/* one edge before, 5 after */
-	CHECK(alloc(8, 16) == 16);	/* a head and a tail: two more */
-	CHECK(map->edge == room + 3 - 2);
-	EXPECT(28, -4, 12, -8, 8, -8, -8, -8, -8);
-}
-
-/* map_alloc is 5: room for two edges before the map, for none after it */
-TEST(a_map_slides_forward_without_room_after_it)
-{
-	GIVEN_WITH_ROOM(2, 8, -8, -8, -8, 8);
-	map->map_alloc = 5;
-	CHECK(alloc(4, 4) == 24);
-	CHECK(map->edge == room + 1);
-	EXPECT(4, -8, -8, -8, -4, 4);
-}
-
-TEST(room_that_is_just_enough_is_used)
-{
-	GIVEN_WITH_ROOM(2, 28, -4, 28, -8, -8, -8, -8);
-	CHECK(alloc(8, 16) == 16);
-	CHECK(map->edge == room);
-	GIVEN_WITH_ROOM(2, 8, -8, -8, -8, 8);
-	map->map_alloc = 6;	/* room for one edge after */
-	CHECK(alloc(4, 4) == 24);
-	CHECK(map->edge == room + 2);
-}
-
-/* room for 3 edges, one of them before the map: two move there, both needed */
-TEST(the_last_room_is_enough_for_two_entries)
-{
-	GIVEN_WITH_ROOM(1, 28, -4, 28, -8, -8);
-	map->map_alloc = 6;
-	CHECK(alloc(8, 16) == 16);
-	CHECK(map->edge == room && map->map_used == map->map_alloc);
-	EXPECT(28, -4, 12, -8, 8, -8, -8);
-	GIVEN_WITH_ROOM(2, 24, -8, -8, -4, 32);
-	map->map_alloc = 6;
-	CHECK(alloc(8, 16) == 32);
-	CHECK(map->edge == room + 1 && map->map_used == map->map_alloc);
-	EXPECT(12, -8, -8, -4, 12, -8, 12);
-}
-
-TEST(a_map_shrinks_at_its_nearer_end)
-{
-	GIVEN(8, 8, -8, -8, -8, -8, -8);
-	pcpu_map_release(map, 1);
-	CHECK(map->edge == room + 1);
-	EXPECT(16, 16, -8, -8, -8, -8);
-	pcpu_map_release(map, 4);
-	pcpu_map_release(map, 3);
-	CHECK(map->edge == room + 1);
-	EXPECT(16, 16, -8, -8, 16);
-}
-
-/* one edge before, one after the end: the end is the fewer ones' side of a tie
+/* --- the gap
  *
- *	|####|####|....|####|		entries 0 and 1 | the end and entry 3
- *	0    8   16   24   32
+ *	|####|....|####|........|
+ *	0    8   16   24       40
  */
-TEST(a_map_shrinks_at_its_end_with_as_many_entries_before_as_after)
+TEST(the_gap_moves_to_an_entry_that_is_inserted)
 {
-	GIVEN(8, -8, -8, 8, -8);
-	pcpu_map_release(map, 1);
-	CHECK(map->edge == room);
-	EXPECT(16, -8, 16, -8);
-	/* three before, two after: two edges less */
-	GIVEN(8, -8, -8, 8, -8, 8, -8);
-	pcpu_map_release(map, 3);
-	CHECK(map->edge == room);
-	EXPECT(24, -8, -8, 24, -8);
+	for (int at = 0; at <= 4; at++) {
+		GIVEN_WITH_GAP(at, 16, -8, 8, -8, 16);
+		CHECK(alloc(4, 4) == 8);
+		CHECK(map->gap_at == 3);
+		EXPECT(16, -8, -4, 4, -8, 16);
+	}
 }
 
-/* memmove() moves long maps
+/* in the middle of a free range two edges are inserted, and the area's is first */
+TEST(the_gap_moves_to_the_second_of_two_entries)
+{
+	for (int at = 0; at <= 4; at++) {
+		GIVEN_WITH_GAP(at, 44, -4, 44, -8, -8);
+		CHECK(alloc(8, 16) == 16);
+		CHECK(map->gap_at == 4);
+		EXPECT(44, -4, 12, -8, 24, -8, -8);
+	}
+}
+
+/*
+ *	|####|....|####|....|####|
+ *	0    8   16   32   44   48
+ */
+TEST(the_gap_moves_to_the_entries_that_are_removed)
+{
+	for (int at = 0; at <= 5; at++) {
+		GIVEN_WITH_GAP(at, 12, -8, 8, -16, 12, -4);
+		pcpu_map_release(map, 2);
+		CHECK(map->gap_at == 2);
+		EXPECT(36, -8, 36, -4);
+	}
+}
+
+TEST(the_gap_stays_if_no_entry_is_inserted_or_removed)
+{
+	for (int at = 0; at <= 4; at++) {
+		GIVEN_WITH_GAP(at, 16, -8, 8, -8, 16);
+		CHECK(alloc(8, 4) == 8);
+		EXPECT(16, -8, -8, -8, 16);
+		CHECK(map->gap_at == at);
+		pcpu_map_release(map, 1);
+		EXPECT(16, -8, 8, -8, 16);
+		CHECK(map->gap_at == at);
+	}
+}
+
+/* room for the entries, the end, and the copy of an edge
+ *
+ *	map_alloc 4	|####|....|copy|####|####|end |
+ */
+TEST(a_gap_without_room_for_an_entry_can_move)
+{
+	static uint32_t little[4 + PCPU_MAP_EXTRA + PCPU_MAP_BLOCK];
+
+	for (int at = 0; at <= 4; at++) {
+		GIVEN_WITH_GAP(at, 8, -8, 8, -8, -8);
+		pcpu_map_move(map, little, 4);
+		CHECK(map->after - map->room == 1);
+		CHECK(alloc(8, 4) == 8);
+		EXPECT(8, -8, -8, -8, -8);
+		pcpu_map_release(map, 3);
+		pcpu_map_release(map, 1);
+		EXPECT(8, -8, 8, -8, 8);
+	}
+}
+
+/*
+ *	|####|....|####|........|
+ *	0    8   16   24       40
+ */
+TEST(a_map_that_moves_keeps_its_gap_where_it_is)
+{
+	static uint32_t more[2 * ROOM + PCPU_MAP_EXTRA + PCPU_MAP_BLOCK];
+
+	for (int at = 0; at <= 4; at++) {
+		GIVEN_WITH_GAP(at, 16, -8, 8, -8, 16);
+		pcpu_map_move(map, more, 2 * ROOM);
+		CHECK(map->room == more && map->gap_at == at);
+		EXPECT(16, -8, 8, -8, 16);
+	}
+}
+
+/* in a long map
  *
  *	|....|####|####|  ...  |####|
  */
@@ -469,7 +454,7 @@ TEST(many_entries_can_be_moved)
 
 	for (int i = 0; i < 41; i++)
 		sizes[i] = expected[i] = i == 20 ? 8 : -8;
-	set_map(0, 8, sizes, 41);
+	set_map(5 * run_nr, 8, sizes, 41);
 	CHECK(alloc(4, 4) == 160);
 	CHECK(alloc(4, 4) == 164);
 	CHECK(map->map_used == 42 && map->free_size == 0);
@@ -597,6 +582,10 @@ TEST(a_given_offset_of_one_to_three_in_an_empty_unit_is_refused)
 	GIVEN(62, -2, 62);
 	CHECK(take_at(3, 8));
 	EXPECT(62, -3, -8, 53);
+	/* the place starts a free range that is not the first one */
+	GIVEN(60, 1, -1, 60, -2);
+	CHECK(take_at(2, 8));
+	EXPECT(60, 1, -1, -8, 52, -2);
 }
 
 /*
@@ -639,7 +628,7 @@ TEST(find_does_not_depend_on_the_last_used_entry)
 {
 	GIVEN(8, -8, 8, -8, -8, 8, -8);
 	/* an edge after the end, from when the map was longer */
-	map->edge[map->map_used + 1] = pcpu_in_use_from(16);
+	pcpu_map_edge(map, map->map_used)[1] = pcpu_in_use_from(16);
 	for (map->last = 0; map->last <= map->map_used; map->last++) {
 		CHECK(pcpu_map_find(map, 0) == 0);
 		CHECK(pcpu_map_find(map, 8) == -PCPU_E_NOT_LIVE);
@@ -676,12 +665,13 @@ TEST(find_checks_the_last_used_entry_and_its_neighbours_first)
 {
 	GIVEN(0, -8, -8, -8, -8, -8);
 	for (int i = 0; i < 5; i++)
-		map->edge[i] = pcpu_in_use_from(32 - 8 * i);
+		put_edge(i, pcpu_in_use_from(32 - 8 * i));
 	map->last = 2;
 	CHECK(pcpu_map_find(map, 16) == 2);
 	CHECK(pcpu_map_find(map, 8) == 3);
 	CHECK(pcpu_map_find(map, 24) == 1);
-	CHECK(pcpu_map_find(map, 0) == -PCPU_E_INTERIOR);	/* not found */
+	/* not found; a gap would divide the search */
+	CHECK(map->gap_at || pcpu_map_find(map, 0) == -PCPU_E_INTERIOR);
 }
 
 /*

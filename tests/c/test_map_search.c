@@ -163,7 +163,7 @@ static void after_a_search(void)
 	GIVEN(8, -4, 4, -8, 8, -4, 8, -4);
 	CHECK(pcpu_map_search(map, 8, 4) == 3);
 	/* 8 free bytes at 8, which no search has seen */
-	map->edge[2] = pcpu_free_from(8);
+	put_edge(2, pcpu_free_from(8));
 	pcpu_region_raise(map, 8, 8);
 }
 
@@ -221,11 +221,11 @@ TEST(a_search_goes_on_at_any_entry)
 	for (int i = 0; i < 40; i++)
 		sizes[i] = i & 1 ? 4 : -4;
 	for (int at = 3; at < 40; at += 2) {
-		set_map(0, 4, sizes, 40);
+		set_map(run_nr, 4, sizes, 40);
 		map->first_free = 1;
 		map->searched = 4 * at;
 		map->searched_size = map->searched_align = 4;
-		map->edge[at - 1] = pcpu_free_from(4 * (at - 1));
+		put_edge(at - 1, pcpu_free_from(4 * (at - 1)));
 		CHECK(pcpu_map_search(map, 4, 4) == at);
 	}
 }
@@ -246,7 +246,7 @@ TEST(a_search_goes_on_after_the_head_of_its_place_was_given_away)
 TEST(a_free_before_the_place_sends_the_search_back)
 {
 	after_a_search();
-	map->edge[2] = pcpu_in_use_from(8);
+	put_edge(2, pcpu_in_use_from(8));
 	pcpu_map_release(map, 2);
 	CHECK(map->searched == 4);	/* merged with the range at 4 */
 	CHECK(pcpu_map_search(map, 8, 4) == 1);
@@ -291,7 +291,7 @@ TEST(a_search_passes_at_most_8_areas_to_find_the_first_free_range)
 
 	for (int i = 0; i < 21; i++)
 		sizes[i] = i < 20 ? -4 : 8;
-	set_map(0, 8, sizes, 21);
+	set_map(run_nr, 8, sizes, 21);
 	CHECK(pcpu_map_search(map, 8, 4) == 20);
 	CHECK(map->first_free == 8);
 	CHECK(pcpu_map_search(map, 7, 4) == 20);
@@ -551,16 +551,17 @@ static bool knows_the_truth(void)
 	int longest = 0;
 
 	for (int i = 0; i < map->map_used; i++) {
-		int start = pcpu_edge_offset(map->edge[i]);
+		const uint32_t *edge = pcpu_map_edge(map, i);
+		int start = pcpu_edge_offset(*edge);
 		int size = pcpu_map_size(map, i);
 
-		if (!pcpu_edge_is_free(map->edge[i]))
+		if (!pcpu_edge_is_free(*edge))
 			continue;
 		longest = size > longest ? size : longest;
 		if (i < map->first_free ||
 		    tested.bound[start >> map->region_shift] < size ||
 		    (start < map->searched &&
-		     pcpu_edge_holds(map->edge + i, map->searched_size,
+		     pcpu_edge_holds(edge, map->searched_size,
 				     map->searched_align)))
 			return false;
 	}
@@ -603,6 +604,7 @@ static void random_step(int longest)
 
 TEST(random_requests_have_the_places_and_hints_of_a_plain_map)
 {
+	failures = searches_that_went_on = 0;
 	for (int shift = 2; shift <= 9; shift++) {
 		GIVEN(UNIT, UNIT);
 		memset(tested.bound, 0, sizeof(tested.bound));

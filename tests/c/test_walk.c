@@ -45,7 +45,7 @@ static int plain_fit(const struct pcpu_area_map *map, int size, int align)
 	int i = 0;
 
 	while (i < map->map_used &&
-	       !pcpu_edge_holds(map->edge + i, size, align))
+	       !pcpu_edge_holds(pcpu_map_edge(map, i), size, align))
 		i++;
 	return i;
 }
@@ -73,7 +73,7 @@ static struct outcome plain_walk(int size, int align)
 			walk.id = list_entry(pos, const struct pcpu_chunk,
 					     list)->id;
 			walk.offset = pcpu_align_up(
-				pcpu_edge_offset(map->edge[i]), align);
+				pcpu_edge_offset(*pcpu_map_edge(map, i)), align);
 			return walk;
 		}
 	}

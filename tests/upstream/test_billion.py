@@ -76,7 +76,23 @@ MISTAKES = {
         *("area_map/area_map.c", "pcpu_count(&pcpu->work->slots_visited, 1);", ";"),
     ),
     "a free range that a free makes raises no bound": (
-        *("area_map/map.c", "pcpu_region_raise(map, start, end - start);", ";"),
+        *(
+            "area_map/map.c",
+            "- start);\n\tpcpu_region_raise(map, start, end - start);",
+            "- start);",
+        ),
+    ),
+    "a free leaves an old copy of its edge before the gap": (
+        *("area_map/map.c", "else\n\t\tbegin_gap(map);", ""),
+    ),
+    "an area leaves an old copy of its edge before the gap": (
+        *("area_map/map.c", "(map, index) = edge;\n\tbegin_gap(map);", "(map, index) = edge;"),
+    ),
+    "a map that moves loses the end after its gap": (
+        *("area_map/map.c", "(map->map_used + 1 - at)", "(map->map_used - at)"),
+    ),
+    "a search ends at the gap": (
+        *("area_map/map_search.c", "if (found < before)", "if (found <= before)"),
     ),
     "a tail raises no bound": ("area_map/map.c", "pcpu_region_raise(map, end, tail);", ";"),
     "a free does not send the next search back": (
