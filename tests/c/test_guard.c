@@ -113,6 +113,20 @@ TEST(the_first_chunk_has_guards_if_the_host_has_some)
 	pcpu_destroy(pcpu);
 }
 
+/* creation tries both, after two other calls, on a page that no chunk has */
+TEST(a_host_that_refuses_to_install_or_to_remove_a_guard_has_none)
+{
+	for (int pass = 2; pass <= 3; pass++) {
+		struct pcpu *pcpu;
+
+		host_fail(HOST_MADVISE, pass, 1);
+		pcpu = mapped(2);
+		CHECK(!pcpu->first_chunk->guarded);
+		pcpu_destroy(pcpu);
+		host_fail(HOST_MADVISE, 0, 0);
+	}
+}
+
 TEST(a_page_is_mapped_and_unmapped_by_a_call_for_64_cpus)
 {
 	static const struct {
