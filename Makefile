@@ -162,6 +162,7 @@ HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise syscall
 %/test_host_limit: WRAP := -Wl,--wrap=open,--wrap=read,--wrap=close,--wrap=clock_gettime
 %/test_pairs: WRAP := -Wl,--wrap=aligned_alloc,--wrap=pthread_create,--wrap=sched_getaffinity
 %/test_this_cpu: WRAP := -Wl,--wrap=sched_getcpu
+%/test_bitmap_twins: WRAP := -Wl,--wrap=pcpu_end_walk
 
 # the compiler is fastest without; percpu_counter.h has assembly between optimised code
 OPTIMISED := -O0

@@ -27,9 +27,10 @@ from percpu_ffi.state import ChunkState
 
 BOTH = {"port": Allocator, "model": Model}
 BITMAP = {"policy": "bitmap"}
+UNIT = 512  # bytes
 SMALL: dict[str, Any] = {
     **{"policy": "bitmap", "cpus": 2, "page_size": 64, "memory": "none", "static_size": 64},
-    **{"reserved_size": 64, "dyn_size": 64, "unit_size": 512, "balance": "manual"},
+    **{"reserved_size": 64, "dyn_size": 64, "unit_size": UNIT, "balance": "manual"},
 }
 # two later chunks, one of them isolated; work is requested, an atomic request has failed
 SCRIPT: list[Any] = [
@@ -135,6 +136,44 @@ def test_requests_with_flags_are_calls_of_their_own() -> None:
         with Allocator(**setup) as port, Model(**setup) as model:
             assert drive({"port": port, "model": model}, ops, calls=calls) is None
             assert port.state().chunks[0].free_size == 0
+
+
+# --- slots with many chunks, which the port passes in groups of up to 32
+
+
+def long_slots(rng: Random, chunks: int, turns: int) -> Iterator[Any]:
+    """Make chunks, each with an area and 36 to 120 bytes after it; then request such sizes."""
+    large, small = [*range(chunks)], list[int]()
+    yield from (("alloc", key, UNIT - 4 * rng.randint(9, 30), 4) for key in large)
+    for key in range(chunks, chunks + turns):
+        what = rng.random()
+        if what < 0.02:
+            yield ("balance",)
+        elif what < 0.1:
+            yield ("free", large.pop(rng.randrange(len(large))))
+        elif what < 0.5 and small:
+            yield ("free", small.pop(rng.randrange(len(small))))
+        else:
+            flags = [("atomic",)] if what < 0.7 else []
+            yield ("alloc", key, rng.randint(36, 130), 4 << rng.randrange(5), *flags)
+            small.append(key)
+
+
+@pytest.mark.parametrize(("calls", "chunks", "turns"), [("single", 80, 300), ("replay", 500, 1500)])
+def test_slots_with_many_chunks(calls: str, chunks: int, turns: int) -> None:
+    """The port decides and counts as if it visited each chunk, as the model does."""
+    lengths = []
+
+    class Watched(Allocator):
+        def state(self) -> State:
+            state = super().state()
+            lengths.append(max(map(len, state.slots[3:-1])))
+            return state
+
+    setup = {**SMALL, "reserved_size": 0, "cpus": 1}
+    trace = Trace.from_ops(long_slots(Random(1), chunks, turns), setup)
+    assert lockstep({"port": Watched, "model": Model}, trace, calls=calls) is None
+    assert max(lengths) > chunks // 2
 
 
 # --- what is wrong is found

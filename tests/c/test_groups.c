@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grouped.h"
 #include "harness.h"
 #include "hints.h"
 #include "pick.h"
@@ -127,16 +128,6 @@ static const char *groups_of(int slot)
 	return text;
 }
 
-static int length(const struct list_head *head)
-{
-	const struct list_head *pos;
-	int n = 0;
-
-	list_for_each(pos, head)
-		n++;
-	return n;
-}
-
 #define CHECK_LIST(slot, text)	CHECK(same_text(list_of(slot), text))
 #define CHECK_GROUPS(slot, text) CHECK(same_text(groups_of(slot), text))
 
@@ -223,7 +214,7 @@ TEST(groups_are_made_of_32_chunks_that_follow_each_other)
 	CHECK_LIST(6, ALPHABET "ABCDEFGH");
 	CHECK(named('F')->chunk.group->nr_chunks == 32);
 	CHECK(named('H')->chunk.group->nr_chunks == 2 && named('H')->chunk.seat == 1);
-	CHECK(length(&pcpu.spare_groups) == 34 - 2);
+	CHECK(list_length(&pcpu.spare_groups) == 34 - 2);
 }
 
 /*
@@ -242,7 +233,7 @@ TEST(groups_that_are_made_again_have_no_free_seats_between)
 	pcpu_make_groups(&pcpu, 6);
 	CHECK_GROUPS(6, "0d 1F 2G 3H");
 	CHECK_LIST(6, "dFGH");
-	CHECK(length(&pcpu.spare_groups) == 34 - 1);
+	CHECK(list_length(&pcpu.spare_groups) == 34 - 1);
 }
 
 TEST(a_chunk_at_the_back_takes_the_next_seat_or_a_group)
@@ -297,12 +288,12 @@ TEST(a_group_without_chunks_is_spare)
 	start();
 	add_to_back("abc");
 	pcpu_make_groups(&pcpu, 6);
-	CHECK(length(&pcpu.spare_groups) == 2);
+	CHECK(list_length(&pcpu.spare_groups) == 2);
 	change("abc", 200);
 	CHECK_GROUPS(6, "");
 	CHECK_GROUPS(5, "");
 	CHECK_LIST(5, "abc");
-	CHECK(length(&pcpu.spare_groups) == 3);
+	CHECK(list_length(&pcpu.spare_groups) == 3);
 	/* the slot is as if it never had groups */
 	change("a", 300);
 	CHECK_GROUPS(6, "");
@@ -411,14 +402,14 @@ TEST(a_chunk_leaves_its_slot_and_takes_its_group_with_it)
 	add("cba", 300);
 	pcpu_slot_remove(&pcpu, &named('b')->chunk);
 	CHECK_LIST(6, "ac");
-	CHECK(length(&pcpu.spare_groups) == 2);
+	CHECK(list_length(&pcpu.spare_groups) == 2);
 	pcpu_make_groups(&pcpu, 6);
 	pcpu_slot_remove(&pcpu, &named('a')->chunk);
 	CHECK_GROUPS(6, "1c");
 	pcpu_slot_remove(&pcpu, &named('c')->chunk);
 	CHECK_LIST(6, "");
 	CHECK_GROUPS(6, "");
-	CHECK(length(&pcpu.spare_groups) == 0);
+	CHECK(list_length(&pcpu.spare_groups) == 0);
 }
 
 /* the group that a brought is in use, between two others of the slot */
@@ -452,7 +443,7 @@ TEST(a_group_of_a_removed_chunk_moves_to_a_spare_one)
 	CHECK(new->nr_chunks == 31 && new->largest == 400);
 	CHECK(new->hint[1] == 256);
 	CHECK(pcpu_group_failed(new, 32, 8) && new->failed_entries == 5);
-	CHECK(length(&pcpu.spare_groups) == 34 - 3);
+	CHECK(list_length(&pcpu.spare_groups) == 34 - 3);
 }
 
 /* its map could not be allocated */
@@ -463,7 +454,7 @@ TEST(a_chunk_that_was_never_on_a_slot_can_be_removed)
 	pcpu_group_add(&pcpu, &named('b')->chunk);
 	pcpu_slot_remove(&pcpu, &named('b')->chunk);
 	CHECK_LIST(6, "a");
-	CHECK(length(&pcpu.spare_groups) == 1);
+	CHECK(list_length(&pcpu.spare_groups) == 1);
 }
 
 /* --- at random, compared with plain lists */
@@ -494,52 +485,13 @@ static void insert_name(char name, int slot, bool front)
 	}
 }
 
-/* whether the groups of a slot have its chunks in order, or there are none */
-static bool groups_fit(int slot, int *nr_groups)
-{
-	const char *name = list_of(slot);
-	struct list_head *pos;
-
-	if (list_empty(&pcpu.slot_groups[slot])) {
-		while (*name)
-			if (named(*name++)->chunk.group)
-				return false;
-		return true;
-	}
-	list_for_each(pos, &pcpu.slot_groups[slot]) {
-		struct pcpu_group *group =
-			list_entry(pos, struct pcpu_group, list);
-		int n = 0;
-
-		for (int seat = 0; seat < PCPU_GROUP_SEATS; seat++) {
-			const struct area_map_chunk *chunk;
-
-			if (!(group->seats & (uint32_t)1 << seat))
-				continue;
-			chunk = to_area_map(group->chunk[seat]);
-			if (name_of(chunk) != *name ||
-			    chunk->chunk.group != group ||
-			    chunk->chunk.seat != seat ||
-			    chunk->map.contig_hint != group->hint[seat] ||
-			    group->hint[seat] > group->largest)
-				return false;
-			name++;
-			n++;
-		}
-		if (!n || n != group->nr_chunks)
-			return false;
-		++*nr_groups;
-	}
-	return !*name;
-}
-
 static bool all_fit(int nr_chunks)
 {
-	int nr_groups = length(&pcpu.spare_groups);
+	int nr_groups = list_length(&pcpu.spare_groups);
 
 	for (int slot = 0; slot < SLOTS; slot++) {
 		if (strcmp(list_of(slot), expected[slot]) ||
-		    !groups_fit(slot, &nr_groups) ||
+		    !groups_fit(&pcpu, slot, &nr_groups) ||
 		    (*expected[slot] && !(pcpu.slot_mask & 1 << slot)))
 			return false;
 	}

@@ -110,6 +110,22 @@ MISTAKES = {
         *("groups.c", "*seat = front ? __builtin_ctz(group->seats) - 1 :"),
         "*seat = 0 ? 0 :",
     ),
+    "a chunk that comes to a group brings no hint": (
+        *("groups.c", "pcpu_group_update(chunk, pcpu->chunk_hint(chunk))"),
+        "pcpu_group_update(chunk, 0)",
+    ),
+    "a chunk that leaves a group keeps its seat": (
+        *("groups.c", "group->seats &= ~((uint32_t)1 << chunk->seat);", ";"),
+    ),
+    "a group that is passed counts its seats": (
+        *("area_map/walk.c", "group->nr_chunks);", "PCPU_GROUP_SEATS);"),
+    ),
+    "a failed request fails again with any alignment": (
+        *("area_map/walk.c", "group->failed_align = walk->align;", "group->failed_align = 1;"),
+    ),
+    "a failed request counts the entries of one map": (
+        *("area_map/walk.c", "entries += chunk->map.map_used;", "entries = chunk->map.map_used;"),
+    ),
     "the largest hint of a group is that of its last chunk": (
         *("area_map/walk.c", "if (largest < group->hint[seat])", "if (seat >= 0)"),
     ),
