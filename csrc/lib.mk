@@ -14,8 +14,9 @@ SONAME := libpercpu.so.$(basename $(VERSION))
 SHARED := libpercpu.so.$(VERSION)
 
 AMALGAMATION := $(BUILD)/amalgamation
-# these call functions that are static in percpu.c, or not in it
-LIB_TESTS := $(filter-out %/test_measure %/test_library %/test_pairs %/test_host_calls %/test_host_limit,$(C_TESTS))
+# these call or replace functions that are static in percpu.c, or not in it
+LIB_TESTS := $(filter-out %/test_measure %/test_library %/test_pairs %/test_host_calls %/test_host_limit \
+	%/test_bitmap_twins,$(C_TESTS))
 
 .PHONY: lib amalgamation install uninstall check-lib check-amalgamation check-embedding $(BUILD)/percpu.pc
 

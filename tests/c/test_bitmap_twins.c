@@ -15,7 +15,7 @@
 
 static struct pcpu *plain, *grouped;
 static int64_t live[AREAS];	/* pointers, or 0 */
-static int made, made_again;	/* groups of a slot */
+static int made, made_again;	/* how often a slot got groups, or others */
 
 void __real_pcpu_end_walk(struct pcpu *pcpu, int slot, int visited,
 			  int free_seats);
@@ -26,17 +26,16 @@ void __wrap_pcpu_end_walk(struct pcpu *pcpu, int slot, int visited,
 void __wrap_pcpu_end_walk(struct pcpu *pcpu, int slot, int visited,
 			  int free_seats)
 {
-	struct pcpu_group *first;
+	const struct list_head *groups = &pcpu->slot_groups[slot];
+	const struct list_head *first = groups->next;
 
 	if (pcpu == plain)
 		return;
-	first = list_entry(pcpu->slot_groups[slot].next, struct pcpu_group,
-			   list);
 	__real_pcpu_end_walk(pcpu, slot, visited, free_seats);
-	if (list_empty(&pcpu->slot_groups[slot]))
-		return;
-	made += visited > 0;
-	made_again += !visited && pcpu->slot_groups[slot].next != &first->list;
+	if (first != groups)
+		made_again += groups->next != first;
+	else
+		made += groups->next != groups;
 }
 
 /* --- the twins are alike */
@@ -137,7 +136,7 @@ static void both_balance(void)
 /* sizes of a phase */
 static int least, most;
 
-/* most phases fill chunks, so that few have room; others empty them */
+/* three phases of four fill chunks, so that few have room; one empties them */
 static void one_operation(int phase)
 {
 	int64_t *area = &live[pick(AREAS)];

@@ -112,7 +112,7 @@ class Base:
 
 
 def wrapped_calls(test: str) -> list[str]:
-    """Let a test that answers calls to the host stand between the core and the host."""
+    """Return the options that let a test answer calls of the core, mostly those to the host."""
     text = Path(test).read_text()
     if "host_faults.h" in text:
         text += Path("tests/c/host_faults.h").read_text()
