@@ -141,7 +141,7 @@ MISTAKES = {
     ),
     "no flush of the TLB": (*("populate.c", "fake_count(&kernel->faults, PCPU_FLUSH_TLB);", ";"),),
     "a failed populate forgets what it added": (
-        *("populate.c", "(uint32_t)1 << (page - start);", "(page - start < 2);"),
+        *("populate.c", "<< (page - start)) -", "<< (run + 1 - start)) -"),
     ),
     "the last page of a killed chunk leaks": (
         *("chunk.c", "0, pcpu->geo.unit_pages, false", "0, pcpu->geo.unit_pages - 1, false"),
