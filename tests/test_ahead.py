@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from percpu_ffi import Trace, TraceError
 from percpu_ffi.bench.workload import Options
 from percpu_ffi.bench.workloads import recording
 from percpu_ffi.cli import main
-from percpu_ffi.trace.ahead import DEPTH, Ahead
+from percpu_ffi.trace.ahead import DEPTH, RECENT, Ahead
 from percpu_ffi.trace.source import Blocks, open_source
 
 if TYPE_CHECKING:
@@ -56,6 +57,14 @@ class Copy:
         self.blocks += 1
         block: bytes = self.source.read(size)
         return block
+
+
+class Endless(Copy):
+    """One that needs no source."""
+
+    def read(self, size: int, /) -> bytes:
+        self.blocks += 1
+        return bytes(size)
 
 
 class Broken(Copy):
@@ -145,20 +154,40 @@ def test_source_is_read_in_large_parts(ahead: Callable[..., Ahead]) -> None:
 
 def test_it_is_a_few_blocks_ahead(ahead: Callable[..., Ahead]) -> None:
     """Then it waits, so memory does not grow where the consumer is slow."""
-
-    class Free(Copy):
-        """It needs no source."""
-
-        def read(self, size: int, /) -> bytes:
-            self.blocks += 1
-            return bytes(size)
-
-    found = ahead(Free)
+    found = ahead(Endless)
     for taken in range(3):
-        until(lambda: Copy.made is None or Free.made.blocks == taken + DEPTH + 1)  # noqa: B023
+        until(lambda: Copy.made is None or Endless.made.blocks == taken + DEPTH + 1)  # noqa: B023
         time.sleep(0.005)
-        assert Free.made.blocks == taken + DEPTH + 1
+        assert Endless.made.blocks == taken + DEPTH + 1
         found.take()
+
+
+def test_blocks_grow(ahead: Callable[..., Ahead], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The consumer of a short file need not wait for a large block."""
+    monkeypatch.setattr("percpu_ffi.trace.ahead.FIRST", 15)
+    found = ahead(Endless)
+    assert [len(found.take()) for _ in range(5)] == [15, 30, 60, SIZE, SIZE]
+
+
+@pytest.mark.parametrize(
+    ("taken", "kept"), [(RECENT - 1, 0), (3 * RECENT, 3), (100 * RECENT, RECENT)]
+)
+def test_memory_of_recent_blocks_is_not_yet_used_again(
+    ahead: Callable[..., Ahead], taken: int, kept: int
+) -> None:
+    """Those of a long stream: for a short one, new memory would take longer."""
+
+    class Block:
+        """It can be watched."""
+
+    class Blocks(Copy):
+        def read(self, size: int, /) -> Any:
+            return Block()
+
+    found = ahead(Blocks)
+    blocks = [weakref.ref(found.take()) for _ in range(taken)]
+    alive = [block() is not None for block in blocks]
+    assert alive == [False] * (taken - kept) + [True] * kept
 
 
 def test_error_of_the_stream_comes_after_its_blocks(ahead: Callable[..., Ahead]) -> None:

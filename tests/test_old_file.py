@@ -198,8 +198,7 @@ class TestFile:
         self, tmp_path: Path, n: int, left: int, reason: str
     ) -> None:
         trace = Trace.from_ops([("alloc", key, 8, 8) for key in range(n)])
-        trace._data.ops *= 3
-        del trace._data.ops[16 * left :]
+        trace._data.ops = (bytearray(trace._data.ops) * 3)[: 16 * left]
         save_old(trace, tmp_path / "saved")
         edit_head(tmp_path / "saved", lambda head: head.replace(f'"ops":{left}', f'"ops":{n}'))
         with pytest.raises(TraceError, match=rf"damaged \({reason}\); save it again$"):
@@ -326,7 +325,7 @@ class TestFile:
 
         n = 100_000
         trace = Trace.from_ops([("alloc", 1, 8, 8)])
-        trace._data.ops *= n
+        trace._data.ops = bytearray(trace._data.ops) * n
         trace._data.stats = TraceStats(events=n, allocs=n, reallocs=n - 1)
         save_old(trace, saved)
         saved.write_bytes(lzma.compress(saved.read_bytes()))
@@ -403,7 +402,7 @@ class TestFile:
     def test_memory_is_that_of_the_operations(self, tmp_path: Path) -> None:
         n = 300_000
         trace = Trace.from_ops([("alloc", 1, 8, 8)])
-        trace._data.ops *= n
+        trace._data.ops = bytearray(trace._data.ops) * n
         trace._data.stats = TraceStats(events=n, allocs=n, reallocs=n - 1)
         save_old(trace, tmp_path / "saved")
         tracemalloc.start()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from percpu_ffi import Trace, TraceError, TraceStats
-from percpu_ffi.trace.operations import NO_TIME, Event, Operations, Skipped
+from percpu_ffi.trace.operations import NO_TIME, Column, Event, Operations, Skipped
 from percpu_ffi.trace.remarks import add_remarks, nothing_found
 from percpu_ffi.trace.text import read_text
 
@@ -23,7 +23,7 @@ MANY += "print them with `perf script --show-lost-events`"
 
 
 def operations(n: int = 0, times: list[int] | None = None, **stats: int) -> Operations:
-    columns = {} if times is None else {"times": array("Q", times)}
+    columns: dict[str, Column] = {} if times is None else {"times": array("Q", times)}
     events = [Event(0, 5, 0, 0, 0, 0)]
     return Operations(
         ops=bytearray(16 * n), columns=columns, events=events, stats=TraceStats(**stats)

@@ -233,7 +233,7 @@ def test_pointer_that_cannot_be_freed_is_named_after_a_fault_was_set(kind: Kind)
 def test_ctrl_c_interrupts_a_long_replay() -> None:
     # without a progress function; the whole replay takes a good part of a second
     few = Trace.from_ops([("alloc", 1, 64, 8), ("free", 1)])
-    many = Trace(dataclasses.replace(few._data, ops=few._data.ops * 5_000_000))
+    many = Trace(dataclasses.replace(few._data, ops=bytearray(few._data.ops) * 5_000_000))
 
     def press_ctrl_c(*_: object) -> None:
         if a.work().alloc.operations:  # it has begun

@@ -42,6 +42,7 @@ from percpu_ffi.trace.operations import (
     WORK_ENDED,
     WORK_STARTED,
     Batch,
+    Column,
     Event,
     Kind,
     Operations,
@@ -286,14 +287,14 @@ class TestWriter:
     """A recorder writes batches as they come."""
 
     FIRST = Batch(
-        ops=struct.pack("=QII", 1, 0, 0),
+        ops=bytearray(struct.pack("=QII", 1, 0, 0)),
         columns={"cpus": array("H", [3])},
         tables=Tables(kinds=[Kind(8, 8)], stacks=["a"]),
         stats=TraceStats(events=1, allocs=1, cpus=4),
         slots=1,
     )
     SECOND = Batch(
-        ops=struct.pack("=QIIQII", 2, 1, 0, 1, 0, 0xFFFFFFFF),
+        ops=bytearray(struct.pack("=QIIQII", 2, 1, 0, 1, 0, 0xFFFFFFFF)),
         columns={"times": array("Q", [10, 20])},
         events=[Event(3, 30, 0, NO_INDEX, NO_CPU, WORK_STARTED)],
         stacks_of=[StackOf(0, 1, 0), StackOf(0, 0, 1)],  # of a row before, and of the event
@@ -579,7 +580,7 @@ class TestIndices:
 
     def test_chunks_without_addresses_may_have_any_number(self) -> None:
         """Those of files of version 2."""
-        columns = {"chunks": array("I", [2**32 - 2, 7])}
+        columns: dict[str, Column] = {"chunks": array("I", [2**32 - 2, 7])}
         tables = replace(RECORDED.tables, bases=[])
         data = replace(RECORDED, columns=columns, tables=tables, events=[], event_stacks={})
         trace = load(saved(Trace(data)))
@@ -609,8 +610,8 @@ class TestIndices:
     def test_they_are_checked_in_each_batch(self) -> None:
         first = TestWriter.FIRST
         for second in (
-            replace(first, ops=struct.pack("=QII", 1, 0, 2)),
-            replace(first, ops=struct.pack("=QII", 1, 1, 0)),
+            replace(first, ops=bytearray(struct.pack("=QII", 1, 0, 2))),
+            replace(first, ops=bytearray(struct.pack("=QII", 1, 1, 0))),
             replace(first, stacks_of=[StackOf(2, 0, 0)]),
             replace(first, stacks_of=[StackOf(1, 2, 0)]),
             replace(first, events=[Event(0, 0, 0, NO_INDEX, NO_CPU, LOST)]),  # of the first batch
@@ -820,7 +821,7 @@ class TestSave:
     def test_memory_is_that_of_the_operations(self, tmp_path: Path) -> None:
         n = 300_000
         trace = Trace.from_ops([("alloc", 1, 8, 8)])
-        trace._data.ops *= n
+        trace._data.ops = bytearray(trace._data.ops) * n
         trace._data.stats = TraceStats(events=n, allocs=n, reallocs=n - 1)
         trace.save(tmp_path / "saved")
         tracemalloc.start()

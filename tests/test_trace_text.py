@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import lzma
 import os
+import pickle
 import threading
 import tracemalloc
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,7 @@ from conftest import SAMPLES
 from percpu_ffi import PercpuMemoryError, Trace, TraceError
 from percpu_ffi._core import ffi, lib
 from percpu_ffi.trace import Skipped
+from percpu_ffi.trace.operations import Batch, Operations
 from percpu_ffi.trace.text import TextReader, read_text
 
 if TYPE_CHECKING:
@@ -203,6 +207,44 @@ class TestText:
         (tmp_path / "trace").write_bytes(data)
         Trace.load(tmp_path / "trace", seen.append)
         assert sum(seen) == len(data)
+
+
+class TestWithoutACopy:
+    """Columns of a text are views of the memory that the reader in C has filled."""
+
+    @pytest.fixture
+    def found(self) -> Operations:
+        return read_text([FTRACE.encode()], "a name")
+
+    def test_memory_stays_as_long_as_a_view(self, found: Operations) -> None:
+        views = {name: memoryview(column) for name, column in found.columns.items()}
+        ops, expected = memoryview(found.ops), pickle.loads(pickle.dumps(found))
+        del found
+        gc.collect()
+        assert all(read_text([FTRACE.encode() * n], "another") for n in range(1, 20))
+        assert ops == expected.ops
+        assert views == expected.columns
+
+    def test_it_can_be_sent_to_another_process(self, found: Operations) -> None:
+        again = pickle.loads(pickle.dumps(found))
+        assert again == found
+        assert again.columns == found.columns
+        assert {type(column) for column in again.columns.values()} == {array}
+
+    def test_more_may_follow(self, found: Operations) -> None:
+        n, other = len(found), read_text([FTRACE.encode()], "a name")
+        found.extend(Batch(ops=other.ops, columns=other.columns))
+        assert found.ops.hex() == other.ops.hex() * 2
+        for name, column in other.columns.items():
+            assert found.columns[name].tolist() == column.tolist() * 2
+        assert len(found) == 2 * n
+
+    def test_then_the_reader_has_nothing_left(self) -> None:
+        reader = TextReader()
+        assert reader.feed(FTRACE.encode())
+        assert len(reader.rest()) > 0
+        assert not reader.feed(FTRACE.encode())
+        assert len(reader.rest()) == 0
 
 
 class Library:

@@ -15,11 +15,16 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Protocol
 
 DEPTH = 4  # blocks without an answer
+FIRST = 1 << 18  # bytes of the first block, at most; each next one may have twice as many
+# blocks of a long stream that are kept for a while: their memory is in the cache of the consumer's
+# core, and another core would be slow to write there
+RECENT = 8
 
 
 class Readable(Protocol):
@@ -52,6 +57,8 @@ class Ahead:
         self._source = source
         self._size = size
         self._end: BaseException | None = None
+        self._taken = 0
+        self._recent: deque[bytes] = deque()
         self._worker = _Worker(stream_of, size)
         self._stop = weakref.finalize(self, self._worker.stop)
         self._alone: Readable | None = None
@@ -76,11 +83,16 @@ class Ahead:
             self._end = item
             raise item
         self._worker.answers.put(b"")
+        self._taken += 1
+        self._recent.append(item)
+        if len(self._recent) > min(RECENT, self._taken // RECENT):
+            self._recent.popleft()
         return item
 
     def close(self) -> None:
         """End the thread; what was not taken is lost."""
         self._stop()
+        self._recent.clear()
         self._end = ValueError("read from a closed file")
         if not self._alone:
             self._worker.join()
@@ -115,8 +127,10 @@ class _Worker(threading.Thread):
         """Send the blocks, without end an empty one after them, or an exception."""
         try:
             stream = self._stream_of(self)
+            size = FIRST  # the consumer of a short file soon has something to do
             while True:
-                self._send(stream.read(self._size), DEPTH)
+                self._send(stream.read(min(size, self._size)), DEPTH)
+                size *= 2
         except _Stopped:
             pass
         except BaseException as error:

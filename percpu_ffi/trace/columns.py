@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from percpu_ffi.trace.operations import BALANCE, FAULT, FLAGS, FREE, NO_INDEX
 
 if TYPE_CHECKING:
-    from percpu_ffi.trace.operations import Kind, Operations
+    from percpu_ffi.trace.operations import Column, Kind, Operations
 
 NO_CODE = -1  # as a code: there is no text
 OPERATIONS = ["alloc", "free", "inject", "balance"]
@@ -36,7 +36,7 @@ class Columns(Mapping[str, memoryview]):
     def __init__(self, operations: Operations) -> None:
         """Name the columns of a trace; each is made when it is used for the first time."""
         self._operations = operations
-        self._made: dict[str, array[int] | memoryview] = {}
+        self._made: dict[str, Column] = {}
         self._texts: dict[str, list[str]] = {}
         self._makers = dict(self._find_makers())
 
@@ -64,7 +64,7 @@ class Columns(Mapping[str, memoryview]):
         self[name]
         return self._texts[name]
 
-    def _find_makers(self) -> Iterator[tuple[str, Callable[[], array[int] | memoryview]]]:
+    def _find_makers(self) -> Iterator[tuple[str, Callable[[], Column]]]:
         data = self._operations
         kinds, tables = data.tables.kinds, data.tables
         yield "kind", self._kinds
@@ -94,7 +94,7 @@ class Columns(Mapping[str, memoryview]):
     def _kind_column(self) -> list[int]:
         return memoryview(self._operations.ops).cast("I")[3::4].tolist()
 
-    def _recorded(self, name: str) -> array[int]:
+    def _recorded(self, name: str) -> Column:
         return self._operations.columns[name]
 
     def _kinds(self) -> array[int]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from percpu_ffi.trace.operations import Operations, TraceStats
 
 
-def allocs_and_frees(ops: bytearray) -> tuple[int, int]:
+def allocs_and_frees(ops: bytearray | memoryview) -> tuple[int, int]:
     """Return how many operations allocate, and how many free."""
     kinds = array("I", memoryview(ops).cast("I")[3::4])
     frees = kinds.count(FREE)

@@ -34,9 +34,11 @@ from percpu_ffi.trace.operations import (
     COLUMNS,
     OP,
     Batch,
+    Column,
     Operations,
     StackOf,
     Tables,
+    owned,
 )
 
 if TYPE_CHECKING:
@@ -127,7 +129,7 @@ def _batches(operations: Operations) -> Iterator[Batch]:
         end = min(start + BATCH, n)
         until = bisect_right(befores, end)
         yield Batch(
-            ops=bytes(operations.ops[start * OP.size : end * OP.size]),
+            ops=operations.ops[start * OP.size : end * OP.size],
             columns={name: column[start:end] for name, column in operations.columns.items()},
             events=operations.events[events:until],
             stacks_of=[
@@ -170,21 +172,21 @@ def _encode(batch: Batch) -> tuple[dict[str, Any], list[bytes]]:
     return head, [_transposed(column) for column in columns.values()]
 
 
-def _transposed(column: array[int]) -> bytes:
+def _transposed(column: Column) -> bytes:
     """Return all first bytes of the items, then all second ones, and so on."""
     data, size = little_endian(column).tobytes(), column.itemsize
     return b"".join(data[i::size] for i in range(size))
 
 
-def little_endian(column: array[int]) -> array[int]:
+def little_endian(column: Column) -> Column:
     """Return a column in the byte order of files, or one of a file in the host's."""
     if sys.byteorder == "little":
         return column
-    swapped = column[:]
+    swapped: array[int] = owned(column)[:]
     swapped.byteswap()
     return swapped
 
 
-def _differences(times: array[int], tick: int) -> array[int]:
+def _differences(times: Column, tick: int) -> array[int]:
     ticks = (time // tick for time in times)
     return array("Q", ((b - a) % WORDS for a, b in pairwise((0, *ticks))))

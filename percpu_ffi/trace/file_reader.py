@@ -46,6 +46,7 @@ from percpu_ffi.trace.operations import (
     SPECIAL,
     WORK_ENDED,
     Batch,
+    Column,
     Event,
     Operations,
     Skipped,
@@ -165,10 +166,10 @@ def _machine(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read_columns(head: dict[str, Any], contents: Pieces) -> dict[str, array[int]]:
+def _read_columns(head: dict[str, Any], contents: Pieces) -> dict[str, Column]:
     """Return the columns of a batch, each with an item for each operation."""
     rows = integer(head["rows"], 0, MOST_ROWS + 1)
-    columns: dict[str, array[int]] = {}
+    columns: dict[str, Column] = {}
     for name in of(list, head["columns"]):
         if name not in CODES or name in columns:
             raise ValueError(f"a column {shown(name)} is not known, or is there twice")
@@ -185,7 +186,7 @@ def _read_columns(head: dict[str, Any], contents: Pieces) -> dict[str, array[int
     return columns
 
 
-def _decode(head: dict[str, Any], columns: dict[str, array[int]], found: Operations) -> Batch:
+def _decode(head: dict[str, Any], columns: dict[str, Column], found: Operations) -> Batch:
     """Return a batch that ``file`` encoded; ``found`` is what was read before."""
     rows = head["rows"]
     ops = bytearray(rows * OP.size)
@@ -197,7 +198,7 @@ def _decode(head: dict[str, Any], columns: dict[str, array[int]], found: Operati
         _sum(columns["times"], integer(head["tick"], 1, WORDS))
     tables = of(dict, head["tables"])
     batch = Batch(
-        ops=bytes(ops),
+        ops=ops,
         columns={name: column for name, column in columns.items() if name in COLUMNS},
         events=[Event(*_integers(row, WORDS, 6)) for row in of(list, head["events"])],
         stacks_of=[StackOf(*_integers(row, WORDS, 3)) for row in of(list, head["stacks_of"])],
@@ -216,7 +217,7 @@ def _decode(head: dict[str, Any], columns: dict[str, array[int]], found: Operati
     return batch
 
 
-def _sum(times: array[int], tick: int) -> None:
+def _sum(times: Column, tick: int) -> None:
     """Turn differences into times, in place; OverflowError where a time has more than 64 bits."""
     for i, ticks in enumerate(accumulate(times)):
         times[i] = ticks % WORDS * tick

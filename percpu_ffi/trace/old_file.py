@@ -32,6 +32,7 @@ from percpu_ffi.trace.operations import (
     FREE,
     OP,
     ORPHAN,
+    Column,
     Operations,
     Tables,
     TraceStats,
@@ -130,7 +131,7 @@ def _sums(notes: bytearray, tick: int) -> None:
     times[:] = memoryview(array("Q", (ticks % WORDS * tick for ticks in accumulate(times))))
 
 
-def _known(notes: bytearray) -> dict[str, array[int]]:
+def _known(notes: bytearray) -> dict[str, Column]:
     """Return the columns of the notes that say something."""
     words = memoryview(notes).cast("I")
     columns = {

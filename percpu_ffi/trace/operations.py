@@ -18,7 +18,7 @@ import operator
 import struct
 from array import array
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from percpu_ffi.config import FAULT_SITES, FaultPlan
 from percpu_ffi.errors import ConfigError, bad_site, shown
@@ -209,6 +209,9 @@ COLUMNS: dict[str, tuple[str, int]] = {
     "stacks": ("I", NO_INDEX),
 }
 
+# a view is of memory that the reader of a text filled
+Column: TypeAlias = "array[int] | memoryview"
+
 
 @dataclass
 class Tables:
@@ -235,9 +238,9 @@ class Tables:
 class Batch:
     """A part of a trace: rows, and the additions to the tables."""
 
-    ops: bytes = b""
+    ops: bytearray | memoryview = field(default_factory=bytearray)
     """``OP`` structures, one after the other."""
-    columns: dict[str, array[int]] = field(default_factory=dict)
+    columns: dict[str, Column] = field(default_factory=dict)
     """Of ``COLUMNS``, each with an item for each operation; without those that are unknown."""
     events: list[Event] = field(default_factory=list)
     """Events that are no operations."""
@@ -260,9 +263,9 @@ class Batch:
 class Operations:
     """The operations of a trace and what they refer to."""
 
-    ops: bytearray = field(default_factory=bytearray)
+    ops: bytearray | memoryview = field(default_factory=bytearray)
     """``OP`` structures, one after the other."""
-    columns: dict[str, array[int]] = field(default_factory=dict, compare=False)
+    columns: dict[str, Column] = field(default_factory=dict, compare=False)
     """Of ``COLUMNS``, without those in which all is unknown."""
     events: list[Event] = field(default_factory=list, compare=False)
     """Events that are no operations."""
@@ -293,33 +296,51 @@ class Operations:
         return len(self.ops) // OP.size
 
     def extend(self, batch: Batch) -> None:
-        """Append a batch."""
+        """Append a batch; the first one becomes a part of these, without a copy."""
         before, n = len(self), len(batch)
-        self.ops += batch.ops
+        self.ops = _joined(self.ops, batch.ops)
         for name in {**self.columns, **batch.columns}:
-            part = batch.columns.get(name)
-            self._column(name, before).extend(part if part else unknown(name, n))
+            part = batch.columns.get(name) or unknown(name, n)
+            self.columns[name] = _joined(self.columns.get(name) or unknown(name, before), part)
         self.events += batch.events
         self.tables.extend(batch.tables)
         self.stats, self.slots = batch.stats, batch.slots
         self.flags_known = batch.flags_known
         for row, stack, of_event in batch.stacks_of:
-            if of_event:
-                self.event_stacks[row] = stack
-            else:
-                self._column("stacks", before + n)[row] = stack
+            stacks = self.event_stacks if of_event else self._stacks()
+            stacks[row] = stack
 
-    def _column(self, name: str, n: int) -> array[int]:
-        """Return a column; a new one has ``n`` unknown items."""
-        if name not in self.columns:
-            self.columns[name] = unknown(name, n)
-        return self.columns[name]
+    def _stacks(self) -> Column:
+        if "stacks" not in self.columns:
+            self.columns["stacks"] = unknown("stacks", len(self))
+        return self.columns["stacks"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled; a view cannot be."""
+        columns = {name: owned(column) for name, column in self.columns.items()}
+        return {**vars(self), "ops": owned(self.ops), "columns": columns}
 
 
 def unknown(name: str, n: int) -> array[int]:
     """Return a column of ``n`` unknown items."""
     code, nothing = COLUMNS[name]
     return array(code, [nothing]) * n
+
+
+def _joined(first: Column | bytearray, second: Column | bytearray) -> Any:
+    """Return both parts, in the memory of the first if it is not empty."""
+    if not first:
+        return second
+    joined = owned(first)
+    joined.extend(second)
+    return joined
+
+
+def owned(part: Column | bytearray) -> Any:
+    """Return a part that is no view: its contents, if it is one."""
+    if not isinstance(part, memoryview):
+        return part
+    return bytearray(part) if part.format == "B" else array(part.format, bytes(part))
 
 
 def checked_fault(site: Any, plan: Any) -> dict[str, Any]:

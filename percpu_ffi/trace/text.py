@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from struct import calcsize
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._core import ffi, lib
@@ -22,6 +24,7 @@ from percpu_ffi.trace.operations import (
     STACK_OF,
     TASK,
     Batch,
+    Column,
     Event,
     Kind,
     Operations,
@@ -38,8 +41,8 @@ if TYPE_CHECKING:
 
 NUMBER = re.compile(r"-?[0-9]{1,20}")  # a call site without a name
 ADDRESS_MASK = (1 << 64) - 1
+BLOCKS_OF_TABLES = 2  # after so many the tables grow, with the interpreter's lock held
 HEAD = 1 << 16  # bytes that show what a text without events may be
-BLOCKS_OF_BATCH = 2  # more would hold the interpreter's lock for long, as decompressing needs it
 
 MESSAGES = {
     lib.PCPU_T_MISSING: "the event has no `{field}=`; the line is damaged, or no kernel's",
@@ -55,6 +58,10 @@ MESSAGES = {
 SKIPS = ("text", "other_event", "damaged", "masked", "torn", "cut", "binary")
 
 READ = [name for name in COLUMNS if name != "stacks"]  # those of struct pcpu_trace_rows
+FLAG_SETS = [
+    tuple(name for bit, name in enumerate(FLAGS) if bits >> bit & 1)
+    for bits in range(1 << len(FLAGS))
+]
 FIGURES = [*TraceStats.__dataclass_fields__]
 
 
@@ -94,32 +101,57 @@ class TextReader:
 
     def take(self) -> Batch:
         """Return what was read since the last call."""
-        stats, rows = self._stats, self._rows
-        lib.pcpu_trace_stats(self._reader, stats)
+        batch = self._batch(_copy)
+        lib.pcpu_trace_take(self._reader)
+        return batch
+
+    def rest(self) -> Batch:
+        """Return the same without a copy; the reader cannot be used any more."""
+        batch = self._batch(self._view)
+        self._reader = ffi.NULL
+        return batch
+
+    def take_tables(self) -> Tables:
+        """Return the new rows of the tables alone."""
+        lib.pcpu_trace_stats(self._reader, self._stats)
+        return Tables(
+            kinds=[self._kind(i) for i in self._new("kinds")],
+            names=[self._name(i) for i in self._new("names")],
+            tasks=self._new_tasks(),
+            stacks=[self._stack(i) for i in self._new("stacks")],
+            bases=[lib.pcpu_trace_chunk(self._reader, i) for i in self._new("chunks")],
+        )
+
+    def _batch(self, contents: Callable[[Any, str, int], Any]) -> Batch:
+        """Return what was read.
+
+        Args:
+            contents: makes a column of some memory, the code of its items, their number.
+
+        """
+        tables, stats, rows = self.take_tables(), self._stats, self._rows
         lib.pcpu_trace_rows(self._reader, rows)
-        columns = {name: _column(name, getattr(rows, name), rows.n) for name in READ}
-        batch = Batch(
-            ops=_bytes(rows.ops, rows.n * OP.size),
+        columns = {name: _known(name, contents(getattr(rows, name), COLUMNS[name][0], rows.n))
+                   for name in READ}  # fmt: skip
+        return Batch(
+            ops=contents(rows.ops, "B", rows.n * OP.size),
             columns={name: column for name, column in columns.items() if column},
             events=[*map(Event._make, self._unpacked(EVENT, lib.pcpu_trace_events))],
             stacks_of=[*map(StackOf._make, self._unpacked(STACK_OF, lib.pcpu_trace_stacks))],
-            tables=Tables(
-                kinds=[self._kind(i) for i in self._new("kinds")],
-                names=[self._name(i) for i in self._new("names")],
-                tasks=self._new_tasks(),
-                stacks=[self._stack(i) for i in self._new("stacks")],
-                bases=[lib.pcpu_trace_chunk(self._reader, i) for i in self._new("chunks")],
-            ),
+            tables=tables,
             stats=TraceStats(**{name: getattr(stats, name) for name in FIGURES}),
             slots=stats.handles,
             flags_known=bool(stats.flags_printed),
         )
-        lib.pcpu_trace_take(self._reader)
-        return batch
+
+    def _view(self, data: Any, code: str, n: int) -> memoryview:
+        """Return memory of the reader, which stays as long as the view."""
+        kept = ffi.gc(data, partial(_let_go, self._reader))
+        return _buffer(kept, code, n)
 
     def _unpacked(self, layout: Struct, rows_of: Any) -> Iterator[tuple[int, ...]]:
         rows = rows_of(self._reader, self._length)
-        return layout.iter_unpack(_bytes(rows, self._length[0] * layout.size))
+        return layout.iter_unpack(_buffer(rows, "B", self._length[0] * layout.size))
 
     def skipped(self) -> list[Skipped]:
         """Return the lines that were not used."""
@@ -149,7 +181,7 @@ class TextReader:
     def _new_tasks(self) -> list[tuple[int, ...]]:
         new = self._new("tasks")
         tasks = lib.pcpu_trace_tasks(self._reader, self._length)
-        return [*TASK.iter_unpack(_bytes(tasks + new.start, len(new) * TASK.size))]
+        return [*TASK.iter_unpack(_buffer(tasks + new.start, "B", len(new) * TASK.size))]
 
     def _kind(self, index: int) -> Kind:
         request = self._request
@@ -158,7 +190,7 @@ class TextReader:
             request.kind.size,
             request.kind.align,
             _site(_text(request.site, request.site_length)),
-            tuple(name for bit, name in enumerate(FLAGS) if request.kind.flags >> bit & 1),
+            FLAG_SETS[request.kind.flags],
             _text(request.gfp, request.gfp_length),
             request.bytes_alloc,
         )
@@ -172,19 +204,28 @@ class TextReader:
         return _text(stack, self._length[0])
 
 
-def _column(name: str, data: Any, n: int) -> array[int]:
-    """Return a column; an empty one where all is unknown."""
-    code, nothing = COLUMNS[name]
-    column = array(code)
-    if n:
-        column.frombytes(ffi.buffer(data, n * column.itemsize))
-    if n and column[0] == nothing and column.count(nothing) == n:
-        return array(code)
+def _copy(data: Any, code: str, n: int) -> bytearray | array[int]:
+    """Return the contents of memory of C."""
+    view = _buffer(data, code, n)
+    return bytearray(view) if code == "B" else array(code, bytes(view))
+
+
+def _buffer(data: Any, code: str, n: int) -> memoryview:
+    """Return memory of C, as items of a type."""
+    buffer: Any = memoryview(ffi.buffer(data, n * calcsize(code)) if n else b"")
+    view: memoryview = buffer.cast("B").cast(code)
+    return view
+
+
+def _let_go(*_of: Any) -> None:
+    """Do nothing: what the call refers to is not needed any more."""
+
+
+def _known(name: str, column: Column) -> Column | None:
+    """Return a column, unless all is unknown, as then all bits are set."""
+    if column and column[0] == COLUMNS[name][1] and not bytes(column).strip(b"\xff"):
+        return None
     return column
-
-
-def _bytes(data: Any, size: int) -> bytes:
-    return bytes(ffi.buffer(data, size))
 
 
 def _text(data: Any, length: int) -> str:
@@ -218,13 +259,13 @@ def read_text(blocks: Iterable[bytes], name: str, *, strict: bool = False) -> Op
         head = head or block[:HEAD]
         if not reader.feed(block):
             break
-        if not number % BLOCKS_OF_BATCH:
-            found.extend(reader.take())
+        if not number % BLOCKS_OF_TABLES:
+            found.tables.extend(reader.take_tables())
     if not reader.finish():
         raise reader.error(name)
-    found.extend(reader.take())
-    found.skipped = reader.skipped()
+    found.skipped, lines = reader.skipped(), reader.lines
+    found.extend(reader.rest())
     if not found.stats.events:
-        raise TraceError(nothing_found(reader.lines, found.skipped, head), name)
+        raise TraceError(nothing_found(lines, found.skipped, head), name)
     add_remarks(found)
     return found

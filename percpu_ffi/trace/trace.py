@@ -26,6 +26,7 @@ from percpu_ffi.trace.operations import (
     FAULT,
     FREE,
     OP,
+    Column,
     Event,
     Kind,
     Op,
@@ -258,7 +259,7 @@ class Trace:
 
     def without_operations(self) -> Trace:
         """Return what is known about the recording as a whole, which is small."""
-        columns = {name: unknown(name, 0) for name in self._data.columns}
+        columns: dict[str, Column] = {name: unknown(name, 0) for name in self._data.columns}
         return Trace(replace(self._data, ops=bytearray(), columns=columns, names=None))
 
     def __repr__(self) -> str:
