@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import repeat
+from itertools import accumulate
 from typing import NamedTuple
 
 from percpu_ffi.analysis.callers import Callers, function
+from percpu_ffi.analysis.life_columns import split, zeroes
 from percpu_ffi.errors import ConfigError, check_type
 from percpu_ffi.trace import Kind, Trace
 from percpu_ffi.trace.columns import NO_CODE
@@ -38,7 +39,7 @@ def origins(
     operations: Sequence[int],
     helpers: Iterable[str] = (),
     columns: Collection[str] = COLUMNS,
-) -> tuple[list[Origin], list[int]]:
+) -> tuple[list[Origin], array[int]]:
     """Return the distinct origins of some allocations, and for each allocation its origin's index.
 
     Args:
@@ -49,23 +50,21 @@ def origins(
 
     """
     recorded = trace.columns()
-    known = {*recorded} & {*columns}
+    known = [name for name in COLUMNS if name in columns and name in recorded]
     callers = Callers(helpers)
-
-    def column(name: str, unknown: int) -> Iterable[int]:
-        if name not in known:
-            return repeat(unknown, len(operations))
-        return map(recorded[name].tolist().__getitem__, operations)
-
-    kinds = map(trace.ops.cast("I")[3::4].tolist().__getitem__, operations)
-    rows = zip(kinds, column("task", NO_CODE), column("pid", NO_INDEX),
-               column("stack", NO_CODE), strict=True)  # fmt: skip
+    rows, numbers = array("Q", operations), zeroes("I", len(operations))
+    kinds = trace.ops.cast("I")
+    n = split(numbers, rows, kinds, stride=4, first=3)
+    for name in known:
+        n = split(numbers, rows, recorded[name])
     names = recorded.texts("task") if "task" in known else []
-    numbers: dict[tuple[int, int, int, int], int] = {}
-    found = [numbers.setdefault(row, len(numbers)) for row in rows]
 
-    def origin(kind: int, name: int, pid: int, stack: int) -> Origin:
-        request = trace.kinds[kind]
+    def origin(operation: int) -> Origin:
+        request = trace.kinds[kinds[4 * operation + 3]]
+        name, pid, stack = (
+            recorded[column][operation] if column in known else unknown
+            for column, unknown in zip(COLUMNS, (NO_CODE, NO_INDEX, NO_CODE), strict=True)
+        )
         frames = "" if stack == NO_CODE else trace.stacks[stack]
         return Origin(
             request,
@@ -75,11 +74,11 @@ def origins(
             callers.of(frames, request.site),
         )
 
-    return [origin(*row) for row in numbers], found
+    firsts = accumulate(range(n), lambda before, number: numbers.index(number, before))
+    return [origin(rows[first]) for first in firsts], numbers
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """Which allocations are included; an empty sequence includes all."""
 
     sites: Sequence[str] = ()
