@@ -200,7 +200,8 @@ def who(
     columns = {NEEDS[key][0] for key in culled_by if key in NEEDS}
     columns |= {"stack"} if "caller" in culled_by else set()
     columns |= {*(["pid"] if pids else []), *(["task"] if names else [])}
-    found, numbers = origins(trace, born, helpers, columns)
+    wanted = helpers if "caller" in culled_by else None
+    found, numbers = origins(trace, born, wanted, columns)
     groups: dict[tuple[Value, ...], list[int]] = {}
     for number, origin in enumerate(found):
         if selection.includes(origin):

@@ -31,13 +31,13 @@ class Origin(NamedTuple):
     stack: str
     """Frames, a line for each, the innermost first; empty: unknown."""
     caller: str
-    """As :class:`Callers` finds it."""
+    """As :class:`Callers` finds it; empty: unknown or left out."""
 
 
 def origins(
     trace: Trace,
     operations: Sequence[int],
-    helpers: Iterable[str] = (),
+    helpers: Iterable[str] | None = (),
     columns: Collection[str] = COLUMNS,
 ) -> tuple[list[Origin], array[int]]:
     """Return the distinct origins of some allocations, and for each allocation its origin's index.
@@ -45,13 +45,13 @@ def origins(
     Args:
         trace: the trace.
         operations: indices of operations that allocate.
-        helpers: more helpers, see :class:`Callers`.
+        helpers: more helpers, see :class:`Callers`; None: callers are left out.
         columns: those of ``COLUMNS`` to read; what the others have is unknown.
 
     """
     recorded = trace.columns()
     known = [name for name in COLUMNS if name in columns and name in recorded]
-    callers = Callers(helpers)
+    callers = None if helpers is None else Callers(helpers)
     rows, numbers = array("Q", operations), zeroes("I", len(operations))
     kinds = trace.ops.cast("I")
     n = split(numbers, rows, kinds, stride=4, first=3)
@@ -71,7 +71,7 @@ def origins(
             "" if name == NO_CODE else names[name],
             None if pid == NO_INDEX else pid,
             frames,
-            callers.of(frames, request.site),
+            callers.of(frames, request.site) if callers else "",
         )
 
     firsts = accumulate(range(n), lambda before, number: numbers.index(number, before))

@@ -13,8 +13,8 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from percpu_ffi._util.atomic_write import is_special
 from percpu_ffi._util.optional import PLOT_FORMATS, missing_extra
@@ -25,7 +25,6 @@ ROOM = bytes(4096)  # must fit on the disk
 STDOUT = "standard output"
 
 
-@dataclass(frozen=True)
 class InputFile:
     """The type of an argument that names a file or folder to read."""
 
@@ -34,8 +33,7 @@ class InputFile:
         return path
 
 
-@dataclass(frozen=True)
-class OutputFile:
+class OutputFile(NamedTuple):
     """The type of an argument that names a file to write."""
 
     library: str | None = None
