@@ -15,7 +15,6 @@
  */
 #include "lives.h"
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,8 +128,7 @@ int pcpu_lives_split(uint32_t *groups, const uint64_t *rows, size_t n,
 		uint32_t number = table_get(&numbers, key);
 
 		if (number == TABLE_NONE) {
-			if (count == INT_MAX ||
-			    !table_put(&numbers, key, (uint32_t)count)) {
+			if (!table_put(&numbers, key, (uint32_t)count)) {
 				count = -1;
 				break;
 			}

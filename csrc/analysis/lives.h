@@ -83,7 +83,7 @@ void pcpu_lives_time(struct pcpu_lives *lives, const struct pcpu_clock *clock);
  * pcpu_lives_split - split groups by the values of a column
  * @groups: the group of each item; set to new numbers, by first appearance
  * @rows: the row of each item in the column
- * @n: items
+ * @n: items, below 2^31
  * @column: the value of the first row
  * @stride: from one row to the next, in values
  *

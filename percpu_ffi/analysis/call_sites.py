@@ -300,7 +300,8 @@ class _Figures:
     def _bytes(self, areas: Sequence[int], numbers: Sequence[int]) -> int:
         """Return the bytes of so many areas of each of some origins."""
         sizes = (max(self.sizes[number], 0) for number in numbers)
-        return self.copies * sum(map(mul, areas, sizes))
+        total: int = sum(map(mul, areas, sizes))
+        return self.copies * total
 
     def _when(self, operation: int) -> int | None:
         """Return the time of an operation; its index if the trace has no times."""

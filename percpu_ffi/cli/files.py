@@ -14,7 +14,6 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from percpu_ffi._util.atomic_write import is_special
 from percpu_ffi._util.optional import PLOT_FORMATS, missing_extra
@@ -33,13 +32,19 @@ class InputFile:
         return path
 
 
-class OutputFile(NamedTuple):
+class OutputFile:
     """The type of an argument that names a file to write."""
 
-    library: str | None = None
-    """An optional library that makes the file."""
-    suffixes: tuple[str, ...] = ()
-    """The suffixes that it may have; none: any."""
+    def __init__(self, library: str | None = None, suffixes: tuple[str, ...] = ()) -> None:
+        """Describe the file.
+
+        Args:
+            library: an optional library that makes it.
+            suffixes: those that it may have; none: any.
+
+        """
+        self.library = library
+        self.suffixes = suffixes
 
     def __call__(self, path: str) -> str:
         """Return the path; :func:`check_files` checks it together with all others."""

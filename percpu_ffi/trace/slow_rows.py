@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 import sys
-from array import array
 from collections import Counter
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from percpu_ffi.trace.operations import FAULT, FREE, NO_INDEX, ORPHAN, SPECIAL
+
+if TYPE_CHECKING:
+    from array import array
 
 Range = tuple[int, int, int, int, int]
 """How many handles, kinds and faults operations use; how many allocate, how many free."""
