@@ -97,6 +97,16 @@ TEST(a_trace_without_allocations_has_no_peak)
 	CHECK(lives.n == 0 && lives.peak == -1 && lives.peak_bytes[0] == 0);
 }
 
+TEST(each_byte_counts)
+{
+	const int64_t one[] = { 1 };
+
+	find(story, 0);
+	lives.n = ROOM;
+	CHECK(!pcpu_lives_find(&lives, story, 1, one, 1, current, 2));
+	CHECK(lives.peak_bytes[0] == 1);
+}
+
 TEST(an_area_without_bytes_can_be_the_peak)
 {
 	const int64_t none[] = { -8 };
@@ -164,6 +174,15 @@ TEST(without_times_a_lifetime_is_in_operations)
 	CHECK(spans[1] == PCPU_NO_SPAN && spans[3] == PCPU_NO_SPAN);
 }
 
+TEST(nothing_is_written_after_the_last_life)
+{
+	spans[4] = 77;
+	uncertain[4] = 78;
+	time_story(NULL, NULL, 0);
+	CHECK(lives.n == 4);
+	CHECK(spans[4] == 77 && uncertain[4] == 78);
+}
+
 TEST(with_times_a_lifetime_is_in_nanoseconds)
 {
 	const uint64_t times[] = { 10, 11, 25, 26, 27, 28, 29, 27 };
@@ -227,6 +246,15 @@ TEST(groups_are_split_by_values)
 
 	CHECK(pcpu_lives_split(groups, rows, 5, column, 2) == 3);
 	CHECK(!memcmp(groups, after, sizeof(after)));
+}
+
+TEST(a_value_may_have_all_32_bits)
+{
+	const uint64_t rows[] = { 0, 1, 2, 3 };
+	const uint32_t column[] = { 0x80000000, 0, UINT32_MAX, 0x7fffffff };
+	uint32_t groups[] = { 0, 1, 0, 1 };
+
+	CHECK(pcpu_lives_split(groups, rows, 4, column, 1) == 4);
 }
 
 TEST(no_items_have_no_groups)
