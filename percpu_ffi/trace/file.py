@@ -177,7 +177,7 @@ def _transposed(column: array[int]) -> bytes:
 
 
 def little_endian(column: array[int]) -> array[int]:
-    """Return a column in the byte order of files, or one of a file in the host's."""
+    """Return a column in the byte order of files."""
     if sys.byteorder == "little":
         return column
     swapped = column[:]
