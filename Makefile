@@ -158,7 +158,7 @@ $(BUILD)/sanitized.a: $(CSRC:%.c=$(BUILD)/sanitized/%.o)
 
 # calls to the host that tests/c/host_faults.h replaces
 HOST_CALLS := malloc calloc realloc mmap munmap mprotect madvise syscall
-%/test_guard %/test_host %/test_host_calls %/test_reader_calls: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
+%/test_guard %/test_host %/test_host_calls %/test_lives %/test_reader_calls: WRAP := $(HOST_CALLS:%=-Wl,--wrap=%)
 %/test_host_limit: WRAP := -Wl,--wrap=open,--wrap=read,--wrap=close,--wrap=clock_gettime
 %/test_pairs: WRAP := -Wl,--wrap=aligned_alloc,--wrap=pthread_create,--wrap=sched_getaffinity
 %/test_this_cpu: WRAP := -Wl,--wrap=sched_getcpu

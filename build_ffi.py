@@ -24,6 +24,8 @@ HEADERS = (
     "csrc/percpu_counter.h",
     "csrc/percpu_hooks.h",
     "csrc/trace/percpu_trace.h",
+    "csrc/analysis/lives.h",
+    "csrc/analysis/columns.h",
     "csrc/bench/measure.h",
     "csrc/bench/library.h",
     "csrc/bench/pairs.h",
@@ -85,8 +87,11 @@ static PyObject *percpu_ffi_result(int64_t value)
 FREE = "int64_t percpu_ffi_free(struct pcpu *pcpu, int64_t ptr)"
 
 HEADER_FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("csrc/**/*.h"))
-# The library has the rest.  It does not export its red-black tree: the benchmark gets a second.
+# The library has the rest.  It does not export its red-black tree and its hash table: the
+# benchmark and the analysis get others.
 C_FILES = [
+    *(f"csrc/analysis/{name}.c" for name in ("lives", "columns")),
+    "csrc/trace/table.c",
     *(f"csrc/bench/{name}.c" for name in ("measure", "library", "pairs")),
     "csrc/kernel/rbtree.c",
 ]

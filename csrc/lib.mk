@@ -16,7 +16,7 @@ SHARED := libpercpu.so.$(VERSION)
 AMALGAMATION := $(BUILD)/amalgamation
 # these call or replace functions that are static in percpu.c, or not in it
 LIB_TESTS := $(filter-out %/test_measure %/test_library %/test_pairs %/test_host_calls %/test_host_limit \
-	%/test_bitmap_twins,$(C_TESTS))
+	%/test_bitmap_twins %/test_lives %/test_columns,$(C_TESTS))
 
 .PHONY: lib amalgamation install uninstall check-lib check-amalgamation check-embedding $(BUILD)/percpu.pc
 
@@ -28,7 +28,7 @@ lib: $(BUILD)/libpercpu.so $(BUILD)/libpercpu.a
 ## the C library as two files, build/amalgamation/percpu.c and percpu.h
 amalgamation: $(AMALGAMATION)/percpu.c $(AMALGAMATION)/percpu.h
 
-$(AMALGAMATION)/percpu.c: tools/amalgamate.py $(filter-out csrc/bench/%,$(CSRC) $(HEADERS)) | have-python
+$(AMALGAMATION)/percpu.c: tools/amalgamate.py $(filter-out csrc/bench/% csrc/analysis/%,$(CSRC) $(HEADERS)) | have-python
 	@echo '  GEN $@'
 	$(Q)$(PYTHON) tools/amalgamate.py $(@D)
 

@@ -53,13 +53,13 @@ def test_source_includes_each_header_once(tmp_path: Path) -> None:
     assert len(set(names)) == len(names)
 
 
-def test_source_has_all_files_except_the_benchmark(tmp_path: Path) -> None:
+def test_source_has_all_files_except_the_benchmark_and_the_analysis(tmp_path: Path) -> None:
     _, source = amalgamate(tmp_path / "out")
 
     for file in ROOT.glob("csrc/**/*.c"):
-        if file.parent.name != "bench":
+        if file.parent.name not in ("bench", "analysis"):
             assert f" {file.relative_to(ROOT).as_posix()} -" in source
-    assert "csrc/bench" not in source
+    assert not re.search("csrc/(bench|analysis)", source)
 
 
 def test_output_is_reproducible(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ public and become part of it; all others go into percpu.c, before the C files.  
 not declare is static in percpu.c: the prototypes of private headers become static, and a
 definition has the linkage of its prototype.
 
-The same sources give the same bytes.  ``csrc/bench/`` measures the library and is not part of it.
+The same sources give the same bytes.  ``csrc/bench/`` and ``csrc/analysis/`` work with the library
+and are not part of it.
 """
 
 from __future__ import annotations

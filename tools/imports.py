@@ -22,7 +22,13 @@ import percpu_ffi
 
 PACKAGE = "percpu_ffi"
 COMPILED = "_core"
-MAY_IMPORT_COMPILED = ("allocator", "trace.text", "bench")  # modules and packages
+MAY_IMPORT_COMPILED = (
+    "allocator",
+    "trace.text",
+    "trace.rows",
+    "analysis.life_columns",
+    "bench",
+)  # modules and packages
 
 
 def circles(graph: grimp.ImportGraph) -> list[str]:

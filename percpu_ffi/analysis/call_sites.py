@@ -7,20 +7,15 @@ Keys have the names of the kernel's tools/mm/page_owner_sort.c: allocations with
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from operator import mul
+from typing import Any, NamedTuple
 
 from percpu_ffi.analysis.callers import function
-from percpu_ffi.analysis.lifetimes import (
-    FREED,
-    KEPT,
-    REALLOCATED,
-    lifetimes,
-    lives_of,
-    uncertain,
-)
+from percpu_ffi.analysis.life_columns import NO_ROW, LifeColumns
+from percpu_ffi.analysis.lifetimes import columns_of
 from percpu_ffi.analysis.origins import Origin, Selection, origins
 from percpu_ffi.errors import ConfigError, check_type
 from percpu_ffi.trace import Trace
@@ -74,8 +69,7 @@ NOT_RECORDED = ("tgid", "tg", "allocator", "ator")
 DEFAULT_SORT = "-memory"
 
 
-@dataclass(frozen=True)
-class Figures:
+class Figures(NamedTuple):
     """Figures of the areas in a row; bytes are those of one CPU's copies, or of ``copies``."""
 
     peak_bytes: int
@@ -114,19 +108,17 @@ class Figures:
     """Areas with lost events between the allocation and the recorded free."""
 
 
-FIGURES = tuple(field.name for field in fields(Figures))
+FIGURES = Figures._fields
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """The values of the keys that the row was culled by, and its figures."""
 
     key: tuple[Value, ...]
     figures: Figures
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """What was live after an operation."""
 
     operation: int
@@ -139,8 +131,7 @@ class Moment:
     """Live areas."""
 
 
-@dataclass(frozen=True)
-class CallSites:
+class CallSites(NamedTuple):
     """The result of :func:`who`."""
 
     culled_by: tuple[str, ...]
@@ -202,93 +193,115 @@ def who(
     culled_by = _cull_keys(cull)
     order = _sort_keys(sort, culled_by)
 
-    figures = _Figures(trace, copies or 1)
-    lives = figures.lives
-    if lives.born:
+    lives = columns_of(trace)
+    born = lives.born[: len(lives)]
+    if born:
         _check_recorded(trace, cull, culled_by)
     columns = {NEEDS[key][0] for key in culled_by if key in NEEDS}
     columns |= {"stack"} if "caller" in culled_by else set()
     columns |= {*(["pid"] if pids else []), *(["task"] if names else [])}
-    found, numbers = origins(trace, lives.born, helpers, columns)
-    keys = {
-        number: tuple(CULL[name](origin) for name in culled_by)
-        for number, origin in enumerate(found)
-        if selection.includes(origin)
-    }
-    chosen = [life for life, number in enumerate(numbers) if number in keys]
-    if found and not chosen:
-        raise selection.nothing(trace)
+    wanted = helpers if "caller" in culled_by else None
+    found, numbers = origins(trace, born, wanted, columns)
     groups: dict[tuple[Value, ...], list[int]] = {}
-    for life in chosen:
-        groups.setdefault(keys[numbers[life]], []).append(life)
+    for number, origin in enumerate(found):
+        if selection.includes(origin):
+            key = tuple(CULL[name](origin) for name in culled_by)
+            groups.setdefault(key, []).append(number)
+    if found and not groups:
+        raise selection.nothing(trace)
 
+    figures = _Figures(trace, lives, [origin.kind.size for origin in found], numbers, copies or 1)
     ordered = sorted(groups.items(), key=lambda group: list(map(_rank, group[0])))
-    rows = [Row(key, figures.of(group)) for key, group in ordered]
+    all_figures = figures.of([group for _, group in ordered])
+    rows = [Row(key, row) for (key, _), row in zip(ordered, all_figures, strict=False)]
     for name, descending in reversed(order):
         _sort(rows, name, descending, culled_by)
-    everything = range(len(lives.kinds))
     return CallSites(
         culled_by,
         timed=bool(trace.times),
         sites_told=any(kind.site for kind in trace.kinds),
-        peak=figures.moment(lives.peak, lives.at_peak(everything)),
-        end=figures.moment(len(trace) - 1, figures.kept(everything)),
+        peak=figures.moment(lives.peak, [count.at_peak for count in figures.counts]),
+        end=figures.moment(len(trace) - 1, [count.kept for count in figures.counts]),
         rows=rows,
-        all=figures.of(chosen) if chosen else None,
+        all=all_figures[-1] if groups else None,
         copies=copies,
     )
 
 
 class _Figures:
-    """The figures of some areas, which are indices into the lists of ``lives``."""
+    """Figures of groups of lives that have one origin each."""
 
-    def __init__(self, trace: Trace, copies: int) -> None:
-        self.copies = copies
-        self.lives = lives_of(trace)
+    def __init__(
+        self,
+        trace: Trace,
+        lives: LifeColumns,
+        sizes: Sequence[int],
+        origin_of: array[int],
+        copies: int,
+    ) -> None:
+        """Count the lives of each origin, of which these are the sizes."""
         self.times = trace.times
-        self.lifetimes = lifetimes(trace, self.lives)
-        self.uncertain = uncertain(trace, self.lives)
-        self.sizes = [trace.kinds[kind].size for kind in self.lives.kinds]
+        self.lives = lives
+        self.sizes = sizes
+        self.origin_of = origin_of
+        self.copies = copies
+        self.counts = lives.count(origin_of, len(sizes))
 
-    def of(self, areas: Sequence[int]) -> Figures:
-        """Return the figures of areas in order of allocation, of at least one."""
-        fates = Counter(self.lives.fates[area] for area in areas)
-        sizes = Counter(self.sizes[area] for area in areas)
-        spans = sorted(span for area in areas if (span := self.lifetimes[area]) is not None)
-        freed = (self.lives.died[area] for area in areas if self.lives.fates[area] == FREED)
-        at_peak, kept = self.lives.at_peak(areas), self.kept(areas)
-        gaps = sum(self.uncertain[area] for area in areas)
+    def of(self, rows: Sequence[Sequence[int]]) -> list[Figures]:
+        """Return the figures of rows, which are lists of origins, and of all rows as one."""
+        row_of = array("I", [NO_ROW]) * len(self.sizes)
+        for row, numbers in enumerate(rows):
+            for number in numbers:
+                row_of[number] = row
+        known = [sum(self.counts[number].known for number in numbers) for numbers in rows]
+        spans, starts = self.lives.sorted_spans(self.origin_of, row_of, known)
+        parts = zip(rows, starts, known, strict=True)
+        everything = [number for numbers in rows for number in numbers]
+        return [
+            self._of(numbers, *(spans.percentile(share, start, n) for share in (50, 99)))
+            for numbers, start, n in (*parts, (everything, 0, sum(known)))
+            if numbers
+        ]
+
+    def _of(self, numbers: Sequence[int], life_p50: int | None, life_p99: int | None) -> Figures:
+        counts = [self.counts[number] for number in numbers]
+        sizes: Counter[int] = Counter()
+        for number, count in zip(numbers, counts, strict=True):
+            sizes[self.sizes[number]] += count.allocs
+        at_peak, kept, allocs, frees, known, gaps = (
+            [getattr(count, name) for count in counts]
+            for name in ("at_peak", "kept", "allocs", "frees", "known", "uncertain")
+        )
         return Figures(
-            peak_bytes=self._bytes(at_peak),
-            peak_areas=len(at_peak),
-            end_bytes=self._bytes(kept),
-            never_freed=len(kept),
-            allocs=len(areas),
-            frees=fates[FREED],
-            reallocs=fates[REALLOCATED],
-            bytes=self._bytes(areas),
-            life_p50=_percentile(spans, 50),
-            life_p99=_percentile(spans, 99),
+            peak_bytes=self._bytes(at_peak, numbers),
+            peak_areas=sum(at_peak),
+            end_bytes=self._bytes(kept, numbers),
+            never_freed=sum(kept),
+            allocs=sum(allocs),
+            frees=sum(frees),
+            reallocs=sum(count.reallocs for count in counts),
+            bytes=self._bytes(allocs, numbers),
+            life_p50=life_p50,
+            life_p99=life_p99,
             min_size=min(sizes),
             max_size=max(sizes),
             common_size=min(sizes, key=lambda size: (-sizes[size], size)),
-            first_alloc=self._when(self.lives.born[areas[0]]),
-            last_free=self._when(max(freed)) if fates[FREED] else None,
-            life_unknown=fates[FREED] - len(spans) - gaps,
-            life_uncertain=gaps,
+            first_alloc=self._when(min(count.first for count in counts)),
+            last_free=self._when(max(count.last_free for count in counts)) if sum(frees) else None,
+            life_unknown=sum(frees) - sum(known) - sum(gaps),
+            life_uncertain=sum(gaps),
         )
 
     def moment(self, operation: int, live: Sequence[int]) -> Moment:
-        """Describe a moment at which these areas are live."""
+        """Describe a moment at which so many areas of each origin are live."""
         time = self._when(operation) if self.times and operation >= 0 else None
-        return Moment(operation, time, self._bytes(live), len(live))
+        return Moment(operation, time, self._bytes(live, range(len(live))), sum(live))
 
-    def kept(self, areas: Sequence[int]) -> list[int]:
-        """Return the areas that are live at the end."""
-        return [area for area in areas if self.lives.fates[area] == KEPT]
-
-    def _bytes(self, areas: Iterable[int]) -> int:
-        return self.copies * sum(max(self.sizes[area], 0) for area in areas)
+    def _bytes(self, areas: Sequence[int], numbers: Sequence[int]) -> int:
+        """Return the bytes of so many areas of each of some origins."""
+        sizes = (max(self.sizes[number], 0) for number in numbers)
+        total: int = sum(map(mul, areas, sizes))
+        return self.copies * total
 
     def _when(self, operation: int) -> int | None:
         """Return the time of an operation; its index if the trace has no times."""
@@ -296,11 +309,6 @@ class _Figures:
             return operation
         time: int = self.times[operation]
         return None if time == NO_TIME else time
-
-
-def _percentile(values: Sequence[int], share: int) -> int | None:
-    """Return the percentile of sorted values by nearest rank."""
-    return values[-(-share * len(values) // 100) - 1] if values else None
 
 
 def _rank(value: Any) -> tuple[bool, Any]:

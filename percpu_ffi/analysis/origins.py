@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import repeat
+from itertools import accumulate
 from typing import NamedTuple
 
 from percpu_ffi.analysis.callers import Callers, function
+from percpu_ffi.analysis.life_columns import split, zeroes
 from percpu_ffi.errors import ConfigError, check_type
 from percpu_ffi.trace import Kind, Trace
 from percpu_ffi.trace.columns import NO_CODE
@@ -30,56 +31,54 @@ class Origin(NamedTuple):
     stack: str
     """Frames, a line for each, the innermost first; empty: unknown."""
     caller: str
-    """As :class:`Callers` finds it."""
+    """As :class:`Callers` finds it; empty: unknown or left out."""
 
 
 def origins(
     trace: Trace,
     operations: Sequence[int],
-    helpers: Iterable[str] = (),
+    helpers: Iterable[str] | None = (),
     columns: Collection[str] = COLUMNS,
-) -> tuple[list[Origin], list[int]]:
+) -> tuple[list[Origin], array[int]]:
     """Return the distinct origins of some allocations, and for each allocation its origin's index.
 
     Args:
         trace: the trace.
         operations: indices of operations that allocate.
-        helpers: more helpers, see :class:`Callers`.
+        helpers: more helpers, see :class:`Callers`; None: callers are left out.
         columns: those of ``COLUMNS`` to read; what the others have is unknown.
 
     """
     recorded = trace.columns()
-    known = {*recorded} & {*columns}
-    callers = Callers(helpers)
-
-    def column(name: str, unknown: int) -> Iterable[int]:
-        if name not in known:
-            return repeat(unknown, len(operations))
-        return map(recorded[name].tolist().__getitem__, operations)
-
-    kinds = map(trace.ops.cast("I")[3::4].tolist().__getitem__, operations)
-    rows = zip(kinds, column("task", NO_CODE), column("pid", NO_INDEX),
-               column("stack", NO_CODE), strict=True)  # fmt: skip
+    known = [name for name in COLUMNS if name in columns and name in recorded]
+    callers = None if helpers is None else Callers(helpers)
+    rows, numbers = array("Q", operations), zeroes("I", len(operations))
+    kinds = trace.ops.cast("I")
+    n = split(numbers, rows, kinds, stride=4, first=3)
+    for name in known:
+        n = split(numbers, rows, recorded[name])
     names = recorded.texts("task") if "task" in known else []
-    numbers: dict[tuple[int, int, int, int], int] = {}
-    found = [numbers.setdefault(row, len(numbers)) for row in rows]
 
-    def origin(kind: int, name: int, pid: int, stack: int) -> Origin:
-        request = trace.kinds[kind]
+    def origin(operation: int) -> Origin:
+        request = trace.kinds[kinds[4 * operation + 3]]
+        name, pid, stack = (
+            recorded[column][operation] if column in known else unknown
+            for column, unknown in zip(COLUMNS, (NO_CODE, NO_INDEX, NO_CODE), strict=True)
+        )
         frames = "" if stack == NO_CODE else trace.stacks[stack]
         return Origin(
             request,
             "" if name == NO_CODE else names[name],
             None if pid == NO_INDEX else pid,
             frames,
-            callers.of(frames, request.site),
+            callers.of(frames, request.site) if callers else "",
         )
 
-    return [origin(*row) for row in numbers], found
+    firsts = accumulate(range(n), lambda before, number: numbers.index(number, before))
+    return [origin(rows[first]) for first in firsts], numbers
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """Which allocations are included; an empty sequence includes all."""
 
     sites: Sequence[str] = ()

@@ -161,7 +161,8 @@ def sizes(trace: Trace, copies: int = 1, *, callers: bool = False) -> Distributi
 
     """
     lives = lives_of(trace)
-    found, numbers = origins(trace, lives.born, columns=["stack"] if callers else [])
+    helpers, columns = ((), ["stack"]) if callers else (None, [])
+    found, numbers = origins(trace, lives.born, helpers, columns)
     kinds = [
         Request(max(kind.size, 0), kind.align, caller if callers else "")
         for kind, *_, caller in found

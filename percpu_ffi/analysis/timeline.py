@@ -174,7 +174,7 @@ class Timeline:
         return any(kind.site for kind in self.trace.kinds)
 
     @cached_property
-    def _origins(self) -> tuple[list[Origin], list[int]]:
+    def _origins(self) -> tuple[list[Origin], array[int]]:
         return origins(self.trace, self.lives.born)
 
     @property

@@ -13,7 +13,6 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from percpu_ffi._util.atomic_write import is_special
@@ -25,7 +24,6 @@ ROOM = bytes(4096)  # must fit on the disk
 STDOUT = "standard output"
 
 
-@dataclass(frozen=True)
 class InputFile:
     """The type of an argument that names a file or folder to read."""
 
@@ -34,14 +32,19 @@ class InputFile:
         return path
 
 
-@dataclass(frozen=True)
 class OutputFile:
     """The type of an argument that names a file to write."""
 
-    library: str | None = None
-    """An optional library that makes the file."""
-    suffixes: tuple[str, ...] = ()
-    """The suffixes that it may have; none: any."""
+    def __init__(self, library: str | None = None, suffixes: tuple[str, ...] = ()) -> None:
+        """Describe the file.
+
+        Args:
+            library: an optional library that makes it.
+            suffixes: those that it may have; none: any.
+
+        """
+        self.library = library
+        self.suffixes = suffixes
 
     def __call__(self, path: str) -> str:
         """Return the path; :func:`check_files` checks it together with all others."""

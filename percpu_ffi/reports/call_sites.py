@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from percpu_ffi._util.text import cell, csv_text, duration, plural, printable, table
 from percpu_ffi.analysis.call_sites import FIGURES, CallSites, Figures, Moment, Value
@@ -34,8 +33,7 @@ ADDRESSES = (
 )
 
 
-@dataclass(frozen=True)
-class CallSiteReport:
+class CallSiteReport(NamedTuple):
     """The report of ``percpu-ffi who``."""
 
     name: str
@@ -55,22 +53,22 @@ class CallSiteReport:
             **missing_events(self.trace.stats),
             "sites_told": found.sites_told,
             "times_in": "ns" if found.timed else "operations",
-            "peak": asdict(found.peak),
-            "end": asdict(found.end),
+            "peak": found.peak._asdict(),
+            "end": found.end._asdict(),
             "culled_by": found.culled_by,
             "rows": [
-                dict(zip(found.culled_by, row.key, strict=True)) | asdict(row.figures)
+                dict(zip(found.culled_by, row.key, strict=True)) | row.figures._asdict()
                 for row in found.rows[: self.limit]
             ],
             "rows_left_out": self._left_out,
-            "all": asdict(found.all) if found.all else None,
+            "all": found.all._asdict() if found.all else None,
             "recording": recording_figures(self.trace),
         }
 
     def to_csv(self) -> str:
         """Return the rows: their keys, then their figures."""
         rows = (
-            (*(_in_a_line(value) for value in row.key), *astuple(row.figures))
+            (*(_in_a_line(value) for value in row.key), *row.figures)
             for row in self.found.rows[: self.limit]
         )
         return csv_text((*self.found.culled_by, *FIGURES), rows)

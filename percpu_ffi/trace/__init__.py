@@ -2,8 +2,9 @@
 """Traces: sequences of operations, and readers for what kernels print.
 
 ``operations`` has the data of a trace; ``text``, ``file_reader`` and ``old_file`` read it, ``file``
-writes it; ``source`` opens files, ``trace`` has the public class; ``steps`` reads a recording as a
-kernel's history.
+writes it; ``rows`` does in C what a file needs for each operation, ``slow_rows`` without C;
+``source`` opens files, ``trace`` has the public class; ``steps`` reads a recording as a kernel's
+history.
 """
 
 from percpu_ffi.trace.columns import Columns

@@ -179,7 +179,7 @@ def _transposed(column: Column) -> bytes:
 
 
 def little_endian(column: Column) -> Column:
-    """Return a column in the byte order of files, or one of a file in the host's."""
+    """Return a column in the byte order of files."""
     if sys.byteorder == "little":
         return column
     swapped: array[int] = owned(column)[:]

@@ -12,14 +12,13 @@ import json
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from itertools import accumulate
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from percpu_ffi._util.text import plural
 from percpu_ffi.errors import TraceError, shown
 from percpu_ffi.trace.blocks import only_zeroes, read_blocks
-from percpu_ffi.trace.figures import allocs_and_frees, counted
+from percpu_ffi.trace.figures import counted
 from percpu_ffi.trace.file import (
     CODES,
     HEAD,
@@ -29,7 +28,6 @@ from percpu_ffi.trace.file import (
     ROWS,
     TAIL,
     WORDS,
-    little_endian,
 )
 from percpu_ffi.trace.json_values import DAMAGED, fault, integer, of, request
 from percpu_ffi.trace.operations import (
@@ -37,13 +35,9 @@ from percpu_ffi.trace.operations import (
     CREATED,
     DESTROYED,
     FAILED,
-    FAULT,
-    FREE,
     NO_CPU,
     NO_INDEX,
     OP,
-    ORPHAN,
-    SPECIAL,
     WORK_ENDED,
     Batch,
     Column,
@@ -58,8 +52,15 @@ from percpu_ffi.trace.operations import (
 from percpu_ffi.trace.remarks import add_remarks
 from percpu_ffi.trace.source import BLOCK, Limit, Pieces, inflate
 
+try:
+    from percpu_ffi.trace.rows import join, range_of, sum_times, used
+except ImportError:  # nothing is compiled
+    from percpu_ffi.trace.slow_rows import join, range_of, sum_times, used
+
 if TYPE_CHECKING:
     from percpu_ffi.trace.source import Blocks
+
+RANGES = ("handle", "kind", "fault")  # that operations use
 
 # of a file that was compressed once more: JSON of consecutive numbers shrinks to 1/70
 CONTENTS = Limit(4 << 20, 100)
@@ -173,16 +174,13 @@ def _read_columns(head: dict[str, Any], contents: Pieces) -> dict[str, Column]:
     for name in of(list, head["columns"]):
         if name not in CODES or name in columns:
             raise ValueError(f"a column {shown(name)} is not known, or is there twice")
-        column = array(CODES[name])
+        column = array(CODES[name], [0])
         size = column.itemsize
         data = contents.take(rows * size)
         if len(data) < rows * size:
             raise ValueError(f"fewer than {plural(rows, 'operation', '')}")
-        plain = bytearray(rows * size)
-        for i in range(size):
-            plain[i::size] = data[i * rows : (i + 1) * rows]
-        column.frombytes(plain)
-        columns[name] = little_endian(column)
+        columns[name] = column * rows
+        join(memoryview(columns[name]).cast("B"), size, data, size)
     return columns
 
 
@@ -195,7 +193,7 @@ def _decode(head: dict[str, Any], columns: dict[str, Column], found: Operations)
         memoryview(ops).cast("I")[2::4] = memoryview(columns["handles"])
         memoryview(ops).cast("I")[3::4] = memoryview(columns["kinds"])
     if "times" in columns:
-        _sum(columns["times"], integer(head["tick"], 1, WORDS))
+        sum_times(columns["times"], integer(head["tick"], 1, WORDS))
     tables = of(dict, head["tables"])
     batch = Batch(
         ops=ops,
@@ -215,12 +213,6 @@ def _decode(head: dict[str, Any], columns: dict[str, Column], found: Operations)
     )
     _check_indices(batch, found)
     return batch
-
-
-def _sum(times: Column, tick: int) -> None:
-    """Turn differences into times, in place; OverflowError where a time has more than 64 bits."""
-    for i, ticks in enumerate(accumulate(times)):
-        times[i] = ticks % WORDS * tick
 
 
 def _stats(values: Any) -> TraceStats:
@@ -251,13 +243,9 @@ def _check_indices(batch: Batch, found: Operations) -> None:
         len(getattr(found.tables, table.name)) + len(getattr(batch.tables, table.name))
         for table in fields(Tables)
     )
-    words = memoryview(batch.ops).cast("I")
-    rows = set(zip(words[2::4].tolist(), words[3::4].tolist(), strict=True))
-    handles = [handle for handle, kind in rows if kind < SPECIAL]
-    handles += [handle for handle, kind in rows if kind == FREE and handle != ORPHAN]
-    _check("handle", handles, batch.slots)
-    _check("kind", (kind for _, kind in rows if kind < SPECIAL), kinds)
-    _check("fault", (handle for handle, kind in rows if kind == FAULT), len(found.faults))
+    ops = range_of(batch.ops)
+    for what, n, limit in zip(RANGES, ops, (batch.slots, kinds, len(found.faults)), strict=False):
+        _check(what, [n - 1], limit)
     if found.names is not None:
         _check("name", memoryview(batch.ops).cast("Q")[::2].tolist(), len(found.names))
 
@@ -271,20 +259,21 @@ def _check_indices(batch: Batch, found: Operations) -> None:
     _check("kind of event", (event.kind for event in events), WORK_ENDED + 1)
     _check("CPU", (event.cpu for event in events), NO_CPU + 1)
 
-    _check("task", {*_used(batch, "tasks"), *(event.task for event in events)} - {NO_INDEX}, tasks)
+    of_events = {event.task for event in events} - {NO_INDEX}
+    _check("task", {_highest(batch, "tasks"), *of_events}, tasks)
     _check("name", (name for name, _ in batch.tables.tasks), names)
     if bases:  # files of version 2 have no addresses
-        _check("chunk", _used(batch, "chunks"), bases)
-    _check("stack", {*_used(batch, "stacks"), *(row.stack for row in batch.stacks_of)}, stacks)
+        _check("chunk", [_highest(batch, "chunks")], bases)
+    _check("stack", {_highest(batch, "stacks"), *(row.stack for row in batch.stacks_of)}, stacks)
     _check("kind of row", (row.of_event for row in batch.stacks_of), 2)
     _check("operation", (row.row for row in batch.stacks_of if not row.of_event), end)
     events_so_far = len(found.events) + len(events)
     _check("event", (row.row for row in batch.stacks_of if row.of_event), events_so_far)
 
 
-def _used(batch: Batch, name: str) -> set[int]:
-    """Return the values of a column, without that of unknown items."""
-    return set(batch.columns.get(name, ())) - {COLUMNS[name][1]}
+def _highest(batch: Batch, name: str) -> int:
+    """Return the highest index in a column, -1 without one."""
+    return used(batch.columns[name]) - 1 if name in batch.columns else -1
 
 
 def _check(what: str, indices: Iterable[int], n: int) -> None:
@@ -294,6 +283,6 @@ def _check(what: str, indices: Iterable[int], n: int) -> None:
 
 
 def _check_figures(found: Operations) -> None:
-    claimed, counts = (found.stats.allocs, found.stats.frees), allocs_and_frees(found.ops)
+    claimed, counts = (found.stats.allocs, found.stats.frees), range_of(found.ops)[3:]
     if claimed != counts:
         raise ValueError(f"{claimed} allocations and frees are claimed, there are {counts}")
