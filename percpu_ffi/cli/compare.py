@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     own, like = _own_policies(args), load_like(args)
     with chosen_executor(args) as executor:
         if isinstance(executor, WorkerPool) and is_worthwhile(args, 2, is_long(args.traces)):
-            executor.prepare(compare.__module__)
+            executor.prepare()
         reports = [_report(args, like, path, own, executor) for path in args.traces]
     print_report(args, GeometrySummary(reports) if args.summary else reports[0])
     rows = (row for report in reports for row in report.rows)
