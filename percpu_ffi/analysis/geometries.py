@@ -347,12 +347,13 @@ def offset_in_unit(allocator: PerCpu) -> Callable[[int], int]:
         |first chunk|chunk|guard|chunk|guard|...
     """
     chunk = allocator.cpus * allocator.unit_size
+    with_guard = chunk + allocator.page_size
     start = allocator.static_ptr
     before = allocator.locate(start).offset  # 0, or negative
 
     def offset_of(pointer: int) -> int:
         at = pointer - start
-        return at + before if at < chunk else (at - chunk) % (chunk + allocator.page_size)
+        return at + before if at < chunk else (at - chunk) % with_guard
 
     return offset_of
 
