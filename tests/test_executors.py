@@ -466,6 +466,6 @@ def test_comparison_of_a_long_recording_prepares_workers(
     monkeypatch.setattr(WorkerPool, "prepare", lambda pool: calls.append(pool._max_workers))
     assert main(COMPARE) == 0
     assert calls == []
-    monkeypatch.setattr(options, "LEAST_TEXT", 0)
+    monkeypatch.setattr("percpu_ffi.cli.compare.LEAST_TEXT", 0)
     assert main(COMPARE) == 0
     assert calls == prepared

@@ -76,6 +76,9 @@ del pool
 for worker in workers:
     worker.join(10)
 print([worker.exitcode for worker in workers])
+with WorkerPool(10) as pool:
+    pool.prepare()
+    print(len(pool._workers))
 threading.Thread(target=time.sleep, args=(0.1,)).start()
 with WorkerPool(2) as pool:
     pool.prepare()
@@ -86,6 +89,7 @@ with WorkerPool(2) as pool:
         "2 [True, True]",
         "True False True",
         "[0, 0]",
+        "8",
         "0",
     ]
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkContext, ForkServerContext
     from multiprocessing.process import BaseProcess
 
+MOST_EARLY = 8  # workers; each takes one or two milliseconds, and there may be fewer calls
+
 
 class WorkerPool(Executor):
     """A pool of processes, one for each core by default; one that dies ends all calls.
@@ -55,13 +57,13 @@ class WorkerPool(Executor):
         return future
 
     def prepare(self) -> None:
-        """Start all workers now, if this process has one thread.
+        """Start up to ``MOST_EARLY`` workers now, if this process has one thread.
 
         They are forked from it, and so have what it has imported.  The lock of another thread would
         stay locked in them: then they start with the calls, as without this method.
         """
         if len(os.listdir("/proc/self/task")) == 1:
-            while len(self._workers) < self._max_workers:
+            while len(self._workers) < min(self._max_workers, MOST_EARLY):
                 self._start_worker(fork=True)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
