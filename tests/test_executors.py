@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 import concurrent.futures
-import multiprocessing
 import os
 import pickle
-import signal
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import forkserver
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -460,29 +457,15 @@ def test_arguments_are_checked_before_any_task() -> None:
         next(compare(Trace.from_ops([]), [{}], executor=ThreadPoolExecutor))  # type: ignore
 
 
-def test_modules_are_imported_before_there_are_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the server that starts them, which receives no Ctrl-C."""
-
-    def blocked() -> bool:
-        return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-
-    calls: list[Any] = []
-    monkeypatch.setattr(multiprocessing, "set_forkserver_preload", calls.append)
-    monkeypatch.setattr(forkserver, "ensure_running", lambda: calls.append(blocked()))
-    WorkerPool.prepare("decimal")
-    assert calls == [["decimal"], True]
-    assert not blocked()
-
-
-@pytest.mark.parametrize(("cores", "prepared"), [(1, []), (2, ["percpu_ffi.analysis.geometries"])])
+@pytest.mark.parametrize(("cores", "prepared"), [(1, []), (2, [2])])
 def test_comparison_of_a_long_recording_prepares_workers(
-    cores: int, prepared: list[str], monkeypatch: pytest.MonkeyPatch
+    cores: int, prepared: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    calls: list[str] = []
-    monkeypatch.setattr(WorkerPool, "prepare", calls.append)
+    calls: list[int | None] = []
+    monkeypatch.setattr(WorkerPool, "prepare", lambda pool: calls.append(pool._max_workers))
     assert main(COMPARE) == 0
     assert calls == []
-    monkeypatch.setattr(options, "LEAST_TEXT", 0)
+    monkeypatch.setattr("percpu_ffi.cli.compare.LEAST_TEXT", 0)
     assert main(COMPARE) == 0
     assert calls == prepared

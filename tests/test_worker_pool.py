@@ -8,6 +8,8 @@ import math
 import operator
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
@@ -51,6 +53,45 @@ def test_processes_are_not_forked_from_this_one_and_never_receive_an_interrupt()
         assert pool.submit(os.getppid).result() != os.getpid()
         assert signal.SIGINT in pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+def test_prepared_processes_are_forked_while_there_is_one_thread() -> None:
+    """They are there before the first call, and no end of a link is left in another one."""
+    program = """
+import os, signal, threading, time
+from percpu_ffi.executors import WorkerPool
+
+def blocked():
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+with WorkerPool(2) as pool:
+    pool.prepare()
+    before = [*pool._workers.values()]
+    print(len(before), [pool.submit(os.getppid).result() == os.getpid() for _ in before])
+    print(pool.submit(blocked).result(), blocked(), [*pool._workers.values()] == before)
+pool = WorkerPool(2)
+pool.prepare()
+workers = [*pool._workers.values()]
+del pool
+for worker in workers:
+    worker.join(10)
+print([worker.exitcode for worker in workers])
+with WorkerPool(10) as pool:
+    pool.prepare()
+    print(len(pool._workers))
+threading.Thread(target=time.sleep, args=(0.1,)).start()
+with WorkerPool(2) as pool:
+    pool.prepare()
+    print(len(pool._workers))
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert done.stdout.decode().splitlines() == [
+        "2 [True, True]",
+        "True False True",
+        "[0, 0]",
+        "8",
+        "0",
+    ]
 
 
 def test_processes_of_a_pool_that_is_dropped_end(capfd: pytest.CaptureFixture[str]) -> None:

@@ -196,12 +196,20 @@ _COPIED = ("live_bytes", "peak_live_bytes", "pages_at_peak", "chunks", "peak_chu
 _STEPS = ("slots_visited", "chunks_visited", "entries_scanned", "entries_moved", "tree_steps")
 
 
+class _KernelOffsets(NamedTuple):
+    """The offsets that the recording kernel gave to areas."""
+
+    known: bytes
+    """For each operation 1 if it is an allocation whose offset is known, else 0."""
+    offsets: array[int]
+    """Those of these allocations."""
+
+
 class _Recording(NamedTuple):
     """What all replays have in common."""
 
     trace: Trace
-    known: tuple[array[int], array[int]]
-    """As :func:`_kernel_offsets` returns it."""
+    kernel: _KernelOffsets
 
 
 def _checked(setup: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,7 +237,7 @@ def _row(
             run = _run_custom(policy, recording.trace, setup, progress)
         else:
             run = _run(recording.trace, {**setup, "memory": "none"}, progress)
-        return _outcome(recording.known, run)
+        return _outcome(recording.kernel, run)
     except (ConfigError, PercpuMemoryError) as refused:
         requested = {name: setup.get(name, _DEFAULTS.get(name, 0)) for name in GEOMETRY}
         return Refusal({**requested, **_names(setup)}, str(refused))
@@ -295,11 +303,10 @@ def _run_custom(
     return _Run(geometry, result, work, lambda pointer: pointer % units.unit_size, (None, None))
 
 
-def _outcome(known: tuple[array[int], array[int]], run: _Run) -> Outcome:
+def _outcome(kernel: _KernelOffsets, run: _Run) -> Outcome:
     geometry, result = run.geometry, run.result
-    shifts = _shifts(known, result.pointers, run.offset_of)
+    shifts = _shifts(kernel, result.pointers, run.offset_of)
     shift, same_shifted = max(shifts.items(), key=itemgetter(1), default=(None, None))
-    numbers, _ = known
     hidden, peak_hidden = run.hidden
     return Outcome(
         geometry={name: geometry[name] for name in GEOMETRY},
@@ -311,23 +318,23 @@ def _outcome(known: tuple[array[int], array[int]], run: _Run) -> Outcome:
         hidden=hidden,
         peak_hidden=peak_hidden,
         work=run.work,
-        offsets_known=len(numbers),
-        same_offsets=shifts[0] if numbers else None,
+        offsets_known=len(kernel.offsets),
+        same_offsets=shifts[0] if kernel.offsets else None,
         shift=shift,
         same_shifted=same_shifted,
     )
 
 
 def _shifts(
-    known: tuple[array[int], array[int]],
+    kernel: _KernelOffsets,
     pointers: Sequence[int],
     offset_of: Callable[[int], int],
 ) -> Counter[int]:
     """Count the successful allocations by the kernel's offset less ours."""
     return Counter(
-        offset - offset_of(pointers[number])
-        for number, offset in zip(*known, strict=True)
-        if pointers[number]
+        offset - offset_of(pointer)
+        for pointer, offset in zip(compress(pointers, kernel.known), kernel.offsets, strict=True)
+        if pointer
     )
 
 
@@ -340,12 +347,13 @@ def offset_in_unit(allocator: PerCpu) -> Callable[[int], int]:
         |first chunk|chunk|guard|chunk|guard|...
     """
     chunk = allocator.cpus * allocator.unit_size
+    with_guard = chunk + allocator.page_size
     start = allocator.static_ptr
     before = allocator.locate(start).offset  # 0, or negative
 
     def offset_of(pointer: int) -> int:
         at = pointer - start
-        return at + before if at < chunk else (at - chunk) % (chunk + allocator.page_size)
+        return at + before if at < chunk else (at - chunk) % with_guard
 
     return offset_of
 
@@ -357,16 +365,15 @@ def _names(setup: Mapping[str, Any]) -> dict[str, str | None]:
     return {"policy": policy, "first_chunk": first_chunk}
 
 
-def _kernel_offsets(trace: Trace) -> tuple[array[int], array[int]]:
-    """Return the allocations whose offset in the kernel is known: their numbers, the offsets."""
+def _kernel_offsets(trace: Trace) -> _KernelOffsets:
+    """Return the allocations whose offset in the kernel is known."""
     if trace.places is None:
-        return array("Q"), array("I")
+        return _KernelOffsets(b"", array("I"))
     # the last byte of an operation is the highest one of its kind: all bits of no allocation's
-    allocs = bytes(trace.ops)[OP.size - 1 :: OP.size].translate(IS_ALLOC)
-    numbers = array("Q", compress(range(len(trace)), allocs))
-    offsets = array("I", compress(trace.places.offsets, allocs))
+    known = bytes(trace.ops)[OP.size - 1 :: OP.size].translate(IS_ALLOC)
+    offsets = array("I", compress(trace.places.offsets, known))
     if NO_PLACE in offsets:
-        known = [offset != NO_PLACE for offset in offsets]
-        numbers = array("Q", compress(numbers, known))
-        offsets = array("I", compress(offsets, known))
-    return numbers, offsets
+        places = zip(known, trace.places.offsets, strict=True)
+        known = bytes(alloc and offset != NO_PLACE for alloc, offset in places)
+        offsets = array("I", compress(trace.places.offsets, known))
+    return _KernelOffsets(known, offsets)

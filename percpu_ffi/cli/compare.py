@@ -29,7 +29,7 @@ from percpu_ffi.cli.arguments import (
     print_report,
     size,
 )
-from percpu_ffi.cli.executors import add_executor, chosen_executor, is_long, is_worthwhile
+from percpu_ffi.cli.executors import add_executor, chosen_executor, is_worthwhile, text_of
 from percpu_ffi.cli.files import InputFile
 from percpu_ffi.cli.objects import files_of, import_objects
 from percpu_ffi.cli.progress import progress_bar
@@ -48,6 +48,7 @@ REFUSED = 1  # exit status: every geometry
 MOST_GEOMETRIES = 1000
 # operations of all replays; in less time than more than these take, processes do not start
 LEAST_STEPS = 1_000_000
+LEAST_TEXT = 8 << 20  # bytes of text; less is not worth processes, under a few geometries
 OWN_COST = 10  # an operation of a policy of the user, in those of the port
 OWN_NAME = re.compile(r"\w[\w.-]{0,19}", re.ASCII)  # of a policy of the user, as tables show it
 
@@ -94,8 +95,9 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("several traces: add --summary, or give one")
     own, like = _own_policies(args), load_like(args)
     with chosen_executor(args) as executor:
-        if isinstance(executor, WorkerPool) and is_worthwhile(args, 2, is_long(args.traces)):
-            executor.prepare(compare.__module__)
+        long = text_of(args.traces) >= LEAST_TEXT
+        if isinstance(executor, WorkerPool) and is_worthwhile(args, 2, long):
+            executor.prepare()
         reports = [_report(args, like, path, own, executor) for path in args.traces]
     print_report(args, GeometrySummary(reports) if args.summary else reports[0])
     rows = (row for report in reports for row in report.rows)

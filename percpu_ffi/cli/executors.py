@@ -89,8 +89,13 @@ def is_worthwhile(args: argparse.Namespace, tasks: int, long: bool, *objects: ob
 
 def is_long(paths: list[str]) -> bool:
     """Return whether the traces take longer than processes take to start."""
+    return text_of(paths) >= LEAST_TEXT
+
+
+def text_of(paths: list[str]) -> int:
+    """Return about how many bytes of text the traces have; 0 for what is no file."""
     text = 0
     for path in map(Path, paths):
         with suppress(OSError):  # which reading will show
             text += path.stat().st_size * (1 if path.suffix in PLAIN else COMPRESSION)
-    return text >= LEAST_TEXT
+    return text

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +28,18 @@ from percpu_ffi.executors.shared import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.context import ForkContext, ForkServerContext
     from multiprocessing.process import BaseProcess
+
+MOST_EARLY = 8  # workers; each takes one or two milliseconds, and there may be fewer calls
 
 
 class WorkerPool(Executor):
     """A pool of processes, one for each core by default; one that dies ends all calls.
 
     Ctrl-C is for the process that started them; the workers never receive it.  The end of a
-    ``with`` block ends them, whatever they do.  They are not forked from that process, since its
-    threads may hold locks: they import what they need.
+    ``with`` block ends them, whatever they do.  Without :meth:`prepare` they are not forked from
+    that process, since its threads may hold locks: they import what they need.
     """
 
     def __init__(self, jobs: int | None = None) -> None:
@@ -53,16 +56,15 @@ class WorkerPool(Executor):
         self._start_calls()
         return future
 
-    @staticmethod
-    def prepare(module: str) -> None:
-        """Let workers start faster, if none has yet: import a module while this process works.
+    def prepare(self) -> None:
+        """Start up to ``MOST_EARLY`` workers now, if this process has one thread.
 
-        The server from which multiprocessing forks all workers of this process imports it.
+        They are forked from it, and so have what it has imported.  The lock of another thread would
+        stay locked in them: then they start with the calls, as without this method.
         """
-        multiprocessing.set_forkserver_preload([module])
-        resource_tracker.ensure_running()  # unblocks the signal
-        with _interrupts_blocked():
-            forkserver.ensure_running()
+        if len(os.listdir("/proc/self/task")) == 1:
+            while len(self._workers) < min(self._max_workers, MOST_EARLY):
+                self._start_worker(fork=True)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers; calls that have no result yet get none."""
@@ -98,12 +100,17 @@ class WorkerPool(Executor):
                 with suppress(OSError):  # it has died: wait_for_results() finds out
                     link.send_bytes(call)
 
-    def _start_worker(self) -> Connection:
-        context = multiprocessing.get_context("forkserver")
-        resource_tracker.ensure_running()  # unblocks the signal
+    def _start_worker(self, *, fork: bool = False) -> Connection:
+        context: ForkContext | ForkServerContext
+        if fork:
+            context = multiprocessing.get_context("fork")
+        else:
+            context = multiprocessing.get_context("forkserver")
+            resource_tracker.ensure_running()  # unblocks the signal
         with _interrupts_blocked():  # inherited by the server, and by all that it forks
             link, far_end = context.Pipe()
-            worker = context.Process(target=_work, args=(far_end,))
+            inherited = [link, *self._workers] if fork else []
+            worker = context.Process(target=_work, args=(far_end, *inherited))
             worker.start()
             far_end.close()
             self._workers[link] = worker
@@ -205,8 +212,16 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(link: Connection) -> None:
-    """Run calls in a worker, one after the other."""
+def _work(link: Connection, *inherited: Connection) -> None:
+    """Run calls in a worker, one after the other.
+
+    Args:
+        link: to the parent.
+        inherited: the parent's ends of this link and of others, open in a fork, too.
+
+    """
+    for end in inherited:
+        end.close()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     kept: dict[str, Shared[Any]] = {}
     with suppress(EOFError, OSError):  # the parent has gone
