@@ -294,7 +294,7 @@ int pcpu_map_find(const struct pcpu_area_map *map, int offset)
 	if (!map->map_used || wanted >= pcpu_map_end(map))
 		return -PCPU_E_WILD;
 
-	/* areas are often freed in the order of allocation, or the reverse */
+	/* often freed in order, in reverse, or every other one */
 	if (last < map->map_used) {
 		const uint32_t *near = pcpu_map_edge(map, last);
 
@@ -304,6 +304,9 @@ int pcpu_map_find(const struct pcpu_area_map *map, int offset)
 			return last + 1;
 		if (last && *pcpu_map_edge(map, last - 1) == wanted)
 			return last - 1;
+		if (last + 2 < map->map_used &&
+		    *pcpu_map_edge(map, last + 2) == wanted)
+			return last + 2;
 	}
 	last = pcpu_map_upto(map, 0, wanted);
 	edge = *pcpu_map_edge(map, last);

@@ -670,7 +670,9 @@ TEST(find_checks_the_last_used_entry_and_its_neighbours_first)
 	CHECK(pcpu_map_find(map, 16) == 2);
 	CHECK(pcpu_map_find(map, 8) == 3);
 	CHECK(pcpu_map_find(map, 24) == 1);
+	CHECK(pcpu_map_find(map, 0) == 4);
 	/* not found; a gap would divide the search */
+	map->last = 1;
 	CHECK(map->gap_at || pcpu_map_find(map, 0) == -PCPU_E_INTERIOR);
 }
 
