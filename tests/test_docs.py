@@ -120,8 +120,9 @@ def test_links(path: Path) -> None:
             assert heading in anchors, f"{file}#{heading}"
 
 
-def test_pictures_are_those_of_the_script() -> None:
+def test_pictures_are_those_of_the_scripts() -> None:
     made = set(re.findall(r'"([\w-]+\.png)"', (ROOT / "tools/pictures.py").read_text("utf-8")))
+    made.update(re.findall(r"docs/pictures/([\w-]+\.png)", (ROOT / "Makefile").read_text("utf-8")))
     shown_ones = {
         Path(picture).name
         for path in DOCUMENTS
