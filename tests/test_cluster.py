@@ -266,8 +266,9 @@ def test_missing_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     )
 
 
-def test_dask_logs_again_afterwards() -> None:
-    log = logging.getLogger("distributed.client")
+@pytest.mark.parametrize("name", ["distributed.client", "tornado.application"])
+def test_dask_logs_again_afterwards(name: str) -> None:
+    log = logging.getLogger(name)
     before = log.level
     with dask_cluster._without_logs():
         assert not log.isEnabledFor(logging.CRITICAL)

@@ -106,8 +106,9 @@ class _Future:
 
 @contextmanager
 def _without_logs() -> Iterator[None]:
-    """Let dask log nothing: with tracebacks, it logs what becomes an error here."""
-    names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
+    """Let dask and its event loop log nothing: with tracebacks, what becomes an error here."""
+    theirs = ("distributed", "tornado")
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(theirs)]
     levels = [(log, log.level) for log in map(logging.getLogger, names)]
     for log, _ in levels:
         log.setLevel(logging.CRITICAL + 1)
