@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from percpu_ffi import Allocator, CustomPolicy, Model, PerCpu
-from percpu_ffi.trace import TraceStats
+from percpu_ffi.analysis.life_columns import NO_SPAN
+from percpu_ffi.analysis.lifetimes import Lives, columns_of
+from percpu_ffi.trace import Trace, TraceStats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +70,12 @@ class OnePage(CustomPolicy):
 
     def free(self, chunk: int, offset: int) -> None:
         self.destroy_chunk(chunk)
+
+
+def lifetimes(trace: Trace, lives: Lives) -> list[int | None]:
+    """Return the lifetime of each area; None: it is not known."""
+    spans = columns_of(trace).spans[: len(lives.born)]
+    return [None if span == NO_SPAN else span for span in spans]
 
 
 def in_child(work: Callable[[], object], seconds: int = 10) -> int:

@@ -24,19 +24,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import RECORDINGS, SAMPLES
+from conftest import RECORDINGS, SAMPLES, lifetimes
 
 from percpu_ffi import Allocator, ConfigError, Trace, TraceError
 from percpu_ffi.analysis.call_sites import Figures, Moment, who
-from percpu_ffi.analysis.lifetimes import (
-    FREED,
-    KEPT,
-    REALLOCATED,
-    Lives,
-    lifetimes,
-    lives_of,
-    uncertain,
-)
+from percpu_ffi.analysis.lifetimes import FREED, KEPT, REALLOCATED, Lives, columns_of, lives_of
 from percpu_ffi.cli import main
 from percpu_ffi.reports.call_sites import CallSiteReport
 from percpu_ffi.trace import Event
@@ -87,6 +79,11 @@ def rows_of(trace: str, *options: str, capsys: pytest.CaptureFixture[str]) -> li
     assert main(["who", trace, "--csv", *options]) == 0
     rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
     return [row[0] for row in rows[1:]]
+
+
+def uncertain(trace: Trace, lives: Lives) -> list[bool]:
+    """Return for each area whether events were lost before its recorded free."""
+    return [bool(lost) for lost in columns_of(trace).uncertain[: len(lives.born)]]
 
 
 class TestLives:

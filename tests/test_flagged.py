@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TINY
+from conftest import TINY, lifetimes
 
 from percpu_ffi import Allocator, ConfigError, Model, Trace, TraceError
 from percpu_ffi._core import lib
 from percpu_ffi.analysis.geometries import Outcome, compare
-from percpu_ffi.analysis.lifetimes import lifetimes, lives_of
+from percpu_ffi.analysis.lifetimes import lives_of
 from percpu_ffi.analysis.replayed import collect
 from percpu_ffi.analysis.sizes import sizes
 from percpu_ffi.bench.workload import Options

@@ -75,7 +75,8 @@ int pcpu_lives_find(struct pcpu_lives *lives, const struct pcpu_op *ops,
  * @clock: times, and gaps
  *
  * A lifetime is known if the free was recorded, both times are known, the free
- * is not timed before the allocation, and no events were lost between.
+ * is not timed before the allocation (the clocks of two CPUs may disagree), and
+ * no events were lost between: the free that ended it may be among them.
  */
 void pcpu_lives_time(struct pcpu_lives *lives, const struct pcpu_clock *clock);
 

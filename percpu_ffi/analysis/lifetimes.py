@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The lifetime of each area in a trace, and the peak of live bytes."""
+"""The life of each area in a trace, and the peak of live bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from percpu_ffi.analysis.life_columns import NO_SPAN, LifeColumns
+from percpu_ffi.analysis.life_columns import LifeColumns
 from percpu_ffi.errors import check_type, damaged_trace
 from percpu_ffi.trace import Trace
 
@@ -64,22 +64,3 @@ def lives_of(trace: Trace) -> Lives:
     n = len(found)
     kinds, born, died = (column[:n].tolist() for column in (found.kinds, found.born, found.died))
     return Lives(kinds, born, died, [*found.fates[:n]], found.peak, found.peak_bytes)
-
-
-def uncertain(trace: Trace, lives: Lives) -> list[bool]:
-    """Return for each area whether events were lost between its allocation and its recorded free.
-
-    The free that ended it may be among them, and the recorded one be that of a later area.
-    """
-    return [bool(lost) for lost in columns_of(trace).uncertain[: len(lives.born)]]
-
-
-def lifetimes(trace: Trace, lives: Lives) -> list[int | None]:
-    """Return the lifetime of each area whose free was recorded, else None.
-
-    The unit is nanoseconds, or operations if the trace has no times.  None also if the lifetime
-    is :func:`uncertain`, if one of the two times is unknown, or if the free is timed before the
-    allocation: the clocks of two CPUs may disagree.
-    """
-    spans = columns_of(trace).spans[: len(lives.born)]
-    return [None if span == NO_SPAN else span for span in spans]

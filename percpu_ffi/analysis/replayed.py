@@ -138,11 +138,9 @@ def _lives(trace: Trace, result: Replay) -> Lives:
         if kind != FREE and ptr:  # 0: it failed
             live[handle] = kind, index
     ended += [(*area, len(trace)) for area in live.values()]
-    return (
-        Lives(*(array("L", column) for column in zip(*ended, strict=True)))
-        if ended
-        else (Lives.none())
-    )
+    if not ended:
+        return Lives.none()
+    return Lives(*(array("L", column) for column in zip(*ended, strict=True)))
 
 
 def _take_figures(allocator: Allocator, trace: Trace, progress: Progress) -> dict[str, Any]:
