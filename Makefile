@@ -8,6 +8,7 @@ BUILD ?= build
 Q := $(if $(V),,@)
 TRACE ?= samples/netns_churn.ftrace.xz
 OPERATIONS ?= 1000000
+DEBIAN ?= bookworm
 
 BIN := $(VENV)/bin
 CSRC := $(sort $(wildcard csrc/*.c csrc/*/*.c))
@@ -25,7 +26,7 @@ PYTEST := $(BIN)/python -m pytest $(ON_ALL_CPUS)
 
 .PHONY: run help test check-quick check-c check-c-quick check-python check-upstream liars \
 	bench pictures growth lint strict layers coverage mutate mutate-python \
-	dist clean have-compiler have-python FORCE
+	dist check-rootfs clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
 ## build, then replay a kernel's recording; TRACE=FILE for your own
@@ -222,6 +223,11 @@ mutate-python: $(VENV)/.mutation
 dist: $(VENV)/.dist
 	rm -rf dist
 	$(BIN)/python -m build
+
+## what README.md says, in a new Debian: the wheel of make dist, the C library, make run;
+## for root, DEBIAN=trixie for another release
+check-rootfs: $(VENV)/.made
+	@tools/check-rootfs.sh $(BIN)/python $(DEBIAN)
 
 ## delete what was built, except for the virtual environment
 clean:
