@@ -2,7 +2,7 @@
 """Build the wheel, and test it under every CPython of this machine: ``nox -l`` lists them.
 
 ``nox -s build audit`` builds the wheel and checks what it needs from its host.  ``nox -s wheel``
-runs the tests with it, under each CPython 3.10 or newer on PATH or installed by pyenv.
+runs the tests with it, under each CPython 3.11 or newer on PATH or installed by pyenv.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUITE = nox.project.load_toml("pyproject.toml")["tool"]["cibuildwheel"]["test-so
 PROBE = """
 import platform, sys, sysconfig
 free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-oldest = (3, 14) if free_threaded else (3, 10)
+oldest = (3, 14) if free_threaded else (3, 11)
 if platform.python_implementation() == "CPython" and sys.version_info >= oldest:
     print(platform.python_version() + "t" * free_threaded, sys.base_prefix, sep="\\t")
 """

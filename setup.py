@@ -70,10 +70,10 @@ class BuildExt(build_ext):
             self.copy_file(built, source)
 
 
-# One wheel for CPython 3.10 and newer.  Free-threaded builds have no stable ABI before 3.15: each
+# One wheel for CPython 3.11 and newer.  Free-threaded builds have no stable ABI before 3.15: each
 # gets a wheel of its own, for which cffi drops the limited API by itself.
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-WHEEL = {} if FREE_THREADED else {"py_limited_api": "cp310"}
+WHEEL = {} if FREE_THREADED else {"py_limited_api": "cp311"}
 
 setup(
     cmdclass={"build_ext": BuildExt},

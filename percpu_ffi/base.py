@@ -8,7 +8,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from percpu_ffi import errors
 from percpu_ffi._util.integers import integer, integer_buffer
@@ -26,8 +26,6 @@ from percpu_ffi.tracing.ftrace import Tracing
 if TYPE_CHECKING:
     from array import array
     from pathlib import Path
-
-    from typing_extensions import Self
 
     from percpu_ffi.config import Buffer, Config
     from percpu_ffi.replay import Replay

@@ -14,12 +14,9 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from types import NoneType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from percpu_ffi._util.text import plural
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 SHOWN = 200  # characters of a value in a message
 

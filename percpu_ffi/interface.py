@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Self
 
 from percpu_ffi.config import (
     DEFAULT_FIRST_CHUNK,
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from array import array
     from pathlib import Path
     from threading import Lock
-
-    from typing_extensions import Self
 
     from percpu_ffi.area import Area
     from percpu_ffi.replay import Replay

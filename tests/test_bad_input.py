@@ -74,15 +74,10 @@ def test_numbers_too_long_to_be_printed(kind: Kind, small: PerCpu) -> None:
             call_with(huge)
 
 
-# up to numpy 2.2, which is the last for Python 3.10, its booleans are integers, with a warning
-NUMPY_BOOLEANS = [] if hasattr(np.True_, "__index__") else [np.True_]
-
-
 @pytest.mark.parametrize(
     "size",
     [
-        *(None, [8], np.array([8, 8]), decimal.Decimal("8.5"), np.float32(8.5), b"8"),
-        *NUMPY_BOOLEANS,
+        *(None, [8], np.array([8, 8]), decimal.Decimal("8.5"), np.float32(8.5), np.True_, b"8"),
     ],
 )
 def test_size_that_is_not_an_integer(small: PerCpu, unchanged: Remember, size: Any) -> None:
@@ -138,7 +133,8 @@ def test_refusal_shows_the_arguments_as_given(small: PerCpu, traced: bool) -> No
 
 
 def test_size_of_numpy_is_an_integer(small: PerCpu) -> None:
-    assert small.alloc(np.int32(8), np.uint8(8)) > 0
+    numbers: Any = np.int32(8), np.uint8(8)
+    assert small.alloc(*numbers) > 0
 
 
 @pytest.mark.filterwarnings("ignore::percpu_ffi.PercpuWarning")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
 import pickle
 import threading
@@ -100,7 +99,7 @@ def test_results_that_wait_are_limited() -> None:
             seen.append(len(scripted.submitted))
             if len(seen) == 20:
                 self.set_result(0)
-            raise concurrent.futures.TimeoutError
+            raise TimeoutError
 
     seen: list[int] = []
     scripted = Scripted(lambda number, each: First() if number == 1 else ended(each))

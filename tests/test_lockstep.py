@@ -692,9 +692,10 @@ def test_calls_of_a_campaign(calls: Any) -> None:
 
 def test_campaign_takes_the_types_that_an_allocator_takes(tmp_path: Path) -> None:
     """A set or a number of numpy could not be saved, and a tuple did not match its list."""
+    operations: Any = np.int64(100)
     for quirks in ({"rollback"}, ("rollback",), ["rollback"]):
         campaign = Campaign(
-            BOTH, operations=np.int64(100), length=100, setup={"quirks": quirks, "cpus": np.int8(2)}
+            BOTH, operations=operations, length=100, setup={"quirks": quirks, "cpus": np.int8(2)}
         )
         with ThreadPoolExecutor(1) as executor:
             assert campaign.run(executor, state=tmp_path / "state").operations == 1000

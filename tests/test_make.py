@@ -110,7 +110,7 @@ class TestMissing:
         [
             (
                 "sys.version_info = (3, 8, 18)",
-                r"python3 is Python 3\.8: install Python 3\.10 or newer, .* PYTHON=python3\.10",
+                r"python3 is Python 3\.8: install Python 3\.11 or newer, .* PYTHON=python3\.11",
             ),
             ('sys.modules["ensurepip"] = None', r".* apt-get install python3\.\d+-venv"),
             ('sys.modules["venv"] = None', r".* apt-get install python3\.\d+-venv"),
@@ -129,7 +129,7 @@ class TestMissing:
         (programs / "venv" / "bin").mkdir(parents=True)
         (programs / "venv" / "bin" / "python").symlink_to(programs / "python3")
         sentence = self.refusal(programs, "run", "CC=true")
-        assert f"is Python 3.8: remove {programs}/venv, install Python 3.10" in sentence
+        assert f"is Python 3.8: remove {programs}/venv, install Python 3.11" in sentence
 
 
 class TestEnvironment:

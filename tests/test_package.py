@@ -107,4 +107,4 @@ def test_examples_in_docstrings() -> None:
 
 
 def test_python_is_a_supported_one() -> None:
-    assert sys.version_info >= (3, 10)
+    assert sys.version_info >= (3, 11)

@@ -124,9 +124,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKern
         elif fake.busy:
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
         else:
-            monkeypatch.setattr(os, "rmdir", rmdir)  # rmtree() of Python 3.10 comes here, too
             fake.empty(Path(path))
-            monkeypatch.setattr(os, "rmdir", remove)
 
     monkeypatch.setattr(os, "mkdir", make)
     monkeypatch.setattr(os, "rmdir", remove)

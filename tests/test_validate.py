@@ -160,7 +160,8 @@ class TestLiveAreas:
                 model.validate({ptr: 8})
 
     def test_static_area_is_one_too(self, small: PerCpu) -> None:
-        small.validate({small.static_ptr: 64, small.alloc(8): np.int64(8)})
+        eight: Any = np.int64(8)
+        small.validate({small.static_ptr: 64, small.alloc(8): eight})
 
     @pytest.mark.parametrize(
         "live", [[1], {"x": 8}, {64: b"contents"}, {64: [b"one"]}, {64: None}, 5], ids=str

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # check-dist.sh [PYTHON] - check what `make dist` built: the sdist holds what a build
-# needs, the wheel is for CPython 3.10 and newer, and runs in an environment of its own.
+# needs, the wheel is for CPython 3.11 and newer, and runs in an environment of its own.
 . tools/common.sh
 python=${1:-python3}
 sdist=$(built '*.tar.gz')
@@ -16,9 +16,9 @@ for part in csrc/percpu.h csrc/alloc.c csrc/kernel/kernel.h csrc/trace/reader.c 
 	echo "$listing" | grep -q "/$part\$" || fail "$sdist lacks $part"
 done
 case $wheel in
-*-cp310-abi3-*) ;;
+*-cp311-abi3-*) ;;
 *-cp3??-cp3??t-*) ;;	# free-threaded, which has no stable ABI before 3.15
-*) fail "$wheel is not for the stable ABI of 3.10" ;;
+*) fail "$wheel is not for the stable ABI of 3.11" ;;
 esac
 
 listing=$("$python" -m zipfile -l "$wheel")

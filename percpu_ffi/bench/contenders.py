@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from array import array
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from percpu_ffi._core import ffi, lib
 from percpu_ffi.allocator import Allocator
@@ -38,8 +38,6 @@ from percpu_ffi.trace.operations import FREE, OP, ORPHAN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from typing_extensions import Self
 
 __all__ = ["CONTENDERS", "Contender", "Latencies", "Session", "choose_contenders"]
 

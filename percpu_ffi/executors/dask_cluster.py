@@ -162,7 +162,7 @@ def _check_workers(client: Any, address: str) -> None:
 
     try:
         client.wait_for_workers(1, timeout=TIMEOUT)
-    except (TimeoutError, asyncio.TimeoutError):  # the same since Python 3.11
+    except TimeoutError:
         raise ConfigError(
             f"the dask scheduler at {address} has no workers; start some: dask worker {address}"
         ) from None

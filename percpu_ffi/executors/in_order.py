@@ -31,7 +31,6 @@ LEAST_SPARE = 2
 KEPT = 8  # pending tasks, for each that runs
 POLL = 0.02  # seconds after which finished tasks are replaced
 ASK_AGAIN = 5.0  # seconds; workers may join and leave
-TIMEOUTS = (TimeoutError, concurrent.futures.TimeoutError)  # the same since Python 3.11
 
 
 class Task(NamedTuple):
@@ -139,7 +138,7 @@ class _Tasks(Generic[T]):
         while True:
             try:
                 result: T = future.result(POLL)
-            except TIMEOUTS:
+            except TimeoutError:
                 if not future.done():
                     if not alone:
                         self.fill()
