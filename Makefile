@@ -13,7 +13,8 @@ DEBIAN ?= bookworm
 BIN := $(VENV)/bin
 CSRC := $(sort $(wildcard csrc/*.c csrc/*/*.c))
 HEADERS := $(sort $(wildcard csrc/*.h csrc/*/*.h))
-PACKAGING := pyproject.toml setup.py build_ffi.py tools/amalgamate.py percpu_ffi/embed/builder.py
+PACKAGING := pyproject.toml setup.py build_ffi.py tools/amalgamate.py percpu_ffi/embed/builder.py \
+	percpu_ffi/_version.py
 
 STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \

@@ -10,7 +10,6 @@ All except ``_core`` go to ``percpu_ffi/embed/``, where other extensions find th
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import sysconfig
@@ -19,11 +18,13 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # builds do not have it there
+
+from percpu_ffi._version import __version__
+
 EMBED = Path("percpu_ffi", "embed")
-HEADER = Path("csrc", "percpu.h").read_text(encoding="utf-8")
 # the SONAME: another minor version may have another ABI
-VERSION = re.findall(r"^#define PCPU_VERSION_(?:MAJOR|MINOR)\s+(\d+)$", HEADER, re.M)
-LIBRARY = ".".join(["libpercpu.so", *VERSION])
+LIBRARY = f"libpercpu.so.{__version__.rpartition('.')[0]}"
 
 # as in csrc/lib.mk
 COMPILE = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-semantic-interposition", "-pthread"]
@@ -76,6 +77,7 @@ FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 WHEEL = {} if FREE_THREADED else {"py_limited_api": "cp311"}
 
 setup(
+    version=__version__,
     cmdclass={"build_ext": BuildExt},
     cffi_modules=["build_ffi.py:ffibuilder"],
     options={"bdist_wheel": WHEEL},

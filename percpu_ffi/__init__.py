@@ -16,14 +16,12 @@ pure Python, to be read.  ``Trace`` reads what kernels print of their own per-CP
 
 from importlib import import_module
 
-__version__ = "0.2.0"
-
 # The public names, and the module of each, loaded at first use: only the allocator needs the
 # compiled core, and pytest, which loads our plugin in every project, needs almost nothing.
 with open(f"{__file__}i", encoding="utf-8") as _stub:  # pathlib takes 10 ms to load
     _HOME_OF = {line.split()[3]: line.split()[1] for line in _stub if line.startswith("from ")}
 
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - type checkers read the stub
+__all__ = sorted(_HOME_OF.keys() - {"__version__"})  # noqa: PLE0605 - type checkers read the stub
 
 
 def __getattr__(name: str) -> object:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The public names, each with its module.  __init__.py reads this list: keep a name to a line.
 
+from percpu_ffi._version import __version__ as __version__
 from percpu_ffi.allocator import Allocator as Allocator
 from percpu_ffi.area import Area as Area
 from percpu_ffi.custom import CustomPolicy as CustomPolicy
@@ -39,4 +40,3 @@ from percpu_ffi.work import Work as Work
 from percpu_ffi.work import WorkByCall as WorkByCall
 
 __all__: list[str]
-__version__: str

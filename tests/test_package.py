@@ -6,8 +6,13 @@ from __future__ import annotations
 import ast
 import doctest
 import re
+import shutil
+import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
+
+import pytest
 
 import percpu_ffi
 from percpu_ffi import config, errors, work
@@ -81,9 +86,25 @@ def test_errors_are_one_tree() -> None:
 
 
 def test_version_is_the_same_everywhere() -> None:
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'version = "{percpu_ffi.__version__}"' in project
     assert ffi.string(lib.pcpu_version()).decode() == percpu_ffi.__version__
+    assert metadata.version("percpu_ffi") == percpu_ffi.__version__
+
+
+@pytest.mark.parametrize("header", ["csrc/percpu.h", "percpu_ffi/embed/percpu.h"])
+def test_version_is_known_before_and_after_a_build(tmp_path: Path, header: str) -> None:
+    """The first file is in the sources, the other one in what is installed."""
+    package = Path(percpu_ffi.__file__).parent
+    for name in ("__init__.py", "__init__.pyi", "_version.py"):
+        (tmp_path / "percpu_ffi").mkdir(exist_ok=True)
+        shutil.copy(package / name, tmp_path / "percpu_ffi")
+    text = Path(percpu_ffi.get_include(), "percpu.h").read_text(encoding="utf-8")
+    (tmp_path / header).parent.mkdir(exist_ok=True)
+    (tmp_path / header).write_text(re.sub(r"(PCPU_VERSION_PATCH\s+)\d+", r"\g<1>77", text))
+    program = "import percpu_ffi; print(percpu_ffi.__version__)"
+    command = [sys.executable, "-c", program]
+    printed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    major_minor = percpu_ffi.__version__.rpartition(".")[0]
+    assert printed.stdout == f"{major_minor}.77\n"
 
 
 def test_only_dependency_is_cffi() -> None:

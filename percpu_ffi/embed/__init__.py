@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from percpu_ffi import __version__
+from percpu_ffi._version import __version__
 
 __all__ = ["get_include", "get_library", "get_sources"]
 
