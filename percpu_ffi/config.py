@@ -40,6 +40,9 @@ class _Default(str):
 
 DEFAULT_FIRST_CHUNK = cast("FirstChunk", _Default("4k"))
 
+# settings that make a geometry, in the order of tables and names
+GEOMETRY = ("policy", "first_chunk", "unit_size", "cpus", "static_size", "free_size", "page_size")
+
 MEMORIES = ("mapped", "none")
 QUIRKS = ("rollback",)
 FIXES = ("chunk-hint",)

@@ -33,7 +33,8 @@ from percpu_ffi.bench.results import (
 from percpu_ffi.bench.workload import Expected, Options
 from percpu_ffi.bench.workloads import WORKLOADS
 from percpu_ffi.cli import main
-from percpu_ffi.cli.bench import add_arguments, run
+from percpu_ffi.cli.bench import run
+from percpu_ffi.cli.options.bench import add_arguments
 from percpu_ffi.reports.bench import bounds_table, workload_tables
 from percpu_ffi.reports.bench_difference import difference
 

@@ -27,7 +27,8 @@ import pytest
 from conftest import RECORDINGS, SAMPLES, lifetimes
 
 from percpu_ffi import Allocator, ConfigError, Trace, TraceError
-from percpu_ffi.analysis.call_sites import Figures, Moment, who
+from percpu_ffi.analysis.call_sites import Moment, who
+from percpu_ffi.analysis.keys import Figures
 from percpu_ffi.analysis.lifetimes import FREED, KEPT, REALLOCATED, Lives, columns_of, lives_of
 from percpu_ffi.cli import main
 from percpu_ffi.reports.call_sites import CallSiteReport

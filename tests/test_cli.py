@@ -516,17 +516,32 @@ class TestImports:
         assert self.imported(*args) == self.BASIS
 
     @pytest.mark.parametrize("command", COMMANDS)
-    def test_one_command(self, command: str) -> None:
-        names = self.imported(command, "--nonsense")
-        others = {f"percpu_ffi.cli.{name}" for name in COMMANDS if name != command}
-        assert f"percpu_ffi.cli.{command}" in names
-        assert not names & others
-        assert not names & {"bokeh", "matplotlib", "numpy", "tqdm"}
+    def test_help_of_one_command(self, command: str) -> None:
+        names = self.imported(command, "--help")
+        options = {f"percpu_ffi.cli.options.{name}" for name in COMMANDS}
+        assert names & options == {f"percpu_ffi.cli.options.{command}"}
+        assert not names & {f"percpu_ffi.cli.{name}" for name in COMMANDS}
+        assert not names & {"percpu_ffi.allocator", "bokeh", "matplotlib", "numpy", "tqdm"}
 
-    @pytest.mark.parametrize("command", ["who", "sizes", "record"])
-    def test_command_that_replays_nothing_needs_no_allocator(self, command: str) -> None:
-        names = self.imported(command, "--nonsense")
+    @pytest.mark.parametrize("args", [["who", ""], ["sizes", ""], ["record", "-o", ""]])
+    def test_command_that_replays_nothing_needs_no_allocator(self, args: list[str]) -> None:
+        names = self.imported(*args)
+        assert f"percpu_ffi.cli.{args[0]}" in names
         assert not names & {"percpu_ffi.allocator", "percpu_ffi.model", "percpu_ffi.lockstep"}
+
+    def test_parser_of_all_commands_needs_nothing_compiled(self) -> None:
+        """Completion and manual page are made from it while the package is built."""
+        program = (
+            "import sys\n"
+            "sys.modules.update(dict.fromkeys(['percpu_ffi._core', 'cffi', '_cffi_backend']))\n"
+            "from percpu_ffi.cli import parser\n"
+            "actions = parser()._subparsers._group_actions[0].choices.items()\n"
+            "print(*(name for name, command in actions if len(command._actions) > 1))\n"
+            "print({*sys.modules} & {'bokeh', 'dask', 'matplotlib', 'numpy', 'tqdm'})\n"
+        )
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines() == [" ".join(COMMANDS), "set()"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -61,7 +61,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def parser_of(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser()
-    import_module(f"percpu_ffi.cli.{command}").add_arguments(parser)
+    import_module(f"percpu_ffi.cli.options.{command}").add_arguments(parser)
     return parser
 
 

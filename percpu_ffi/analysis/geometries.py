@@ -24,7 +24,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from percpu_ffi.allocator import Allocator
-from percpu_ffi.config import AREA_MAP, policy_name
+from percpu_ffi.config import AREA_MAP, GEOMETRY, policy_name
 from percpu_ffi.custom import CustomPolicy, Units, check_policy, replay_custom
 from percpu_ffi.errors import (
     ConfigError,
@@ -42,7 +42,6 @@ from percpu_ffi.trace.operations import NO_PLACE, OP, SPECIAL
 from percpu_ffi.work import Work, WorkByCall
 
 IS_ALLOC = bytes(byte != SPECIAL >> 24 for byte in range(256))
-GEOMETRY = ("policy", "first_chunk", "unit_size", "cpus", "static_size", "free_size", "page_size")
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The command ``percpu-ffi``: one module for each subcommand, imported when it is requested.
 
-The module of a subcommand has ``add_arguments(parser)`` and ``run(args)``, which returns the
-exit status; if it reads files that no argument names, ``other_inputs(args)`` yields them, each
-after what names it.
+The module of a subcommand has ``run(args)``, which returns the exit status; if it reads files that
+no argument names, ``other_inputs(args)`` yields them, each after what names it.  Its arguments are
+in the module of the same name in ``options``.
 """
 
 from __future__ import annotations
@@ -12,18 +12,14 @@ import argparse
 import errno
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 from percpu_ffi import __version__
 from percpu_ffi.cli.messages import notify, silence
 from percpu_ffi.errors import PercpuError
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 # one line for each in --help
 COMMANDS = {
@@ -50,8 +46,8 @@ BROKEN_PIPE = 128 + 13  # and SIGPIPE
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; print an error as one sentence."""
     words = sys.argv[1:] if argv is None else argv
-    requested = next((word for word in words if not word.startswith("-")), None)
-    names = tuple(name for name in COMMANDS if name in words[:1]) or tuple(COMMANDS)
+    requested = [word for word in words if not word.startswith("-")][:1]
+    names = [name for name in COMMANDS if name in words[:1]] or COMMANDS
     parser = _make_parser(requested, names)
     for word in takewhile("--".__ne__, words):
         if word.startswith("--") and word.endswith("=--"):  # an empty list before Python 3.13
@@ -84,11 +80,20 @@ def _flush() -> None:
         silence(sys.stdout)  # a full disk, for example
 
 
-def _make_parser(requested: str | None, names: Sequence[str]) -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands, with all their arguments.
+
+    It needs neither the compiled core nor a dependency: what describes the commands, such as the
+    manual page, is made from it while the package is built.
+    """
+    return _make_parser(COMMANDS, COMMANDS)
+
+
+def _make_parser(requested: Collection[str], names: Iterable[str]) -> argparse.ArgumentParser:
     """Make the parser of some commands.
 
-    Only the requested one is imported and gets its arguments.  The others are for ``--help``, and
-    take a tenth of the time of a short command.
+    Only the requested ones are imported and get their arguments.  The others are for ``--help``,
+    and take a tenth of the time of a short command.
     """
     parser = argparse.ArgumentParser(
         prog="percpu-ffi",
@@ -100,19 +105,19 @@ def _make_parser(requested: str | None, names: Sequence[str]) -> argparse.Argume
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in names:
         command = commands.add_parser(name, help=COMMANDS[name], formatter_class=WIDE)
-        if name == requested:
-            module = import_module(f"percpu_ffi.cli.{name}")
-            module.add_arguments(command)
-            command.set_defaults(run=partial(_run, command, module))
+        if name in requested:
+            import_module(f"percpu_ffi.cli.options.{name}").add_arguments(command)
+            command.set_defaults(run=partial(_run, command, name))
     for made in (parser, *commands.choices.values()):
         made.formatter_class = argparse.HelpFormatter
     return parser
 
 
-def _run(command: argparse.ArgumentParser, module: ModuleType, args: argparse.Namespace) -> int:
-    """Check the files of a command, then run it."""
+def _run(command: argparse.ArgumentParser, name: str, args: argparse.Namespace) -> int:
+    """Import a command, check its files, then run it."""
     from percpu_ffi.cli.files import check_files  # noqa: PLC0415 - for commands only
 
+    module = import_module(f"percpu_ffi.cli.{name}")
     others = getattr(module, "other_inputs", None)
     check_files(command, args, others(args) if others else ())
     status: int = module.run(args)

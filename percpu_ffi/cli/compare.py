@@ -9,31 +9,21 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from percpu_ffi.analysis.geometries import GEOMETRY, Outcome, compare
+from percpu_ffi.analysis.geometries import Outcome, compare
 from percpu_ffi.cli.arguments import (
-    TRACE,
-    add_formats,
-    add_policy,
-    add_repeatable,
-    add_setup,
-    add_strict,
     default_setup,
     file_name,
-    first_chunk,
     given_setup,
     load_like,
     load_trace,
     no_such_fix,
     policy_of,
-    policy_setup,
     print_report,
-    size,
 )
-from percpu_ffi.cli.executors import add_executor, chosen_executor, is_worthwhile, text_of
-from percpu_ffi.cli.files import InputFile
+from percpu_ffi.cli.executors import chosen_executor, is_worthwhile, text_of
 from percpu_ffi.cli.objects import files_of, import_objects
 from percpu_ffi.cli.progress import progress_bar
-from percpu_ffi.config import AREA_MAP, BITMAP, ONLY, POLICY_NAMES
+from percpu_ffi.config import AREA_MAP, BITMAP, GEOMETRY, ONLY, POLICY_NAMES
 from percpu_ffi.custom import CustomPolicy, Units, check_policy
 from percpu_ffi.errors import ConfigError, TraceError, shown
 from percpu_ffi.executors import Executor, WorkerPool
@@ -57,31 +47,6 @@ DEFAULT_LISTS: dict[str, list[Any]] = {
     "first_chunk": ["4k", "embed", "remap"],
     "unit_size": [0, 256 << 10],
 }
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the subcommand."""
-    parser.description = (
-        "Replay a trace under several policies and geometries, with bookkeeping only: all "
-        "combinations of the given values. Without a geometry: that of --like, else each first "
-        "chunk, with its automatic unit and with one of 256K."
-    )
-    parser.epilog = (
-        "The exit status is 0 if at least one geometry is possible, 1 if all are refused, 2 for "
-        "trouble."
-    )
-    parser.add_argument("traces", type=InputFile(), metavar="TRACE", nargs="+", help=TRACE)
-    add_strict(parser)
-    text = "print one line for each trace: pages at the peak and at the end; needed for several"
-    parser.add_argument("--summary", action="store_true", help=text)
-    text = f"a single geometry, such as cpus=8,unit_size=128K; the names are {', '.join(GEOMETRY)}"
-    group = add_setup(parser, lists=True)
-    add_policy(group, lists=True)
-    add_repeatable(group, "--geometry", "explicit", "NAME=VALUE,...", text, _geometry)
-    text = "a policy of your own, a class over percpu_ffi.CustomPolicy, under the same geometries"
-    add_repeatable(group, "--with", "own", "NAME=MODULE:CLASS", text)
-    add_formats(parser)
-    add_executor(parser)
 
 
 def other_inputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
@@ -194,20 +159,3 @@ def _default(
     if args.fixes and default.get("policy") == BITMAP:
         default["fixes"] = sorted({*default.get("fixes", ()), *args.fixes})
     return default
-
-
-def _geometry(text: str) -> dict[str, Any]:
-    """Parse the value of ``--geometry``."""
-    settings: dict[str, Any] = {}
-    for item in text.split(","):
-        name, equals, value = item.partition("=")
-        name = name.strip().replace("-", "_")
-        if not equals or name not in GEOMETRY or name in settings:
-            raise argparse.ArgumentTypeError(
-                f"{item!r}: NAME=VALUE is needed, each name once, from {', '.join(GEOMETRY)}"
-            )
-        settings[name] = PARSERS.get(name, size)(value)
-    return settings
-
-
-PARSERS: dict[str, Any] = {"policy": policy_setup, "first_chunk": first_chunk}

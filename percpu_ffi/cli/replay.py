@@ -8,12 +8,6 @@ import json
 
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.arguments import (
-    add_json,
-    add_machine,
-    add_memory,
-    add_policy,
-    add_setup,
-    add_trace,
     copies_of,
     file_name,
     load_trace,
@@ -21,19 +15,6 @@ from percpu_ffi.cli.arguments import (
 )
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.reports.replay import ReplayReport, geometry_of
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the subcommand."""
-    parser.description = (
-        "Replay the allocations and frees of a kernel through the allocator of 2009, or of today."
-    )
-    add_trace(parser)
-    setup = add_setup(parser)
-    add_memory(setup)
-    add_policy(setup)
-    add_machine(parser)
-    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

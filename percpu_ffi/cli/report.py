@@ -13,14 +13,10 @@ from percpu_ffi.analysis.replayed import collect
 from percpu_ffi.analysis.timeline import Timeline
 from percpu_ffi.cli.arguments import (
     SETTINGS,
-    add_policy,
-    add_setup,
-    add_trace,
     load_trace,
     setup_of,
     short_name,
 )
-from percpu_ffi.cli.files import OutputFile
 from percpu_ffi.cli.machine import recorded_geometry
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError, TraceError
@@ -32,32 +28,7 @@ from percpu_ffi.reports.still import make_still
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.source import source_name
 
-KERNEL = "kernel"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the subcommand."""
-    parser.description = (
-        "Replay a trace and make a page of it: memory and fragmentation over time, every chunk at "
-        "any moment, sizes, call sites. The page is one file and needs no network."
-    )
-    add_trace(parser)
-    text = (
-        "no replay: what the recorded kernel itself did, by the chunks and offsets that it "
-        "printed; --like or NAME.meta, next to the recording, has its unit size"
-    )
-    parser.add_argument("--as", dest="whose", choices=(KERNEL,), help=text)
-    add_policy(add_setup(parser))
-    text = "the page; needs the extra 'report' (bokeh)"
-    parser.add_argument("-o", "--html", type=OutputFile("bokeh"), metavar="OUT.html", help=text)
-    text = (
-        "a picture with the chunks at the worst moment, or at a kernel's peak; needs the extra "
-        "'plot' (matplotlib)"
-    )
-    for kind in ("png", "svg"):
-        parser.add_argument(
-            f"--{kind}", type=OutputFile("matplotlib"), metavar=f"OUT.{kind}", help=text
-        )
+KERNEL = "kernel"  # the value of --as
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,18 +11,12 @@ from functools import partial
 
 from percpu_ffi.analysis.sizes import Distribution, sizes, sizes_of_file, total
 from percpu_ffi.cli.arguments import (
-    TRACE,
-    add_formats,
-    add_machine,
-    add_plot,
-    add_strict,
     copies_of,
     load_trace,
     print_report,
     report_skipped,
 )
-from percpu_ffi.cli.executors import add_executor, chosen_executor, is_long, is_worthwhile
-from percpu_ffi.cli.files import InputFile
+from percpu_ffi.cli.executors import chosen_executor, is_long, is_worthwhile
 from percpu_ffi.cli.objects import files_of
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import ConfigError
@@ -33,27 +27,6 @@ from percpu_ffi.trace import Trace
 from percpu_ffi.trace.source import STDIN, source_name
 
 TOTAL = "total"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the subcommand."""
-    parser.description = (
-        "Count the allocations of each size and alignment, and those live at the peak, for each "
-        "trace and for all traces together."
-    )
-    parser.add_argument("traces", type=InputFile(), metavar="TRACE", nargs="+", help=TRACE)
-    add_strict(parser)
-    text = (
-        "print one line for each trace, and the histogram of all together, instead of all tables; "
-        "with --csv one row for each trace"
-    )
-    parser.add_argument("--summary", action="store_true", help=text)
-    text = "count each caller separately, and name in the histogram those with most areas"
-    parser.add_argument("--callers", action="store_true", help=text)
-    add_machine(parser)
-    add_formats(parser)
-    add_plot(parser)
-    add_executor(parser)
 
 
 def other_inputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:

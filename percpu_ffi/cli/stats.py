@@ -9,16 +9,10 @@ import json
 from percpu_ffi._util.text import plural, printable
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.cli.arguments import (
-    add_json,
-    add_memory,
-    add_policy,
-    add_setup,
-    add_strict,
     open_input,
     report_skipped,
     setup_of,
 )
-from percpu_ffi.cli.files import InputFile
 from percpu_ffi.cli.messages import notify
 from percpu_ffi.cli.progress import progress_bar
 from percpu_ffi.errors import StatsError
@@ -28,27 +22,6 @@ from percpu_ffi.trace import Trace
 from percpu_ffi.trace.source import STDIN
 
 DIFFERENT = 1  # exit status, as of diff
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the subcommand."""
-    parser.description = (
-        "Replay a trace and print the allocator's statistics in the format of "
-        "/sys/kernel/debug/percpu_stats; or print a dump in this format, or compare two."
-    )
-    what = parser.add_mutually_exclusive_group(required=True)
-    text = "a trace, or a text with one dump; - for standard input"
-    what.add_argument("trace", type=InputFile(), metavar="TRACE|DUMP", nargs="?", help=text)
-    text = (
-        "two dumps to compare: of two files, or both of one file or recording; - for standard "
-        "input; exit status 1 if they differ"
-    )
-    what.add_argument("--diff", type=InputFile(), nargs="+", metavar=("A", "B"), help=text)
-    add_strict(parser)
-    setup = add_setup(parser)
-    add_memory(setup)
-    add_policy(setup)
-    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

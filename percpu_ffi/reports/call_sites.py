@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from percpu_ffi._util.text import cell, csv_text, duration, plural, printable, table
-from percpu_ffi.analysis.call_sites import FIGURES, CallSites, Figures, Moment, Value
+from percpu_ffi.analysis.call_sites import CallSites, Moment
 from percpu_ffi.analysis.callers import ADDRESS
+from percpu_ffi.analysis.keys import FIGURES, Figures, Value
 from percpu_ffi.reports.recording import (
     caveats,
     failure_lines,

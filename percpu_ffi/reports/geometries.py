@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from percpu_ffi._util.text import csv_text, plural, table
-from percpu_ffi.analysis.geometries import GEOMETRY, Outcome, Refusal, steps
-from percpu_ffi.config import AREA_MAP, BITMAP, FIRST_CHUNKS, POLICY_NAMES
+from percpu_ffi.analysis.geometries import Outcome, Refusal, steps
+from percpu_ffi.config import AREA_MAP, BITMAP, FIRST_CHUNKS, GEOMETRY, POLICY_NAMES
 from percpu_ffi.reports.recording import possible_cpus, recorded_on
 from percpu_ffi.trace import Trace, TraceStats
 from percpu_ffi.work import Work
