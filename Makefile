@@ -15,6 +15,9 @@ CSRC := $(sort $(wildcard csrc/*.c csrc/*/*.c))
 HEADERS := $(sort $(wildcard csrc/*.h csrc/*/*.h))
 PACKAGING := pyproject.toml setup.py build_ffi.py tools/amalgamate.py percpu_ffi/embed/builder.py \
 	percpu_ffi/_version.py
+# completion and manual page are made from these
+PACKAGING += tools/command_pages.py tools/manual-sections.txt percpu_ffi/cli/__init__.py \
+	percpu_ffi/cli/arguments.py $(wildcard percpu_ffi/cli/options/*.py)
 
 STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
@@ -122,8 +125,10 @@ $(VENV)/.made: FORCE
 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# pip installs no data files for --editable
 $(VENV)/.cli: $(VENV)/.made $(CSRC) $(HEADERS) $(PACKAGING)
 	$(PIP_INSTALL) --editable '.[cli]'
+	cp -R build/share $(VENV)
 	touch $@
 
 # what the installed package lacks for an extra; it is not built again

@@ -5,7 +5,8 @@
 
     csrc/ --tools/amalgamate.py--> percpu.h, percpu.c --> libpercpu.so.0.2 <-- _core
 
-All except ``_core`` go to ``percpu_ffi/embed/``, where other extensions find them.
+All except ``_core`` go to ``percpu_ffi/embed/``, where other extensions find them.  Completion of
+the shells and the manual page go below ``share`` of where the package is installed.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import shutil
 import sys
 import sysconfig
 from pathlib import Path
+from typing import ClassVar
 
-from setuptools import setup
+from setuptools import Command, setup
+from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # builds do not have it there
@@ -29,6 +32,16 @@ LIBRARY = f"libpercpu.so.{__version__.rpartition('.')[0]}"
 # as in csrc/lib.mk
 COMPILE = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-semantic-interposition", "-pthread"]
 LINK = ["-pthread", f"-Wl,-soname,{LIBRARY}", "-Wl,--version-script=csrc/libpercpu.map"]
+
+
+SHARE = "build/share"
+# what tools/command_pages.py makes there
+PAGES = (
+    ("bash-completion/completions", "percpu-ffi"),
+    ("zsh/site-functions", "_percpu-ffi"),
+    ("fish/vendor_completions.d", "percpu-ffi.fish"),
+    ("man/man1", "percpu-ffi.1"),
+)
 
 
 class BuildExt(build_ext):
@@ -71,14 +84,33 @@ class BuildExt(build_ext):
             self.copy_file(built, source)
 
 
+class BuildPages(Command):
+    """Ask the parser of the commands, which needs nothing that is compiled."""
+
+    user_options: ClassVar[list[tuple[str, str, str]]] = []
+
+    def initialize_options(self) -> None:
+        """Have no options."""
+
+    def finalize_options(self) -> None:
+        """Have no options."""
+
+    def run(self) -> None:
+        """Make the files of ``PAGES``."""
+        self.spawn([sys.executable, "tools/command_pages.py", SHARE])
+
+
 # One wheel for CPython 3.11 and newer.  Free-threaded builds have no stable ABI before 3.15: each
 # gets a wheel of its own, for which cffi drops the limited API by itself.
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 WHEEL = {} if FREE_THREADED else {"py_limited_api": "cp311"}
 
+build.sub_commands = [*build.sub_commands, ("build_pages", None)]
+
 setup(
     version=__version__,
-    cmdclass={"build_ext": BuildExt},
+    cmdclass={"build_ext": BuildExt, "build_pages": BuildPages},
+    data_files=[(f"share/{folder}", [f"{SHARE}/{folder}/{name}"]) for folder, name in PAGES],
     cffi_modules=["build_ffi.py:ffibuilder"],
     options={"bdist_wheel": WHEEL},
 )

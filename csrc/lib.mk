@@ -6,6 +6,7 @@
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+DATADIR ?= $(PREFIX)/share
 
 VERSION := $(shell awk '/define PCPU_VERSION_(MAJOR|MINOR|PATCH)[ \t]/ \
 	{ printf "%s%s", dot, $$3; dot = "." }' csrc/percpu.h)
@@ -59,7 +60,12 @@ $(BUILD)/percpu.pc: csrc/percpu.pc.in
 		-e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
 		-e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|' $< >$@
 
-## install the C library, with percpu.h and for pkg-config, below PREFIX=/usr/local
+# completion and manual page of percpu-ffi, which come into VENV with it
+PAGES := bash-completion/completions/percpu-ffi zsh/site-functions/_percpu-ffi \
+	fish/vendor_completions.d/percpu-ffi.fish man/man1/percpu-ffi.1
+
+## install the C library, with percpu.h and for pkg-config, below PREFIX=/usr/local; after
+## make run also the completion and the manual page of percpu-ffi
 install: lib $(BUILD)/percpu.pc
 	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)'
 	install -m 644 $(AMALGAMATION)/percpu.h '$(DESTDIR)$(INCLUDEDIR)'
@@ -68,12 +74,17 @@ install: lib $(BUILD)/percpu.pc
 	install -m 755 $(BUILD)/$(SHARED) '$(DESTDIR)$(LIBDIR)'
 	ln -sf $(SHARED) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
 	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/libpercpu.so'
+	@for page in $(wildcard $(PAGES:%=$(VENV)/share/%)); do \
+		to='$(DESTDIR)$(DATADIR)'/$${page#$(VENV)/share/}; \
+		install -d "$${to%/*}" && install -m 644 $$page "$$to" || exit 1; done
+	@[ -e $(VENV)/share/$(lastword $(PAGES)) ] || echo 'without completion and manual page of' \
+		'percpu-ffi: make run makes them, then make install again'
 
 ## delete what install installs
 uninstall:
 	for file in $(SHARED) $(SONAME) libpercpu.so libpercpu.a pkgconfig/percpu.pc; do \
 		rm -f '$(DESTDIR)$(LIBDIR)'/$$file || exit 1; done
-	rm -f '$(DESTDIR)$(INCLUDEDIR)/percpu.h'
+	rm -f '$(DESTDIR)$(INCLUDEDIR)/percpu.h' $(PAGES:%='$(DESTDIR)$(DATADIR)/%')
 
 # --- programs of embedders, with percpu.h and one of the two libraries
 

@@ -11,7 +11,7 @@ cd "$scratch"
 mkdir sources
 
 # the packages that a build needs are installed once, not for each build
-pip install "setuptools>=77" "cffi>=1.17"
+pip install "setuptools>=77" "cffi>=1.17" "shtab>=1.13" "argparse-manpage>=4.8"
 pip_install() {
 	pip install --no-build-isolation "$@"
 }

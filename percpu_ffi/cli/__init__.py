@@ -102,7 +102,7 @@ def _make_parser(requested: Collection[str], names: Iterable[str]) -> argparse.A
         formatter_class=WIDE,
     )
     parser.add_argument("--version", action="version", version=f"percpu-ffi {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in names:
         command = commands.add_parser(name, help=COMMANDS[name], formatter_class=WIDE)
         if name in requested:

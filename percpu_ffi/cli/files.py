@@ -25,11 +25,15 @@ STDOUT = "standard output"
 
 
 class InputFile:
-    """The type of an argument that names a file or folder to read."""
+    """The type of an argument that names a file to read."""
 
     def __call__(self, path: str) -> str:
         """Return the path; reading it will show whether that is possible."""
         return path
+
+
+class InputFolder(InputFile):
+    """The type of an argument that names a folder to read."""
 
 
 class OutputFile:

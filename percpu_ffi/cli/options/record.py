@@ -7,7 +7,7 @@ import argparse
 import math
 from contextlib import suppress
 
-from percpu_ffi.cli.files import InputFile, OutputFile
+from percpu_ffi.cli.files import InputFolder, OutputFile
 
 OUTPUT = "percpu.trace"
 BUFFER_KB = 4096  # for each CPU: about 40,000 events between two reads
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "size of the kernel's buffer for each CPU (%(default)s)"
     parser.add_argument("--buffer-kb", type=_kib, default=BUFFER_KB, metavar="KIB", help=text)
     text = "where tracefs is mounted, if not in the usual place"
-    parser.add_argument("--tracefs", type=InputFile(), metavar="DIR", help=text)
+    parser.add_argument("--tracefs", type=InputFolder(), metavar="DIR", help=text)
     text = "what to run, with arguments"
     parser.add_argument("command", type=str, nargs=argparse.REMAINDER, metavar="COMMAND", help=text)
 
