@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from operator import mul
 from typing import Any, NamedTuple
 
+from percpu_ffi._util.columns import columns_of_rows
+from percpu_ffi._util.text import plural
 from percpu_ffi.analysis.keys import (
     CULL,
     CULL_NAMES,
@@ -29,6 +31,7 @@ from percpu_ffi.analysis.keys import (
 from percpu_ffi.analysis.life_columns import NO_ROW, LifeColumns
 from percpu_ffi.analysis.lifetimes import columns_of
 from percpu_ffi.analysis.origins import Selection, origins
+from percpu_ffi.analysis.tables import call_site_table
 from percpu_ffi.errors import ConfigError, check_type
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import NO_TIME
@@ -73,6 +76,33 @@ class CallSites(NamedTuple):
     """All rows as one; None: there is none."""
     copies: int | None = None
     """By how many the bytes of one CPU's copies are multiplied; None: one."""
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return a column for each key and each of ``FIGURES``, as ``who --csv`` prints them.
+
+        They are equally long, with an item for each row.  None: unknown.
+        """
+        rows = (
+            (*(None if value == "" else value for value in row.key), *row.figures)
+            for row in self.rows
+        )
+        return columns_of_rows((*self.culled_by, *FIGURES), rows)
+
+    def __repr__(self) -> str:
+        return f"<CallSites, {self._title()}>"
+
+    def _repr_html_(self) -> str:
+        return call_site_table(self).html(self._title())
+
+    def _title(self) -> str:
+        rows = f"{plural(len(self.rows), 'row')} by {', '.join(self.culled_by)}"
+        copies = f"{self.copies:,} copies" if (self.copies or 1) > 1 else "one CPU's copies"
+        lifetimes = "" if self.timed else ", lifetimes in operations"
+        return (
+            f"{rows}, bytes of {copies}{lifetimes}: {plural(self.peak.bytes, 'byte')} in "
+            f"{plural(self.peak.areas, 'area')} at the peak, {self.end.bytes:,} in "
+            f"{self.end.areas:,} at the end"
+        )
 
 
 def who(

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
+from percpu_ffi._util.columns import columns_of_rows
 from percpu_ffi.analysis.sizes import DIGITS, Distribution, Request
 
 UP_TO = (8, 16, 64, 256, 1024)  # bytes
+SHARES = ("up_to", "bytes_up_to")  # of a spread, for each of these
 UNIT = 4  # bytes, to a multiple of which Linux 4.14 and later round: PCPU_MIN_ALLOC_SIZE
 
 
@@ -39,6 +42,14 @@ class Spread:
     """The same with objects whose size is a power of two, from ``UNIT`` on, not below the
     alignment: a slab aligns each object to its size."""
 
+    def figures(self) -> dict[str, Any]:
+        """Return all figures by name, with a name for each share."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name in SHARES:
+            shares = found.pop(name) or dict.fromkeys(UP_TO)
+            found |= {f"{name}_{limit}": share for limit, share in shares.items()}
+        return found
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -50,6 +61,16 @@ class Summary:
     """The areas live at the peak; of several traces, each at its own peak."""
     atomic: float | None
     """Share of the allocations that must not sleep, 0 to 1; None: unknown."""
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return a column of one item for each figure, as ``sizes --summary --csv`` prints them.
+
+        None: unknown.
+        """
+        figures = {"atomic": self.atomic}
+        for kind, spread in (("alloc", self.allocated), ("peak", self.at_peak)):
+            figures |= {f"{kind}_{name}": value for name, value in spread.figures().items()}
+        return columns_of_rows([*figures], [[*figures.values()]])
 
 
 def summarise(found: Distribution) -> Summary:

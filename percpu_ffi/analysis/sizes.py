@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from percpu_ffi._util.columns import columns_of_rows
+from percpu_ffi._util.text import plural
 from percpu_ffi.analysis.lifetimes import lives_of
 from percpu_ffi.analysis.origins import origins
+from percpu_ffi.analysis.tables import size_table
 from percpu_ffi.trace import Trace
 
 DIGITS = 6  # of shares
@@ -105,6 +108,35 @@ class Distribution:
             )
             for request, count in zip(requests, so_far, strict=True)
         ]
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return a column for each field of :class:`SizeRow`, as ``sizes --csv`` prints them.
+
+        They are equally long, with an item for each row.  ``caller`` is there if one is known, and
+        None where it is not.
+        """
+        columns = columns_of_rows(
+            [field.name for field in fields(SizeRow)], map(astuple, self.rows())
+        )
+        callers = [caller or None for caller in columns.pop("caller")]
+        return {**columns, "caller": callers} if self._has_callers() else columns
+
+    def __repr__(self) -> str:
+        return f"<Distribution, {self._title()}>"
+
+    def _repr_html_(self) -> str:
+        return size_table(self.rows(), self._has_callers()).html(self._title())
+
+    def _has_callers(self) -> bool:
+        return any(request.caller for request in self.allocated)
+
+    def _title(self) -> str:
+        areas = plural(self.at_peak.total(), "area")
+        return (
+            f"{plural(self.allocated.total(), 'allocation')} of "
+            f"{plural(self.bytes.total(), 'byte')}, {areas} of "
+            f"{plural(self.peak_bytes.total(), 'byte')} at the peak"
+        )
 
     def histogram(self) -> list[Bucket]:
         """Return one bucket for each power of two from the smallest size to the largest."""

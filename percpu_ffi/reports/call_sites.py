@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from percpu_ffi._util.text import cell, csv_text, duration, plural, printable, table
+from percpu_ffi._util.text import csv_text, duration, plural, printable, table
 from percpu_ffi.analysis.call_sites import CallSites, Moment
 from percpu_ffi.analysis.callers import ADDRESS
-from percpu_ffi.analysis.keys import FIGURES, Figures, Value
+from percpu_ffi.analysis.keys import Figures
+from percpu_ffi.analysis.tables import call_site_table, in_a_line
 from percpu_ffi.reports.recording import (
     caveats,
     failure_lines,
@@ -21,9 +21,7 @@ from percpu_ffi.reports.recording import (
 )
 from percpu_ffi.trace import Trace
 
-TITLES = {"site": "call site", "gfp": "gfp flags"}
 BY_SITE = {"site", "function", "caller"}
-COUNTS = ("peak_bytes", "peak_areas", "end_bytes", "never_freed", "allocs", "frees")
 NO_SITES = (
     "the trace has no call sites (kernels before 5.19 do not print them): all allocations are in "
     "one row"
@@ -68,11 +66,10 @@ class CallSiteReport(NamedTuple):
 
     def to_csv(self) -> str:
         """Return the rows: their keys, then their figures."""
-        rows = (
-            (*(_in_a_line(value) for value in row.key), *row.figures)
-            for row in self.found.rows[: self.limit]
-        )
-        return csv_text((*self.found.culled_by, *FIGURES), rows)
+        columns = self._shown.columns()
+        if "stacktrace" in columns:
+            columns["stacktrace"] = [in_a_line(stack or "") for stack in columns["stacktrace"]]
+        return csv_text([*columns], zip(*columns.values(), strict=True))
 
     def to_text(self) -> str:
         """Return a table with a heading."""
@@ -100,12 +97,16 @@ class CallSiteReport(NamedTuple):
         if any(ADDRESS.fullmatch(str(row.key[i])) for row in found.rows for i in sites):
             lines.append(ADDRESSES)
         stacks = self._stacks()
-        lines += ["", *table(self._rows(found.all, stacks))]
+        lines += ["", *table(call_site_table(self._shown, stacks).lines())]
         if self._left_out:
             lines.append(f"  {plural(self._left_out, 'row')} not shown, but included in 'all'")
         for stack, number in stacks.items():
             lines += ["", f"  {number}", *(f"    {printable(line)}" for line in stack.splitlines())]
         return "\n".join(lines)
+
+    @property
+    def _shown(self) -> CallSites:
+        return self.found._replace(rows=self.found.rows[: self.limit])
 
     @property
     def _left_out(self) -> int:
@@ -125,31 +126,6 @@ class CallSiteReport(NamedTuple):
             when += f", {duration(moment.time - times[0])} after the first"
         return f"{plural(moment.bytes, 'byte')} in {plural(moment.areas, 'area')}, {when}"
 
-    def _rows(self, everything: Figures, stacks: dict[str, str]) -> list[Sequence[str]]:
-        found = self.found
-
-        def key_cell(key: str, value: Value) -> str:
-            if isinstance(value, bool):
-                return "yes" if value else "no"
-            if isinstance(value, int):
-                return str(value) if key == "pid" else f"{value:,}"
-            return stacks.get(value or "") or cell(value or "") or "(unknown)"
-
-        titles = [TITLES.get(key, key) for key in found.culled_by]
-        blank = [""] * len(titles)
-        return [
-            (*blank, "at peak", "", "at end", "never", "", "", "lifetime", "", ""),
-            (*titles, "bytes", "areas", "bytes", "freed", "allocs", "frees", "p50", "p99", "sizes"),
-            *((*map(key_cell, found.culled_by, row.key), *_figures(row.figures, found.timed))
-              for row in found.rows[: self.limit]),
-            ("all", *blank[1:], *_figures(everything, found.timed)),
-        ]  # fmt: skip
-
-
-def _in_a_line(value: Value) -> Value:
-    """Return a key with semicolons between the frames of a stack."""
-    return value.replace("\n", ";") if isinstance(value, str) else value
-
 
 def _lifetime_notes(figures: Figures) -> list[str]:
     """Return a sentence for each reason why lifetimes of freed areas are missing."""
@@ -165,16 +141,3 @@ def _lifetime_notes(figures: Figures) -> list[str]:
             "not in p50 and p99"
         )
     return notes
-
-
-def _figures(figures: Figures, timed: bool) -> list[str]:
-    counts = (f"{getattr(figures, name):,}" for name in COUNTS)
-    lifetimes = (_lifetime(span, timed) for span in (figures.life_p50, figures.life_p99))
-    sizes = dict.fromkeys((figures.min_size, figures.max_size))
-    return [*counts, *lifetimes, "-".join(f"{size:,}" for size in sizes)]
-
-
-def _lifetime(value: int | None, timed: bool) -> str:
-    if value is None:
-        return "-"
-    return duration(value) if timed else f"{value:,}"

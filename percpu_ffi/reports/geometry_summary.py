@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from percpu_ffi._util.text import cell, csv_text, table
+from percpu_ffi.analysis.comparison import UNKNOWN, setting
 from percpu_ffi.analysis.geometries import Outcome, Refusal
-from percpu_ffi.reports.geometries import UNKNOWN, GeometryReport, setting, wrapped
+from percpu_ffi.reports.geometries import GeometryReport, wrapped
 from percpu_ffi.reports.recording import short_names
 
 ALL = "all"
@@ -45,12 +46,12 @@ class GeometrySummary:
 
     def to_csv(self) -> str:
         """Return the lines of all traces, each after the name of its trace."""
-        rows = [
-            {"trace": cell(report.name), **row}
+        traces = [
+            {"trace": [cell(report.name)] * len(report.rows), **report.csv_columns()}
             for report in self.reports
-            for row in report.csv_rows()
         ]
-        return csv_text(list(rows[0]), (list(row.values()) for row in rows))
+        rows = (row for columns in traces for row in zip(*columns.values(), strict=True))
+        return csv_text([*traces[0]], rows)
 
     def to_text(self) -> str:
         """Return a table for each size of a unit, and what was refused or failed."""

@@ -15,27 +15,18 @@ bytes are those of {{}}; mean, median, largest: bytes of an area, on one CPU
 sizes: how many distinct ones; up to: of at most so many bytes
 to {UNIT}, to 2^n: bytes at peak, rounded up to multiples of {UNIT}, to powers of two, / bytes
 """
-FIGURES = ("areas", "bytes", "sizes", "mean", "median", "largest")
-ROUNDED = ("rounded", "in_powers")
 WIDTH = 4  # of a share
 GROUPS = ("% of allocations up to", "% of areas at peak up to", "% of bytes at peak up to")
 
 
 def summary_csv(named: Named) -> str:
     """Return one row for each summary."""
-    limits = [f"{name}_{limit}" for name in ("up_to", "bytes_up_to") for limit in UP_TO]
-    header = ["trace", "atomic"]
-    for kind in ("alloc", "peak"):
-        header += [f"{kind}_{name}" for name in (*FIGURES, *ROUNDED, *limits)]
-    rows = []
-    for name, summary in named:
-        row: list[object] = [name, summary.atomic]
-        for spread in (summary.allocated, summary.at_peak):
-            row += [getattr(spread, figure) for figure in (*FIGURES, *ROUNDED)]
-            for shares in (spread.up_to, spread.bytes_up_to):
-                row += (shares or dict.fromkeys(UP_TO)).values()
-        rows.append(row)
-    return csv_text(header, rows)
+    columns = [summary.columns() for _, summary in named]
+    rows = (
+        (name, *(value for (value,) in figures.values()))
+        for (name, _), figures in zip(named, columns, strict=True)
+    )
+    return csv_text(["trace", *columns[0]], rows)
 
 
 def summary_lines(named: Named, whose: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from percpu_ffi._util.text import cell, csv_text, plural, printable, table
 from percpu_ffi.analysis.size_summary import Summary, summarise
 from percpu_ffi.analysis.sizes import Bucket, Distribution, SizeRow
+from percpu_ffi.analysis.tables import size_table
 from percpu_ffi.reports.recording import (
     caveats,
     failure_lines,
@@ -138,18 +139,10 @@ def _to_text(part: Part, callers: bool) -> list[str]:
 
 
 def _size_table(rows: Sequence[SizeRow], callers: bool) -> list[str]:
-    lines: list[Sequence[str]] = [
-        ("", "", "", "", "", "", "", "at peak", "", ""),
-        ("caller", "size", "align", "allocs", "share", "to here", "bytes", "areas", "share",
-         "bytes"),
-    ]  # fmt: skip
-    for row in rows:
-        *figures, caller = astuple(row)
-        values = (f"{each:.1%}" if isinstance(each, float) else f"{each:,}" for each in figures)
-        lines.append((cell(caller), *values))
-    if not callers:
-        width = max(len(line[1]) for line in lines)  # table() aligns the first column to the left
-        lines = [(line[1].rjust(width), *line[2:]) for line in lines]
+    lines = size_table(rows, callers).lines()
+    if not callers:  # table() aligns the first column to the left
+        width = max(len(line[0]) for line in lines)
+        lines = [(line[0].rjust(width), *line[1:]) for line in lines]
     return table(lines)
 
 
