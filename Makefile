@@ -29,7 +29,7 @@ ON_ALL_CPUS := -n auto --maxprocesses 8 --dist worksteal --durations 5
 PYTEST := $(BIN)/python -m pytest $(ON_ALL_CPUS)
 
 .PHONY: run help test check-quick check-c check-c-quick check-python check-upstream liars \
-	bench pictures growth lint strict layers coverage mutate mutate-python \
+	bench pictures growth notebook lint strict layers coverage mutate mutate-python \
 	dist check-rootfs clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
@@ -54,8 +54,8 @@ PARALLEL = $(MAKE) --no-print-directory --output-sync=target \
 
 # C programs and test files that take seconds each
 LONG_C := counter threads
-LONG := bench_command cli figures geometries liars lockstep make memory notebook properties replay \
-	report report_in_browser scale sizes testing threads
+LONG := bench_command cli figures geometries liars lockstep make memory notebook notebook_page \
+	properties replay report report_in_browser scale sizes testing threads
 
 ## a part of test, in under 30 s once it is built: the C tests without threads, and
 ## the fast files of the Python tests; no library checks, fuzzers or instruction counts
@@ -93,6 +93,10 @@ pictures: $(VENV)/.test
 ## draw how cost grows with the live areas, in minutes; with PERCPU_C=... next to the 2009 file, in an hour
 growth: $(VENV)/.test
 	$(BIN)/python tools/growth.py docs/pictures/growth.png $(BUILD)/growth.json
+
+## execute docs/notebook.ipynb again, and keep its outputs
+notebook: $(VENV)/.test
+	$(BIN)/python tools/notebook.py docs/notebook.ipynb
 
 ## format, types and imports of Python; strict and layers for C
 lint: $(VENV)/.lint layers

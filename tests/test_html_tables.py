@@ -95,7 +95,7 @@ def test_a_refused_geometry_has_the_reason_in_place_of_figures() -> None:
     *settings, reason = refused
     assert [cell.tag for cell in settings] == ["th"] * len(settings)
     assert str(reason.text).startswith("refused: cpus=0: ")
-    assert reason.attrib["style"] == "text-align:left"
+    assert reason.attrib["style"] == "text-align:left;white-space:normal"
     heads = [*parsed(Comparison(compare(TRACE, SETUPS))).findall("thead/tr/th")]
     columns = [head for head in heads if head.get("scope") == "col"]
     assert int(reason.attrib["colspan"]) == len(columns) - len(settings)
@@ -146,7 +146,7 @@ def test_names_are_on_the_left() -> None:
 def test_a_table_without_groups_has_one_line_of_headings() -> None:
     table = Cells([Head("", "a"), Head("", "b")], [["1", "2"]]).html("<t>")
     assert table.partition("</thead>")[0].endswith(
-        '<caption style="text-align:left">&lt;t&gt;</caption><thead>'
+        '<caption style="text-align:left;white-space:normal">&lt;t&gt;</caption><thead>'
         '<tr><th scope="col">a</th><th scope="col">b</th></tr>'
     )
     assert "<tfoot>" not in table

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from percpu_ffi._util.text import plural
 
 MOST_ROWS = 20  # in a notebook
-LEFT = ' style="text-align:left"'
 # no colours and no fonts: those of the page, light or dark
-STYLE = "text-align:right;font-variant-numeric:tabular-nums"
+STYLE = "text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums"
+LEFT = ' style="text-align:left"'
+SENTENCE = ' style="text-align:left;white-space:normal"'
 
 
 class Head(NamedTuple):
@@ -50,14 +51,17 @@ class Cells(NamedTuple):
     def html(self, caption: str) -> str:
         """Return HTML that needs nothing else, with the first ``MOST_ROWS`` rows."""
         left = len(self.rows) - MOST_ROWS
-        more = f"and {plural(left, 'more row')}, which columns() has"
+        more = (
+            f"<tr><td{SENTENCE}{_span('col', len(self.heads))}>"
+            f"and {plural(left, 'more row')}, which columns() has</td></tr>"
+        )
         return "".join((
             f'<div style="overflow-x:auto"><table style="{STYLE}">',
-            f"<caption{LEFT}>{escape(caption)}</caption><thead>",
+            f"<caption{SENTENCE}>{escape(caption)}</caption><thead>",
             *self._headings(),
             "</thead><tbody>",
             *map(self._row, self.rows[:MOST_ROWS]),
-            f"<tr><td{LEFT}{_span('col', len(self.heads))}>{more}</td></tr>" if left > 0 else "",
+            more if left > 0 else "",
             "</tbody>",
             f"<tfoot>{self._row(self.foot)}</tfoot>" if self.foot else "",
             "</table></div>",
@@ -87,7 +91,7 @@ class Cells(NamedTuple):
             f'<th scope="row"{style}>{escape(cell)}</th>'
             for cell, style in zip(cells, self._styles(), strict=False)
         )
-        note = LEFT + _span("col", 1 + width - n) if n < width else ""
+        note = SENTENCE + _span("col", 1 + width - n) if n < width else ""
         notes = [""] * (n - self.keys - 1) + [note]
         values = (
             f"<td{note}>{escape(cell)}</td>"
