@@ -489,6 +489,7 @@ class TestImports:
         "percpu_ffi",
         "percpu_ffi._util",
         "percpu_ffi._util.text",
+        "percpu_ffi._version",
         "percpu_ffi.cli",
         "percpu_ffi.cli.messages",
         "percpu_ffi.errors",
