@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import STATS
 
+from percpu_ffi.analysis.comparison import Comparison, chunk_columns, geometry_table, setting
 from percpu_ffi.analysis.geometries import Outcome, Refusal
 from percpu_ffi.reports.geometries import GeometryReport
 from percpu_ffi.work import Work, WorkByCall
@@ -223,3 +224,57 @@ def test_csv() -> None:
     assert (refused["refused"], refused["failures"]) == ("too many CPUs", "")
     for row in (possible, refused):
         assert (row["kernel_chunks"], row["kernel_bytes_per_cpu"]) == ("34", str(1100 * 4096))
+
+
+def test_columns_of_bitmaps() -> None:
+    """Without a first chunk, with hidden bytes; settings are shown that differ."""
+    geometry = {**SMALL, "policy": "bitmap+chunk-hint", "first_chunk": None}
+    one = replace(OUTCOME, geometry=geometry)
+    other = replace(OUTCOME, geometry={**geometry, "static_size": 4096, "page_size": 8192})
+    heads, rows, *_ = geometry_table([one, other], chunk_columns([one, other]))
+    assert [" ".join(filter(None, head)) for head in heads] == [
+        *("policy", "unit", "cpus", "static", "page"),
+        *("chunks: most", "chunks: made", "chunks: gone", "chunks: at end"),
+        *("hidden: most", "hidden: at end", "steps: alloc", "steps: free"),
+        *("offset: same", "offset: shifted", "offset: by"),
+    ]
+    assert rows[0] == [
+        *("bitmap+chunk-hint", "64K", "2", "8K", "4K", "5", "6", "7", "4", "400", "200"),
+        *("5.1", "1.7", "44.4%", "66.7%", "1,000"),
+    ]
+
+
+def test_a_free_size_that_follows_from_the_unit_is_not_shown() -> None:
+    other = replace(OUTCOME, geometry={**SMALL, "unit_size": 131_072, "free_size": 122_880})
+    names = [head.name for head in geometry_table([OUTCOME, other], []).heads]
+    assert names == ["first", "unit", "cpus"]
+
+
+def test_shares_have_four_digits_in_columns() -> None:
+    assert Comparison([OUTCOME]).columns()["utilisation_at_peak"] == [0.6087]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("policy", "bitmap+chunk-hint", "bitmap+chunk-hint"),
+        ("first_chunk", "remap", "remap"),
+        ("first_chunk", "none", "?"),
+        ("first_chunk", None, "-"),
+        ("unit_size", "4k", "?"),
+        ("unit_size", 0, "auto"),
+        ("free_size", 0, "auto"),
+        ("static_size", 0, "0"),
+        ("cpus", 0, "0"),
+        ("cpus", 4096, "4,096"),
+        ("page_size", 1000, "1,000"),
+        ("page_size", 1024, "1K"),
+        ("unit_size", 3 << 20, "3M"),
+        ("unit_size", 1 << 30, "1G"),
+        ("unit_size", 1 << 40, "1,024G"),
+        ("unit_size", (1 << 40) + 1, "?"),
+        ("unit_size", -(1 << 41), "?"),
+    ],
+)
+def test_settings_in_a_table(name: str, value: object, text: str) -> None:
+    assert setting(name, value) == text

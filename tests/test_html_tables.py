@@ -13,7 +13,7 @@ from conftest import FORK, SAMPLES
 from pages import LONG, NAMES, rename_sites
 
 from percpu_ffi import Trace
-from percpu_ffi._util.cells import MOST_ROWS, Cells, Head
+from percpu_ffi._util.cells import Cells, Head
 from percpu_ffi.analysis.call_sites import who
 from percpu_ffi.analysis.comparison import Comparison
 from percpu_ffi.analysis.geometries import Refusal, compare
@@ -21,6 +21,7 @@ from percpu_ffi.analysis.sizes import sizes
 from percpu_ffi.cli import main
 
 STACKS = str(SAMPLES / "netns_stacks.trace")
+MOST_ROWS = 20
 TRACE = Trace.from_ops([("alloc", "a", 4096, 8), ("alloc", "b", 16, 8), ("free", "a")])
 SETUPS: list[dict[str, Any]] = [{"cpus": 2}, {"cpus": 0}, {"cpus": 1024, "page_size": 8192}]
 
@@ -90,6 +91,31 @@ def test_columns_of_hidden_bytes_are_those_of_bitmaps() -> None:
     assert ["hidden:" in each for each in groups] == [True, False, False]
 
 
+def test_cells_of_keys() -> None:
+    """They name the row; a stack is in one line, of which both ends are shown."""
+    trace = Trace.load(STACKS)
+    row, *_ = lines(parsed(found := who(trace, "atomic,pid,stacktrace,size,gfp")), "tbody")
+    atomic, pid, stack, size, gfp = found.rows[0].key
+    text = str(stack).replace("\n", ";")
+    assert (atomic, row[0]) == (False, "no")
+    assert row[1:5] == [str(pid), f"{text[:30]}...{text[-30:]}", f"{size:,}", gfp]
+    assert len(str(pid)) > 3
+    heads = parsed(found).findall("thead/tr/th[@rowspan]")
+    names = ["atomic", "pid", "stacktrace", "size", "gfp flags"]
+    assert [head.text for head in heads][:5] == names
+    body, foot = (parsed(found).findall(f"{part}/tr") for part in ("tbody", "tfoot"))
+    assert [[cell.tag for cell in row].count("th") for row in body[:2] + foot] == [5] * 3
+    assert lines(parsed(found), "tfoot")[0][:5] == ["all", "", "", "", ""]
+    sleeps = Trace.from_ops([("alloc", 1, 8, 8, ("atomic",))])
+    assert lines(parsed(who(sleeps, "atomic")), "tbody")[0][0] == "yes"
+
+
+@pytest.mark.parametrize(("callers", "keys"), [(False, 2), (True, 3)])
+def test_size_alignment_and_caller_name_a_row(callers: bool, keys: int) -> None:
+    for row in parsed(sizes(Trace.load(STACKS), callers=callers)).findall("tbody/tr")[:3]:
+        assert [cell.tag for cell in row][: keys + 1] == ["th"] * keys + ["td"]
+
+
 def test_a_refused_geometry_has_the_reason_in_place_of_figures() -> None:
     _, refused, _ = parsed(Comparison(compare(TRACE, SETUPS))).findall("tbody/tr")
     *settings, reason = refused
@@ -143,13 +169,32 @@ def test_names_are_on_the_left() -> None:
     assert f'<th scope="row"{style}>12</th><th scope="row">2</th><td>1</td>' in table
 
 
-def test_a_table_without_groups_has_one_line_of_headings() -> None:
-    table = Cells([Head("", "a"), Head("", "b")], [["1", "2"]]).html("<t>")
-    assert table.partition("</thead>")[0].endswith(
-        '<caption style="text-align:left;white-space:normal">&lt;t&gt;</caption><thead>'
-        '<tr><th scope="col">a</th><th scope="col">b</th></tr>'
+def test_the_whole_of_a_table_without_groups() -> None:
+    """It has one line of headings; the lines of text have two, always."""
+    table = Cells([Head("", "a"), Head("", "b")], [["1", "2"]])
+    assert table.html("<t>") == (
+        '<div style="overflow-x:auto"><table style="text-align:right;white-space:nowrap;'
+        'font-variant-numeric:tabular-nums">'
+        '<caption style="text-align:left;white-space:normal">&lt;t&gt;</caption>'
+        '<thead><tr><th scope="col">a</th><th scope="col">b</th></tr></thead>'
+        '<tbody><tr><th scope="row">1</th><td>2</td></tr></tbody></table></div>'
     )
-    assert "<tfoot>" not in table
+    assert table.lines() == [["", ""], ["a", "b"], ["1", "2"]]
+
+
+def test_the_whole_of_a_table_with_groups_and_a_foot() -> None:
+    heads = [Head("", "a"), Head("g", "b"), Head("g", "c"), Head("h", "d")]
+    table = Cells(heads, [["1", "2", "3", "4"]], ["0", "5", "6", "7"])
+    assert table.html("t").partition("</caption>")[2] == (
+        '<thead><tr><th scope="col" rowspan="2">a</th>'
+        '<th scope="colgroup" colspan="2" style="text-align:center">g</th>'
+        '<th scope="colgroup" style="text-align:center">h</th></tr>'
+        '<tr><th scope="col">b</th><th scope="col">c</th><th scope="col">d</th></tr></thead>'
+        '<tbody><tr><th scope="row">1</th><td>2</td><td>3</td><td>4</td></tr></tbody>'
+        '<tfoot><tr><th scope="row">0</th><td>5</td><td>6</td><td>7</td></tr></tfoot>'
+        "</table></div>"
+    )
+    assert table.lines() == [["", "g", "", "h"], [*"abcd"], [*"1234"], [*"0567"]]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import NamedTuple
 
 from percpu_ffi._util.text import plural
@@ -40,9 +40,9 @@ class Cells(NamedTuple):
 
     def lines(self) -> list[Sequence[str]]:
         """Return two lines of headings, and the rows, as :func:`text.table` aligns them."""
-        groups = ["", *(head.group for head in self.heads)]
+        groups = groupby(head.group for head in self.heads)
         return [
-            [now if now != last else "" for last, now in pairwise(groups)],
+            [text for group, same in groups for text in (group, *[""] * (len([*same]) - 1))],
             [head.name for head in self.heads],
             *self.rows,
             *([self.foot] if self.foot else []),

@@ -13,10 +13,10 @@ class Exact(list[Any]):
     """A column that pandas must not turn into float64, which it does if an integer is unknown."""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """Return an array of objects; only numpy and its users call this."""
+        """Return an array, of objects if no type is given; only numpy and its users call this."""
         import numpy as np  # noqa: PLC0415 - no requirement
 
-        return np.array([*self], dtype=dtype or object)
+        return np.array([*self], dtype=dtype)
 
 
 def columns_of_rows(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:

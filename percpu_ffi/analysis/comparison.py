@@ -42,9 +42,8 @@ class Comparison(tuple[Outcome | Refusal, ...]):
         The columns are equally long, with an item for each row.  None: unknown, or the geometry is
         refused.  The two columns of ``--csv`` about the recording kernel are in ``Trace.stats``.
         """
-        nothing = Refusal(dict.fromkeys(GEOMETRY), "")
-        names, *rows = (_flat(plain_row(row)) for row in (nothing, *self))
-        return columns_of_rows([*names], ([*row.values()] for row in rows))
+        names = _flat(dict.fromkeys((*GEOMETRY, "refused", *PLAIN)))
+        return columns_of_rows([*names], ([*_flat(plain_row(row)).values()] for row in self))
 
     def __repr__(self) -> str:
         return f"<Comparison, {self._title()}>"
