@@ -62,8 +62,8 @@ class OneLine(argparse.HelpFormatter):
         super().__init__(prog, width=1 << 16)
 
     def add_usage(self, usage, actions, groups, prefix=None):  # type: ignore[no-untyped-def]
-        """Add it without the prefix."""
-        super().add_usage(usage, actions, groups, prefix="")
+        """Add it without the prefix, also one that we wrapped."""
+        super().add_usage(usage and " ".join(usage.split()), actions, groups, prefix="")
 
 
 def commands_of(whole: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import Any
+
+from percpu_ffi._util.terminal import columns, wants_no_colour
 
 
 @contextmanager
@@ -24,5 +27,8 @@ def progress_bar(
 
     # tqdm's monitor is a thread, and with several threads each call of the port takes a lock
     tqdm.monitor_interval = 0
-    with tqdm(desc=what, total=total, unit=unit, unit_scale=True, leave=False) as bar:
+    # users may set the colour in TQDM_COLOUR; in the last column the cursor would go to a new line
+    look: dict[str, Any] = {"colour": None} if wants_no_colour() else {}
+    look["ncols"] = max(columns(sys.stderr) - 1, 1)
+    with tqdm(desc=what, total=total, unit=unit, unit_scale=True, leave=False, **look) as bar:
         yield bar.update

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-import shutil
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from percpu_ffi._util.terminal import columns
 from percpu_ffi._util.text import plural
 from percpu_ffi.allocator import Allocator
 from percpu_ffi.analysis.replayed import ReplayTimeline
@@ -160,14 +161,14 @@ class ReplayReport:
 
     def _maps(self) -> list[str]:
         unit_size, static_size = self.geometry["unit_size"], self.geometry["static_size"]
-        width = shutil.get_terminal_size().columns - 2
+        width = max(columns(sys.stdout) - 2, 1)
         lines = [LEGEND]
         for chunk in self.state.chunks:
             lines += [
                 f"chunk {chunk.id}: {chunk.free_size:,} of {unit_size:,} bytes free, contig hint "
                 f"{chunk.contig_hint:,}, {sum(map(bool, chunk.populated))} of "
                 f"{len(chunk.populated)} pages populated",
-                f"[{map_bar(chunk, unit_size, static_size, max(width, 1))}]",
+                f"[{map_bar(chunk, unit_size, static_size, width)}]",
             ]
         return lines
 

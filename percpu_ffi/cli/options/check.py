@@ -38,8 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     text = "parties to drive (all)"
     parser.add_argument("--only", type=str, nargs="+", metavar="NAME", help=text)
+    text = f"what to compare: {', '.join(ASPECTS)} (all)"
     parser.add_argument(
-        "--compare", nargs="+", choices=ASPECTS, default=ASPECTS, help="what to compare (all)"
+        "--compare", nargs="+", choices=ASPECTS, default=ASPECTS, metavar="ASPECT", help=text
     )
     text = "how to call: one by one, in batches, or all at once (single; all of them with --random)"
     parser.add_argument("--calls", nargs="+", choices=CALLS, metavar="CALLS", help=text)

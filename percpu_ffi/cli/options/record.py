@@ -16,8 +16,8 @@ BUFFER_KB = 4096  # for each CPU: about 40,000 events between two reads
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
     parser.usage = (
-        "%(prog)s [-h] [-o FILE] [--force] [--stacks] [--seconds N] [--buffer-kb KIB] "
-        "[-- COMMAND ...]"
+        "%(prog)s [-h] [-o FILE] [--force] [--stacks] [--seconds N]\n"
+        "                         [--buffer-kb KIB] [--tracefs DIR] [-- COMMAND ...]"
     )
     parser.description = (
         "Record the percpu events of the whole machine while COMMAND runs, for N seconds, or until "
