@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from percpu_ffi import __version__
+
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = (
     *("awk", "cat", "dirname", "head", "id", "make", "mkdir", "mktemp", "readlink", "rm", "sed"),
@@ -195,3 +197,41 @@ class TestEnvironment:
         shutil.copytree(folder / "percpu_ffi", folder / "another" / "percpu_ffi")
         assert self.ensure(folder / "another", folder / ".venv") > before
         assert (folder / ".venv" / "bin" / "percpu-ffi").exists()
+
+
+@pytest.mark.skipif(not shutil.which("install"), reason="the program install is not here")
+class TestInstall:
+    """``make install`` builds the C library only; what it adds was made by ``make run``."""
+
+    PAGE = "share/man/man1/percpu-ffi.1"
+
+    @staticmethod
+    def run(folder: Path, target: str) -> str:
+        """Make a target with a library that is already built, below a folder."""
+        build = folder / "build"
+        for name in ("amalgamation/percpu.h", "libpercpu.a", f"libpercpu.so.{__version__}"):
+            (build / name).parent.mkdir(parents=True, exist_ok=True)
+            (build / name).touch()
+        done = make(
+            *("-o", "lib", target, "PREFIX=/usr", f"DESTDIR={folder}/root"),
+            *(f"BUILD={build}", f"VENV={folder}/venv"),
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    def test_with_completion_and_page_of_the_environment(self, tmp_path: Path) -> None:
+        page = tmp_path / "venv" / self.PAGE
+        page.parent.mkdir(parents=True)
+        page.write_text("a page")
+        assert "make run" not in self.run(tmp_path, "install")
+        installed = tmp_path / "root" / "usr" / self.PAGE
+        assert installed.read_text() == "a page"
+        assert installed.stat().st_mode & 0o777 == 0o644
+        self.run(tmp_path, "uninstall")
+        assert not [path for path in (tmp_path / "root").rglob("*") if not path.is_dir()]
+
+    def test_without_them_says_what_makes_them(self, tmp_path: Path) -> None:
+        *_, last = self.run(tmp_path, "install").splitlines()
+        assert last.startswith("without completion and manual page of percpu-ffi: make run")
+        assert not (tmp_path / "root" / "usr" / "share").exists()
+        assert (tmp_path / "root" / "usr" / "include" / "percpu.h").exists()
