@@ -159,8 +159,8 @@ $(eval $(call objects,strict,$(STRICT) -O3))
 $(eval $(call objects,sanitized,$(STRICT) -O1 -g $(SANITIZE)))
 $(eval $(call objects,coverage,-std=c11 -O0 --coverage -I csrc,$(TEST_HEADERS)))
 
-# $(call run_each,PROGRAMS,ARGUMENTS): each prints one line
-run_each = @for test in $(1); do line=$$($$test $(2)) || exit 1; echo "$$test: $$line"; done
+# $(call run_each,PROGRAMS,ARGUMENTS): each prints one line; RUN may be an emulator
+run_each = @for test in $(1); do line=$$($(RUN) $$test $(2)) || exit 1; echo "$$test: $$line"; done
 
 C_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/c/test_*.c)))
 
@@ -198,6 +198,7 @@ include tests/sanitize.mk
 include tests/instructions/instructions.mk
 include tests/upstream/billion/billion.mk
 include tests/kernel/kernel.mk
+include tests/hosts/hosts.mk
 
 # --- what the C tests detect: branches that they take, mutants that they kill
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "kernel/clock.h"
 
 #define FIRST_ROOM	1024	/* records; doubled when they are full */
 

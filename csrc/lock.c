@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "kernel/clock.h"
 
 /* nanoseconds; docs/threads.md has the throughput of other values */
 #ifndef PCPU_PATIENCE

@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE 1	/* clock_gettime */
 #include "internal.h"
+#include "kernel/clock.h"
 
 /* read each field once: the values that were checked are used */
 static struct pcpu_op read_op(const struct pcpu_op *op)

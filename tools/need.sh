@@ -19,6 +19,10 @@ shift
 missing_program() {
 	command -v "$1" >/dev/null || case $1 in
 	chromedriver) echo chromium-driver ;;
+	musl-gcc) echo musl-tools ;;
+	aarch64-linux-gnu-gcc) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
+	s390x-linux-gnu-gcc) echo gcc-s390x-linux-gnu libc6-dev-s390x-cross ;;
+	qemu-*-static) echo qemu-user-static ;;
 	*) echo "$1" ;;
 	esac
 }

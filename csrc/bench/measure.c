@@ -8,6 +8,7 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
+#include "../kernel/clock.h"
 #include "../kernel/kernel.h"
 
 static void free_handle(struct pcpu_bench *bench, int64_t *ptr)

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "../kernel/clock.h"
 #include "../kernel/kernel.h"
 
 /* some CPUs fetch two cache lines at a time */
@@ -30,8 +31,28 @@ struct pair_worker {
 	const struct pcpu_pairs *run; /* what it does */
 	const atomic_bool *stop; /* until when */
 	pthread_t thread;	/* does it */
+	size_t number;		/* among the threads */
 	uint64_t seen;		/* for the caller: pairs that it has counted */
 };
+
+/*
+ * Bind the calling thread to the CPU with this number among those that it may
+ * use: a scheduler may leave all threads on one, where they do not compete.
+ */
+static void bind_thread(size_t number)
+{
+	cpu_set_t usable, one;
+	size_t cpu = 0;
+
+	if (sched_getaffinity(0, sizeof(usable), &usable))
+		return;		/* more CPUs than a set has */
+	number %= (size_t)CPU_COUNT(&usable);
+	while (!CPU_ISSET(cpu, &usable) || number-- > 0)
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+}
 
 static void *run_pairs(void *arg)
 {
@@ -39,6 +60,7 @@ static void *run_pairs(void *arg)
 	const struct pcpu_contender *to = &worker->run->contender;
 	struct pcpu_kind kind = worker->run->kind;
 
+	bind_thread(worker->number);
 	while (!atomic_load_explicit(worker->stop, memory_order_relaxed)) {
 		int64_t ptr = to->alloc(to->pcpu, kind.size, kind.align);
 
@@ -53,39 +75,16 @@ static void *run_pairs(void *arg)
 	return NULL;
 }
 
-/*
- * Bind a thread to the CPU with this number among those that the process may
- * use: a scheduler may leave all threads on one, where they do not compete.
- */
-static void bind_thread(pthread_attr_t *attr, size_t number)
-{
-	cpu_set_t usable, one;
-	size_t cpu = 0;
-
-	if (sched_getaffinity(0, sizeof(usable), &usable))
-		return;		/* more CPUs than a set has */
-	number %= (size_t)CPU_COUNT(&usable);
-	while (!CPU_ISSET(cpu, &usable) || number-- > 0)
-		cpu++;
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	pthread_attr_setaffinity_np(attr, sizeof(one), &one);
-}
-
 /* signals are for the caller: workers handle none */
-static int create_worker(struct pair_worker *worker, size_t number)
+static int create_worker(struct pair_worker *worker)
 {
-	pthread_attr_t attr;
 	sigset_t all = { 0 }, before;
 	int err;
 
 	sigfillset(&all);
-	pthread_attr_init(&attr);
-	bind_thread(&attr, number);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&worker->thread, &attr, run_pairs, worker);
+	err = pthread_create(&worker->thread, NULL, run_pairs, worker);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
 	return err;
 }
 
@@ -147,8 +146,9 @@ int pcpu_bench_pairs(struct pcpu_pairs *run)
 		return -ENOMEM;
 	for (made = 0; made < run->nr_threads; made++) {
 		workers[made] = (struct pair_worker){ .run = run,
-						      .stop = &stop };
-		result = -create_worker(&workers[made], made);
+						      .stop = &stop,
+						      .number = made };
+		result = -create_worker(&workers[made]);
 		if (result)
 			break;
 	}

@@ -16,6 +16,7 @@
  * one record, and a fully mapped area costs two mappings, itself and its guard.
  */
 #define _GNU_SOURCE 1	/* MAP_NORESERVE, madvise, O_CLOEXEC */
+#include "clock.h"
 #include "kernel.h"
 
 #include <errno.h>

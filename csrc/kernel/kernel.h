@@ -12,22 +12,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 #include "../compiler.h"
 #include "../percpu.h"
 #include "list.h"
 
 struct fake_kernel;
-
-/* nanoseconds of the monotonic clock; the includer defines _GNU_SOURCE */
-static inline uint64_t ktime_get_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 /* --- fault.c: counts calls, and makes some fail
  *

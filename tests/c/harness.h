@@ -2,11 +2,13 @@
 /*
  * harness.h - runs the tests of one program and prints those that fail.
  *
- * TEST(name) { ... } defines a test and registers it; main() is here.
+ * TEST(name) { ... } defines a test and registers it; main() is here.  A test that
+ * finds out that this host cannot run it calls skip() with the reason.
  */
 #ifndef TEST_HARNESS_H
 #define TEST_HARNESS_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 struct test {
@@ -18,6 +20,7 @@ struct test {
 static struct test *tests, **tests_end = &tests;
 static const char *test_name;	/* of the running test */
 static int test_failures;	/* failed checks of the running test */
+static bool test_skipped;	/* the running test */
 
 /* a program may define how often each test runs, and use the run's number */
 #ifndef RUNS
@@ -47,18 +50,30 @@ static inline void check_failed(const char *file, int line, const char *expr)
 			expr);
 }
 
+/* what this host does not do, such as an emulator; the test returns then */
+static inline void skip(const char *reason)
+{
+	test_skipped = true;
+	fprintf(stderr, "%s: skipped: %s\n", test_name, reason);
+}
+
 int main(void)
 {
-	int passed = 0, failed = 0;
+	int passed = 0, failed = 0, skipped = 0;
 
 	for (const struct test *test = tests; test; test = test->next) {
 		test_name = test->name;
 		test_failures = 0;
+		test_skipped = false;
 		for (run_nr = 0; run_nr < RUNS; run_nr++)
 			test->run();
-		*(test_failures ? &failed : &passed) += 1;
+		*(test_failures ? &failed :
+		  test_skipped ? &skipped : &passed) += 1;
 	}
-	printf("%d passed, %d failed\n", passed, failed);
+	printf("%d passed, %d failed", passed, failed);
+	if (skipped)
+		printf(", %d skipped", skipped);
+	puts("");
 	return failed != 0;
 }
 

@@ -15,6 +15,7 @@
 
 #include "harness.h"
 #include "internal.h"
+#include "kernel/clock.h"
 
 #define USEC		((uint64_t)1000)
 #define MSEC		((uint64_t)1000000)

@@ -2,11 +2,13 @@
 /*
  * test_measure.c - the benchmark's loop, contenders and latency buckets.
  */
+#define _GNU_SOURCE 1	/* clock_gettime */
 #include <stdalign.h>
 #include <string.h>
 #include <time.h>
 
 #include "bench/measure.h"
+#include "kernel/clock.h"
 #include "kernel/kernel.h"
 #include "small.h"
 

@@ -2,6 +2,7 @@
 /*
  * test_replay.c - pcpu_replay(): runs operations and computes figures.
  */
+#define _GNU_SOURCE 1	/* clock_gettime */
 #include <time.h>
 
 #include "small.h"

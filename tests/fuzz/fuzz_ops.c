@@ -432,7 +432,7 @@ static bool do_alloc_many(struct run *run)
 
 static bool do_free_many(struct run *run)
 {
-	uint8_t array[MAX_BATCH * 8];
+	uint8_t array[MAX_BATCH * 8] = { 0 };
 	int64_t ptrs[MAX_BATCH];
 	int n = (int)below(run, MAX_BATCH + 1), width = pick_width(run);
 	int expected = 0, bad = 0;
