@@ -405,6 +405,7 @@ class TestFile:
         trace._data.ops = bytearray(trace._data.ops) * n
         trace._data.stats = TraceStats(events=n, allocs=n, reallocs=n - 1)
         save_old(trace, tmp_path / "saved")
+        Trace.load(tmp_path / "saved")  # imports what it needs
         tracemalloc.start()
         assert len(Trace.load(tmp_path / "saved")) == n
         peak = tracemalloc.get_traced_memory()[1]

@@ -516,7 +516,9 @@ def test_model_runs_in_an_interpreter_of_its_own() -> None:
         "    'from percpu_ffi import Model\\n'\n"
         "    'with Model() as model: model.free(model.alloc(8))'\n"
         ")\n"
-        "print(_interpreters.exec(_interpreters.create('isolated'), program))"
+        "interpreter = _interpreters.create('isolated')\n"
+        "print(_interpreters.exec(interpreter, program))\n"
+        "_interpreters.destroy(interpreter)"
     ) == "None"  # fmt: skip
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import operator
 import os
 import signal
@@ -34,8 +33,8 @@ def test_results_are_those_of_the_calls_whatever_their_order() -> None:
         futures = [pool.submit(operator.mul, i, i) for i in range(20)]
         assert [future.result() for future in reversed(futures)] == [i * i for i in range(20)][::-1]
         assert len(processes(pool)) == 2
-        with pytest.raises(ValueError, match="math domain") as caught:
-            pool.submit(math.sqrt, -1).result()
+        with pytest.raises(ValueError, match="invalid literal") as caught:
+            pool.submit(int, "x").result()
         assert "worker_pool.py" in str(caught.value.__cause__)
         assert pool.submit(int, "ff", base=16).result() == 255  # it goes on
 

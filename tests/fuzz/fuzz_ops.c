@@ -368,9 +368,12 @@ static bool do_free_anything(struct run *run)
 static void put(uint8_t *array, int width, int i, int64_t value)
 {
 	size_t bytes = (size_t)abs(width);
+	const uint8_t *low = (const uint8_t *)&value;
 
-	/* for little-endian machines only */
-	memcpy(array + (size_t)i * bytes, &value, bytes);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	low += sizeof(value) - bytes;
+#endif
+	memcpy(array + (size_t)i * bytes, low, bytes);
 }
 
 static bool fits(int width, int64_t value)
