@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 CSRC := $(sort $(wildcard csrc/*.c csrc/*/*.c))
 HEADERS := $(sort $(wildcard csrc/*.h csrc/*/*.h))
 PACKAGING := pyproject.toml setup.py build_ffi.py tools/amalgamate.py percpu_ffi/embed/builder.py \
-	percpu_ffi/_version.py
+	percpu_ffi/_version.py tools/index_page.py tools/reproducible.py
 # completion and manual page are made from these
 PACKAGING += tools/command_pages.py tools/manual-sections.txt percpu_ffi/cli/__init__.py \
 	percpu_ffi/cli/arguments.py $(wildcard percpu_ffi/cli/options/*.py)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import shutil
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,9 +22,16 @@ from setuptools import Command, setup
 from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # builds do not have it there
+# builds do not have them there
+sys.path.insert(0, str(Path(__file__).resolve().parent / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from index_page import index_page
+from reproducible import NO_FOLDER, Sdist, set_surroundings
 
 from percpu_ffi._version import __version__
+
+set_surroundings()
 
 EMBED = Path("percpu_ffi", "embed")
 # the SONAME: another minor version may have another ABI
@@ -64,12 +72,15 @@ class BuildExt(build_ext):
         self.spawn([sys.executable, "tools/amalgamate.py", str(embed)])
 
         objects = self.compiler.compile(
-            [str(embed / "percpu.c")], output_dir=self.build_temp, extra_postargs=COMPILE
+            [str(embed / "percpu.c")],
+            output_dir=self.build_temp,
+            extra_postargs=[*COMPILE, NO_FOLDER],
         )
         library = str(embed / LIBRARY)
         self.compiler.link_shared_object(objects, library, extra_postargs=LINK)
         for extension in self.extensions:
             extension.extra_objects = [library]
+            extension.extra_compile_args.append(NO_FOLDER)
         super().build_extensions()
 
     def get_output_mapping(self) -> dict[str, str]:
@@ -107,9 +118,14 @@ WHEEL = {} if FREE_THREADED else {"py_limited_api": "cp311"}
 
 build.sub_commands = [*build.sub_commands, ("build_pages", None)]
 
+PROJECT = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+README = Path("README.md").read_text(encoding="utf-8")
+
 setup(
     version=__version__,
-    cmdclass={"build_ext": BuildExt, "build_pages": BuildPages},
+    long_description=index_page(README, __version__, PROJECT["urls"].get("Repository")),
+    long_description_content_type="text/markdown",
+    cmdclass={"build_ext": BuildExt, "build_pages": BuildPages, "sdist": Sdist},
     data_files=[(f"share/{folder}", [f"{SHARE}/{folder}/{name}"]) for folder, name in PAGES],
     cffi_modules=["build_ffi.py:ffibuilder"],
     options={"bdist_wheel": WHEEL},
