@@ -30,7 +30,7 @@ PYTEST := $(BIN)/python -m pytest $(ON_ALL_CPUS)
 
 .PHONY: run help test check-quick check-c check-c-quick check-python check-upstream liars \
 	bench pictures growth notebook lint strict layers coverage mutate mutate-python \
-	dist check-rootfs clean have-compiler have-python FORCE
+	dist release-check check-package check-rootfs clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
 ## build, then replay a kernel's recording; TRACE=FILE for your own
@@ -136,7 +136,7 @@ $(VENV)/.cli: $(VENV)/.made $(CSRC) $(HEADERS) $(PACKAGING)
 	touch $@
 
 # what the installed package lacks for an extra; it is not built again
-$(VENV)/.test $(VENV)/.lint $(VENV)/.mutation: $(VENV)/.%: $(VENV)/.cli
+$(VENV)/.test $(VENV)/.lint $(VENV)/.mutation $(VENV)/.release: $(VENV)/.%: $(VENV)/.cli
 	$(PIP_INSTALL) 'percpu_ffi[$*]'
 	touch $@
 
@@ -239,6 +239,17 @@ dist: $(VENV)/.dist
 ## for root, DEBIAN=trixie for another release
 check-rootfs: $(VENV)/.made
 	@tools/check-rootfs.sh $(BIN)/python $(DEBIAN)
+
+# The last commit is built again elsewhere, and compared with dist/.
+CHECK_RELEASE = PYTHONPATH=tools $(BIN)/python -m release
+
+## what has to be true before a release: packages, changelog and tag
+release-check: dist $(VENV)/.release
+	@$(CHECK_RELEASE)
+
+## the part of it that needs no release: what is in the packages of make dist
+check-package: $(VENV)/.release
+	@$(CHECK_RELEASE) --package
 
 ## delete what was built, except for the virtual environment
 clean:

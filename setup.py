@@ -11,23 +11,25 @@ the shells and the manual page go below ``share`` of where the package is instal
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import sysconfig
 import tomllib
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from setuptools import Command, setup
 from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 # builds do not have them there
 sys.path.insert(0, str(Path(__file__).resolve().parent / "tools"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from index_page import index_page
-from reproducible import NO_FOLDER, Sdist, set_surroundings
+from reproducible import NO_FOLDER, set_surroundings, write_archive
 
 from percpu_ffi._version import __version__
 
@@ -109,6 +111,16 @@ class BuildPages(Command):
     def run(self) -> None:
         """Make the files of ``PAGES``."""
         self.spawn([sys.executable, "tools/command_pages.py", SHARE])
+
+
+class Sdist(sdist):
+    """An archive with one time, one owner and two modes; setuptools takes those of the files."""
+
+    def make_archive(self, *arguments: Any, **options: Any) -> str:
+        """Write the folder that setuptools has filled."""
+        name = f"{arguments[0]}.tar.gz"
+        write_archive(Path(name), options["base_dir"], int(os.environ["SOURCE_DATE_EPOCH"]))
+        return name
 
 
 # One wheel for CPython 3.11 and newer.  Free-threaded builds have no stable ABI before 3.15: each

@@ -6,7 +6,7 @@
 SANITIZED_TREE := $(BUILD)/sanitize/tree
 SANITIZED_BIN := $(abspath $(BUILD)/sanitize/venv/bin)
 # files that the tests need; they are copied, so that the extension in use is not replaced
-SUITE := csrc percpu_ffi tests tools samples docs examples Makefile README.md CONTRIBUTING.md \
+SUITE := csrc percpu_ffi tests tools samples docs examples Makefile README.md CONTRIBUTING.md SECURITY.md \
 	LICENSE $(PACKAGING)
 
 .PHONY: sanitize check-threads check-python-sanitized

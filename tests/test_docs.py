@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from percpu_ffi.replay import Replay
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted(ROOT.glob("docs/*.md"))]
 NOT_ALIKE = ("record", "report")  # their output depends on the machine, or on the version of bokeh
 # a figure of any length, but in its column
 SPEED = re.compile(r"^  speed(?= +\d[\d,]* {3}\w)[ \d,]{24}", flags=re.M)
@@ -118,6 +118,15 @@ def test_links(path: Path) -> None:
             heads = re.findall(r"^#+ (.*)", target.read_text("utf-8"), flags=re.M)
             anchors = {re.sub(r"[^\w\- ]", "", head).lower().replace(" ", "-") for head in heads}
             assert heading in anchors, f"{file}#{heading}"
+
+
+def test_tests_that_show_a_promise_exist() -> None:
+    named = re.findall(r"`(tests/[\w/.]+)(?:::(\w+))?`", (ROOT / "SECURITY.md").read_text("utf-8"))
+    assert len(named) > 10
+    for file, name in named:
+        assert (
+            f"class {name}" in (ROOT / file).read_text("utf-8") if name else (ROOT / file).exists()
+        )
 
 
 def test_pictures_are_those_of_the_scripts() -> None:

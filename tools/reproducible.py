@@ -8,9 +8,6 @@ import os
 import subprocess
 import tarfile
 from pathlib import Path
-from typing import Any
-
-from setuptools.command.sdist import sdist
 
 # names of the folder that compilers write for debuggers, and in messages
 NO_FOLDER = f"-ffile-prefix-map={Path.cwd()}=."
@@ -32,18 +29,15 @@ def source_date() -> int:
     return int(Path("pyproject.toml").stat().st_mtime)
 
 
-class Sdist(sdist):
-    """An archive with one time, one owner and two modes; setuptools takes those of the files."""
-
-    def make_archive(self, *arguments: Any, **options: Any) -> str:
-        """Write the folder that setuptools has filled."""
-        name = f"{arguments[0]}.tar.gz"
-        write_archive(Path(name), options["base_dir"], int(os.environ["SOURCE_DATE_EPOCH"]))
-        return name
-
-
 def write_archive(path: Path, folder: str, date: int) -> None:
-    """Write a ``.tar.gz`` that depends on the names, the contents and who may run the files."""
+    """Write a ``.tar.gz`` that depends on names, contents, and which files can be run.
+
+    Args:
+        path: the archive.
+        folder: what it holds, with this name.
+        date: the time of everything in it, seconds since 1970.
+
+    """
 
     def same(member: tarfile.TarInfo) -> tarfile.TarInfo:
         member.mtime = date
