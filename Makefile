@@ -30,7 +30,7 @@ PYTEST := $(BIN)/python -m pytest $(ON_ALL_CPUS)
 
 .PHONY: run help test check-quick check-c check-c-quick check-python check-upstream liars \
 	bench pictures growth notebook lint strict layers coverage mutate mutate-python \
-	dist release-check check-package check-rootfs clean have-compiler have-python FORCE
+	docs dist release-check check-package check-rootfs clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
 ## build, then replay a kernel's recording; TRACE=FILE for your own
@@ -136,7 +136,7 @@ $(VENV)/.cli: $(VENV)/.made $(CSRC) $(HEADERS) $(PACKAGING)
 	touch $@
 
 # what the installed package lacks for an extra; it is not built again
-$(VENV)/.test $(VENV)/.lint $(VENV)/.mutation $(VENV)/.release: $(VENV)/.%: $(VENV)/.cli
+$(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.mutation $(VENV)/.release: $(VENV)/.%: $(VENV)/.cli
 	$(PIP_INSTALL) 'percpu_ffi[$*]'
 	touch $@
 
@@ -227,6 +227,14 @@ mutate: | have-python have-compiler
 ## with SEED=7; MUTATE="percpu_ffi/model" for a part, MUTATE=--all for all
 mutate-python: $(VENV)/.mutation
 	@$(BIN)/python tools/mutate_python.py $(SEED:%=--seed %) $(SAMPLE:%=--sample %) $(MUTATE)
+
+# --- the documentation site
+
+## the documentation site, in build/site; warnings are errors, and no network is used
+docs: $(VENV)/.docs
+	@rm -rf $(BUILD)/site
+	@$(BIN)/python -m sphinx -q -n -W --keep-going -E -d $(BUILD)/doctrees -c docs . $(BUILD)/site
+	@$(BIN)/python tools/check_site.py $(BUILD)/site
 
 # --- packages
 

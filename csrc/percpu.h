@@ -63,7 +63,7 @@ extern "C" {
  */
 const char *pcpu_version(void);
 
-struct pcpu;
+struct pcpu;		/* one allocator; its fields are private */
 struct pcpu_hooks;
 
 /**

@@ -17,6 +17,7 @@ Balance = Literal["auto", "manual"]
 FirstChunk = Literal["4k", "embed", "remap"]
 Memory = Literal["mapped", "none"]
 Buffer = bytes | bytearray | memoryview
+"""What has bytes."""
 
 AREA_MAP, BITMAP = POLICIES = ("area-map", "bitmap")
 BALANCES = ("auto", "manual")

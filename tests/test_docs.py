@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from percpu_ffi.replay import Replay
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted(ROOT.glob("docs/*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted(ROOT.glob("docs/**/*.md"))]
 NOT_ALIKE = ("record", "report")  # their output depends on the machine, or on the version of bokeh
 # a figure of any length, but in its column
 SPEED = re.compile(r"^  speed(?= +\d[\d,]* {3}\w)[ \d,]{24}", flags=re.M)

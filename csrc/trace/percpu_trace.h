@@ -18,7 +18,7 @@
 #ifndef PERCPU_TRACE_H
 #define PERCPU_TRACE_H
 
-struct pcpu_trace_reader;
+struct pcpu_trace_reader; /* a reader; its fields are private */
 
 /* flags of pcpu_trace_reader_new() */
 #define PCPU_TRACE_STRICT	1u	/* a damaged event is an error */

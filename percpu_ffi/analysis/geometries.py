@@ -342,7 +342,7 @@ def offset_in_unit(allocator: PerCpu) -> Callable[[int], int]:
     """Return a function: the offset of an area in a unit, even if its chunk no longer exists.
 
     The first chunk starts at the static area, or with bitmaps some pages after it; all others have
-    one size and a guard page each:
+    one size and a guard page each::
 
         |first chunk|chunk|guard|chunk|guard|...
     """

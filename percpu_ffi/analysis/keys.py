@@ -14,7 +14,8 @@ from percpu_ffi.analysis.callers import function
 if TYPE_CHECKING:
     from percpu_ffi.analysis.origins import Origin
 
-Value = str | int | bool | None  # of a key; None or an empty text: unknown
+Value = str | int | bool | None
+"""The value of a key; None or an empty text: unknown."""
 
 CULL: dict[str, Callable[[Origin], Value]] = {
     "site": lambda origin: origin.kind.site,

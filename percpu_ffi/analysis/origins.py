@@ -31,7 +31,7 @@ class Origin(NamedTuple):
     stack: str
     """Frames, a line for each, the innermost first; empty: unknown."""
     caller: str
-    """As :class:`Callers` finds it; empty: unknown or left out."""
+    """As :class:`~percpu_ffi.analysis.callers.Callers` finds it; empty: unknown or left out."""
 
 
 def origins(
@@ -45,7 +45,8 @@ def origins(
     Args:
         trace: the trace.
         operations: indices of operations that allocate.
-        helpers: more helpers, see :class:`Callers`; None: callers are left out.
+        helpers: more helpers, see :class:`~percpu_ffi.analysis.callers.Callers`; None: callers are
+            left out.
         columns: those of ``COLUMNS`` to read; what the others have is unknown.
 
     """

@@ -23,7 +23,10 @@ class Spread:
     areas: int
     """Their number."""
     bytes: int
-    """Their bytes, as in :class:`Distribution`; sizes are those of one CPU's copy."""
+    """Their bytes, as in :class:`~percpu_ffi.analysis.sizes.Distribution`.
+
+    Sizes are those of one CPU's copy.
+    """
     sizes: int
     """How many distinct sizes there are."""
     mean: float | None

@@ -26,7 +26,7 @@ class Request(NamedTuple):
     size: int
     align: int
     caller: str = ""
-    """As :class:`Callers` finds it; empty: not counted, or unknown."""
+    """As :class:`~percpu_ffi.analysis.callers.Callers` finds it; empty: not counted, or unknown."""
 
 
 @dataclass(frozen=True)
@@ -213,11 +213,11 @@ def sizes(trace: Trace, copies: int = 1, *, callers: bool = False) -> Distributi
 
 
 def sizes_of_file(path: str, strict: bool, callers: bool) -> tuple[Distribution, Trace]:
-    """Read a trace and count its requests, for :func:`run_in_order`.
+    """Read a trace and count its requests, for :func:`~percpu_ffi.executors.run_in_order`.
 
     Returns: the distribution, and the trace without its operations.
 
-    Raises: as :meth:`Trace.load` and :func:`sizes`.
+    Raises: as :meth:`percpu_ffi.Trace.load` and :func:`sizes`.
 
     """
     trace = Trace.load(path, strict=strict)

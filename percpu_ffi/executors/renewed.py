@@ -12,7 +12,7 @@ from percpu_ffi.executors.protocol import Executor, Future, is_executor
 
 
 class Renewed:
-    """An executor from a function; after :class:`BrokenExecutor` it is made again.
+    """An executor from a function; after ``BrokenExecutor`` it is made again.
 
     Pools of ``concurrent.futures`` and loky take no calls once they have lost a worker.  The end of
     a ``with`` block ends the executor, without waiting for calls.

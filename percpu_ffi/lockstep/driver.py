@@ -20,6 +20,7 @@ from percpu_ffi.trace import Op, Trace
 
 INSPECTED = ("state", "counters", "work")  # methods whose results are compared
 ASPECTS = ("errors", "pointers", *INSPECTED)
+"""What can be compared: the argument ``compare`` names some of these."""
 
 BATCHES = ("alloc_many", "free_many", "replay")
 STRETCH = 50  # operations of a replay between two comparisons, at least
@@ -40,7 +41,8 @@ class AllocatorLike(Protocol):
         """Free."""
 
 
-Factory = Callable[..., Any]  # takes the arguments of an allocator, returns an AllocatorLike
+Factory = Callable[..., Any]
+"""What takes the arguments of an allocator and returns an :class:`AllocatorLike`."""
 
 
 class Outcome(NamedTuple):

@@ -81,7 +81,8 @@ class Dump:
         """Parse a text with one dump.
 
         Args:
-            text: the output of a kernel or of :meth:`percpu_stats`; as :meth:`parse_all` takes it.
+            text: the output of a kernel or of :meth:`percpu_ffi.PerCpu.percpu_stats`; as
+                :meth:`parse_all` takes it.
             name: of the file, for errors.
 
         Raises:

@@ -24,6 +24,7 @@ from percpu_ffi.config import FAULT_SITES, FaultPlan
 from percpu_ffi.errors import ConfigError, bad_site, shown
 
 Key = int | str
+"""A name that an area has in a trace, from its allocation to its free."""
 Op = (
     tuple[Literal["alloc"], Key, int, int]
     | tuple[Literal["alloc"], Key, int, int, tuple[str, ...]]
@@ -31,6 +32,7 @@ Op = (
     | tuple[Literal["inject"], str, dict[str, Any]]
     | tuple[Literal["balance"]]
 )
+"""One operation, as ``Trace.from_ops()`` takes it and iteration returns it; sizes are in bytes."""
 
 OP = struct.Struct("=QII")
 FREE = 0xFFFFFFFF  # as a kind: the operation frees

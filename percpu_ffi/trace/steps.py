@@ -81,7 +81,7 @@ Step = Alloc | Free | Failed | Created | Destroyed | Work
 
 
 def steps(trace: Trace) -> Iterator[Step]:
-    """Yield the steps of a recording that has :attr:`Trace.places`.
+    """Yield the steps of a recording that has :attr:`percpu_ffi.Trace.places`.
 
     Raises:
         TraceError: the line of an operation has no place.

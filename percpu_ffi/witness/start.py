@@ -2,7 +2,7 @@
 """What was in use before a recording began.
 
 Only at boot is that known exactly: areas at the start of the first chunk, made before tracing
-began and never freed.
+began and never freed::
 
     0      2208  2304     4352                     28672
     |#######|.....|########|........................|      # never allocated by the recording
