@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import shtab
@@ -61,9 +61,16 @@ class OneLine(argparse.HelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=1 << 16)
 
-    def add_usage(self, usage, actions, groups, prefix=None):  # type: ignore[no-untyped-def]
+    def add_usage(
+        self,
+        usage: str | None,
+        actions: Iterable[argparse.Action],
+        groups: Iterable[argparse._MutuallyExclusiveGroup],
+        prefix: str | None = None,
+    ) -> None:
         """Add it without the prefix, also one that we wrapped."""
-        super().add_usage(usage and " ".join(usage.split()), actions, groups, prefix="")
+        usage = usage and " ".join(usage.split())
+        super().add_usage(usage, actions, groups, "")
 
 
 def commands_of(whole: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
