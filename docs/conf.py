@@ -22,7 +22,7 @@ html_title = f"{project} {version}"
 language = "en"
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_argparse_cli",
@@ -32,12 +32,13 @@ extensions = [
 ]
 
 root_doc = "docs/index"
-source_suffix = {".md": "markdown"}
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 include_patterns = [
     "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "samples/README.md", "docs/**",
 ]  # fmt: skip
 exclude_patterns = ["docs/_*", ".*", "build", "percpu_ffi", "csrc", "tests", "dist"]
 myst_heading_anchors = 4
+nb_execution_mode = "off"  # notebooks have their outputs
 highlight_language = "none"
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}
@@ -54,6 +55,8 @@ nitpick_ignore_regex = [
 suppress_warnings = ["duplicate_declaration.c"]
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_extra_path = ["_extra"]  # a page at the root that leads to the front page
 html_copy_source = False
 html_show_copyright = False

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import percpu_ffi
 from percpu_ffi.cli import parser
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -318,8 +317,3 @@ class TestSite:
         }
         assert len(wanted) > 50
         assert wanted - anchors == set()
-
-
-def test_parser_has_all_commands() -> None:
-    text = parser().format_help()
-    assert all(f"    {name} " in text for name in percpu_ffi.cli.COMMANDS)

@@ -18,7 +18,7 @@ import re
 from contextlib import suppress
 from importlib import import_module
 from inspect import getsource
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from sphinx import addnodes
 
@@ -63,6 +63,11 @@ def import_types(_app: Sphinx) -> None:
             if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
                 code = compile(ast.Module(node.body, []), module.__name__, "exec")
                 exec(code, vars(module))
+    for module in modules:
+        for value in vars(module).values():
+            if isinstance(value, type) and hasattr(value, "_field_defaults"):  # a NamedTuple
+                with suppress(TypeError):  # array[int], before Python 3.12
+                    value.__new__.__annotations__ = get_type_hints(value)
 
 
 def signature(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What :func:`geometries.compare` computed, as columns, as plain values, and as a table of text.
+"""What ``geometries.compare()`` computed, as columns, as plain values, and as a table of text.
 
 >>> from percpu_ffi import Trace
 >>> from percpu_ffi.analysis.geometries import compare
@@ -32,7 +32,10 @@ ALWAYS = ("unit_size", "cpus")  # shown even if all are equal
 
 
 class Comparison(tuple[Outcome | Refusal, ...]):
-    """All rows that :func:`geometries.compare` yields: ``Comparison(compare(...))``."""
+    """All rows that :func:`~percpu_ffi.analysis.geometries.compare` yields.
+
+    Make it with ``Comparison(compare(...))``.
+    """
 
     __slots__ = ()
 

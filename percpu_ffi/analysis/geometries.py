@@ -140,7 +140,7 @@ def compare(
     """Replay ``trace`` under each geometry, in order; each item is computed when requested.
 
     An executor computes some ahead, at the same time; the items are the same.
-    :class:`comparison.Comparison` makes columns and a table of all items.
+    :class:`~percpu_ffi.analysis.comparison.Comparison` makes columns and a table of all items.
 
     The background work of bitmaps runs when it is requested, and no chunk has an area at first.
 
