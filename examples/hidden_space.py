@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from percpu_ffi import Allocator, Trace
-from percpu_ffi.analysis.geometries import steps
+from percpu_ffi.analysis.outcome import steps
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 FIX = ("chunk-hint",)

@@ -13,7 +13,8 @@ import pytest
 from conftest import NETNS, SAMPLES
 
 from percpu_ffi import Trace
-from percpu_ffi.analysis.geometries import Outcome, Refusal, compare
+from percpu_ffi.analysis.geometries import compare
+from percpu_ffi.analysis.outcome import Outcome, Refusal
 from percpu_ffi.cli import main
 
 BOOT = str(SAMPLES / "boot_k61tcg.ftrace.xz")

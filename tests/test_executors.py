@@ -17,7 +17,7 @@ import pytest
 from conftest import FORK, NETNS, OnePage
 
 from percpu_ffi import ConfigError, PercpuError, PolicyError, Trace
-from percpu_ffi.analysis.geometries import compare
+from percpu_ffi.analysis.geometries import compare, outcomes
 from percpu_ffi.cli import executors as options
 from percpu_ffi.cli import main
 from percpu_ffi.executors import Renewed, Shared, Task, WorkerPool, in_order, run_in_order
@@ -322,7 +322,7 @@ def test_error_of_an_own_policy_is_the_same_elsewhere() -> None:
     messages = []
     with WorkerPool(2) as pool:
         for executor in (None, pool):
-            rows = compare(trace, setups, policies=policies, executor=executor)
+            rows = outcomes(trace, setups, policies=policies, executor=executor)
             assert next(rows)
             with pytest.raises(PolicyError) as caught:
                 next(rows)
@@ -451,9 +451,9 @@ def test_workers_do_not_read_standard_input(capsys: pytest.CaptureFixture[str]) 
 def test_arguments_are_checked_before_any_task() -> None:
     wrong: Any = 3
     with pytest.raises(ConfigError, match=r"executor=3: an object with submit\(\)"):
-        next(compare(Trace.from_ops([]), [{}], executor=wrong))
+        compare(Trace.from_ops([]), [{}], executor=wrong)
     with pytest.raises(ConfigError, match="executor="):
-        next(compare(Trace.from_ops([]), [{}], executor=ThreadPoolExecutor))  # type: ignore
+        compare(Trace.from_ops([]), [{}], executor=ThreadPoolExecutor)  # type: ignore
 
 
 @pytest.mark.parametrize(("cores", "prepared"), [(1, []), (2, [2])])

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from percpu_ffi import Allocator, Location, PercpuError, State, Trace
 from percpu_ffi.analysis.call_sites import who
-from percpu_ffi.analysis.geometries import Outcome, compare
+from percpu_ffi.analysis.geometries import compare
 from percpu_ffi.analysis.keys import Figures
+from percpu_ffi.analysis.outcome import Outcome
 from percpu_ffi.analysis.replayed import collect
 from percpu_ffi.analysis.sizes import sizes
 from percpu_ffi.analysis.timeline import FREE_SPACE, PAGES, STATIC, Timeline

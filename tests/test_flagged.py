@@ -18,8 +18,9 @@ from conftest import TINY, lifetimes
 
 from percpu_ffi import Allocator, ConfigError, Model, Trace, TraceError
 from percpu_ffi._core import lib
-from percpu_ffi.analysis.geometries import Outcome, compare
+from percpu_ffi.analysis.geometries import compare
 from percpu_ffi.analysis.lifetimes import lives_of
+from percpu_ffi.analysis.outcome import Outcome
 from percpu_ffi.analysis.replayed import collect
 from percpu_ffi.analysis.sizes import sizes
 from percpu_ffi.bench.workload import Options

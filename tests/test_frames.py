@@ -147,7 +147,7 @@ class TestSizes:
 class TestCompare:
     def test_columns_are_those_of_csv(self, capsys: pytest.CaptureFixture[str]) -> None:
         setups = [{"cpus": cpus, "unit_size": 65536} for cpus in (2, 0)]
-        columns = Comparison(compare(Trace.load(NETNS), setups)).columns()
+        columns = compare(Trace.load(NETNS), setups).columns()
         rows = rows_of_csv(
             printed(capsys, "compare", NETNS, "--cpus", "2,0", "--unit-size", "64K", "--csv")
         )
@@ -159,7 +159,7 @@ class TestCompare:
 
     def test_columns_are_those_of_json(self, capsys: pytest.CaptureFixture[str]) -> None:
         """There the counts of work are one object, and the reasons of failures another."""
-        columns = Comparison(compare(Trace.load(NETNS), [{"cpus": 2}])).columns()
+        columns = compare(Trace.load(NETNS), [{"cpus": 2}]).columns()
         report = json.loads(printed(capsys, "compare", NETNS, "--cpus", "2", "--json"))
         (row,) = report["geometries"]
         del row["failure_reasons"]
@@ -169,7 +169,7 @@ class TestCompare:
 
     def test_figures_of_a_refused_geometry_are_none(self) -> None:
         trace = Trace.from_ops([("alloc", "a", 8, 8)])
-        found = Comparison(compare(trace, SETUPS))
+        found = compare(trace, SETUPS)
         columns = found.columns()
         assert columns["cpus"] == [2, 0, 2]
         assert columns["pages"][1] is columns["alloc_tree_steps"][1] is None
@@ -179,14 +179,14 @@ class TestCompare:
 
     def test_columns_without_rows(self) -> None:
         trace = Trace.from_ops([("alloc", "a", 8, 8)])
-        some, nothing = Comparison(compare(trace, SETUPS)).columns(), Comparison().columns()
+        some, nothing = compare(trace, SETUPS).columns(), Comparison().columns()
         assert nothing == {name: [] for name in some}
 
     def test_a_comparison_is_pickled_and_equal(self) -> None:
         trace = Trace.from_ops([("alloc", "a", 8, 8)])
-        found = Comparison(compare(trace, SETUPS))
+        found = compare(trace, SETUPS)
         again = pickle.loads(pickle.dumps(found))
-        assert again == found == Comparison(compare(trace, SETUPS))
+        assert again == found == compare(trace, SETUPS)
         assert type(again) is Comparison
 
 
@@ -200,7 +200,7 @@ class TestFrames:
             who(trace, "caller,pid,task,stacktrace"),
             sizes(trace, callers=True),
             summarise(sizes(trace)),
-            Comparison(compare(trace, setups, policies=policies)),
+            compare(trace, setups, policies=policies),
         )
         for result in results:
             columns = result.columns()

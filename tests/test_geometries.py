@@ -16,7 +16,8 @@ from conftest import NETNS, TINY
 
 import percpu_ffi.analysis.geometries
 from percpu_ffi import Allocator, PercpuMemoryError, Trace, TraceError
-from percpu_ffi.analysis.geometries import Outcome, Refusal, compare, offset_in_unit, steps
+from percpu_ffi.analysis.geometries import compare, offset_in_unit, outcomes
+from percpu_ffi.analysis.outcome import Outcome, Refusal, steps
 from percpu_ffi.cli import main
 from percpu_ffi.work import Work
 
@@ -111,7 +112,7 @@ class TestFigures:
 
     def test_progress_counts_the_operations_of_all_replays(self) -> None:
         steps: list[int] = []
-        rows = compare(Trace.from_ops(OPS), [TINY, {**TINY, "cpus": 3}], steps.append)
+        rows = outcomes(Trace.from_ops(OPS), [TINY, {**TINY, "cpus": 3}], steps.append)
         next(rows)
         assert sum(steps) == len(OPS)  # each is computed when it is requested
         next(rows)

@@ -12,7 +12,7 @@ import pytest
 from conftest import STATS
 
 from percpu_ffi.analysis.comparison import Comparison, chunk_columns, geometry_table, setting
-from percpu_ffi.analysis.geometries import Outcome, Refusal
+from percpu_ffi.analysis.outcome import Outcome, Refusal
 from percpu_ffi.reports.geometries import GeometryReport
 from percpu_ffi.work import Work, WorkByCall
 

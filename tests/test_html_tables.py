@@ -16,7 +16,8 @@ from percpu_ffi import Trace
 from percpu_ffi._util.cells import Cells, Head
 from percpu_ffi.analysis.call_sites import who
 from percpu_ffi.analysis.comparison import Comparison
-from percpu_ffi.analysis.geometries import Refusal, compare
+from percpu_ffi.analysis.geometries import compare
+from percpu_ffi.analysis.outcome import Refusal
 from percpu_ffi.analysis.sizes import sizes
 from percpu_ffi.cli import main
 
@@ -40,7 +41,7 @@ def lines(table: ElementTree.Element, part: str) -> list[list[str]]:
 
 def results() -> list[Any]:
     trace = Trace.load(STACKS)
-    comparison = Comparison(compare(TRACE, SETUPS))
+    comparison = compare(TRACE, SETUPS)
     return [who(trace, "caller,size"), sizes(trace), sizes(trace, callers=True), comparison]
 
 
@@ -76,7 +77,7 @@ def test_cells_of_compare_are_those_of_the_command(
     main(["compare", str(tmp_path / "t"), "--cpus", "2,1024", "--unit-size", "64K"])
     text = capsys.readouterr().out.splitlines()
     setups = [{"cpus": cpus, "unit_size": 65536} for cpus in (2, 1024)]
-    table = parsed(Comparison(compare(TRACE, setups)))
+    table = parsed(compare(TRACE, setups))
     for row, memory, chunks in zip(lines(table, "tbody"), text[4:6], text[9:11], strict=True):
         first = memory.split()
         assert row == [*first, *chunks.split()[3:]]
@@ -85,7 +86,7 @@ def test_cells_of_compare_are_those_of_the_command(
 
 def test_columns_of_hidden_bytes_are_those_of_bitmaps() -> None:
     groups = [
-        {cell.text for cell in parsed(Comparison(compare(TRACE, [setup]))).findall("thead/tr/th")}
+        {cell.text for cell in parsed(compare(TRACE, [setup])).findall("thead/tr/th")}
         for setup in ({"policy": "bitmap"}, {"policy": "area-map"}, {"policy": "bitmap", "cpus": 0})
     ]
     assert ["hidden:" in each for each in groups] == [True, False, False]
@@ -117,12 +118,12 @@ def test_size_alignment_and_caller_name_a_row(callers: bool, keys: int) -> None:
 
 
 def test_a_refused_geometry_has_the_reason_in_place_of_figures() -> None:
-    _, refused, _ = parsed(Comparison(compare(TRACE, SETUPS))).findall("tbody/tr")
+    _, refused, _ = parsed(compare(TRACE, SETUPS)).findall("tbody/tr")
     *settings, reason = refused
     assert [cell.tag for cell in settings] == ["th"] * len(settings)
     assert str(reason.text).startswith("refused: cpus=0: ")
     assert reason.attrib["style"] == "text-align:left;white-space:normal"
-    heads = [*parsed(Comparison(compare(TRACE, SETUPS))).findall("thead/tr/th")]
+    heads = [*parsed(compare(TRACE, SETUPS)).findall("thead/tr/th")]
     columns = [head for head in heads if head.get("scope") == "col"]
     assert int(reason.attrib["colspan"]) == len(columns) - len(settings)
 
@@ -238,7 +239,7 @@ def test_a_hostile_caller_and_a_hostile_setting_are_text() -> None:
     trace = Trace.load(STACKS)
     trace._data.tables.stacks[:] = ["<img/>+0x1/0x2" for _ in trace._data.tables.stacks]
     assert "&lt;img/&gt;" in sizes(trace, callers=True)._repr_html_()
-    (row,) = Comparison(compare(TRACE, [{"cpus": 0}]))
+    (row,) = compare(TRACE, [{"cpus": 0}])
     assert isinstance(row, Refusal)
     hostile = replace(row, geometry={**row.geometry, "policy": "<b>"}, reason="<i>")
     shown = [cell.text for cell in parsed(Comparison([hostile])).findall("tbody/tr/*")]

@@ -14,7 +14,8 @@ import pytest
 from conftest import NETNS, TINY
 
 from percpu_ffi import ConfigError, CustomPolicy, PolicyError, Trace
-from percpu_ffi.analysis.geometries import Outcome, Refusal, compare
+from percpu_ffi.analysis.geometries import compare
+from percpu_ffi.analysis.outcome import Outcome, Refusal
 from percpu_ffi.cli import compare as command
 from percpu_ffi.cli import main
 from percpu_ffi.custom import Units, replay_custom

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What ``geometries.compare()`` computed, as columns, as plain values, and as a table of text.
+"""What ``geometries.compare()`` returns, as columns, as plain values, and as a table of text.
 
 >>> from percpu_ffi import Trace
 >>> from percpu_ffi.analysis.geometries import compare
 >>> trace = Trace.from_ops([("alloc", "a", 4096, 8)])
->>> found = Comparison(compare(trace, [{"page_size": 4096}, {"cpus": 0}]))
+>>> found = compare(trace, [{"page_size": 4096}, {"cpus": 0}])
 >>> found
 <Comparison, 2 geometries, 1 refused>
 >>> found.columns()["pages"]
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from percpu_ffi._util.cells import Cells, Head
 from percpu_ffi._util.columns import columns_of_rows
 from percpu_ffi._util.text import plural
-from percpu_ffi.analysis.geometries import Outcome, Refusal, steps
+from percpu_ffi.analysis.outcome import Outcome, Refusal, steps
 from percpu_ffi.config import AREA_MAP, BITMAP, FIRST_CHUNKS, GEOMETRY
 from percpu_ffi.trace import TraceStats
 from percpu_ffi.work import Work
@@ -32,10 +32,7 @@ ALWAYS = ("unit_size", "cpus")  # shown even if all are equal
 
 
 class Comparison(tuple[Outcome | Refusal, ...]):
-    """All rows that :func:`~percpu_ffi.analysis.geometries.compare` yields.
-
-    Make it with ``Comparison(compare(...))``.
-    """
+    """All rows of :func:`~percpu_ffi.analysis.geometries.compare`, in order."""
 
     __slots__ = ()
 

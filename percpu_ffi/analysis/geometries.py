@@ -18,12 +18,13 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import compress
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from percpu_ffi.allocator import Allocator
+from percpu_ffi.analysis.comparison import Comparison
+from percpu_ffi.analysis.outcome import Outcome, Refusal
 from percpu_ffi.config import AREA_MAP, GEOMETRY, policy_name
 from percpu_ffi.custom import CustomPolicy, Units, check_policy, replay_custom
 from percpu_ffi.errors import (
@@ -39,98 +40,27 @@ from percpu_ffi.interface import PerCpu
 from percpu_ffi.replay import Replay
 from percpu_ffi.trace import Trace
 from percpu_ffi.trace.operations import NO_PLACE, OP, SPECIAL
-from percpu_ffi.work import Work, WorkByCall
+from percpu_ffi.work import WorkByCall
 
 IS_ALLOC = bytes(byte != SPECIAL >> 24 for byte in range(256))
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The figures of one geometry; live bytes are those of one CPU's copies."""
-
-    geometry: dict[str, Any]
-    """The settings named in ``GEOMETRY``, with automatic values filled in; sizes in bytes.
-
-    ``first_chunk`` is None except with the area map.  A reserved area counts as a part of the
-    static one.
-    """
-    failures: int
-    """Operations that failed."""
-    failure_reasons: dict[str, int]
-    """Message -> count, the most frequent first."""
-    live_bytes: int
-    """Live bytes at the end."""
-    peak_live_bytes: int
-    """Live bytes at the peak."""
-    pages: int
-    """Page frames held at the end, by all CPUs, including static ones."""
-    pages_at_peak: int
-    """Page frames held at the peak of live bytes."""
-    peak_pages: int
-    """The most page frames held at any time."""
-    chunks: int
-    """Chunks at the end, including the first one."""
-    peak_chunks: int
-    """The most chunks at any time, including the first one."""
-    chunks_created: int
-    """Chunks created."""
-    chunks_destroyed: int
-    """Chunks destroyed."""
-    hidden: int | None
-    """Free bytes on all CPUs at the end, in chunks whose contig hint says that there are none.
-
-    None: a policy of the user has no hints.
-    """
-    peak_hidden: int | None
-    """The most of them at any time."""
-    work: WorkByCall
-    """What the kernel's code has to do for the same requests; of a policy of the user, what it
-    reports."""
-    offsets_known: int
-    """Allocations whose offset in the recording kernel is in the trace."""
-    same_offsets: int | None
-    """How many of them have the kernel's offset in a unit, in whatever chunk; None: none known."""
-    shift: int | None
-    """The most frequent difference, the kernel's offset less ours, bytes: areas in the kernel's
-    chunk that are older than the recording shift all that follow."""
-    same_shifted: int | None
-    """How many allocations have this difference."""
-
-    @property
-    def utilisation_at_peak(self) -> float:
-        """Static and live bytes as a share of the page frames, at the peak."""
-        held = self.pages_at_peak * int(self.geometry["page_size"])
-        return self._used(self.peak_live_bytes) / held
-
-    @property
-    def stranded_at_peak(self) -> int:
-        """Bytes of page frames that are neither static nor live, on all CPUs, at the peak."""
-        return self._stranded(self.pages_at_peak, self.peak_live_bytes)
-
-    @property
-    def stranded(self) -> int:
-        """The same at the end."""
-        return self._stranded(self.pages, self.live_bytes)
-
-    def _used(self, live: int) -> int:
-        return int(self.geometry["static_size"] + live) * int(self.geometry["cpus"])
-
-    def _stranded(self, pages: int, live: int) -> int:
-        # with the quirk "rollback" live areas may have lost their pages
-        return max(pages * int(self.geometry["page_size"]) - self._used(live), 0)
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """An impossible geometry."""
-
-    geometry: dict[str, Any]
-    """The settings named in ``GEOMETRY``, as requested; 0 for sizes that were not given."""
-    reason: str
-    """The message of the error."""
-
-
 def compare(
+    trace: Trace,
+    setups: Iterable[Mapping[str, Any]],
+    progress: Callable[[int], object] | None = None,
+    policies: Mapping[str, type[CustomPolicy]] | None = None,
+    executor: Executor | None = None,
+) -> Comparison:
+    """Replay ``trace`` under each geometry; the arguments and errors are those of :func:`outcomes`.
+
+    The result is a tuple of :class:`~percpu_ffi.analysis.outcome.Outcome` and
+    :class:`~percpu_ffi.analysis.outcome.Refusal`, in the order of ``setups``.
+    """
+    return Comparison(outcomes(trace, setups, progress, policies, executor))
+
+
+def outcomes(
     trace: Trace,
     setups: Iterable[Mapping[str, Any]],
     progress: Callable[[int], object] | None = None,
@@ -140,7 +70,6 @@ def compare(
     """Replay ``trace`` under each geometry, in order; each item is computed when requested.
 
     An executor computes some ahead, at the same time; the items are the same.
-    :class:`~percpu_ffi.analysis.comparison.Comparison` makes columns and a table of all items.
 
     The background work of bitmaps runs when it is requested, and no chunk has an area at first.
 
@@ -181,19 +110,9 @@ def compare(
         yield row
 
 
-def steps(work: Work) -> float:
-    """Return the steps of the kernel's code for one call: lists, chunks, map entries, tree nodes.
-
-    With bitmaps: lists, chunks, blocks and words of the map.
-    """
-    each = work.per_operation()
-    return sum(each[name] for name in _STEPS)
-
-
 _DEFAULTS = {"cpus": 4, "static_size": 8192}
 _COPIED = ("live_bytes", "peak_live_bytes", "pages_at_peak", "chunks", "peak_chunks",
            "chunks_created", "chunks_destroyed")  # fmt: skip
-_STEPS = ("slots_visited", "chunks_visited", "entries_scanned", "entries_moved", "tree_steps")
 
 
 class _KernelOffsets(NamedTuple):

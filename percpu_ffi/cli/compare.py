@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from percpu_ffi.analysis.comparison import Comparison
-from percpu_ffi.analysis.geometries import Outcome, compare
+from percpu_ffi.analysis.geometries import compare
+from percpu_ffi.analysis.outcome import Outcome
 from percpu_ffi.cli.arguments import (
     default_setup,
     file_name,
@@ -91,7 +91,7 @@ def _report(
     steps = len(trace) * sum(OWN_COST if setup.get("policy") in own else 1 for setup in setups)
     where = executor if is_worthwhile(args, len(setups), steps >= LEAST_STEPS, own) else None
     with progress_bar("replaying", len(trace) * len(setups), "op") as progress:
-        rows = Comparison(compare(trace, setups, progress, own, where))
+        rows = compare(trace, setups, progress, own, where)
     return GeometryReport(file_name(path), trace, rows)
 
 

@@ -23,7 +23,7 @@ from percpu_ffi.analysis.comparison import (
     has_bitmaps,
     plain_row,
 )
-from percpu_ffi.analysis.geometries import Outcome, Refusal
+from percpu_ffi.analysis.outcome import Outcome, Refusal
 from percpu_ffi.config import POLICY_NAMES
 from percpu_ffi.reports.recording import possible_cpus, recorded_on
 from percpu_ffi.trace import Trace, TraceStats

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from percpu_ffi._util.text import cell, csv_text, table
 from percpu_ffi.analysis.comparison import UNKNOWN, setting
-from percpu_ffi.analysis.geometries import Outcome, Refusal
+from percpu_ffi.analysis.outcome import Outcome, Refusal
 from percpu_ffi.reports.geometries import GeometryReport, wrapped
 from percpu_ffi.reports.recording import short_names
 
