@@ -251,7 +251,9 @@ def test_a_free_size_that_follows_from_the_unit_is_not_shown() -> None:
 
 
 def test_shares_have_four_digits_in_columns() -> None:
-    assert Comparison([OUTCOME]).columns()["utilisation_at_peak"] == [0.6087]
+    """2 * (8,192 + 20,480) bytes are two thirds of 21 pages."""
+    found = Comparison([replace(OUTCOME, pages_at_peak=21)])
+    assert found.columns()["utilisation_at_peak"] == [0.6667]
 
 
 @pytest.mark.parametrize(
