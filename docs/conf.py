@@ -34,7 +34,7 @@ extensions = [
 root_doc = "docs/index"
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 include_patterns = [
-    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "samples/README.md", "docs/**",
+    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "samples/README.md", "docs/**",
 ]  # fmt: skip
 exclude_patterns = ["docs/_*", ".*", "build", "percpu_ffi", "csrc", "tests", "dist"]
 myst_heading_anchors = 4
