@@ -227,9 +227,9 @@ def fixture_site() -> Path:
     if not (SITE / "objects.inv").exists():
         pytest.skip("the site is not built: make docs")
     built = (SITE / "objects.inv").stat().st_mtime
-    for folder, pattern in [("docs", "*"), ("csrc", "*.h"), ("percpu_ffi", "*.py")]:
-        for path in (ROOT / folder).rglob(pattern):
-            if path.suffix != ".pyc" and path.is_file() and path.stat().st_mtime > built:
+    for pattern in ("*.md", "docs/**/*", "csrc/**/*.h", "percpu_ffi/**/*.py"):
+        for path in ROOT.glob(pattern):
+            if path.is_file() and path.suffix != ".pyc" and path.stat().st_mtime > built:
                 pytest.skip(f"{path.relative_to(ROOT)} is newer than the site: make docs")
     return SITE
 
