@@ -2,7 +2,8 @@
 """Replay one trace under several policies and geometries.
 
 Each geometry gets its own allocator with bookkeeping only, so any number of CPUs is possible.
-An impossible geometry becomes a :class:`Refusal`, and the others go on.
+An impossible geometry becomes a :class:`~percpu_ffi.analysis.outcome.Refusal`, and the others go
+on.
 
 >>> from percpu_ffi import Trace
 >>> trace = Trace.from_ops([("alloc", "a", 4096, 8), ("alloc", "b", 4096, 8), ("free", "a")])
