@@ -30,7 +30,7 @@ PYTEST := $(BIN)/python -m pytest $(ON_ALL_CPUS)
 
 .PHONY: run help test check-quick check-c check-c-quick check-python check-upstream liars \
 	bench pictures growth notebook lint strict layers coverage mutate mutate-python \
-	docs dist release-check check-package check-rootfs clean have-compiler have-python FORCE
+	docs dist wheels release-check check-package check-rootfs clean have-compiler have-python FORCE
 .DELETE_ON_ERROR:
 
 ## build, then replay a kernel's recording; TRACE=FILE for your own
@@ -98,12 +98,15 @@ growth: $(VENV)/.test
 notebook: $(VENV)/.test
 	$(BIN)/python tools/notebook.py docs/notebook.ipynb
 
-## format, types and imports of Python; strict and layers for C
+## format, types and imports of Python; strict and layers for C; the workflows of CI
 lint: $(VENV)/.lint layers
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 	$(BIN)/python tools/imports.py
+	$(BIN)/zizmor --offline --quiet .github/workflows
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows \
+		.github/workflows/*.yml
 
 STRICT_OBJECTS := $(CSRC:%.c=$(BUILD)/strict/%.o)
 
@@ -142,6 +145,10 @@ $(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.mutation $(VENV)/.release: $(
 
 $(VENV)/.dist: $(VENV)/.made
 	$(PIP_INSTALL) build
+	touch $@
+
+$(VENV)/.wheels: $(VENV)/.made
+	$(PIP_INSTALL) 'cibuildwheel>=4.3'
 	touch $@
 
 # --- C: each test_*.c is a program
@@ -242,6 +249,11 @@ docs: $(VENV)/.docs
 dist: $(VENV)/.dist
 	rm -rf dist
 	$(BIN)/python -m build
+
+## wheels for all versions of Python and both C libraries, for this processor, in dist/; each is
+## built and tested in a container: that needs docker, and hours
+wheels: $(VENV)/.wheels
+	$(BIN)/cibuildwheel --platform linux --output-dir dist
 
 ## what README.md says, in a new Debian: the wheel of make dist, the C library, make run;
 ## for root, DEBIAN=trixie for another release

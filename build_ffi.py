@@ -8,7 +8,9 @@ builds, so that one process has one copy of it.
 
 from __future__ import annotations
 
+import platform
 import sys
+import sysconfig
 from pathlib import Path
 
 from cffi import FFI
@@ -18,6 +20,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # builds do not have i
 from percpu_ffi.embed.builder import declarations
 
 ROOT = Path(__file__).resolve().parent
+
+# cffi of PyPy has no conversions to replace, so that its functions would not raise an error
+PYTHON = platform.python_implementation()
+if PYTHON != "CPython" or sys.platform != "linux" or sys.maxsize < 2**32:
+    raise SystemExit(
+        "percpu_ffi is for CPython on Linux, on 64-bit machines: "
+        f"this is {PYTHON} for {sysconfig.get_platform()}"
+    )
 
 HEADERS = (
     "csrc/percpu.h",

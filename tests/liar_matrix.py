@@ -10,6 +10,7 @@ status is 1 if it misses one.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import json
@@ -109,6 +110,19 @@ REAL_SCRIPT: list[Any] = [
     *(("alloc", key, 20 + 1000 * key, 8) for key in range(12)),
     *(("free", key) for key in range(12)),
 ]
+
+
+make_parser = cli._make_parser
+
+
+@lru_cache
+def _parser_of(requested: tuple[str, ...], names: tuple[str, ...]) -> argparse.ArgumentParser:
+    return make_parser(requested, names)
+
+
+def parser_made_once(requested: Iterable[str], names: Iterable[str]) -> argparse.ArgumentParser:
+    """Return the parser of some commands, which takes longer to make than a comparison."""
+    return _parser_of(tuple(requested), tuple(names))
 
 
 @lru_cache
@@ -240,7 +254,7 @@ def in_this_process() -> Iterator[None]:
         stack.enter_context(mock.patch("percpu_ffi.lockstep.campaign.CASES_A_TASK", CASES))
         stack.enter_context(mock.patch.object(check, "recordings", no_recordings))
         stack.enter_context(mock.patch.object(check, "run", run_with_liar))
-        stack.enter_context(mock.patch.object(cli, "_make_parser", lru_cache(cli._make_parser)))
+        stack.enter_context(mock.patch.object(cli, "_make_parser", parser_made_once))
         stack.callback(os.chdir, Path.cwd())
         os.chdir(_folder().name)
         yield

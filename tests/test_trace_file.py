@@ -603,7 +603,7 @@ class TestIndices:
     )
     def test_in_operations(self, offset: int, value: int, what: str) -> None:
         trace = Trace.from_ops(BY_HAND)
-        struct.pack_into("=I", trace._data.ops, offset, value)
+        struct.pack_into("=Q" if what == "name" else "=I", trace._data.ops, offset, value)
         with pytest.raises(TraceError, match=f"there is no {what} {value}"):
             load(saved(trace))
 

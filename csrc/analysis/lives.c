@@ -25,6 +25,10 @@
 #define NO_TIME		UINT64_MAX	/* of an operation */
 #define DIGITS		256	/* values of a byte */
 
+#ifndef __SIZEOF_INT128__
+#error "percpu_ffi needs a 64-bit machine; the C library by itself does not"
+#endif
+
 /* live bytes: 2^64 areas of 2^63 bytes have less than 2^127 */
 __extension__ typedef unsigned __int128 bytes_t;
 

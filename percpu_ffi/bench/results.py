@@ -226,7 +226,7 @@ def _from_json(kind: Any, value: Any, version: int) -> Any:
         return kind(**{name: _from_json(hints[name], value[name], version) for name in names})
     allowed: Any = (int, float) if plain is float else plain
     if not isinstance(value, allowed):
-        raise TypeError(f"{plain.__name__} is needed, not {value!r:.40}")
+        raise TypeError(f"{plain.__name__} is needed, not {shown(value)}")
     if plain is list:
         return [_from_json(args[0], item, version) for item in value]
     if plain is dict:

@@ -5,9 +5,7 @@
  * Each other page of a large reservation gets rights of its own, until that is
  * refused:  |rw|--|rw|--|rw|--|...
  */
-#define _GNU_SOURCE 1	/* MAP_NORESERVE */
-#include <stdbool.h>
-#include <sys/mman.h>
+#include "emulator.h"
 
 #include "small.h"
 #include "percpu.h"
@@ -17,19 +15,6 @@
 #define MOST	((size_t)1 << 17)	/* a higher limit is not reached */
 
 static char *pages;
-
-/* an emulator needs mappings itself; it ignores advice, also what is none */
-static bool skipped_on_an_emulator(void)
-{
-	void *page = mmap(NULL, HOST_PAGE, PROT_NONE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	bool ignores_advice = !madvise(page, HOST_PAGE, -1);
-
-	if (ignores_advice)
-		skip("an emulator has mappings of its own");
-	munmap(page, HOST_PAGE);
-	return ignores_advice;
-}
 
 static bool use_up(void)
 {
