@@ -164,6 +164,7 @@ FILES = {
 
 def main() -> None:
     """Write the files."""
+    os.environ["PYTHON_COLORS"] = "0"  # since 3.15 argparse colours values in the texts
     for name, make in FILES.items():
         path = Path(sys.argv[1], name)
         path.parent.mkdir(parents=True, exist_ok=True)
