@@ -7,11 +7,12 @@
 . tools/common.sh
 sdist=$(built '*.tar.gz')
 new_environment "${1:-python3}"
+build_requirements "$scratch/venv/bin/python" >"$scratch/requires"
 cd "$scratch"
 mkdir sources
 
 # the packages that a build needs are installed once, not for each build
-pip install "setuptools>=77" "cffi>=1.17" "shtab>=1.13" "argparse-manpage>=4.8"
+pip install --requirement requires
 pip_install() {
 	pip install --no-build-isolation "$@"
 }

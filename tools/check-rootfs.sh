@@ -28,9 +28,7 @@ theirs=$(version chroot "$root" python3)
 mkdir -p "$given/sources" "$given/wheels"
 cp "$wheel" "$given"
 tar xzf "$sdist" -C "$given/sources" --strip-components=1 --no-same-owner
-"$python" -c 'import tomllib
-print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
-	>"$scratch/requires"
+build_requirements "$python" >"$scratch/requires"
 "$python" -m pip wheel --quiet --disable-pip-version-check --wheel-dir "$given/wheels" \
 	"$wheel[cli]" --requirement "$scratch/requires"
 

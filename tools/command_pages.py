@@ -95,7 +95,7 @@ def completion(shell: str) -> str:
 
 
 def describe(action: argparse.Action) -> None:
-    """Tell shtab what an argument names."""
+    """Set what shtab completes an argument with."""
     for option in action.option_strings:
         action.choices = action.choices or WORDS.get(option)
     kind = action.type

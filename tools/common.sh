@@ -23,6 +23,11 @@ built() { # PATTERN: the one file in dist/ with this name
 	echo "$1"
 }
 
+build_requirements() { # PYTHON: what a build needs, a line for each
+	"$1" -c 'import tomllib
+print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
+}
+
 new_environment() { # PYTHON: in $scratch/venv
 	"$1" -m venv "$scratch/venv"
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The same sources become the same packages, byte for byte, whoever builds them, where and when."""
+"""Build identical packages from identical sources, whatever the user, the folder and the time."""
 
 from __future__ import annotations
 

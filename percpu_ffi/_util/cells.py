@@ -32,7 +32,7 @@ class Cells(NamedTuple):
     heads: Sequence[Head]
     """Of each column."""
     rows: Sequence[Sequence[str]]
-    """The last cell of a shorter row takes the place of those that lack."""
+    """The last cell of a shorter row also fills the columns that it lacks."""
     foot: Sequence[str] | None = None
     """A row about all others."""
     keys: int = 1
@@ -51,6 +51,7 @@ class Cells(NamedTuple):
     def html(self, caption: str) -> str:
         """Return HTML that needs nothing else, with the first ``MOST_ROWS`` rows."""
         left = len(self.rows) - MOST_ROWS
+        styles = self._styles()
         more = (
             f"<tr><td{SENTENCE}{_span('col', len(self.heads))}>"
             f"and {plural(left, 'more row')}, which columns() has</td></tr>"
@@ -58,19 +59,19 @@ class Cells(NamedTuple):
         return "".join((
             f'<div style="overflow-x:auto"><table style="{STYLE}">',
             f"<caption{SENTENCE}>{escape(caption)}</caption><thead>",
-            *self._headings(),
+            *self._headings(styles),
             "</thead><tbody>",
-            *map(self._row, self.rows[:MOST_ROWS]),
+            *(self._row(row, styles) for row in self.rows[:MOST_ROWS]),
             more if left > 0 else "",
             "</tbody>",
-            f"<tfoot>{self._row(self.foot)}</tfoot>" if self.foot else "",
+            f"<tfoot>{self._row(self.foot, styles)}</tfoot>" if self.foot else "",
             "</table></div>",
         ))  # fmt: skip
 
-    def _headings(self) -> Iterator[str]:
+    def _headings(self, styles: Sequence[str]) -> Iterator[str]:
         """Yield the line of groups, and that of the columns in them."""
         grouped = any(head.group for head in self.heads)
-        styles = self._styles()
+        of_keys = iter(styles)
         yield "<tr>"
         for group, heads in groupby(self.heads, lambda head: head.group):
             names = [head.name for head in heads]
@@ -79,17 +80,17 @@ class Cells(NamedTuple):
                 yield f'<th scope="colgroup"{span}>{escape(group)}</th>'
             else:
                 span = _span("row", 1 + grouped)
-                yield from (_heading(name, span + next(styles, "")) for name in names)
+                yield from (_heading(name, span + next(of_keys, "")) for name in names)
         yield "</tr>"
         if grouped:
             yield f"<tr>{''.join(_heading(head.name) for head in self.heads if head.group)}</tr>"
 
-    def _row(self, cells: Sequence[str]) -> str:
+    def _row(self, cells: Sequence[str], styles: Sequence[str]) -> str:
         """Return a row; a note in place of some cells is aligned as a text."""
         width, n = len(self.heads), len(cells)
         keys = (
             f'<th scope="row"{style}>{escape(cell)}</th>'
-            for cell, style in zip(cells, self._styles(), strict=False)
+            for cell, style in zip(cells, styles, strict=False)
         )
         note = SENTENCE + _span("col", 1 + width - n) if n < width else ""
         notes = [""] * (n - self.keys - 1) + [note]
@@ -99,10 +100,12 @@ class Cells(NamedTuple):
         )
         return f"<tr>{''.join((*keys, *values))}</tr>"
 
-    def _styles(self) -> Iterator[str]:
-        """Yield for each column that names the row: texts are aligned to the left."""
-        for column in range(self.keys):
-            yield "" if all(_is_number(row[column]) for row in self.rows) else LEFT
+    def _styles(self) -> list[str]:
+        """Return a style for each column that names the row: texts are aligned to the left."""
+        return [
+            "" if all(_is_number(row[column]) for row in self.rows) else LEFT
+            for column in range(self.keys)
+        ]
 
 
 def _heading(name: str, span: str = "") -> str:
