@@ -13,9 +13,17 @@ FEW_COLLECTIONS = 50_000
 def main() -> int:
     """Run the command line and return the exit status, 130 after Ctrl-C."""
     try:
+        # loaded with Python: importing signal could already drop Ctrl-C, in a callback of a lock
+        import _signal as signal  # type: ignore[import-not-found]  # noqa: PLC0415
+
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until it is handled
         from percpu_ffi._util.interrupts import run_interruptibly  # noqa: PLC0415
 
-        return run_interruptibly(_run)
+        def run() -> int:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            return _run()
+
+        return run_interruptibly(run)
     except KeyboardInterrupt:
         return 130
 

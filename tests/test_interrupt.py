@@ -75,6 +75,32 @@ def test_script_starts_with_the_module_that_handles_it() -> None:
 
 
 @pytest.mark.parametrize("program", [AS_MODULE, AS_SCRIPT], ids=["module", "script"])
+def test_one_that_an_import_would_drop(program: str) -> None:
+    """Python drops an exception in a callback, such as that of a module's lock.
+
+    A command that was importing its handler for the signal went on, one time in some thousand.
+    """
+    in_callback = f"""
+import runpy, signal, sys
+
+class Callback:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+class Importing:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "{FIRST}.interrupts":
+            Callback()
+
+sys.meta_path.insert(0, Importing)
+"""
+    command = [sys.executable, "-c", in_callback + program, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (INTERRUPTED, "")
+
+
+@pytest.mark.parametrize("program", [AS_MODULE, AS_SCRIPT], ids=["module", "script"])
 def test_while_a_module_is_imported(program: str) -> None:
     modules = [FIRST, f"{FIRST}.interrupts", "percpu_ffi.cli", "argparse", "percpu_ffi._core"]
     running = [start(program, module, 0, "check", "--random") for module in modules]
